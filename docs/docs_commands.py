@@ -39,7 +39,7 @@ EXCUSED = (
     (r"tail -f .*", "does not end"),
     (r"uv run --with .*", "downloads PyTorch or compiles llama.cpp; tests/exports runs both"),
     (r"ollama .*", "needs ollama"),
-    (r"(?s).*(film\.srt|microgpt-subtitles).*", "a package; test_plugins_page.py installs it"),
+    (r"(?s).*(film\.srt|microgpt-subtitles).*", "a package; test_docs_commands.py installs it"),
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
 )
 # Pages that show times, dates or numbers that differ, in learn.md by the vectors of the processor.
@@ -53,7 +53,7 @@ SHORTER = (
     (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 2"),
     (r"steps=1000,3000,9000,27000,100000", "steps=100,300"),
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
-    (r"--conversations \d+", "--conversations 200"),
+    (r"(?<= .)0000\b", "000"),
     (r"steps=1000\)", "steps=4)"),
     (r"steps \+ 500", "steps + 5"),
 )

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import commands
+import firefox
 import pytest
 from filelock import FileLock
-from firefox import Firefox, firefox_path
 from hypothesis import settings
 from packages import write_package
 from pages import Open
@@ -154,10 +154,9 @@ def _directory_of(name: str) -> Any:
     @pytest.fixture(scope="session", name=f"{name}_dir")
     def directory(request, tmp_path_factory) -> Path:
         path = tmp_path_factory.mktemp("models") / name
-        weights: library.WeightsFormat = (
-            "safetensors" if name == "slow" else "json"
-        )  # it has millions
-        library.save(request.getfixturevalue(f"{name}_result"), path, weights_format=weights)
+        result = request.getfixturevalue(f"{name}_result")
+        is_large = name == "slow"
+        library.save(result, path, weights_format="safetensors" if is_large else "json")
         return path
 
     return directory
@@ -168,29 +167,20 @@ names_dir, slow_dir, subword_dir, talk_dir = map(
 )
 
 
-def _loaded(name: str) -> Any:
+def _loaded(name: str, fixture: str) -> Any:
     """Return a fixture: the same model, as the library has it."""
 
-    @pytest.fixture(scope="session", name=f"{name}_gpt")
+    @pytest.fixture(scope="session", name=fixture)
     def gpt(request) -> "library.InferenceGpt":
         return library.InferenceGpt(request.getfixturevalue(f"{name}_result"))
 
     return gpt
 
 
-names_gpt, talk_gpt, subword_gpt = map(_loaded, ["names", "talk", "subword"])
-
-
-@pytest.fixture(scope="session")
-def text(text_result) -> "library.InferenceGpt":
-    """A small model of a few names, in use."""
-    return library.InferenceGpt(text_result)
-
-
-@pytest.fixture(scope="session")
-def chat(chat_result) -> "library.InferenceGpt":
-    """A small model that answers "hi" with "yo", in use."""
-    return library.InferenceGpt(chat_result)
+text, chat = _loaded("text", "text"), _loaded("chat", "chat")
+names_gpt, talk_gpt, subword_gpt = (
+    _loaded(name, f"{name}_gpt") for name in ("names", "talk", "subword")
+)
 
 
 @pytest.fixture
@@ -326,16 +316,16 @@ def chromium(page: "Page") -> Open:
 
 
 @pytest.fixture(scope="module")
-def started_firefox(tmp_path_factory) -> Iterator[Firefox]:
-    path = firefox_path()
+def started_firefox(tmp_path_factory) -> Iterator[firefox.Firefox]:
+    path = shutil.which("firefox") or shutil.which("firefox-esr")
     if path is None:
         pytest.skip("needs Firefox")
-    with Firefox(path, tmp_path_factory.mktemp("firefox") / "profile") as browser:
+    with firefox.started(path, tmp_path_factory.mktemp("firefox") / "profile") as browser:
         yield browser
 
 
-@pytest.fixture
-def firefox(started_firefox: Firefox) -> Open:
+@pytest.fixture(name="firefox")
+def in_firefox(started_firefox: firefox.Firefox) -> Open:
     def opened(address: Path | str, view: str = "") -> Callable[..., Any]:
         started_firefox.open("about:blank")
         started_firefox.open(f"{uri(address)}{view}")

@@ -42,10 +42,6 @@ class Terminal(fdspawn):
         """Press Ctrl-C."""
         self.send("\x03")
 
-    def sendeof(self) -> None:
-        """Press Ctrl-D."""
-        self.send("\x04")
-
     def exit_code(self) -> int:
         """Wait for the end, and return the exit code."""
         self.expect(pexpect.EOF)

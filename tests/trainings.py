@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from microgpt import Message
+from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, TrainResult, train
 
 
 def made_up_names(n: int, letters: str = "abcdefgh") -> list[str]:
@@ -23,6 +23,16 @@ QUESTIONS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "C
 def talks(pairs: Iterable[tuple[str, str]]) -> list[tuple[Message, ...]]:
     """Return a conversation for each question and its answer."""
     return [(Message("user", asked), Message("assistant", said)) for asked, said in pairs]
+
+
+def subword_model(text: str) -> TrainResult:
+    """Return a model of subwords that has learnt next to nothing."""
+    return train(
+        [text],
+        model=ModelConfig(n_embd=1, n_head=1, block_size=4),
+        tokenizer=BpeTokenizer.from_documents([text] * 3, vocab_size=260),
+        config=TrainConfig(steps=1, engine="reference"),
+    )
 
 
 def weights(model: Path) -> bytes:

@@ -9,7 +9,7 @@ import fuzz
 import pytest
 from fuzz_parsers import PARSERS, PROCESSES
 
-N_INPUTS = 100
+N_INPUTS = 40
 
 
 @pytest.mark.slow

@@ -1,9 +1,10 @@
-"""The tables of the documentation, from the stored results."""
+"""The tables and counts of the documentation, from the scripts of bench/."""
 
 import re
 import shutil
 from pathlib import Path
 
+import compare
 import pytest
 import report
 
@@ -27,3 +28,11 @@ def test_every_stored_result_has_a_script_that_reads_it() -> None:
         script = ROOT / "bench" / f"{path.stem}.py"
         tables = script.exists() and re.search(r"^TABLES = ", script.read_text("utf-8"), re.M)
         assert tables or path.name in code, path.name
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["docs/measurements/comparison.md", "docs/decisions/0002-a-dot-product-is-one-node.md"],
+)
+def test_the_docs_state_the_measured_number_of_graph_nodes(page: str) -> None:
+    assert f" {compare.nodes_per_step():,.0f} " in (ROOT / page).read_text(encoding="utf-8")

@@ -19,18 +19,29 @@ SHORTEST = {
         "lambda *a: run(*a, *(['--input', bench.ROOT / 'data/chat.jsonl', '--steps', 2, "
         "'--n-embd', 8, '--n-head', 2, '--n-layer', 1] if a[0] == 'train' else []))",
     ),
-    "compare": ("--steps 5 --controls 2", ""),
+    "compare": ("--steps 5 --controls 2 --rounds 1", ""),
     "decode_speed": (
         "--rounds 1",
         "bench.RIVALS = (); bench.N_NAMES = 1000; bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
-    "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 50"),
+    "elsewhere": (
+        "--rounds 1",
+        "bench.N_HELD_OUT = 4; bench.STEPS = 8; "
+        f"bench.preset_settings = lambda _: dict({SMALL}, block_size=256)",
+    ),
     "ensembles": (
         "--only names --seeds 1",
         "bench.TEXTS = ('names',); bench.EVERY = {'names': 100}; bench.BUDGET = 3e10",
     ),
-    "few_questions": ("--only library", ""),
-    "html_file": ("--rounds 1", "bench.N_SAMPLES = 50"),
+    "few_questions": (
+        "--only library",
+        "run = bench.subprocess.run; bench.subprocess.run = "
+        "lambda command, **o: run([*command, '--n-embd', '16', '--n-layer', '1'], **o)",
+    ),
+    "html_file": (
+        "--rounds 1",
+        "bench.N_SAMPLES = 50; bench.TRAIN = bench.TRAIN.replace('if (isFull)', '')",
+    ),
     "minutes": (
         "--only rule --seeds 1",
         "bench.BUDGETS = {('names', 60): (1, 1, 1)}; bench.SECOND = 2e7",
@@ -48,7 +59,11 @@ SHORTEST = {
         "losses = [[2 + i % 97 / 97] * 9 for i in range(1023)] + [[]]; "
         "bench.read_table = lambda: {'names': {'1': losses, '2': losses}}",
     ),
-    "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
+    "serve_hostile": (
+        "--seconds 0.5 --attackers 2 --rate 10",
+        "kinds = ('many fields', 'long texts, departing', 'endless subwords', 'long prompts'); "
+        "every = bench.attacks; bench.attacks = lambda: {kind: every()[kind] for kind in kinds}",
+    ),
     "serve_load": ("--rounds 1 --seconds 0.3 --connections 2", ""),
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.SERVICES = 2"),
     "shakespeare": ("--only text-60s --seeds 1", f"bench.preset_settings = lambda _: {SMALL}"),
@@ -58,6 +73,8 @@ SHORTEST = {
     ),
     "startup": (
         "--rounds 1",
+        "from microgpt_engine.machine_code import cache_directory; timed = bench.seconds; "
+        "bench.seconds = lambda *where, cache: timed(*where, cache=str(cache_directory())); "
         "bench.FIRST_ROUNDS = 1; bench.COMMANDS = "
         "{name: bench.COMMANDS[name] for name in (bench.BASELINE, bench.FIRST, bench.SERVE)}",
     ),

@@ -2,7 +2,7 @@ import json
 import os
 
 import pytest
-from commands import refused
+from commands import ok, refused
 
 COMMAND = ("dataset", "chat", "--conversations", "30")
 
@@ -31,15 +31,10 @@ def test_seed_and_split_determine_the_dataset(microgpt, lines) -> None:
     assert len({lines, *(microgpt(*COMMAND, *other).stdout for other in others)}) == 4
 
 
-def test_an_existing_file_is_replaced_only_with_force(microgpt, tmp_path, lines) -> None:
-    file = tmp_path / "chat.jsonl"
-    file.write_text("mine\n")
-    done = microgpt(*COMMAND, "--output", "chat.jsonl")
-    problem = "error: chat.jsonl exists; use another file, or replace it with --force\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", problem)
-    assert file.read_text() == "mine\n"
-    assert microgpt(*COMMAND, "--output", "chat.jsonl", "--force").returncode == 0
-    assert file.read_text() == lines
+def test_force_replaces_a_file(microgpt, tmp_path, lines) -> None:
+    (tmp_path / "chat.jsonl").write_text("mine\n")
+    ok(microgpt(*COMMAND, "--output", "chat.jsonl", "--force"))
+    assert (tmp_path / "chat.jsonl").read_text() == lines
 
 
 @pytest.mark.parametrize(
@@ -47,9 +42,12 @@ def test_an_existing_file_is_replaced_only_with_force(microgpt, tmp_path, lines)
     [
         (["--split", "test"], "invalid value for '--split'"),
         (["--output", "folder", "--force"], "folder is a directory; use another path"),
+        (["--output", "chat.jsonl"], "chat.jsonl exists; use another file, or replace it with"),
     ],
 )
-def test_bad_dataset_options_give_one_line_errors(microgpt, tmp_path, args, problem) -> None:
+def test_bad_dataset_options_change_nothing(microgpt, tmp_path, args, problem) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "chat.jsonl").write_text("mine\n")
     assert problem in refused(microgpt("dataset", "chat", *args))
-    assert sorted(os.listdir(tmp_path)) == ["folder"]
+    assert sorted(os.listdir(tmp_path)) == ["chat.jsonl", "folder"]
+    assert (tmp_path / "chat.jsonl").read_text() == "mine\n"

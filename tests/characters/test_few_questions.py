@@ -1,6 +1,11 @@
 import json
+import shutil
+from pathlib import Path
+from subprocess import CompletedProcess
 
+import commands
 import pytest
+from commands import ok, refused
 from json_files import edit
 from trainings import QUESTIONS as PAIRS
 from trainings import talks
@@ -121,3 +126,69 @@ def test_characters_that_a_model_lacks_are_removed_from_replies(result, tmp_path
     path = tmp_path / "m/meta.json"
     path.write_text(path.read_text().replace("I don't know.", "I 漢 don't know."))
     assert InferenceGpt(load(tmp_path / "m")).chat("xyzzy").content == "I  don't know."
+
+
+SMALL = ("--n-embd", "32", "--n-layer", "1")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
+    """A folder with a model of few questions, and what its training printed."""
+    folder = tmp_path_factory.mktemp("faq")
+    lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS)
+    (folder / "faq.jsonl").write_text("\n".join(lines))
+    options = ("--chat", "--data", "faq.jsonl", "--json", *SMALL)
+    return folder, ok(commands.run("train", *options, cwd=folder))
+
+
+@pytest.fixture
+def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
+    """What the training printed; its folder is copied."""
+    folder, done = trained
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return done
+
+
+def test_training_on_few_questions_counts_right_answers(faq) -> None:
+    assert "so few conversations (3) are learned as a whole" in faq.stderr
+    score = json.loads(faq.stdout)["exact_answers"]
+    assert (score["n"], score["n_exact"]) == (3, 3)
+    assert 0 < score["other_wordings"]["n_exact"] <= score["other_wordings"]["n"] == 12
+    assert 0 < score["refused"]["n_exact"] <= score["refused"]["n"] == 200
+
+
+def test_a_run_on_few_questions_can_be_resumed(faq, microgpt, tmp_path) -> None:
+    other = microgpt("train", "--resume", "output", "--unknown", "Ask us.")
+    assert "--unknown cannot be used with --resume" in refused(other)
+    more = microgpt("train", "--resume", "output", "--steps", "310")
+    assert "exact answers        3 of 3 questions of the training data (100.0%)\n" in more.stdout
+    assert " unknown questions refused (" in more.stdout
+    assert microgpt("chat", "xyzzy", "--model", "output").stdout == "I don't know.\n"
+    edit(tmp_path / "output/train_state.json", extra={"gone": {}})
+    more = microgpt("train", "--resume", "output", "--steps", "320")
+    assert "the plug-in 'gone', which is not installed" in refused(more)
+
+
+def test_fine_tuning_a_model_of_few_questions_is_refused(faq, microgpt) -> None:
+    tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
+    assert "put all conversations into one file" in refused(microgpt(*tuning))
+    assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))
+
+
+def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
+    rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
+    (tmp_path / "faq.csv").write_text("\n".join(rows))
+    done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
+    assert "1 question has several answers; keep one" in done.stderr
+    assert "left out 2 final user messages without a reply" in done.stderr
+    done = microgpt("train", "--chat", "--data", "faq.csv", "--steps", "3", "--force", *SMALL)
+    assert "can be learned as a whole, and other questions refused; omit --steps" in done.stderr
+
+
+@pytest.mark.parametrize(("n", "is_few"), [(200, True), (201, False)])
+def test_info_says_what_training_on_few_questions_takes(microgpt, tmp_path, n, is_few) -> None:
+    rows = [f"and {i}?,{i}." for i in range(n)]
+    (tmp_path / "faq.csv").write_text("\n".join(["question,answer", *rows]))
+    told = microgpt("info", "--data", "faq.csv", "--budget", "1e13")
+    assert ("1,500 steps of 16 documents" in told.stdout) == is_few
+    assert "train --chat --data faq.csv --budget 1e13 --model faq" in told.stderr

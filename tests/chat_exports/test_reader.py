@@ -1,11 +1,14 @@
 """Exports of chats: small files made by hand after the published formats, in `exports/`."""
 
 import json
+import re
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import ok, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,13 +31,6 @@ def read(path: Path, me: str | None = None) -> tuple[Said, list[str]]:
     return [[message.content for message in conversation] for conversation in found], notes
 
 
-def left_out(app: str, n: int, n_all: int, n_empty: int, n_edge: int) -> str:
-    return (
-        f"left out {n} of {n_all} messages of the {app} export: {n_empty} of the system or without "
-        f"text, {n_edge} without a question or a reply"
-    )
-
-
 SLEPT = ["slept well?", "no"]
 CAKE = ["hi\nare you coming?\nWe begin at 10: bring cake", "sure", "that is the cake", "yummy"]
 CAKE += ["happy new year!", "to you, too"]
@@ -45,19 +41,20 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
 
 
 @pytest.mark.parametrize(
-    ("name", "me", "said", "note"),
+    ("name", "me", "said", "n_left_out"),
     [
-        ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], left_out("WhatsApp", 7, 16, 5, 2)),
-        ("whatsapp_ios.txt", "Anna", [IOS], left_out("WhatsApp", 4, 8, 3, 1)),
+        ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], [7, 16, 5, 2]),
+        ("whatsapp_ios.txt", "Anna", [IOS], [4, 8, 3, 1]),
         # Of a conversation with several branches, the one that is displayed.
-        ("conversations.json", None, [CATS], left_out("ChatGPT", 5, 10, 3, 2)),
-        ("discord.json", "ben_7", [INSTALL, THANKS], left_out("Discord", 3, 8, 3, 0)),
+        ("conversations.json", None, [CATS], [5, 10, 3, 2]),
+        ("discord.json", "ben_7", [INSTALL, THANKS], [3, 8, 3, 0]),
     ],
 )
-def test_an_export_of_each_app_can_be_read(name, me, said, note) -> None:
+def test_an_export_of_each_app_can_be_read(name, me, said, n_left_out) -> None:
     found, notes = read(EXPORTS / name, me)
     assert found == said
-    assert notes[0] == note
+    numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
+    assert numbers == n_left_out  # of all; of the system or without text; without a reply
 
 
 GENERAL = [
@@ -253,3 +250,48 @@ def test_no_message_is_lost_in_any_date_format(tmp_path_factory, days, order) ->
     ]
     path.write_text("".join(lines))
     assert sum(map(len, read(path, "B")[0])) == 2 * len(days)
+
+
+SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "2")
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    shutil.copytree(EXPORTS, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("data", "me"),
+    [("whatsapp_android.txt", "Ben"), ("slack", "ben"), ("conversations.json", None)],
+)
+def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> None:
+    source = ("--data", data, *(("--me", me) if me else ()))
+    done = ok(microgpt("train", "--chat", *source, *SMALL, "--model", "m"))
+    assert "note: left out" in done.stderr
+    state = json.loads((exports / "m/train_state.json").read_text())
+    assert state.get("given", {}).get("me") == me
+    assert "examples" not in json.loads((exports / "m/meta.json").read_text())
+    ok(microgpt("train", "--resume", "m", "--steps", "3"))
+    n_docs = json.loads(ok(microgpt("eval", "m", *source, "--json")).stdout)["n_docs"]
+    info = ok(microgpt("info", *source))
+    assert info.stdout.startswith(f"{data}: conversations\n  documents:          {n_docs};")
+    assert " ".join(source[2:]) in info.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["train", "--chat", "--data", "discord.json"], "name the assistant with --me NAME"),
+        (["train", "--data", "discord.json", "--me", "Anna"], "--me requires --chat"),
+        (["train", "--chat", "--data", "."], "cannot read .: Is a directory, but not a Slack"),
+    ],
+)
+def test_a_wrong_assistant_name_or_export_file_is_refused(microgpt, exports, args, problem) -> None:
+    assert problem in refused(microgpt(*args))
+
+
+def test_reading_a_whatsapp_export_as_lines_prints_a_note(microgpt, exports) -> None:
+    note = "whatsapp_ios.txt may be a WhatsApp export; --chat --me NAME reads its conversations"
+    for command in (["info"], ["train", "--steps", "2"]):
+        assert note in ok(microgpt(*command, "--data", "whatsapp_ios.txt")).stderr

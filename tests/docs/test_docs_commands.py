@@ -1,16 +1,19 @@
 """Every command and Python snippet of README.md and docs/ runs, shortened."""
 
 import codeop
+import os
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 
 import docs_commands
 import pytest
-from docs_commands import EXCUSED, RUN, SHORTER, SHOWN, Block, FailedError, pages
+from commands import COMMAND, run_process
+from docs_commands import EXCUSED, ROOT, RUN, SHORTER, SHOWN, Block, FailedError, pages
 
 blocks = cache(docs_commands.blocks)  # parsing all pages takes a second
-COMMAND = re.compile(r"(\$|microgpt|uv|python|pip|curl) ")
+LOOKS_RUN = re.compile(r"(\$|microgpt|uv|python|pip|curl) ")
 PAGES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 
 
@@ -38,7 +41,7 @@ def test_every_command_in_the_docs_is_in_a_shell_block(page: str) -> None:
         assert block.language in RUN | SHOWN, f"{place}: {block.language}"
         assert block.language not in RUN or block.commands.strip(), f"{place}: nothing to run"
         if block.language in SHOWN:
-            commands = [line for line in block.code.splitlines() if COMMAND.match(line)]
+            commands = [line for line in block.code.splitlines() if LOOKS_RUN.match(line)]
             assert not commands, f"{place}: mark the block as bash or console"
 
 
@@ -75,9 +78,38 @@ def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
         ("text\n\n```python\n1 / 0\n```", "3: exit code"),
     ],
 )
-def test_an_error_names_the_line_of_a_wrong_block(
-    page: Path, tmp_path: Path, shown: str, problem: str
-) -> None:
+def test_an_error_names_the_line_of_a_wrong_block(page, tmp_path, shown, problem) -> None:
     page.write_text(f"{shown}\n")
     with pytest.raises(FailedError, match=rf"page\.md:{problem}"):
         docs_commands.run("page.md", tmp_path / "folder", short=True)
+
+
+PLUGINS = "docs/plugins.md"
+FENCE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_package_of_a_page_is_found_used_and_removed(tmp_path: Path) -> None:
+    package, site = tmp_path / "microgpt-subtitles", tmp_path / "site"
+    for name, content in FENCE.findall((ROOT / PLUGINS).read_text()):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(content)
+    (package / "microgpt_subtitles/__init__.py").touch()
+    shutil.move(package / "film.srt", tmp_path)
+    install = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", site, package]
+    run_process(install, check=True)
+    env = {**os.environ, "PYTHONPATH": str(site), "PATH": f"{COMMAND.parent}:{os.environ['PATH']}"}
+
+    def bash(command: str) -> str:
+        done = run_process(["bash", "-c", command], cwd=tmp_path, env=env)
+        return done.stderr if done.returncode else done.stdout
+
+    used = [block for block in blocks(PLUGINS) if block.language == "console"]
+    assert used
+    assert [bash(block.commands) for block in used] == [block.output for block in used]
+    assert "Print the most frequent words" in bash("microgpt --help")
+    shutil.rmtree(site)
+    assert "Print the most frequent words" not in bash("microgpt --help")
+    assert "'words'" in bash("microgpt words film.srt")
+    assert "num docs: 6" in bash("microgpt train --data film.srt --steps 1 --num-samples 0")
+    assert "got csv" in bash("microgpt export film --format csv --output b.csv")

@@ -18,8 +18,6 @@ PAGES = (
 )
 OVERFLOW = "document.documentElement.scrollWidth - document.body.clientWidth"
 
-pytestmark = pytest.mark.slow
-
 
 class Page(HTMLParser):
     """The anchors of a page, its links, and what it loads."""
@@ -42,19 +40,18 @@ class Page(HTMLParser):
             self.loads.add(values.get("src") or "")
 
 
-@pytest.fixture(scope="module")
-def pages() -> dict[Path, Page]:
-    """The pages of the site, which CI has built."""
-    if not SITE.is_dir():
-        reason = "no site; build it with uv run --group docs python docs/site/build.py"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (SITE.is_dir() or os.environ.get("CI")),
+        reason="no site; build it with uv run --group docs python docs/site/build.py",
+    ),
+]
+
+
+def test_every_link_leads_to_an_existing_page_and_heading() -> None:
     others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # models in a file are no pages
-    return {path: Page(path) for path in SITE.rglob("*.html") if path not in others}
-
-
-def test_every_link_leads_to_an_existing_page_and_heading(pages) -> None:
+    pages = {path: Page(path) for path in SITE.rglob("*.html") if path not in others}
     dead = []
     for path, page in pages.items():
         for link in page.links | page.loads:
@@ -69,9 +66,8 @@ def test_every_link_leads_to_an_existing_page_and_heading(pages) -> None:
     assert not dead
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1600])
-def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1600, "dark")])
+def test_pages_are_accessible_and_work_offline(browser, width, scheme) -> None:
     window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))
@@ -87,7 +83,7 @@ def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) ->
 
 
 @pytest.mark.long
-def test_the_models_in_the_site_generate_and_learn_names(pages, page) -> None:
+def test_the_models_in_the_site_generate_and_learn_names(page) -> None:
     page.goto((SITE / "index.html").as_uri())
     page.get_by_role("link", name="Try it in your browser").click()
     page.wait_for_url("**/docs/try.html")
@@ -106,7 +102,7 @@ def test_the_models_in_the_site_generate_and_learn_names(pages, page) -> None:
     assert re.fullmatch(r"[a-z]+", learned.inner_text())
 
 
-def test_the_site_search_works_on_pages_opened_as_files(pages, browser) -> None:
+def test_the_site_search_works_on_pages_opened_as_files(browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")

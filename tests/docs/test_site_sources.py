@@ -7,16 +7,7 @@ import build
 import command_line
 import pytest
 from annotated import SOURCES, page, with_code
-from build import LINK as LINKS
-from build import (
-    ROOT,
-    front_matter,
-    nav_paths,
-    settings_of,
-    text_of,
-    web_address,
-    write_pages,
-)
+from build import ROOT, front_matter, nav_paths, settings_of
 from errors import SiteError
 
 MODULE = '''"""Sizes."""
@@ -77,7 +68,7 @@ def test_no_relative_link_is_dead_in_a_clone() -> None:
     dead = [
         f"{page.relative_to(ROOT)}: {link[2]}"
         for page in pages
-        for link in LINKS.finditer(page.read_text(encoding="utf-8"))
+        for link in build.LINK.finditer(page.read_text(encoding="utf-8"))
         if link[2] and not re.match("[a-z]+:", link[2]) and not (page.parent / link[2]).exists()
     ]
     assert len(pages) > 50
@@ -88,7 +79,7 @@ def test_no_relative_link_is_dead_in_a_clone() -> None:
 def test_a_reference_begins_with_its_file_in_the_clone(name) -> None:
     path = f"docs/reference/{name}.md"
     beginning, rest = (ROOT / path).read_text(encoding="utf-8").split(build.REPLACED)
-    text = text_of(path)
+    text = build.text_of(path)
     assert text.startswith(f"{beginning}## ")
     assert rest not in text
 
@@ -96,7 +87,7 @@ def test_a_reference_begins_with_its_file_in_the_clone(name) -> None:
 def test_a_docs_page_missing_from_the_navigation_is_refused() -> None:
     assert list(nav_paths([{"A": "a.md"}, {"B": [{"C": "c.md"}]}])) == ["a.md", "c.md"]
     with pytest.raises(SiteError, match=r"^docs/\w+.md is not in the nav"):
-        write_pages(["README.md"])
+        build.write_pages(["README.md"])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +99,7 @@ def test_a_docs_page_missing_from_the_navigation_is_refused() -> None:
     ],
 )
 def test_the_web_address_of_a_remote_has_no_credentials(remote, address) -> None:
-    assert web_address(remote) == address
+    assert build.web_address(remote) == address
 
 
 def test_pages_link_to_their_files_in_the_repository() -> None:

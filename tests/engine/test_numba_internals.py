@@ -77,30 +77,29 @@ def test_without_an_undocumented_name_numba_keeps_the_kernels(
 
 
 TRAIN = """
-import sys, numba
 from microgpt import ModelConfig, TrainConfig, train
+shape = ModelConfig(n_embd=4, n_head=2, n_layer=1, block_size=4)
+weights = train(["ab", "ba"], model=shape, config=TrainConfig(steps=5)).weights
+"""
+DOCUMENTED = """
+import numba
 njit = numba.njit
 def documented(*args, **options):
     if "_nrt" in options:
         raise KeyError("_nrt")
     return njit(*args, **options)
-if sys.argv[1:]:
-    numba.njit = documented
-shape = ModelConfig(n_embd=4, n_head=2, n_layer=1, block_size=4)
-print(train(["ab", "ba"], model=shape, config=TrainConfig(steps=5)).weights)
+numba.njit = documented
 """
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_model_is_trained_without_the_undocumented_options(tmp_path) -> None:
     """The weights are those of the engine's own machine code."""
-    printed = []
-    for argument in ([], ["documented"]):
-        cache = tmp_path / str(argument)
-        command = [sys.executable, "-c", TRAIN, *argument]
-        env = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
-        done = run_process(command, env=env, timeout=900)  # Numba compiles for half a minute
-        assert done.returncode == 0, done.stderr
-        assert bool([*cache.glob("numba-*")]) == bool(argument)
-        printed.append(done.stdout)
-    assert printed[0] == printed[1]
+    command = [sys.executable, "-c", f"{DOCUMENTED}{TRAIN}print(weights)"]
+    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    done = run_process(command, env=env, timeout=900)  # Numba compiles for half a minute
+    assert done.returncode == 0, done.stderr
+    assert [*tmp_path.glob("numba-*")]
+    exec(TRAIN, own := {})
+    assert done.stdout == f"{own['weights']}\n"

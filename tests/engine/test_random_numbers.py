@@ -20,9 +20,7 @@ def test_shuffled_gives_the_same_order_as_random_shuffle(seed: int, n: int, n_fi
 
 
 @given(seed=SEEDS, n=st.integers(0, 1500), sigma=st.floats(0.001, 10), before=st.integers(0, 3))
-def test_gauss_gives_the_same_numbers_as_random_gauss(
-    seed: int, n: int, sigma: float, before: int
-) -> None:
+def test_gauss_gives_the_same_numbers_as_random_gauss(seed, n, sigma, before) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     for rng in (ours, python):
         for _ in range(before):  # after an odd number Python has one in store

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 from commands import run_process
@@ -17,15 +16,6 @@ WITH_DTYPES = (
 )  # fmt: skip
 KERNELS = {f"{name}-{dtype}" for name in WITH_DTYPES for dtype in ("f4", "f8")}
 KERNELS |= {"shuffle-i8", "gauss-i8", "uniforms-f8"}
-
-
-@pytest.fixture(scope="module")
-def node() -> None:
-    """Skip a test if there is no Node, which CI must have."""
-    if not (shutil.which("node") or shutil.which("nodejs")):
-        if os.environ.get("CI"):
-            pytest.fail("needs Node")
-        pytest.skip("needs Node")
 
 
 @pytest.mark.parametrize(("kernels", "n_shares"), [(wasm.INFERENCE, 1), (wasm.TRAINING, 2)])
@@ -49,20 +39,15 @@ def test_webassembly_modules_are_compiled_once_and_then_cached(
     assert wasm.modules(kernels) == first
 
 
-@pytest.fixture(scope="module")
-def modules(tmp_path_factory) -> Path:
-    """All kernels, made by the command."""
-    folder = tmp_path_factory.mktemp("modules")
-    run_process([sys.executable, "-m", "microgpt_engine.wasm", folder], check=True)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.usefixtures("node")
-def test_webassembly_kernels_import_only_memory_and_a_stack(modules) -> None:
+@pytest.mark.skipif(
+    not (shutil.which("node") or os.environ.get("CI")), reason="needs Node, which CI must have"
+)
+def test_webassembly_kernels_import_only_memory_and_a_stack(tmp_path) -> None:
     """But for the initial weights, whose numbers are those of the C library."""
-    assert {file.stem for file in modules.iterdir()} == KERNELS
+    run_process([sys.executable, "-m", "microgpt_engine.wasm", tmp_path], check=True)
+    assert {file.stem for file in tmp_path.iterdir()} == KERNELS
     program = (
         "const fs = require('fs'), [folder] = process.argv.slice(1);"
         "for (const name of fs.readdirSync(folder)) {"
@@ -71,12 +56,12 @@ def test_webassembly_kernels_import_only_memory_and_a_stack(modules) -> None:
         "    console.log(name.split('-')[0], what);"
         "}"
     )
-    out = run_process(["node", "-e", program, modules], check=True).stdout.splitlines()
+    out = run_process(["node", "-e", program, tmp_path], check=True).stdout.splitlines()
     imported = {line for line in out if "__linear_memory" not in line}
     assert {line for line in imported if "__stack_pointer" not in line} == {
         "gauss log", "gauss cos", "gauss sin"
     }  # fmt: skip
-    assert max(file.stat().st_size for file in modules.iterdir()) < 60_000
+    assert max(file.stat().st_size for file in tmp_path.iterdir()) < 60_000
 
 
 def test_a_failure_of_the_compiler_raises_a_config_error(monkeypatch) -> None:

@@ -1,12 +1,22 @@
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trainings import talks
 
-from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import (
+    BpeTokenizer,
+    FoldingTokenizer,
+    InferenceGpt,
+    Message,
+    ModelConfig,
+    TrainConfig,
+    TrainResult,
+)
 from microgpt.data.conversation_file import Item
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import ConfigError, PromptError
@@ -80,25 +90,26 @@ def test_an_interval_contains_the_share_and_stays_within_0_to_1(n, data) -> None
 
 
 DOCS = ["anna", "emma", "olivia", "ñu 🚀"]
-CONFIG = TrainConfig(steps=30)
-SHAPE = ModelConfig(n_embd=8, n_head=2, block_size=8)
-SUBWORDS = BpeTokenizer.from_documents(DOCS * 3, 270)
-MODELS = {
-    name: train(DOCS, model=SHAPE, config=replace(CONFIG, dtype="float64"), tokenizer=tokenizer)
-    for name, tokenizer in {"char": None, "bpe": SUBWORDS}.items()
-}
+CHAT = talks([("hi", "yo")])
+CONFIG = TrainConfig(steps=30, dtype="float64")
+SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 
-@pytest.fixture(params=MODELS)
-def gpt(request) -> InferenceGpt:
-    return InferenceGpt(MODELS[request.param])
+@cache
+def model_of(kind: str) -> TrainResult:
+    """Return a small model: of characters, of subwords, of a chat, or of another architecture."""
+    tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
+    shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
+    docs = CHAT if kind == "chat" else DOCS
+    return train(docs, model=shape, config=CONFIG, tokenizer=tokenizer)
 
 
+@settings(max_examples=20)
 @given(texts=st.lists(st.text("anemolivñu 🚀", max_size=30), min_size=1, max_size=6))
 @pytest.mark.parametrize("text", ["lines", "stream"])
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
-    gpt = InferenceGpt(MODELS[kind])
+    gpt = InferenceGpt(model_of(kind))
     scores = Scorer(gpt, text=text).score(texts)
     assert [score.text for score in scores] == texts
     assert [score.n_unknown for score in scores] == [0] * len(texts)
@@ -113,15 +124,18 @@ def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
         assert score.bits == pytest.approx(explanation.bits)
 
 
-def test_both_engines_give_the_same_scores(gpt) -> None:
-    slow = InferenceGpt(MODELS[gpt.tokenizer.kind], engine="reference")
-    texts = ["anna", "", "olivia anna emma"]
-    for fast, other in zip(Scorer(gpt).score(texts), Scorer(slow).score(texts), strict=True):
-        assert fast.bits == pytest.approx(other.bits, abs=1e-9)
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_both_engines_give_the_same_scores(kind) -> None:
+    fast, slow = (
+        Scorer(InferenceGpt(model_of(kind), engine=engine)).score(["anna", "", "olivia anna emma"])
+        for engine in ("compiled", "reference")
+    )
+    for each, other in zip(fast, slow, strict=True):
+        assert each.bits == pytest.approx(other.bits, abs=1e-9)
 
 
 def test_unknown_characters_have_a_fixed_cost() -> None:
-    scorer = Scorer(InferenceGpt(MODELS["char"]))
+    scorer = Scorer(InferenceGpt(model_of("char")))
     known, some, none, empty = scorer.score(["anna", "aXnn\ud800a", "X", ""])
     assert [each.n_unknown for each in (known, some, none, empty)] == [0, 2, 1, 0]
     assert some.bits == pytest.approx(known.bits + 2 * UNKNOWN_BITS)
@@ -131,8 +145,8 @@ def test_unknown_characters_have_a_fixed_cost() -> None:
 
 
 def test_a_folded_text_has_the_score_of_what_is_read() -> None:
-    tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
     docs = ["jorg", "strasse"]
+    tokenizer = FoldingTokenizer.from_documents(docs)
     gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))
     scores = Scorer(gpt).score(["Jo\u0308rg", "Straße", "JX"])
     wanted = [explain(gpt, text).bits for text in ("jorg", "strasse", "j")]
@@ -142,51 +156,30 @@ def test_a_folded_text_has_the_score_of_what_is_read() -> None:
 
 
 def test_a_lone_surrogate_is_unknown_to_a_subword_model() -> None:
-    known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
+    known, some = Scorer(InferenceGpt(model_of("bpe"))).score(["anna", "an\udcffna"])
     assert some.n_unknown == 1
     assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)
 
 
 def test_a_model_whose_weights_are_too_large_is_refused() -> None:
-    model = MODELS["char"]
+    model = model_of("char")
     weights = model.weights | {"lm_head": [[1e308] * 8 for _ in model.weights["lm_head"]]}
     with pytest.raises(PromptError, match="the logits are not finite"):
         Scorer(InferenceGpt(replace(model, weights=weights))).score(["anna"])
 
 
-NAMES = ["anna", "emma", "olivia"]
-CHAT = [(Message("user", "hi"), Message("assistant", "yo"))] * 3
-IN_FLOAT64 = TrainConfig(steps=30, dtype="float64")
-SHAPES = {
-    "karpathy": ModelConfig(n_embd=8, n_head=2, n_layer=2),
-    "modern": ModelConfig(n_embd=16, n_head=2, n_layer=2, architecture="modern"),
-}
-
-
-@pytest.fixture(scope="module", params=SHAPES)
-def trained(request):
-    return train(NAMES, model=SHAPES[request.param], config=IN_FLOAT64)
-
-
-@pytest.fixture(scope="module")
-def talk():
-    return train(CHAT, model=ModelConfig(n_embd=8, n_head=2), config=IN_FLOAT64)
-
-
-@pytest.fixture(scope="module")
-def bpe():
-    tokenizer = BpeTokenizer.from_documents(NAMES * 3, 262)
-    return train(NAMES, tokenizer=tokenizer, model=SHAPES["karpathy"], config=IN_FLOAT64)
-
-
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [("trained", "livia"), ("talk", CHAT[0]), ("bpe", "annañ olivia" * 3)],  # longer than 16
+    [
+        ("char", "livia"),
+        ("modern", "livia"),
+        ("chat", CHAT[0]),
+        ("bpe", "annañ olivia" * 3),  # longer than the context
+    ],
 )
-def test_explanations_equal_those_of_the_reference_engine(kind, text, trained, request) -> None:
-    model = request.getfixturevalue(kind)
+def test_explanations_equal_those_of_the_reference_engine(kind, text) -> None:
     fast, slow = (
-        explain(InferenceGpt(model, engine=engine), text, n_alternatives=3).predictions
+        explain(InferenceGpt(model_of(kind), engine=engine), text, n_alternatives=3).predictions
         for engine in ("compiled", "reference")
     )
     for each, other in zip(fast, slow, strict=True):
@@ -198,27 +191,20 @@ def test_explanations_equal_those_of_the_reference_engine(kind, text, trained, r
         )
 
 
-def test_the_mean_surprise_equals_the_loss(trained) -> None:
-    gpt = InferenceGpt(trained)
-    text = "annaemmaoliviaemma" * 3  # longer than the context
-    result = gpt.evaluate([text])
-    explanation = explain(gpt, text, n_alternatives=0)
-    assert len(explanation.predictions) == result.n_tokens
-    assert explanation.bits == pytest.approx(result.n_tokens * result.loss / math.log(2))
-
-
-def test_an_explained_conversation_shows_the_speakers(talk) -> None:
-    explanation = explain(InferenceGpt(talk), CHAT[0])
+def test_an_explained_conversation_shows_the_speakers() -> None:
+    gpt = InferenceGpt(model_of("chat"))
+    explanation = explain(gpt, CHAT[0])
     labels = ["<|user|>", *"hi", "<|end_turn|>", "<|assistant|>", *"yo", "<|end_turn|>"]
     assert [each.text for each in explanation.predictions] == labels
     assert explanation.read == ("<|bos|>", *labels[:-1])
-    alone = explain(InferenceGpt(talk), "hi")
+    alone = explain(gpt, "hi")
     assert [each.text for each in alone.predictions] == labels[:4]
 
 
-def test_alternatives_are_sorted_by_probability(trained) -> None:
-    n = trained.tokenizer.vocab_size
-    for each in explain(InferenceGpt(trained), "emma", n_alternatives=n).predictions:
+def test_alternatives_are_sorted_by_probability() -> None:
+    gpt = InferenceGpt(model_of("char"))
+    n = gpt.tokenizer.vocab_size
+    for each in explain(gpt, "emma", n_alternatives=n).predictions:
         probabilities = np.array([one.probability for one in each.alternatives])
         assert probabilities.sum() == pytest.approx(1)
         assert (np.diff(probabilities) <= 0).all()
@@ -228,22 +214,14 @@ def test_alternatives_are_sorted_by_probability(trained) -> None:
 
 def test_tokens_that_are_parts_of_a_character_are_shown_as_bytes() -> None:
     tokenizer = BpeTokenizer.from_documents(["añb"], 260)
-    model = train(["añb"], tokenizer=tokenizer, config=TrainConfig(steps=1), model=ModelConfig())
+    model = train(["añb"], tokenizer=tokenizer, config=TrainConfig(steps=1), model=SHAPE)
     texts = [each.text for each in explain(InferenceGpt(model), "ñ").predictions]
     assert texts == ["bytes:\\xc3", "bytes:\\xb1", "<|bos|>"]
 
 
-@pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])
+@pytest.mark.parametrize("text", ["anna", "annaemmaolivia"])  # the context has 9 tokens
 def test_explained_running_text_has_no_end_token(text) -> None:
-    config = TrainConfig(steps=5, text="stream", dtype="float64")
-    docs = ["It rained all day and all night"]
-    gpt = InferenceGpt(train(docs, model=SHAPES["karpathy"], config=config))
-    wanted = gpt.evaluate([text], text="stream")
-    (score,) = Scorer(gpt, text="stream").score([text])
-    found = explain(gpt, text, n_alternatives=1, text_kind="stream")
-    assert len(found.scored) == found.facts()["n_scored"] == wanted.n_tokens == len(text)
-    assert found.bits == pytest.approx(wanted.n_tokens * wanted.loss / math.log(2))
-    assert found.bits == pytest.approx(score.bits)
-    next_token = found.predictions[-1]  # what may come next is still predicted
+    found = explain(InferenceGpt(model_of("char")), text, n_alternatives=1, text_kind="stream")
+    assert len(found.scored) == found.facts()["n_scored"] == len(text)
     assert len(found.predictions) == len(found.read) == len(text) + 1
-    assert next_token.alternatives
+    assert found.predictions[-1].alternatives  # what may come next is still predicted

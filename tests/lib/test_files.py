@@ -1,8 +1,8 @@
 import errno
 import fcntl
 import os
-import subprocess
-import sys
+import signal
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -62,22 +62,6 @@ def test_a_pipe_or_a_device_is_not_replaced(tmp_path) -> None:
     assert os.listdir(tmp_path) == ["pipe"]
 
 
-HOLD = """
-import errno, fcntl, os, sys
-from pathlib import Path
-from microgpt.files import DirectoryLock
-
-def flock(fd, how):
-    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-
-if len(sys.argv) > 2:
-    fcntl.flock = flock
-lock = DirectoryLock(Path(sys.argv[1]), "being trained")
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-
 def no_flock(fd: int, how: int) -> None:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
@@ -94,17 +78,45 @@ def test_a_killed_process_leaves_no_lock_even_without_flock(
     monkeypatch.setattr("microgpt.files.WAIT_S", 0)
     if not has_flock:
         monkeypatch.setattr(fcntl, "flock", no_flock)
-    command = [sys.executable, "-c", HOLD, directory, *([] if has_flock else ["none"])]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as holder:
-        holder.stdout.readline()
-        use = f"trained by process {holder.pid}" if has_flock else "written by another process"
-        with pytest.raises(CheckpointError, match=rf"model is being {use}.*; try again later"):
-            DirectoryLock(directory)
-        holder.kill()
+    forks = get_context("fork")
+    is_held = forks.Event()
+
+    def hold() -> None:
+        with DirectoryLock(directory, "being trained"):
+            is_held.set()
+            signal.pause()
+
+    holder = forks.Process(target=hold)
+    holder.start()
+    assert is_held.wait(60)
+    use = f"trained by process {holder.pid}" if has_flock else "written by another process"
+    with pytest.raises(CheckpointError, match=rf"model is being {use}.*; try again later"):
+        DirectoryLock(directory)
+    holder.kill()
+    holder.join()
     with DirectoryLock(directory):
         pass
     assert list(tmp_path.rglob("*")) == [directory]
+
+
+def make_sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, make_sparse])
+def test_an_irregular_lock_file_is_replaced(tmp_path, make, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.files.WAIT_S", 0)
+    make(tmp_path / ".lock")
+    with DirectoryLock(tmp_path), pytest.raises(CheckpointError, match="being written by"):
+        DirectoryLock(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_file_that_is_a_link_is_refused(tmp_path) -> None:
+    (tmp_path / ".lock").symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match=f"cannot write to {tmp_path}"):
+        DirectoryLock(tmp_path)
 
 
 def test_a_disk_without_free_inodes_raises_a_full_disk_error(tmp_path: Path, monkeypatch) -> None:
@@ -160,8 +172,7 @@ def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):
 
 
 def test_a_sparse_file_is_refused_by_its_size(tmp_path):
-    with (tmp_path / "sparse").open("wb") as file:
-        file.truncate(3 * 2**30)
+    make_sparse(tmp_path / "sparse")
     with pytest.raises(OSError, match="larger than 1,000 bytes") as error:
         read_regular_file(tmp_path / "sparse", 1000)
     assert error.value.errno == errno.EFBIG

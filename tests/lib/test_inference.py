@@ -13,22 +13,16 @@ from microgpt.reference import document_loss
 from microgpt.sampling import DecodeRules
 from microgpt.training.train import train
 
-
-def user(content: str) -> Message:
-    return Message("user", content)
-
-
-def assistant(content: str) -> Message:
-    return Message("assistant", content)
+HI = Message("user", "hi")
 
 
 def test_chat_accepts_a_string_as_a_user_message(chat: InferenceGpt) -> None:
     as_dict = {"role": "user", "content": "hi"}
-    assert chat.chat("hi") == chat.chat([user("hi")]) == chat.chat([as_dict])
+    assert chat.chat("hi") == chat.chat([HI]) == chat.chat([as_dict])
 
 
 def test_a_reply_is_sampled_by_name_as_a_text_is(chat: InferenceGpt) -> None:
-    prompt, sampling = chat.chat_prompt([user("hi")]), Sampling(9, 5, 0.9, 0.01)
+    prompt, sampling = chat.chat_prompt([HI]), Sampling(9, 5, 0.9, 0.01)
     settings = {"temperature": 9, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "max_tokens": 4}
     found = [chat.chat("hi", **settings, seed=seed).content for seed in range(9)]
     jobs = [chat.reply_job(prompt, sampling=sampling, max_tokens=4, seed=seed) for seed in range(9)]
@@ -89,7 +83,7 @@ def test_a_stream_has_a_finish_reason_only_at_its_end(text: InferenceGpt) -> Non
 
 
 def test_consecutive_replies_have_consecutive_seeds(chat: InferenceGpt) -> None:
-    messages = [user("hi"), assistant("yo"), user("hi"), assistant("yo"), user("oh")]
+    messages = [*[HI, Message("assistant", "yo")] * 2, Message("user", "oh")]
     prompt = chat.chat_prompt(messages)
     rules = DecodeRules([chat.tokenizer.end_turn_id], [4, 5, 7], 1, sampling=Sampling(3))
     expected = chat.engine_model.decode(prompt.tokens, rules, random.Random(100 + 2))

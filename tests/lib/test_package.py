@@ -3,6 +3,7 @@
 import ast
 import doctest
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,9 +11,6 @@ import pytest
 from commands import run_process
 
 import microgpt
-import microgpt.data.folding
-import microgpt.inference
-import microgpt.training.train
 
 SOURCE = Path(microgpt.__file__).parent
 REFERENCE = ("value", "model", "reference")
@@ -36,12 +34,9 @@ def test_the_package_version_equals_the_distribution_version() -> None:
     assert microgpt.__version__ == version("microgpt-lib")
 
 
-@pytest.mark.parametrize(
-    "module",
-    [microgpt.data.folding, microgpt.inference, microgpt.training.train],
-)
+@pytest.mark.parametrize("module", ["data.folding", "inference", "training.train"])
 def test_the_docstring_examples_are_correct(module) -> None:
-    results = doctest.testmod(module)
+    results = doctest.testmod(import_module(f"microgpt.{module}"))
     assert results.attempted > 0
     assert results.failed == 0
 

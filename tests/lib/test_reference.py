@@ -8,12 +8,12 @@ from microgpt import ModelConfig, TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.reference_training import accumulate, soft_cross_entropy
 from microgpt.training.train import train
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
-NAMES = load_text(bundled("names.txt"))
+GPT = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
+SHORT, LONG = [4, 0, 4], [4, 1, 2, 3, 4]
 
 
 def engine(**settings) -> ReferenceEngine:
@@ -28,19 +28,15 @@ def gradients(batch: list[list[int]]) -> list[float]:
 
 
 def test_the_loss_of_a_batch_is_the_mean_over_its_tokens() -> None:
-    gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
-    short, long = [4, 0, 4], [4, 1, 2, 3, 4]
-    loss = engine().step([short, long], lr=0.01)
-    mean = (document_loss(gpt, short) + document_loss(gpt, long)) / 6
+    loss = engine().step([SHORT, LONG], lr=0.01)
+    mean = (document_loss(GPT, SHORT) + document_loss(GPT, LONG)) / 6
     assert math.isclose(loss, mean, rel_tol=1e-14)
 
 
 def test_a_masked_loss_is_the_mean_over_the_unmasked_tokens() -> None:
-    gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
-    short, long = [4, 0, 4], [4, 1, 2, 3, 4]
-    cache = gpt.new_cache()
-    losses = [cross_entropy(gpt.forward(a, cache), b) for a, b in pairwise(long)]
-    *_, loss = accumulate(engine(), [short, long], [[None, None], [None, 2, 3, None]])
+    cache = GPT.new_cache()
+    losses = [cross_entropy(GPT.forward(a, cache), b) for a, b in pairwise(LONG)]
+    *_, loss = accumulate(engine(), [SHORT, LONG], [[None, None], [None, 2, 3, None]])
     assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
 
 
@@ -53,8 +49,7 @@ def test_the_loss_of_soft_targets_is_a_weighted_mean_over_tokens() -> None:
 
 
 def test_a_batch_gradient_is_the_mean_weighted_by_tokens() -> None:
-    short, long = [4, 0, 4], [4, 1, 2, 3, 4]
-    both, a, b = gradients([short, long]), gradients([short]), gradients([long])
+    both, a, b = gradients([SHORT, LONG]), gradients([SHORT]), gradients([LONG])
     expected = [(2 * x + 4 * y) / 6 for x, y in zip(a, b, strict=True)]
     assert both == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
@@ -65,18 +60,9 @@ def test_tokens_beyond_the_context_are_not_read() -> None:
 
 
 def test_karpathys_losses_are_reproduced_exactly(golden) -> None:
-    steps = 16
-    seen = []
-    result = train(
-        NAMES,
-        config=TrainConfig(engine="reference"),
-        hooks=[
-            OnEvent(lambda event: seen.extend(event.losses)),
-            StopWhen(lambda: len(seen) >= steps),
-        ],
-    )
-    assert len(result.losses) >= steps
-    assert result.losses == pytest.approx(golden["losses"][: len(result.losses)], abs=1e-9, rel=0)
+    config = TrainConfig(engine="reference", until=8)
+    losses = train(load_text(bundled("names.txt")), config=config).losses
+    assert losses == pytest.approx(golden["losses"][:8], abs=1e-9, rel=0)
 
 
 def test_weight_decay_is_proportional_to_the_learning_rate() -> None:

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 from commands import ok, refused
 from json_files import edit
+from trainings import talks
 
-from microgpt import InferenceGpt, Message, load, save
+from microgpt import InferenceGpt, load, save
 from microgpt.errors import PromptError
 from microgpt.plugins import PluginError
 from microgpt.replies import prepare_replies
@@ -30,9 +31,7 @@ class hook:
     def choose(self, messages):
         return {"say": self.word, "greet": [Message("user", "hi")]}.get(messages[-1].content)
 """
-TALKS = [
-    (Message("user", text), Message("assistant", text)) for text in ("hi", "day", "greet", "hi")
-]
+TALKS = talks([("hi", "hi"), ("day", "day"), ("greet", "greet"), ("hi", "hi")])
 
 
 @pytest.fixture

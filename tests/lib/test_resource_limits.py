@@ -17,11 +17,13 @@ MACHINE = 4000  # MB
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch) -> Path:
-    """The folder of control groups, on a machine with 4000 MB free."""
+    """The folder of control groups, on a machine with 4000 MB free, of eight CPUs for a process."""
     monkeypatch.setattr(limits, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(limits, "MEMBERSHIP", tmp_path / "self")
     available = SimpleNamespace(available=MACHINE * MB)
     monkeypatch.setattr("psutil.virtual_memory", lambda: available)
+    monkeypatch.setattr(limits.sys, "platform", "linux")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     return tmp_path / "cgroup"
 
 
@@ -62,30 +64,20 @@ def test_more_memory_than_is_free_is_refused(root) -> None:
     check_memory(200 * MB, "this")
 
 
-@pytest.fixture
-def cpu_root(tmp_path: Path, monkeypatch) -> Path:
-    """The folder of control groups, for a process that may run on eight CPUs."""
-    monkeypatch.setattr(limits, "CGROUPS", tmp_path)
-    monkeypatch.setattr(limits, "MEMBERSHIP", tmp_path / "self")
-    monkeypatch.setattr(limits.sys, "platform", "linux")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     ("quota", "n"),
     [("max 100000", 8), ("300000 100000", 3), ("150000 100000", 2), ("5000 100000", 1),
      ("900000 100000", 8), ("garbage", 8)],
 )  # fmt: skip
-def test_a_cpu_quota_of_a_cgroup_is_rounded_up(cpu_root, quota, n) -> None:
-    (cpu_root / "self").write_text("0::/a/b\n")
-    (cpu_root / "a/b").mkdir(parents=True)
-    (cpu_root / "a/cpu.max").write_text(f"{quota}\n")  # of the parent
-    (cpu_root / "a/b/cpu.max").write_text("max 100000\n")
+def test_a_cpu_quota_of_a_cgroup_is_rounded_up(root, quota, n) -> None:
+    root.with_name("self").write_text("0::/a/b\n")
+    (root / "a/b").mkdir(parents=True)
+    (root / "a/cpu.max").write_text(f"{quota}\n")  # of the parent
+    (root / "a/b/cpu.max").write_text("max 100000\n")
     assert n_cpus() == n
 
 
-def test_the_cpu_affinity_is_used_if_there_are_no_cgroups(cpu_root) -> None:
+def test_the_cpu_affinity_is_used_if_there_are_no_cgroups(root) -> None:
     assert n_cpus() == 8
 
 

@@ -37,7 +37,14 @@ def test_an_unknown_setting_is_refused() -> None:
         Settings.from_dict({"n_embed": 16})
 
 
-def test_settings_that_do_not_contradict_are_accepted() -> None:
-    Settings.from_dict({"minutes": 1, "chat": True, "me": "Ann", "text": "lines"})
-    Settings.from_dict({"architecture": "portable", "column": None, "chat": False})
-    Settings.from_dict({"tokenizer": "bpe", "vocab_size": 500})
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"minutes": 1, "chat": True, "me": "Ann", "text": "lines"},
+        {"architecture": "portable", "column": None, "chat": False},
+        {"tokenizer": "bpe", "vocab_size": 500},
+    ],
+)
+def test_settings_that_do_not_contradict_are_accepted(given) -> None:
+    settings = Settings.from_dict(given)
+    assert {name: getattr(settings, name) for name in given} == given

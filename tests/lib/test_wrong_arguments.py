@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trainings import talks
 
 from microgpt import (
     InferenceGpt,
@@ -31,7 +32,7 @@ SMALL: dict[str, Any] = {
 }
 RESULT = train(DOCS, **SMALL)
 GPT, COMPILED = InferenceGpt(RESULT, engine="reference"), InferenceGpt(RESULT)
-TALK, MUTE = [(Message("user", "hi"), Message("assistant", "ho"))], [(Message("user", "hi"),)]
+TALK, MUTE = talks([("hi", "ho")]), [(Message("user", "hi"),)]
 HI = {"role": "user", "content": "hi"}
 STREAM = TrainConfig(steps=2, text="stream")
 CHAT = InferenceGpt(train(TALK, **SMALL), engine="reference")
@@ -105,12 +106,10 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
         result = train(split(NAMES, validation=rate * 20), config=config, model=model)
         save(result, tmp_path)
         sampling = Sampling(np.float32(0.5), top_k=np.int64(3))
-        texts = InferenceGpt(result).generate
-        whole = {"seed": 7, "max_tokens": 5, "threads": 2}
+        whole = {"num_samples": 9, "seed": 7, "max_tokens": 5, "threads": 2}
         numbers = {name: np.int64(number) for name, number in whole.items()}
-        assert texts(np.int64(9), temperature=rate, **numbers) == texts(
-            9, temperature=0.01, **whole
-        )
+        texts = InferenceGpt(result).generate
+        assert texts(temperature=rate, **numbers) == texts(temperature=0.01, **whole)
     settings = load(tmp_path).meta
     assert (settings.training["lr"], settings.init_std) == (float(rate), float(rate))
     numbers = (config.lr, config.dropout, config.steps, model.n_embd, sampling.top_k)

@@ -19,10 +19,7 @@ from microgpt_characters.synthetic_chat import (
     json_line,
     messages,
 )
-from microgpt_characters.synthetic_chat.draw import (
-    ChatSplit,
-    Exchange,
-)
+from microgpt_characters.synthetic_chat.draw import ChatSplit, Exchange
 from microgpt_characters.synthetic_chat.tasks import names, words
 
 SPLITS = get_args(ChatSplit)
@@ -187,9 +184,7 @@ def test_conversations_are_short_and_use_a_small_alphabet(made, split) -> None:
 @pytest.mark.parametrize(
     ("split", "sha256"),
     [
-        ("train", "1cd9e222db2b6f2f972cda5e417be6296f2cf2f1e8f6c13c29743a379a610611"),
         ("basics", "7b2e681104eff7c0ad254bc3ed33c8ef728d0d8dbca38c9c7f9e246543a1dc98"),
-        ("heldout", "44bbea0f4641dce9710875abd17190f962631a2cee2210c8c825e04aa8115701"),
         ("wordings", "5abb39c4e9283f837ca6e6f19ce6096725295e117c384ca416bc76cc9bb0d909"),
     ],
 )

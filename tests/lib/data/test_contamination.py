@@ -1,5 +1,6 @@
 import itertools
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -25,10 +26,6 @@ TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
 TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # each character once
 WORDS = [f"{n * 7919 % 100_003:05x}" for n in range(100_000)]
 CLEAN, UNKNOWN, READ = 0.0, None, 1.0
-
-
-def test_held_out_data_without_ancestors_is_not_contaminated() -> None:
-    assert contamination(split(DOCS, validation=0.1), ()) == {}
 
 
 @pytest.mark.parametrize("change", [str.upper, "{} ".format, "\u200b{}".format])
@@ -78,41 +75,27 @@ def test_the_later_part_of_a_conversation_that_was_read_counts() -> None:
     )
 
 
-@pytest.mark.parametrize("docs", [DOCS, TALKS])
-def test_documents_that_an_ancestor_trained_on_are_contaminated(docs) -> None:
-    parent = split(docs, validation=0.05, test=0.1)
-    child = split(docs, validation=0.2, test=0.1)
-    read = set(parent.train)
-    share = sum(doc in read for doc in child.validation) / len(child.validation)
-    assert 0.5 < share < 1
-    found = contamination(child, [parent.facts])
-    assert found == {"validation": share, "test": CLEAN}
-    assert contamination(parent, [parent.facts]) == {"validation": CLEAN, "test": CLEAN}
-    assert contamination(child, [split(docs).facts]) == {"validation": READ, "test": READ}
-
-
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
 TOLERANCE = 1e-9, 0.03  # of documents; of running text, of which pieces are compared
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
-ONCE = TEXT[:40_000]  # each character once
+DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
 
-def divided(data: str | list[str], way) -> Split:
+@cache
+def divided(kind: str, way) -> Split:
     (validation, test), gap = way
-    if isinstance(data, str):
-        return split_stream(data, validation=validation, test=test, gap=gap)
-    return split(data, validation=validation, test=test)
+    if kind == "text":
+        return split_stream(DATA[kind], validation=validation, test=test, gap=gap)
+    return split(DATA[kind], validation=validation, test=test)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    ancestors=st.lists(WAYS, min_size=1, max_size=3), own=WAYS, data=st.sampled_from([ONCE, DOCS])
-)
-def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, data) -> None:
-    def items(docs) -> set[str]:
-        return set("".join(docs)) if isinstance(data, str) else set(docs)
+@settings(max_examples=30)
+@given(ancestors=st.lists(WAYS, min_size=1, max_size=3), own=WAYS, kind=st.sampled_from([*DATA]))
+def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, kind) -> None:
+    def items(docs) -> set:
+        return set("".join(docs)) if kind == "text" else set(docs)
 
-    parts, read = divided(data, own), [divided(data, way) for way in ancestors]
+    parts, read = divided(kind, own), [divided(kind, way) for way in ancestors]
     found = contamination(parts, [each.facts for each in read])
     for name in ("validation", "test"):
         held_out = items(getattr(parts, name))
@@ -123,10 +106,10 @@ def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, 
         if held_out:
             share = len(held_out & set().union(*known)) / len(held_out)
             if found[name] is None:  # a short overlap of stretches of a text is not found
-                assert isinstance(data, str)
+                assert kind == "text"
                 assert share < PIECE / MIN_STRETCH
             else:
-                assert found[name] == pytest.approx(share, abs=TOLERANCE[isinstance(data, str)])
+                assert found[name] == pytest.approx(share, abs=TOLERANCE[kind == "text"])
         else:
             assert name not in found
 
@@ -212,8 +195,6 @@ def test_a_note_on_unknown_contamination_says_may() -> None:
         {"parent_sha256": "0"},
         {"teachers": ["one"]},
         {"contamination": {"validation": 0.0}},
-        {"contamination": {"test": [0.5, 0.5]}},
-        {"contamination": {"test": ["?", 1]}},
         {"contamination": {"test": [1]}},
         {"contamination": {"test": 7}},
         {"contamination": 5},
@@ -264,17 +245,6 @@ def test_running_text_read_in_another_form_counts() -> None:
     parts = split_stream(f"{text}\n\n{between} {text.upper()}", validation=0.1)
     assert contamination(split_stream(f"{text} {between}", validation=0.1), ()) == {}
     assert contamination(parts, ())["validation"] > 0.5
-
-
-def test_one_copied_passage_in_running_text_is_found() -> None:
-    text = " ".join(WORDS)[:600_000]
-    held_out = split_stream(text, validation=0.1).validation[3]
-    passage = held_out[1000:1300]
-    copied = passage + text[300:]
-    n_pieces = sum(len(each) // PIECE for each in split_stream(text, validation=0.1).validation)
-    share = contamination(split_stream(copied, validation=0.1), ())["validation"]
-    assert round(share * n_pieces) in (5, 6)  # whole pieces
-    assert contamination(split_stream(text, validation=0.1), ()) == {}
 
 
 def test_a_search_knows_the_contamination_of_its_later_test() -> None:

@@ -8,7 +8,6 @@ from microgpt import CharTokenizer, Message
 from microgpt.data.context import (
     ChunkedDataset,
     SlidingWindows,
-    chunks_of,
     default_stride,
     fit_conversation,
     turn_windows,
@@ -17,7 +16,6 @@ from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import PromptError
-from microgpt.held_out_loss import EvaluationSet
 
 TEXT = CharTokenizer("ab")
 CHAT = CharTokenizer("ab", is_chat=True)
@@ -70,13 +68,6 @@ def test_running_text_is_learnt_once_without_an_end_token(docs, block_size) -> N
     assert [token for piece in dataset for token in piece[1:]] == TEXT.encode("".join(docs))
     assert dataset.n_predictions == read.n_tokens == sum(map(len, docs))
     assert not dataset.mask
-
-
-@given(docs=texts, block_size=contexts, text=st.sampled_from(["lines", "stream"]))
-def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
-    pieces = EvaluationSet(chunks_of(doc, TEXT, block_size, text) for doc in docs)
-    assert pieces.n_docs == len(docs)
-    assert pieces.n_tokens == sum(map(len, docs)) + (text == "lines") * len(docs)
 
 
 def test_chunks_can_be_encoded_in_any_order() -> None:

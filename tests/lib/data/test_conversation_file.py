@@ -21,15 +21,9 @@ def assistant(content: str = "yo", **fields: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def file(tmp_path: Path):
+def file(write):
     """Write conversations, a line each, and return the path."""
-
-    def write(*conversations: object) -> Path:
-        path = tmp_path / "chat.jsonl"
-        path.write_text("".join(f"{json.dumps(each)}\n" for each in conversations))
-        return path
-
-    return write
+    return lambda *talks: write("".join(f"{json.dumps(talk)}\n" for talk in talks), "chat.jsonl")
 
 
 def test_a_reply_with_a_task_becomes_a_test_item(file) -> None:
@@ -113,23 +107,13 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
         (f"[]\n{json.dumps([user(), assistant()])}", "line 1: the conversation is empty"),
         ("[\n]", "is empty; write one conversation per line"),
         ('[\n"a"]', "item 1: messages must be a list, got 'a'"),
-        (
-            '[\n[{"role": "user", "content": "\\ud800"}]]',
-            r"\[0\]: content has the character '\\ud800'",
-        ),
-        (
-            json.dumps([SHAREGPT, {"conversations": 3}], indent=1),
-            "item 2: messages must be a list, got 3",
-        ),
+        ('[\n[{"role": "user", "content": "\\ud800"}]]', r"content has the character '\\ud800'"),
+        (json.dumps([SHAREGPT, {"conversations": 3}], indent=1), "item 2: .* a list, got 3"),
         ('{"conversations": [3]}', r"messages\[0\] must be .*, got 3"),
         ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\] must be .* 'tool'"),
         ('{"input": "a", "output": "b"}', r"line 1: not .* \(fields: input, output\); use p"),
         ("[" * 100_000, "line 1: not JSON: .*recursion"),
         ('[{"role": "user"}]', r"item 1: not a conversation \(fields: role\)"),
-        (
-            r'[{"role": "user", "content": "\ud800"}]',
-            r"messages\[0\]: content has the character '\\ud800'",
-        ),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\] must be .*'content': 3"),
         (json.dumps([user("a\0b")]), r"line 1: messages\[0\]: content has the character '\\x00'"),
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
@@ -170,7 +154,7 @@ def test_control_characters_in_messages_are_read_unchanged(tmp_path_factory, tex
 
 def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
-    file.write_text("[" + "\n" * 100_000 + '{"prompt": "hi", "completion": "yo"}]')
+    file.write_text("[" + "\n" * 20_000 + '{"prompt": "hi", "completion": "yo"}]')
     tracemalloc.start()
     load_chat_tests(file)
     _, peak = tracemalloc.get_traced_memory()

@@ -1,11 +1,11 @@
 import hashlib
 import os
 from collections import Counter
-from importlib.metadata import EntryPoint
 
 import pytest
+from trainings import talks
 
-from microgpt import Message, load, load_conversations, load_text, plugins
+from microgpt import load, load_conversations, load_text, plugins
 from microgpt.data.documents import (
     BLANK,
     DEMO_MODEL,
@@ -95,40 +95,31 @@ def test_an_invalid_or_unused_separator_is_refused(
 
 
 NAMES = "anna\nemma\n"
-TALK = [(Message("user", "hi"), Message("assistant", "yo"))]
 
 
-def upper(file, how, tell):
-    """Read files of two kinds; fail, or find nothing, in others."""
+# Reads files of two kinds; fails, or finds nothing, in others.
+UPPER = """
+from microgpt import Message
+
+def read(file, how, tell):
     if how.chat:
-        return TALK
+        return [(Message("user", "hi"), Message("assistant", "yo"))]
     if file.path.suffix == ".bad":
         raise KeyError("title")
     return {".up": [line.upper() for line in file], ".none": []}.get(file.path.suffix)
+"""
 
 
 @pytest.fixture
-def installed(monkeypatch):
-    """Install readers, by their modules."""
-
-    def install(*values: str) -> None:
-        readers = [EntryPoint(value, value, "microgpt.readers") for value in values]
-        monkeypatch.setattr(plugins, "_installed", lambda: {"readers": readers})
-
-    return install
-
-
-@pytest.fixture
-def upper_reader(installed, monkeypatch) -> None:
-    monkeypatch.setattr(plugins, "upper", upper, raising=False)
-    installed("microgpt.plugins:upper")
+def upper_reader(install) -> None:
+    install("upper-case", "readers", "upper = upper:read", upper=UPPER)
 
 
 @pytest.mark.usefixtures("upper_reader")
 def test_a_reader_reads_the_files_of_its_kind_and_no_others(write) -> None:
     assert load_text(write(NAMES, "a.up")) == ["ANNA", "EMMA"]
     assert load_text(write(NAMES)) == ["anna", "emma"]
-    assert load_conversations(write(NAMES)) == TALK
+    assert load_conversations(write(NAMES)) == talks([("hi", "yo")])
 
 
 @pytest.mark.usefixtures("upper_reader")
@@ -136,26 +127,26 @@ def test_a_reader_reads_the_files_of_its_kind_and_no_others(write) -> None:
     ("name", "kind", "problem"),
     [
         ("a.bad", PluginError, "a.bad .KeyError: 'title'.; repair or uninstall"),
-        ("a.none", DataError, "microgpt.plugins found no texts in .*a.none; use another file"),
+        ("a.none", DataError, "upper-case found no texts in .*a.none; use another file"),
     ],
 )
 def test_the_error_of_a_reader_names_its_package(write, name, kind, problem) -> None:
     with pytest.raises(kind, match=problem) as error:
         load_text(write(NAMES, name))
-    assert "microgpt.plugins" in str(error.value)
+    assert "upper-case" in str(error.value)
 
 
-def test_files_are_read_although_a_reader_cannot_be_imported(installed, write) -> None:
-    installed("gone.module:read")
+def test_files_are_read_although_a_reader_cannot_be_imported(install, write) -> None:
+    install("broken-reader", "readers", "gone = gone.module:read")
     notes: list[str] = []
     assert load_text(write(NAMES), tell=notes.append) == ["anna", "emma"]
-    assert "gone.module cannot be imported" in notes[0]
-    with pytest.warns(UserWarning, match=r"gone\.module cannot be imported"):
+    assert "broken-reader cannot be imported" in notes[0]
+    with pytest.warns(UserWarning, match="broken-reader cannot be imported"):
         load_text(write(NAMES))
 
 
 @pytest.mark.parametrize("me", ["Anna", None])
-def test_exported_chats_require_a_package(installed, write, me) -> None:
-    installed()
+def test_exported_chats_require_a_package(monkeypatch, write, me) -> None:
+    monkeypatch.setattr(plugins, "_installed", lambda: {"readers": []})
     with pytest.raises(DataError, match="microgpt-chat-exports"):
         load_conversations(write(NAMES), me=me)

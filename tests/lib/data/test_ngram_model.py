@@ -64,9 +64,7 @@ def plain_probability(seen: list[Counts], before: list[int], token: int) -> floa
 
 
 @given(documents, documents)
-def test_the_ngram_model_agrees_with_a_simple_implementation(
-    train: list[list[int]], held_out: list[list[int]]
-) -> None:
+def test_the_ngram_model_agrees_with_a_simple_implementation(train, held_out) -> None:
     found = NgramModel(TokenDataset(train), V, ORDER).probabilities(TokenDataset(held_out))
     seen = plain_counts(train)
     expected = [

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import Message, load_text
-from microgpt.data.documents import bundled
-from microgpt.data.split import (
-    DataFacts,
-    fingerprint,
-    forms,
-    split,
-    split_stream,
-)
+from microgpt import Message
+from microgpt.data.split import DataFacts, fingerprint, forms, split, split_stream
 from microgpt.errors import ConfigError, DataError
 
 
@@ -34,11 +27,6 @@ def test_a_fingerprint_depends_on_the_order_of_documents(docs: list[str]) -> Non
 def test_a_fingerprint_shows_where_multi_line_documents_end() -> None:
     assert fingerprint(["a\nb", "c"]) != fingerprint(["a", "b\nc"])
     assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # as the versions before
-
-
-def test_the_bundled_names_are_split_as_the_format_specifies() -> None:
-    parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-    assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
 
 
 @given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
@@ -65,9 +53,7 @@ def positions(stretch: str) -> range:
 
 
 @given(st.integers(1, 60_000), SHARES, SHARES, st.integers(0, 1_500))
-def test_held_out_stretches_have_the_requested_gap_and_size(
-    length: int, validation: float, test: float, gap: int
-) -> None:
+def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, test, gap) -> None:
     text = "".join(map(chr, range(FIRST, FIRST + length)))
     shares = [share for share in (validation, test) if share]
     n_free = length * (1 - sum(shares)) / max(1, len(shares))

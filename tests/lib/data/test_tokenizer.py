@@ -18,24 +18,6 @@ def test_decoding_reverses_encoding_for_any_text(docs: list[str]) -> None:
 
 
 @given(MESSAGES.filter(lambda messages: any(m.content for m in messages)))
-def test_a_conversation_can_be_decoded_from_its_tokens(messages: list[Message]) -> None:
-    tokenizer = CharTokenizer.from_documents([messages])
-    tokens = tokenizer.encode_document(messages)
-    assert tokens[0] == tokens[-1] == tokenizer.bos_id
-    read, text = [], []
-    role = ""
-    for token in tokens[1:-1]:
-        if token in (tokenizer.role_id("user"), tokenizer.role_id("assistant")):
-            role = "user" if token == tokenizer.role_id("user") else "assistant"
-            text = []
-        elif token == tokenizer.end_turn_id:
-            read.append(Message(role, tokenizer.decode(text)))
-        else:
-            text.append(token)
-    assert read == messages
-
-
-@given(MESSAGES.filter(lambda messages: any(m.content for m in messages)))
 def test_the_assistant_mask_covers_replies_and_their_end_tokens(messages) -> None:
     tokenizer = CharTokenizer.from_documents([messages])
     tokens = tokenizer.encode_document(messages)
@@ -93,12 +75,7 @@ def test_decode_skips_special_tokens_and_refuses_unknown_ones() -> None:
 
 @pytest.mark.parametrize(
     ("chars", "problem"),
-    [
-        ([], "at least one"),
-        (["ab"], "'ab' is not a single"),
-        (["a", "b", "a"], "'a' .* twice"),
-        ("a\ud800", "a lone surrogate"),
-    ],
+    [([], "at least one"), (["ab"], "'ab' is not"), ("aba", "'a' .* twice"), ("\ud800", "lone")],
 )
 def test_a_vocabulary_must_consist_of_distinct_characters(chars, problem) -> None:
     with pytest.raises(TokenizerError, match=problem):

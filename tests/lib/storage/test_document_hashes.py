@@ -70,8 +70,3 @@ def test_hashes_cover_the_lines_of_documents() -> None:
         assert part in known
     for other in ("ann", "anna\nava"):
         assert other not in known
-
-
-def test_a_text_whose_lines_are_all_known_counts_as_known() -> None:
-    known = DocumentHashes.from_documents(["anna", "emma"])
-    assert known_share(["anna\nemma", "anna\nava"], known) == 0.5

@@ -1,26 +1,31 @@
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_files import edit
 from safetensors.numpy import save as save_arrays
 from small_engines import shapes
+from trainings import subword_model
 
-from microgpt import BpeTokenizer, CharTokenizer, InferenceGpt, ModelConfig, TrainConfig, load, save
+from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainResult
+from microgpt.storage.model_directory import model_sources
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@settings(max_examples=25)
 @given(st.data())
 def test_a_saved_model_is_loaded_exactly(tmp_path_factory, data) -> None:
     is_chat = data.draw(st.booleans())
@@ -64,23 +69,12 @@ def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> 
     assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
-def test_model_files_of_earlier_programs_can_be_read(tmp_path: Path) -> None:
-    """Written by hand: no key of ours, and the matrices in another order."""
-    (tmp_path / "meta.json").write_text(
-        """{"chars": ["a", "b"], "block_size": 2, "n_layer": 1, "n_head": 1, "n_embd": 1,
-            "vocab_size": 3}"""
-    )
-    (tmp_path / "weights.json").write_text(
-        """{"layer0.mlp_fc2": [[0, 0, 0, 0]], "layer0.mlp_fc1": [[1], [1], [1], [1]],
-            "layer0.attn_wo": [[0.5]], "layer0.attn_wv": [[0.5]], "layer0.attn_wk": [[0.5]],
-            "layer0.attn_wq": [[0.5]], "lm_head": [[2.5], [-1e-3], [0.1]],
-            "wpe": [[0.25], [0.5]], "wte": [[1.0], [2], [3.5e-1]]}"""
-    )
-    model = load(tmp_path)
-    assert model.model == ModelConfig(n_embd=1, n_head=1, block_size=2, vocab_size=3)
-    assert model.weights["wte"] == ((1.0,), (2.0,), (0.35,))
-    assert InferenceGpt(model).generate(temperature=0) == ["aa"]
-    assert model.trained_on == (None,)
+def test_matrices_in_another_order_without_a_record_can_be_read(text_model, text_result) -> None:
+    edit(text_model / "meta.json", training=None, weights_sha256=None)
+    weights = json.loads((text_model / "weights.json").read_text())
+    (text_model / "weights.json").write_text(json.dumps(dict(reversed(weights.items()))))
+    assert load(text_model).weights == text_result.weights
+    assert load(text_model).trained_on == (None,)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +152,18 @@ def test_an_error_escapes_and_shortens_names_from_a_file(text_model: Path, name,
     assert len(str(refusal.value)) < 1000
 
 
+@pytest.mark.parametrize(
+    "name", ["weights.json", "model.safetensors", "meta.json", "tokenizer.json"]
+)
+def test_a_model_with_a_pipe_in_place_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    weights_format = "safetensors" if name == "model.safetensors" else "json"
+    save(BPE, tmp_path, weights_format=weights_format)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match=f"{name}: not a regular file"):
+        load(tmp_path)
+
+
 def test_weights_changed_after_saving_are_refused(text_model: Path) -> None:
     weights = json.loads((text_model / "weights.json").read_text())
     weights["wte"][0][0] += 1e-9
@@ -192,13 +198,7 @@ def test_save_creates_readable_parent_directories(text_result: TrainResult, tmp_
     assert (tmp_path / "a/b/model").stat().st_mode & 0o777 == 0o777 & ~umask
 
 
-def hold(directory: Path) -> None:
-    """Begin to train there."""
-    with TrainingDirectory(directory):
-        pass
-
-
-@pytest.mark.parametrize("use", [hold, lambda directory: save(RESULT, directory)])
+@pytest.mark.parametrize("use", [TrainingDirectory, lambda directory: save(RESULT, directory)])
 def test_an_unwritable_model_path_is_refused(tmp_path: Path, use) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -220,15 +220,7 @@ def test_an_unwritable_model_path_is_refused(tmp_path: Path, use) -> None:
 RESULT = train(["ab"], model=ModelConfig(), config=TrainConfig(steps=1, engine="reference"))
 
 
-def bpe_result(text: str) -> TrainResult:
-    """A model of subword tokens that has learnt next to nothing."""
-    tokenizer = BpeTokenizer.from_documents([text] * 3, vocab_size=260)
-    config = TrainConfig(steps=1, engine="reference")
-    model = ModelConfig(n_embd=1, n_head=1, block_size=4)
-    return train([text], model=model, tokenizer=tokenizer, config=config)
-
-
-BPE, OTHER_BPE = bpe_result("abc"), bpe_result("xyz")
+BPE, OTHER_BPE = subword_model("abc"), subword_model("xyz")
 
 
 @pytest.mark.parametrize("weights_format", ["json", "safetensors"])
@@ -292,3 +284,34 @@ def test_the_data_of_an_ancestor_without_a_record_is_unknown(tmp_path, change, e
     save(model, tmp_path)
     edit(tmp_path / "meta.json", training=change)
     assert load(tmp_path).trained_on == (model.plan.data, *expected)
+
+
+@pytest.fixture
+def models(text_model, tmp_path, monkeypatch) -> Path:
+    """A directory with two models, in the working directory."""
+    for name in ("names", "talk"):
+        shutil.copytree(text_model, tmp_path / "here/models" / name)
+    monkeypatch.chdir(tmp_path / "here")
+    return Path("models")
+
+
+def test_paths_name_models(models) -> None:
+    for name in ("x=y", "a,b"):
+        shutil.copytree(models / "names", name)
+    sources = model_sources("x=y, models/names, mine=models/talk")
+    assert [*sources.items()] == [
+        ("x=y", Path("x=y")),
+        ("names", models / "names"),
+        ("mine", models / "talk"),
+    ]
+    assert [*model_sources("a,b")] == ["a,b"]
+
+
+def test_a_directory_of_models_gives_each_of_them(models) -> None:
+    assert [*model_sources("models")] == ["names", "talk"]
+
+
+def test_the_default_is_output_or_else_the_demo(models) -> None:
+    assert model_sources(None) == {"demo": bundled(DEMO_MODEL)}
+    shutil.copytree(models / "names", "output")
+    assert model_sources(None) == {"output": Path("output")}

@@ -17,7 +17,7 @@ from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainingPlan, TrainResult
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.hooks import OnEvent, StopWhen
+from microgpt.training.hooks import StopWhen
 from microgpt.training.train import train
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
@@ -37,16 +37,9 @@ def parts() -> Split:
 @pytest.fixture(scope="module")
 def stopped(parts) -> TrainResult:
     """A training run that was stopped half-way."""
-    events = []
-    return train(
-        parts,
-        model=ModelConfig(n_embd=8, n_head=2),
-        config=CONFIG,
-        hooks=[
-            OnEvent(events.append),
-            StopWhen(lambda: bool(events) and events[-1].step >= 20),
-        ],
-    )
+    kept = StatesEvery(20)
+    hooks = [kept, StopWhen(lambda: len(kept.states) == 2)]
+    return train(parts, model=ModelConfig(n_embd=8, n_head=2), config=CONFIG, hooks=hooks)
 
 
 @pytest.fixture
@@ -66,10 +59,6 @@ def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **fact
     edit(description, **facts)
 
 
-def settings_of(plan: TrainingPlan) -> dict:
-    return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
-
-
 @pytest.mark.parametrize("text", ["lines", "stream"])
 @pytest.mark.parametrize(("engine", "dtype"), [("compiled", "float32"), ("reference", "float64")])
 def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype, text) -> None:
@@ -79,14 +68,14 @@ def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype, t
         BpeTokenizer.from_documents(parts.train, vocab_size=265) if text == "stream" else None
     )
     regularised = {"dropout": 0.1, "weight_decay": 0.1, "average_tail": 0.9}
-    config = TrainConfig(steps=8, lr=0.01, engine=engine, dtype=dtype, text=text, **regularised)
+    config = TrainConfig(steps=6, lr=0.01, engine=engine, dtype=dtype, text=text, **regularised)
     model = ModelConfig(n_embd=4, n_head=1, block_size=4)
     options = {"model": model, "config": config, "tokenizer": tokenizer}
     whole = train(parts, **options)
     n = 1 if engine == "compiled" else 3
     kept = StatesEvery(n)
     train(parts, **options, hooks=[kept])
-    assert [state.step for state in kept.states] == list(range(0, 8, n))
+    assert [state.step for state in kept.states] == list(range(0, 6, n))
     for state in kept.states:
         with TrainingDirectory(tmp_path / "model") as held:
             held.keep(plan_of(parts, whole), state)
@@ -120,7 +109,8 @@ def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stoppe
 def test_saving_another_model_removes_a_training_run(directory, parts, stopped, has_ended) -> None:
     """Its losses would be plotted, and it would be resumed, as if they were the new model's."""
     with TrainingDirectory(directory) as held:
-        ended = train(parts, **settings_of(stopped.plan), resume=stopped.state)
+        options = {"model": stopped.model, "config": CONFIG, "tokenizer": stopped.tokenizer}
+        ended = train(parts, **options, resume=stopped.state)
         held.finish(replace(ended, plan=plan_of(parts, stopped)))
         if not has_ended:
             held.keep(plan_of(parts, stopped), stopped.state)
@@ -167,6 +157,14 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
 def test_an_invalid_state_description_is_refused(directory, changes, problem) -> None:
     change(directory, **changes)
     with pytest.raises(CheckpointError, match=problem):
+        read_training(directory)
+
+
+@pytest.mark.parametrize("name", sorted(STATE_FILES))
+def test_a_pipe_in_place_of_a_state_file_is_refused(directory, name) -> None:
+    (directory / name).unlink()
+    os.mkfifo(directory / name)
+    with pytest.raises(CheckpointError, match=f"{name}: not a regular file"):
         read_training(directory)
 
 

@@ -85,8 +85,8 @@ def test_heads_of_an_odd_width_take_karpathys_architecture(n_head, architecture)
 @pytest.mark.parametrize("steps", [100, 2_000, 10_000, 10**6])
 def test_a_given_model_and_its_steps_stay_within_the_budget(steps: int) -> None:
     """At least one conversation is read per step, whatever it costs."""
-    choice = chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps)
-    alone = chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps, batch_size=1)
+    choice = chosen([TALK] * 4_000, 1e13, **LARGE, steps=steps)
+    alone = chosen([TALK] * 4_000, 1e13, **LARGE, steps=steps, batch_size=1)
     assert choice.operations <= max(1e13, alone.operations)
     assert choice.config.steps == steps
     assert LARGE.items() <= vars(choice.model).items()

@@ -2,14 +2,15 @@
 
 import json
 import os
-import random
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from json_files import edit
+from trainings import made_up_names, training_of
 
 from microgpt import files
 from microgpt.config import TrainConfig
@@ -21,26 +22,20 @@ from microgpt.storage.training_directory import TrainingDirectory, has_state, re
 from microgpt.training import ensemble
 from microgpt.training.budget import TimeLimit
 from microgpt.training.distillation import Teachers
-from microgpt.training.ensemble import (
-    open_ensemble,
-    teacher_paths,
-    with_samples,
-    with_teachers,
-)
+from microgpt.training.ensemble import open_ensemble, teacher_paths, with_samples, with_teachers
 from microgpt.training.fitting import LEAST, MOST_TEACHERS, Fitting, choose_settings
 from microgpt.training.hooks import Checkpoints, Hook, StopWhen
 from microgpt.training.inheritance import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.train import train_job
 
-RNG = random.Random(0)
-NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300)]
+NAMES = made_up_names(300)
 SMALL = {"n_embd": 8, "n_layer": 1, "budget": 3e10}
 
 
 def planned(**given) -> TrainingJob:
     given = {**SMALL, **given}
-    job = plan_training(hold_out(NAMES, given), given).with_steps(200)
+    job = plan_training(hold_out(NAMES, given), given).with_steps(100)
     return replace(job, plan=replace(job.plan, input=Path("names.txt")))
 
 
@@ -127,15 +122,11 @@ def test_a_finished_model_has_no_teachers_any_more(whole, tmp_path) -> None:
     assert result.weights == whole.weights
     plan, _, status = read_training(tmp_path / "model")
     assert (plan.config, status) == (planned().plan.config, "ended")
-    assert len(plan.teachers) == len(json.loads(meta(tmp_path))["training"]["teachers"]) == 2
+    assert len(plan.teachers) == len(training_of(tmp_path / "model")["teachers"]) == 2
     assert not (tmp_path / "model/.teachers").exists()
     assert plan.ensemble == planned().plan.ensemble
     assert result.trained_on == (result.plan.data, result.plan.data)
     assert result.test_loss is not None
-
-
-def meta(folder: Path) -> str:
-    return (folder / "model/meta.json").read_text()
 
 
 N_WRITES = 9  # two of the student before its run, and two or three of each model
@@ -162,12 +153,8 @@ def test_a_run_killed_before_it_writes_files_can_go_on(whole, n, tmp_path, monke
 
 def killed_in(path: Path, place: object, what: str) -> None:
     """Kill a run when it calls a function."""
-
-    def killed(*_, **__) -> None:
-        raise Killed
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(place, what, killed)
+        patched.setattr(place, what, Mock(side_effect=Killed))
         with pytest.raises(Killed):
             trained(planned(), path)
 
@@ -188,26 +175,20 @@ def test_a_run_killed_before_it_removes_its_teachers_has_ended(tmp_path) -> None
     assert not {*os.listdir(run)} & {".teachers", ".saving"}
 
 
-class SlowClock:
-    """A clock that runs faster and faster, as if the machine became slower."""
+class Clock(Hook):
+    """A clock that stands still until a model of an ensemble is evaluated, and then is late."""
 
-    def __init__(self, factor: float) -> None:
-        self.now, self.factor = 0.0, factor
+    now = 0.0
 
-    def __call__(self) -> float:
-        self.now += self.factor * 1e-3
-        return self.now
+    def __init__(self, late_in: str = "none") -> None:
+        self.late_in = late_in
 
+    def limit(self, minutes: float = 1.0) -> TimeLimit:
+        return TimeLimit(minutes=minutes, started=0.0, reserve_s=0.0, clock=lambda: self.now)
 
-def late_in(place: str, clock: SlowClock) -> Hook:
-    """Return a hook that has the time be over soon after an evaluation of a model."""
-
-    class Late(Hook):
-        def on_step(self, run) -> None:
-            if run.job.place.name.startswith(place) and run.best and clock.now < 60:
-                clock.now = 60.0
-
-    return Late()
+    def on_step(self, run) -> None:
+        if run.job.place.name.startswith(self.late_in) and run.best:
+            self.now = max(self.now, 60.0)
 
 
 class StopIn(Hook):
@@ -225,11 +206,10 @@ class StopIn(Hook):
 
 def test_a_student_of_fewer_teachers_is_resumed_with_them(tmp_path) -> None:
     """A slow machine trains fewer teachers."""
-    clock = SlowClock(0.0)
-    limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
-    job = replace(planned(budget=1e11), limit=limit)
+    clock = Clock(late_in="teacher 2")
+    job = replace(planned(budget=1e11), limit=clock.limit())
     with pytest.raises(Killed):
-        trained(job, tmp_path / "a", late_in("teacher 2", clock), StopIn("the student"))
+        trained(job, tmp_path / "a", clock, StopIn("the student"))
     result = resumed(tmp_path / "a")
     n = result.plan.ensemble.n_teachers
     assert 1 <= len(result.plan.teachers) == n < job.plan.ensemble.n_teachers
@@ -238,11 +218,10 @@ def test_a_student_of_fewer_teachers_is_resumed_with_them(tmp_path) -> None:
 
 
 def test_a_run_without_time_for_its_first_teacher_can_go_on(whole, tmp_path) -> None:
-    run, clock = tmp_path / "run", SlowClock(0.0)
+    run, clock = tmp_path / "run", Clock()
     with pytest.raises(Killed):
         trained(planned(), run, StopIn("teacher 1"))
-    limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
-    job = replace(planned(), plan=read_training(run)[0], limit=limit)
+    job = replace(planned(), plan=read_training(run)[0], limit=clock.limit())
     clock.now = 70.0
     with pytest.raises(ConfigError, match="before the first teacher was trained; go on with "):
         trained(job, run)
@@ -251,10 +230,8 @@ def test_a_run_without_time_for_its_first_teacher_can_go_on(whole, tmp_path) -> 
 
 
 def test_the_first_teacher_corrects_the_steps_of_all_models(tmp_path) -> None:
-    job = planned(budget=1e11).with_steps(40_000)
-    clock = SlowClock(0.0)
-    limit = TimeLimit(minutes=0.05, started=0.0, reserve_s=0.0, clock=clock)
-    seen = []
+    job = planned(budget=1e11).with_steps(10_000)
+    clock, seen = Clock(), []
 
     class Jobs(Hook):
         n_done = 0
@@ -263,12 +240,12 @@ def test_the_first_teacher_corrects_the_steps_of_all_models(tmp_path) -> None:
             """Let each step take as long, whatever else the computer does."""
             seen.append((run.job.place.name, run.config.steps))
             n_before, self.n_done = min(self.n_done, run.step), run.step
-            clock.now += 1e-4 * (run.step - n_before)
+            clock.now += 4e-4 * (run.step - n_before)
 
-    result = trained(replace(job, limit=limit), tmp_path / "a", Jobs())
+    result = trained(replace(job, limit=clock.limit(0.05)), tmp_path / "a", Jobs())
     steps = [n for name, n in seen if name.startswith("teacher 1")]
-    assert steps[0] == 40_000 > steps[-1] == result.plan.ensemble.teacher.steps
-    assert result.config.steps == job.plan.config.steps * steps[-1] // 40_000
+    assert steps[0] == 10_000 > steps[-1] == result.plan.ensemble.teacher.steps
+    assert result.config.steps == job.plan.config.steps * steps[-1] // 10_000
 
 
 def test_the_best_teacher_is_kept_if_the_student_is_no_better(tmp_path) -> None:

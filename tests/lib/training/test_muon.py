@@ -30,7 +30,7 @@ def test_orthogonalizing_brings_singular_values_close_to_1(shape: tuple[int, int
     assert np.allclose(found, u * values @ v)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_both_engines_take_the_same_optimizer_steps(seed: int) -> None:
     rng = random.Random(seed)
     model = random_model(rng)

@@ -1,40 +1,38 @@
 import math
 import random
 from array import array
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
-from typing import ClassVar
 
 import pytest
+from training_states import StatesEvery
+from trainings import talks
 
-from microgpt import Message, ModelConfig, TrainConfig, load_text, train
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, load_text
 from microgpt.config import default_lr
 from microgpt.data.split import Split, split
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, DataError
 from microgpt.training import loop, reference_training
-from microgpt.training.hooks import Hook, OnEvent, StopWhen
+from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.loop import DivergedError
 from microgpt.training.train import train as train_model
 from microgpt_engine import trainer as compiled
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
-CONVERSATIONS = [
-    (Message("user", question), Message("assistant", reply))
-    for question, reply in (("a", "b"), ("ab", "ba"), ("ba", "a"), ("b", "ab"))
-]
-SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
+CONVERSATIONS = talks([("a", "b"), ("ab", "ba"), ("ba", "a"), ("b", "ab")])
+SMALL = ModelConfig(n_embd=4, n_head=2, block_size=9)
 
 
 def test_training_events_cover_each_step_once_in_order(train) -> None:
     events = []
-    config = TrainConfig(steps=60, batch_size=2)
+    config = TrainConfig(steps=20, batch_size=2)
     result = train(DOCS, model=SMALL, config=config, hooks=[OnEvent(events.append)])
-    assert sum(event.n_docs for event in events) == 120
+    assert sum(event.n_docs for event in events) == 40
     assert [loss for event in events for loss in event.losses] == list(result.losses)
-    assert len(result.losses) == 60
+    assert len(result.losses) == 20
     assert [event.step for event in events] == sorted({event.step for event in events})
-    assert events[-1].step == 60
-    assert all(event.steps == 60 for event in events)
+    assert events[-1].step == 20
+    assert all(event.steps == 20 for event in events)
 
 
 REGULARISED = {"dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5}
@@ -49,7 +47,7 @@ def test_a_stopped_training_run_resumes_to_the_same_result(
     monkeypatch.setattr(reference_training, "RUN_S", math.inf)  # and not within one
     config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
-    for stop_at in (0, 1, 4, 7, 10):
+    for stop_at in (0, 1, 7, 10):
         answers = iter([False] * stop_at)
         stop = partial(next, answers, True)
         part = train(docs, model=SMALL, config=config, hooks=[StopWhen(stop)])
@@ -100,22 +98,10 @@ def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
 
 
 def test_a_hook_of_ones_own_sees_the_steps_that_it_asks_for(train) -> None:
-    class EveryThird(Hook):
-        seen: ClassVar[list[int]] = []
-
-        def next_step(self, run) -> int:
-            return run.step // 3 * 3 + 3
-
-        def on_step(self, run) -> None:
-            if run.step % 3 == 0 and run.step not in self.seen:
-                self.seen.append(run.step)
-                assert run.state().step == run.step
-
-        def should_stop(self) -> bool:
-            return 12 in self.seen
-
-    result = train(DOCS, model=SMALL, config=TrainConfig(steps=1000), hooks=[EveryThird()])
-    assert EveryThird.seen == [0, 3, 6, 9, 12]
+    kept = StatesEvery(3)
+    hooks = [kept, StopWhen(lambda: len(kept.states) == 5)]
+    result = train(DOCS, model=SMALL, config=TrainConfig(steps=1000), hooks=hooks)
+    assert [state.step for state in kept.states] == [0, 3, 6, 9, 12]
     assert (result.ending, result.state.step) == ("stopped", 12)
 
 
@@ -135,7 +121,7 @@ def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "threads", "batch_size"),
-    [("compiled", 1, 20_000), ("compiled", 2, 20_000), ("reference", 1, 30)],
+    [("compiled", 1, 20_000), ("compiled", 2, 20_000), ("reference", 1, 15)],
 )
 def test_stopping_in_the_middle_of_a_step_loses_nothing(
     engine, threads, batch_size, monkeypatch
@@ -235,13 +221,72 @@ def test_there_is_an_interval_between_training_events(monkeypatch) -> None:
     assert [event.step for event in events] == [60]
 
 
-def test_documents_may_be_any_sequence() -> None:
-    class Names:
-        def __len__(self) -> int:
-            return 2
+def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
+    """With lr almost 0 the model stays what it is, so each loss tells which documents were read."""
+    config = TrainConfig(steps=10, lr=1e-300, dtype="float64")
+    train = partial(train, model=SMALL)
+    single = train(DOCS, config=config).losses
+    pairs = train(DOCS, config=replace(config, steps=5, batch_size=2)).losses
+    shuffled = list(DOCS)
+    random.Random(42).shuffle(shuffled)
+    for i, pair in enumerate(pairs):
+        lengths = [len(shuffled[j % 5]) + 1 for j in (2 * i, 2 * i + 1)]
+        a, b = single[(2 * i) % 5], single[(2 * i + 1) % 5]
+        assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
 
-        def __getitem__(self, i: int) -> str:
-            return ["anna", "emma"][i]
 
-    config = TrainConfig(steps=3)
-    assert train(Names(), config=config).losses == train(["anna", "emma"], config=config).losses
+def test_documents_are_read_in_file_order_without_shuffling(train) -> None:
+    config = TrainConfig(steps=7, lr=1e-300, shuffle=False)
+    losses = train(DOCS, model=SMALL, config=config).losses
+    for i in range(5):
+        alone = train(DOCS[i:] + DOCS[:i], model=SMALL, config=replace(config, steps=1)).losses
+        assert losses[i] == alone[0]
+    assert losses[5:] == losses[:2]
+
+
+def test_only_replies_are_learnt(train) -> None:
+    talk = (Message("user", "aab"), Message("assistant", "c"))
+    config = TrainConfig(steps=100, lr=0.05)
+    result = train([talk], model=replace(SMALL, block_size=12), config=config)
+    assert InferenceGpt(result).chat(talk[:1]).content == "c"
+    as_dicts, few = [*map(asdict, talk)], replace(config, steps=3)
+    assert train([as_dicts], config=few).losses == train([talk], config=few).losses
+    asked = [(Message("user", "c"), Message("assistant", "aab"))]
+    assert InferenceGpt(result).evaluate(asked).loss > 1
+
+
+def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
+    parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
+    result = train(parts, model=SMALL, config=TrainConfig(steps=40))
+    model = InferenceGpt(result, engine=result.plan.engine)
+    assert result.val_loss == pytest.approx(model.evaluate(CONVERSATIONS[3:]).loss, rel=1e-5)
+
+
+def test_a_step_without_replies_has_no_loss(train) -> None:
+    mute = (Message("user", "ab"),)
+    config = TrainConfig(steps=4, shuffle=False)
+    result = train([mute, CONVERSATIONS[0]], model=SMALL, config=config)
+    assert [*map(math.isnan, result.losses)] == [True, False, True, False]
+    assert result.state.recent_losses == (result.losses[1], result.losses[3])
+    assert result.state.train_loss == sum(result.losses[1::2]) / 2
+    config = replace(config, steps=2, batch_size=2)
+    assert min(train([mute, CONVERSATIONS[0]], model=SMALL, config=config).losses) > 0
+    with pytest.raises(DataError, match="add messages with the role assistant"):
+        train([mute], model=SMALL, config=config)
+
+
+def test_a_running_text_model_learns_no_end_token(train) -> None:
+    """Of a text that is the same everywhere it makes up as much as the context holds."""
+    config = TrainConfig(steps=80, lr=0.05, text="stream")
+    result = train(["a" * 50], model=SMALL, config=config)
+    model = InferenceGpt(result, engine=result.plan.engine)
+    assert model.generate(3) == ["a" * 9] * 3
+    assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
+
+
+def test_conversations_for_fine_tuning_may_be_lists(train) -> None:
+    talks = [[*talk] for talk in CONVERSATIONS]
+    settings = {"model": replace(SMALL, block_size=12), "config": TrainConfig(steps=1)}
+    parent = train(talks, **settings)
+    child = train(talks, parent=parent, config=TrainConfig(steps=1))
+    assert [*child.documents] == CONVERSATIONS

@@ -89,10 +89,12 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
+        ("", r"genome\.json: invalid JSON: "),
         ("[" * 100_000, "invalid JSON: "),
         (EVOLVE_RUST_FILE.replace("0.0092", "1e999"), "lr must be .* greater than 0, got inf"),
         ("[1, 2]", "it is not a genome, because it is not a JSON object"),
+        ('{"version": null}', "it is not a genome, because it lacks n_emb, n_ctx, .*generation$"),
+        (r'{"version": "\ud800"}', r"genome\.json: invalid JSON: "),
         ('{"vocab_size": 27}', "it is not a genome, because it lacks n_emb, n_ctx, .*generation$"),
         (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), "it is not a genome, because it lacks lr$"),
         ('{"version": 2, "genome": {}}', "version is 2, but this microgpt reads only 1 and 3; use"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from microgpt import MAX_SEED, TextKind, mark, other_version, publish, read
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
@@ -60,7 +61,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
     content = read(path, MAX_BYTES, GenomeError)
     with raised_as(GenomeError, path, form="JSON"):
         text = content.decode("utf-8-sig")
-        facts = json.loads(text)
+        facts = from_json(text)  # which, unlike json.loads, refuses lone surrogates
         if not isinstance(facts, dict):
             raise GenomeError("it is not a genome, because it is not a JSON object")
         if problem := other_version(text, "version", VERSION, BUDGETED_VERSION):
@@ -70,7 +71,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
 
 def _record(facts: dict[str, Any]) -> GenomeRecord:
     """Return the record of a parsed file."""
-    version = facts.setdefault("version", VERSION)
+    facts["version"] = version = facts.get("version") or VERSION
     names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
     if version == VERSION:
         names, keys, genes = GENES, RUST_KEYS, facts

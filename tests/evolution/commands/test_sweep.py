@@ -38,7 +38,7 @@ def test_an_interrupted_sweep_resumes_with_the_same_results(microgpt, tmp_path, 
         done = microgpt("sweep", *GRID, "--workers", "1")
     run = run_of(tmp_path)
     n_made = (run / "trials.jsonl").read_text().count("\n")
-    assert (done.returncode, n_made in (2, 3)) == (130, True)
+    assert (done.returncode, 0 < n_made < 12) == (130, True)
     assert done.stderr.splitlines()[-1] == (
         f"interrupted after {n_made} training runs; resume with: "
         f"microgpt sweep resume experiments/{run.name}"

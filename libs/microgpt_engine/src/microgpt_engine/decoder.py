@@ -46,7 +46,7 @@ RUN_S = 0.02  # target duration of one `run` call
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
-CACHE_BYTES = 2**23  # maximum size of all keys and values; more is not faster
+CACHE_BYTES = 2**23  # maximum size of all keys and values, unless the weights take more
 MAX_REUSED_BYTES = 2**23  # maximum size of the keys and values of a reusable context
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
@@ -76,8 +76,10 @@ class Decoder:
         """
         config, dtype = model.config, model.dtype
         slot_size = 2 * config.n_layer * config.block_size * config.n_embd
-        slot_bytes = slot_size * np.dtype(dtype).itemsize
-        most_slots = max(1, min(MAX_SLOTS, CACHE_BYTES // slot_bytes))
+        n_bytes = np.dtype(dtype).itemsize
+        slot_bytes = slot_size * n_bytes
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
+        most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether the arrays fit other sequences
         n_slots = min(len(prompts), most_slots)
         self._config, self._dtype, self._weights = config, dtype, model.decode_weights

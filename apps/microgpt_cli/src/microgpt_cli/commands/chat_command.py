@@ -44,6 +44,7 @@ def chat(
     model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.sampling_option("temperature", None),
     seed: str = opt.seed_option("reply"),
+    doubt: bool = opt.flag("--doubt", "Color each token of a reply by its surprise, as explain."),
 ) -> None:
     """Chat with a model that was trained with --chat.
 
@@ -65,7 +66,9 @@ def chat(
             "this is not a chat model; train a model with --chat, or sample from this one with "
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
-    session = ChatSession(inference(saved, ["decoding"]), sampling, first_seed, note)
+    uses = ["decoding", *(["evaluation"] if doubt else [])]
+    session = ChatSession(inference(saved, uses), sampling, first_seed, note)
+    session.doubts = doubt
     if message is not None:
         _print_reply(session, session.ask(message), can_stop=False)
         return
@@ -84,6 +87,7 @@ class ChatSession:
         """Start a conversation; `tell` is called with notes for the user."""
         self.messages: list[Message] = []  # messages so far; empty, or ending with a reply
         self.was_cut = False  # whether the context was full before the end of the last reply
+        self.doubts = False  # whether replies are colored by surprise
         self._model, self._sampling, self._tell = model, sampling, tell
         self._seed = seed
         self._has_dropped = False
@@ -113,6 +117,20 @@ class ChatSession:
         self._has_dropped = prompt.tokens_dropped > 0
         job = self._model.reply_job(prompt, sampling=self._sampling, seed=self._seed)
         return self._reply(question, self._model.stream(job))
+
+    def colored_reply(self) -> str:
+        """Return the last reply, colored by surprise, and tell its mean probability."""
+        from microgpt import explain
+        from microgpt_cli.commands.explain_command import style_of
+
+        reply = self.messages[-1].content
+        n = len(self._model.tokenizer.encode(reply)) + 1  # with its end
+        found = explain(self._model, self.messages, n_alternatives=0).predictions[-n:]
+        mean = 2 ** -(sum(each.bits for each in found) / n)
+        self._tell(f"mean probability of a token: {100 * mean:.0f} %")
+        if "".join(each.text for each in found[:-1]) != reply:  # a token is a part of a character
+            return terminal_safe(reply)
+        return "".join(styled(terminal_safe(each.text), style_of(each.bits)) for each in found[:-1])
 
     def _reply(self, question: Message, stream: "TokenStream") -> Generator[str, None, None]:
         answer = ""
@@ -265,10 +283,14 @@ def _print_reply(
     session: ChatSession, reply: Generator[str, None, None], *, can_stop: bool
 ) -> None:
     """Print a reply while it is generated; after Ctrl-C, keep the partial reply."""
+    n_before = len(session.messages)
     try:
         with closing(reply):
             for piece in reply:
-                print(terminal_safe(piece), end="", flush=True)
+                if not session.doubts:
+                    print(terminal_safe(piece), end="", flush=True)
+        if session.doubts and len(session.messages) > n_before:
+            print(session.colored_reply(), end="")
     except KeyboardInterrupt as stop:
         if isinstance(stop, Terminated) or not can_stop:
             raise

@@ -54,6 +54,11 @@ def explain(
     )
 
 
+def style_of(bits: float) -> str:
+    """Return the style of a token with a surprise."""
+    return next(style for limit, style in STYLES.items() if bits <= limit)
+
+
 def _document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
     """Return a text, or a conversation that begins with the user; refuse several texts."""
     if is_chat:
@@ -69,7 +74,7 @@ def _document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
 def _predictions(explanation: Explanation) -> Iterator[str]:
     labels = _aligned([each.text for each in explanation.scored])
     for each, label in zip(explanation.scored, labels, strict=True):
-        style = next(style for limit, style in STYLES.items() if each.bits <= limit)
+        style = style_of(each.bits)
         likely = [
             styled(
                 f"{_shown(one.text)} {one.probability:.0%}",

@@ -28,18 +28,12 @@ SHORT_MS, LONG_MS = 700, 1600  # how long a frame is shown
 DRAWS = "const shares = [0.7, 0.2, 0.5, 0.3, 0.05]; let n = 0; Math.random = () => shares[n++ % 5]"
 TRAIN = "microgpt train --preset names-60s --model names"
 FILE = Path(__file__).parent / "models" / "names.html"
-MAKE_FILE = (
-    "microgpt train --steps 10000 --model names",
-    f"microgpt export names --format html --output {FILE} --force",
-)
+MAKE_FILE = f"microgpt export {bundled('models/names')} --format html --output {FILE} --force"
 
 
 def main() -> None:
     """Write docs/pictures/playground* and docs/models/names.html."""
-    with tempfile.TemporaryDirectory() as folder:
-        for command in MAKE_FILE:
-            print(command)
-            subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    subprocess.run(MAKE_FILE.split(), check=True, capture_output=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         print(TRAIN)
         subprocess.run(TRAIN.split(), cwd=folder, check=True, capture_output=True)

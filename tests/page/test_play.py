@@ -24,7 +24,10 @@ def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
     assert process.stdout.readline() == f"opened {url}\n"
     pages = {
         name: document(load(path), name, others)
-        for name, path, others in (("names", names_dir, ["talk"]), ("talk", talk_dir, ["names"]))
+        for name, path, others in (
+            ("names", names_dir, ["talk", "demo"]),
+            ("talk", talk_dir, ["names", "demo"]),
+        )
     }
     assert got(url) == (200, pages["names"])
     assert got(f"{url}/?model=talk") == (200, pages["talk"])
@@ -44,7 +47,7 @@ def test_a_reload_shows_a_model_trained_again(play, names_dir, text_result, tmp_
     save(text_result, directory)
     after = got(url)
     assert before[0] == after[0] == 200
-    assert before != after == (200, document(load(directory), "output"))
+    assert before != after == (200, document(load(directory), "output", ["names", "demo"]))
     (directory / "meta.json").unlink()
     status, error = got(url)
     assert (status, error.startswith(b"error: ")) == (500, True)
@@ -52,7 +55,10 @@ def test_a_reload_shows_a_model_trained_again(play, names_dir, text_result, tmp_
 
 @pytest.mark.slow
 def test_play_without_a_model_serves_the_demo(play) -> None:
-    assert got(play().url) == (200, document(load(bundled(DEMO_MODEL)), "demo"))
+    url = play().url
+    assert got(url) == (200, document(load(bundled(DEMO_MODEL)), "demo", ["names"]))
+    names = load(bundled("models/names"))
+    assert got(f"{url}/?model=names") == (200, document(names, "names", ["demo"]))
 
 
 def test_play_refuses_a_missing_or_too_large_model(microgpt, text_model, monkeypatch) -> None:

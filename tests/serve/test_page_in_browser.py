@@ -12,7 +12,7 @@ MODEL_DATA = '<script type="text/plain" id="model-data">'
 def test_the_page_of_one_model_links_to_others(shared, names_dir, talk_dir, talk_gpt, page) -> None:
     server = shared(MODEL_DIR=f"n={names_dir},talk & co={talk_dir}")
     page.goto(f"http://127.0.0.1:{server.port}/")
-    page.wait_for_selector("#samples li >> nth=9")
+    page.wait_for_selector("#train-samples li")
     assert page.inner_text("#model").startswith("n: a text model")
     page.click("#others >> text=talk & co")
     page.wait_for_selector("#chat:not([hidden])")
@@ -29,7 +29,7 @@ def test_the_page_of_one_model_links_to_others(shared, names_dir, talk_dir, talk
     assert MODEL_DATA in copy
     assert "?model=" not in copy  # links that a file cannot follow
     page.go_back()
-    page.wait_for_selector("#samples li")
+    page.wait_for_selector("#train-samples li")
     assert server.get("/?model=x").status == 404
 
 
@@ -52,7 +52,6 @@ def test_the_page_is_shown_once_the_key_is_right(serve, names_dir, page, complai
     page.goto(f"{url}#/train")  # the key is right, so it is kept
     page.wait_for_selector("#train:not([hidden])")
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 1]
-    page.click("#plan-start")
     page.wait_for_selector("#train-samples li")
     page.reload()
     page.wait_for_selector("#train:not([hidden])")

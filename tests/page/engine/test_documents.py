@@ -1,20 +1,23 @@
 """Texts to train on in JavaScript, as in Python."""
 
 import random
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from javascript import ASSIGNED, answer_of
 
 from microgpt.config import TrainConfig
 from microgpt.data.contamination import contamination, mark
 from microgpt.data.context import chunks_of
-from microgpt.data.documents import bundled
+from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.data.statistics import is_running_text
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import CharTokenizer
+from microgpt.errors import DataError
 
 CODE = """
 import { dataOf, textOf } from "./documents.js";
@@ -137,13 +140,20 @@ def test_long_white_space_takes_linear_time(node) -> None:
     assert node(code, [4_000_000]) == [[True, "lines"]]  # hours in quadratic time
 
 
-def test_a_file_that_is_not_text_is_refused(node) -> None:
+def test_a_file_that_is_not_text_is_refused_as_in_python(node, tmp_path) -> None:
     how = {"text": "lines", "validation": 0, "size": 4}
-    contents = [b"", b" \n\t", b"caf\xe9", b"a\0b", "naïve".encode("utf-16")]
-    empty = "the file has no text; use another file"
-    other = "the file is not UTF-8 text; save it as UTF-8"
-    found = node(CODE, [[list(content), how] for content in contents])
-    assert [each["error"] for each in found] == [empty, empty, other, other, other]
+    contents = [b"a\r\nb\ncaf\xe9", b"\xef\xbb\xbfa\0b", "naïve".encode("utf-16"), b"", b" \n\t"]
+    *found, empty, blank = [
+        each["error"] for each in node(CODE, [[list(content), how] for content in contents])
+    ]
+    assert empty == blank == "the file has no text; use another file"
+    for content, error in zip(contents, found, strict=False):
+        (tmp_path / "x").write_bytes(content)
+        with pytest.raises(DataError) as refused:
+            load_text(tmp_path / "x")
+        (where,) = re.findall(r"\(line \d+ has the byte 0x..\)", str(refused.value))
+        assert where in error
+        assert "save it as UTF-8" in error
 
 
 def layouts(rng: random.Random) -> Iterator[str]:

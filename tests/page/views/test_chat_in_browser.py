@@ -1,5 +1,7 @@
 """The view "Chat", in Chromium."""
 
+import math
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,13 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
     say(page, "hi there")
     expected = talk_gpt.chat([Message("user", "hi there")]).content
     assert replies(page, 2) == ["hi there", expected]
+    talked = [Message("user", "hi there"), Message("assistant", expected)]
+    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # with the end
+    mean = math.exp(statistics.fmean(math.log(each.probability) for each in own))
+    page.wait_for_selector(f".assistant .role >> text=· {100 * mean:.0f} %")
+    shades = "all => all.map(one => Number(one.style.getPropertyValue('--doubt')))"
+    doubts = page.locator(".assistant .said > span").evaluate_all(shades)
+    assert doubts == pytest.approx([1 - each.probability for each in own], abs=1e-4)
     page.click("#say summary")
     page.fill("#chat-seed", "7")
     page.click("text=Edit")

@@ -6,8 +6,8 @@ from page_in_browser import opened, until
 pytestmark = pytest.mark.slow
 
 
-def test_the_first_screen_of_a_text_model_has_generated_texts(names, page) -> None:
-    page.goto(names.as_uri())
+def test_a_beginning_of_a_text_is_continued(names, page) -> None:
+    opened(page, names, "generate")
     page.wait_for_selector("#samples li >> nth=9")
     seeds = [page.inner_text("#seed-used")]
     page.click("#make")

@@ -74,10 +74,10 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
 @pytest.mark.parametrize("view", ["constructor", "__proto__", "nonsense?text=anna"])
 def test_an_unknown_view_in_the_address_shows_the_first_view(names, page, view) -> None:
     page.goto(f"{names.as_uri()}#/{view}")
-    page.wait_for_selector("#generate:not([hidden])")
-    until(page, "location.hash.startsWith('#/generate?number=10&')")
+    page.wait_for_selector("#train:not([hidden])")
+    until(page, "location.hash === '#/train'")
     assert page.is_hidden("#inside")
-    assert page.title() == "Generate – microgpt"
+    assert page.title() == "Train – microgpt"
 
 
 def test_the_page_escapes_the_text_of_a_hostile_model(tmp_path, page) -> None:
@@ -140,5 +140,5 @@ def test_every_view_is_accessible(names, talk, subword, page) -> None:
         if view == "inside":
             bars(page)
             page.wait_for_selector("#maps canvas")
-            page.wait_for_selector("#numbers span")
+            page.wait_for_selector("#numbers span", state="attached")
         check_accessible(page)

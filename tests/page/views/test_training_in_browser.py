@@ -153,6 +153,41 @@ def test_saved_weights_and_pages_give_the_same_texts(train_view, opened, tmp_pat
     assert b"with 4,192 weights in single precision (float32)" in page
 
 
+def test_a_text_model_opens_on_a_training_that_runs(names, names_gpt, chromium, page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    run = chromium(names)
+    hide = """Object.defineProperty(document, "hidden", { value: args[0], configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));"""
+    tools = TOOLS.rstrip().removesuffix("full();")
+    first, last = run(f"""{tools}
+        const show = (...args) => {{ {hide} }};
+        const step = () => Number(text("train-about").match(/^Step ([0-9]+)/)?.[1]);
+        await until(() => step() > 20 && texts("#train-maps canvas").length === 4);
+        show(true);
+        await until(() => text("train-pause") === "Continue");
+        const paused = step();
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        const ends = [...document.querySelectorAll("#training canvas, #train-samples")].map(
+            (each) => each.getBoundingClientRect().bottom);
+        const found = [paused === step(), text("train-end"), Math.max(...ends) <= innerHeight];
+        show(false);
+        full();
+        return [found, await ended()];
+    """)
+    assert first == [True, "", True]
+    assert last.endswith("2.6497.")
+    page.click("nav >> text=Generate")
+    page.go_back()
+    page.go_forward()
+    page.goto(f"{names.as_uri()}#/generate?number=4&seed=42")
+    page.wait_for_selector("#samples li >> nth=3")
+    assert page.locator("#samples .said").all_inner_texts() == names_gpt.generate(4, seed=42)
+    page.emulate_media(reduced_motion="reduce")
+    page.goto("about:blank")
+    page.goto(names.as_uri())  # the end is shown at once
+    page.wait_for_selector("#train-end >> text=2.6497")
+
+
 def test_overfitting_is_detected_and_reported(train_view) -> None:
     script = f"""{TOOLS}
         await paste(args[0]);

@@ -1,4 +1,4 @@
-""" "What if" in the view "Train" of a page; the figures are those of `engine/test_what_if.py`."""
+"""The view "What if" of a page; the figures are those of `engine/test_what_if.py`."""
 
 import re
 from pathlib import Path
@@ -32,6 +32,7 @@ RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 def opened(page: "Page", file: Path, names: str) -> None:
     """Open the view with names of one's own, and set the steps."""
     page.goto(f"{file.as_uri()}#/train")
+    page.click("#plan-fold summary")
     page.select_option("#texts-source", "paste")
     pasted(page, names, "documents with")
     page.evaluate(
@@ -46,6 +47,7 @@ def opened(page: "Page", file: Path, names: str) -> None:
         }""",
         STEPS,
     )
+    page.click("nav >> text=What if")
     for name, value in {"pattern": "^emm", "asked": "emma", "seeds": "4"}.items():
         page.fill(f"#wish-{name}", value)
 
@@ -90,7 +92,7 @@ def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
     taken = f"“emma” takes {total[2]} bits with all documents, {total[3]} without these: "
     assert page.inner_text("#compared-text").startswith(taken)
     n = sum(name.startswith("emm") for name in first_names().split("\n"))
-    assert page.inner_text("#compared-what").startswith(f"{n} documents were left out. The tr")
+    assert page.inner_text("#compared-what").startswith(f"{n} documents begin with emm. In its 5")
     shown = re.fullmatch(FIGURES, page.inner_text("#compared-documents"))
     assert shown
     before, after, more, times, spread = map(float, shown.groups())
@@ -146,14 +148,16 @@ def test_what_if_reports_problems_and_keeps_working(names, page) -> None:
     page.wait_for_selector("#wish-problem >> text=The training has stopped")
     asked(page, seeds="0")  # with a new worker
     assert page.is_hidden("#wish-problem")
+    page.click("nav >> text=Train")
     pasted(page, RUNNING, "Running text")
+    page.click("nav >> text=What if")
     asked(page)
     assert "This is running text" in page.inner_text("#wish-problem")
 
 
 def test_what_if_is_accessible(names, page) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
-    page.goto(f"{names.as_uri()}#/train")
+    page.goto(f"{names.as_uri()}#/what-if")
     asked(page, seeds="1")
     asked(page, "search")
     rows = page.locator("#searched-parts tr")

@@ -28,6 +28,7 @@ EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+
 COMMENT = re.compile(  # on lines of its own, or the type of what follows
     r"^ *(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n|/\*\* @type [^*]*\*/ ", re.MULTILINE
 )
+INDENT = re.compile(r"^ +", re.MULTILINE)
 NO_NAME = re.compile(r"\W")
 
 
@@ -58,8 +59,7 @@ def built(
     others: Sequence[str] = (),
 ) -> bytes:
     """Return the document of a model whose weights are stored in a dtype."""
-    script, style = joined("main.js"), _read("style.css")
-    icon = b64encode(_read("icon.svg").encode()).decode()
+    script, style, icon = joined("main.js"), _read("style.css"), _read("icon.svg").strip()
     precision = "half" if dtype == "float16" else "single"
     about = (
         f"This page has the model, with {count_params(saved.model):,} weights in {precision} "
@@ -75,12 +75,13 @@ def built(
     }
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{policy()}">\n'
-        f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">\n<style>{style}</style>'
+        f'<link rel="icon" href="data:image/svg+xml,{quote(icon)}">\n<style>{style}</style>'
     )
     return _filled(
         _read("index.html"),
         {
             "head": head,
+            "mark": icon,
             "others": f'<p id="others">Other models: {links}</p>' if others else "",
             "about": escape(about),
             "data": f"{_blocks(data)}<script>{script}</script>",
@@ -128,7 +129,7 @@ def _hash(text: str) -> str:
 
 @cache
 def joined(name: str) -> str:
-    """Return one script with a module and all modules that it imports, without comments.
+    """Return one script with a module and all that it imports, without comments and indents.
 
     Each module becomes a function that returns its exports.
     """
@@ -149,4 +150,4 @@ def joined(name: str) -> str:
         return name
 
     add((WEB / name).resolve())
-    return '"use strict";\n' + "".join(parts.values())
+    return INDENT.sub("", '"use strict";\n' + "".join(parts.values()))

@@ -15,6 +15,7 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import SERVED_MODELS
 
 HOST = "127.0.0.1"
+BUNDLED = {"names": "models/names", "demo": "models/chat"}  # by the name that the page shows
 
 
 @examples(
@@ -24,14 +25,16 @@ HOST = "127.0.0.1"
 def play(models: list[str] | None = SERVED_MODELS) -> None:
     """Open a page to chat, generate, look inside and train.
 
-    The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the
-    same page on a port of your choice; `microgpt export --format html` writes it to a file.
+    The page is served on a free port of this machine, until Ctrl-C, and links to the bundled models
+    of names and of a chat. `microgpt serve` serves the same page on a port of your choice;
+    `microgpt export --format html` writes it to a file.
     """
-    from microgpt import model_sources, on_compiling
+    from microgpt import bundled, model_sources, on_compiling
     from microgpt_cli.model_loading import load_model
     from microgpt_page.document import document
 
-    directories = model_sources(models or os.environ.get("MODEL_DIR"))
+    own = model_sources(models or os.environ.get("MODEL_DIR"))
+    directories = own | {name: bundled(path) for name, path in BUNDLED.items() if name not in own}
 
     def page(name: str) -> bytes:
         """Return the page of a model as it is now: it may have been trained again."""

@@ -8,6 +8,7 @@ import { ask, pageText } from "./client.js";
 import { byId, plural, tell } from "./text.js";
 import { save } from "./train/saved_page.js";
 import { Train } from "./train/train.js";
+import { WhatIf } from "./what_if/what_if.js";
 
 async function start() {
   byId("damaged").remove();
@@ -18,20 +19,22 @@ async function start() {
     `${model.name}: a ${model.chat ? "chat" : "text"} model with ${plural(model.num_params, "weight")}`,
     plural(model.n_layer, "layer"),
     plural(model.n_head, "head"),
-    `width ${model.n_embd}`,
-    `context of ${plural(model.block_size, "token")}`,
   ].join(", ");
+  byId("model").title = `width ${model.n_embd}, context of ${plural(model.block_size, "token")}`;
   const chat = model.chat && new Chat(model);
-  const views = new Map(chat ? [["chat", chat]] : []); // the first one is the default
-  if (model.chat) document.querySelector('nav a[href="#/generate"]').remove();
-  else views.set("generate", new Generate(model));
-  views.set("inside", new Inside(model, () => chat?.lastReply));
-  views.set("train", new Train());
+  const inside = new Inside(model, () => chat?.lastReply);
+  const train = new Train(model);
+  const whatIf = new WhatIf(train.texts, train.settings);
+  const views = new Map(Object.entries(
+    model.chat ? { chat, inside, train } : { train, inside, generate: new Generate(model) },
+  )).set("what-if", whatIf); // the first one is the default
+  const links = [...views.keys()].map((name) => document.querySelector(`nav a[href="#/${name}"]`));
+  document.querySelector("nav").replaceChildren(...links);
   const show = () => {
     const { view, parameters } = read();
     const name = views.has(view) ? view : views.keys().next().value;
     for (const other of views.keys()) byId(other).hidden = other !== name;
-    byId("words").hidden = !["inside", "train"].includes(name);
+    byId("words").hidden = ["chat", "generate"].includes(name);
     for (const link of document.querySelectorAll("nav a")) {
       if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

@@ -1,11 +1,12 @@
 // The attention weights of each head of a layer, as maps that follow pointer and keyboard.
 
 import { colours, paintPixels, rgb } from "./colours.js";
-import { element, isSpecial, percent, quoted, shown } from "./text.js";
+import { element, percent, quoted, sign } from "./text.js";
 
-const LABELLED = 12; // pixels of a cell that leave room for the label of its row or column
-const MARGIN = 20; // pixels for labels
-const GAP = 16; // pixels between maps
+const LABELLED = 10; // pixels of a cell that leave room for the label of its row or column
+const MARGIN = 16; // pixels for labels
+const GAP = 12; // pixels between maps
+const NARROW = 480; // pixels in which only two maps fit side by side
 
 export class Maps {
   #place; // the elements of the layer, of the maps and of a sentence on a cell
@@ -23,7 +24,8 @@ export class Maps {
     this.#model = model;
     this.#on = on;
     const numbers = [...Array(model.n_layer).keys()];
-    layers.replaceChildren(...numbers.map((layer) => element("option", { value: layer }, layer)));
+    layers.replaceChildren(...numbers.map((layer) => element("option", { value: layer }, layer + 1)));
+    layers.parentElement.hidden = model.n_layer === 1;
     layers.onchange = () => on.changed();
     this.#scheme.addEventListener("change", this.#repaint);
   }
@@ -49,6 +51,11 @@ export class Maps {
     return isOther;
   }
 
+  /** The layer, counted from 0. */
+  get layer() {
+    return Number(this.#layers.value);
+  }
+
   /** The heads to draw, as pairs of layer and head, both counted from 0. */
   get heads() {
     return Array.from({ length: this.#model.n_head }, (_, head) => [Number(this.#layers.value), head]);
@@ -58,8 +65,9 @@ export class Maps {
   draw(attention, read) {
     this.#read = read;
     const room = this.#place.maps.clientWidth;
-    const half = Math.min(280, (room - GAP) / 2);
-    const wide = (half - MARGIN) / read.length >= LABELLED ? half : Math.min(540, room);
+    const n = Object.keys(attention).length;
+    const nInRow = Math.min(n, room < NARROW ? 2 : 4);
+    const wide = Math.floor((room - GAP * (nInRow - 1)) / nInRow);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
       const margin = (wide - MARGIN) / rows.length >= LABELLED ? MARGIN : 0;
       const cell = Math.min(28, (wide - margin) / rows.length);
@@ -72,9 +80,9 @@ export class Maps {
   }
 
   #figure(map) {
-    const head = map.name.split(".")[1];
+    const number = Number(map.name.split(".")[1]) + 1;
     const place = element("div", { className: "map", tabIndex: 0, role: "application" });
-    place.ariaLabel = `Attention of head ${head}; use the arrow keys`;
+    place.ariaLabel = `Attention of head ${number}; use the arrow keys`;
     place.append(map.canvas, map.mark);
     map.mark.style.width = map.mark.style.height = `${map.cell}px`;
     let frame = 0;
@@ -83,7 +91,7 @@ export class Maps {
     const point = (row, column) => {
       at = [row, column];
       cancelAnimationFrame(frame);
-      frame = requestAnimationFrame(() => this.#point(map, head, row, column));
+      frame = requestAnimationFrame(() => this.#point(map, number, row, column));
     };
     const leave = () => {
       cancelAnimationFrame(frame);
@@ -112,10 +120,11 @@ export class Maps {
       const row = Math.max(0, Math.min(last, at[0] + move[0]));
       point(row, Math.max(0, Math.min(last, at[1] + move[1])));
     });
-    return element("figure", {}, place, element("figcaption", {}, `head ${head}`));
+    const [layer, head] = map.name.split(".").map(Number);
+    return element("figure", {}, place, element("figcaption", {}, this.#on.caption?.(layer, head) ?? `head ${number}`));
   }
 
-  #point(map, head, row, column) {
+  #point(map, number, row, column) {
     const { cell, margin, mark, rows } = map;
     mark.style.transform = `translate(${margin + column * cell}px, ${margin + row * cell}px)`;
     mark.style.visibility = "visible";
@@ -127,7 +136,7 @@ export class Maps {
     }
     const what = row === column ? "itself" : `${quoted(to)} at position ${column}`;
     const share = percent(rows[row][column]);
-    this.#tell(`Head ${head}: at ${quoted(from)} at position ${row}, ${share} comes from ${what}.`);
+    this.#tell(`Head ${number}: at ${quoted(from)} at position ${row}, ${share} comes from ${what}.`);
   }
 
   #tell(text = "\u00a0") {
@@ -158,7 +167,7 @@ export class Maps {
     context.textAlign = "center";
     context.textBaseline = "middle";
     this.#read.forEach((label, i) => {
-      const [place, text] = [margin + (i + 0.5) * cell, isSpecial(label) ? "▸" : shown(label)];
+      const [place, text] = [margin + (i + 0.5) * cell, sign(label)];
       context.fillText(text, place, margin / 2, cell);
       context.fillText(text, margin / 2, place, margin);
     });

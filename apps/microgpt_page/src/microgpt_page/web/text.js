@@ -64,6 +64,11 @@ export function shown(label, isEnd = false) {
   return printable(label).replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
 }
 
+const SIGNS = { "<|bos|>": "▸", "<|user|>": "u:", "<|assistant|>": "a:", "<|end_turn|>": "◂" };
+
+/** Return a token as one or two signs, for a map. */
+export const sign = (label) => SIGNS[label] ?? (isSpecial(label) ? "▸" : shown(label));
+
 /** Return a token as it is shown in a sentence. */
 export const quoted = (label, isEnd = false) =>
   isSpecial(label) ? `the ${shown(label, isEnd).replace(":", "")} token` : `“${shown(label)}”`;
@@ -71,6 +76,12 @@ export const quoted = (label, isEnd = false) =>
 /** Return the characters of a text that are not in the vocabulary. Subwords can spell all. */
 export const missing = (text, { characters }) =>
   characters && [...new Set(text)].filter((char) => !characters.includes(char)).join("");
+
+/** Return a text, in small letters if the model knows only these. */
+export function known(text, model) {
+  const lower = text.toLowerCase();
+  return !model.fold && missing(text, model) && !missing(lower, model) ? lower : text;
+}
 
 /** Return a sentence on the characters of a text that a model does not know, or "". */
 export function unknown(text, model) {
@@ -112,6 +123,9 @@ export function percent(share) {
   if (share > 0 && share < 0.0005) return "< 0.1 %";
   return `${(100 * share).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)} %`;
 }
+
+/** Return a loss in nats, from bits, with the bits beside it. */
+export const nats = (bits) => `${(bits * Math.LN2).toFixed(2)} nats (${bits.toFixed(2)} bits)`;
 
 /** Return a message as a sentence. */
 export const sentence = (text) =>

@@ -1,4 +1,4 @@
-// What else could have come at each token of a reply, and replies that go on with it.
+// The doubt at each token of a reply, what else could have come, and replies that go on with it.
 
 import { ask } from "../client.js";
 import { button, element, isSpecial, percent, printable, quoted, shown, tell } from "../text.js";
@@ -41,6 +41,25 @@ export class Alternatives {
     const said = item.querySelector(".said");
     Object.assign(said, { tabIndex: 0, role: "group", ariaLabel: LABEL });
     this.#replies.set(said, { item, messages });
+    this.#shade(said).catch(() => {}); // a conversation that is too long has no shades
+  }
+
+  /** Shade each token of a reply by its probability, and show the mean. */
+  async #shade(said) {
+    const { item, pieces, predictions } = await this.#read(said);
+    pieces.forEach(({ now }, i) => said.children[i].style.setProperty("--doubt", 1 - now.probability));
+    const bits = predictions.reduce((sum, each) => sum + each.bits, 0) / predictions.length;
+    const title = "Mean probability of a token; the stronger its colour, the less likely it was";
+    item.querySelector(".role").append(element("span", { title }, ` · ${percent(2 ** -bits)}`));
+  }
+
+  /** Return what is known of a reply, with its pieces. */
+  async #read(said) {
+    const reply = this.#replies.get(said);
+    reply.answer ??= ask("explain", { messages: reply.messages, top: N_ALTERNATIVES });
+    const found = await reply.answer;
+    if (!reply.pieces) split(said, reply, found);
+    return reply;
   }
 
   /** Return whether an element is in the reply whose alternatives are shown. */
@@ -56,10 +75,7 @@ export class Alternatives {
     const reply = this.#replies.get(said);
     if (!reply) return;
     try {
-      const body = { messages: reply.messages, top: N_ALTERNATIVES };
-      reply.answer ??= ask("explain", body);
-      const found = await reply.answer;
-      if (!reply.pieces) split(said, reply, found);
+      await this.#read(said);
     } catch (error) {
       reply.answer = null;
       if (type !== "pointerover") tell(error);

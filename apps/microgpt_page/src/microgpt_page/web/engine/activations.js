@@ -85,6 +85,17 @@ class Activations {
     return found;
   }
 
+  /** Return the keys and the values of all tokens in a layer. */
+  earlier(/** @type {number} */ layer) {
+    const { n_embd: C, architecture } = this.#model.config;
+    const scale = architecture === "karpathy" ? 1 : QK_SCALE;
+    const rows = Array.from({ length: this.#n }, (_, i) => this.column("qkv", i, layer));
+    return {
+      key: rows.map((row) => row.slice(C, 2 * C).map((each) => scale * each)),
+      value: rows.map((row) => row.slice(2 * C)),
+    };
+  }
+
   /** Return the numbers of token i in a buffer. */
   column(/** @type {string} */ name, /** @type {number} */ i, layer = 0) {
     const { numbers, shape, row } = this.#buffers[name];

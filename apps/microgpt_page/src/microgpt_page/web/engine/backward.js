@@ -80,6 +80,7 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
     bits_before: before / Math.LN2,
     bits_after: later / Math.LN2,
     optimizer: config.optimizer,
+    weight_decay: config.weight_decay,
     lr: config.lr,
     counted,
     gradients:

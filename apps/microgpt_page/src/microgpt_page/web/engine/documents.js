@@ -18,7 +18,7 @@ const PIECE = /[^]{50}/gu; // of running text that is compared at once
 
 /** Return the text of a file without its last line ending; the others become \n. */
 export function textOf(/** @type {Uint8Array} */ bytes) {
-  const text = decode(bytes).replaceAll("\r\n", "\n").replaceAll("\r", "\n");
+  const text = withPlainEnds(decode(bytes));
   if (!strip(text)) throw new EngineError("the file has no text; use another file");
   return text.endsWith("\n") ? text.slice(0, -1) : text;
 }
@@ -28,8 +28,15 @@ function decode(bytes) {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // without a byte order mark
     if (!text.includes("\0")) return text;
   } catch {} // it is not UTF-8
-  throw new EngineError("the file is not UTF-8 text; save it as UTF-8");
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  const before = text.slice(0, text.search(/[\ufffd\0]/));
+  const line = withPlainEnds(before).split("\n").length;
+  const byte = bytes[encoder.encode(before).length].toString(16).padStart(2, "0");
+  const where = `(line ${line.toLocaleString("en")} has the byte 0x${byte})`;
+  throw new EngineError(`the file is not UTF-8 text ${where}; save it as UTF-8, as with iconv -t utf-8`);
 }
+
+const withPlainEnds = (text) => text.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
 
 /**
  * Return a tokenizer for a text, the documents to train on, and the chunks to train on and to hold

@@ -3,7 +3,7 @@
 import { backward, weightsAfter } from "./backward.js";
 import { BpeTokenizer } from "./bpe.js";
 import { Decoder } from "./decoder.js";
-import { edited, hasEdits } from "./edits.js";
+import { edited, hasEdits, rowsOf } from "./edits.js";
 import { EngineError } from "./errors.js";
 import { explain } from "./explanation.js";
 import { FoldingTokenizer } from "./folding.js";
@@ -46,6 +46,7 @@ export class Engine {
       model: () => this.#file.model,
       generate: () => this.#alone(signal, () => this.#changed(body, () => this.#generate(body, signal))),
       explain: () => this.#alone(signal, () => this.#changed(body, () => this.#explain(body))),
+      matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#rows(body.name))),
       chat: () => this.#alone(signal, () => this.#changed(body, () => this.#chat(body, signal))),
       decode: () => this.#decoded(body.tokens),
       reply: () => this.#inTurn(signal, this.#reply(body, signal)),
@@ -100,11 +101,14 @@ export class Engine {
     const decode = texts.map(() => this.#tokenizer.decoder());
     const prompts = texts.map(() => read);
     const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
+    let nCut = 0; // texts that the context cuts off
     for await (const taken of this.#decode(prompts, rules, body.seed ?? 42, signal)) {
       taken.forEach(({ tokens }, i) => (texts[i] += decode[i](tokens)));
+      nCut = taken.filter(({ end }) => end === "length").length;
     }
+    const isCut = nCut > 0 && this.#file.text === "lines" && rules.maxTokens === null;
     const samples = texts.map((text, i) => text + decode[i]([], true));
-    return { samples, ...(dropped && { tokens_dropped: dropped }) };
+    return { samples, ...(dropped && { tokens_dropped: dropped }), ...(isCut && { n_cut: nCut }) };
   }
 
   /** Return a whole reply. */
@@ -151,15 +155,23 @@ export class Engine {
       const shown = nNumbers.toLocaleString("en");
       throw new EngineError(`${shown} attention weights are too many; ask for fewer heads`);
     }
-    const { ablations, backward: weight, unfinished } = body;
+    const { ablations, earlier, backward: weight, unfinished } = body;
     const [model, tokenizer, step] = [this.#model, this.#tokenizer, this.#file.step];
-    const wanted = { top, attention, position, ablations, backward: weight, step, unfinished };
+    const wanted = { top, attention, position, earlier, ablations, backward: weight, step, unfinished };
     return {
       ...explain(model, tokenizer, tokens, wanted, this.#file.text === "lines"),
       ...(weight && { backward: backward(model, step, tokenizer, tokens, weight, position, unfinished) }),
       ...(prompt?.tokensDropped && { tokens_dropped: prompt.tokensDropped }),
       ...(prompt?.unknownCharacters && { unknown_characters: prompt.unknownCharacters }),
     };
+  }
+
+  /** Return the rows of a matrix. */
+  #rows(name) {
+    const { config, matrices } = this.#model;
+    const { numbers, columns } = rowsOf(config, matrices, { matrix: name, row: 0, column: 0 });
+    const n = numbers.length / columns;
+    return Array.from({ length: n }, (_, i) => Array.from(numbers.subarray(i * columns, (i + 1) * columns)));
   }
 
   /**

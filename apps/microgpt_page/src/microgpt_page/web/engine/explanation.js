@@ -13,11 +13,11 @@ const inBits = (nats) => nats / Math.LN2;
  * Return the explanation of all tokens but the first.
  * @param {import("./model.js").Model} model
  * @param {number[]} tokens
- * @param {{top: number, attention: [number, number][], position?: number, ablations?: boolean, backward?: any, step?: any, unfinished?: boolean}} wanted
+ * @param {{top: number, attention: [number, number][], position?: number, earlier?: number, ablations?: boolean, backward?: any, step?: any, unfinished?: boolean}} wanted
  * @param {boolean} hasEnd whether the end of the text counts, which running text has not
  */
 export function explain(model, tokenizer, tokens, wanted, hasEnd) {
-  const { top, attention, position, ablations, backward } = wanted;
+  const { top, attention, position, ablations, backward, earlier } = wanted;
   const n = tokens.length - 1;
   const { block_size: size } = model.config;
   if (n > size && (attention.length || position !== undefined || ablations || backward)) {
@@ -46,6 +46,7 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
         found.attention[`${layer}.${head}`] = rows;
       }
       if (position !== undefined) found.activations = activations.at((position + n) % n);
+      if (earlier !== undefined) found.earlier = activations.earlier(earlier);
     });
   }
   return found;

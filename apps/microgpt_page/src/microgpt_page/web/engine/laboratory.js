@@ -1,6 +1,7 @@
 // The laboratory of a page, in a worker: it reads texts, and trains a model that can be shown,
 // rewound and saved at any moment. One model at a time; a second one needs a second worker.
 
+import { withActivations } from "./activations.js";
 import { lengthOf, strip } from "./characters.js";
 import { countTargets } from "./dataset.js";
 import { NOT_FINITE } from "./decoder.js";
@@ -9,6 +10,7 @@ import { Engine, pause } from "./engine.js";
 import { EngineError } from "./errors.js";
 import { packed } from "./file.js";
 import { heldOutLoss } from "./held_out_loss.js";
+import { pairsLoss } from "./letter_pairs.js";
 import { Model } from "./model.js";
 import { modelFiles } from "./model_directory.js";
 import { momentsOf } from "./moments.js";
@@ -26,17 +28,19 @@ const MESSAGE_MS = 50; // between messages to the page
 const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
 const WORK = 3e8; // maximum number of weights times tokens of a held-out loss, or of samples
 const [N_SAMPLES, N_LAST] = [5, 20];
+const N_WATCHED = 32; // chunks on which the hidden units are watched
 
 /**
  * What the model can do after a step. The loss is that of documents that are held out; the places
  * are those of the embeddings on their principal axes. A sample is known if it is a document that the
- * model is trained on.
+ * model is trained on. The active share of a hidden unit is that of the positions of some texts.
  * @typedef {object} Moment
  * @property {number} step
  * @property {string[]} samples
  * @property {boolean[]} known
  * @property {Float32Array} places
  * @property {number | null} heldOut
+ * @property {number[]} active by layer and unit
  */
 /**
  * What a training sends: the losses of the steps before `step`, and the moments since the last time.
@@ -177,6 +181,8 @@ class Run {
   #losses = /** @type {number[]} */ ([]); // since the last message
   #moments = /** @type {Moment[]} */ ([]);
   #mark; // of held-out losses
+  #watched; // some of the chunks to train on
+  #pairs; // the loss of counting pairs of tokens
   #hasDiverged = false;
   /** @type {Float32Array | null} */
   #places = null; // of the moment before
@@ -193,6 +199,9 @@ class Run {
     this.#documents = new Set(data.documents);
     this.#validation = within(data.validation, WORK / this.#model.nWeights);
     this.#mark = data.mark;
+    const distance = Math.ceil(data.train.length / N_WATCHED);
+    this.#watched = data.train.filter((_, i) => i % distance === 0);
+    this.#pairs = pairsLoss(data.train, this.#file.model.vocab_size);
     const bytes = 3 * 4 * this.#model.nWeights;
     this.#steps = new Set(momentsOf(this.#trainer.config.steps, Math.floor(MOMENT_BYTES / bytes)));
     this.#keep();
@@ -207,7 +216,7 @@ class Run {
     const n = this.#validation.length;
     const labels = Array.from({ length: model.vocab_size }, (_, token) => this.#tokenizer.label(token));
     const { config } = this.#trainer;
-    return { model, labels, nHeldOut: n, mark: this.#mark, config, moments: [...this.#steps] };
+    return { model, labels, nHeldOut: n, mark: this.#mark, pairs: this.#pairs, config, moments: [...this.#steps] };
   }
 
   /** Return why a training up to a step is at its end, or null. */
@@ -256,7 +265,26 @@ class Run {
     const found = places(numbers.subarray(0, V * C), C);
     this.#places = this.#places ? turned(found, this.#places) : found;
     const known = texts.map((each) => this.#documents.has(each));
-    this.#moments.push({ step, samples: texts, known, places: this.#places, heldOut });
+    this.#moments.push({ step, samples: texts, known, places: this.#places, heldOut, active: this.#active() });
+  }
+
+  /** Return the share of positions at which each hidden unit is active. */
+  #active() {
+    const { n_layer: L, n_embd: C, n_ff_exp: factor } = this.#file.model;
+    const found = new Array(L * factor * C).fill(0);
+    let n = 0;
+    for (const { tokens } of this.#watched) {
+      n += tokens.length - 1;
+      withActivations(this.#model, tokens, (activations) => {
+        for (let layer = 0; layer < L; layer++) {
+          for (let i = 0; i < tokens.length - 1; i++) {
+            const units = activations.column("hidden", i, layer);
+            units.forEach((unit, j) => (found[layer * units.length + j] += Number(unit > 0)));
+          }
+        }
+      });
+    }
+    return found.map((each) => each / n);
   }
 
   /** Let the model have the weights of the training; return them. */

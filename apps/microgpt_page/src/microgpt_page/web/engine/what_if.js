@@ -42,7 +42,7 @@ export class WhatIf {
     const runs = [{ seed, changes: [] }, { seed, changes }, ...others];
     this.#progress = new Progress(runs.length * steps);
     const documents = changes.map((each) => this.#textOf(each));
-    const counts = { nDocuments: changes.length, nRead: this.#trainings.read(changes).length };
+    const counts = { nDocuments: changes.length, nRead: this.#trainings.read(changes).length, nSteps: steps };
     const measured = [];
     for (const run of runs) {
       yield* this.#train(run, signal);

@@ -3,7 +3,7 @@
 import { address, write } from "../address.js";
 import { number, sendOnEnter } from "../forms.js";
 import { ask } from "../client.js";
-import { button, byId, element, printable, said, tell, unknown } from "../text.js";
+import { button, byId, element, known, plural, printable, said, tell, unknown } from "../text.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "" };
 const N_SEEDS = 2 ** 32; // from which one is drawn: short enough to be written down
@@ -37,7 +37,7 @@ export class Generate {
     this.#running?.abort();
     const running = (this.#running = new AbortController());
     const body = {
-      prompt: byId("prompt").value,
+      prompt: known(byId("prompt").value, this.#model),
       num_samples: number(byId("number")),
       temperature: number(byId("temperature")),
       top_k: number(byId("top-k")),
@@ -61,13 +61,15 @@ export class Generate {
     }
   }
 
-  #draw({ samples, tokens_dropped: dropped }, prompt) {
+  #draw({ samples, tokens_dropped: dropped, n_cut: nCut }, prompt) {
     byId("samples").replaceChildren(...samples.map((text) => this.#item(text, prompt)));
     if (!prompt) this.#offer(samples);
+    const size = `the context of ${plural(this.#model.block_size, "token")}`;
+    const cut = nCut ? `${nCut} of ${plural(samples.length, "text")} stopped because ${size} was full.` : "";
     byId("summary").textContent = dropped
-      ? `The prompt does not fit into the context of ${this.#model.block_size} tokens: its first
+      ? `The prompt does not fit into ${size}: its first
         ${dropped} tokens were not read, to leave room for what follows.`
-      : "";
+      : cut;
   }
 
   /** Offer the beginnings of some samples, to be continued. */

@@ -1,45 +1,39 @@
-// How the model learns from the text: which way a training step pushes each number, and each weight.
-//
-// A push is minus a gradient: the way in which the loss falls. Blue is up, orange is down.
+// How the model learns from the text: the gradient of each number and each weight, and the step that
+// follows. Blue is positive: the loss would rise if the number grew.
 
 import { bySign, colours, paintPixels, rgb } from "../colours.js";
-import { byId, element, isSpecial, percent, plural, quoted, shown, tableRow } from "../text.js";
+import { byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
 const MOST_TOKENS = 12; // of the factors of a weight
 const MUON_LR_RATIO = 6;
 
-// By the kind of a step: what the push there is, and where it comes from.
+// By the kind of a step: where its gradient comes from.
 const TEXTS = {
   logits:
-    "The logit of the token that came is pushed up, all others down, each by the probability that is " +
-    "wrong.",
-  logits_input:
-    "Each number is pushed by all logits: the sum of each push times the weight of lm_head between the " +
-    "two.",
+    "The gradient of a logit is its probability, less 1 for the token that came: the loss falls if that logit " +
+    "grows and the others shrink.",
+  logits_input: "The gradient of each number is the sum of those of all logits times the weights between them.",
   mlp_output:
-    "The MLP adds to the residual stream, so each number is pushed as the one of the stream below. The " +
-    "push of mlp_fc2 follows from it.",
+    "The MLP adds to the residual stream, so the gradients are those of the stream after it. Those of mlp_fc2 " +
+    "follow from them.",
   hidden:
-    "Each unit is pushed by all numbers that it adds to. A unit that is 0 here is not pushed: a small " +
-    "change of its weights changes nothing.",
-  mlp_input: "Each number is pushed by the hidden units that read it.",
-  attention_output:
-    "Attention adds to the residual stream, so each number is pushed as the one of the stream below.",
-  heads: "Each number is pushed by all numbers that attn_wo makes of it.",
+    "Gradients come back from all numbers to which a unit adds. A unit that is 0 here has none: a small change of " +
+    "its weights changes nothing.",
+  mlp_input: "The gradients come back from the hidden units that read these numbers.",
+  attention_output: "Attention adds to the residual stream, so the gradients are those of the stream after it.",
+  heads: "The gradients come back from all numbers that attn_wo makes of these.",
   attention:
-    "The share of a token is pushed up if its values lie in the direction in which the result of the " +
-    "head is pushed. The shares add up to 1, so only differences count.",
-  query: "The query is pushed towards the keys of the tokens whose shares are pushed up.",
-  key: "The key is pushed by the queries that look here: those of this token, and of all later ones.",
-  value: "The values are pushed by all tokens that look here, in proportion to their shares.",
-  attention_input: "Each number is pushed by the queries, keys and values that are made of it.",
+    "The gradient of an attention weight is negative if the values of that token would lower the loss. The weights " +
+    "add up to 1, so only differences count.",
+  query: "The query moves towards the keys of the tokens whose attention weights have a negative gradient.",
+  key: "The gradients come from the queries that look here: that of this token, and of all later ones.",
+  value: "The gradients come from all tokens that look here, times their attention weights.",
+  attention_input: "The gradients come back from the queries, keys and values that are made of these numbers.",
   embedding:
-    "What arrives here moves the row of the token in wte and, if its architecture is karpathy, " +
-    "that of the position in wpe.",
-  stream:
-    "The push goes on unchanged to what was added here, and up the stream; there, the push through the " +
-    "branch is added.",
+    "What arrives here is the gradient of the row of the token in wte and, if the architecture is karpathy, " +
+    "of the row of the position in wpe.",
+  stream: "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.",
 };
 
 export class Backward {
@@ -108,51 +102,50 @@ export class Backward {
     this.#choose(matrix, ...(isLast ? [token, place] : found), at);
   }
 
-  /** Return the push of each number: those of the activations, and of the probabilities. */
-  pushes({ backward: found, activations }, probabilities, at, token) {
-    const minus = (all) => all.map((each) => (Array.isArray(each) ? minus(each) : -each));
+  /** Return the gradient of each number: of the activations, and of the logits before the mean over the text. */
+  gradients({ backward: found, activations }, probabilities, at, token) {
     const active = (name, all) =>
       name.endsWith(".hidden") ? all.map((each, i) => (activations[name][i] ? each : 0)) : all;
-    const pushes = Object.entries(found.gradients).map(([name, all]) => [name, minus(active(name, all))]);
-    const wrong = probabilities.map((each, i) => (found.counted[at] ? Number(i === token) - each : 0));
-    return { ...Object.fromEntries(pushes), probabilities: wrong };
+    const gradients = Object.entries(activations).map(([name]) => [name, active(name, found.gradients[name])]);
+    const wrong = probabilities.map((each, i) => (found.counted[at] ? each - Number(i === token) : 0));
+    return { ...Object.fromEntries(gradients), probabilities: wrong };
   }
 
-  /** Return a sentence on the push at a step. */
+  /** Return a sentence on the gradients at a step. */
   sentence(kind, { counted }, at, came) {
     if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
     if (!counted[at] && at === counted.length - 1 && !byId("ends").checked) {
-      return "Nothing has come here yet, so nothing is pushed. Choose an earlier token, or tick that it ends here.";
+      return "Nothing has come here yet, so nothing is learned. Choose an earlier token, or tick that it ends here.";
     }
     if (!counted[at]) {
-      return "The model learns only to predict replies, so nothing is pushed here. Choose a token of the reply.";
+      return "The model learns only to predict replies, so nothing is learned here. Choose a token of the reply.";
     }
     const n = counted.filter(Boolean).length;
     const share = came.probability > 0.995 ? "more than 99 %" : percent(came.probability);
     return (
       `The model gave ${share} to ${quoted(came.text, true)}, which came. It should have ` +
-      "been 100 %, and 0 % for all others: the differences push the logits. The loss, in nats (1 bit is 0.69 nats), is the mean of " +
-      `${plural(n, "prediction")}, so the push of a logit is the difference divided by ${n}.`
+      "been 100 %, and 0 % for all others. The differences are shown; the loss is the mean of " +
+      `${plural(n, "prediction")}, so the gradient of a logit is the difference divided by ${n}.`
     );
   }
 
   /** Show what a step on the text does to it. */
-  drawStep({ bits_before: before, bits_after: after, optimizer, lr, counted }, isEdited) {
+  drawStep({ bits_before: before, bits_after: after, optimizer, weight_decay: decay, lr, counted }, isEdited) {
     const takes = counted.slice(0, -1).includes(0) ? "replies take" : "text takes";
     const rules =
       optimizer === "muon"
-        ? `Muon with learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, AdamW with ${brief(lr)} outside`
-        : `AdamW, learning rate ${brief(lr)}`;
+        ? `Muon with learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, ${adam(decay)} with ${brief(lr)} outside`
+        : `${adam(decay)}, learning rate ${brief(lr)}`;
     byId("learned").textContent =
-      `One training step on this text alone (${rules}) would move all weights a little. The ${takes} ${before.toFixed(2)} bits before, ` +
-      `${after.toFixed(2)} after.`;
+      `One training step on this text alone (${rules}) would move all weights a little. The ${takes} ` +
+      `${nats(before)} before, ${nats(after)} after.`;
     byId("make-step").disabled = isEdited;
     byId("no-step").hidden = !isEdited;
   }
 
   /** Show the moves of a matrix, and why one of its weights moves. Args: the tokens that are read. */
   drawWeight({ backward, activations }, read, at, now, nameOf) {
-    const { weight, optimizer, lr, matrices } = backward;
+    const { weight, optimizer, weight_decay: decay, lr, matrices } = backward;
     const { matrix, value, gradient, move, factors } = weight;
     const [, , of] = this.#places.get(matrix) ?? [0, 0, ""];
     if (of !== undefined && of !== `${at} ${now.token}`) {
@@ -162,7 +155,7 @@ export class Backward {
     const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
     const isMuon = optimizer === "muon" && matrix.startsWith("layer");
     const rate = isMuon ? MUON_LR_RATIO * lr : lr;
-    const terms = factors.map(([input, slope], i) => [i % read.length, input, -slope, -slope * input]);
+    const terms = factors.map(([input, slope], i) => [i % read.length, input, slope, slope * input]);
     const order = terms.filter(([, , , term]) => term).sort((a, b) => Math.abs(b[3]) - Math.abs(a[3]));
     const rows = order.slice(0, MOST_TOKENS).map(([i, ...numbers]) => {
       const label = isSpecial(read[i]) ? shown(read[i]) : `${shown(read[i])} at ${i}`;
@@ -176,18 +169,17 @@ export class Backward {
     const rest =
       order.length > MOST_TOKENS ? `; the ${MOST_TOKENS} largest of ${order.length} are shown` : "";
     byId("why-weight").textContent =
-      `${matrix}[${i},${j}] is ${brief(value)}. ${what} Its push is the sum of products, one per token${rest}:`;
+      `${matrix}[${i},${j}] is ${brief(value)}. ${what} Its gradient is the sum of products, one per token${rest}:`;
     byId("why-move").textContent =
-      `The sum is ${brief(-gradient)}: ${direction(gradient)}. ${moved(isMuon, rate, move, gradient)}`;
+      `The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon ? "Muon" : adam(decay), rate, move, gradient)}`;
     const sizes = matrices[matrix];
     byId("why-matrix").textContent =
-      `The pushes of all weights of ${matrix} (typical size ${brief(sizes.gradient)}), and their moves ` +
-      `(${brief(sizes.move)}): blue up, orange down. A row for ` +
+      `The gradients of all weights of ${matrix} (typical size ${brief(sizes.gradient)}), and their moves ` +
+      `(${brief(sizes.move)}). A row for ` +
       `${{ wte: "each token", lm_head: "each token", wpe: "each position" }[matrix] ?? "each output"}, ` +
       "a column for each input. Click on a weight to see why it moves.";
-    const minus = weight.gradients.map((numbers) => numbers.map((each) => -each));
     byId("why-maps").replaceChildren(
-      this.#map("Pushes", weight, minus),
+      this.#map("Gradients", weight, weight.gradients),
       this.#map("Moves", weight, weight.moves),
     );
   }
@@ -220,14 +212,18 @@ const index = ({ value, max }) => Math.max(0, Math.min(Math.trunc(value), max)) 
 const direction = (gradient) => {
   if (!gradient) return "the text does not depend on this weight";
   const [word, way] = gradient > 0 ? ["larger", "down"] : ["smaller", "up"];
-  return `it is pushed ${way}, since the loss would rise if it were ${word}`;
+  return `the loss would rise if it were ${word}, so it moves ${way}`;
 };
 
-const moved = (isMuon, rate, move, gradient) => {
+/** Return the name of the rule of a step: AdamW is Adam with weight decay. */
+const adam = (decay) => (decay ? "AdamW" : "Adam");
+
+const moved = (rule, rate, move, gradient) => {
   if (!gradient) return move ? `Weight decay moves it by ${brief(move)}.` : "It does not move.";
-  const how = isMuon
-    ? "Muon looks at the pushes of the whole matrix together, and makes large and small ones more alike"
-    : "AdamW divides the push by its usual size. A step here knows only this text, so only the sign is left";
+  const how =
+    rule === "Muon"
+      ? "Muon looks at the gradients of the whole matrix together, and makes large and small ones more alike"
+      : `${rule} divides the gradient by its usual size. A step here knows only this text, so only the sign is left`;
   return `${how}. Times the learning rate ${brief(rate)}: the weight moves by ${brief(move)}.`;
 };
 

@@ -53,7 +53,7 @@ export class Bars {
 
   /** Show a prediction. The token that came is marked, unless the text ends there. */
   draw(now, isLast) {
-    byId("draw").textContent = isLast ? "Draw the next token" : "Draw and continue from here";
+    byId("draw").textContent = isLast ? "Draw" : "Draw from here";
     this.#now = now;
     this.#isLast = isLast;
     this.#logits = null;

@@ -1,17 +1,20 @@
 // The view "Look inside": what the model predicts at each position of a text, and how.
 
-import { address, write } from "../address.js";
+import { write } from "../address.js";
 import { Bars } from "./bars.js";
 import { ask } from "../client.js";
 import { Maps } from "../maps.js";
 import { Steps } from "./steps.js";
 import { Switches } from "./switches.js";
+import { Tour } from "./tour.js";
 import {
   byId,
   conversation,
   element,
   isSpecial,
+  known,
   missing,
+  nats,
   percent,
   quoted,
   showText,
@@ -25,8 +28,7 @@ import { compareTexts } from "./writing.js";
 const positions = byId("positions");
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
-const TELLING = "quinn"; // where an MLP of a model of names knows that u comes after q
-const TELLING_SHARE = 0.3; // by which the MLP must raise the probability of the u
+const TOLD = "emma"; // the text of the tour and of learn.md
 const N_EXAMPLE = 12; // the most tokens of the first text
 const DARK_BITS = 8; // surprise with the strongest colour
 
@@ -43,6 +45,8 @@ export class Inside {
   #maps;
   #steps;
   #switches;
+  #tour;
+  #matrices = new Map(); // promises of rows, by name
 
   /** Args: a model, and a function that returns parameters for the last reply in the chat, if any. */
   constructor(model, lastReply) {
@@ -52,24 +56,31 @@ export class Inside {
       changed: () => this.#write(),
       drawn: (token) => this.#append(token),
     });
-    const place = { layer: byId("layer"), maps: byId("maps"), sentence: byId("attended") };
-    this.#maps = new Maps(place, model, {
-      changed: () => this.#explainAttention(),
-      pointed: (row) => this.#shade(row),
-      chosen: (row) => this.#choose(row),
-    });
     this.#switches = new Switches(model, () => this.#explain(this.#at));
     this.#steps = new Steps(model, {
       chosen: (layer) => {
         this.#switches.draw(this.#steps.chosen, this.#at);
         this.#tellWeight();
-        if (layer !== null && this.#maps.choose(layer)) this.#explainAttention();
+        if (this.#maps.choose(layer)) this.#turn(layer);
         this.#write();
       },
       changed: () => this.#explainNumbers(),
       stepped: () => this.#switches.learn(this.#text, this.#contents, this.#ending),
+      rows: (name) => this.#rows(name),
+      ended: () => byId("draw").click(),
     });
-    this.#offer();
+    const place = { layer: byId("layer"), maps: this.#steps.flow.maps, sentence: byId("attended") };
+    this.#maps = new Maps(place, model, {
+      changed: () => this.#turn(this.#maps.layer),
+      pointed: (row) => this.#shade(row),
+      chosen: (row) => this.#choose(row),
+      caption: (...head) => this.#steps.flow.head(...head),
+    });
+    this.#tour = new Tour((step, isBackward) => {
+      this.#steps.read(new URLSearchParams({ step, ...(isBackward && { backward: 1 }) }));
+      if (this.#maps.choose(this.#steps.layer)) this.#turn(this.#steps.layer);
+      else this.#explainNumbers();
+    });
     byId("edit-weight").firstElementChild.addEventListener("toggle", () => this.#tellWeight());
     for (const name of ["weight-row", "weight-column"]) {
       byId(name).addEventListener("input", () => this.#tellWeight());
@@ -103,8 +114,15 @@ export class Inside {
 
   show(parameters) {
     this.#bars.read(parameters);
+    const [step, isBackward] = this.#tour.read(parameters) ?? [];
+    if (step) parameters.set("step", step);
+    if (isBackward) parameters.set("backward", "1");
+    if (step && !parameters.has("text")) parameters.set("text", this.#model.chat ? "" : TOLD);
+    if (step && parameters.get("text") === TOLD && !parameters.has("at")) parameters.set("at", "2");
     this.#maps.read(parameters);
     this.#steps.read(parameters);
+    this.#maps.choose(this.#steps.layer);
+    this.#steps.turnTo(this.#maps.layer);
     this.#switches.read(parameters);
     if (!parameters.size) {
       this.#showExample();
@@ -112,22 +130,6 @@ export class Inside {
     }
     this.#fill({ ...Object.fromEntries(parameters), m: parameters.getAll("m") });
     this.#explain(Math.trunc(parameters.get("at") ?? Infinity) || 0);
-  }
-
-  /** Offer a text in which an MLP shows what it is for, if the model has such an MLP. */
-  async #offer() {
-    if (this.#model.chat || unknown(TELLING, this.#model) || !this.#model.characters) return;
-    const body = { text: TELLING, position: 1, top: 0, ablations: true };
-    const { ablations = [] } = await ask("explain", body).catch(() => ({}));
-    const found = ablations.find(
-      ({ head, came }) => head === null && came.probability - came.without > TELLING_SHARE,
-    );
-    if (!found) return;
-    const step = `layer${found.layer}.mlp_output`;
-    const link = byId("try").querySelector("a");
-    link.href = address("inside", { text: TELLING, at: 1, step });
-    link.textContent = TELLING;
-    byId("try").hidden = false;
   }
 
   #fill({ m = [], question = "", text = "", unfinished = !text }) {
@@ -157,7 +159,7 @@ export class Inside {
   }
 
   get #text() {
-    return this.#cut ?? byId("text").value;
+    return this.#cut ?? known(byId("text").value, this.#model);
   }
 
   /** The contents of the messages, of which the last is the reply so far. */
@@ -190,6 +192,7 @@ export class Inside {
       ...this.#maps.parameters,
       ...this.#steps.parameters,
       ...this.#switches.parameters,
+      ...this.#tour.parameters,
     });
   }
 
@@ -209,6 +212,9 @@ export class Inside {
     for (const other of Object.values(this.#requests)) other.abort();
     tell();
     this.#cut = null;
+    this.#matrices.clear();
+    const isLowered = this.#text !== byId("text").value;
+    showText("lowered", isLowered ? `The model knows only small letters, so it reads “${this.#text}”.` : "");
     byId("before").hidden = !this.#before.length;
     byId("before-count").textContent = this.#before.length;
     this.#write();
@@ -263,7 +269,7 @@ export class Inside {
 
   /** Return an explanation; show a problem, and return nothing. */
   async #ask(purpose, options, changes = this.#switches.body) {
-    const problem = unknown(byId("text").value, this.#model);
+    const problem = unknown(this.#text, this.#model);
     if (problem || (this.#model.chat && !byId("question").value.trim())) {
       this.#refuse(problem);
       return;
@@ -285,11 +291,26 @@ export class Inside {
     }
   }
 
+  /** Show another layer, counted from 0. */
+  #turn(layer) {
+    this.#steps.turnTo(layer);
+    this.#explainAttention();
+    if (this.#found) this.#explainNumbers();
+  }
+
+  /** Return a promise of the rows of a matrix. */
+  #rows(name) {
+    const rows = this.#matrices.get(name) ?? ask("matrix", { name, ...this.#switches.body }).catch(() => null);
+    this.#matrices.set(name, rows);
+    return rows;
+  }
+
   async #explainAttention() {
     this.#write();
     const options = { top: 0, attention: this.#maps.heads };
     const found = await this.#ask("attention", options);
     if (found) this.#maps.draw(found.attention, found.read);
+    if (found) this.#steps.flow.choose(this.#steps.chosen, this.#steps.number);
   }
 
   #token(label, i, isLearned) {
@@ -298,7 +319,7 @@ export class Inside {
     if (isSpecial(label)) token.classList.add("special");
     const came = isLearned && this.#found.predictions[i - 1];
     if (came) token.style.setProperty("--surprise", Math.min(1, came.bits / DARK_BITS));
-    if (came) token.title = `${came.bits.toFixed(1)} bits of surprise`;
+    if (came) token.title = `surprise of ${nats(came.bits)}`;
     return token;
   }
 
@@ -318,11 +339,10 @@ export class Inside {
     const end = `${after.length > 24 ? "…" : ""}${after.slice(-24).join("")}`;
     const where = `after ${after.length ? `“${end}”` : quoted(read[i])}`;
     const start = where.replace("a", "A");
-    byId("where").textContent = where;
     byId("sentence").textContent = isLast
       ? `${start}, the most likely is ${name(likeliest.text)}.`
       : `${start}, the most likely is ${name(likeliest.text)}. What came is ${name(now.text)}: ` +
-        `${now.bits.toFixed(1)} bits of surprise.`;
+        `a surprise of ${nats(now.bits)}.`;
     this.#bars.draw(now, isLast);
     this.#tellEffect(now, isLast);
     this.#explainNumbers();
@@ -366,22 +386,22 @@ export class Inside {
   #tellEffect(now, isLast) {
     if (!this.#unchanged) return;
     const before = this.#unchanged.predictions[this.#at];
-    const { token, text } = isLast ? before.alternatives[0] : now;
-    const share = ({ alternatives, ...came }) =>
-      [came, ...alternatives].find((each) => each.token === token)?.probability ?? 0;
+    const hasCome = !isLast || byId("ends").checked; // else no token has come here
+    const here = hasCome
+      ? `Here, the probability of ${quoted(now.text, true)} was ${percent(before.probability)} and is ${percent(now.probability)}. `
+      : "";
     byId("effect").textContent =
       `Surprise at the whole ${this.#model.chat ? "reply" : "text"}: ` +
-      `${this.#bitsOf(this.#unchanged)} bits before, ${this.#bitsOf(this.#found)} now. ` +
-      `Here, the probability of ${quoted(text, true)} was ${percent(share(before))} and is ` +
-      `${percent(share(now))}. A single text can also become likelier by chance; try several.`;
+      `${nats(this.#bitsOf(this.#unchanged))} before, ${nats(this.#bitsOf(this.#found))} now. ` +
+      `${here}A single text can also become likelier by chance; try several.`;
   }
 
   /** Return the bits of what the model has learned to predict: in a conversation, of replies. */
   #bitsOf({ bits, read, predictions }) {
-    if (!this.#model.chat) return bits.toFixed(1);
+    if (!this.#model.chat) return bits;
     const isReply = (i) => read.slice(0, i + 1).findLast(isSpecial) === "<|assistant|>";
     const counts = (i) => isReply(i) && (i < this.#last || !this.#ending.unfinished);
-    return predictions.reduce((sum, each, i) => sum + (counts(i) ? each.bits : 0), 0).toFixed(1);
+    return predictions.reduce((sum, each, i) => sum + (counts(i) ? each.bits : 0), 0);
   }
 
   #move(event) {

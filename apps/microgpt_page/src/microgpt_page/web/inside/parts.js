@@ -1,6 +1,6 @@
 // What each head and each MLP is for: sentences on what it does, and the text without it.
 
-import { button, byId, percent, plural, quoted, tableRow } from "../text.js";
+import { button, byId, nats, percent, plural, quoted, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
 
@@ -25,9 +25,9 @@ export class Parts {
       const step = stepOf(part.layer, part.head);
       const title = isOff(step) ? `${titleOf(part)} (off)` : titleOf(part);
       const choose = button(title, () => this.#chosen(step));
-      return tableRow(null, choose, part.bits_without.toFixed(1), signed(changeOf(part)));
+      return tableRow(null, choose, nats(part.bits_without), signed(changeOf(part)));
     });
-    const whole = tableRow(null, "nothing", found[0].bits.toFixed(1), "");
+    const whole = tableRow(null, "nothing", nats(found[0].bits), "");
     byId("parts").tBodies[0].replaceChildren(whole, ...rows);
     byId("most").textContent =
       changeOf(found[0]) > 0 ? `Needed most: ${titleOf(found[0])}.` : "None of them is needed.";
@@ -40,22 +40,23 @@ export class Parts {
   effect(layer, head, hasCome, what) {
     const part = this.#found.find((each) => each.layer === layer && each.head === head);
     if (!part) return "";
-    const shares = (each) => `${percent(each.without)} without it, ${percent(each.probability)} with it`;
+    const share = (each) => `${percent(each.without)} without it, ${percent(each.probability)} with it`;
     const told = (changes) =>
       changes
         .filter((each) => Math.abs(each.probability - each.without) >= LEAST)
+        .filter((each) => percent(each.probability) !== percent(each.without))
         .filter((each) => !hasCome || each.token !== part.came.token)
-        .map((each) => `${quoted(each.text, true)} (${shares(each)})`)
+        .map((each) => `${quoted(each.text, true)} (${share(each)})`)
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
     const change = changeOf(part);
-    const more = `${Math.abs(change).toFixed(1)} bits ${change < 0 ? "less" : "more"}`;
+    const more = `${nats(Math.abs(change))} ${change < 0 ? "less" : "more"}`;
     return [
-      hasCome && `What came, ${quoted(part.came.text, true)}, has ${shares(part.came)}.`,
+      hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
       raised && `It makes more likely: ${raised}.`,
       lowered && `It makes less likely: ${lowered}.`,
       !raised && !lowered && "It changes no other probability by 1 percentage point or more.",
-      `Without it, the whole ${what} takes ${Math.abs(change) < 0.05 ? "as many bits" : more}.`,
+      `Without it, the whole ${what} takes ${Math.abs(change) < 0.05 ? "as many" : more}.`,
     ]
       .filter(Boolean)
       .join(" ");
@@ -63,10 +64,10 @@ export class Parts {
 }
 
 /** Return by how much the bits change without a part, as they are shown. */
-const changeOf = (part) => Number(part.bits_without.toFixed(1)) - Number(part.bits.toFixed(1));
+const changeOf = (part) => Number(part.bits_without.toFixed(2)) - Number(part.bits.toFixed(2));
 
 const titleOf = ({ layer, head }) =>
-  head === null ? `MLP of layer ${layer}` : `head ${head} of layer ${layer}`;
+  head === null ? `MLP of layer ${layer + 1}` : `head ${head + 1} of layer ${layer + 1}`;
 
 /** Return the step of a part in the diagram. */
 const stepOf = (layer, head) => `layer${layer}.${head === null ? "hidden" : `attention ${head}`}`;
@@ -81,7 +82,7 @@ export function attended(shares, read, at, head) {
   const most =
     shares[order[0]] >= 0.5 ? `looks mostly at ${first}` : `spreads its attention; most is on ${first}`;
   const rest = shares[order[1]] >= 0.1 ? `, then at ${second}` : "";
-  return `Head ${head} ${most}${rest}.`;
+  return `Head ${head + 1} ${most}${rest}.`;
 }
 
 /** Return a sentence on the hidden units of an MLP that are active. */
@@ -94,5 +95,7 @@ export function active(hidden) {
   );
 }
 
-const signed = (number) =>
-  `${number < -0.05 ? "−" : number >= 0.05 ? "+" : ""}${Math.abs(number).toFixed(1)}`;
+const signed = (bits) => {
+  const change = (bits * Math.LN2).toFixed(2);
+  return Number(change) > 0 ? `+${change}` : change.replace("-0.00", "0.00").replace("-", "−");
+};

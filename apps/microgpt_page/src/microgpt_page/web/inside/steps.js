@@ -1,137 +1,82 @@
-// The numbers of one position, from the token to the probabilities, one step at a time.
+// One step of the way of a token: what it does, and how each of its numbers follows.
 
+import { arithmetic } from "./arithmetic.js";
 import { Backward, brief } from "./backward.js";
 import { probabilities } from "./bars.js";
-import { Diagram } from "./diagram.js";
+import { bySign, colours, paintPixels, rgb } from "../colours.js";
+import { Flow } from "./flow.js";
 import { Parts, active, attended } from "./parts.js";
 import { IN_MLP, matrixOf, partsOf } from "./switches.js";
 import { byId, element, percent, quoted, shown } from "../text.js";
 
-const numbers = byId("numbers");
-const N_WORKED = 3; // tokens whose scores are shown
+const N_WRITTEN = 3; // products that are written out
 
 // Steps that other architectures than Karpathy's override, in model_variants.py.
 const VARIED = ["Gpt.embedding", "Gpt.query_or_key", "Gpt.mlp", "Gpt.logits"];
 
-// By the name of the numbers in an explanation, without the layer: a title, what happens, for a
-// beginner, and the name of the step in model.py.
+// By the name of the numbers in an explanation, without the layer: a title, the idea, and the name of
+// the step in model.py.
 const TEXTS = {
   embedding: [
     "Embedding",
     (c) =>
-      `The model computes with numbers, so it looks up a list of ${c.C} numbers for ${c.token}` +
-      `${c.isKarpathys ? ` and another for position ${c.at}, and adds the two` : ""}. These lists are ` +
-      `weights: training has adjusted them, like the numbers of all matrices below.` +
-      `${c.isShifted ? ` The numbers of the token before are added, too, in another order${c.none}.` : ""}`,
+      `The model computes with numbers, so it looks up ${c.C} numbers for ${c.token}` +
+      `${c.isKarpathys ? ` and ${c.C} for position ${c.at}, and adds them` : ""}. Training has found them.` +
+      `${c.isShifted ? ` Those of the token before are added, too, in another order${c.none}.` : ""}`,
     "Gpt.embedding",
   ],
   x: [
     "Residual stream",
-    () =>
-      "The numbers are scaled so that the mean of their squares is 1. This list is called the " +
-      "residual stream: each later step reads it and adds something to it.",
+    () => "The list that goes through the whole model, scaled to a mean square of 1. Each part reads it and adds to it.",
     "rmsnorm",
   ],
-  attention_input: [
-    "Input of attention",
-    (c) =>
-      "Attention reads a copy of the residual stream, scaled to a mean square of 1." +
-      (c.layer ? "" : " In layer 0 this changes nothing, since it has just been scaled."),
-    "rmsnorm(x)",
-  ],
+  attention_input: ["Input of attention", () => "A copy of the residual stream, scaled to a mean square of 1.", "rmsnorm(x)"],
   query: [
-    "Queries",
+    "Query",
     (c) =>
-      `Attention fetches from earlier tokens what this one cannot know by itself. A query, one for each ` +
-      `of the ${c.H} heads, is compared with keys to find the tokens to look ` +
-      `at. Each of its numbers is a sum: each number of the input times a weight. The table of these ` +
-      `weights is a matrix.` +
-      (c.isKarpathys
-        ? ""
-        : " Queries and keys are then scaled, so that all are equally long, and rotated by an angle " +
-          "that grows with the position: so the model knows the order."),
+      `What this token looks for, one row for each of the ${c.H} heads. It is compared with the keys of the tokens so far.` +
+      (c.isKarpathys ? "" : " It is scaled, and rotated by an angle that grows with the position."),
     "Gpt.query_or_key",
   ],
-  key: [
-    "Keys",
-    () =>
-      "Another matrix makes the keys, with which this position can be found by its own queries and " +
-      "those of later positions.",
-    "Gpt.query_or_key",
-  ],
-  value: [
-    "Values",
-    () => "A third matrix makes the values: what is taken from this position by those that look at it.",
-    "linear(x, attn_wv)",
-  ],
+  key: ["Key", () => "What this token offers to the queries: its own, and those of later tokens.", "Gpt.query_or_key"],
+  value: ["Value", () => "What this token passes on to those that look at it.", "linear(x, attn_wv)"],
   attention: [
     "Head",
     () =>
-      "How: the query is compared with the key of each position so far: their numbers are multiplied in " +
-      "pairs, added up and divided by the square root of how many they are. Softmax turns the " +
-      "results into shares: e to the power of each, divided by the total, so that the shares of a " +
-      "head add up to 1. They are the row of its map above. The result of the head is the mean of the " +
-      "values of all positions so far, weighted by these shares.",
+      "Its query is compared with the key of each token so far, never of a later one: this is the causal mask, the " +
+      "empty half of the map. Softmax turns the scores into attention weights, which add up to 100 %.",
     "Gpt.attention_weights",
   ],
   heads: [
-    "Results of the heads",
-    () => "Each head takes the mean of the values of all positions so far, weighted by its shares.",
+    "Result of the heads",
+    () => "Each head takes the mean of the values of the tokens so far, by its attention weights.",
     "Gpt.attention",
   ],
-  attention_output: [
-    "Output of attention",
-    () => "A matrix mixes the results of the heads.",
-    "linear(out, attn_wo)",
-  ],
-  x_after_attention: [
-    "Residual stream after attention",
-    () => "The output of attention is added to the residual stream.",
-    "add",
-  ],
+  attention_output: ["Output of attention", () => "A matrix mixes the results of the heads.", "linear(out, attn_wo)"],
+  x_after_attention: ["Residual stream after attention", () => "The stream, plus the output of attention.", "add"],
   mlp_input: [
     "Input of the MLP",
     (c) =>
-      `The MLP (multi-layer perceptron) looks at this position alone, and adds what follows from the ` +
-      `patterns that it finds there, such as that u comes after q. It reads a copy of the residual stream, scaled to a mean square ` +
-      `of 1${c.isShifted ? `; the first half of it comes from the position before${c.none}` : ""}.`,
+      `The MLP (multi-layer perceptron) looks at this token alone. It reads a scaled copy of the stream` +
+      `${c.isShifted ? `; the first half of it comes from the position before${c.none}` : ""}.`,
     "rmsnorm(x)",
   ],
   hidden: [
-    "Hidden layer of the MLP",
+    "Hidden units of the MLP",
     (c) =>
-      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input. ` +
-      `Negative ones become 0: that pattern is absent.${c.isKarpathys ? "" : " The others are squared."}`,
+      `Each of ${c.hidden} units responds to a pattern in its input. A negative one becomes 0: the pattern is absent.` +
+      `${c.isKarpathys ? "" : " The others are squared."}`,
     "Gpt.mlp",
   ],
-  mlp_output: [
-    "Output of the MLP",
-    (c) => `A second matrix makes ${c.C} numbers from the patterns that were found.`,
-    "Gpt.mlp",
-  ],
-  "layer.x": [
-    "Residual stream after the layer",
-    () => "The output of the MLP is added to the residual stream.",
-    "add",
-  ],
-  logits_input: [
-    "Final norm",
-    () => "The residual stream is scaled once more to a mean square of 1.",
-    "rmsnorm",
-  ],
-  logits: [
-    "Logits",
-    (c) =>
-      `A last matrix makes a number for each of the ${c.V} tokens of the vocabulary: the larger it ` +
-      `is, the better the token fits. The largest are shown.`,
-    "Gpt.logits",
-  ],
+  mlp_output: ["Output of the MLP", () => "What follows from the patterns that were found.", "Gpt.mlp"],
+  "layer.x": ["Residual stream after the MLP", () => "The stream, plus the output of the MLP.", "add"],
+  logits_input: ["Final norm", () => "The stream, scaled once more to a mean square of 1.", "rmsnorm"],
+  logits: ["Logits", (c) => `A score for each of the ${c.V} tokens that may come next.`, "Gpt.logits"],
   probabilities: [
     "Probabilities",
     () =>
-      "Softmax turns the logits into probabilities. Temperature and top-k change them: the logits are " +
-      "divided by the temperature before softmax. The next token is drawn with these probabilities, and everything " +
-      "begins again with a text that is longer by one token. The largest are shown, at temperature 1.",
+      "Softmax makes probabilities of the logits. The next token is drawn by them, and everything begins again with " +
+      "a text that is longer by one token.",
     "softmax",
   ],
 };
@@ -139,50 +84,65 @@ const TEXTS = {
 export class Steps {
   #model;
   #on;
-  #diagram;
   #backward;
   #parts;
-  chosen = "embedding"; // the name of a step
   #names = new Map(); // of tokens
-  #numbers = null; // of each step: activations, or pushes
+  #numbers = null; // of each step: activations, or gradients
   #found = null; // the explanation with the activations
   #read = [];
   #at = 0;
   #now = null; // the prediction
   #isOff;
+  chosen = "embedding"; // the name of a step
+  number = 0; // the index of the number that is chosen
 
-  /** Args: functions that are called after another step, direction or weight; and for a step. */
-  constructor(model, { chosen, changed, stepped }) {
+  /**
+   * Args: functions that are called after another step, direction or weight, and for a training step;
+   * `rows` returns a promise of the rows of a matrix.
+   */
+  constructor(model, on) {
     this.#model = model;
-    this.#on = { chosen, changed };
-    this.#diagram = new Diagram(model, (name) => this.#choose(name));
+    this.#on = on;
+    this.flow = new Flow(model, {
+      chosen: (step, number, by = 0) => this.#choose(step, number ?? (step === this.chosen ? this.number + by : 0)),
+      pointed: (step, number) => this.point(step, number),
+    });
     const turned = (isOn) => {
       if (isOn) this.chosen = "probabilities"; // where learning begins
-      changed();
+      on.changed();
     };
-    this.#backward = new Backward({ turned, changed, stepped });
+    this.#backward = new Backward({ turned, changed: on.changed, stepped: on.stepped });
     this.#parts = new Parts((name) => {
       this.forward();
-      this.#choose(name);
-      this.#diagram.scrollTo(name);
+      this.#choose(name, 0);
+      this.flow.focus(name);
     });
+    byId("step-before").addEventListener("click", () => this.go(-1));
+    byId("step-after").addEventListener("click", () => this.go(1));
   }
 
   read(parameters) {
-    const step = parameters.get("step") ?? "embedding";
-    this.chosen = step.replace(/attention$/, "attention 0"); // as it was in older addresses
+    this.chosen = (parameters.get("step") ?? "embedding").replace(/attention$/, "attention 0"); // as in older addresses
+    this.number = Math.trunc(parameters.get("number") ?? 0) || 0;
     this.#backward.read(parameters);
   }
 
   get parameters() {
     const step = this.chosen === "embedding" ? undefined : this.chosen;
-    return { step, backward: this.#backward.isOn ? 1 : undefined };
+    return { step, number: this.number || undefined, backward: this.#backward.isOn ? 1 : undefined };
   }
 
-  /** The fields of a request for the numbers. */
+  /** The fields of a request for the numbers of a layer. */
   get request() {
-    return this.#backward.request(matrixOf(this.chosen));
+    return { earlier: this.layer, ...this.#backward.request(matrixOf(this.chosen)) };
   }
+
+  /** The layer that is shown. */
+  get layer() {
+    return Math.min(partsOf(this.chosen).layer ?? this.#layer, this.#model.n_layer - 1);
+  }
+
+  #layer = 0; // which was chosen last
 
   /** Show what the model predicts, if how it learns cannot be shown. */
   forward() {
@@ -193,22 +153,43 @@ export class Steps {
     return this.#backward.isOn;
   }
 
+  /** Show another layer, counted from 0. */
+  turnTo(layer) {
+    if (layer === this.layer && layer === this.#layer) return;
+    this.#layer = layer;
+    if (partsOf(this.chosen).layer !== null) this.chosen = this.chosen.replace(/^layer\d+/, `layer${layer}`);
+    this.flow.show(layer);
+  }
+
+  /** Go to the next step of this token, or to one before; at the end, it is drawn what comes next. */
+  go(by) {
+    const steps = Object.keys(this.#numbers);
+    const next = steps[steps.indexOf(this.chosen) + by];
+    if (next) this.#choose(next, 0);
+    else if (by > 0) this.#on.ended();
+  }
+
   /**
    * Show the numbers of a position, at the step that is chosen. Args: the explanation with them, the
-   * prediction there, `isOff` as in `Diagram.draw`, and whether the model has other changes than steps.
+   * prediction there, `isOff` as in `Flow.draw`, and whether the model has other changes than steps.
    */
   draw(found, read, at, now, isOff, isEdited) {
     [this.#found, this.#read, this.#at, this.#now, this.#isOff] = [found, read, at, now, isOff];
     this.#parts.clear();
     const { activations, backward } = found;
-    const shares = probabilities(activations.logits, 1, activations.logits.length);
-    const isBackward = this.#backward.isOn && Boolean(backward.weight);
-    this.#numbers = isBackward
-      ? this.#backward.pushes(found, shares, at, now.token)
-      : { ...activations, probabilities: shares };
+    const softmax = probabilities(activations.logits, 1, activations.logits.length);
+    const isBackward = this.#isBackward;
+    const all = isBackward
+      ? this.#backward.gradients(found, softmax, at, now.token)
+      : { ...activations, probabilities: softmax };
+    this.#numbers = Object.fromEntries(
+      Object.entries(all).flatMap(([step, list]) =>
+        Array.isArray(list[0]) ? list.map((row, head) => [`${step} ${head}`, row]) : [[step, list]],
+      ),
+    );
     if (isBackward) this.#backward.drawStep(backward, isEdited);
-    if (!this.#chosenNumbers) this.chosen = "embedding"; // the model has no such step
-    this.#diagram.draw(this.#numbers, read[at], this.chosen, isOff);
+    if (!this.#numbers[this.chosen]) this.chosen = "embedding"; // the model has no such step
+    this.flow.draw(this.#numbers, this.chosen, this.#index(this.number), isOff);
     this.#show();
   }
 
@@ -218,25 +199,40 @@ export class Steps {
     this.#show();
   }
 
-  #choose(name) {
+  /** Show how a number that is pointed at follows; without a step, the one that is chosen. */
+  point(step, number) {
+    if (!this.#numbers || (step && !this.#numbers[step])) return;
+    this.#tell(step ?? this.chosen, step ? number : this.number);
+  }
+
+  #choose(name, number) {
     this.chosen = name;
-    this.#diagram.choose(name);
-    if (this.#backward.isOn && matrixOf(name)) this.#on.changed();
+    this.number = this.#index(number);
+    this.flow.choose(name, this.number);
+    const isWeighed = this.#backward.isOn && matrixOf(name);
+    this.#on.chosen(this.layer);
+    if (isWeighed) this.#on.changed();
     this.#show();
-    this.#on.chosen(partsOf(name).layer);
+  }
+
+  /** Return the index of a number of the chosen step that is nearest to one. */
+  #index = (number) => Math.max(0, Math.min((this.#numbers?.[this.chosen]?.length ?? 1) - 1, number));
+
+  #titleOf(step) {
+    const { layer, kind, head } = partsOf(step);
+    const [title] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
+    const where = layer === null || this.#model.n_layer === 1 ? "" : `, layer ${layer + 1}`;
+    return title + (head === null ? "" : ` ${head + 1}`) + where;
   }
 
   #show() {
-    const { layer, kind, head } = partsOf(this.chosen);
-    const [title, explain, code] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
-    byId("step-title").textContent =
-      title + (head === null ? "" : ` ${head}`) + (layer === null ? "" : `, layer ${layer}`);
+    const { layer, kind } = partsOf(this.chosen);
+    const [, explain, code] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
     const model = this.#model;
     const isKarpathys = model.architecture === "karpathy";
     const isVaried = !isKarpathys && VARIED.includes(code);
     const context = {
       at: this.#at,
-      layer,
       token: quoted(this.#read[this.#at]),
       C: model.n_embd,
       H: model.n_head,
@@ -246,20 +242,53 @@ export class Steps {
       isShifted: model.architecture === "modern",
       none: this.#at ? "" : " (here there is none)",
     };
-    const isShared = head !== null && !this.#isBackward;
-    const scores = isShared ? worked(this.#found.activations, this.#read, layer, head) : "";
-    const text = explain(context) + scores;
-    const plain = this.#plain();
-    byId("plain").textContent = plain || text;
-    byId("what").textContent = plain ? text : "";
+    const steps = Object.keys(this.#numbers);
+    byId("step-title").textContent = this.#titleOf(this.chosen);
+    byId("step-count").textContent = `${steps.indexOf(this.chosen) + 1} of ${steps.length}`;
+    byId("step-before").disabled = this.chosen === steps[0];
+    byId("step-after").textContent = this.chosen === steps.at(-1) ? "Draw the next token" : "Next step ›";
+    byId("what").textContent = this.#isBackward ? "" : explain(context);
+    byId("plain").textContent = this.#plain();
     byId("file").textContent = isVaried ? "model_variants.py" : "model.py";
     byId("code").textContent = isVaried ? code.replace("Gpt", "GptVariant") : code;
-    numbers.replaceChildren(...this.#cells(this.#chosenNumbers));
+    byId("numbers").replaceChildren(...this.#cells());
     const { weight } = this.#found.backward;
     byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.chosen);
+    byId("number-line").hidden = !byId("why").hidden;
+    this.#tell(this.chosen, this.number);
     if (byId("why").hidden) return;
-    const nameOf = (matrix, i) => this.#nameOf(matrix, i);
-    this.#backward.drawWeight(this.#found, this.#read, this.#at, this.#now, nameOf);
+    this.#backward.drawWeight(this.#found, this.#read, this.#at, this.#now, (...all) => this.#nameOf(...all));
+  }
+
+  /** Show how a number follows from those before it. */
+  async #tell(step, number) {
+    this.flow.mark(step, number);
+    const all = this.#numbers[step];
+    const place = partsOf(step);
+    const value = all[number];
+    const what = place.kind === "attention" ? `weight of ${quoted(this.#read[number])}` : this.#labelOf(step, number);
+    const write = place.kind === "attention" || place.kind === "probabilities" ? percentOf : brief;
+    byId("number-name").textContent = `${this.#titleOf(step)}, ${what}: `;
+    byId("number-value").textContent = this.#isBackward ? `gradient ${brief(value)}` : write(value);
+    byId("arithmetic").hidden = this.#isBackward;
+    if (this.#isBackward) return;
+    const name = matrixOf(step);
+    const rows = name ? await this.#on.rows(name) : null;
+    if (all !== this.#numbers[step] || (name && !rows)) return; // another text is shown by now
+    const row = step === "embedding" ? this.#tokens()[this.#at] : number;
+    const about = { model: this.#model, read: this.#read, at: this.#at };
+    drawArithmetic(arithmetic(step, number, this.#found, rows?.[row], about), value, name && { name, rows, row });
+  }
+
+  /** Return the numbers of the tokens that are read. */
+  #tokens() {
+    return [this.#model.vocab_size - 1, ...this.#found.predictions.map(({ token }) => token)];
+  }
+
+  /** Return what a number of a step is about. */
+  #labelOf(step, number) {
+    const isOfTokens = step === "logits" || step === "probabilities";
+    return isOfTokens ? this.#nameOf("wte", number, true) : `number ${number}`;
   }
 
   /** Learn the names of tokens from an explanation. */
@@ -270,10 +299,10 @@ export class Steps {
   }
 
   /** Return what row i of a matrix belongs to. */
-  #nameOf(matrix, i) {
+  #nameOf(matrix, i, isEnd = matrix === "lm_head") {
     if (matrix === "wpe") return `position ${i}`;
     const name = this.#names.get(i) ?? [...this.#model.characters][i];
-    const token = name ? quoted(name, matrix === "lm_head") : `token ${i}`;
+    const token = name ? quoted(name, isEnd) : `token ${i}`;
     return { wte: token, lm_head: `the logit of ${token}` }[matrix] ?? `number ${i} of the output`;
   }
 
@@ -287,17 +316,11 @@ export class Steps {
     byId("weight-now").textContent = `The weight, of ${this.#nameOf(matrix, i)}, is ${brief(value)} now.`;
   }
 
-  /** The numbers of the chosen step; of attention, those of the head. */
-  get #chosenNumbers() {
-    const { layer, head } = partsOf(this.chosen);
-    return head === null ? this.#numbers[this.chosen] : this.#numbers[`layer${layer}.attention`]?.[head];
-  }
-
   get #isBackward() {
     return this.#backward.isOn && Boolean(this.#found.backward.weight);
   }
 
-  /** Return what the chosen step does at this position, in plain words, if there is more to say. */
+  /** Return what the chosen step does at this position, if there is more to say than what it is. */
   #plain() {
     const { layer, kind, head } = partsOf(this.chosen);
     if (this.#isBackward) return this.#backward.sentence(kind, this.#found.backward, this.#at, this.#now);
@@ -312,49 +335,62 @@ export class Steps {
     return `${first} ${this.#parts.effect(layer, head, hasCome, this.#model.chat ? "reply" : "text")}`;
   }
 
-  #cells(found) {
+  /** Return a cell for each number of the chosen step, coloured by sign and size. */
+  #cells() {
     const { kind } = partsOf(this.chosen);
-    const write = this.#isBackward ? brief : undefined;
-    if (kind === "attention") return cells(found, (i) => shown(this.#read[i]), write ?? percent);
-    if (kind === "logits" || kind === "probabilities") {
-      const others = this.#now.alternatives.filter(({ token }) => token !== this.#now.token);
-      const likeliest = this.#isBackward ? [this.#now, ...others] : this.#now.alternatives;
-      const largest = likeliest.map(({ token }) => found[token]);
-      const asShare = kind === "probabilities" ? percentOf : write;
-      return cells(largest, (i) => shown(likeliest[i].text, true), asShare);
-    }
-    if (["query", "key", "value", "heads"].includes(kind)) {
-      const size = found.length / this.#model.n_head;
-      return Array.from({ length: this.#model.n_head }, (_, head) => [
-        element("h4", {}, `head ${head}`),
-        ...cells(found.slice(head * size, (head + 1) * size), undefined, write),
-      ]).flat();
-    }
-    return cells(found, undefined, write);
+    const found = this.#numbers[this.chosen];
+    const largest = Math.max(...found.map(Math.abs)) || 1;
+    const isShare = kind === "attention" || kind === "probabilities";
+    const write = this.#isBackward ? brief : isShare ? percentOf : twoDecimals;
+    const isOfTokens = kind === "logits" || kind === "probabilities";
+    return found.map((number, i) => {
+      const cell = element("span", { className: number < 0 ? "minus" : "plus" });
+      cell.style.setProperty("--share", Math.abs(number) / largest);
+      const label = kind === "attention" ? shown(this.#read[i]) : isOfTokens && this.#names.get(i);
+      if (label) cell.append(element("small", {}, isOfTokens ? shown(label, true) : label));
+      cell.append(write(number));
+      return cell;
+    });
   }
 }
 
-/** Return how the shares of a head follow from numbers. */
-function worked(activations, read, layer, head) {
-  const of = (name) => activations[`layer${layer}.${name}`];
-  const shares = of("attention")[head];
-  const size = of("query").length / of("attention").length;
-  const [query, key] = [of("query"), of("key")].map((all) => all.slice(head * size, (head + 1) * size));
-  const own = query.reduce((sum, each, i) => sum + each * key[i], 0);
-  const at = shares.length - 1;
-  if (!shares[at]) return "";
-  const products = query.slice(0, 3).map((each, i) => `(${twoDecimals(each)}) × (${twoDecimals(key[i])})`);
-  const most = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, N_WORKED);
-  const told = most.map((j) => {
-    // Softmax turns differences of scores into ratios of shares.
-    const score = own / Math.sqrt(size) + Math.log(shares[j] / shares[at]);
-    return `${quoted(read[j])} at ${j}: score ${twoDecimals(score)} → ${percent(shares[j])}`;
+/** Draw the lists whose products are added up, and write what becomes of the sum. */
+function drawArithmetic({ lists = [], names = [], terms = [], then }, value, of) {
+  const products = lists.length ? lists[0].map((x, i) => x * lists[1][i]) : terms.map(([, x]) => x);
+  const sum = products.reduce((total, x) => total + x, 0);
+  const strips = lists.length > 0 && products.length > 1 ? [...lists, products] : [];
+  const rows = strips.map((list, i) => {
+    const canvas = element("canvas");
+    paintPixels(canvas, [list], bySign(list));
+    return element("tr", {}, element("th", { scope: "row" }, [names[0], `× ${names[1]}`, "= products"][i]), element("td", {}, canvas));
   });
-  return (
-    ` Here, this token compares with itself: ${products.join(" + ")}${size > 3 ? " + …" : ""} = ` +
-    `${twoDecimals(own)}, divided by √${size}: a score of ${twoDecimals(own / Math.sqrt(size))}. The highest ` +
-    `scores: ${told.join("; ")}.`
-  );
+  byId("terms").replaceChildren(...rows);
+  byId("matrix").hidden = !of;
+  if (of) drawMatrix(of);
+  const written = lists.length
+    ? products.slice(0, N_WRITTEN).map((_, i) => lists.map((list) => inBrackets(list[i])).join(" × "))
+    : terms.map(([name, x]) => `${name} ${inBrackets(x)}`);
+  const result = products.length > 1 || lists.length ? ` = ${brief(sum)}` : "";
+  const more = products.length > N_WRITTEN && lists.length ? " + …" : "";
+  const isSame = Math.abs(sum - value) <= 1e-3 * Math.max(1, Math.abs(value));
+  const after = then?.(sum, value) ?? (isSame ? "" : `the architecture of this model makes ${brief(value)} of it`);
+  byId("sum").textContent = `${written.join(" + ")}${more}${result}${after && `; ${after}`}.`;
+}
+
+const inBrackets = (number) => (number < 0 ? `(${brief(number)})` : brief(number));
+
+/** Draw a matrix, with a frame around a row. */
+function drawMatrix({ name, rows, row }) {
+  const canvas = byId("matrix").querySelector("canvas");
+  const [[ink], look] = [colours("ink").map(rgb), bySign(rows.flat())];
+  paintPixels(canvas, rows, (number, i) => (i === row && !number ? [ink, 1] : look(number)));
+  const [height, width] = [Math.min(128, rows.length * 6), Math.min(128, rows[0].length * 6)];
+  Object.assign(canvas.style, { height: `${height}px`, width: `${width}px` });
+  const mark = byId("matrix").querySelector("i");
+  mark.style.top = `${(row / rows.length) * height}px`;
+  mark.style.height = `${Math.max(2, height / rows.length)}px`;
+  mark.style.width = `${width}px`;
+  byId("matrix").querySelector("figcaption").textContent = `${name}, ${rows.length} × ${rows[0].length}`;
 }
 
 /** Return a share, which may be missing or too much, as a percentage. */
@@ -362,17 +398,5 @@ const percentOf = (share) => {
   if (share >= 0) return percent(share);
   return share > -0.0005 ? "> −0.1 %" : `−${percent(-share)}`;
 };
-
-/** Return a cell for each number, coloured by sign and size relative to the largest. */
-function cells(found, label, write = twoDecimals) {
-  const largest = Math.max(...found.map(Math.abs)) || 1;
-  return found.map((number, i) => {
-    const cell = element("span", { className: number < 0 ? "minus" : "plus" });
-    cell.style.setProperty("--share", Math.abs(number) / largest);
-    if (label) cell.append(element("small", {}, label(i)));
-    cell.append(write(number));
-    return cell;
-  });
-}
 
 const twoDecimals = (number) => (Math.abs(number) < 0.005 ? 0 : number).toFixed(2).replace("-", "−");

@@ -122,7 +122,7 @@ export class Switches {
     const made = [];
     if (own !== null || IN_ATTENTION.includes(kind)) {
       const heads = own === null ? Array(this.#model.n_head).keys() : [own];
-      for (const head of heads) made.push(this.#switch(`head ${head}`, "without-head", `${layer}.${head}`));
+      for (const head of heads) made.push(this.#switch(`head ${head + 1}`, "without-head", `${layer}.${head}`));
     } else if (IN_MLP.includes(kind)) {
       made.push(this.#switch("the MLP", "without-mlp", String(layer)));
     } else if (kind === "embedding" && this.#model.architecture === "karpathy") {
@@ -158,8 +158,8 @@ export class Switches {
 
   #drawChanges() {
     const titles = {
-      "without-head": (value) => `without ${value.replace(/(.*)\.(.*)/, "head $2 of layer $1")}`,
-      "without-mlp": (value) => `without the MLP of layer ${value}`,
+      "without-head": (value) => `without ${value.split(".").map((each) => Number(each) + 1).reverse().map((each, i) => `${["head", "layer"][i]} ${each}`).join(" of ")}`,
+      "without-mlp": (value) => `without the MLP of layer ${Number(value) + 1}`,
       "without-position": (value) => `without the embedding of position ${value}`,
       weight: (value) => value,
       learn: (value, n) => `after ${n > 1 ? `${n} steps` : "a step"} on “${this.#contents(value).slice(-2).join(" … ").slice(0, 60)}”`,

@@ -2,7 +2,7 @@
 
 import { colours } from "../colours.js";
 import { Plot, drawLine } from "./plot.js";
-import { isSpecial, shown } from "../text.js";
+import { sign } from "../text.js";
 
 export const MAX_SHOWN = 300; // maximum number of tokens on the map
 const MARGIN = 16; // pixels
@@ -36,7 +36,7 @@ export class EmbeddingMap extends Plot {
     this.#labels.slice(0, MAX_SHOWN).forEach((label, token) => {
       [context.fillStyle] = colours(colourOf(label));
       const [x, y] = this.#places.slice(2 * token, 2 * token + 2).map((each) => scale * each);
-      const text = isSpecial(label) ? "▸" : shown(label);
+      const text = sign(label);
       context.fillText(text, width / 2 + x, height / 2 - y);
     });
   }

@@ -1,4 +1,4 @@
-// The loss of each step, its mean over some steps, and the held-out loss.
+// The loss of each step, its mean over some steps, the held-out loss, and losses to compare with.
 
 import { colours } from "../colours.js";
 import { Plot, drawLine, ticks } from "./plot.js";
@@ -13,15 +13,15 @@ export class LossChart extends Plot {
   #sums = new Float64Array(1); // of the losses before each step
   #heldOut = []; // pairs of step and loss
   #end = 0; // the number of losses
-  #guessing = 0;
+  #lines = {}; // losses to compare with, by name; the first is that of guessing
   at = 0; // the step that is shown; what comes after it is pale
 
-  /** Start with no loss. Args: the number of steps, and the loss of guessing. */
-  begin(steps, guessing) {
+  /** Start with no loss. Args: the number of steps, and losses to compare with, by name. */
+  begin(steps, lines) {
     this.#losses = new Float64Array(steps);
     this.#sums = new Float64Array(steps + 1);
     this.#heldOut = [];
-    [this.#end, this.at, this.#guessing] = [0, 0, guessing];
+    [this.#end, this.at, this.#lines] = [0, 0, lines];
     this.draw();
   }
 
@@ -70,17 +70,20 @@ export class LossChart extends Plot {
     this.#paintLine(context, x, y, smooth, "blue");
     this.#paintLine(context, x, y, this.#heldOut, "orange");
     context.restore();
+    this.#paintNames(context, y, width - RIGHT - 4);
   }
 
   /** Return the lowest and the highest loss to show. */
   #range() {
-    let [low, high] = [this.#guessing, this.#guessing];
+    const lines = Object.values(this.#lines);
+    const guessing = lines[0];
+    let [low, high] = [Math.min(...lines), Math.max(...lines)];
     for (let step = 0; step < this.#end; step++) {
       const loss = this.#losses[step];
       if (loss < low) low = loss;
       if (loss > high) high = loss;
     }
-    let top = Math.max(this.#guessing + 0.1, Math.min(high, SPREAD * this.#guessing));
+    let top = Math.max(guessing + 0.1, Math.min(high, SPREAD * guessing));
     for (const [, loss] of this.#heldOut) [low, top] = [Math.min(low, loss), Math.max(top, loss + 0.1)];
     return [Math.max(0, low - 0.1), top];
   }
@@ -103,13 +106,26 @@ export class LossChart extends Plot {
       context.fillText(text, Math.min(x(step), width - half - 1), height - BOTTOM + 6);
     }
     [context.strokeStyle] = colours("soft");
-    context.setLineDash([5, 4]);
-    line([LEFT, y(this.#guessing)], [width - RIGHT, y(this.#guessing)]);
+    for (const loss of Object.values(this.#lines)) {
+      context.setLineDash([5, 4]);
+      line([LEFT, y(loss)], [width - RIGHT, y(loss)]);
+    }
     context.setLineDash([]);
+    if (this.at < this.#end) line([x(this.at), TOP], [x(this.at), height - BOTTOM]);
+  }
+
+  /** Paint the names of the losses to compare with, on a margin of paper. */
+  #paintNames(context, y, right) {
+    [context.strokeStyle, context.fillStyle] = colours("paper", "ink");
     context.textAlign = "right";
     context.textBaseline = "bottom";
-    context.fillText("guessing", width - RIGHT - 4, y(this.#guessing) - 2);
-    if (this.at < this.#end) line([x(this.at), TOP], [x(this.at), height - BOTTOM]);
+    context.lineWidth = 4;
+    for (const [name, loss] of Object.entries(this.#lines)) {
+      const text = `${name}: ${loss.toFixed(2)}`;
+      context.strokeText(text, right, y(loss) - 2);
+      context.fillText(text, right, y(loss) - 2);
+    }
+    context.lineWidth = 1;
   }
 
   /** Paint the lowest and the highest loss of each column of pixels. */

@@ -1,15 +1,17 @@
 // The view "Train": a model learns before the reader's eyes, in a worker of its own.
+//
+// The first training begins by itself: it takes five seconds, and stops while the page is hidden. Who
+// prefers no motion sees its end.
 
 import { pageWith, save } from "./saved_page.js";
 import { laboratory, pageText } from "../client.js";
-import { byId, duration, element, grouped, plural, showText } from "../text.js";
+import { byId, duration, grouped, plural, printable, showText } from "../text.js";
 import { TrainedModel } from "./trained_model.js";
 import { TrainingSettings } from "./training_settings.js";
 import { TrainingTexts } from "./training_texts.js";
-import { WhatIf } from "../what_if/what_if.js";
 
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps per second
-const SPEED = 100;
+const SPEED = 200;
 const SILENT_S = 20; // without a message, after which a laboratory is given up
 const LOST_S = 60; // seconds of training whose loss is worth a question
 const NUMBERS_PER_MS = 1e6; // weights times tokens in a millisecond of training, about
@@ -23,27 +25,34 @@ export class Train {
   #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
   #reading = null; // a promise of facts on the texts that it has read
   #nReads = 0;
-  #texts = null; // those facts
+  #nStarts = 0;
+  #facts = null; // those facts
   #name = ""; // of the model
   #about = null; // facts on the training, once there is one
   #step = 0;
   #running = null; // a promise of the end of `#run`
   #isDiverged = false;
+  #isFirst = true; // whether the training has begun by itself
+  #isQuiet = false; // whether the running one is paused by the page
   #wanted = null; // the moment to rewind to
   #seconds = 0; // of training that would be lost
   #started = 0; // when the running one began
-  #settings = new TrainingSettings(() => this.#forecast());
-  #chosenTexts = new TrainingTexts(() => this.#read());
+  settings = new TrainingSettings(() => this.#forecast());
+  texts = new TrainingTexts(() => this.#read());
   #shown = new TrainedModel({
     ask: (body) => this.#ask("explain", body),
     rewind: (step) => this.#rewind(step),
   });
 
-  constructor() {
-    new WhatIf(this.#chosenTexts, this.#settings);
-    byId("plan").addEventListener("submit", () => this.#try(() => this.#start()));
+  /** Args: the model of the other views, which stays as it is. */
+  constructor({ name }) {
+    byId("train-given").textContent = `The model “${printable(name)}” of the other views stays as it is.`;
+    byId("plan").addEventListener("submit", () => this.#try(() => this.#start(true)));
     const on = (id, action) => byId(id).addEventListener("click", () => this.#try(action));
-    on("train-pause", () => (this.#running ? this.#pause() : this.#run()));
+    on("train-pause", () => {
+      if (this.#running) return this.#pause();
+      return this.#isOver ? this.#start(true) : this.#run();
+    });
     on("train-step", async () => {
       await this.#pause();
       await this.#run(this.#step + 1);
@@ -58,12 +67,21 @@ export class Train {
       const running = this.#running ? (performance.now() - this.#started) / 1000 : 0;
       if (this.#seconds + running > LOST_S) event.preventDefault(); // the browser asks
     });
+    document.addEventListener("visibilitychange", () => this.#try(() => this.#sleep()));
+    if (matchMedia("(prefers-reduced-motion)").matches) speed.value = speed.max;
     this.#setSpeed();
   }
 
   show() {
-    if (!this.#reading) this.#read();
+    if (!this.#reading && !document.hidden) this.#try(() => this.#start());
     this.resume();
+  }
+
+  /** Pause the training that has begun by itself while the page is hidden. */
+  async #sleep() {
+    if (document.hidden && this.#isFirst && this.#running) await this.#pause(true);
+    else if (!document.hidden && this.#isQuiet) await this.#run();
+    else if (!byId("train").hidden) this.show();
   }
 
   resume() {
@@ -110,29 +128,29 @@ export class Train {
   #forget() {
     this.#connecting = this.#reading = this.#about = null;
     this.#seconds = 0;
-    byId("training").hidden = true;
+    byId("training").hidden = byId("keep").hidden = true;
   }
 
   /** Have the laboratory read the texts that are chosen, after those that it still reads. */
   #read() {
-    this.#texts = null;
+    this.#facts = null;
     this.#forecast();
     const [number, before] = [++this.#nReads, this.#reading];
     this.#reading = this.#try(async () => {
       await before;
       if (number < this.#nReads) return null; // others have been chosen meanwhile
-      this.#texts = await this.#chosenTexts.readBy(await this.#laboratory());
+      this.#facts = await this.texts.readBy(await this.#laboratory());
       this.#forecast();
-      return this.#texts;
+      return this.#facts;
     });
   }
 
   /** Show how many weights the model has, and how long its training takes. */
   #forecast() {
     byId("plan-about").textContent = "";
-    if (!this.#texts) return;
-    const { model, config, validation } = this.#settings.chosen;
-    const { nTokens: V, nDocuments, nCharacters, text } = this.#texts;
+    if (!this.#facts) return;
+    const { model, config, validation } = this.settings.chosen;
+    const { nTokens: V, nDocuments, nCharacters, text } = this.#facts;
     const { n_embd: C, n_layer: L, block_size: T } = model;
     const n = (2 * V + T) * C + 12 * L * C ** 2;
     const length = text === "stream" ? T : Math.min(T, nCharacters / nDocuments + 1);
@@ -151,31 +169,39 @@ export class Train {
       `The model has ${plural(n, "weight")}. ${reads}It takes ${duration(seconds)} at ${pace}${most}.`;
   }
 
-  async #start() {
-    const start = byId("plan-start");
-    start.disabled = true; // also while the texts are read: a second click would start again
-    start.textContent = "Preparing …";
-    let texts;
+  /** Train a new model. Args: whether a person asks for it. */
+  async #start(isAsked = false) {
+    const [start, number] = [byId("plan-start"), ++this.#nStarts];
+    start.disabled = isAsked; // also while the texts are read: a second click would start again
+    start.textContent = isAsked ? "Preparing …" : "Train";
+    let [texts, about] = [null, null];
     try {
-      await this.#pause();
+      await this.#pause(true);
       texts = await this.#textsRead();
-      if (texts) this.#about = await this.#ask("start", { ...this.#settings.chosen, text: texts.text });
+      if (number < this.#nStarts) return; // a person has asked for another one meanwhile
+      if (texts) about = await this.#ask("start", { ...this.settings.chosen, text: texts.text });
+      if (number < this.#nStarts) return;
     } finally {
-      start.disabled = false;
-      start.textContent = "Train";
+      if (number === this.#nStarts) start.disabled = false;
+      if (number === this.#nStarts) start.textContent = "Train";
     }
     if (!texts) {
       const problem = "There are no texts to train on. Choose some above.";
       if (byId("train-problem").hidden) showText("train-problem", problem);
       return;
     }
-    this.#name = this.#chosenTexts.name;
-    [this.#step, this.#seconds, this.#isDiverged] = [0, 0, false];
+    [this.#about, this.#name] = [about, this.texts.name];
+    [this.#step, this.#seconds, this.#isDiverged, this.#isFirst] = [0, 0, false, !isAsked];
     byId("saved").textContent = "";
-    byId("training").hidden = false;
+    byId("training").hidden = byId("keep").hidden = false;
+    const what = texts.text === "stream" ? "text" : `${grouped(texts.nDocuments)} ${this.texts.noun}`;
+    byId("train-what").textContent =
+      `A new model with ${plural(this.#about.model.num_params, "weight")} learns from ${what}`;
     this.#shown.begin(this.#about, texts.first);
-    byId("train-pause").focus();
-    byId("training").scrollIntoView({ block: "start" });
+    if (isAsked) {
+      byId("train-pause").focus({ preventScroll: true });
+      byId("train").scrollIntoView({ block: "start" });
+    }
     await this.#run();
   }
 
@@ -189,8 +215,10 @@ export class Train {
     }
   }
 
-  async #pause() {
+  /** Pause the training. Args: whether nothing is said of it. */
+  async #pause(isQuiet = false) {
     if (!this.#running) return;
+    this.#isQuiet = isQuiet;
     await this.#ask("pause");
     await this.#running;
   }
@@ -213,6 +241,7 @@ export class Train {
     this.#started = performance.now();
     try {
       byId("train-end").textContent = "";
+      this.#isQuiet = false;
       for await (const progress of connection.stream("train", { until, speed: this.#speed })) {
         nSilent = 0;
         this.#take(progress);
@@ -235,7 +264,7 @@ export class Train {
       diverged: `The loss became infinite at step ${grouped(step + 1)}; ${remedy}`,
       paused: `Paused at step ${grouped(step)}.`,
     };
-    if (end) byId("train-end").textContent = ends[end];
+    if (end && !this.#isQuiet) byId("train-end").textContent = ends[end];
   }
 
   /** Return to a moment. While it is on the way, only the last wish counts. */
@@ -256,14 +285,18 @@ export class Train {
     this.#wanted = null;
   }
 
+  get #isOver() {
+    return this.#step === this.#about.config.steps || this.#isDiverged;
+  }
+
   /** Show where the training is, and what can be done. */
   #update() {
     if (!this.#about) return;
     const { steps } = this.#about.config;
-    const isOver = this.#step === steps || this.#isDiverged;
     const [pause, step] = [byId("train-pause"), byId("train-step")];
-    pause.textContent = this.#running ? "Pause" : "Continue";
-    pause.disabled = step.disabled = isOver && !this.#running;
+    pause.textContent = this.#running ? "Pause" : this.#isOver ? "Train again" : "Continue";
+    pause.disabled = false;
+    step.disabled = this.#isOver && !this.#running;
     const moments = this.#shown.steps;
     rewind.max = moments.length - 1;
     rewind.value = moments.findLastIndex((each) => each <= this.#step);

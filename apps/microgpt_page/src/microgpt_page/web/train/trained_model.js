@@ -1,5 +1,6 @@
 // What a model that is trained has learned: its losses, texts, embeddings and attention.
 
+import { ActiveUnits } from "./active_units.js";
 import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
 import { Maps } from "../maps.js";
@@ -14,8 +15,9 @@ export class TrainedModel {
   #about;
   #moments = []; // those reached so far, in order
   #at = 0; // the step that is shown
-  #chart = new LossChart(byId("loss-chart"), 0.6);
-  #tokens = new EmbeddingMap(byId("embedding-map"), 0.75);
+  #chart = new LossChart(byId("loss-chart"), 0.36);
+  #units = new ActiveUnits();
+  #tokens = new EmbeddingMap(byId("embedding-map"), 0.43);
   #maps;
   #frame = 0;
   #isAsking = false;
@@ -33,19 +35,21 @@ export class TrainedModel {
 
   /** Begin with a model without steps. */
   begin(about, first) {
-    const { model, config, labels, nHeldOut } = about;
+    const { model, config, labels, nHeldOut, pairs } = about;
     this.#about = about;
     this.#moments = [];
     this.#at = 0;
     list.replaceChildren();
     const guessing = Math.log(model.vocab_size);
     byId("n-tokens").textContent = plural(model.vocab_size, "token");
-    byId("guessing").textContent = `ln(${model.vocab_size}) = ${guessing.toFixed(2)}`;
+    byId("guessing").textContent = `ln ${model.vocab_size} = ${guessing.toFixed(2)}`;
+    byId("pairs").textContent = pairs.toFixed(2);
+    this.#units.begin(model);
     const isCut = labels.length > MAX_SHOWN;
     byId("shown-tokens").textContent = isCut ? ` The first ${MAX_SHOWN} are shown.` : "";
     byId("width").textContent = `${model.n_embd} numbers`;
     byId("held-out-hint").hidden = !nHeldOut;
-    this.#chart.begin(config.steps, guessing);
+    this.#chart.begin(config.steps, { "uniform guess": guessing, "pairs of tokens, counted": pairs });
     byId("n-smoothed").textContent = grouped(this.#chart.nSmoothed);
     this.#tokens.begin(labels);
     const [layer, maps, sentence] = ["layer", "maps", "attended"].map((id) => byId(`train-${id}`));
@@ -90,6 +94,7 @@ export class TrainedModel {
     const moment = this.#moments[i];
     if (!moment) return;
     this.#tokens.show(moment.places);
+    this.#units.show(moment.active);
     list.querySelector("[aria-current]")?.removeAttribute("aria-current");
     const row = list.children[this.#moments.length - 1 - i];
     row.setAttribute("aria-current", "step");
@@ -122,8 +127,7 @@ export class TrainedModel {
   sentence(step, steps) {
     const heldOut = this.#moments.findLast((each) => each.step <= step)?.heldOut ?? null;
     const parts = [`Step ${grouped(step)} of ${grouped(steps)}`];
-    const mean = this.#chart.mean(step).toFixed(3);
-    if (step) parts.push(`loss ${this.#chart.loss(step).toFixed(4)}`, `mean ${mean}`);
+    if (step) parts.push(`loss ${this.#chart.loss(step).toFixed(4)}`, `mean ${this.#chart.mean(step).toFixed(3)}`);
     if (heldOut !== null) parts.push(`held out ${heldOut.toFixed(3)}${this.#about.mark}`);
     return `${parts.join(", ")}.`;
   }

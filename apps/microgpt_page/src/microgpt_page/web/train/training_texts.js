@@ -47,6 +47,11 @@ export class TrainingTexts {
     return file.replace(/\.\w+$/, "") || "my-model";
   }
 
+  /** What a document is called. */
+  get noun() {
+    return byId("texts-source").value === "names" ? "names" : "documents";
+  }
+
   /**
    * Have a laboratory read the texts. Return facts on them, or null if none are chosen yet. Throws an
    * error with a message for a person.

@@ -1,4 +1,4 @@
-// "What if" in the view "Train": the model is trained again on other documents, in a worker of its own.
+// The view "What if": the model of "Train" is trained again on other documents, in a worker of its own.
 
 import { laboratory } from "../client.js";
 import { byId, duration, showText } from "../text.js";
@@ -28,10 +28,17 @@ export class WhatIf {
       this.#stopped = this.#giveUp();
     });
     byId("wish-kind").addEventListener("change", () => this.#showFields());
-    byId("train").addEventListener("input", ({ target }) => {
-      if (!target.closest("#training")) this.#hide("", asked()); // figures of another question
-    });
+    form.addEventListener("input", () => this.#hide("", asked())); // figures of another question
     this.#showFields();
+  }
+
+  show() {
+    this.resume();
+  }
+
+  /** Hide figures about other texts or settings than those that are chosen in "Train" by now. */
+  resume() {
+    this.#hide("", asked());
   }
 
   #showFields() {
@@ -63,7 +70,7 @@ export class WhatIf {
       for await (const { progress, comparison, search } of this.#answers(what, question, signal)) {
         if (progress) showProgress(progress);
         if (about !== this.#about) continue; // another question is in the form
-        if (comparison) showComparison(comparison, question);
+        if (comparison) showComparison(comparison, question, this.#texts.noun);
         if (search) showSearch(search, question);
       }
     } catch (error) {

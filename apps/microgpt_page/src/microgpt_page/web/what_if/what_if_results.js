@@ -1,6 +1,6 @@
 // What a change of the documents has changed, in words and tables.
 
-import { byId, element, plural, printable, sentence, shown, tableRow } from "../text.js";
+import { byId, element, grouped, plural, printable, sentence, shown, tableRow } from "../text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
 const LEAST_SEEDS = 4; // other seeds; of fewer, the spread is too uncertain
@@ -19,7 +19,7 @@ const more = (change) => `${rounded(Math.abs(change))} ${change < 0 ? "fewer" : 
 const signed = (number) => `${Number(rounded(number)) < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
 
 /** Show what is known of two models, and of the spread of other seeds. */
-export function showComparison({ tokens, text, documents, nDocuments, nRead, nSeeds }, { wish, text: asked }) {
+export function showComparison({ tokens, text, documents, nDocuments, nRead, nSteps, nSeeds }, { wish, text: asked }, noun) {
   const [before, after, what] = NAMES[wish.kind];
   const one = nDocuments === 1;
   const they = one ? "The document itself takes" : "These documents themselves take on average";
@@ -27,16 +27,25 @@ export function showComparison({ tokens, text, documents, nDocuments, nRead, nSe
     `${subject} ${rounded(figure.before)} bits ${before}, ${rounded(figure.after)} ${after}: ` +
     `${more(figure.change)}. ${judged(figure, nSeeds)}`;
   byId("compared").hidden = false;
-  const nShown = nRead ? nRead.toLocaleString("en") : "none";
-  const whole = one ? "it" : "all of them";
-  const some = nRead < nDocuments ? `${nShown} of them` : whole;
+  const some = nRead === nDocuments ? (one ? "it" : "all of them") : `${nRead ? grouped(nRead) : "none"} of them`;
+  const steps = `In its ${plural(nSteps, "step")} the model`;
+  const reads = wish.kind === "without" ? `would have read ${some}; now it reads none` : `reads ${some}`;
   const none = nRead ? "" : " So nothing changes; use more steps.";
-  byId("compared-what").textContent =
-    `${plural(nDocuments, "document")} ${one ? "was" : "were"} ${what}. The training reads ${some}.${none}`;
+  const which = wish.kind === "without" ? described(wish.pattern, one) : `${one ? "was" : "were"} ${what}`;
+  byId("compared-what").textContent = `${grouped(nDocuments)} ${one ? noun.slice(0, -1) : noun} ${which}. ${steps} ${reads}.${none}`;
   byId("compared-text").textContent = text && nRead ? told(`${inQuotes(asked)} takes`, text) : "";
   byId("compared-documents").textContent = nRead ? told(they, documents) : "";
   byId("compared-tokens").hidden = !text || !nRead;
   if (text) showTokens(tokens, text, [before, after]);
+}
+
+/** Return what documents that match a pattern have in common. */
+function described(pattern, isOne) {
+  const [, start, letters, end] = /^(\^?)([\p{L}\d ]+)(\$?)$/u.exec(pattern) ?? [];
+  const s = isOne ? "s" : "";
+  if (!letters) return `match${isOne ? "es" : ""} ${printable(pattern)}`;
+  if (start && end) return `${isOne ? "is" : "are"} ${letters}`;
+  return `${start ? `begin${s} with` : end ? `end${s} with` : `contain${s}`} ${letters}`;
 }
 
 /** Return how a change compares to the spread of other seeds. */

@@ -1,0 +1,75 @@
+// How a number of a step follows from those before it.
+
+import { brief } from "./backward.js";
+import { matrixOf, partsOf } from "./switches.js";
+import { percent, quoted } from "../text.js";
+
+/**
+ * Return lists of factors with their names, whose products are added up, or terms with their names; and
+ * what becomes of the sum.
+ *
+ * Args:
+ *   step, i: a number of a step.
+ *   found: the activations of a position, the keys and values of all positions so far in `earlier`.
+ *   row: the row of the matrix of the step, if it has one.
+ *   about: the model, the tokens that are read, the position, and the logarithm of all exponentials.
+ */
+export function arithmetic(step, i, { activations: all, earlier }, row, { model, read, at }) {
+  const { layer, kind, head } = partsOf(step);
+  const of = (name) => all[layer === null ? name : `layer${layer}.${name}`];
+  const stream = layer ? all[`layer${layer - 1}.x`] : all.x;
+  const last = all[`layer${model.n_layer - 1}.x`];
+  const size = model.n_embd / model.n_head;
+  const product = (input, name = "input") => ({
+    names: [`row ${i} of ${matrixOf(step).replace(/.*\./, "")}`, name],
+    lists: [row, input],
+  });
+  const sum = (...terms) => ({ terms });
+  const scaled = (list) => {
+    const mean = list.reduce((total, x) => total + x * x, 0) / list.length;
+    return { lists: [[list[i]], [(mean + 1e-5) ** -0.5]], names: ["number of the stream", "1 / root mean square"] };
+  };
+  const own = Math.floor(i / size); // the head of number i
+  const part = (list, one = head) => list.slice(one * size, (one + 1) * size);
+  const ways = {
+    embedding: () => sum([`wte, row of ${quoted(read[at])}`, row[i]], ["the rest: its position", all.embedding[i] - row[i]]),
+    x: () => (layer === null ? scaled(all.embedding) : sum(["stream", of("x_after_attention")[i]], ["MLP", of("mlp_output")[i]])),
+    attention_input: () => scaled(stream),
+    query: () => product(of("attention_input")),
+    key: () => product(of("attention_input")),
+    value: () => product(of("attention_input")),
+    attention: () => ({
+      names: ["query", `key of ${quoted(read[i])}`],
+      lists: [part(of("query")), part(earlier.key[i])],
+      then: softmaxed(size, of("attention")[head][i]),
+    }),
+    heads: () => ({
+      names: [`attention of head ${own + 1}`, "values"],
+      lists: [of("attention")[own], earlier.value.map((value) => value[i])],
+      labels: read,
+    }),
+    attention_output: () => product(of("heads"), "result of the heads"),
+    x_after_attention: () => sum(["stream", stream[i]], ["attention", of("attention_output")[i]]),
+    mlp_input: () => scaled(of("x_after_attention")),
+    hidden: () => ({ ...product(of("mlp_input")), then: activated }),
+    mlp_output: () => product(of("hidden"), "hidden units"),
+    logits_input: () => scaled(last),
+    logits: () => product(all.logits_input ?? last, "stream"),
+    probabilities: () => ({ terms: [["logit", all.logits[i]]], then: (x) => exponential(x, all.logits) }),
+  };
+  return ways[kind]();
+}
+
+/** Return a sentence on how a score becomes an attention weight. */
+const softmaxed = (size, weight) => (sum) =>
+  `divided by √${size}: a score of ${brief(sum / Math.sqrt(size))}. Softmax makes ${percent(weight)} of it and the scores of the other tokens`;
+
+const activated = (sum, value) => {
+  if (value === 0) return "negative, so the unit is off: 0";
+  return brief(sum) === brief(value) ? "positive, so the unit is active" : `positive, and squared: ${brief(value)}`;
+};
+
+function exponential(logit, logits) {
+  const total = logits.reduce((all, each) => all + Math.exp(each - logit), 0);
+  return `e to the power of it, divided by the total of all tokens: ${percent(1 / total)}`;
+}

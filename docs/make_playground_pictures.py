@@ -2,9 +2,9 @@
 
     uv run --with pillow python docs/make_playground_pictures.py
 
-The pictures are an animation of "Look inside", and screenshots of the other views. The script
-trains the preset names-60s, opens the pages of it and of the demo model in a headless Chromium,
-which must be on the PATH. The file has a model of Karpathy's size. A run takes two minutes.
+The pictures are an animation of the first minute, and screenshots of the views. The script trains
+Karpathy's model, as the README does, opens the pages of it and of the demo model in a headless
+Chromium, which must be on the PATH. The file has the bundled model of names.
 """
 
 import shutil
@@ -21,12 +21,12 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt_page.document import document
 
 PICTURES = Path(__file__).parent / "pictures"
-SIZE = {"width": 960, "height": 860}
-N_COLORS = 128
+SIZE = {"width": 1280, "height": 800}
+N_COLORS = 64
 SHORT_MS, LONG_MS = 700, 1600  # how long a frame is shown
 # Draws the tokens that stand at these shares of the probabilities, the likeliest first.
 DRAWS = "const shares = [0.7, 0.2, 0.5, 0.3, 0.05]; let n = 0; Math.random = () => shares[n++ % 5]"
-TRAIN = "microgpt train --preset names-60s --model names"
+TRAIN = "microgpt train --model output"
 FILE = Path(__file__).parent / "models" / "names.html"
 MAKE_FILE = f"microgpt export {bundled('models/names')} --format html --output {FILE} --force"
 
@@ -39,10 +39,10 @@ def main() -> None:
         subprocess.run(TRAIN.split(), cwd=folder, check=True, capture_output=True)
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path)
-        names = page_of(Path(folder) / "names", folder)
-        film(browser, names)
-        generate(browser, names)
-        train(browser, names)
+        output = page_of(Path(folder) / "output", folder)
+        film(browser, output)
+        generate(browser, output)
+        train(browser, output)
         chat(browser, page_of(bundled(DEMO_MODEL), folder))
         browser.close()
 
@@ -55,32 +55,31 @@ def page_of(model: Path, folder: str) -> str:
 
 
 def film(browser: Browser, url: str) -> None:
-    """Draw a name letter by letter, move over the attention maps, and step through the numbers."""
+    """Watch the training, draw a name letter by letter, and follow a token through the model."""
     page = browser.new_page(viewport=SIZE)
     page.add_init_script(DRAWS)
-    page.goto(f"{url}#/inside?text=")
+    page.goto(url)
     frames: list[tuple[Image.Image, int]] = []
 
     def shoot(ms: int) -> None:
         page.wait_for_timeout(400)  # until everything has been drawn
         frames.append((picture(page), ms))
 
-    page.wait_for_selector("#maps canvas")
+    page.wait_for_selector("#train-maps canvas")
+    for _ in range(4):
+        shoot(SHORT_MS)
+    page.wait_for_selector("#train-end:not(:empty)")
     shoot(LONG_MS)
-    for _ in range(5):
+    page.goto(f"{url}#/inside?text=")
+    page.wait_for_selector("#maps canvas")
+    for _ in range(4):
         page.click("#draw")
         shoot(SHORT_MS)
-    page.locator("#maps").scroll_into_view_if_needed()
-    cells = page.locator("#maps .map").nth(1).bounding_box()
-    assert cells
-    for row, column in ((0.95, 0.6), (0.8, 0.5), (0.65, 0.4)):
-        page.mouse.move(cells["x"] + column * cells["width"], cells["y"] + row * cells["height"])
-        shoot(SHORT_MS)
-    page.mouse.move(5, 5)
-    page.locator("#diagram").evaluate("one => one.scrollIntoView()")
-    for step in ("embedding", "layer0.attention 0", "layer0.hidden", "logits", "probabilities"):
-        page.locator(f"#diagram [value='{step}']").first.click()
+    for step in ("layer0.query", "layer0.hidden"):
+        page.hover(f"#diagram [value='{step}'] canvas")
         shoot(LONG_MS)
+    page.goto(f"{url}#/inside?text=emma&at=2&step=layer0.query&backward=1")
+    shoot(LONG_MS)
     images = [image for image, _ in frames]
     images[0].save(
         PICTURES / "playground.gif",
@@ -104,11 +103,10 @@ def generate(browser: Browser, url: str) -> None:
 
 def train(browser: Browser, url: str) -> None:
     """Take a screenshot of Karpathy's training at its end."""
-    page = browser.new_page(viewport={"width": 1100, "height": 1180})
-    page.goto(f"{url}#/train")
-    page.click("#plan-start")
-    page.wait_for_timeout(12_000)  # at 100 steps per second
-    page.locator("#train-pause").evaluate("one => one.scrollIntoView()")
+    page = browser.new_page(viewport=SIZE)
+    page.goto(url)
+    page.wait_for_selector("#train-end:not(:empty)")
+    page.wait_for_timeout(1000)  # until everything has been drawn
     picture(page).save(PICTURES / "playground_train.png", optimize=True)
     page.close()
 

@@ -208,6 +208,7 @@ def backward(
         "bits_before": losses[0] / math.log(2),
         "bits_after": losses[1] / math.log(2),
         "optimizer": saved.config.optimizer,
+        "weight_decay": saved.config.weight_decay,
         "lr": saved.config.lr,
         "counted": counted,
         "gradients": {} if position is None else inside.at(position, lambda x: x.grad),

@@ -64,7 +64,7 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
     done = microgpt("chat", "--model-dir", chat_model, "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
     done = microgpt("chat", "--model-dir", chat_model, "hi", "--doubt")  # no colors in a pipe
-    assert (done.stdout, done.stderr) == ("yo\n", "note: mean probability of a token: 99 %\n")
+    assert (done.stdout, done.stderr) == ("yo\n", "note: mean probability of a token: 100 %\n")
     done = ok(microgpt("chat", "--model-dir", chat_model, "hi", "--seed=random"))
     assert done.stderr.startswith("note: --seed ")
     done = microgpt("chat", "--model-dir", chat_model, "/quit hi")

@@ -14,12 +14,13 @@ import pytest
 
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.config import default_lr
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
 from microgpt_page.document import WEB, document, joined, policy
 from microgpt_page.file_to_give import file_to_give
 
-MAX_BYTES = 215_000  # of the page without its engine
+MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # of the files of bundled models
 
 
 class Page(HTMLParser):
@@ -136,11 +137,13 @@ def test_a_file_to_give_is_rounded_unless_a_token_changes(names_dir, change, pre
     assert f"weights in {precision}" in page.content["footer"]
 
 
-def test_the_page_is_small_and_never_parses_text_as_html() -> None:
-    files = [file for file in WEB.rglob("*") if file.is_file()]
-    page = [file for file in files if WEB / "engine" not in file.parents]
-    assert sum(file.stat().st_size for file in page) <= MAX_BYTES
-    for file in files:
+@pytest.mark.parametrize("model", MAX_BYTES)
+def test_the_file_of_a_bundled_model_is_small(model) -> None:
+    assert len(file_to_give(load(bundled(model)), "model")) <= MAX_BYTES[model]
+
+
+def test_the_page_never_parses_text_as_html() -> None:
+    for file in filter(Path.is_file, WEB.rglob("*")):
         text = file.read_text("utf-8")
         assert not re.findall(r"(?<!xmlns=.)https?://", text)
         for unsafe in ("innerHTML", "outerHTML =", "insertAdjacentHTML", "document.write", "eval("):

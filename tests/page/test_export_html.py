@@ -19,6 +19,14 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
     assert page.read_bytes().startswith(b"<!doctype html>")
 
 
+def test_an_export_does_not_replace_a_file_of_a_model(microgpt, text_model) -> None:
+    weights = text_model / "weights.json"
+    before = weights.read_bytes()
+    options = ("--format", "html", "--output", weights, "--force")
+    assert "is a file of a model" in refused(microgpt("export", text_model, *options))
+    assert weights.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

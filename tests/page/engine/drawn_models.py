@@ -167,7 +167,15 @@ def answered(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
         n, prompt = body["num_samples"], body.get("prompt", "")
         job = gpt.text_job(n, prompts=[prompt], sampling=sampling, **limits)
         texts = gpt.samples(n, prompt=prompt, **chosen, **limits)
-        return {"samples": [*texts], "tokens_dropped": job.tokens_dropped or None}
+        (prompt_tokens,), room = job.prompts, gpt.config.block_size - len(job.prompts[0])
+        found = gpt.engine_model.decode_many(n * [prompt_tokens], job.seeds, job.rules)
+        is_said = saved.config.text == "lines" and "max_tokens" not in body
+        n_cut = sum(len([*each]) > room for each in found) if is_said else 0
+        return {
+            "samples": [*texts],
+            "tokens_dropped": job.tokens_dropped or None,
+            "n_cut": n_cut or None,
+        }
     if name == "decode":
         tokens = body["tokens"]
         return {"text": gpt.tokenizer.decode(tokens), "label": gpt.tokenizer.label(tokens[-1])}

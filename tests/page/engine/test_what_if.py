@@ -3,13 +3,10 @@
 import json
 import math
 import statistics
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from javascript import python_runs
-
-from microgpt.data.documents import bundled, load_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -74,71 +71,7 @@ def test_bits_and_spread_equal_those_of_training_in_python(node, runs) -> None:
 NAMES = """
 const namesOf = (text, config = {}) =>
   new WhatIf(file, text, { model: {}, config: { steps: 20, ...config }, validation: 0 });
-async function path(whatIf, pattern, nTrainings) {
-  const question = { wish: { kind: "without", pattern }, text: "emma", nTrainings };
-  return (await last(whatIf.search(question), "search")).steps;
-}
 """
-
-
-def test_the_search_measures_each_half_like_a_comparison(node, runs) -> None:
-    """And the path follows the half with the larger change, up to one document."""
-    names = list(load_text(bundled("names.txt")))[:300]
-    code = f"""{NAMES}
-    async function answer([text, pattern, n]) {{
-      const [whatIf, found] = [namesOf(text, {{ steps: 300 }}), []];
-      const steps = await path(whatIf, pattern, n);
-      let group = text.split("\\n").filter((name) => new RegExp(pattern, "u").test(name));
-      for (const {{ parts, chosen }} of steps) {{
-        const groups = parts.map(({{ nDocuments }}) => group.splice(0, nDocuments));
-        for (const each of groups) {{
-          const question = {{ text: "emma", nSeeds: 0, wish: {{ kind: "without" }} }};
-          question.wish.pattern = `^(?:${{each.join("|")}})$`;
-          const whole = namesOf(text, {{ steps: 300 }}).compare(question);
-          found.push((await last(whole, "comparison")).text.change);
-        }}
-        found.push(group.length);
-        group = groups[chosen];
-      }}
-      return [steps, found];
-    }}
-    """
-    text = "\n".join(names)
-    inputs = [[text, "^a", 99], [text, "^a", 7]]
-    (whole, changes), (cut, _) = node.with_runs(runs, CODE + code, inputs)
-    sizes = [[part["nDocuments"] for part in step["parts"]] for step in whole]
-    n = sum(name.startswith("a") for name in names)
-    assert n > 16
-    assert (sum(sizes[0]), min(sizes[-1])) == (n, 1)
-    steps = [[*(part["change"] for part in step["parts"]), 0] for step in whole]
-    assert [x for step in steps for x in step] == changes
-    for step, (small, large) in zip(whole[1:], sizes[1:], strict=True):
-        assert sum(part["nDocuments"] for part in step["parts"]) == small + large
-    for step in whole:
-        sizes_of = [abs(part["change"]) for part in step["parts"]]
-        assert step["chosen"] == sizes_of.index(max(sizes_of))
-    for (earlier, later), step in zip(pairwise(sizes), whole, strict=False):
-        assert sum(later) == earlier[step["chosen"]]
-    assert cut == whole[:3]
-
-
-def test_added_documents_are_searched_one_by_one(node, runs) -> None:
-    """The change of each is that of a comparison with it alone."""
-    code = f"""{NAMES}
-    async function answer(names) {{
-      const ask = (texts) => ({{ wish: {{ kind: "with", texts }}, text: "emma", nSeeds: 0 }});
-      const question = {{ ...ask("anna\\nemma\\nmeme"), nTrainings: 9 }};
-      const {{ steps }} = await last(namesOf(names).search(question), "search");
-      const changes = ["anna", "emma", "meme"].map(async (each) => {{
-        return (await last(namesOf(names).compare(ask(each)), "comparison")).text.change;
-      }});
-      return [steps[0].parts.map(({{ change }}) => change), await Promise.all(changes)];
-    }}
-    """
-    names = "\n".join(list(load_text(bundled("names.txt")))[:100])
-    ((found, expected),) = node.with_runs(runs, CODE + code, [names])
-    assert found == expected
-    assert min(found) < 0  # it is likelier if it was read
 
 
 def test_each_problem_gets_a_one_sentence_error(node, runs) -> None:

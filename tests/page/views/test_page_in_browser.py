@@ -140,5 +140,5 @@ def test_every_view_is_accessible(names, talk, subword, page) -> None:
         if view == "inside":
             bars(page)
             page.wait_for_selector("#maps canvas")
-            page.wait_for_selector("#numbers span", state="attached")
+            page.wait_for_selector("#number-value:not(:empty)", state="attached")
         check_accessible(page)

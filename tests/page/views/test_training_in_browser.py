@@ -186,6 +186,9 @@ def test_a_text_model_opens_on_a_training_that_runs(names, names_gpt, chromium, 
     page.goto("about:blank")
     page.goto(names.as_uri())  # the end is shown at once
     page.wait_for_selector("#train-end >> text=2.6497")
+    page.click("#plan-fold summary")
+    page.select_option("#texts-source", "file")
+    check_accessible(page)
 
 
 def test_overfitting_is_detected_and_reported(train_view) -> None:
@@ -252,10 +255,3 @@ def test_a_worker_that_dies_is_replaced(train_view, death, golden) -> None:
     assert problem.startswith("The training has stopped; perhaps the browser lacks memory.")
     assert end.endswith("2.6497.")
     assert names == golden["names"]
-
-
-def test_the_train_view_is_accessible_and_fits_the_screen(names, chromium, page) -> None:
-    page.set_viewport_size({"width": 360, "height": 800})
-    run = chromium(names, "#/train")
-    run(f"{TOOLS} await read(); await trained(); await names(); set('texts-source', 'file');")
-    check_accessible(page)

@@ -57,8 +57,10 @@ def built(
     name: str,
     dtype: Literal["float16", "float32"],
     others: Sequence[str] = (),
+    *,
+    is_plain: bool = False,
 ) -> bytes:
-    """Return the document of a model whose weights are stored in a dtype."""
+    """Return the document of a model whose weights are stored in a dtype; see `model_file`."""
     script, style, icon = joined("main.js"), _read("style.css"), _read("icon.svg").strip()
     precision = "half" if dtype == "float16" else "single"
     about = (
@@ -71,7 +73,7 @@ def built(
         "engine-code": joined("engine/worker.js").encode(),
         "engine-data": engine_file(wasm.modules(wasm.TRAINING)).packed(),
         "names-data": bundled("names.txt").read_bytes(),
-        "model-data": model_file(saved, name, dtype).packed(),
+        "model-data": model_file(saved, name, dtype, is_plain=is_plain).packed(),
     }
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{policy()}">\n'

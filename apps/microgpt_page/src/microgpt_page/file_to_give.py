@@ -27,6 +27,8 @@ N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and 
 def file_to_give(saved: SavedModel, name: str) -> bytes:
     """Return the document of a model, in half precision if that changes no greedy token.
 
+    The page of a bot of few questions has its name and the chat only: it is for customers.
+
     Raises:
         ConfigError: the model is too large for a page, or the engine cannot be compiled.
     """
@@ -35,11 +37,12 @@ def file_to_give(saved: SavedModel, name: str) -> bytes:
             f"the model is too large for a page: it has {n:,} weights; at most {MAX_WEIGHTS:,} are "
             "allowed; use --format safetensors"
         )
-    return built(saved, name, _dtype(saved))
+    return built(saved, name, _dtype(saved), is_plain=bool(saved.extra))
 
 
 def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
-    return {request.output: file_to_give(saved, request.name)}
+    name = request.output.stem if saved.extra else request.name
+    return {request.output: file_to_give(saved, name)}
 
 
 HTML = ExportFormat(_encode)

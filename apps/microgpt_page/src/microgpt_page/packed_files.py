@@ -60,13 +60,18 @@ def engine_file(kernels: Mapping[str, bytes]) -> PackedFile:
 
 
 def model_file(
-    saved: SavedModel, name: str, dtype: Literal["float16", "float32"] = "float32"
+    saved: SavedModel,
+    name: str,
+    dtype: Literal["float16", "float32"] = "float32",
+    *,
+    is_plain: bool = False,
 ) -> PackedFile:
     """Return the file of a model.
 
     Args:
         name: the name that the page shows.
         dtype: type of the stored weights; the engine computes in float32.
+        is_plain: whether the page has only the name and the chat.
 
     Raises:
         CheckpointError: a weight is too large for the dtype.
@@ -75,7 +80,7 @@ def model_file(
     tokenizer = saved.tokenizer
     questions = [reply_plugin(name).page_facts(extra) for name, extra in saved.extra.items()]
     facts: dict[str, object] = {
-        "model": model_facts(saved, name),
+        "model": model_facts(saved, name) | {"is_plain": is_plain},
         "text": saved.config.text,
         "dtype": dtype,
         "rates": angles(saved.model, 1),

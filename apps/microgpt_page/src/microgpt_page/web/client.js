@@ -42,7 +42,9 @@ async function started(names, stopped) {
 /** Return the bytes in an element, which are deflated, with a checksum, and written in Base64. */
 async function unpacked(id) {
   try {
-    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (char) => char.charCodeAt(0));
+    const text = atob(document.getElementById(id).textContent);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i); // much faster than Uint8Array.from
     const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     return new Uint8Array(await new Response(inflated).arrayBuffer());
   } catch {

@@ -28,6 +28,11 @@ async function start() {
   const views = new Map(Object.entries(
     model.chat ? { chat, inside, train } : { train, inside, generate: new Generate(model) },
   )).set("what-if", whatIf); // the first one is the default
+  if (model.is_plain) {
+    document.body.classList.add("is-plain");
+    document.querySelector("h1").textContent = model.name;
+    for (const name of ["inside", "train", "what-if"]) views.delete(name);
+  }
   const links = [...views.keys()].map((name) => document.querySelector(`nav a[href="#/${name}"]`));
   document.querySelector("nav").replaceChildren(...links);
   const show = () => {
@@ -39,7 +44,7 @@ async function start() {
       if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    document.title = `${document.querySelector("nav a[aria-current]").textContent} – microgpt`;
+    document.title = model.is_plain ? model.name : `${document.querySelector("nav a[aria-current]").textContent} – microgpt`;
     tell();
     const shown = views.get(name);
     if (enter(name)) shown.resume?.();

@@ -83,7 +83,6 @@ export class Laboratory {
       explain: () => this.#started.explain(body),
       train: () => this.#train(body, signal),
       compare: () => this.#whatIf(body.settings).compare(body.question, signal),
-      search: () => this.#whatIf(body.settings).search(body.question, signal),
     };
     return answers[name]();
   }

@@ -10,15 +10,9 @@ import { DIVERGED, KeptTrainings } from "./kept_trainings.js";
 import { checkLength } from "./requests.js";
 
 const MAX_TEXT = 512; // in characters; each has a row on the page
-const MAX_EACH = 16; // maximum number of documents that are left out one by one
 
 /** @typedef {import("./changed_data.js").Change} Change */
 /** @typedef {import("./changed_data.js").Wish} Wish */
-/**
- * Documents that are changed alone, and how that changes the bits of a text.
- * @typedef {{nDocuments: number, first: string, last: string, change: number}} Part
- */
-
 export class WhatIf {
   #trainings;
   #progress = new Progress(0);
@@ -50,44 +44,6 @@ export class WhatIf {
       measured.push({ ofText, documents: this.#meanBits(documents) });
       if (measured.length > 1) yield { comparison: { ...comparison(measured), ...counts } };
     }
-  }
-
-  /**
-   * Yield the progress, and the way to the document that changes the bits of a text most, among those
-   * that the training reads. Each change is made alone if they are few; otherwise the first and the
-   * second half of them, then the halves of the half that changes the bits more, up to one document or
-   * a number of trainings.
-   * @param {{wish: Wish, text: string, nTrainings: number}} question
-   * @param {AbortSignal} [signal]
-   */
-  async *search({ wish, text, nTrainings }, signal) {
-    const all = changesOf(wish, this.#trainings.data);
-    let changes = this.#trainings.read(all);
-    this.#check(text);
-    checkSearch(all.length, changes.length, text);
-    const counts = { nDocuments: all.length, nRead: changes.length };
-    const { seed, steps } = this.#trainings.config;
-    const isEach = changes.length <= Math.min(MAX_EACH, nTrainings);
-    const nHalvings = Math.min(Math.floor(nTrainings / 2), Math.ceil(Math.log2(changes.length)));
-    this.#progress = new Progress((1 + (isEach ? changes.length : 2 * nHalvings)) * steps);
-    yield* this.#train({ seed, changes: [] }, signal);
-    const before = this.#meanBits([text]);
-    const found = /** @type {{parts: Part[], chosen: number}[]} */ ([]);
-    while (found.length < (isEach ? 1 : nHalvings) && (isEach || changes.length > 1)) {
-      const groups = isEach ? changes.map((each) => [each]) : halvesOf(changes);
-      const parts = /** @type {Part[]} */ ([]);
-      for (const group of groups) {
-        yield* this.#train({ seed, changes: group }, signal);
-        const [first, last] = [group[0], group[group.length - 1]].map((each) => this.#textOf(each));
-        parts.push({ nDocuments: group.length, first, last, change: this.#meanBits([text]) - before });
-      }
-      const sizes = parts.map(({ change }) => Math.abs(change));
-      const chosen = sizes.indexOf(Math.max(...sizes));
-      changes = groups[chosen];
-      found.push({ parts, chosen });
-      yield { search: { ...counts, steps: found, isEnd: false } };
-    }
-    yield { search: { ...counts, steps: found, isEnd: true } };
   }
 
   /** Give the model the weights of a run; yield the progress. */
@@ -150,19 +106,6 @@ class Progress {
     const left = this.#nTrained ? (seconds / this.#nTrained) * (this.#nSteps - this.#nDone) : null;
     return { share: this.#nDone / this.#nSteps, secondsLeft: left };
   }
-}
-
-/** @param {Change[]} changes */
-function halvesOf(changes) {
-  const middle = Math.ceil(changes.length / 2);
-  return [changes.slice(0, middle), changes.slice(middle)];
-}
-
-function checkSearch(n, nRead, text) {
-  if (!text) throw new EngineError("there is no text; write one to find what changes it most");
-  if (nRead) return;
-  const what = n === 1 ? "the document" : `any of the ${n.toLocaleString("en")} documents`;
-  throw new EngineError(`the training does not read ${what}; use more steps`);
 }
 
 /**

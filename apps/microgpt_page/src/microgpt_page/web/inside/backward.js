@@ -76,7 +76,6 @@ export class Backward {
     byId("backward").ariaPressed = String(this.isOn);
     byId("learning").hidden = !this.isOn;
     byId("why").hidden = !this.isOn;
-    if (this.isOn) byId("edit-weight").firstElementChild.open = true;
   }
 
   /** Return the fields of a request. Args: the name of a matrix, if the step that is shown has one. */
@@ -114,9 +113,6 @@ export class Backward {
   /** Return a sentence on the gradients at a step. */
   sentence(kind, { counted }, at, came) {
     if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
-    if (!counted[at] && at === counted.length - 1 && !byId("ends").checked) {
-      return "Nothing has come here yet, so nothing is learned. Choose an earlier token, or tick that it ends here.";
-    }
     if (!counted[at]) {
       return "The model learns only to predict replies, so nothing is learned here. Choose a token of the reply.";
     }

@@ -358,6 +358,10 @@ export class Inside {
     }
     const [i, { read, predictions }] = [this.#at, this.#found];
     const isLast = i === this.#last;
+    if (isLast && i && this.#steps.isBackward && this.#ending.unfinished) {
+      this.#choose(i - 1); // nothing has come here from which it could learn
+      return;
+    }
     const place = { top: 0, position: i };
     const found = await this.#ask("numbers", { ...place, ...this.#steps.request });
     if (!found) return;

@@ -29,8 +29,6 @@ export class Parts {
     });
     const whole = tableRow(null, "nothing", nats(found[0].bits), "");
     byId("parts").tBodies[0].replaceChildren(whole, ...rows);
-    byId("most").textContent =
-      changeOf(found[0]) > 0 ? `Needed most: ${titleOf(found[0])}.` : "None of them is needed.";
   }
 
   /**

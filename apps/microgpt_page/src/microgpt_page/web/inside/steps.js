@@ -7,7 +7,7 @@ import { bySign, colours, paintPixels, rgb } from "../colours.js";
 import { Flow } from "./flow.js";
 import { Parts, active, attended } from "./parts.js";
 import { IN_MLP, matrixOf, partsOf } from "./switches.js";
-import { byId, element, percent, quoted, shown } from "../text.js";
+import { byId, element, percent, quoted } from "../text.js";
 
 const N_WRITTEN = 3; // products that are written out
 
@@ -166,7 +166,10 @@ export class Steps {
     const steps = Object.keys(this.#numbers);
     const next = steps[steps.indexOf(this.chosen) + by];
     if (next) this.#choose(next, 0);
-    else if (by > 0) this.#on.ended();
+    else if (by > 0) {
+      [this.chosen, this.number] = ["embedding", 0]; // of the token that is drawn
+      this.#on.ended();
+    }
   }
 
   /**
@@ -251,7 +254,6 @@ export class Steps {
     byId("plain").textContent = this.#plain();
     byId("file").textContent = isVaried ? "model_variants.py" : "model.py";
     byId("code").textContent = isVaried ? code.replace("Gpt", "GptVariant") : code;
-    byId("numbers").replaceChildren(...this.#cells());
     const { weight } = this.#found.backward;
     byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.chosen);
     byId("number-line").hidden = !byId("why").hidden;
@@ -335,23 +337,6 @@ export class Steps {
     return `${first} ${this.#parts.effect(layer, head, hasCome, this.#model.chat ? "reply" : "text")}`;
   }
 
-  /** Return a cell for each number of the chosen step, coloured by sign and size. */
-  #cells() {
-    const { kind } = partsOf(this.chosen);
-    const found = this.#numbers[this.chosen];
-    const largest = Math.max(...found.map(Math.abs)) || 1;
-    const isShare = kind === "attention" || kind === "probabilities";
-    const write = this.#isBackward ? brief : isShare ? percentOf : twoDecimals;
-    const isOfTokens = kind === "logits" || kind === "probabilities";
-    return found.map((number, i) => {
-      const cell = element("span", { className: number < 0 ? "minus" : "plus" });
-      cell.style.setProperty("--share", Math.abs(number) / largest);
-      const label = kind === "attention" ? shown(this.#read[i]) : isOfTokens && this.#names.get(i);
-      if (label) cell.append(element("small", {}, isOfTokens ? shown(label, true) : label));
-      cell.append(write(number));
-      return cell;
-    });
-  }
 }
 
 /** Draw the lists whose products are added up, and write what becomes of the sum. */
@@ -398,5 +383,3 @@ const percentOf = (share) => {
   if (share >= 0) return percent(share);
   return share > -0.0005 ? "> −0.1 %" : `−${percent(-share)}`;
 };
-
-const twoDecimals = (number) => (Math.abs(number) < 0.005 ? 0 : number).toFixed(2).replace("-", "−");

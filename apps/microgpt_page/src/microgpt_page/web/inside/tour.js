@@ -7,7 +7,7 @@ const STOPS = [
   ["embedding", false, "A text is cut into tokens, here letters. Choose one above: everything below is about what comes after it."],
   ["layer0.query", false, "Attention fetches from earlier tokens what this one lacks: its query looks for keys that fit. Point at a number: it is a row of a matrix times the input."],
   ["layer0.attention 0", false, "Each map is a head, each row a token. A row says how much it takes from itself and from each token before; the empty half is the causal mask: nobody sees what comes later."],
-  ["layer0.hidden", false, "The MLP thinks about one token alone. Each hidden unit responds to a pattern; only some are active. Switch it off below, and see what is lost."],
+  ["layer0.hidden", false, "The MLP thinks about one token alone. Each hidden unit responds to a pattern; only some are active. Switch it off below: how many nats does the text take then?"],
   ["probabilities", false, "At the end there is a probability for each token. One of them is drawn, appended, and it begins again: this is how it writes. The temperature makes likely ones likelier."],
   ["logits", true, "It learns backwards: what came should have had 100 %. The gradient of each weight says how the loss would change, and a step moves all of them a little the other way."],
 ];

@@ -7,7 +7,6 @@ const MOST = 512; // units that are shown
 
 export class ActiveUnits {
   #canvas = element("canvas", { role: "img" });
-  #nLayers = 1;
   #shares = null;
 
   constructor() {
@@ -15,20 +14,14 @@ export class ActiveUnits {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paint());
   }
 
-  begin({ n_layer }) {
-    this.#nLayers = n_layer;
-  }
-
   /** Show the share of positions at which each unit is active. */
   show(shares) {
     this.#shares = shares;
-    const [active, n] = [shares.reduce((sum, each) => sum + each, 0), shares.length / this.#nLayers];
+    const some = shares.reduce((sum, each) => sum + each, 0).toFixed(1);
     const nDead = shares.filter((each) => each === 0).length;
-    const some = (active / this.#nLayers).toFixed(1);
-    const dead = nDead ? `, ${nDead} of all never` : "";
     byId("active").textContent =
-      `Hidden units of the MLP: at a position, ${some} of ${n} are active on average${dead}. The stronger a ` +
-      "cell, the more often its unit is.";
+      `Hidden units of the MLP: ${some} of ${shares.length} are active at a position, ${nDead} never. ` +
+      "The stronger a cell, the more often.";
     this.#canvas.ariaLabel = byId("active").textContent;
     this.#paint();
   }

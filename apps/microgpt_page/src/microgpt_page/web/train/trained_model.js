@@ -44,7 +44,6 @@ export class TrainedModel {
     byId("n-tokens").textContent = plural(model.vocab_size, "token");
     byId("guessing").textContent = `ln ${model.vocab_size} = ${guessing.toFixed(2)}`;
     byId("pairs").textContent = pairs.toFixed(2);
-    this.#units.begin(model);
     const isCut = labels.length > MAX_SHOWN;
     byId("shown-tokens").textContent = isCut ? ` The first ${MAX_SHOWN} are shown.` : "";
     byId("width").textContent = `${model.n_embd} numbers`;

@@ -2,7 +2,7 @@
 
 import { laboratory } from "../client.js";
 import { byId, duration, showText } from "../text.js";
-import { showComparison, showSearch } from "./what_if_results.js";
+import { showComparison } from "./what_if_results.js";
 
 const STOPPED =
   "The training has stopped: the browser may lack memory for it. Choose a smaller model, and ask again.";
@@ -22,13 +22,13 @@ export class WhatIf {
   constructor(texts, settings) {
     this.#texts = texts;
     this.#settings = settings;
-    form.addEventListener("submit", ({ submitter }) => this.#ask(submitter?.value ?? "compare"));
+    form.addEventListener("submit", () => this.#ask());
     byId("wish-stop").addEventListener("click", () => {
       this.#stopping.abort();
       this.#stopped = this.#giveUp();
     });
     byId("wish-kind").addEventListener("change", () => this.#showFields());
-    form.addEventListener("input", () => this.#hide("", asked())); // figures of another question
+    form.addEventListener("input", () => this.#hide()); // figures of another question
     this.#showFields();
   }
 
@@ -38,7 +38,7 @@ export class WhatIf {
 
   /** Hide figures about other texts or settings than those that are chosen in "Train" by now. */
   resume() {
-    this.#hide("", asked());
+    this.#hide();
   }
 
   #showFields() {
@@ -60,18 +60,18 @@ export class WhatIf {
   }
 
   /** Show what a laboratory finds until it is stopped. */
-  async #ask(what) {
+  async #ask() {
     const { signal } = (this.#stopping = new AbortController());
     const question = asked();
     setRunning(true);
-    this.#hide(what, question);
+    this.#about = "";
+    this.#hide();
     const about = this.#about;
     try {
-      for await (const { progress, comparison, search } of this.#answers(what, question, signal)) {
+      for await (const { progress, comparison } of this.#answers(question, signal)) {
         if (progress) showProgress(progress);
         if (about !== this.#about) continue; // another question is in the form
         if (comparison) showComparison(comparison, question, this.#texts.noun);
-        if (search) showSearch(search, question);
       }
     } catch (error) {
       if (error.message === STOPPED) this.#connecting = null;
@@ -81,16 +81,15 @@ export class WhatIf {
     }
   }
 
-  /** Hide the figures that are asked for, and those of another change, text, training or texts. */
-  #hide(what, { wish, text }) {
+  /** Hide the figures of another change, text, training or texts than those that are chosen. */
+  #hide() {
+    const { wish, text } = asked();
     const about = JSON.stringify([wish, text, this.#settings.chosen, this.#texts.nChanges]);
-    const isOther = about !== this.#about;
+    if (about !== this.#about) byId("compared").hidden = true;
     this.#about = about;
-    if (isOther || what === "compare") byId("compared").hidden = true;
-    if (isOther || what === "search") byId("searched").hidden = true;
   }
 
-  async *#answers(what, question, signal) {
+  async *#answers(question, signal) {
     await this.#stopped;
     this.#connecting ??= laboratory(STOPPED).catch((error) => {
       this.#connecting = null;
@@ -101,7 +100,7 @@ export class WhatIf {
     if (!texts) throw new Error("There are no texts. Choose some above.");
     const { config, ...others } = this.#settings.chosen;
     const settings = { ...others, config: { ...config, text: texts.text } };
-    yield* connection.stream(what, { settings, question }, signal);
+    yield* connection.stream("compare", { settings, question }, signal);
   }
 }
 
@@ -109,12 +108,11 @@ export class WhatIf {
 function asked() {
   const wish = { kind: byId("wish-kind").value };
   for (const [name, id] of Object.entries(fields)) wish[name] = byId(id).value;
-  const [nSeeds, nTrainings] = ["wish-seeds", "wish-trainings"].map((id) => Number(byId(id).value));
-  return { wish, text: byId("wish-asked").value, nSeeds, nTrainings };
+  return { wish, text: byId("wish-asked").value, nSeeds: Number(byId("wish-seeds").value) };
 }
 
 function setRunning(isRunning) {
-  for (const button of form.querySelectorAll("button[value]")) button.disabled = isRunning;
+  byId("wish-compare").disabled = isRunning;
   byId("what-if").ariaBusy = String(isRunning); // screen readers wait for the last figures
   byId("wish-stop").hidden = byId("wish-progress").hidden = !isRunning;
   if (!isRunning) return;

@@ -1,17 +1,17 @@
 // What a change of the documents has changed, in words and tables.
 
-import { byId, element, grouped, plural, printable, sentence, shown, tableRow } from "../text.js";
+import { byId, element, grouped, plural, printable, shown, tableRow } from "../text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
 const LEAST_SEEDS = 4; // other seeds; of fewer, the spread is too uncertain
 // The number of spreads from which a change is hardly chance, by the number of seeds: quantiles of
 // Student's t distribution for 5 %, of both sides, with as many degrees of freedom as other seeds.
 const CLEAR = [2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.1];
-// By kind of change: the models before and after it, the documents, and a model with a part of it.
+// By kind of change: the models before and after it, and the documents.
 const NAMES = {
-  without: ["with all documents", "without these", "left out", "Without"],
-  with: ["without these", "with these", "added", "With only"],
-  instead: ["with the old text", "with the new text", "changed", "With a change of"],
+  without: ["with all documents", "without these", "left out"],
+  with: ["without these", "with these", "added"],
+  instead: ["with the old text", "with the new text", "changed"],
 };
 
 const rounded = (number) => number.toFixed(2);
@@ -79,41 +79,6 @@ function showTokens(tokens, total, names) {
 function row(name, bars, before, after) {
   return tableRow(name, bars, rounded(before), rounded(after), signed(after - before));
 }
-
-/** Show the way to the document that changes the bits of a text most. */
-export function showSearch({ steps, nDocuments, nRead, isEnd }, { wish, text }) {
-  const isEach = steps[0].parts.length > 2; // not halves
-  const rows = steps.flatMap(({ parts, chosen }, i) => {
-    const numbers = [...parts.keys()];
-    const size = (number) => Math.abs(parts[number].change);
-    if (isEach) numbers.sort((a, b) => size(b) - size(a));
-    return numbers.map((number) => partRow(i + 1, parts[number], number === chosen));
-  });
-  const [, , what, model] = NAMES[wish.kind];
-  byId("searched").hidden = false;
-  byId("searched-parts").classList.toggle("each", isEach);
-  byId("searched-what").textContent = sentence(what).replace(".", "");
-  byId("searched-parts").tBodies[0].replaceChildren(...rows);
-  byId("searched-end").textContent = "";
-  if (!isEnd) return;
-  const { parts, chosen } = steps.at(-1);
-  const all = plural(nDocuments, "document");
-  const some =
-    nRead < nDocuments ? `The training reads ${nRead.toLocaleString("en")} of the ${all}; no other can matter. ` : "";
-  const end = `${model} ${extent(parts[chosen])}, ${inQuotes(text)} takes ${more(parts[chosen].change)} bits.`;
-  const halved = isEach ? "" : " Halving can miss a document that matters more, beside others that matter less.";
-  const chance = " Changes smaller than the spread (see Compare) may be chance, and parts need not add up to the whole.";
-  byId("searched-end").textContent = some + end + halved + chance;
-}
-
-function partRow(step, part, isChosen) {
-  const row = tableRow(step, part.nDocuments.toLocaleString("en"), extent(part), signed(part.change));
-  row.classList.toggle("chosen", isChosen);
-  return row;
-}
-
-const extent = ({ nDocuments, first, last }) =>
-  inQuotes(first) + (nDocuments > 1 ? ` to ${inQuotes(last)}` : "");
 
 /** Return a document in quotation marks, or its beginning. */
 function inQuotes(text) {

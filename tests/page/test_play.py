@@ -14,7 +14,7 @@ from microgpt_page.document import document
 
 def got(url: str, host: str = "localhost") -> tuple[int, bytes]:
     """Return the status and the body of a response."""
-    response = httpx2.get(url, headers={"Host": host}, trust_env=False)
+    response = httpx2.get(url, headers={"Host": host}, trust_env=False, timeout=60)
     return response.status_code, response.content
 
 

@@ -71,13 +71,13 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
     assert replies(page, 2) == ["hi", "yo"]
 
 
-@pytest.mark.parametrize("view", ["constructor", "__proto__", "nonsense?text=anna"])
-def test_an_unknown_view_in_the_address_shows_the_first_view(names, page, view) -> None:
-    page.goto(f"{names.as_uri()}#/{view}")
-    page.wait_for_selector("#train:not([hidden])")
-    until(page, "location.hash === '#/train'")
-    assert page.is_hidden("#inside")
-    assert page.title() == "Train – microgpt"
+def test_an_unknown_view_in_the_address_shows_the_first_view(names, page) -> None:
+    for view in ("constructor", "__proto__", "nonsense?text=anna"):
+        page.goto(f"{names.as_uri()}#/{view}")
+        page.wait_for_selector("#train:not([hidden])")
+        until(page, "location.hash === '#/train'")
+        assert page.is_hidden("#inside")
+        assert page.title() == "Train – microgpt"
 
 
 def test_the_page_escapes_the_text_of_a_hostile_model(tmp_path, page) -> None:

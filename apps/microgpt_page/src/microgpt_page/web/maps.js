@@ -6,6 +6,7 @@ import { element, percent, quoted, sign } from "./text.js";
 const LABELLED = 10; // pixels of a cell that leave room for the label of its row or column
 const MARGIN = 16; // pixels for labels
 const GAP = 12; // pixels between maps
+const LONG = 24; // tokens of which the maps need more room
 const NARROW = 480; // pixels in which only two maps fit side by side
 
 export class Maps {
@@ -64,6 +65,7 @@ export class Maps {
   /** Draw the attention weights of the heads of a layer over the tokens that the model reads. */
   draw(attention, read) {
     this.#read = read;
+    this.#place.maps.classList.toggle("long", read.length > LONG);
     const room = this.#place.maps.clientWidth;
     const n = Object.keys(attention).length;
     const nInRow = Math.min(n, room < NARROW ? 2 : 4);

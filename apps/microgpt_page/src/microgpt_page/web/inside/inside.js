@@ -85,24 +85,12 @@ export class Inside {
     for (const name of ["weight-row", "weight-column"]) {
       byId(name).addEventListener("input", () => this.#tellWeight());
     }
-    byId("again").addEventListener("click", () => {
-      const [m, question, text] = [this.#before, byId("question").value, byId("text").value];
-      const unfinished = !byId("ends").checked;
-      this.#fill({ m, question });
-      byId("undo-again").hidden = !text;
-      byId("undo-again").onclick = () => {
-        this.#fill({ m, question, text, unfinished });
-        this.#explain(Infinity);
-      };
-      this.#explain(0);
-    });
     byId("leave-out").addEventListener("click", () => {
       this.#before = [];
       this.#explain(Infinity);
     });
     byId("read").addEventListener("input", ({ target }) => {
       if (target === byId("text")) byId("ends").checked = false;
-      byId("undo-again").hidden = true;
       this.#explain(target === byId("ends") ? this.#at : Infinity);
     });
     positions.addEventListener("keydown", (event) => this.#move(event));
@@ -134,7 +122,6 @@ export class Inside {
 
   #fill({ m = [], question = "", text = "", unfinished = !text }) {
     byId("ends").checked = !unfinished;
-    byId("undo-again").hidden = true;
     this.#before = m;
     byId("question").value = question;
     byId("text").value = text;

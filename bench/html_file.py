@@ -173,7 +173,7 @@ def decoded_here(gpt: InferenceGpt, rounds: int) -> list[float]:
 def trained(browser: Browser, file: Path, *, is_full: bool) -> tuple[float, float]:
     """Return the time of a training run in the page, and its longest task, in milliseconds."""
     page = opened(browser, file, "#/train")
-    page.wait_for_selector("#texts-about:not(:empty)")
+    page.wait_for_selector("#texts-about:not(:empty)", state="attached")
     browser.start_tracing(page=page, categories=["toplevel"])
     spent = page.evaluate(TRAIN, is_full)
     events = json.loads(browser.stop_tracing())["traceEvents"]

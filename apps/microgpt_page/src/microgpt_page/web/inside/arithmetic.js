@@ -32,7 +32,11 @@ export function arithmetic(step, i, { activations: all, earlier }, row, { model,
   const own = Math.floor(i / size); // the head of number i
   const part = (list, one = head) => list.slice(one * size, (one + 1) * size);
   const ways = {
-    embedding: () => sum([`wte, row of ${quoted(read[at])}`, row[i]], ["the rest: its position", all.embedding[i] - row[i]]),
+    embedding: () => {
+      const rest = { karpathy: `wpe, row of position ${at}`, modern: "numbers of the token before" }[model.architecture];
+      const own = [`wte, row of ${quoted(read[at])}`, row[i]];
+      return rest ? sum(own, [rest, all.embedding[i] - row[i]]) : sum(own);
+    },
     x: () => (layer === null ? scaled(all.embedding) : sum(["stream", of("x_after_attention")[i]], ["MLP", of("mlp_output")[i]])),
     attention_input: () => scaled(stream),
     query: () => product(of("attention_input")),

@@ -29,6 +29,6 @@ export function paintPixels(canvas, rows, look) {
 /** Return a look for `paintPixels`: blue for positive numbers, orange for others, pale for small ones. */
 export function bySign(numbers) {
   const [blue, orange] = colours("blue", "orange").map(rgb);
-  const largest = Math.max(...numbers.map(Math.abs)) || 1;
+  const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;
   return (number) => [number < 0 ? orange : blue, Math.abs(number) / largest];
 }

@@ -65,10 +65,10 @@ export class Maps {
   /** Draw the attention weights of the heads of a layer over the tokens that the model reads. */
   draw(attention, read) {
     this.#read = read;
-    this.#place.maps.classList.toggle("long", read.length > LONG);
-    const room = this.#place.maps.clientWidth;
     const n = Object.keys(attention).length;
-    const nInRow = Math.min(n, room < NARROW ? 2 : 4);
+    this.#place.maps.classList.toggle("large", read.length > LONG || n > 4);
+    const room = this.#place.maps.clientWidth;
+    const nInRow = Math.min(n, room < NARROW && n <= 4 ? 2 : 4);
     const wide = Math.floor((room - GAP * (nInRow - 1)) / nInRow);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
       const margin = (wide - MARGIN) / rows.length >= LABELLED ? MARGIN : 0;

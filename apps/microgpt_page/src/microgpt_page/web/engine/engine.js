@@ -46,7 +46,7 @@ export class Engine {
       model: () => this.#file.model,
       generate: () => this.#alone(signal, () => this.#changed(body, () => this.#generate(body, signal))),
       explain: () => this.#alone(signal, () => this.#changed(body, () => this.#explain(body))),
-      matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#rows(body.name))),
+      matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#matrix(body.name))),
       chat: () => this.#alone(signal, () => this.#changed(body, () => this.#chat(body, signal))),
       decode: () => this.#decoded(body.tokens),
       reply: () => this.#inTurn(signal, this.#reply(body, signal)),
@@ -166,12 +166,11 @@ export class Engine {
     };
   }
 
-  /** Return the rows of a matrix. */
-  #rows(name) {
+  /** Return the numbers of a matrix, row by row, and how many columns it has. */
+  #matrix(name) {
     const { config, matrices } = this.#model;
     const { numbers, columns } = rowsOf(config, matrices, { matrix: name, row: 0, column: 0 });
-    const n = numbers.length / columns;
-    return Array.from({ length: n }, (_, i) => Array.from(numbers.subarray(i * columns, (i + 1) * columns)));
+    return { numbers: numbers.slice(), columns };
   }
 
   /**

@@ -150,7 +150,7 @@ export class Flow {
     const most = Math.min(n, ["logits", "probabilities"].includes(kind) ? MOST_ROWS : this.#model.n_embd, MOST_ROWS);
     const rows = isByHead ? this.#model.n_head : most;
     const columns = Math.ceil(n / rows);
-    const fitting = (room, count) => Math.max(2, Math.min(CELL, Math.floor(room / count)));
+    const fitting = (room, count) => Math.max(1, Math.min(CELL, Math.floor(room / count)));
     const height = fitting(isByHead ? HEIGHT / 4 : HEIGHT, rows);
     return { n, rows, columns, isByHead, height, width: Math.min(fitting(WIDTH, columns), isByHead ? CELL : height) };
   }

@@ -46,7 +46,7 @@ export class Inside {
   #steps;
   #switches;
   #tour;
-  #matrices = new Map(); // promises of rows, by name
+  #matrices = new Map(); // promises, by name
 
   /** Args: a model, and a function that returns parameters for the last reply in the chat, if any. */
   constructor(model, lastReply) {
@@ -66,7 +66,7 @@ export class Inside {
       },
       changed: () => this.#explainNumbers(),
       stepped: () => this.#switches.learn(this.#text, this.#contents, this.#ending),
-      rows: (name) => this.#rows(name),
+      matrix: (name) => this.#matrix(name),
       ended: () => byId("draw").click(),
     });
     const place = { layer: byId("layer"), maps: this.#steps.flow.maps, sentence: byId("attended") };
@@ -285,11 +285,11 @@ export class Inside {
     if (this.#found) this.#explainNumbers();
   }
 
-  /** Return a promise of the rows of a matrix. */
-  #rows(name) {
-    const rows = this.#matrices.get(name) ?? ask("matrix", { name, ...this.#switches.body }).catch(() => null);
-    this.#matrices.set(name, rows);
-    return rows;
+  /** Return a promise of a matrix. */
+  #matrix(name) {
+    const matrix = this.#matrices.get(name) ?? ask("matrix", { name, ...this.#switches.body }).catch(() => null);
+    this.#matrices.set(name, matrix);
+    return matrix;
   }
 
   async #explainAttention() {

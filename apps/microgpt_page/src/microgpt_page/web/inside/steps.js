@@ -10,6 +10,7 @@ import { IN_MLP, matrixOf, partsOf } from "./switches.js";
 import { byId, element, percent, quoted } from "../text.js";
 
 const N_WRITTEN = 3; // products that are written out
+const MOST_ROWS = 128; // of a matrix that are drawn
 
 // Steps that other architectures than Karpathy's override, in model_variants.py.
 const VARIED = ["Gpt.embedding", "Gpt.query_or_key", "Gpt.mlp", "Gpt.logits"];
@@ -98,7 +99,7 @@ export class Steps {
 
   /**
    * Args: functions that are called after another step, direction or weight, and for a training step;
-   * `rows` returns a promise of the rows of a matrix.
+   * `matrix` returns a promise of a matrix.
    */
   constructor(model, on) {
     this.#model = model;
@@ -275,11 +276,12 @@ export class Steps {
     byId("arithmetic").hidden = this.#isBackward;
     if (this.#isBackward) return;
     const name = matrixOf(step);
-    const rows = name ? await this.#on.rows(name) : null;
-    if (all !== this.#numbers[step] || (name && !rows)) return; // another text is shown by now
+    const matrix = name ? await this.#on.matrix(name) : null;
+    if (all !== this.#numbers[step] || (name && !matrix)) return; // another text is shown by now
     const row = step === "embedding" ? this.#tokens()[this.#at] : number;
     const about = { model: this.#model, read: this.#read, at: this.#at };
-    drawArithmetic(arithmetic(step, number, this.#found, rows?.[row], about), value, name && { name, rows, row });
+    const weights = matrix && rowOf(matrix, row);
+    drawArithmetic(arithmetic(step, number, this.#found, weights, about), value, name && { name, row, ...matrix });
   }
 
   /** Return the numbers of the tokens that are read. */
@@ -364,9 +366,15 @@ function drawArithmetic({ lists = [], names = [], terms = [], then }, value, of)
 
 const inBrackets = (number) => (number < 0 ? `(${brief(number)})` : brief(number));
 
-/** Draw a matrix, with a frame around a row. */
-function drawMatrix({ name, rows, row }) {
+const rowOf = ({ numbers, columns }, row) => Array.from(numbers.subarray(row * columns, (row + 1) * columns));
+
+/** Draw a matrix, or some rows of it, with a frame around one. */
+function drawMatrix({ name, row: chosen, ...matrix }) {
   const canvas = byId("matrix").querySelector("canvas");
+  const nRows = matrix.numbers.length / matrix.columns;
+  const first = Math.max(0, Math.min(chosen - MOST_ROWS / 2, nRows - MOST_ROWS));
+  const length = Math.min(nRows, MOST_ROWS);
+  const [row, rows] = [chosen - first, Array.from({ length }, (_, i) => rowOf(matrix, first + i))];
   const [[ink], look] = [colours("ink").map(rgb), bySign(rows.flat())];
   paintPixels(canvas, rows, (number, i) => (i === row && !number ? [ink, 1] : look(number)));
   const [height, width] = [Math.min(128, rows.length * 6), Math.min(128, rows[0].length * 6)];
@@ -375,7 +383,7 @@ function drawMatrix({ name, rows, row }) {
   mark.style.top = `${(row / rows.length) * height}px`;
   mark.style.height = `${Math.max(2, height / rows.length)}px`;
   mark.style.width = `${width}px`;
-  byId("matrix").querySelector("figcaption").textContent = `${name}, ${rows.length} × ${rows[0].length}`;
+  byId("matrix").querySelector("figcaption").textContent = `${name}, ${nRows} × ${matrix.columns}`;
 }
 
 /** Return a share, which may be missing or too much, as a percentage. */

@@ -4,7 +4,7 @@ import { ActiveUnits } from "./active_units.js";
 import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
 import { Maps } from "../maps.js";
-import { byId, element, grouped, plural, said } from "../text.js";
+import { byId, element, grouped, known, plural, said } from "../text.js";
 
 const ATTENTION_MS = 200; // between two pictures of the attention
 const list = byId("train-samples");
@@ -145,7 +145,7 @@ export class TrainedModel {
     this.#isAsking = true;
     while (this.#isStale) {
       this.#isStale = false;
-      const body = { text: text.value, top: 0, attention: this.#maps.heads };
+      const body = { text: known(text.value, this.#about.model), top: 0, attention: this.#maps.heads };
       const found = await this.#on.ask(body).catch(({ message }) => ({ message }));
       byId("train-text-problem").textContent = found.message ?? "";
       if (found.attention) this.#maps.draw(found.attention, found.read);

@@ -153,14 +153,14 @@ def test_stop_and_another_conversation_end_the_work(slow_talk, page) -> None:
     check_idle(page)
 
 
-def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
+def test_a_message_has_a_random_seed_and_without_a_reply_is_sent_again(talk, page) -> None:
     hold(page, "reply")
     opened(page, talk, "chat", m=["hi there", "yo", "hi"])
     assert replies(page, 2) == ["hi there", "yo"]
     assert page.input_value("#message") == "hi"
     page.keyboard.press("Enter")
     page.keyboard.type("typed since")
-    until_held(page)
+    assert until_held(page).get("seed") is None  # it is random
     page.evaluate("held.shift().refuse('no memory')")
     page.wait_for_selector("#trouble >> text=No memory.")
     assert replies(page, 2) == ["hi there", "yo"]
@@ -170,17 +170,3 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     page.evaluate("held.shift().send()")
     assert replies(page, 4)[2] == "hi\ntyped since"
     until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # and #/chat?m
-
-
-def test_a_chat_without_a_seed_is_random(talk, page) -> None:
-    hold(page, "reply")
-    opened(page, talk, "chat")
-    assert page.get_attribute("#chat-seed", "placeholder") == "random"
-    say(page, "hi")
-    assert until_held(page).get("seed") is None
-    page.evaluate("held[0].send()")
-    said = replies(page, 2)
-    until(page, "/m=hi&m=[^&]*&temperature=0.5$/.test(location.hash)")
-    page.reload()
-    assert replies(page, 2) == said
-    assert page.input_value("#chat-seed") == ""

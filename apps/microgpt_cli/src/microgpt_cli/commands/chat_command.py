@@ -66,8 +66,8 @@ def chat(
             "this is not a chat model; train a model with --chat, or sample from this one with "
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
-    uses = ["decoding", *(["evaluation"] if doubt else [])]
-    session = ChatSession(inference(saved, uses), sampling, first_seed, note)
+    model = inference(saved, ["decoding", "evaluation"] if doubt else ["decoding"])
+    session = ChatSession(model, sampling, first_seed, note)
     session.doubts = doubt
     if message is not None:
         _print_reply(session, session.ask(message), can_stop=False)

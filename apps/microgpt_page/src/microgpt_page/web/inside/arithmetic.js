@@ -2,7 +2,7 @@
 
 import { brief } from "./backward.js";
 import { matrixOf, partsOf } from "./switches.js";
-import { percent, quoted } from "../text.js";
+import { percent, quoted, shown } from "../text.js";
 
 /**
  * Return lists of factors with their names, whose products are added up, or terms with their names; and
@@ -43,7 +43,7 @@ export function arithmetic(step, i, { activations: all, earlier }, row, { model,
     key: () => product(of("attention_input")),
     value: () => product(of("attention_input")),
     attention: () => ({
-      names: ["query", `key of ${quoted(read[i])}`],
+      names: ["query", `key of ${shown(read[i])}`],
       lists: [part(of("query")), part(earlier.key[i])],
       then: softmaxed(size, of("attention")[head][i]),
     }),

@@ -105,14 +105,15 @@ export class Inside {
     const [step, isBackward] = this.#tour.read(parameters) ?? [];
     if (step) parameters.set("step", step);
     if (isBackward) parameters.set("backward", "1");
-    if (step && !parameters.has("text")) parameters.set("text", this.#model.chat ? "" : TOLD);
-    if (step && parameters.get("text") === TOLD && !parameters.has("at")) parameters.set("at", "2");
+    const isGiven = ["text", "question", "m"].some((name) => parameters.has(name));
+    const isTold = step && !isGiven && !this.#model.chat && !unknown(TOLD, this.#model);
+    if (isTold) new URLSearchParams({ text: TOLD, at: 2 }).forEach((value, name) => parameters.set(name, value));
     this.#maps.read(parameters);
     this.#steps.read(parameters);
     this.#maps.choose(this.#steps.layer);
     this.#steps.turnTo(this.#maps.layer);
     this.#switches.read(parameters);
-    if (!parameters.size) {
+    if (!isGiven && !isTold) {
       this.#showExample();
       return;
     }

@@ -2,9 +2,7 @@ import pytest
 from commands import refused
 
 
-def test_a_model_is_exported_as_one_html_page_also_through_a_link(
-    microgpt, text_model, tmp_path
-) -> None:
+def test_a_model_is_exported_as_a_page_also_through_a_link(microgpt, text_model, tmp_path) -> None:
     page, link = tmp_path / "sub" / "page.html", tmp_path / "link.html"
     made = microgpt("export", text_model, "--format", "html", "--output", page)
     assert made.stdout == f"{page}: {page.stat().st_size:,} bytes\n"

@@ -87,9 +87,7 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page) 
         until(page, f"document.getElementById('text').value === 'anna{likeliest}'")
 
 
-def test_look_inside_reads_capitals_and_reports_unknown_and_long_texts(
-    names, names_gpt, page
-) -> None:
+def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")

@@ -13,7 +13,7 @@ loss in microgpt.
 
 import random
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from math import log
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 from harness import in_turns, parsed, pin
 from machine import machine
 
-from microgpt import InferenceGpt, ModelConfig, TrainConfig, save, train
+from microgpt import ExportRequest, InferenceGpt, ModelConfig, TrainConfig, save, train
 from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
 from microgpt.data.tokenizer import Document
@@ -30,29 +30,25 @@ from microgpt.sampling import DecodeRules
 from microgpt.settings import preset_settings, with_given
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
-from microgpt_exports.comparison import MOST, Runtime, compare
-from microgpt_exports.gguf_file import LlamaSession, encode_gguf, read_gguf
-from microgpt_exports.onnx_file import OnnxSession, encode_onnx, read_onnx
-from microgpt_exports.receipt import Receipt
-from microgpt_exports.transformers_directory import (
-    TransformersSession,
-    encode_transformers,
-    read_transformers,
-)
+from microgpt_exports.gguf_file import GGUF_FORMAT
+from microgpt_exports.onnx_file import ONNX_FORMAT
+from microgpt_exports.receipt import MOST, Program, compare
+from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
 N_HELD_OUT = 1000  # documents
 STEPS = 300  # of the portable chat model
-PROGRAMS: dict[str, tuple[Callable[[Path], Receipt], Callable[[Path], Runtime]]] = {
-    "onnx": (read_onnx, OnnxSession),
-    "gguf": (read_gguf, LlamaSession),
-    "transformers": (read_transformers, TransformersSession),
-}
+FORMATS = {each.name: each for each in (ONNX_FORMAT, GGUF_FORMAT, TRANSFORMERS_FORMAT)}
+REQUIRED = {"gguf": ("llama_cpp",), "transformers": ("torch", "transformers")}
 
 
 def main() -> None:
     """Measure the files and print the results."""
     rounds = parsed(__doc__, rounds=9).rounds
     pin()
+    if find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(1)
     print(f"{machine()}; median of {rounds}")
     names = load_text(bundled("names.txt"))
     chats = load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
@@ -85,12 +81,13 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
     lines = {"microgpt": ""}
     expected = bits([[*gpt.log_probabilities(each[:-1])] for each in tokens], tokens, masks)
     with tempfile.TemporaryDirectory() as folder:
-        for kind, files in exports(saved).items():
-            publish(Path(folder, kind), files)
-            file = "" if len(files) > 1 else next(iter(files))
-            path = Path(folder, kind, file)
-            read_receipt, run = PROGRAMS[kind]
-            receipt, session = read_receipt(path), run(path)
+        for kind in formats_of(saved):
+            format, path = FORMATS[kind], Path(folder, f"model-{kind}")
+            files = format.write(saved, ExportRequest(path, "model", lambda _: None))
+            for file, content in files.items():
+                publish(file.parent, {file.name: content})
+            receipt, session = format.read(path), format.run(path)
+            assert receipt
             found = compare(receipt, session)
             assert found.largest <= MOST
             rows = [log_softmax(session, each[:-1]) for each in tokens]
@@ -108,35 +105,26 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
         )
 
 
-def exports(saved: SavedModel) -> dict[str, Mapping[str, bytes]]:
-    """Return the files of each format that supports the model and whose program is installed."""
-    found: dict[str, Mapping[str, bytes]] = {
-        "onnx": {"model.onnx": encode_onnx(saved)},
-    }
-    if saved.model.architecture == "portable":
-        if find_spec("llama_cpp"):
-            found["gguf"] = {"model.gguf": encode_gguf(saved, "model")}
-        if find_spec("torch") and find_spec("transformers"):
-            import torch
-
-            torch.set_num_threads(1)
-            found["transformers"] = encode_transformers(saved)
-    return found
+def formats_of(saved: SavedModel) -> list[str]:
+    """Return the formats that support the model and whose program is installed."""
+    if saved.model.architecture != "portable":
+        return ["onnx"]
+    return [name for name in FORMATS if all(map(find_spec, REQUIRED.get(name, ())))]
 
 
-def greedy(session: Runtime, token: int, n_tokens: int) -> None:
+def greedy(session: Program, token: int, n_tokens: int) -> None:
     """Generate tokens one by one with the cache."""
     cache = None
     for _ in range(n_tokens):
-        logits, cache = session.read([token], cache)
+        logits, cache = session([token], cache)
         token = int(logits[-1].argmax())
 
 
-def log_softmax(session: Runtime, tokens: list[int]) -> list[list[float]]:
+def log_softmax(session: Program, tokens: list[int]) -> list[list[float]]:
     """Return the log-probabilities after each token."""
     import numpy as np
 
-    logits = session.read(tokens, None)[0].astype(float)
+    logits = session(tokens, None)[0].astype(float)
     rows: list[list[float]] = (logits - np.logaddexp.reduce(logits, 1, keepdims=True)).tolist()
     return rows
 

@@ -30,17 +30,18 @@ from harness import ROOT
 import microgpt
 from microgpt.data.contamination import DocumentHashes
 from microgpt.data.documents import ReadOptions, load_documents
-from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.report.ranking import read_ranking
 from microgpt_evolution.report.study_report import study_report
 from microgpt_evolution.trial import CHECKSUM, with_checksum
-from microgpt_exports.gguf_file import encode_gguf, read_gguf
+from microgpt_exports.c_file import C_FORMAT
+from microgpt_exports.format import Format
+from microgpt_exports.gguf_file import GGUF_FORMAT
 from microgpt_exports.imports import import_model
-from microgpt_exports.onnx_file import encode_onnx, read_onnx
-from microgpt_exports.transformers_directory import encode_transformers, read_transformers
+from microgpt_exports.onnx_file import ONNX_FORMAT
+from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 from microgpt_page.document import WEB
 from microgpt_serve.app import create_app
 from microgpt_serve.service_settings import ServiceSettings
@@ -186,16 +187,20 @@ def state(folder: Path, content: bytes) -> None:
     edited(folder / "train_state.json", state_sha256=hashlib.sha256(content).hexdigest())
 
 
-def exported(
-    name: str, encode: Callable[[SavedModel], bytes], read: Callable[[Path], object]
-) -> Maker:
+def exported(format: Format) -> Maker:
     """Read a file for another program, of a portable model."""
 
     def make(folder: Path) -> Made:
-        saved = microgpt.load(portable(folder.with_name("portable")))
-        return one_file(name, [encode(saved)], read)(folder)
+        written = export(format, folder.with_name("portable"), folder.with_name("a"))
+        return one_file("a", written.values(), format.read)(folder)
 
     return make
+
+
+def export(format: Format, model: Path, output: Path) -> dict[Path, bytes]:
+    """Return the files of an export of a portable model."""
+    request = microgpt.ExportRequest(output, "a", lambda _: None)
+    return format.write(microgpt.load(portable(model)), request)
 
 
 def portable(folder: Path) -> Path:
@@ -207,13 +212,12 @@ def portable(folder: Path) -> Path:
     return folder
 
 
-def transformers(folder: Path, drop: str = "") -> None:
-    """Write a directory for transformers, without one of its files."""
+def transformers(folder: Path) -> None:
+    """Write a directory for transformers."""
     folder.mkdir()
-    saved = microgpt.load(portable(folder.with_name("portable")))
-    for name, content in encode_transformers(saved).items():
-        if name != drop:
-            (folder / name).write_bytes(content)
+    written = export(TRANSFORMERS_FORMAT, folder.with_name("portable"), folder)
+    for path, content in written.items():
+        path.write_bytes(content)
 
 
 def moonbase(folder: Path) -> None:
@@ -393,7 +397,6 @@ searched = of_command(*SEARCH)
 hydra = of_command(*SEARCH, "--objective", "hydra")
 swept = of_command("sweep", "grid", "--vary", "steps=20,40", "--vary", "n_embd=8")
 in_tensors = partial(model, weights_format="safetensors")
-foreign = partial(transformers, drop="receipt.json")
 
 PARSERS: dict[str, Maker] = {
     "weights.json": in_file(model, JSON, microgpt.load),
@@ -401,13 +404,14 @@ PARSERS: dict[str, Maker] = {
     "meta.json": in_file(model, "meta.json", microgpt.load),
     "meta.json of a chat": in_file(partial(model, chat=True), "meta.json", microgpt.load),
     "tokenizer.json": in_file(subwords, "tokenizer.json", microgpt.load),
-    "import: config.json": in_file(foreign, "config.json", import_model),
-    "import: tokenizer.json": in_file(foreign, "tokenizer.json", import_model),
+    "import: config.json": in_file(transformers, "config.json", import_model),
+    "import: receipt.json": in_file(transformers, "receipt.json", import_model),
     "import: MoonBase's meta.json": in_file(moonbase, "meta.json", import_model),
     "import: MoonBase's tokenizer": in_file(moonbase, "tokenizer.json", import_model),
-    "export: ONNX": exported("a.onnx", encode_onnx, read_onnx),
-    "export: GGUF": exported("a.gguf", partial(encode_gguf, name="a"), read_gguf),
-    "export: receipt.json": in_file(transformers, "receipt.json", read_transformers),
+    "export: C": exported(C_FORMAT),
+    "export: ONNX": exported(ONNX_FORMAT),
+    "export: GGUF": exported(GGUF_FORMAT),
+    "export: receipt.json": in_file(transformers, "receipt.json", TRANSFORMERS_FORMAT.read),
     "text": text("a.txt", b"anna\nemma\n", "é a.\r\nb\r\n".encode()),
     "text: blocks": text("a.txt", b"a\nb\n---\nc\n", b"---\na\n", separator="---"),
     "text: CSV": text("a.csv", CSV, CSV.replace(b",", b"\t"), column="text"),

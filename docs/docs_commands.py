@@ -27,7 +27,7 @@ from microgpt.data.documents import bundled
 ROOT = Path(__file__).resolve().parents[1]
 RUN = {"bash", "sh", "console", "python"}
 # Languages of blocks that are no commands; `py` is for code that is not run.
-SHOWN = {"", "html", "json", "jsonl", "py", "toml", "text"}
+SHOWN = {"", "c", "html", "json", "jsonl", "py", "toml", "text"}
 
 # What is left out: a pattern of the text, and why it is not run.
 EXCUSED = (

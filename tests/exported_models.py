@@ -2,19 +2,15 @@
 
 import random
 import string
-from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, ModelConfig
 from microgpt.config import Architecture, DType
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
-from microgpt.errors import CheckpointError
 from microgpt.model_variants import init_variant
 from microgpt.storage.saved_model import Meta, SavedModel, tokenizer_fields
 
@@ -72,15 +68,3 @@ def greedy_tokens(saved: SavedModel) -> list[int]:
         [saved.tokenizer.bos_id], stop=(), max_tokens=256, temperature=0, rng=random.Random()
     )
     return [*stream]
-
-
-def refusal(read: Callable[[Path], object], content: bytes, folder: Path) -> str:
-    """Return why a file is refused, without its path: one line that begins with it."""
-    path = folder / "model"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError) as caught:
-        read(path)
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert "\n" not in message
-    return message.removeprefix(str(path))

@@ -13,6 +13,7 @@ SMALL = "dict(steps=8, n_embd=8, n_head=2, n_layer=1)"
 # The options of each script, and what else is made smaller; the rivals, which are not in the
 # workspace, stay away.
 SHORTEST = {
+    "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
     "chat_quality": (
         "--seeds 1",
         "bench.SPLITS = dict(heldout=200, wordings=20); run = bench.command; bench.command = "

@@ -1,11 +1,13 @@
 import json
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jinja2
 import numpy as np
 import pytest
 from apertus_model import forward
+from exported_files import refusal, written
 from exported_models import (
     PORTABLE,
     TOKENIZERS,
@@ -19,40 +21,26 @@ from tokenizers import Tokenizer as Library
 
 from microgpt import Message
 from microgpt.errors import CheckpointError
-from microgpt.storage.saved_model import SavedModel
-from microgpt_exports.apertus import shape_of
-from microgpt_exports.comparison import compare
-from microgpt_exports.transformers_directory import (
-    TransformersSession,
-    encode_transformers,
-    read_transformers,
-)
+from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
 CHAT = [("user", "how are you"), ("assistant", "fine."), ("user", "good")]
-
-
-def written(saved: SavedModel, folder: Path) -> Path:
-    for name, content in encode_transformers(saved).items():
-        (folder / name).write_bytes(content)
-    return folder
 
 
 @cache
 def library_of(tokenizer: str) -> Library:
     """Return what the tokenizers library reads of an export."""
-    files = encode_transformers(saved_model(tokenizer, block_size=32, **PORTABLE))
-    return Library.from_str(files["tokenizer.json"].decode())
+    with TemporaryDirectory() as folder:
+        saved = saved_model(tokenizer, block_size=32, **PORTABLE)
+        directory = written(TRANSFORMERS_FORMAT, saved, Path(folder))
+        return Library.from_file(str(directory / "tokenizer.json"))
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_an_exported_directory_gives_the_same_probabilities(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, block_size=64, **PORTABLE)
-    directory = written(saved, tmp_path)
-    receipt = read_transformers(directory)
-    assert receipt.model == saved.model
-    assert receipt.model_sha256 == saved.sha256
+    directory = written(TRANSFORMERS_FORMAT, saved, tmp_path)
     settings = json.loads((directory / "config.json").read_text())
-    assert shape_of(settings).block_size == 64
+    assert settings["max_position_embeddings"] == 64
     tokens = drawn_tokens(saved, 64)
     tensors = load_file(directory / "model.safetensors")
     found = forward(tensors, settings["num_attention_heads"], tokens)
@@ -72,7 +60,10 @@ def test_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text) -> None
 
 def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None:
     ours = TOKENIZERS["chat"]
-    directory, library = written(saved_model("chat", **PORTABLE), tmp_path), library_of("chat")
+    directory, library = (
+        written(TRANSFORMERS_FORMAT, saved_model("chat", **PORTABLE), tmp_path),
+        library_of("chat"),
+    )
     facts = json.loads((directory / "tokenizer_config.json").read_text())
     messages = [{"role": role, "content": content} for role, content in CHAT]
     messages.insert(0, {"role": "system", "content": "be brief"})
@@ -86,7 +77,9 @@ def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None
 
 def test_generation_suppresses_special_tokens_except_the_end(tmp_path) -> None:
     ours = TOKENIZERS["chat"]
-    directory = written(saved_model("chat", block_size=64, **PORTABLE), tmp_path)
+    directory = written(
+        TRANSFORMERS_FORMAT, saved_model("chat", block_size=64, **PORTABLE), tmp_path
+    )
     facts = json.loads((directory / "generation_config.json").read_text())
     assert facts["eos_token_id"] == [ours.end_turn_id, ours.bos_id]
     assert {*facts["suppress_tokens"], ours.end_turn_id} == {*ours.special_ids}
@@ -94,15 +87,12 @@ def test_generation_suppresses_special_tokens_except_the_end(tmp_path) -> None:
 
 
 def refused(directory: Path) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        read_transformers(directory)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refusal(TRANSFORMERS_FORMAT.read, directory)
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    return written(saved_model("text", block_size=32, **PORTABLE), tmp_path)
+    return written(TRANSFORMERS_FORMAT, saved_model("text", block_size=32, **PORTABLE), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +109,13 @@ def directory(tmp_path: Path) -> Path:
 def test_an_export_with_changed_settings_is_refused(file, change, directory) -> None:
     path = directory / file
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert refused(directory).startswith(f"{path} differs from what this version of microgpt")
+    assert refused(directory).startswith(f"/{file} differs from what this version of microgpt")
 
 
 def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
     (directory / "README.md").write_text("mine")
     (directory / ".gitattributes").write_text("mine")
-    read_transformers(directory)
+    assert TRANSFORMERS_FORMAT.read(directory)
     for name in ("adapter_config.json", "modeling_evil.py", "model-00001-of-00002.safetensors"):
         (directory / name).write_text("mine")
         assert f"that microgpt has not written: {name}; remove it" in refused(directory)
@@ -133,22 +123,18 @@ def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         content = (directory / name).read_bytes()
         (directory / name).unlink()
-        assert f"cannot read {directory / name}: No such file" in refused(directory)
+        with pytest.raises(CheckpointError, match=f"cannot read {directory / name}: No such file"):
+            TRANSFORMERS_FORMAT.read(directory)
         (directory / name).write_bytes(content)
     (directory / "receipt.json").unlink()
-    assert f"cannot read {directory / 'receipt.json'}: No such file" in refused(directory)
+    assert TRANSFORMERS_FORMAT.read(directory) is None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_transformers_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -> None:
+def test_transformers_generates_the_same_texts(tmp_path) -> None:
     transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
-    saved = saved_model(tokenizer, **PORTABLE)
-    directory = written(saved, tmp_path)
-    receipt = read_transformers(directory)
-    found = compare(receipt, TransformersSession(directory))
-    assert found.passes(receipt)
-    assert found.largest < 1e-4
+    saved = saved_model(**PORTABLE)
+    directory = written(TRANSFORMERS_FORMAT, saved, tmp_path)
     model = transformers.AutoModelForCausalLM.from_pretrained(directory)
     model.generation_config.eos_token_id = model.generation_config.suppress_tokens = None
     start = torch.tensor([[saved.tokenizer.bos_id]])

@@ -21,10 +21,10 @@ from microgpt import (
     CheckpointError,
     ConfigError,
     ModelConfig,
-    Weights,
     printable,
     tensors_of,
 )
+from microgpt_exports.format import zero_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ BEFORE = {
 }
 HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
 MUST_BE_EQUAL = (  # keys of config.json
-    "model_type", "intermediate_size", "num_key_value_heads", "hidden_act", "rms_norm_eps",
+    "model_type", "num_attention_heads", "num_key_value_heads", "hidden_act", "rms_norm_eps",
     "rope_parameters", "attention_bias", "tie_word_embeddings",
 )  # fmt: skip
 
@@ -71,7 +71,7 @@ def check_fits(config: ModelConfig) -> None:
         )
 
 
-def to_apertus(config: ModelConfig, weights: Weights[float]) -> "Arrays":
+def to_apertus(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
     """Return the tensors of a model in float32.
 
     Raises:
@@ -85,17 +85,17 @@ def to_apertus(config: ModelConfig, weights: Weights[float]) -> "Arrays":
     ours = tensors_of(config, weights, "float32")
     wte = ours["wte"].astype(float)
     wte /= np.sqrt((wte**2).mean(axis=1, keepdims=True) + EPSILON)
-    found = {name: np.ones(shape) for name, shape in tensor_shapes(config).items()}  # all gains
-    found |= {TABLES["wte"]: wte, TABLES["lm_head"]: ours["lm_head"]}
+    found = {TABLES["wte"]: wte, TABLES["lm_head"]: ours["lm_head"], NORM: np.ones(C)}
     for layer, prefix in _layers(config):
         for name, other in MATRICES.items():
             matrix = ours[f"layer{layer}.{name}"]
             halves = _turned(matrix, (config.n_head, D // 2, 2, C)) if name in ROTATED else matrix
             found[f"{prefix}.{other}.weight"] = halves
-        for name in HEAD_NORMS:
-            found[f"{prefix}.{name}.weight"] *= QK_SCALE
+        found |= {f"{prefix}.{name}.weight": np.ones(C) for name in BEFORE}
+        found |= {f"{prefix}.{name}.weight": np.full(D, QK_SCALE) for name in HEAD_NORMS}
         for name, number in ACTIVATION.items():
-            found[f"{prefix}.mlp.act_fn.{name}"] *= number
+            shape = (1,) if name.startswith("alpha") else ()
+            found[f"{prefix}.mlp.act_fn.{name}"] = np.full(shape, number)
     return {name: np.array(each, "float32", order="C") for name, each in found.items()}
 
 
@@ -108,7 +108,7 @@ def from_apertus(config: ModelConfig, tensors: "Mapping[str, NDArray[Any]]") -> 
     factor, which has no effect on the RMSNorms that read them.
 
     Args:
-        config: the shape; see `shape_of`.
+        config: the shape.
 
     Raises:
         CheckpointError: a tensor is missing, has another shape, or has unsupported values.
@@ -116,7 +116,8 @@ def from_apertus(config: ModelConfig, tensors: "Mapping[str, NDArray[Any]]") -> 
     import numpy as np
 
     check_tensors(config, {name: each.shape for name, each in tensors.items()})
-    read = {name: np.asarray(each, float) for name, each in tensors.items()}
+    with np.errstate(invalid="ignore"):  # of a NaN that signals; it is refused below
+        read = {name: np.asarray(each, float) for name, each in tensors.items()}
     for name, tensor in read.items():
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{name} has a number that is not finite")
@@ -147,27 +148,9 @@ def from_apertus(config: ModelConfig, tensors: "Mapping[str, NDArray[Any]]") -> 
     return found
 
 
-def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the name and the shape of each tensor."""
-    C, D, hidden = config.n_embd, config.head_dim, config.n_ff_exp * config.n_embd
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(TABLES.values(), (config.vocab_size, C))
-    shapes[NORM] = (C,)
-    sizes = {"mlp_fc1": (hidden, C), "mlp_fc2": (C, hidden)}
-    of_layer: dict[str, tuple[int, ...]] = {}
-    of_layer |= {f"{other}.weight": sizes.get(name, (C, C)) for name, other in MATRICES.items()}
-    of_layer |= {f"{name}.weight": (C,) for name in BEFORE}
-    of_layer |= {f"{name}.weight": (D,) for name in HEAD_NORMS}
-    of_layer |= {f"mlp.act_fn.{name}": (1,) * name.startswith("alpha") for name in ACTIVATION}
-    for _, prefix in _layers(config):
-        shapes |= {f"{prefix}.{name}": shape for name, shape in of_layer.items()}
-    return shapes
-
-
 def check_tensors(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise CheckpointError if tensors are not those of a model of this shape."""
-    if config.n_layer > len(shapes):  # checked first, because a hostile number may be large
-        raise CheckpointError(f"tensors of {config.n_layer} layers are missing")
-    expected = tensor_shapes(config)
+    expected = {name: each.shape for name, each in to_apertus(config, zero_weights(config)).items()}
     for name, shape in expected.items():
         if shapes.get(name) != shape:
             found = "is missing" if name not in shapes else f"has the shape {shapes[name]}"
@@ -202,34 +185,13 @@ def settings_of(config: ModelConfig) -> dict[str, object]:
     }
 
 
-def shape_of(settings: Mapping[str, Any]) -> ModelConfig:
-    """Return the shape of a model from the content of config.json, which may be untrusted.
-
-    Raises:
-        CheckpointError: a setting is missing, invalid or unsupported.
-    """
-    names = {
-        "vocab_size": "vocab_size",
-        "n_embd": "hidden_size",
-        "n_head": "num_attention_heads",
-        "n_layer": "num_hidden_layers",
-        "block_size": "max_position_embeddings",
-    }
-    try:
-        sizes = {ours: settings[theirs] for ours, theirs in names.items()}
-        n_ff_exp = settings["intermediate_size"] // settings["hidden_size"]
-        config = ModelConfig(**sizes, n_ff_exp=n_ff_exp, architecture="portable")
-    except (KeyError, TypeError, ArithmeticError, ConfigError) as error:
-        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise CheckpointError(
-            f"config.json does not describe an Apertus model: {problem}"
-        ) from error
+def check_settings(config: ModelConfig, settings: Mapping[str, Any]) -> None:
+    """Raise CheckpointError if settings of config.json give other results than our model."""
     for name, expected in settings_of(config).items():
         if name in MUST_BE_EQUAL and settings.get(name) != expected:
             raise CheckpointError(
                 f"config.json: {name} is {settings.get(name)!r:.80}; microgpt requires {expected!r}"
             )
-    return config
 
 
 def _layers(config: ModelConfig) -> Iterator[tuple[int, str]]:

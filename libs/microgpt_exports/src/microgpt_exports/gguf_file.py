@@ -1,58 +1,35 @@
-"""GGUF files (version 3): write a model with its receipt, and read a file that may be untrusted.
+"""GGUF files (version 3) for llama.cpp, ollama and LM Studio.
 
-    header      "GGUF", version, number of tensors, number of metadata
-    metadata    the receipt first, then what llama.cpp, ollama and LM Studio read
-    names       of the tensors, with shapes and offsets
-    tensors     float32, each at a multiple of 32 bytes
-
-A file is accepted only if everything before its tensors equals what microgpt writes for its receipt
-and its tokenizer, so llama.cpp reads no other metadata.
+header      "GGUF", version, number of tensors, number of metadata
+metadata    the receipt first, then what the programs read
+names       of the tensors, with shapes and offsets
+tensors     float32, each at a multiple of 32 bytes
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from math import prod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt import (
-    MAX_TOKENIZER_BYTES,
     ROTARY_BASE,
-    ExportFormat,
     ExportRequest,
     ModelConfig,
     Sampling,
     SavedModel,
     Tokenizer,
-    Verification,
     check_extra,
     printable,
-    read,
 )
-from microgpt_exports.apertus import ACTIVATION, EPSILON, check_fits, tensor_shapes, to_apertus
-from microgpt_exports.comparison import PIECE, first_bytes, running, verdict
+from microgpt_exports.apertus import ACTIVATION, EPSILON, to_apertus
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
-from microgpt_exports.receipt import (
-    DAMAGED,
-    MAX_BYTES,
-    MAX_TOKENS,
-    RECEIPT,
-    TOKENIZER,
-    Receipt,
-    check_exportable,
-    make_receipt,
-    naming,
-    read_receipt,
-)
+from microgpt_exports.format import RECEIPT, Exported, Format, Numbers, running
+from microgpt_exports.receipt import MAX_TOKENS, PIECE, Program
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
-NAME = "general.name"
-MAX_FILE, MAX_NAME = 2**34, 2**10  # bytes
-LIMITS = {RECEIPT: MAX_BYTES, NAME: MAX_NAME, TOKENIZER: MAX_TOKENIZER_BYTES}
+ALIGNMENT = 32
 FLOATS, NORMAL, CONTROL = 0, 1, 3  # types: of a tensor and a file; of tokens
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # types of metadata
 FORMATS = {UINT32: "<I", INT32: "<i", FLOAT32: "<f", BOOL: "<?"}
@@ -73,45 +50,60 @@ TENSORS = {  # the names of the tensors of transformers
 }
 
 
-def encode_gguf(saved: SavedModel, name: str) -> bytes:
-    """Return the content of the GGUF file of a model, with its receipt.
+def files(exported: Exported) -> dict[str, list[bytes]]:
+    """Return the parts of a file."""
+    metadata = {RECEIPT: (STRING, exported.receipt)}
+    metadata["general.name"] = (STRING, printable(Path(exported.name).stem))
+    metadata |= _metadata(exported.model, exported.tokenizer)
+    tensors = {_tensor_name(name): each for name, each in exported.tensors.items()}
+    stored = {name: each for name, each in tensors.items() if name}
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(stored), len(metadata))
+    for name, (kind, value) in metadata.items():
+        head += _string(name) + struct.pack("<I", kind) + b"".join(_value(kind, value))
+    data, offset = [], 0
+    for name, tensor in stored.items():
+        shape = tensor.shape[::-1]  # the fastest dimension first
+        numbers = (len(shape), *shape, FLOATS, offset)
+        head += _string(name) + struct.pack(f"<I{len(shape)}QIQ", *numbers)
+        data += [Numbers(tensor.tobytes()), _padding(tensor.nbytes)]
+        offset += tensor.nbytes + len(data[-1])
+    return {"": [head + _padding(len(head)), *data]}
 
-    Args:
-        name: display name of the model.
+
+def run(file: Path, n_tokens: int = MAX_TOKENS) -> Program:
+    """Open a file in llama.cpp on one core, with a float32 cache of one sequence at a time.
 
     Raises:
-        ConfigError: the model has another architecture, replies with a plug-in, or has too
-            many layers, or sources of the model have been edited.
-        CheckpointError: a weight is too large for float32.
+        ConfigError: the extra gguf is missing.
+        CheckpointError: llama.cpp cannot run the model.
     """
-    check_exportable(saved)  # first: the other errors would suggest a format or a training
-    tensors = to_apertus(saved.model, saved.weights)
-    data = b"".join(_padded(tensors[each].tobytes()) for each in _tensor_names(saved.model))
-    texts = {RECEIPT: make_receipt(saved, [data]).model_dump_json(), NAME: printable(name)}
-    if saved.tokenizer.file:
-        texts[TOKENIZER] = saved.tokenizer.file.decode()
-    return _head(texts, saved.model, saved.tokenizer) + data
+    check_extra("microgpt-exports[gguf]", "GGUF files in llama.cpp", "llama_cpp")
+    import llama_cpp
+    from llama_cpp import _logger
+
+    floats = llama_cpp.GGML_TYPE_F32
+    # llama.cpp warns that its smallest context is larger than that of a small model.
+    silent = llama_cpp.llama_log_callback(lambda *_: None)
+    llama_cpp.llama_log_set(silent, None)
+    try:
+        with running(f"llama.cpp (llama-cpp-python {llama_cpp.__version__})"):
+            llama = llama_cpp.Llama(
+                str(file), n_ctx=n_tokens, n_batch=PIECE, n_ubatch=PIECE, n_threads=1,
+                n_threads_batch=1, logits_all=True, type_k=floats, type_v=floats, verbose=False,
+            )  # fmt: skip
+    finally:
+        llama_cpp.llama_log_set(_logger.llama_log_callback, None)
+
+    def read(tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
+        if cache is None:
+            llama.reset()
+        llama.eval(tokens)
+        return llama.scores[llama.n_tokens - len(tokens) : llama.n_tokens].copy(), llama
+
+    return read
 
 
-def read_gguf(path: Path) -> Receipt:
-    """Check a file that `encode_gguf` has written, and return its receipt.
-
-    Raises:
-        CheckpointError: the file cannot be read, is damaged, or is not such a file.
-    """
-    content = read(path, MAX_FILE)
-    texts = _texts(content)
-    receipt = read_receipt(texts.get(RECEIPT), path, len(content))
-    with naming(path, DAMAGED):
-        check_fits(receipt.model)
-        tokenizer = receipt.restored_tokenizer(texts.get(TOKENIZER), path)
-        head = _head(texts, receipt.model, tokenizer)
-    receipt.check_written(path, is_equal=content[: len(head)] == head)
-    receipt.check_weights(path, [memoryview(content)[len(head) :]])
-    return receipt
-
-
-def encode_modelfile(saved: SavedModel, name: str) -> bytes:
+def modelfile(saved: SavedModel, name: str) -> bytes:
     """Return the content of ollama's Modelfile for a GGUF file of this name beside it."""
     tokenizer = foreign_tokenizer(saved.tokenizer)
     template = "{{ .Prompt }}"
@@ -134,75 +126,14 @@ def encode_modelfile(saved: SavedModel, name: str) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-class LlamaSession:
-    """A model that llama.cpp runs on one core, with a float32 cache.
-
-    Only one sequence can be read at a time, because llama.cpp keeps the cache.
-
-    Raises:
-        ConfigError: the extra gguf is missing.
-        CheckpointError: llama.cpp cannot run the model.
-    """
-
-    def __init__(self, file: Path, n_tokens: int = MAX_TOKENS) -> None:
-        check_extra("microgpt-exports[gguf]", "GGUF files in llama.cpp", "llama_cpp")
-        import llama_cpp
-        from llama_cpp import _logger
-
-        floats = llama_cpp.GGML_TYPE_F32
-        # llama.cpp warns that its smallest context is larger than that of a small model.
-        silent = llama_cpp.llama_log_callback(lambda *_: None)
-        llama_cpp.llama_log_set(silent, None)
-        try:
-            with running(f"llama.cpp (llama-cpp-python {llama_cpp.__version__})"):
-                self._llama = llama_cpp.Llama(
-                    str(file), n_ctx=n_tokens, n_batch=PIECE, n_ubatch=PIECE, n_threads=1,
-                    n_threads_batch=1, logits_all=True, type_k=floats, type_v=floats, verbose=False,
-                )  # fmt: skip
-        finally:
-            llama_cpp.llama_log_set(_logger.llama_log_callback, None)
-
-    def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
-        """Return the logits after each token (T, V); the cache is None for a new sequence."""
-        if cache is None:
-            self._llama.reset()
-        self._llama.eval(tokens)
-        start = self._llama.n_tokens - len(tokens)
-        return self._llama.scores[start : self._llama.n_tokens].copy(), self
-
-
-def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
-    """Return the file, and ollama's Modelfile for it."""
-    file = request.output
-    files = {file: encode_gguf(saved, file.stem)}
+def _also(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    """Tell which characters are left out, and return ollama's Modelfile."""
     note_characters(saved.tokenizer, request.note)
-    return files | {Path(f"{file}.Modelfile"): encode_modelfile(saved, file.name)}
+    return {Path(f"{request.output}.Modelfile"): modelfile(saved, request.output.name)}
 
 
-def _verify(path: Path) -> Verification | None:
-    if path.suffix != ".gguf" and not first_bytes(path).startswith(MAGIC):
-        return None
-    return verdict(read_gguf(path), LlamaSession(path))
-
-
-GGUF = ExportFormat(_encode, verify=_verify)
-
-
-def _head(texts: Mapping[str, str], config: ModelConfig, tokenizer: Tokenizer) -> bytes:
-    """Return everything before the tensors; the given texts come first in the metadata."""
-    metadata = {name: (STRING, text) for name, text in texts.items()}
-    metadata |= _metadata(config, tokenizer)
-    names = _tensor_names(config)
-    parts = [struct.pack("<4sIQQ", MAGIC, VERSION, len(names), len(metadata))]
-    for name, (kind, value) in metadata.items():
-        parts += [_string(name), struct.pack("<I", kind), *_value(kind, value)]
-    offset, shapes = 0, tensor_shapes(config)
-    for theirs, name in names.items():
-        shape = shapes[theirs][::-1]  # the fastest dimension first
-        numbers = (len(shape), *shape, FLOATS, offset)
-        parts.append(_string(name) + struct.pack(f"<I{len(shape)}QIQ", *numbers))
-        offset += 4 * prod(shape) + -4 * prod(shape) % ALIGNMENT
-    return _padded(b"".join(parts))
+GGUF_FORMAT = Format("gguf", to_apertus, files, run, also=_also)
+GGUF = GGUF_FORMAT.plugin
 
 
 def _metadata(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, tuple[int, Any]]:
@@ -242,31 +173,13 @@ def _metadata(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, tuple[int,
     }
 
 
-def _tensor_names(config: ModelConfig) -> dict[str, str]:
-    """Return the name of each tensor in GGUF, by its name in transformers, without xIELU's."""
-    found: dict[str, str] = {}
-    for theirs in tensor_shapes(config):
-        if ".act_fn." not in theirs:
-            name, block = theirs.removesuffix(".weight"), ""
-            if name.startswith("model.layers."):
-                layer, name = name.removeprefix("model.layers.").split(".", 1)
-                block = f"blk.{layer}."
-            found[theirs] = f"{block}{TENSORS[name]}.weight"
-    return found
-
-
-def _texts(content: bytes) -> dict[str, str]:
-    """Return our texts in the metadata at the beginning of a file, if they are not too long."""
-    found: dict[str, str] = {}
-    for name, most in LIMITS.items():
-        key = _string(name) + struct.pack("<I", STRING)
-        start = content.find(key) + len(key)
-        with suppress(ValueError, struct.error):  # the file is damaged
-            if start >= len(key):
-                size = struct.unpack_from("<Q", content, start)[0]
-                if size <= most:
-                    found[name] = str(content[start + 8 : start + 8 + size], "utf-8")
-    return found
+def _tensor_name(theirs: str) -> str:
+    """Return the name of a tensor of transformers in GGUF; none of xIELU's, which are metadata."""
+    name, block = theirs.removesuffix(".weight"), ""
+    if name.startswith("model.layers."):
+        layer, name = name.removeprefix("model.layers.").split(".", 1)
+        block = f"blk.{layer}."
+    return f"{block}{TENSORS[name]}.weight" if name in TENSORS else ""
 
 
 def _value(kind: int, value: Any) -> Iterator[bytes]:
@@ -286,6 +199,6 @@ def _string(text: str) -> bytes:
     return struct.pack("<Q", len(content)) + content
 
 
-def _padded(content: bytes) -> bytes:
-    """Return content with zeros up to the next multiple of the alignment."""
-    return content + bytes(-len(content) % ALIGNMENT)
+def _padding(n_bytes: int) -> bytes:
+    """Return zeros up to the next multiple of the alignment."""
+    return bytes(-n_bytes % ALIGNMENT)

@@ -1,9 +1,8 @@
 """Import a model that another program has trained; refuse one that does not fit the architecture.
 
     a directory of MoonBase  of a version with subword tokens
-    of transformers          that `microgpt export` has written, even if trained since: config.json
-                             (see `apertus`), model.safetensors, also in half precision, and
-                             tokenizer.json; transformers does not write the receipt again
+    of transformers          that `microgpt export` has written, even if trained since:
+                             receipt.json, config.json and model.safetensors
 
 Files may be untrusted: names and shapes are checked first, and no code in a file is run.
 """
@@ -11,9 +10,7 @@ Files may be untrusted: names and shapes are checked first, and no code in a fil
 import json
 import os
 from pathlib import Path
-from typing import Self, cast
-
-from pydantic import BaseModel, ConfigDict
+from typing import cast
 
 from microgpt import (
     MAX_META_BYTES,
@@ -23,14 +20,10 @@ from microgpt import (
     SPECIAL_TOKENS,
     TOKENIZER,
     BpeTokenizer,
-    CharTokenizer,
     CheckpointError,
     ConfigError,
-    FoldingTokenizer,
     Matrices,
-    ModelConfig,
     SavedModel,
-    Tokenizer,
     TrainedModel,
     as_argument,
     decode_tensors,
@@ -43,13 +36,16 @@ from microgpt import (
     read_meta,
     rows_of,
 )
-from microgpt_exports.apertus import from_apertus, shape_of
-from microgpt_exports.receipt import naming
+from microgpt_exports.apertus import check_settings, from_apertus
+from microgpt_exports.format import MAX_FILE, RECEIPT_FILE
+from microgpt_exports.receipt import damaged, read_receipt
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # files of transformers
 # The special tokens of MoonBase, in the order of their ids; and matrices with a row for each token.
 SPECIAL = tuple(f"<{name}>" for name in ("bos", *SPECIAL_TOKENS))
 TABLES = ("wte", "lm_head")
+# What reading a damaged JSON file raises.
+DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 def import_model(path: str | Path) -> SavedModel:
@@ -86,20 +82,31 @@ def _from_moonbase(directory: Path) -> TrainedModel:
     """
     path, file = directory / META, directory / TOKENIZER
     meta = read_meta(directory)
-    is_chat = meta.special_tokens is not None
-    model = meta.model()
-    found, special = _TokenizerJson.from_file(file), SPECIAL if is_chat else SPECIAL[:1]
-    if found.special != [*enumerate(special)]:
+    is_chat, model = meta.special_tokens is not None, meta.model()
+    special = SPECIAL if is_chat else SPECIAL[:1]
+    content = read(file, MAX_TOKENIZER_BYTES)
+    try:
+        facts = json.loads(content)
+        tokens = [(each["id"], each["content"]) for each in facts["added_tokens"]]
+        vocab = {str(piece): int(token) for piece, token in facts["model"]["vocab"].items()}
+        pieces = sorted(vocab.keys() - {*special}, key=vocab.__getitem__)
+        facts["added_tokens"] = []
+        facts["model"]["vocab"] = {piece: token for token, piece in enumerate(pieces)}
+        renumbered = json.dumps(facts).encode()
+    except DAMAGE as error:
+        problem = printable(str(error))
+        raise CheckpointError(f"{file} is not a valid tokenizer: {problem}") from error
+    if tokens != [*enumerate(special)]:
         raise CheckpointError(f"{file}: the first tokens must be {', '.join(special)}")
+    with damaged(file, ""):
+        tokenizer = BpeTokenizer(renumbered, is_chat=is_chat)
     bos, *others = range(len(special))
-    order = [*map(found.model.vocab.__getitem__, found.pieces), *others, bos]  # their tokens
+    order = [*(vocab[each] for each in pieces), *others, bos]  # their tokens
     if len(order) != model.vocab_size or sorted(order) != [*range(len(order))]:
         raise CheckpointError(
             f"{path}: vocab_size is {model.vocab_size}, but {TOKENIZER} has {len(order)} tokens, "
             "or its ids are not consecutive"
         )
-    with naming(file):
-        tokenizer = found.bpe(is_chat=is_chat)
     path = directory / MOONBASE_WEIGHTS
     weights = decode_weights(read(path, max_bytes(path, model)), path, model)
     weights |= {name: tuple(weights[name][token] for token in order) for name in TABLES}
@@ -107,102 +114,27 @@ def _from_moonbase(directory: Path) -> TrainedModel:
 
 
 def _from_transformers(directory: Path) -> TrainedModel:
-    """Return the model in a directory of transformers."""
-    path = directory / CONFIG
-    model = _shape(path)
-    tokenizer = _tokenizer(directory / TOKENIZER)
-    if tokenizer.vocab_size != model.vocab_size:
+    """Return the model in a directory of transformers, which the receipt describes."""
+    path, file = directory / CONFIG, directory / RECEIPT_FILE
+    try:
+        settings = json.loads(read(path, MAX_META_BYTES))
+    except DAMAGE as error:
+        raise CheckpointError(f"{path} is not valid JSON: {printable(str(error))}") from error
+    kind = settings.get("model_type") if isinstance(settings, dict) else None
+    if kind != "apertus" or not file.exists():
         raise CheckpointError(
-            f"{path}: vocab_size is {model.vocab_size}, but {TOKENIZER} has "
-            f"{tokenizer.vocab_size} tokens"
+            f"{path}: a model of type {kind!r:.40} does not fit microgpt's architecture; microgpt "
+            f"imports what it has exported, with the {RECEIPT_FILE} of the export beside it"
         )
+    content = read(directory / WEIGHTS, MAX_FILE)
+    text = read(file, MAX_FILE).decode(errors="replace")
+    receipt = read_receipt(text, file, 2 * len(content))  # the weights may have half precision
+    model, tokenizer = receipt.model, receipt.restored_tokenizer(file)
+    with damaged(path, ""):
+        check_settings(model, settings)
     path = directory / WEIGHTS
-    tensors = decode_tensors(read(path, max_bytes(path, model)), path)
-    with naming(path):
+    tensors = decode_tensors(content, path)
+    with damaged(path, ""):
         weights = from_apertus(model, tensors)
     matrices = rows_of(cast("Matrices", weights), path, model, CONFIG)
     return TrainedModel(model, matrices, tokenizer, "float32")
-
-
-def _shape(path: Path) -> ModelConfig:
-    """Return the shape in config.json."""
-    try:
-        settings = json.loads(read(path, MAX_META_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON: {printable(str(error))}") from error
-    kind = settings.get("model_type") if isinstance(settings, dict) else None
-    if kind != "apertus":
-        raise CheckpointError(
-            f"{path}: a model of type {kind!r:.40} does not fit microgpt's architecture; of "
-            "transformers' models, it imports those of type 'apertus' that it has exported"
-        )
-    with naming(path):
-        return shape_of(settings)
-
-
-def _tokenizer(path: Path) -> Tokenizer:
-    """Return our tokenizer from the file for transformers."""
-    file = _TokenizerJson.from_file(path)
-    is_chat = "<|user|>" in (name for _, name in file.special)
-    found: Tokenizer
-    with naming(path):
-        if file.pre_tokenizer is None:
-            folds = "NFKD" in str(file.normalizer)
-            found = (FoldingTokenizer if folds else CharTokenizer)(file.pieces, is_chat=is_chat)
-        else:
-            settings = ("normalizer", "post_processor", "truncation", "padding")
-            found = file.bpe(is_chat=is_chat, **dict.fromkeys(settings))
-        if file.special != [(token, found.label(token)) for token in found.special_ids]:
-            raise CheckpointError("the special tokens are not those of microgpt")
-    return found
-
-
-class _AddedToken(BaseModel):
-    id: int
-    content: str
-
-
-class _Pieces(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    vocab: dict[str, int]
-
-
-class _TokenizerJson(BaseModel):
-    """The fields that differ from those of our files; `BpeTokenizer` checks the others."""
-
-    model_config = ConfigDict(extra="allow")
-
-    added_tokens: list[_AddedToken]
-    model: _Pieces
-    pre_tokenizer: dict[str, object] | None = None
-    normalizer: dict[str, object] | None = None
-
-    @classmethod
-    def from_file(cls, path: Path) -> Self:
-        """Read a file; raise CheckpointError if it is missing or damaged."""
-        content = read(path, MAX_TOKENIZER_BYTES)
-        with naming(path):
-            return cls.model_validate_json(content)
-
-    @property
-    def special(self) -> list[tuple[int, str]]:
-        """The id and the name of each special token, in file order."""
-        return [(token.id, token.content) for token in self.added_tokens]
-
-    @property
-    def pieces(self) -> list[str]:
-        """The other tokens, in the order of their ids."""
-        names, vocab = {name for _, name in self.special}, self.model.vocab
-        return sorted(vocab.keys() - names, key=vocab.__getitem__)
-
-    def bpe(self, *, is_chat: bool, **changes: None) -> BpeTokenizer:
-        """Return our tokenizer with these pieces, and special tokens after them.
-
-        Args:
-            changes: fields to replace with None, because our tokenizer does not use them.
-        """
-        pieces = {piece: token for token, piece in enumerate(self.pieces)}
-        model = self.model.model_copy(update={"vocab": pieces})
-        file = self.model_copy(update={"added_tokens": [], "model": model, **changes})
-        return BpeTokenizer(file.model_dump_json().encode(), is_chat=is_chat)

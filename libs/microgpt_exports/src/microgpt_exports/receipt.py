@@ -5,47 +5,46 @@ model reproduces some. Tokens are those of the model; `tokenizer` contains what 
 them.
 """
 
-import hashlib
+import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
-from math import log
-from operator import not_
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt import (
     TOKENIZERS,
     CheckpointError,
-    ConfigError,
     InferenceGpt,
     MicrogptError,
     ModelConfig,
-    Sampling,
     SavedModel,
     SpecialTokens,
     Tokenizer,
     TokenizerKind,
-    TokenStream,
-    check_unedited,
     count_params,
     first_problem,
     other_version,
-    printable,
     restore_tokenizer,
     tokenizer_fields,
 )
 
-FORMAT_VERSION = 3  # earlier versions did not record the architecture
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Returns the logits after each token (T, V), and the new cache; None is an empty cache.
+Program = Callable[[Sequence[int], Any], "tuple[NDArray[Any], Any]"]
+
+FORMAT_VERSION = 4  # earlier versions had other results
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
-SEED = 42  # of the first text and of the seeded continuation
-MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
+SEED = 42  # of the first text
 MAX_LAYERS = 512  # llama.cpp reads no more
-RECEIPT, TOKENIZER = "microgpt.receipt", "microgpt.tokenizer"  # keys of metadata
-DAMAGED = "the receipt is damaged: "
+MOST = 1e-3  # largest difference of a log-probability, in nats
+PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -58,132 +57,81 @@ class _Strict(BaseModel):
 class ReceiptText(_Strict):
     """A text with the log-probability of each token after the first, in nats."""
 
-    text: str  # for people; special tokens are written as "<|bos|>"
     tokens: Tokens
     log_probabilities: tuple[float, ...]
-    total: float  # sum of the log-probabilities
-
-
-class ReceiptContinuation(_Strict):
-    """The first token and the tokens generated after it, without a stop at an end token."""
-
-    temperature: Annotated[float, Field(ge=0)]  # 0 is greedy
-    seed: Annotated[int, Field(ge=0)]  # of Python's random.Random; one `choices` a token
-    tokens: Tokens
 
 
 class ReceiptTokenizer(BaseModel):
-    """What is needed to encode and decode texts, except for BPE, which has a file.
-
-    The other fields are those of `tokenizer_fields`; those that are None are not written.
-    """
+    """What is needed to encode and decode texts; fields that are None are not written."""
 
     tokenizer: TokenizerKind
-    chars: tuple[str, ...] | None = Field(None, exclude_if=not_)
-    special_tokens: SpecialTokens | None = Field(None, exclude_if=not_)
-    fold: bool | None = Field(None, exclude_if=not_)
+    chars: tuple[str, ...] | None = None
+    special_tokens: SpecialTokens | None = None
+    fold: bool | None = None
     ids: dict[str, int]  # of the special tokens, by name
+    file: dict[str, Any] | None = None  # the tokenizer.json of subwords
 
 
 class Receipt(_Strict):
     """The description of a model, and its results with the exported weights."""
 
     format_version: int = FORMAT_VERSION
-    description: str
     created_by: str
+    format: str  # the name of the format of the export
+    name: Annotated[str, Field(max_length=255)]  # of the file or the directory
     model: ModelConfig
     model_sha256: Sha256  # of the weights file of the model, as in meta.json
-    weights_sha256: Sha256  # of the weights in the exported file
+    weights_sha256: Sha256  # of the weights in the export
     tokenizer: ReceiptTokenizer
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
-    bits: float  # mean loss of the texts per token, in bits
-    continuations: tuple[ReceiptContinuation, ReceiptContinuation]  # greedy, and seeded
+    greedy: Tokens  # BOS and the most likely tokens after it, until the context is full
 
-    def restored_tokenizer(self, file: str | None, path: Path) -> Tokenizer:
-        """Return the tokenizer of a receipt that may be untrusted.
+    def to_json(self) -> str:
+        """Return the receipt as one line of ASCII."""
+        return json.dumps(self.model_dump(mode="json", exclude_none=True))
 
-        Args:
-            file: the content of tokenizer.json of a subword tokenizer.
-            path: path of the exported file, for error messages.
-
-        Raises:
-            CheckpointError: the tokenizer is invalid, or is not that of the model.
-        """
+    def restored_tokenizer(self, path: Path) -> Tokenizer:
+        """Return the tokenizer; raise CheckpointError if it is not valid or not of the model."""
         fields = self.tokenizer
-        content = (path, (file or "").encode()) if TOKENIZERS[fields.tokenizer].has_file else None
-        return restore_tokenizer(path, fields, content, self.model.vocab_size)
-
-    def check_written(self, path: Path, *, is_equal: bool) -> None:
-        """Raise CheckpointError unless all but the weights equals what microgpt writes."""
-        if not is_equal:
-            raise CheckpointError(
-                f"{path} differs from what this version of microgpt writes for this model; "
-                f"{printable(self.created_by)} wrote it, or it has been changed since"
-            )
-
-    def check_weights(self, path: Path, weights: Iterable[bytes | memoryview]) -> None:
-        """Raise CheckpointError if the weights of an exported file are other ones."""
-        if sha256_of(weights) != self.weights_sha256:
-            raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+        content = (path, json.dumps(fields.file).encode())
+        has_file = TOKENIZERS[fields.tokenizer].has_file
+        return restore_tokenizer(path, fields, content if has_file else None, self.model.vocab_size)
 
 
-def check_exportable(saved: SavedModel) -> None:
-    """Raise ConfigError if other programs cannot do what a model does."""
-    if saved.extra:
-        raise ConfigError(
-            "a plug-in chooses what the model reads before it replies, which other programs cannot "
-            "do; use --format html"
-        )
-    if (n := saved.model.n_layer) > MAX_LAYERS:
-        raise ConfigError(f"exports have at most {MAX_LAYERS} layers, not {n}; use --format html")
-
-
-def make_receipt(saved: SavedModel, weights: Iterable[bytes]) -> Receipt:
-    """Return the receipt of a model with these weights in the exported file.
-
-    Raises:
-        ConfigError: the sources of the model have been edited.
-    """
-    check_unedited("the exported model")
+def make_receipt(saved: SavedModel, format: str, name: str, weights_sha256: str) -> Receipt:
+    """Return the receipt of an export with the weights of a model."""
     gpt = InferenceGpt(saved)
-    texts = [_text(gpt, _drawn(gpt, SEED + i)) for i in range(N_TEXTS)]
-    n_tokens = sum(len(text.tokens) - 1 for text in texts)
-    ids = {str(gpt.tokenizer.names[token]): token for token in gpt.tokenizer.special_ids}
-    kind, size = "conversations" if gpt.tokenizer.is_chat else "text", gpt.config.block_size
+    tokenizer, bos_id = gpt.tokenizer, gpt.tokenizer.bos_id
+    facts = tokenizer_fields(tokenizer) | {
+        "ids": {str(tokenizer.names[token]): token for token in tokenizer.special_ids},
+        "file": tokenizer.file and json.loads(tokenizer.file),
+    }
     return Receipt(
-        description=f"A language model of {kind} with {gpt.num_params:,} weights and a context of "
-        f"{size} tokens, trained with microgpt.",
         created_by=f"microgpt {version('microgpt-lib')}",
+        format=format,
+        name=name,
         model=saved.model,
         model_sha256=saved.sha256,
-        weights_sha256=sha256_of(weights),
-        tokenizer=ReceiptTokenizer.model_validate(tokenizer_fields(gpt.tokenizer) | {"ids": ids}),
-        texts=tuple(texts),
-        bits=-sum(text.total for text in texts) / n_tokens / log(2),
-        continuations=(_continuation(gpt, 0.0), _continuation(gpt, Sampling.temperature)),
+        weights_sha256=weights_sha256,
+        tokenizer=ReceiptTokenizer.model_validate(facts),
+        texts=tuple(_text(gpt, SEED + i) for i in range(N_TEXTS)),
+        greedy=tuple(_generated(gpt, [bos_id], temperature=0, seed=SEED)),
     )
 
 
-def read_receipt(content: str | None, path: Path, n_bytes: int) -> Receipt:
+def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
     """Return a receipt that may be untrusted, of weights in a file of n_bytes.
 
     Raises:
-        CheckpointError: there is none, it is not valid, or its model has more weights.
+        CheckpointError: it is not valid, or its model has more weights.
     """
-    if content is None:
-        raise CheckpointError(
-            f"{path} has no receipt, or is damaged; write it with `microgpt export`"
-        )
-    if len(content) > MAX_BYTES:
-        raise CheckpointError(f"{path}: the receipt is larger than {MAX_BYTES:,} bytes")
     if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
-    with naming(path, DAMAGED):
+    with damaged(path):
         receipt = Receipt.model_validate_json(content)
-        model, ids = receipt.model, range(receipt.model.vocab_size)
-        read = [each.tokens for each in receipt.texts]
-        for tokens in read + [each.tokens for each in receipt.continuations]:
-            if len(tokens) > model.block_size + 1 or not all(token in ids for token in tokens):
+        model, known = receipt.model, range(receipt.model.vocab_size)
+        for tokens in [receipt.greedy, *(text.tokens for text in receipt.texts)]:
+            if len(tokens) > model.block_size + 1 or not all(token in known for token in tokens):
                 raise CheckpointError("a text is not of its model")
         if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
             raise CheckpointError("a text lacks log-probabilities")
@@ -194,16 +142,8 @@ def read_receipt(content: str | None, path: Path, n_bytes: int) -> Receipt:
     return receipt
 
 
-def sha256_of(weights: Iterable[bytes | memoryview]) -> str:
-    """Return the SHA-256 of the weights of an exported file, which may be in several parts."""
-    digest = hashlib.sha256()
-    for part in weights:
-        digest.update(part)
-    return digest.hexdigest()
-
-
 @contextmanager
-def naming(path: Path, what: str = "") -> Iterator[None]:
+def damaged(path: Path, what: str = "the receipt is damaged: ") -> Iterator[None]:
     """Begin errors with the path of a file, and with what is wrong with it."""
     try:
         yield
@@ -212,18 +152,69 @@ def naming(path: Path, what: str = "") -> Iterator[None]:
         raise CheckpointError(f"{path}: {what}{problem}") from error
 
 
-def _drawn(gpt: InferenceGpt, seed: int) -> list[int]:
+@dataclass(frozen=True)
+class Comparison:
+    """How much a program differs from a receipt."""
+
+    largest: float  # the largest difference of a log-probability; NaN if a result is
+    n_equal: int  # equal tokens of the greedy continuation, before the first difference
+    n_greedy: int
+
+    @property
+    def passes(self) -> bool:
+        """Whether all differences are within their limits; NaN never is."""
+        return self.largest <= MOST and self.n_equal == self.n_greedy
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """What to tell a person."""
+        is_equal = self.n_equal == self.n_greedy
+        outcome = "equal" if is_equal else f"token {self.n_equal + 1} differs"
+        return (
+            f"greedy continuation: {outcome} ({self.n_greedy} tokens)",
+            f"largest difference: {self.largest:.1e} nats (at most {MOST:g})",
+        )
+
+
+def compare(receipt: Receipt, program: Program) -> Comparison:
+    """Read the texts of a receipt in a program, and compare the results."""
+    import numpy as np
+
+    differences = []
+    for text in receipt.texts:
+        logits = logits_of(program, text.tokens[:-1])
+        with np.errstate(all="ignore"):  # a difference that is not a number does not pass
+            logits -= np.logaddexp.reduce(logits, 1, keepdims=True)
+            found = logits[range(len(logits)), text.tokens[1:]]
+            differences.append(np.abs(found - text.log_probabilities).max())
+    likeliest = logits_of(program, receipt.greedy[:-1]).argmax(1)
+    is_equal = [*(likeliest == receipt.greedy[1:]), False]
+    return Comparison(float(np.max(differences)), is_equal.index(False), len(likeliest))
+
+
+def logits_of(program: Program, tokens: Sequence[int]) -> "NDArray[Any]":
+    """Return the logits after each token in float64 (T, V), which a program reads in pieces."""
+    import numpy as np
+
+    rows, cache = [], None
+    for start in range(0, len(tokens), PIECE):
+        logits, cache = program(tokens[start : start + PIECE], cache)
+        rows.append(logits.astype(float))
+    return np.concatenate(rows)
+
+
+def generated_text(gpt: InferenceGpt, seed: int) -> list[int]:
     """Return the tokens of a generated document, with its end token if it has one."""
     tokenizer = gpt.tokenizer
     first = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
-    tokens, stream = _generated(gpt, first[: gpt.config.block_size], 1.0, seed, tokenizer.bos_id)
-    return [*tokens, tokenizer.bos_id] if stream.finish_reason == "stop" else tokens
+    return _generated(gpt, first[: gpt.config.block_size], temperature=1, seed=seed, is_ended=True)
 
 
 def _generated(
-    gpt: InferenceGpt, first: list[int], temperature: float, seed: int, *stop: int
-) -> tuple[list[int], TokenStream]:
-    """Return the given tokens with a continuation, and the stream of the continuation."""
+    gpt: InferenceGpt, first: list[int], *, temperature: float, seed: int, is_ended: bool = False
+) -> list[int]:
+    """Return the given tokens and those after them until the context is full, or until BOS."""
+    stop = (gpt.tokenizer.bos_id,) if is_ended else ()
     stream = gpt.generate_from_prompt(
         first,
         stop=stop,
@@ -231,18 +222,13 @@ def _generated(
         temperature=temperature,
         rng=random.Random(seed),
     )
-    return [*first, *stream], stream
+    tokens = [*first, *stream]
+    return [*tokens, *stop] if stream.finish_reason == "stop" else tokens
 
 
-def _text(gpt: InferenceGpt, tokens: list[int]) -> ReceiptText:
-    """Return a text with the log-probability of each token after the first."""
+def _text(gpt: InferenceGpt, seed: int) -> ReceiptText:
+    """Return a generated text with the log-probability of each token after the first."""
+    tokens = generated_text(gpt, seed)
     rows = gpt.log_probabilities(tokens[:-1])
     each = tuple(row[token] for row, token in zip(rows, tokens[1:], strict=True))
-    labels = "".join(map(gpt.tokenizer.label, tokens))
-    return ReceiptText(text=labels, tokens=tuple(tokens), log_probabilities=each, total=sum(each))
-
-
-def _continuation(gpt: InferenceGpt, temperature: float) -> ReceiptContinuation:
-    """Return the continuation of BOS until the context is full."""
-    tokens, _ = _generated(gpt, [gpt.tokenizer.bos_id], temperature, SEED)
-    return ReceiptContinuation(temperature=temperature, seed=SEED, tokens=tuple(tokens))
+    return ReceiptText(tokens=tuple(tokens), log_probabilities=each)

@@ -1,177 +1,104 @@
-"""Directories for transformers: write a model with its receipt, and read one that may be untrusted.
+"""Directories for transformers.
 
-    config.json, generation_config.json     the architecture; how to generate
-    model.safetensors                       float32
-    tokenizer.json, tokenizer_config.json   with the chat template
-    receipt.json                            see `receipt`
-
-A directory is accepted only if its small files equal those that microgpt writes for its receipt, so
-transformers reads no other settings.
+config.json, generation_config.json     the architecture; how to generate
+model.safetensors                       float32
+tokenizer.json, tokenizer_config.json   with the chat template
+receipt.json                            see `receipt`
 """
 
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt import (
-    MAX_TOKENIZER_BYTES,
     TABLE,
-    TOKENIZERS,
-    CheckpointError,
-    ExportFormat,
     ExportRequest,
     ModelConfig,
     Sampling,
     SavedModel,
     Tokenizer,
-    Verification,
     check_extra,
-    decode_tensors,
-    printable,
-    read,
 )
-from microgpt_exports.apertus import check_fits, check_tensors, settings_of, to_apertus
-from microgpt_exports.comparison import running, verdict
+from microgpt_exports.apertus import settings_of, to_apertus
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
-from microgpt_exports.receipt import (
-    DAMAGED,
-    MAX_BYTES,
-    Receipt,
-    check_exportable,
-    make_receipt,
-    naming,
-    read_receipt,
-)
+from microgpt_exports.format import RECEIPT_FILE, Exported, Format, Numbers, running
+from microgpt_exports.receipt import Program
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WEIGHTS, TOKENIZER, RECEIPT = "model.safetensors", "tokenizer.json", "receipt.json"
-MAX_WEIGHTS = 2**34  # bytes
-ADDED = ("added_tokens", "post_processor", "normalizer")  # keys of tokenizer.json; others are ours
-ALSO = (".md", "LICENSE")  # ends of the names of other files that a directory may have
+WEIGHTS = "model.safetensors"
 
 
-def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
-    """Return the content of each file of the directory of a model, by file name.
-
-    Raises:
-        ConfigError: the architecture is not Apertus, the model replies with a plug-in, or
-            the source code of the architecture has been edited.
-        CheckpointError: a weight is too large for float32.
-    """
-    from safetensors.numpy import save
-
-    check_exportable(saved)  # first: the other errors would suggest a format or a training
-    weights = save(to_apertus(saved.model, saved.weights), {"format": "pt"})
-    receipt = make_receipt(saved, [weights]).model_dump_json(indent=2).encode()
-    return _small_files(saved.model, saved.tokenizer) | {WEIGHTS: weights, RECEIPT: receipt}
+def files(exported: Exported) -> dict[str, list[bytes]]:
+    """Return the parts of each file of a directory."""
+    small = {
+        name: [(json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()]
+        for name, facts in _small_files(exported.model, exported.tokenizer).items()
+    }
+    weights = _safetensors(exported.tensors)
+    return small | {WEIGHTS: weights, RECEIPT_FILE: [exported.receipt.encode()]}
 
 
-def read_transformers(directory: Path) -> Receipt:
-    """Check a directory that `encode_transformers` has written, and return its receipt.
-
-    Raises:
-        CheckpointError: a file cannot be read, is damaged, or is not of such a directory.
-    """
-    path, weights = directory / RECEIPT, read(directory / WEIGHTS, MAX_WEIGHTS)
-    receipt = read_receipt(read(path, MAX_BYTES).decode(errors="replace"), path, len(weights))
-    original = _original_tokenizer(receipt, directory)
-    with naming(path, DAMAGED):
-        check_fits(receipt.model)
-        tokenizer = receipt.restored_tokenizer(original, path)
-        expected = _small_files(receipt.model, tokenizer)
-    for name, content in expected.items():
-        file = directory / name
-        receipt.check_written(file, is_equal=read(file, MAX_TOKENIZER_BYTES) == content)
-    names = {*expected, WEIGHTS, RECEIPT}
-    for other in sorted(each.name for each in directory.iterdir()):
-        if other not in names and not other.startswith(".") and not other.endswith(ALSO):
-            raise CheckpointError(
-                f"{directory} contains a file that microgpt has not written: "
-                f"{printable(other)}; remove it"
-            )
-    _check_weights(directory / WEIGHTS, weights, receipt)
-    return receipt
-
-
-class TransformersSession:
-    """A model that transformers runs on the CPU; it loads no code from the directory.
+def run(directory: Path) -> Program:
+    """Open a directory in transformers on the CPU, which loads no code from it.
 
     Raises:
         ConfigError: the extra transformers is missing.
         CheckpointError: transformers cannot run the model.
     """
+    extra, what = "microgpt-exports[transformers]", "Directories of transformers"
+    check_extra(extra, what, "torch", "transformers")
+    import torch
+    import transformers
 
-    def __init__(self, directory: Path) -> None:
-        check_extra(
-            "microgpt-exports[transformers]", "Directories of transformers", "torch", "transformers"
-        )
-        import transformers
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    with running(f"transformers {transformers.__version__}"):
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            str(directory), local_files_only=True, trust_remote_code=False, use_safetensors=True
+        ).eval()
+    names = signature(model.forward).parameters
+    cache_name = "cache" if "cache" in names else "past_key_values"
 
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        with running(f"transformers {transformers.__version__}"):
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                str(directory), local_files_only=True, trust_remote_code=False, use_safetensors=True
-            )
-        self._model = model.eval()
-        parameters = signature(model.forward).parameters
-        self._cache_name = "cache" if "cache" in parameters else "past_key_values"
-
-    def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
-        """Return the logits after each token (T, V), and the new cache; None is an empty cache."""
-        import torch
-        from transformers import DynamicCache
-
-        cache = DynamicCache(config=self._model.config) if cache is None else cache
+    def read(tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
+        cache = transformers.DynamicCache(config=model.config) if cache is None else cache
         with torch.inference_mode():
-            found = self._model(torch.tensor([tokens]), use_cache=True, **{self._cache_name: cache})
+            found = model(torch.tensor([tokens]), use_cache=True, **{cache_name: cache})
         return found.logits[0].numpy(), cache
 
+    return read
 
-def _encode(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
-    files = encode_transformers(saved)
+
+def _also(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    """Tell which characters are left out."""
     note_characters(saved.tokenizer, request.note)
-    return {request.output / name: content for name, content in files.items()}
+    return {}
 
 
-def _verify(path: Path) -> Verification | None:
-    if not (path / RECEIPT).exists():
-        return None
-    return verdict(read_transformers(path), TransformersSession(path))
+TRANSFORMERS_FORMAT = Format(
+    "transformers", to_apertus, files, run, weights_file=WEIGHTS, also=_also
+)
+TRANSFORMERS = TRANSFORMERS_FORMAT.plugin
 
 
-TRANSFORMERS = ExportFormat(_encode, mark=RECEIPT, verify=_verify)
+def _safetensors(tensors: "Mapping[str, NDArray[Any]]") -> list[bytes]:
+    """Return the parts of a file of float32 tensors."""
+    facts: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, each in tensors.items():
+        start, end = end, end + each.nbytes
+        facts[name] = {"dtype": "F32", "shape": each.shape, "data_offsets": [start, end]}
+    head = json.dumps(facts).encode()
+    head += b" " * (-len(head) % 8)
+    return [struct.pack("<Q", len(head)) + head, *(Numbers(t.tobytes()) for t in tensors.values())]
 
 
-def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
-    """Return tokenizer.json as `BpeTokenizer` writes it, or None if the kind has no file."""
-    kind = TOKENIZERS.get(receipt.tokenizer.tokenizer)  # an unknown one is refused later
-    if not (kind and kind.has_file):
-        return None
-    path = directory / TOKENIZER
-    try:
-        facts = json.loads(read(path, MAX_TOKENIZER_BYTES))
-        return json.dumps({**facts, **dict.fromkeys(ADDED), "added_tokens": []})
-    except (TypeError, ValueError, RecursionError) as error:  # TypeError: it is not an object
-        raise CheckpointError(f"{path} is not a valid tokenizer") from error
-
-
-def _check_weights(path: Path, content: bytes, receipt: Receipt) -> None:
-    """Raise CheckpointError if a file does not have the tensors of a receipt."""
-    receipt.check_weights(path, [content])
-    tensors = decode_tensors(content, path)
-    with naming(path, "damaged: "):
-        check_tensors(receipt.model, {name: each.shape for name, each in tensors.items()})
-    if others := {each.dtype.name for each in tensors.values()} - {"float32"}:
-        raise CheckpointError(f"{path} has tensors of {min(others)}; expected float32")
-
-
-def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
-    """Return the content of the files other than the weights and the receipt."""
+def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
+    """Return the content of the files other than the weights and the receipt, in JSON."""
     read = foreign_tokenizer(tokenizer)
     names = {token: name for name, token in read.special.items()}
     # Without BOS among the tokens that end a text, `generate` takes it for padding and ignores it.
@@ -185,10 +112,10 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
     }
     if read.suppressed:
         generation["suppress_tokens"] = read.suppressed
-    files = {
+    return {
         "config.json": settings_of(config) | ids,
         "generation_config.json": generation,
-        TOKENIZER: _tokenizer_file(tokenizer, read.special),
+        "tokenizer.json": _tokenizer_file(tokenizer, read.special),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": names[read.bos_id],
@@ -199,10 +126,6 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
             "clean_up_tokenization_spaces": False,
             "chat_template": read.chat_template,
         },
-    }
-    return {
-        name: (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
-        for name, facts in files.items()
     }
 
 

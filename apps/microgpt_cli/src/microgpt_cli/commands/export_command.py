@@ -17,7 +17,7 @@ OWN = get_args(WeightsFormat)
 # Packages of the formats that the documentation names, for an installation without them.
 PACKAGES = {
     "html": "microgpt-page",
-    **dict.fromkeys(("onnx", "gguf", "transformers"), "microgpt-exports"),
+    **dict.fromkeys(("c", "c-int8", "gguf", "onnx", "transformers"), "microgpt-exports"),
 }
 
 
@@ -33,14 +33,14 @@ def formats() -> list[str]:
 def export(
     output: Path = opt.option(
         ...,
-        "Output directory, which can be the model directory; for html, onnx and gguf, a file.",
+        "Output directory, which can be the model directory; for html, c, gguf and onnx, a file.",
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
     format: str = opt.option(
         "safetensors",
-        "Format of the weights; html: a page that runs the model in a browser; onnx, gguf and "
-        "transformers: for other programs.",
+        "Format of the weights; html: a page that runs the model in a browser; c, gguf, onnx "
+        "and transformers: for other programs.",
         metavar=f"<{'|'.join(formats())}>",
         autocompletion=formats,
     ),
@@ -53,10 +53,10 @@ def export(
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats. An
     HTML file contains the model, the engine and the playground; it works in a browser, without a
-    network connection. An ONNX file runs in onnxruntime, a GGUF file in llama.cpp, ollama and LM
-    Studio, and a directory of transformers in Python; `microgpt verify PATH` compares the results
-    there with those of the model. GGUF and transformers require a model of
-    `train --architecture portable`; it can be a student of another model (`--teacher`).
+    network connection. A C file needs no other program. An ONNX file runs in onnxruntime, a GGUF
+    file in llama.cpp, ollama and LM Studio, and a directory of transformers in Python; `microgpt
+    verify PATH` compares the results there with those of the model. GGUF and transformers require a
+    model of `train --architecture portable`; it can be a student of another model (`--teacher`).
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
     if format in OWN:

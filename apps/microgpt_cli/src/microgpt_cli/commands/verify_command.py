@@ -19,7 +19,7 @@ from microgpt_cli.terminal.progress_bar import load_kernels
 )
 def verify(
     file: Path | None = argument(
-        None, "ONNX file, GGUF file or directory that `microgpt export` has written.", "PATH"
+        None, "File or directory that `microgpt export` has written.", "PATH"
     ),
     steps: int | None = option(
         None,
@@ -34,8 +34,8 @@ def verify(
     gradients with the reference engine, and the losses of both engines with Karpathy's run. With
     --steps 1000, the reference engine takes about 15 seconds.
 
-    With a PATH, run the exported model in onnxruntime, llama.cpp or transformers instead, and
-    compare its log-probabilities with those that microgpt recorded in its receipt.
+    With a PATH, run the exported model in its program instead, such as onnxruntime, and compare its
+    log-probabilities with those that microgpt recorded in its receipt.
     """
     if file is None:
         _verify_engines(steps, engine)

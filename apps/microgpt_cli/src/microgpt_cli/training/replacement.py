@@ -24,6 +24,8 @@ from microgpt import (
 from microgpt_cli.model_loading import loss_of
 from microgpt_cli.training.train_request import TrainRequest
 
+MODEL_SUFFIXES = (".json", ".safetensors", ".crc32")  # of the files in a model directory
+
 
 def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
     """Raise CheckpointError if a new run would replace a model or an unfinished run.
@@ -79,8 +81,7 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
             raise CheckpointError(f"{output} has files other than those of an export; {remedy}")
     elif os.path.isdir(output):  # unlike Path.is_dir, for any name
         raise CheckpointError(f"{output} is a directory; name a file, such as {output / example}")
-    is_of_model = output.suffix in (".json", ".safetensors", ".crc32")  # as no export is called
-    if not mark and is_of_model and os.path.lexists(output.parent / "meta.json"):
+    elif has_model(output.parent) and output.suffix in MODEL_SUFFIXES:
         raise CheckpointError(f"{output} is a file of a model; {remedy}")
     if os.path.lexists(output) and not is_forced:
         raise CheckpointError(f"{what}; {remedy}, or replace it with --force")

@@ -1,0 +1,239 @@
+"""C files: a model as one file in C99, with float32 or int8 weights.
+
+A file needs the mathematical library only and allocates no memory; model.c is its code. If its name
+ends with .h, it is a header without `main`.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import finalize
+
+from microgpt import (
+    QK_SCALE,
+    ROTARY_BASE,
+    CheckpointError,
+    ConfigError,
+    ExportRequest,
+    InferenceGpt,
+    ModelConfig,
+    SavedModel,
+    as_argument,
+    count_params,
+    printable,
+    tensors_of,
+)
+from microgpt_exports.format import RECEIPT, Exported, Format, Numbers
+from microgpt_exports.receipt import Program, generated_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+
+LARGEST = 127  # of int8
+N_TEXTS = 100  # generated to measure what int8 costs
+SCALES = ".scales"  # end of the name of the float32 factors of each row of an int8 matrix
+COMPILERS = ("cc", "gcc", "clang")
+HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # end of the name of a header; `main`
+# A program that prints the logits after each token that it reads.
+PROGRAM = """\
+#define MICROGPT_NO_MAIN
+#include "%s"
+
+int main(void) {
+    static microgpt_state state;
+    for (int token; scanf("%%d", &token) == 1; putchar('\\n')) {
+        microgpt_next(&state, token);
+        for (int i = 0; i < MICROGPT_VOCAB; i++) printf("%%a ", (double)state.logits[i]);
+    }
+    return 0;
+}
+"""
+
+
+class NumbersInC(Numbers):
+    """The numbers of an array in C, each with the same number of characters."""
+
+    def may_be(self, other: bytes) -> bool:
+        """Return whether the compiler would read numbers only, since it reads these bytes."""
+        return re.fullmatch(rb"[-+.e\d, \n]*", other) is not None
+
+
+def tensors(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
+    """Return the matrices in float32."""
+    return tensors_of(config, weights, "float32")
+
+
+def int8_tensors(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
+    """Return the matrices in int8, each followed by the scales of its rows in float32."""
+    import numpy as np
+
+    found = {}
+    for name, matrix in tensors(config, weights).items():
+        largest = np.maximum(abs(matrix).max(axis=1), np.finfo("float32").tiny)
+        scales = largest / np.float32(LARGEST)
+        found[name] = np.rint(matrix / scales[:, None]).astype("int8")
+        found[name + SCALES] = scales
+    return found
+
+
+def rounded(saved: SavedModel) -> SavedModel:
+    """Return a model with the weights that int8 numbers and their scales give."""
+    found = int8_tensors(saved.model, saved.weights)
+    names = [name for name in found if not name.endswith(SCALES)]
+    weights = {name: (found[name] * found[name + SCALES][:, None]).tolist() for name in names}
+    meta = saved.meta.model_copy(update={"weights_sha256": saved.sha256})
+    return replace(saved, weights=weights, meta=meta)
+
+
+def files(exported: Exported) -> dict[str, list[bytes]]:
+    """Return the parts of a file, whose receipt is in a comment.
+
+    Raises:
+        ConfigError: the model has subwords.
+    """
+    if not exported.tokenizer.chars:
+        raise ConfigError("a C file has a model of characters; train one with --tokenizer char")
+    template = resources("microgpt_exports").joinpath("model.c").read_text(encoding="utf-8")
+    if exported.name.endswith(HEADER):
+        template = template[: template.index(MAIN)]
+    parts: list[bytes] = []
+    values = _values(exported)
+    for i, text in enumerate(re.split("@([A-Z_]+)@", template)):
+        if i % 2 == 0 or text != "WEIGHTS":
+            parts.append((values[text] if i % 2 else text).encode())
+        else:
+            for name, tensor in exported.tensors.items():
+                kind = "int8_t" if tensor.dtype.kind == "i" else "float"
+                parts.append(f"static const {kind} {_label(name)}[] = {{\n".encode())
+                parts += [_numbers(tensor), b"};\n"]
+    # No text of the receipt can end the comment.
+    receipt = exported.receipt.replace("\\/", "/").replace("/", "\\/")
+    return {"": [*parts, f"\n/* {RECEIPT}\n{receipt}\n*/\n".encode()]}
+
+
+def run(path: Path) -> Program:
+    """Compile a file; the program reads all tokens again in each call.
+
+    Raises:
+        ConfigError: there is no C compiler.
+        CheckpointError: the compiler refuses the file.
+    """
+    import numpy as np
+
+    compiler = os.environ.get("CC") or next(filter(shutil.which, COMPILERS), None)
+    if compiler is None:
+        raise ConfigError("verifying a C file requires a C compiler; install gcc, or set CC")
+    folder = tempfile.mkdtemp()
+    program = Path(folder, "main")
+
+    def read(tokens: Sequence[int], before: list[int] | None) -> "tuple[NDArray[Any], list[int]]":
+        known = [*(before or []), *tokens]
+        text = subprocess.check_output([program], input=" ".join(map(str, known)), text=True)
+        rows = [[*map(float.fromhex, line.split())] for line in text.splitlines()]
+        return np.array(rows[-len(tokens) :]), known
+
+    finalize(read, shutil.rmtree, folder)
+    program.with_suffix(".c").write_text(PROGRAM % os.path.abspath(path))
+    command = [*shlex.split(compiler), "-std=c99", "-O2", "main.c", "-o", "main", "-lm"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CheckpointError(f"{compiler} cannot compile {path}: {printable(done.stderr)}")
+    return read
+
+
+def _following(path: Path) -> str:
+    """Return the command that prints texts; for a header, the one that verifies it."""
+    file = as_argument(path)
+    return f"microgpt verify {file}" if path.suffix == HEADER else f"cc -O2 {file} -lm && ./a.out"
+
+
+def _tell_loss(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
+    """Tell by how much a token of generated texts becomes less likely in int8."""
+    gpts = InferenceGpt(saved), InferenceGpt(rounded(saved))
+    losses = []
+    for seed in range(N_TEXTS):
+        tokens = generated_text(gpts[0], seed)
+        each = (gpt.log_probabilities(tokens[:-1]) for gpt in gpts)
+        losses += [ours[i] - theirs[i] for i, ours, theirs in zip(tokens[1:], *each, strict=True)]
+    loss = sum(losses) / len(losses)
+    request.note(f"int8 costs {loss:.4f} nats per token, on texts that the model has generated")
+    return {}
+
+
+C_FORMAT = Format("c", tensors, files, run, following=_following)
+INT8_FORMAT = Format(
+    "c-int8", int8_tensors, files, run, following=_following, stored=rounded, also=_tell_loss
+)
+C, C_INT8 = C_FORMAT.plugin, INT8_FORMAT.plugin
+
+
+def _values(exported: Exported) -> dict[str, str]:
+    """Return what replaces the names in model.c, other than the weights."""
+    config, tokenizer, tensors = exported.model, exported.tokenizer, exported.tensors
+    sizes = {
+        "VOCAB": config.vocab_size,
+        "PIECES": len(tokenizer.piece_names),
+        "BOS": tokenizer.bos_id,
+        "CONTEXT": config.block_size,
+        "WIDTH": config.n_embd,
+        "HEAD": config.head_dim,
+        "HIDDEN": config.n_ff_exp * config.n_embd,
+        "LAYERS": config.n_layer,
+        "ROTARY": int(not config.is_karpathys),
+        "TOKEN_SHIFT": int(config.architecture == "modern"),
+        "CHAT": int(tokenizer.is_chat),
+    }
+    if tokenizer.is_chat:
+        sizes |= {role.upper(): tokenizer.role_id(role) for role in ("user", "assistant")}
+        sizes["END_TURN"] = tokenizer.end_turn_id
+    matrices = {}
+    for name, each in tensors.items():
+        if not name.endswith(SCALES):
+            rows, columns = each.shape
+            arrays = f"{_label(name)}, {_label(name + SCALES, tensors)}"
+            matrices[name] = f"{{{rows}, {columns}, {arrays}}}"
+    layers = (
+        ", ".join(each for name, each in matrices.items() if name.startswith(f"layer{i}."))
+        for i in range(config.n_layer)
+    )
+    single = (
+        f"static const microgpt_matrix microgpt_{name} = {each};"
+        for name, each in matrices.items()
+        if "." not in name
+    )
+    return {
+        "FILE": re.sub(r"[^\w.-]", "_", exported.name, flags=re.ASCII),
+        "COUNT": f"{count_params(config):,}",
+        "SIZES": "\n".join(f"#define MICROGPT_{name} {size}" for name, size in sizes.items()),
+        "CHARS": "\n".join(f"    {ord(each)}," for each in tokenizer.chars or ()),
+        "NUMBER": "int8_t" if tensors["wte"].dtype.kind == "i" else "float",
+        "LAYERS": "\n".join(f"    {{{each}}}," for each in layers),
+        "MATRICES": "\n".join(single),
+        "ROTARY_BASE": f"{ROTARY_BASE}",
+        "QK_SCALE": f"{QK_SCALE}",
+    }
+
+
+def _label(name: str, known: "Arrays | None" = None) -> str:
+    """Return the name of an array in C; NULL if it is not among the known ones."""
+    is_known = known is None or name in known
+    return f"microgpt_array_{name.replace('.', '_')}" if is_known else "NULL"
+
+
+def _numbers(tensor: "NDArray[Any]") -> NumbersInC:
+    """Return the numbers of an array; nine digits identify a float32."""
+    pattern, width = ("%4d,", 16) if tensor.dtype.kind == "i" else ("% .8e,", 6)
+    numbers = tensor.ravel().tolist()
+    rows = (numbers[i : i + width] for i in range(0, len(numbers), width))
+    lines = (" ".join(pattern % number for number in row) for row in rows)
+    return NumbersInC("".join(f"{line}\n" for line in lines).encode())

@@ -1,0 +1,191 @@
+"""`export` and `verify` of other programs' files, as a person uses them."""
+
+import errno
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+from exported_models import PORTABLE, saved_model
+from gguf import GGUFReader
+
+from microgpt import save
+from microgpt_exports import gguf_file, onnx_file, transformers_directory
+
+
+@pytest.fixture
+def file(microgpt, text_model, tmp_path: Path) -> Path:
+    ok(microgpt("export", text_model, "--format", "onnx", "--output", "model.onnx"))
+    return tmp_path / "model.onnx"
+
+
+@pytest.fixture
+def portable(tmp_path: Path) -> Path:
+    save(saved_model("chat", block_size=32, **PORTABLE), tmp_path / "portable")
+    return tmp_path / "portable"
+
+
+def test_verify_confirms_an_exported_model(microgpt, file) -> None:
+    greedy, largest = ok(microgpt("verify", file)).stdout.splitlines()
+    assert greedy == "greedy continuation: equal (16 tokens)"
+    assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
+
+
+def test_verify_fails_if_a_model_computes_something_else(microgpt, file, monkeypatch) -> None:
+    run = onnx_file.ONNX_FORMAT.run
+
+    def wrong(path):
+        read = run(path)
+
+        def read_wrongly(tokens, cache):
+            logits, cache = read(tokens, cache)
+            return logits + 0.01 * (logits == logits.max()), cache
+
+        return read_wrongly
+
+    monkeypatch.setitem(vars(onnx_file.ONNX_FORMAT), "run", wrong)
+    done = microgpt("verify", file)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {file} does not compute what its model computes\n"
+
+
+@pytest.mark.parametrize("format", ["c", "c-int8", "gguf", "onnx", "transformers"])
+def test_an_export_prints_a_next_command_that_runs(microgpt, portable, tmp_path, format) -> None:
+    done = ok(microgpt("export", portable, "--format", format, "--output", "new.c"))
+    (line,) = [line for line in done.stderr.splitlines() if "next: " in line]
+    command = line.split("next: ")[1]
+    if format.startswith("c"):
+        if not shutil.which("cc"):
+            pytest.skip("needs a C compiler")
+        assert "int8 costs " in done.stderr or format == "c"
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path, input=b"hello.\n")
+    else:
+        assert shlex.split(command) == ["microgpt", "verify", "new.c"]
+
+
+@pytest.mark.parametrize(
+    "module", [onnx_file, gguf_file, transformers_directory], ids=lambda each: each.__name__
+)
+def test_verify_chooses_the_program_by_the_exported_format(
+    module, microgpt, portable, monkeypatch, tmp_path
+) -> None:
+    name = module.__name__.split(".")[1].split("_")[0]
+    format = getattr(module, f"{name.upper()}_FORMAT")
+    opened = []
+    onnx = tmp_path / "model.onnx"
+    ok(microgpt("export", portable, "--format", "onnx", "--output", onnx))
+    ok(microgpt("export", portable, "--format", name, "--output", "new"))
+    run = onnx_file.ONNX_FORMAT.run
+    monkeypatch.setitem(vars(format), "run", lambda path: opened.append(path) or run(onnx))
+    assert "greedy continuation: equal" in ok(microgpt("verify", "new")).stdout
+    assert opened == [Path("new")]
+
+
+def test_a_gguf_file_has_a_modelfile_beside_it(microgpt, portable, tmp_path) -> None:
+    done = ok(microgpt("export", portable, "--format", "gguf", "--output", "new/mine.gguf"))
+    file = tmp_path / "new/mine.gguf"
+    beside = tmp_path / "new/mine.gguf.Modelfile"
+    assert done.stdout.splitlines() == [
+        f"new/mine.gguf: {file.stat().st_size:,} bytes",
+        f"new/mine.gguf.Modelfile: {beside.stat().st_size:,} bytes",
+    ]
+    assert 'characters other than "abcdefghijklmnopqrstuvwxyz ."' in done.stderr
+    assert beside.read_text().startswith("FROM ./mine.gguf\n")
+    assert GGUFReader(file).fields["general.name"].contents() == "mine"
+
+
+def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path) -> None:
+    options = ("export", portable, "--format", "transformers", "--output")
+    problem = refused(microgpt(*options, portable, "--force"))
+    assert problem.startswith(f"{portable} has files other than those of an export; use another")
+    ok(microgpt(*options, "new"))
+    assert refused(microgpt(*options, "new")).startswith("new has an earlier export; use another")
+    (tmp_path / "new/config.json").unlink()
+    ok(microgpt(*options, "new", "--force"))
+    assert (tmp_path / "new/config.json").exists()
+    (tmp_path / "file").write_text("mine")
+    assert "file is a file, not a directory" in refused(microgpt(*options, "file", "--force"))
+
+
+@pytest.mark.parametrize("format", ["onnx", "c"])
+def test_an_existing_file_is_replaced_only_with_force(
+    microgpt, text_model, tmp_path, format
+) -> None:
+    file = tmp_path / "mine"
+    options = ("export", text_model, "--format", format, "--output", file)
+    file.write_text("mine")
+    problem = refused(microgpt(*options))
+    assert problem == (f"{file} exists; use another file with --output, or replace it with --force")
+    assert file.read_text() == "mine"
+    made = ok(microgpt(*options, "--force"))
+    assert made.stdout == f"{file}: {file.stat().st_size:,} bytes\n"
+    again = file.read_bytes()
+    ok(microgpt(*options, "--force"))
+    assert file.read_bytes() == again
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--format=onnx", "--output=new.onnx", "--half"], "onnx has a precision of its own; omit"),
+        (["--format=gguf", "--output=new.gguf", "--half"], "gguf has a precision of its own; omit"),
+        (["--format=c", "--output=."], ". is a directory; name a file, such as model.c"),
+        (["--format=c", "--output=/dev/full", "--force"], "/dev/full is not a regular file"),
+    ],
+)
+def test_unsuitable_export_options_are_refused(
+    microgpt, text_model, tmp_path, options, problem
+) -> None:
+    assert refused(microgpt("export", text_model, *options)).startswith(problem)
+    assert list(tmp_path.iterdir()) == [text_model]
+
+
+@pytest.mark.parametrize("name", ["weights.json", "meta.json"])
+@pytest.mark.parametrize("format", ["c", "html"])
+def test_an_export_never_replaces_a_file_of_a_model(microgpt, text_model, format, name) -> None:
+    before = (text_model / name).read_bytes()
+    options = ("--format", format, "--output", text_model / name, "--force")
+    assert "is a file of a model; use another" in refused(microgpt("export", text_model, *options))
+    assert (text_model / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_full_disk_or_a_kill_leaves_the_old_export(
+    microgpt, text_model, file, monkeypatch, tmp_path, error
+) -> None:
+    before = {path.name: path.is_dir() or path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(_: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    done = microgpt("export", text_model, "--format", "c", "--output", file, "--force")
+    assert done.returncode
+    assert "Traceback" not in done.stderr
+    after = {path.name: path.is_dir() or path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["none.onnx"], "none.onnx does not exist"),
+        (["mine.onnx"], "mine.onnx has none of the formats "),
+        (["/dev/zero"], "cannot read /dev/zero: not a regular file"),
+        (["mine.onnx", "--steps", "3"], "--steps and --engine cannot be used with a PATH"),
+    ],
+)
+def test_verify_refuses_a_file_that_is_not_an_export(microgpt, tmp_path, options, problem) -> None:
+    (tmp_path / "mine.onnx").write_text("mine")
+    assert problem in refused(microgpt("verify", *options))
+
+
+@pytest.mark.usefixtures("edited")
+def test_export_refuses_to_run_with_edited_sources(microgpt, text_model, tmp_path) -> None:
+    options = ("--format", "onnx", "--output", "new.onnx")
+    assert "model.py" in refused(microgpt("export", text_model, *options))
+    assert not (tmp_path / "new.onnx").exists()

@@ -1,0 +1,203 @@
+"""What all formats promise: each program computes what the model does, and no other file is run."""
+
+import random
+import re
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from exported_files import FORMATS, refusal, written
+from exported_models import PORTABLE, TOKENIZERS, drawn_shape, saved_model
+
+from microgpt import ExportRequest
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.storage.saved_model import SavedModel
+from microgpt_exports import gguf_file, onnx_file, transformers_directory
+from microgpt_exports.format import Format, Numbers
+from microgpt_exports.receipt import Comparison, Receipt, compare
+
+PROGRAMS = {"gguf": "llama_cpp", "onnx": "onnxruntime", "transformers": "transformers"}
+IN_C = ("c", "c-int8")
+SLOW = pytest.mark.slow
+
+
+def models(format: Format, seeds: range) -> list:
+    """Return a format with the seed of each random model; two of them are quick."""
+    return [
+        pytest.param(format, seed, id=f"{format.name}-{seed}", marks=() if seed < 1 else SLOW)
+        for seed in seeds
+    ]
+
+
+def check_program(format: Format) -> None:
+    """Skip a test if the program of a format is not installed."""
+    if format.name in IN_C:
+        if not shutil.which("cc"):
+            pytest.skip("needs a C compiler")
+    elif not find_spec(PROGRAMS[format.name]):
+        pytest.skip(f"needs {PROGRAMS[format.name]}")
+
+
+def drawn_model(format: Format, seed: int) -> SavedModel:
+    """Return a random model that a format can have."""
+    shape = drawn_shape(seed)
+    if format.name in ("gguf", "transformers"):
+        shape |= {"n_embd": 2 * shape["n_embd"], **PORTABLE}
+    known = ["names", "chat"] if format.name in IN_C else [*TOKENIZERS]
+    return saved_model(random.Random(seed).choice(known), seed=seed, **shape)
+
+
+@pytest.mark.parametrize(
+    ("format", "seed"), [each for format in FORMATS for each in models(format, range(10))]
+)
+def test_a_program_computes_what_a_random_model_does(format, seed, tmp_path) -> None:
+    check_program(format)
+    saved = drawn_model(format, seed)
+    path = written(format, saved, tmp_path)
+    receipt = format.read(path)
+    found = compare(receipt, format.run(path))
+    assert found.largest < 1e-4
+    assert found.passes
+    assert receipt.model == saved.model
+    assert receipt.model_sha256 == saved.sha256
+    assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_256_greedy_tokens_are_equal(format, tokenizer, tmp_path) -> None:
+    check_program(format)
+    if format.name in IN_C and tokenizer == "text":
+        pytest.skip("a C file has characters")
+    path = written(format, saved_model(tokenizer, **PORTABLE), tmp_path)
+    receipt = format.read(path)
+    assert len(receipt.greedy) == 257
+    found = compare(receipt, format.run(path))
+    assert (found.n_equal, found.n_greedy) == (256, 256)
+    assert found.largest < 1e-4
+    assert len({text.tokens for text in receipt.texts}) > 10
+
+
+@pytest.mark.parametrize(
+    ("facts", "passes"),
+    [
+        ({}, True),
+        ({"largest": 0.0011}, False),
+        ({"largest": float("nan")}, False),
+        ({"n_equal": 2}, False),
+    ],
+)
+def test_an_export_passes_within_each_limit(facts, passes) -> None:
+    assert replace(Comparison(largest=0.001, n_equal=3, n_greedy=3), **facts).passes == passes
+
+
+def test_the_receipt_of_another_model_is_not_confirmed(tmp_path) -> None:
+    format = onnx_file.ONNX_FORMAT
+    receipt = format.read(written(format, saved_model(), tmp_path))
+    other = format.run(written(format, saved_model(seed=1), tmp_path))
+    found = compare(receipt, other)
+    assert found.largest > 0.1
+    assert not found.passes
+
+
+@pytest.mark.parametrize(
+    ("run", "module", "extra"),
+    [(onnx_file.run, "onnxruntime", "onnx"), (gguf_file.run, "llama_cpp", "gguf"),
+     (transformers_directory.run, "torch", "transformers")],
+)  # fmt: skip
+def test_an_error_says_which_extra_to_install(run, module, extra, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigError, match=rf"run: pip install 'microgpt-exports\[{extra}\]'"):
+        run(Path("model"))
+
+
+def test_reading_an_onnx_file_without_onnx_names_the_extra(monkeypatch, tmp_path) -> None:
+    path = written(onnx_file.ONNX_FORMAT, saved_model(block_size=8), tmp_path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r"^ONNX files require microgpt-exports\[onnx\]"):
+        onnx_file.ONNX_FORMAT.read(path)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
+def test_what_no_program_can_do_is_refused(format) -> None:
+    request = ExportRequest(Path("model"), "model", print)
+    saved = saved_model("chat", **PORTABLE)
+    known = saved.meta.model_copy(update={"extra": {"characters": {}}})
+    with pytest.raises(ConfigError, match="a plug-in chooses what the model reads"):
+        format.write(replace(saved, meta=known), request)
+    with pytest.raises(ConfigError, match="at most 512 layers, not 513; use --format html"):
+        format.write(saved_model(n_layer=513, n_embd=2, n_head=1, **PORTABLE), request)
+    saved.weights["wte"][0][0] = 1e300
+    with pytest.raises(CheckpointError, match="wte has a weight that is too large for float32"):
+        format.write(saved, request)
+
+
+def receipt_of(format: Format) -> bytes:
+    """Return the receipt in JSON."""
+    text = b"".join(b"".join(each) for each in parts(format).values())
+    return re.search(rb'\{"format_version".*\}', text)[0]
+
+
+@cache
+def parts(format: Format) -> dict[str, list[bytes]]:
+    """Return the parts of the files of an export, with weights apart."""
+    saved = saved_model("chat", block_size=16, n_layer=1, **PORTABLE)
+    written: dict[str, list[bytes]] = {}
+
+    def files(exported):
+        written.update(format.files(exported))
+        return format.files(exported)
+
+    replace(format, files=files).write(saved, ExportRequest(Path("model"), "model", str))
+    return written
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "n", [pytest.param(20, id="few"), pytest.param(1500, marks=SLOW, id="many")]
+)
+def test_a_mutated_export_is_refused_in_one_line(format, n, tmp_path) -> None:
+    rng, path = random.Random(n), tmp_path / "model"
+    whole = {name: b"".join(each) for name, each in parts(format).items()}
+    original = Receipt.model_validate_json(receipt_of(format))
+    for _ in range(n):
+        name = rng.choice([*whole])
+        content = bytearray(whole[name])
+        for _ in range(rng.randint(1, 3)):
+            start = rng.randrange(len(content))
+            size = rng.choice((1, 1, 4, 99))
+            other = rng.randbytes(rng.choice((0, size, size)))
+            content[start : start + size] = other
+        if content == whole[name]:
+            continue
+        for each, original in whole.items():
+            (path / each).parent.mkdir(exist_ok=True)
+            (path / each).write_bytes(content if each == name else original)
+        with suppress(CheckpointError):
+            receipt = format.read(path)
+            # None if its key or its format is another one; results that differ are found later.
+            assert receipt != original
+            continue
+        assert refusal(format.read, path)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
+def test_changed_weights_are_refused(format, tmp_path) -> None:
+    files = {**parts(format)}
+    content = files[format.weights_file]
+    at = next(i for i, part in enumerate(content) if isinstance(part, Numbers))
+    last, end = content[at][-3:-2], content[at][-2:]
+    for changed, problem in (
+        (content[at][:-3] + (b"1" if last == b"2" else b"2") + end, "its weights are not those of"),
+        (content[at][:-3] + end, "differs from what this version of microgpt writes"),
+    ):
+        files[format.weights_file] = [*content[:at], changed, *content[at + 1 :]]
+        for name, each in files.items():
+            (tmp_path / "model" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / "model" / name).write_bytes(b"".join(each))
+        assert problem in refusal(format.read, tmp_path / "model")

@@ -37,6 +37,7 @@ CAKE += ["happy new year!", "to you, too"]
 IOS = ["ich\nund Ben\nich auch", "gut, @Carl\nbis dann"]
 CATS = ["What is 2 + 2?", "4", "And in the picture?", "Two cats.\nBoth are black."]
 THANKS = ["thanks", "you're welcome"]
+GAME = ["see https://example.org?\nme too", "I bring it"]
 INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
 
 
@@ -48,6 +49,7 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
         # Of a conversation with several branches, the one that is displayed.
         ("conversations.json", None, [CATS], [5, 10, 3, 2]),
         ("discord.json", "ben_7", [INSTALL, THANKS], [3, 8, 3, 0]),
+        ("telegram.json", "Ben", [GAME], [5, 8, 5, 0]),
     ],
 )
 def test_an_export_of_each_app_can_be_read(name, me, said, n_left_out) -> None:
@@ -57,13 +59,8 @@ def test_an_export_of_each_app_can_be_read(name, me, said, n_left_out) -> None:
     assert numbers == n_left_out  # of all; of the system or without text; without a reply
 
 
-GENERAL = [
-    [
-        "does the build work for you, @ben?\nnot <here>: see the log in #random",
-        "I repair it",
-    ],
-    ["done?", "yes"],
-]
+BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"
+GENERAL = [[BUILD, "I repair it"], ["done?", "yes"]]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +88,7 @@ def test_a_slack_day_file_finds_user_names_from_any_folder(monkeypatch) -> None:
         ("whatsapp_ios.txt", "Anna (3 messages), Carl (1 message), +49 170 1234567 (1 message)"),
         ("discord.json", "ben_7 (2 messages), Anna (2 messages), Carl (1 message)"),
         ("slack", "Anna Alt (3 messages), ben (3 messages), Carl C (1 message)"),
+        ("telegram.json", "Anna (1 message), user3 (1 message), Ben (1 message)"),
     ],
 )
 def test_an_exported_chat_needs_the_name_of_the_assistant(name, named) -> None:
@@ -127,6 +125,10 @@ def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> 
         ("[2023/12/31 下午11:59:02]", "[2024/1/1 上午12:01:00]"),
         ("\u200f[\u200f31\u200f/12/2023, 11:59:02\u202fم]", "[1\u200f/1/2024, 12:01:02 ص]"),
         ("[12/31/23, 11:59:02\u202fPM]", "[1/1/24, 12:01:02\u202fAM]"),
+        ("2023-12-31, 11:59:02 PM:", "2024-01-01, 12:01:02 AM:"),
+        ("[23:59:02, 31/12/23]", "[00:01:02, 1/1/24]"),
+        ("\ufeff[29/2/2567 23:59:02]", "[1/3/2567 00:01:02]"),
+        ("12/31/R5, 11:59 in the evening -", "1/1/R6, 12:01 in the morning -"),
         # Ambiguous: the order in which no time goes back, then that of the shortest chat.
         ("02/01/24, 23:59 -", "02/02/24, 00:01 -"),
         ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
@@ -138,16 +140,40 @@ def test_midnight_splits_no_conversation_in_any_date_format(tmp_path, day, next_
     assert read(path, "Ben")[0] == [["still up?", "yes"]]
 
 
+@pytest.mark.parametrize("row", (EXPORTS / "whatsapp_lines.txt").read_text("utf-8").splitlines())
+def test_what_whatsapp_tells_or_adds_in_any_language_is_not_read(tmp_path, row) -> None:
+    line, _, said = row.replace("⏎", "\n").partition(" →")
+    at = "[1.2.24, 08:00:00]" if "\u200e" in line or "\u200f" in line else "1.2.24, 08:00 -"
+    path = tmp_path / "chat.txt"
+    path.write_text("".join(f"{at} {line}\n" for line in ("A: hi", line, line, "B: yo")))
+    assert read(path, "B")[0] == [["hi", f"{said}\n{said}\nyo".strip().replace("\n ", "\n")]]
+
+
+@pytest.mark.parametrize("me", ["~ YSL", "ysl", "Ann", "O'Neil", '"Bo" Berg', "+49 170 1234567"])
+def test_the_assistant_is_named_as_a_telephone_shows_it_or_in_part(tmp_path, me) -> None:
+    names = ["~\u202fYSL", "Leo Ann", "Leo O'Neil", 'Dr. Bo "Bo" Berg', "\u202a+49 170 1234567"]
+    path = tmp_path / "chat.txt"
+    path.write_text("".join(f'1.2.24, 08:00 - {who}: a "b: c"\n' for who in ["Zoe", *names]))
+    assert read(path, me)[0][0][1] == 'a "b: c"'
+    with pytest.raises(DataError, match=r"2 in .*: Leo Ann \(.*\), Leo O'Neil \([^,]*$"):
+        read(path, "Leo")
+
+
+def test_a_full_export_of_telegram_has_several_chats(tmp_path) -> None:
+    chat = json.loads((EXPORTS / "telegram.json").read_text("utf-8"))
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({"about": "", "chats": {"about": "", "list": [chat, chat]}}))
+    assert read(path, "Ben")[0] == [GAME, GAME]
+
+
 def test_the_date_format_is_chosen_to_fit_all_lines(tmp_path) -> None:
     path = tmp_path / "chat.txt"
     said = (
-        "1/2/24, 09:00 - A: a\n1/2/24, 09:01 - B: b\n1/13/24, 09:00 - A: c\n1/13/24, 09:01 - B: d\n"
+        "1/2/24, 09:00 - A: a\n1/2/24, 09:01 - B: b\n1/13/24, 09:00 - A: c\n1/13/24, 09:01 - B: d"
     )
-    path.write_text(said + "31/31/24, 09:00 - a date that I made up: ha\n")
-    assert read(path, "B")[0] == [
-        ["a", "b"],
-        ["c", "d\n31/31/24, 09:00 - a date that I made up: ha"],
-    ]
+    made_up = "31/31/24, 09:00 - a date that I made up: ha"
+    path.write_text(f"{said}\n{made_up}\n")
+    assert read(path, "B")[0] == [["a", "b"], ["c", f"d\n{made_up}"]]
 
 
 @pytest.mark.parametrize(("minutes", "n"), [(6 * 60, 1), (6 * 60 + 1, 2)])
@@ -191,6 +217,8 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
         (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),
         (_discord(author=None), "item 2 has a format .*a value has the wrong type"),
         ({"guild": {}, "channel": {}, "messages": []}, "Discord .*: nobody has written a message"),
+        ({"type": "a", "id": 1, "messages": [{"type": "message", "from_id": 1}]}, "no 'text'"),
+        ({"chats": [], "from_id": 1}, "item 1 has a format .*a value has the wrong type"),
         ([{"type": "message", "ts": "noon", "user": "U1", "text": "a"}], "item 1 .*'noon'"),
     ],
 )

@@ -1,9 +1,9 @@
-"""The messages of exported chats: of ChatGPT, Discord, Slack and WhatsApp.
+"""The messages of exported chats: of ChatGPT, Discord, Slack, Telegram and WhatsApp.
 
-ChatGPT's conversations.json has a tree of messages per conversation. DiscordChatExporter writes a
-file per channel of Discord. A Slack export has a folder per channel with a JSON file per day, and
-users.json. A WhatsApp chat is exported as text, in any language: Android writes
-`12/31/23, 9:41 PM - Anna: hi`, and iOS `[31.12.23, 21:41:02] Anna: hi`.
+ChatGPT writes a tree of messages per conversation, DiscordChatExporter a file per channel, Slack a
+folder per channel with a file per day, Telegram one chat or all. WhatsApp writes text, in any
+language: `12/31/23, 9:41 PM - Ann: hi` on Android, `[31.12.23, 21:41:02] Ann: hi` on iOS, and both
+once `12/31/23, 9:41:02 PM: Ann: hi`.
 """
 
 import html
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +22,8 @@ from pydantic_core import from_json
 from microgpt import ROLES, DataError, TextFile, printable
 
 T = TypeVar("T")
+# For the direction of text; they have no width.
+MARKS = dict.fromkeys(map(ord, "\ufeff\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"))
 
 
 class Post(NamedTuple):
@@ -33,7 +36,12 @@ class Post(NamedTuple):
 
 def post(who: str, at: float, text: str) -> Post:
     """Return a message with a name on one line, and a text that a conversation may have."""
-    return Post(" ".join(who.split()), at, text.replace("\0", "").strip())
+    return Post(one_line(who), at, text.replace("\0", "").strip())
+
+
+def one_line(name: str) -> str:
+    """Return a name without the `~` that WhatsApp puts before the name of a stranger."""
+    return " ".join(name.translate(MARKS).removeprefix("~").split())
 
 
 def read_each(read: Callable[[Any], T], values: Iterable[Any], path: Path) -> list[T]:
@@ -42,19 +50,14 @@ def read_each(read: Callable[[Any], T], values: Iterable[Any], path: Path) -> li
     try:
         found.extend(map(read, values))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        problem = str(error)
-        if isinstance(error, KeyError):
-            problem = f"there is no {error}"
-        elif isinstance(error, AttributeError | IndexError | TypeError):
-            problem = "a value has the wrong type"
+        is_wrong_type = isinstance(error, AttributeError | IndexError | TypeError)
+        problem = "a value has the wrong type" if is_wrong_type else str(error)
+        problem = f"there is no {error}" if isinstance(error, KeyError) else problem
         raise DataError(
             f"{path}, item {len(found) + 1} has a format that microgpt does not support "
             f"({printable(problem)}); export the chat again"
         ) from error
     return found
-
-
-CHATGPT_TEXTS = ("text", "multimodal_text")
 
 
 def chatgpt_channels(content: Any, path: Path) -> list[list[Post]]:
@@ -78,7 +81,8 @@ def _branch(chat: Any) -> list[Post]:
 def _of_chatgpt(message: Any) -> Post:
     role, content = message["author"]["role"], message["content"]
     is_shown = message.get("recipient") in ("all", None)  # not sent to a tool
-    if role not in ROLES or content["content_type"] not in CHATGPT_TEXTS or not is_shown:
+    is_text = content["content_type"] in ("text", "multimodal_text")
+    if role not in ROLES or not is_text or not is_shown:
         return Post("", 0, "")
     return post(role, 0, "\n".join(part for part in content["parts"] if isinstance(part, str)))
 
@@ -94,31 +98,22 @@ def _of_discord(message: Any) -> Post:
     return post(who.get("nickname") or who["name"], at, message["content"] if is_said else "")
 
 
-SLACK_USERS = "users.json"
+SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
 SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # said by a person
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d\.json")
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # <@U1>, <URL|label>, <!here>
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of a day file, of a channel folder, or of an export of channels.
-
-    Args:
-        content: JSON value of a day file; None for a folder.
-    """
-    files = [path]
-    if content is None:
-        every = sorted([*path.glob("*.json"), *path.glob("*/*.json")])
-        files = [file for file in every if _DAY.fullmatch(file.name) and file.is_file()]
+    """Return the messages of a day file, of a channel folder, or of an export of channels."""
+    days_in = sorted(file for folder in ("", "*/") for file in path.glob(folder + SLACK_DAYS))
+    files = days_in if content is None else [path]
     if not files:
         problem = "Is a directory, but not a Slack export (such as general/2023-12-31.json)"
         raise DataError(f"cannot read {path}: {problem}")
     days = {file: content or _json(file) for file in files}
     folder = files[0].absolute().parent
-    beside = [
-        file for file in (folder.parent / SLACK_USERS, folder / SLACK_USERS) if file.is_file()
-    ]
+    beside = filter(Path.is_file, (folder.parent / SLACK_USERS, folder / SLACK_USERS))
     names: dict[str, str] = {}
     for file, users in ({file: _json(file) for file in beside} | days).items():
         for name in read_each(_slack_name, users, file):
@@ -130,10 +125,7 @@ def slack_channels(content: Any, path: Path) -> list[list[Post]]:
 
 
 def _json(path: Path) -> Any:
-    try:
-        return from_json("\n".join(TextFile(path)))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}; export the chat again") from error
+    return read_each(from_json, ["\n".join(TextFile(path))], path)[0]
 
 
 def _slack_name(value: Any) -> dict[str, str]:
@@ -151,49 +143,96 @@ def _of_slack(names: dict[str, str], message: Any) -> Post:
     return post(names.get(user, user), at, html.unescape(text))
 
 
+def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
+    """Return the messages of each chat."""
+    is_one = "messages" in content
+    chats = content if is_one else read_each(itemgetter("list"), [content["chats"]], path)[0]
+    every = read_each(itemgetter("messages"), [chats] if is_one else chats, path)
+    return [read_each(_of_telegram, messages, path) for messages in every]
+
+
+def _of_telegram(message: Any) -> Post:
+    """Return a message; what was forwarded, or written by a bot, is not the sender's."""
+    if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
+        return Post("", 0, "")
+    parts = message["text"]  # of text, or objects with a text, such as links; or one text
+    text = "".join(part if isinstance(part, str) else part["text"] for part in parts)
+    who = message.get("from") or str(message.get("from_id", ""))  # a deleted account has no name
+    return post(who, datetime.fromisoformat(message["date"]).timestamp(), text)
+
+
 IMPOSSIBLE = -1.0  # time of a date that does not exist
 
-_M = "[\u200e\u200f\u202a\u202c]*+"  # marks for the direction of text, which have no width
-WHATSAPP_MESSAGE = re.compile(
-    rf"{_M}(\[)?{_M}(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}(\d{{1,4}})"  # date
-    r"(\D{1,9}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?(\D{0,9}?)"  # time, with a.m. before or after it
-    r"(?(1)\]\s|\s[-–]\s)(?:(.+?):(?:\s(.*)|$))?"  # sender and text, or what WhatsApp tells
+_M = f"[{''.join(map(chr, MARKS))}]*+"
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
+_HEAD = re.compile(
+    rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
+    r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., and the rest
 )
-_AM = re.compile(r"a\.?\s?m|上午|午前|오전|π|ص", re.I)
-_PM = re.compile(r"p\.?\s?m|下午|午後|오후|μ\.?\s?μ|م", re.I)
-_MARKS = dict.fromkeys(map(ord, "\u200e\u2068\u2069\u202a\u202c"))  # around names and numbers
-# What WhatsApp adds to a text: marked on iOS; on Android, the name of a file before its caption.
-_ADDED = re.compile(
-    "\u200e<[^<>\n]*>$|^\u200e?\\S+\\.\\w{2,4} \\([^()\n]+\\)(?:\n|$)|<This message was edited>$"
+_TIME_FIRST = re.compile(rf"^({_M}\[?{_M})(\d\d?[:.]\d\d(?:[:.]\d\d)?\D{{0,9}}?),\s({_DATE})")
+_AM = re.compile(r"a\.?\s?m|morning|上午|凌晨|早上|午前|오전|π|ص|\bsa\b|\bpg\b", re.I)
+_PM = re.compile(r"p\.?\s?m|noon|evening|下午|中午|晚上|午後|오후|μ\.?\s?μ|م|\bch\b|\bptg\b", re.I)
+# On iOS, a mark between sender and text means that WhatsApp tells something about a group.
+_SENDER = re.compile(
+    r"(?![\u200e\u200f][^:])(?:(.{1,200}):\s(?=[\u200e\u200f](?!<))|(.{1,200}?):(?:\s|$))(.*)"
 )
-_NO_TEXT = re.compile(  # such as <Media omitted>, in any language; null is a deleted message
-    r"<(?=[!-;=?-~]*[^!-~\n])[^<>\n]*>|null|(image|video|audio|sticker|GIF|document) omitted"
-    r"|(This message was deleted|You deleted this message|Diese Nachricht wurde gelöscht"
-    r"|Du hast diese Nachricht gelöscht|Se eliminó este mensaje|Ce message a été supprimé)\.?"
+# A quotation mark, unless it is in a word of Hebrew; an apostrophe that begins a quotation.
+_QUOTE = re.compile(r"""(?<![א-ת])"|"(?![א-ת])|[“”„«»「」『』]|(?<!\w)'(?!.*'(?!\w))""")
+_ENDS_QUOTE = re.compile("[\"'“”»」』]")
+_QUOTE_OR_NUMBER = re.compile(r'["“„«]|\W?\+\d')
+_UNQUOTED = re.compile("(změn|zmen|vytvoř|vytvor)il", re.I)  # Czech and Slovak
+_ANGLE = r"<(?![a-z!/])(?=[!-;=?-~]*[^!-~\n])[^<>\n=@]*>"  # such as <This message was edited>
+_FILE = r"(?:\S+\.\w{2,4}|[^\n]+\.(?:docx?|pdf|pptx?|vcf|xlsx?|zip))"
+_ADDED = re.compile(  # what WhatsApp adds to a text
+    r"[\u200e\u200f]<[^<>\n]*>$|^[^\n]+\.\w{2,5}(?: •)?\s[\u200e\u200f][^\n]*"
+    rf"|^\u200e?{_FILE} \([^()\n]+\)(?:\n|$)|^{_ANGLE}\n(?:{_FILE}$)?|\s{_ANGLE}$"
 )
+# What stands in place of a text: regular expressions for all languages, then for each.
+_PLACEHOLDERS = Path(__file__).with_name("whatsapp_placeholders.txt").read_text(encoding="utf-8")
+_NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
+
+
+def whatsapp_head(line: str) -> re.Match[str] | None:
+    """Return a match if a line is the first of a message."""
+    return _HEAD.match(_TIME_FIRST.sub(r"\1\3, \2", line))
 
 
 def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
-    """Return the messages; a line without a date and a time continues the previous message.
-
-    The order of day, month and year is the one with the fewest impossible dates; ties are resolved
-    by the fewest steps back in time, then by the shortest duration.
-    """
-    lines = [(WHATSAPP_MESSAGE.match(line), line) for line in content]
+    """Return the messages; a line without a date and a time continues the previous message."""
+    lines = [(whatsapp_head(line), line) for line in content]
 
     def misfit(order: str) -> tuple[int, int, float]:
         times = [_time(head, order) for head, _ in lines if head]
         n_back = sum(later < at for at, later in pairwise(times))
         return times.count(IMPOSSIBLE), n_back, times[-1] - times[0]
 
+    # After impossible dates, steps back in time count, then the duration of the chat.
     order = min(("dmy", "mdy", "ymd"), key=misfit)
     found: list[tuple[str, float, list[str]]] = []
+    texts: dict[str, list[str]] = defaultdict(list)
     for head, line in lines:
         if head and (at := _time(head, order)) != IMPOSSIBLE:
-            found.append((head[10] or "", at, [head[11] or ""]))
+            parts = _SENDER.match(head[10])
+            who, text = (parts[1] or parts[2], parts[3]) if parts else ("", "")
+            found.append((who, at, [text]))
+            texts[who].append(text)
         elif found:
             found[-1][2].append(line)
-    return [[_of_whatsapp(who, at, "\n".join(some)) for who, at, some in found]]
+    told = {who for who, said in texts.items() if not who or _is_told(who, said)}
+    return [[_of_whatsapp(who, at, "\n".join(some) * (who not in told)) for who, at, some in found]]
+
+
+def _is_told(who: str, said: list[str]) -> bool:
+    """Return whether a sender is the beginning of what WhatsApp tells, with a colon in a name.
+
+    Such as `Ann changed the group name to "a` of "a: b". In some languages there is a colon before
+    the name or number, or a name has no quotation marks.
+    """
+    is_open = len(_QUOTE.findall(who)) % 2 and all(map(_ENDS_QUOTE.search, said))
+    n_words = len(who.split()) if re.search(r"[^\W\d_]", who) else 0  # not of a telephone number
+    is_before = n_words > 3 and all(map(_QUOTE_OR_NUMBER.match, said))
+    is_long = n_words > 6 and len({*said}) == 1
+    return bool(is_open or is_before or is_long or _UNQUOTED.search(who))
 
 
 def _time(head: re.Match[str], order: str) -> float:
@@ -201,7 +240,7 @@ def _time(head: re.Match[str], order: str) -> float:
     hour, half = int(head[6]), head[5] + head[9]
     if _PM.search(half) or _AM.search(half):
         hour = hour % 12 + (12 if _PM.search(half) else 0)
-    year = date["y"] + (2000 if date["y"] < 100 else 0)
+    year = date["y"] + (2000 if date["y"] < 100 else -543 if date["y"] > 2400 else 0)  # Thailand
     try:
         at = datetime(year, date["m"], date["d"], hour, int(head[7]), int(head[8] or 0))
     except ValueError:
@@ -211,7 +250,16 @@ def _time(head: re.Match[str], order: str) -> float:
 
 def _of_whatsapp(who: str, at: float, text: str) -> Post:
     text = _ADDED.sub("", text)
-    is_own = not who or text.startswith("\u200e")  # of WhatsApp, not of the sender
-    text = text.translate(_MARKS).strip()
-    who = who.translate(_MARKS).replace("~", "", who.startswith("~"))
-    return post(who, at, "" if is_own or _NO_TEXT.fullmatch(text) else text)
+    is_own = text.startswith(("\u200e", "\u200f"))  # of WhatsApp, not of the sender
+    text = text.translate(MARKS).strip()
+    return post(who, at, "" if is_own or _NO_TEXT.fullmatch(text.strip(" .。🚫")) else text)
+
+
+# Each function returns the messages of every channel.
+APPS: dict[str, Callable[[Any, Path], list[list[Post]]]] = {
+    "ChatGPT": chatgpt_channels,
+    "Discord": discord_channels,
+    "Slack": slack_channels,
+    "Telegram": telegram_channels,
+    "WhatsApp": whatsapp_channels,
+}

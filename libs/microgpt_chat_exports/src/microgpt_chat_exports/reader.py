@@ -1,8 +1,8 @@
-"""Read the conversations of a chat exported from ChatGPT, WhatsApp, Discord or Slack."""
+"""Read the conversations of a chat exported from ChatGPT, WhatsApp, Telegram, Discord or Slack."""
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import cycle, dropwhile, groupby, islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -21,35 +21,16 @@ from microgpt import (
     count,
     printable,
 )
-from microgpt_chat_exports.chat_formats import (
-    WHATSAPP_MESSAGE,
-    Post,
-    chatgpt_channels,
-    discord_channels,
-    slack_channels,
-    whatsapp_channels,
-)
+from microgpt_chat_exports.chat_formats import APPS, Post, one_line, whatsapp_head
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 N_NAMED = 20  # maximum number of participants in an error message
 N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
-
-# Each function returns the messages of every channel.
-APPS: dict[str, Callable[[Any, Path], list[list[Post]]]] = {
-    "ChatGPT": chatgpt_channels,
-    "Discord": discord_channels,
-    "Slack": slack_channels,
-    "WhatsApp": whatsapp_channels,
-}
+JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # the export of each app has one of them
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
-    """Return the conversations of an export, or None for another file.
-
-    Raises:
-        ConversationsError: text is requested, but the file has the conversations of an app.
-        DataError: `how.me` is not in the export, or it has an unknown format.
-    """
+    """Return the conversations of an export, or None for another file."""
     is_folder = os.path.isdir(file.path)
     is_plain = how.column is not None or how.separator is not None or how.text == "stream"
     if not how.chat and (is_folder or is_plain):
@@ -71,50 +52,38 @@ def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversati
 def _recognised(file: TextFile) -> tuple[str | None, Any]:
     """Return the app that exported a file, and the lines or the JSON value of the file."""
     head = [*islice(dropwhile(lambda line: not line.strip(), file), 1 + N_HEAD)]
-    if any(map(WHATSAPP_MESSAGE.match, head)):
+    if any(map(whatsapp_head, head)):
         return "WhatsApp", file
-    if not head or head[0].lstrip()[0] not in "[{":
-        return None, None
-    if any(map(str.strip, head[1:])) and _json_value(head[0]) is not None:
-        return None, None  # JSON Lines
+    opened = [line for line in head if line.lstrip().startswith(("[", "{"))]
+    if not head or opened[:1] != head[:1] or (opened[1:] and head[0].rstrip()[-1] in "]}"):
+        return None, None  # not JSON, or JSON Lines
     lines = [*file]
-    if not any(f'"{name}"' in line for line in lines for name in ("mapping", "guild", "ts")):
+    if not any(f'"{name}"' in line for line in lines for name in JSON_FIELDS):
         return None, None  # to parse other JSON would take as long again
-    value = _json_value("\n".join(lines))
+    try:
+        value = from_json("\n".join(lines))
+    except ValueError:
+        return None, None
     return _app_of(value), value
 
 
-def _json_value(text: str) -> Any:
-    """Return a JSON value, or None if the text is not JSON."""
-    try:
-        return from_json(text)
-    except ValueError:
-        return None
-
-
-def _app_of(value: object) -> str | None:
+def _app_of(value: Any) -> str | None:
     """Return the app that exported a JSON value, or None if unknown."""
     first = value[0] if isinstance(value, list) and value else value
-    if not isinstance(first, dict):
-        return None
-    if "mapping" in first and first.keys() & {"current_node", "title"}:
+    keys = first.keys() if isinstance(first, dict) else set()
+    if "mapping" in keys and keys & {"current_node", "title"}:
         return "ChatGPT"
-    if value is first and {"guild", "channel", "messages"} <= first.keys():
+    if value is first and keys >= {"guild", "channel", "messages"}:
         return "Discord"
-    return "Slack" if first.get("type") == "message" and "ts" in first else None
+    if value is first and (keys >= {"type", "id", "messages"} or "chats" in keys):
+        return "Telegram"
+    return "Slack" if "ts" in keys and first.get("type") == "message" else None
 
 
 def _conversations(
     app: str, content: Any, path: Path, me: str | None, tell: Tell | None
 ) -> Iterator[Conversation]:
-    """Yield the conversations in an export.
-
-    Args:
-        app: a name in APPS.
-        content: lines or JSON value; None if the path is the folder of a Slack export.
-        me: the participant who is the assistant; everyone else is the user.
-        tell: called with a note on the number of messages that were left out.
-    """
+    """Yield the conversations between the assistant and everyone else, who are the user."""
     channels = APPS[app](content, path)
     said = [[post for post in channel if post.text] for channel in channels]
     me = _assistant(app, Counter(post.who for channel in said for post in channel), path, me)
@@ -144,17 +113,21 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's name; raise DataError with all names if no participant has it."""
+    """Return the one participant who has a name or a part of it, or raise DataError."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"
         raise DataError(f"{path} is a ChatGPT export, which has an assistant; omit --me")
-    if me is not None and me in counts:
-        return me
-    named = [f"{printable(who)} ({count(n, 'message')})" for who, n in counts.most_common(N_NAMED)]
-    named += [f"and {len(counts) - N_NAMED:,} more"] if len(counts) > N_NAMED else []
     problem = f"{path} is a {app} export, a chat between people"
     if me is not None:
-        problem = f"nobody in {path} is called {printable(me)!r}"
+        name = one_line(me).casefold()
+        fits = [who for who in counts if f" {name} " in f" {who.casefold()} "]
+        if me in counts or len(fits) == 1:
+            return me if me in counts else fits.pop()
+        counts = Counter({who: counts[who] for who in fits or counts})
+        who = f"{len(fits)} in {path} are" if fits else f"nobody in {path} is"
+        problem = f"{who} called {printable(me)!r}"
+    named = [f"{printable(who)} ({count(n, 'message')})" for who, n in counts.most_common(N_NAMED)]
+    named += [f"and {len(counts) - N_NAMED:,} more"] if len(counts) > N_NAMED else []
     names = ", ".join(named) or "nobody has written a message"
     raise DataError(f"{problem}; name the assistant with --me NAME (me= in Python): {names}")

@@ -172,7 +172,7 @@ _HEAD = re.compile(
 _TIME_FIRST = re.compile(rf"^({_M}\[?{_M})(\d\d?[:.]\d\d(?:[:.]\d\d)?\D{{0,9}}?),\s({_DATE})")
 _AM = re.compile(r"a\.?\s?m|morning|上午|凌晨|早上|午前|오전|π|ص|\bsa\b|\bpg\b", re.I)
 _PM = re.compile(r"p\.?\s?m|noon|evening|下午|中午|晚上|午後|오후|μ\.?\s?μ|م|\bch\b|\bptg\b", re.I)
-# On iOS, a mark between sender and text means that WhatsApp tells something about a group.
+# On iOS, a mark after the sender means that WhatsApp tells something about a group.
 _SENDER = re.compile(
     r"(?![\u200e\u200f][^:])(?:(.{1,200}):\s(?=[\u200e\u200f](?!<))|(.{1,200}?):(?:\s|$))(.*)"
 )
@@ -212,7 +212,8 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
     texts: dict[str, list[str]] = defaultdict(list)
     for head, line in lines:
         if head and (at := _time(head, order)) != IMPOSSIBLE:
-            parts = _SENDER.match(head[10])
+            # On Android, people write the mark of a language from right to left.
+            parts = _SENDER.match(head[10] if head[1] else head[10].replace("\u200f", ""))
             who, text = (parts[1] or parts[2], parts[3]) if parts else ("", "")
             found.append((who, at, [text]))
             texts[who].append(text)

@@ -24,7 +24,7 @@ from microgpt import (
 from microgpt_chat_exports.chat_formats import APPS, Post, one_line, whatsapp_head
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
-N_NAMED = 20  # maximum number of participants in an error message
+MOST = 20  # maximum number of participants in an error message
 N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
 JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # the export of each app has one of them
 
@@ -127,7 +127,7 @@ def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> st
         counts = Counter({who: counts[who] for who in fits or counts})
         who = f"{len(fits)} in {path} are" if fits else f"nobody in {path} is"
         problem = f"{who} called {printable(me)!r}"
-    named = [f"{printable(who)} ({count(n, 'message')})" for who, n in counts.most_common(N_NAMED)]
-    named += [f"and {len(counts) - N_NAMED:,} more"] if len(counts) > N_NAMED else []
+    named = [f"{printable(who):.99} ({count(n, 'message')})" for who, n in counts.most_common(MOST)]
+    named += [f"and {len(counts) - MOST:,} more"] if len(counts) > MOST else []
     names = ", ".join(named) or "nobody has written a message"
     raise DataError(f"{problem}; name the assistant with --me NAME (me= in Python): {names}")

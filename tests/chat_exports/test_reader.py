@@ -151,7 +151,7 @@ def test_what_whatsapp_tells_or_adds_in_any_language_is_not_read(tmp_path, row) 
 
 
 @pytest.mark.parametrize("me", ["~ YSL", "ysl", "Ann", "O'Neil", '"Bo" Berg', "+49 170 1234567"])
-def test_the_assistant_is_named_as_a_telephone_shows_it_or_in_part(tmp_path, me) -> None:
+def test_a_name_may_be_as_the_telephone_shows_it_or_a_part(tmp_path, me) -> None:
     names = ["~\u202fYSL", "Leo Ann", "Leo O'Neil", 'Dr. Bo "Bo" Berg', "\u202a+49 170 1234567"]
     path = tmp_path / "chat.txt"
     path.write_text("".join(f'1.2.24, 08:00 - {who}: a "b: c"\n' for who in ["Zoe", *names]))

@@ -26,8 +26,10 @@ def written(format: Format, saved: SavedModel, folder: Path, name: str = "model"
     return folder / name
 
 
-def refusal(read: Callable[[Path], object], path: Path) -> str:
+def refusal(read: Callable[[Path], object], path: Path, content: bytes | None = None) -> str:
     """Return why an export is refused, without its path: one line that begins with it."""
+    if content is not None:
+        path.write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
         read(path)
     message = str(caught.value)

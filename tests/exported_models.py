@@ -60,11 +60,3 @@ def drawn_tokens(saved: SavedModel, n: int, seed: int = 1) -> list[int]:
 def log_probabilities(saved: SavedModel, tokens: list[int]) -> np.ndarray:
     """Return those of all tokens after each of these: (T, V)."""
     return np.array([*InferenceGpt(saved).log_probabilities(tokens)])
-
-
-def greedy_tokens(saved: SavedModel) -> list[int]:
-    """Return the likeliest 256 tokens after the first, one after the other."""
-    stream = InferenceGpt(saved).generate_from_prompt(
-        [saved.tokenizer.bos_id], stop=(), max_tokens=256, temperature=0, rng=random.Random()
-    )
-    return [*stream]

@@ -1,7 +1,6 @@
 """Functions of the engine of the page, called in Node; the fixture `node` gives `Node`."""
 
 import json
-import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -65,14 +64,6 @@ class Node:
     def with_runs(self, file: Path, code: str, inputs: Iterable[Any]) -> list[Any]:
         """Do the same for code with a file of runs of Python."""
         return self(RUNS.replace("FILE", json.dumps(str(file))) + code, inputs)
-
-
-def python_runs(job: Path, n: int, kernels: Path, folder: Path) -> Path:
-    """Return a file with what a job in Python computes, at the rounding of WebAssembly."""
-    env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    env["PYTHONPATH"] = str(Path(__file__).parent)
-    run_process([sys.executable, job, str(n), kernels, folder / "runs.json"], env=env, check=True)
-    return folder / "runs.json"
 
 
 def as_read(text: str) -> str:

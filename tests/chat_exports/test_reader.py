@@ -232,12 +232,10 @@ def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["conversations.json", "discord.json"])
-def test_a_truncated_export_is_refused(tmp_path, name) -> None:
-    content = (EXPORTS / name).read_bytes()
-    path = tmp_path / name
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"not JSON: .* line 1|not JSON: .* column"):
+def test_a_truncated_export_is_refused(tmp_path) -> None:
+    path = tmp_path / "discord.json"
+    path.write_bytes((EXPORTS / path.name).read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"not JSON: .* column"):
         read(path)
 
 

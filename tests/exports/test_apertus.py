@@ -7,13 +7,7 @@ from exported_models import PORTABLE, drawn_tokens, log_probabilities, saved_mod
 
 from microgpt.errors import CheckpointError
 from microgpt.storage.saved_model import SavedModel
-from microgpt_exports.apertus import (
-    check_settings,
-    check_tensors,
-    from_apertus,
-    settings_of,
-    to_apertus,
-)
+from microgpt_exports.apertus import check_tensors, from_apertus, to_apertus
 
 ATTENTION, MLP = "model.layers.1.self_attn", "model.layers.1.mlp"
 
@@ -66,16 +60,3 @@ def test_missing_extra_and_misshapen_tensors_are_refused(saved) -> None:
     del shapes["model.norm.weight"]
     with pytest.raises(CheckpointError, match=r"model.norm.weight is missing"):
         check_tensors(saved.model, shapes)
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        ({"num_attention_heads": 6}, "num_attention_heads is 6; microgpt requires 3"),
-        ({"rope_parameters": {"rope_type": "llama3"}}, "rope_parameters is"),
-        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
-    ],
-)
-def test_unsupported_apertus_settings_are_refused(saved, change, problem) -> None:
-    with pytest.raises(CheckpointError, match=problem):
-        check_settings(saved.model, settings_of(saved.model) | change)

@@ -89,11 +89,6 @@ def content(tmp_path_factory) -> bytes:
     return written(GGUF_FORMAT, saved, tmp_path_factory.mktemp("gguf")).read_bytes()
 
 
-def refused(content: bytes, folder: Path) -> str:
-    (folder / "model").write_bytes(content)
-    return refusal(GGUF_FORMAT.read, folder / "model")
-
-
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -117,11 +112,13 @@ def test_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> No
         facts[name] = facts[name] | value if isinstance(value, dict) else value
     other, start = json.dumps(facts).encode(), found.start(1) - 8
     changed = content[:start] + struct.pack("<Q", len(other)) + other + content[found.end() :]
-    assert problem in refused(changed, tmp_path)
+    assert problem in refusal(GGUF_FORMAT.read, tmp_path / "model", changed)
 
 
 def test_files_that_microgpt_has_not_written_have_no_receipt(content, tmp_path) -> None:
     for foreign in (b"", b"GGUF", b"<!doctype html>", b"GGUF" + bytes(100), b"\xff" * 99):
         (tmp_path / "model").write_bytes(foreign)
         assert GGUF_FORMAT.read(tmp_path / "model") is None
-    assert "differs from" in refused(content[:4] + b"\x02" + content[5:], tmp_path)
+    assert "differs from" in refusal(
+        GGUF_FORMAT.read, tmp_path / "model", content[:4] + b"\x02" + content[5:]
+    )

@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 from foreign_models import moonbase
 
-from microgpt import InferenceGpt, ModelConfig, load, save
+from microgpt import InferenceGpt, load, save
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import Gpt
 from microgpt_exports.imports import import_model
-
-
-def log_probabilities(config: ModelConfig, weights: Any, tokens: list[int]) -> np.ndarray:
-    """Return what the readable engine computes after the last token."""
-    gpt = Gpt(config, weights)
-    cache = gpt.new_cache()
-    logits = np.array([gpt.forward(token, cache) for token in tokens][-1])
-    return logits - np.logaddexp.reduce(logits)
 
 
 @pytest.mark.parametrize("is_chat", [False, True])
@@ -34,7 +26,10 @@ def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dt
     tokens = [read.bos_id, *read.encode("what is 7")]
     n_special = 4 if is_chat else 1
     order = [*range(n_special, saved.model.vocab_size), *range(1, n_special), 0]
-    expected = log_probabilities(saved.model, weights, [0, *theirs])[order]
+    gpt = Gpt(saved.model, weights)  # the readable engine
+    cache = gpt.new_cache()
+    logits = np.array([gpt.forward(token, cache) for token in (0, *theirs)][-1])
+    expected = (logits - np.logaddexp.reduce(logits))[order]
     row = [*InferenceGpt(saved).log_probabilities(tokens)][-1]
     assert np.abs(expected - row).max() < 1e-5
     assert read.unknown_characters("what is 7? Z") == "Z"

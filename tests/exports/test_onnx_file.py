@@ -1,9 +1,7 @@
 """ONNX files: batches and caches, and changed graphs, which are not run."""
 
 import json
-from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -54,26 +52,12 @@ def content(tmp_path_factory) -> bytes:
     return written(ONNX_FORMAT, saved, tmp_path_factory.mktemp("onnx")).read_bytes()
 
 
-def refused(content: bytes, folder: Path) -> str:
-    (folder / "model").write_bytes(content)
-    return refusal(ONNX_FORMAT.read, folder / "model")
-
-
-def with_external_data(model: onnx.ModelProto) -> None:
+def test_a_graph_with_external_data_is_refused(content, tmp_path) -> None:
+    model = onnx.load_model_from_string(content)
     tensor = model.graph.initializer[0]
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="/etc/passwd")
-
-
-def with_a_custom_operator(model: onnx.ModelProto) -> None:
-    model.opset_import.add(domain="ai.onnx.contrib", version=1)
-
-
-@pytest.mark.parametrize("change", [with_external_data, with_a_custom_operator])
-def test_a_changed_graph_is_refused(change: Callable[..., None], content, tmp_path) -> None:
-    model = onnx.load_model_from_string(content)
-    change(model)
-    problem = refused(model.SerializeToString(), tmp_path)
+    problem = refusal(ONNX_FORMAT.read, tmp_path / "model", model.SerializeToString())
     assert "differs from what this version of microgpt writes" in problem
 
 
@@ -87,7 +71,7 @@ def test_a_receipt_with_another_context_is_refused(size, problem, content, tmp_p
     facts = json.loads(entry.value)
     facts["model"]["block_size"] = size
     entry.value = json.dumps(facts)
-    assert problem in refused(model.SerializeToString(), tmp_path)
+    assert problem in refusal(ONNX_FORMAT.read, tmp_path / "model", model.SerializeToString())
 
 
 def test_protobuf_does_not_parse_a_hostile_file(content, tmp_path, monkeypatch) -> None:
@@ -97,4 +81,6 @@ def test_protobuf_does_not_parse_a_hostile_file(content, tmp_path, monkeypatch) 
     for foreign in (helper.make_model(graph).SerializeToString(), b"\x3a\x80\x80\x01" + nodes):
         (tmp_path / "model").write_bytes(foreign)
         assert ONNX_FORMAT.read(tmp_path / "model") is None
-    assert "differs from what this version" in refused(content + nodes, tmp_path)
+    assert "differs from what this version" in refusal(
+        ONNX_FORMAT.read, tmp_path / "model", content + nodes
+    )

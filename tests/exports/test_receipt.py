@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+from exported_files import refusal
 from exported_models import saved_model
 
-from microgpt.errors import CheckpointError
 from microgpt_exports.receipt import make_receipt, read_receipt
 
 LOST = "a text is not of its model"
+
+
+def refused(content: str) -> str:
+    return refusal(lambda path: read_receipt(content, path, 2**20), Path("path"))
 
 
 @pytest.fixture(scope="module")
@@ -18,20 +22,10 @@ def receipt() -> str:
     return make_receipt(saved, "onnx", "model.onnx", "0" * 64).to_json()
 
 
-def refused(content: str) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        read_receipt(content, Path("path"), 2**20)
-    message = str(caught.value)
-    assert message.startswith("path")
-    assert "\n" not in message
-    return message
-
-
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
         ("model", {"vocab_size": 2**31 - 1}, "has fewer weights than its receipt says"),
-        ("model", {"n_layer": 2**31 - 1}, "layers, more than 512"),
         ("model", {"n_layer": 600, "n_embd": 2, "n_head": 1}, "600 layers, more than 512"),
         ("model", {"vocab_size": 0}, LOST),
         ("model", {"block_size": 2}, LOST),

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 from apertus_model import forward
 from exported_files import refusal, written
-from exported_models import (
-    PORTABLE,
-    TOKENIZERS,
-    drawn_tokens,
-    greedy_tokens,
-    log_probabilities,
-    saved_model,
-)
+from exported_models import PORTABLE, TOKENIZERS, drawn_tokens, log_probabilities, saved_model
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer as Library
 
@@ -128,17 +121,3 @@ def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
         (directory / name).write_bytes(content)
     (directory / "receipt.json").unlink()
     assert TRANSFORMERS_FORMAT.read(directory) is None
-
-
-@pytest.mark.slow
-def test_transformers_generates_the_same_texts(tmp_path) -> None:
-    transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
-    saved = saved_model(**PORTABLE)
-    directory = written(TRANSFORMERS_FORMAT, saved, tmp_path)
-    model = transformers.AutoModelForCausalLM.from_pretrained(directory)
-    model.generation_config.eos_token_id = model.generation_config.suppress_tokens = None
-    start = torch.tensor([[saved.tokenizer.bos_id]])
-    mask = torch.ones_like(start)
-    found = model.generate(start, attention_mask=mask, do_sample=False, max_length=257)
-    tokens = found[0].tolist()
-    assert tokens[1:] == greedy_tokens(saved)

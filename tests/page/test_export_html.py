@@ -14,14 +14,6 @@ def test_a_model_is_exported_as_a_page_also_through_a_link(microgpt, text_model,
     assert page.read_bytes().startswith(b"<!doctype html>")
 
 
-def test_an_export_does_not_replace_a_file_of_a_model(microgpt, text_model) -> None:
-    weights = text_model / "weights.json"
-    before = weights.read_bytes()
-    options = ("--format", "html", "--output", weights, "--force")
-    assert "is a file of a model" in refused(microgpt("export", text_model, *options))
-    assert weights.read_bytes() == before
-
-
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
+import commands
 import pytest
 from javascript import ENGINE, Node
 
@@ -30,3 +32,15 @@ def kernels(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("kernels")
     write_modules(folder, ("float32",), SHARES[:2])
     return folder
+
+
+@pytest.fixture(scope="module")
+def runs(request, kernels, tmp_path_factory) -> Path:
+    """What the script of a module computes in Python, at the rounding of WebAssembly."""
+    script, n = request.module.JOB
+    file = tmp_path_factory.mktemp("runs") / "runs.json"
+    env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    env["PYTHONPATH"] = str(Path(commands.__file__).parent)
+    command = [sys.executable, Path(__file__).with_name(script), str(n), kernels, file]
+    commands.run_process(command, env=env, check=True)
+    return file

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from explained_by_reference import Inside, Text, ablations, backward, changed
-from exported_models import drawn_shape
+from exported_models import TEXT, drawn_shape
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
 from microgpt.config import Sampling
@@ -34,7 +34,6 @@ from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
-TEXT = "it's a small world, isn't it? naïve ☃☃☃ 日本語 日本語 😀😀 we've we've"
 TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
 KNOWN = {"characters": {"conversations": [TALK], "reply": "no idea", "suggests": True}}
 REPLY = {"role": "assistant", "content": ""}

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from javascript import python_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 N_MODELS = 60
+JOB = ("drawn_models.py", N_MODELS)
 CLOSE = 1e-5  # of numbers; texts are equal
 # Of the bits after a step. The first step of Adam has the same size for every gradient, so rounding
 # decides the direction of a weight whose gradient is nearly 0. Muon scales up small singular values
@@ -67,13 +67,6 @@ async function answer(file) {
 """
 
 
-@pytest.fixture(scope="module")
-def cases(kernels, tmp_path_factory) -> Path:
-    """Models drawn at random, with requests and answers at the rounding of WebAssembly."""
-    job = Path(__file__).with_name("drawn_models.py")
-    return python_runs(job, N_MODELS, kernels, tmp_path_factory.mktemp("cases"))
-
-
 def comparable(answer: Any) -> Any:
     """Return an answer without what is rounding."""
     if isinstance(answer, dict) and answer.get("backward"):
@@ -117,13 +110,11 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
     return [each for name, a, b in pairs for each in differences(a, b, scale, f"{place}.{name}")]
 
 
-def test_models_of_all_kinds_answer_as_in_python(node, cases) -> None:
-    (found,) = node(CODE + ANSWERS, [str(cases)])
+def test_models_of_all_kinds_answer_as_in_python(node, runs) -> None:
+    (found,) = node(CODE + ANSWERS, [str(runs)])
     problems: list[str] = []
     n_texts = 0
-    for number, (case, answers) in enumerate(
-        zip(json.loads(cases.read_text()), found, strict=True)
-    ):
+    for number, (case, answers) in enumerate(zip(json.loads(runs.read_text()), found, strict=True)):
         for (name, body), wanted, answer in zip(
             case["requests"], case["answers"], answers, strict=True
         ):
@@ -137,10 +128,10 @@ def test_models_of_all_kinds_answer_as_in_python(node, cases) -> None:
     assert n_texts > N_MODELS
 
 
-def tried(node, cases: Path, test: str, body: str) -> Any:
+def tried(node, runs: Path, test: str, body: str) -> Any:
     """Return what a body of JavaScript returns for an engine whose model passes a test."""
     code = CODE + LONG.replace("TEST", test).replace("BODY", body)
-    (found,) = node(code, [str(cases)])
+    (found,) = node(code, [str(runs)])
     return found
 
 
@@ -148,7 +139,7 @@ def tried(node, cases: Path, test: str, body: str) -> Any:
 IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 15000)"
 
 
-def test_aborted_work_does_not_affect_the_next_request(node, cases) -> None:
+def test_aborted_work_does_not_affect_the_next_request(node, runs) -> None:
     body = """
       const before = await generate({ num_samples: 3 });
       const running = new AbortController();
@@ -159,12 +150,12 @@ def test_aborted_work_does_not_affect_the_next_request(node, cases) -> None:
       setTimeout(() => { waiting.abort(); running.abort(); });
       return [await first, await second, before, await third];
     """
-    first, second, before, third = tried(node, cases, IS_TEXT, body)
+    first, second, before, third = tried(node, runs, IS_TEXT, body)
     assert (first, second) == ("AbortError", "AbortError")
     assert third == before
 
 
-def test_concurrent_requests_get_the_same_answers_as_single_ones(node, cases) -> None:
+def test_concurrent_requests_get_the_same_answers_as_single_ones(node, runs) -> None:
     body = """
       const bodies = [1, 2, 3, 4, 5].map((seed) => ({ ...LONG, max_tokens: 200, seed }));
       const together = await Promise.all(bodies.map((each) => generate(each)));
@@ -172,12 +163,12 @@ def test_concurrent_requests_get_the_same_answers_as_single_ones(node, cases) ->
       for (const each of bodies) apart.push(await generate(each));
       return [together, apart];
     """
-    together, apart = tried(node, cases, IS_TEXT, body)
+    together, apart = tried(node, runs, IS_TEXT, body)
     assert together == apart
     assert len({str(each) for each in apart}) == 5
 
 
-def test_fields_and_changes_that_are_not_allowed_are_refused(node, cases) -> None:
+def test_fields_and_changes_that_are_not_allowed_are_refused(node, runs) -> None:
     place = {"row": 0, "column": 0}
     refused = {
         "num_samples must be <= 50": {"num_samples": 51},
@@ -198,5 +189,5 @@ def test_fields_and_changes_that_are_not_allowed_are_refused(node, cases) -> Non
       const bodies = {json.dumps([*refused.values()])};
       return Promise.all(bodies.map((each) => answered(engine, "generate", each)));
     """
-    for problem, found in zip(refused, tried(node, cases, IS_TEXT, body), strict=True):
+    for problem, found in zip(refused, tried(node, runs, IS_TEXT, body), strict=True):
         assert found["error"].startswith(problem)

@@ -2,14 +2,13 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
-from javascript import python_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 N_MODELS = 30
+JOB = ("training_runs.py", N_MODELS)
 CODE = """
 import { dataOf } from "./documents.js";
 import { Engine } from "./engine.js";
@@ -62,13 +61,6 @@ async function answer(number) {
   return { ...found, names: drawn, others };
 }
 """
-
-
-@pytest.fixture(scope="module")
-def runs(kernels, tmp_path_factory) -> Path:
-    """Runs of Python at the rounding of WebAssembly."""
-    job = Path(__file__).with_name("training_runs.py")
-    return python_runs(job, N_MODELS, kernels, tmp_path_factory.mktemp("runs"))
 
 
 def test_training_computes_the_same_bits_as_python(node, runs, golden) -> None:

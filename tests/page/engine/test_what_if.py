@@ -3,14 +3,13 @@
 import json
 import math
 import statistics
-from pathlib import Path
 
 import pytest
-from javascript import python_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 N_CASES = 25
+JOB = ("what_if_runs.py", N_CASES)
 CODE = """
 import { WhatIf } from "./what_if.js";
 const opened = (number, others = {}) => {
@@ -26,13 +25,6 @@ async function last(events, name) {
   return { ...found, first };
 }
 """
-
-
-@pytest.fixture(scope="module")
-def runs(kernels, tmp_path_factory) -> Path:
-    """Runs of Python at the rounding of WebAssembly."""
-    job = Path(__file__).with_name("what_if_runs.py")
-    return python_runs(job, N_CASES, kernels, tmp_path_factory.mktemp("runs"))
 
 
 def is_close(found: float, expected: float, tolerance: float = 1e-12) -> bool:

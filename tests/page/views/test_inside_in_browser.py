@@ -29,11 +29,6 @@ def names_model(names_dir) -> Any:
     return load(names_dir)
 
 
-@pytest.fixture(scope="module")
-def talk_model(talk_dir) -> Any:
-    return load(talk_dir)
-
-
 def percent(share: float) -> str:
     if 0 < share < 0.0005:
         return "< 0.1 %"

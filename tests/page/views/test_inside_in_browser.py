@@ -220,8 +220,8 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         assert page.evaluate("document.activeElement.value") == value
         without, own = (percent(came[name]) for name in ("without", "probability"))
         assert nats(part["bits_without"]) in rows[i + 1]
-        told = page.inner_text("#plain")
-        assert f"What came, “n”, has {without} without it, {own} with it." in told
+        told = f"What came, “n”, has {without} without it, {own} with it."
+        until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
 def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model, page) -> None:

@@ -6,7 +6,7 @@ name    flow  symmetry ×1.2  creativity ×2  total
 Nannan   0.5            3.7            1.0   6.94
 anna     0.5            2.2           -5.0  -6.86  in known.txt
 x1         -              -              -      -  shorter than 3 letters
-o'neil     -              -              -      -  not only letters
+o'ne       -              -              -      -  not only letters
 nannan   0.5            3.7            1.0   6.94  repeated: counts as 0
 anna     0.5            2.2           -5.0  -6.86  in known.txt, repeated
 
@@ -16,7 +16,7 @@ Mirror       1.8000  (Symmetry)
 Spark       -1.2000  (Creativity)
 distinct      66.7%
 """
-NAMES = ["Nannan", "anna", "x1", "o'neil", "nannan", "anna"]
+NAMES = ["Nannan", "anna", "x1", "o'ne", "nannan", "anna"]
 
 
 @pytest.fixture

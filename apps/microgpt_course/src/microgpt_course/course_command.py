@@ -1,7 +1,7 @@
 """`microgpt course`: write a GPT in exercises, and check them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -14,17 +14,22 @@ if TYPE_CHECKING:
     from microgpt_course.checking import CheckResult
     from microgpt_course.progress import CourseProgress
 
-DIRECTORY = Path("course")  # default directory
 EXERCISE = argument(None, "Number or name.  [default: the first that is not done]", "EXERCISE")
-IN = option(None, f"Directory of the exercises.  [default: ., else {DIRECTORY}]")
+IN = option(None, "Directory of the exercises.  [default: ., else course]")
 GOOD, BAD = "32", "1;31"  # ANSI styles
+LEAST_ACTIVE = 8  # hidden units that are not dead, after the last experiment
+NOISE = 0.02  # nats per token, by which the losses of two seeds differ
+END = """\
+All fourteen are done: you have written a GPT, and seen what its parts and its learning rate do.
+Next: docs/change.md has ten seeds of these experiments; change a part of your own. docs/loss.md
+says what a loss is worth, and docs/own_text.md how to train on your own text."""
 
 course = command_group("Write a GPT yourself, in twelve exercises and a program.")
 
 
 @course.command(cls=GroupedCommand, epilog="microgpt course start && microgpt course check")
 def start(
-    directory: Path = argument(DIRECTORY, "New directory.", "DIR", show_default=True),
+    directory: Path = argument(Path("course"), "New directory.", "DIR", show_default=True),
 ) -> None:
     """Write the exercises to a directory.
 
@@ -35,7 +40,8 @@ def start(
 
     progress.start(directory)
     print_or_discard(f"Wrote {len(names())} exercises to {directory}/")
-    print_or_discard(f"Next: edit {directory / names()[0]}.py, then run: microgpt course check")
+    check = progress.command("check", directory)
+    print_or_discard(f"Next: edit {directory / names()[0]}.py, then run: {check}")
 
 
 @course.command(cls=GroupedCommand, epilog="microgpt course check\nmicrogpt course check 7")
@@ -48,20 +54,18 @@ def check(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     from microgpt_course.progress import file_hash, write_progress
 
     place, progress = _opened(directory)
-    for name in names():
-        if name in progress.done and file_hash(place / f"{name}.py") != progress.done[name]:
-            del progress.done[name]  # changed since its check
     name = _exercise(exercise, progress)
-    content = file_hash(place / f"{name}.py")
+    content = file_hash(place, name)
+    facts = _checked(place, name).facts
     if name == EXPERIMENTS:
-        _experiments(place, progress)
-    else:
-        _checked(place, name)
+        _experiments(place, facts, progress)
     progress.done[name] = content
     write_progress(place, progress)
     print_or_discard(f"{name} is right; {len(progress.done)} of {len(names())} are done")
-    if (following := _exercise(None, progress)) != name:
-        print_or_discard(f"Next: {place / following}.py")
+    if len(progress.done) == len(names()):
+        print_or_discard(END)
+    else:
+        print_or_discard(f"Next: {place / _exercise(None, progress)}.py")
 
 
 @course.command(cls=GroupedCommand, epilog="microgpt course hint")
@@ -70,20 +74,18 @@ def hint(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 
     The hints go from vague to almost the answer.
     """
-    from microgpt_course.progress import write_progress
+    from microgpt_course.progress import command, write_progress
 
     place, progress = _opened(directory)
     name = _exercise(exercise, progress)
     found = hints(name)
     n = min(progress.hints.get(name, 0) + 1, len(found))
-    if not found:
-        print_or_discard(f"{name} has no hints")
-        return
     print_or_discard(f"{name}, hint {n} of {len(found)}: {found[n - 1]}")
     progress.hints[name] = n
     write_progress(place, progress)
     if n == len(found):
-        note("that is the last hint; to see a solution, run: microgpt course show")
+        shown = command(f"show {int(name[:2])}", place)
+        note(f"that is the last hint; to see a solution, run: {shown}")
 
 
 @course.command(cls=GroupedCommand, epilog="microgpt course show 3")
@@ -97,7 +99,7 @@ def show(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 
 def _opened(given: Path | None) -> tuple[Path, "CourseProgress"]:
     """Return the learner's directory, the given one or else . or ./course, and its record."""
-    from microgpt_course.progress import PROGRESS, read_progress
+    from microgpt_course.progress import DIRECTORY, PROGRESS, read_progress
 
     is_here = Path(PROGRESS).exists() or not (DIRECTORY / PROGRESS).exists()
     place = given or (Path() if is_here else DIRECTORY)
@@ -110,48 +112,50 @@ def _exercise(given: str | None, progress: "CourseProgress") -> str:
     return next((name for name in names() if name not in progress.done), names()[-1])
 
 
-def _experiments(place: Path, progress: "CourseProgress") -> None:
-    """Run the experiments that have a prediction and no result, and print all results."""
-    from microgpt import ConfigError
+def _experiments(place: Path, facts: dict[str, Any], progress: "CourseProgress") -> None:
+    """Run the experiments that have no result yet, and print all results."""
     from microgpt_course.progress import write_progress
 
-    predictions = _checked(place, EXPERIMENTS).predictions
-    print_or_discard(f"{'experiment':<26}  {'you predicted':>13}  {'measured':>8}  {'loss':>6}")
-    for name, prediction in predictions.items():
-        if name not in progress.figures:
-            if prediction is None:
-                continue
-            if isinstance(prediction, bool) or not isinstance(prediction, int | float):
-                raise ConfigError(f"the prediction of {name!r} is {prediction!r}; use a number")
-            for each in (UNCHANGED, name):
-                if each not in progress.figures:
-                    note(f"training: {each}, about 20 seconds")
-                    loss = _checked(place, EXPERIMENTS, each).figure
-                    progress.figures[each] = (float(prediction), loss)
-                    write_progress(place, progress)
-        predicted, loss = progress.figures[name]
-        change = loss - progress.figures[UNCHANGED][1]
-        print_or_discard(f"{name:<26}  {predicted:>+13.3f}  {change:>+8.3f}  {loss:>6.3f}")
-    left = [name for name in predictions if name not in progress.figures]
-    if left:
-        note(f"write a prediction of {left[0]!r} in {place / EXPERIMENTS}.py, then check again")
-        raise typer.Exit(1)
-    note("other seeds differ by about 0.02, so only larger changes mean something")
+    rate, predictions = facts["rate"], facts["predictions"]
+    for name, given in predictions.items():
+        if type(given) not in (int, float):
+            problem = f"the prediction of {name!r} is {given!r}; write a number, such as 0.1"
+            _fail(problem, place, EXPERIMENTS)
+    print_or_discard("experiment            you predicted  measured    loss  active of 64")
+    for name in (UNCHANGED, *predictions, f"learning rate {rate}"):
+        if name not in progress.results:
+            note(f"training: {name}")
+            progress.results[name] = tuple(_checked(place, EXPERIMENTS, name).facts["figures"])
+            write_progress(place, progress)
+        loss, active = progress.results[name]
+        change = loss - progress.results[UNCHANGED][0]
+        predicted = f"{predictions[name]:+.3f}" if name in predictions else ""
+        row = f"{name:<20}  {predicted:>13}  {change:>+8.3f}  {loss:>6.3f}  {active:>12.1f}"
+        print_or_discard(row)
+    note(f"other seeds differ by about {NOISE}, so only larger changes mean something")
+    if active < LEAST_ACTIVE or change > NOISE:
+        _fail(
+            f"with my_rate = {rate}, {active:.1f} of 64 hidden units are active; it should be "
+            f"{LEAST_ACTIVE} or more, with a loss that is no higher. How large are the steps?",
+            place, EXPERIMENTS,
+        )  # fmt: skip
 
 
 def _checked(place: Path, name: str, experiment: str = "") -> "CheckResult":
     """Check a file and print what was found; exit if something is wrong."""
     from microgpt_course.checking import check_file
 
-    path = place / f"{name}.py"
-    outcome = check_file(name, path, experiment)
-    for line in outcome.printed:
-        print_or_discard(f"  printed: {line}")
-    for fact in outcome.right:
-        print_or_discard(f"  {styled('right', GOOD)}  {fact}")
-    if outcome.wrong:
-        print_or_discard(f"  {styled('wrong', BAD)}  {outcome.wrong}")
-        number = name.split("_")[0]
-        note(f"edit {path}{f', or run: microgpt course hint {int(number)}' if hints(name) else ''}")
-        raise typer.Exit(1)
-    return outcome
+    found = check_file(name, place / f"{name}.py", experiment)
+    for label, line in found.shown:
+        print_or_discard(f"  {styled(f'{label:7}', GOOD)}  {line}")
+    if found.wrong:
+        _fail(found.wrong, place, name)
+    return found
+
+
+def _fail(problem: str, place: Path, name: str) -> NoReturn:
+    from microgpt_course.progress import command
+
+    print_or_discard(f"  {styled('wrong  ', BAD)}  {problem}")
+    note(f"edit {place / name}.py, or run: {command(f'hint {int(name[:2])}', place)}")
+    raise typer.Exit(1)

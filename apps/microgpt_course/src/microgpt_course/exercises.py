@@ -1,9 +1,11 @@
-"""The exercises: files with a hole, which are made from the files of `solutions`."""
+"""The exercises: files with a hole, made from `solutions`, and the lines that check them."""
 
 import re
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 from microgpt import ConfigError, bundled
 
@@ -11,6 +13,16 @@ SOLUTIONS = Path(__file__).with_name("solutions")
 WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # the whole program; trainings
 UNCHANGED = "unchanged"  # the model with which experiments are compared
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
+STEP = 1e-5  # of a finite difference
+
+
+class Line(NamedTuple):
+    """A line of a check; see checks.toml."""
+
+    code: str
+    question: str  # its own if it is compared, and otherwise the next one
+    is_compared: bool
+    expected: str  # an expression; empty if the result of the solution is expected
 
 
 @cache
@@ -34,9 +46,27 @@ def with_holes(name: str) -> str:
 
 def hints(name: str) -> list[str]:
     """Return the hints of an exercise, from vague to almost the answer."""
-    text = (SOLUTIONS / "hints.toml").read_text(encoding="utf-8")
-    found: list[str] = tomllib.loads(text).get(name, [])
+    return list(_table("hints.toml")[name])
+
+
+def check_lines(name: str) -> list[Line]:
+    """Return the lines of the check of an exercise."""
+    found, following = list[Line](), ""
+    for text in reversed(_table("checks.toml").get(name, "").splitlines()):
+        code, _, question = text.partition("  # ")
+        code, _, expected = code.partition(" == ")
+        following = question or following
+        found.insert(0, Line(code, following, bool(question), expected))
     return found
+
+
+def finite_difference(function: Callable[[float], float], x: float) -> float:
+    """Return the slope of a function at x: its change, divided by that of x."""
+    return (function(x + STEP) - function(x - STEP)) / (2 * STEP)
+
+
+def _table(file: str) -> dict[str, Any]:
+    return tomllib.loads((SOLUTIONS / file).read_text(encoding="utf-8"))
 
 
 def find(given: str) -> str:

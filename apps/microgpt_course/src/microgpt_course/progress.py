@@ -1,13 +1,15 @@
 """A learner's directory: its files, and the record of what has been done."""
 
 import hashlib
+import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from microgpt import ConfigError, as_argument, bundled, first_problem, publish, read
 from microgpt_course.exercises import names, with_holes
 
+DIRECTORY = Path("course")  # default directory
 PROGRESS = "progress.json"
 MAX_BYTES = 1 << 20  # of a learner's file or record
 
@@ -15,12 +17,16 @@ MAX_BYTES = 1 << 20  # of a learner's file or record
 class CourseProgress(BaseModel):
     """What a learner has done, stored as progress.json."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    version: int = 1
     done: dict[str, str] = {}  # SHA-256 of each file that passed its check
     hints: dict[str, int] = {}  # number of hints that have been shown
-    figures: dict[str, tuple[float, float]] = {}  # per experiment: prediction, loss
+    results: dict[str, tuple[float, float]] = {}  # per experiment: loss, active hidden units
+
+
+def command(words: str, directory: Path = DIRECTORY) -> str:
+    """Return a command of the course as the learner types it, in the current directory."""
+    typed = "uv run microgpt" if "UV_RUN_RECURSION_DEPTH" in os.environ else "microgpt"
+    is_found = directory in (Path(), DIRECTORY)
+    return f"{typed} course {words}{'' if is_found else f' --directory {as_argument(directory)}'}"
 
 
 def start(directory: Path) -> None:
@@ -33,7 +39,7 @@ def start(directory: Path) -> None:
 
 
 def read_progress(directory: Path) -> CourseProgress:
-    """Read the record of a learner's directory.
+    """Read the record of a learner's directory, without the exercises that have changed since.
 
     Raises:
         ConfigError: the directory is not one of the course, or the record cannot be read.
@@ -42,15 +48,17 @@ def read_progress(directory: Path) -> CourseProgress:
     if not path.is_file():
         raise ConfigError(
             f"{directory} is not a directory of the course; go to yours, or start one with: "
-            "microgpt course start"
+            f"{command('start')}"
         )
     try:
-        return CourseProgress.model_validate_json(read(path, MAX_BYTES, ConfigError))
+        found = CourseProgress.model_validate_json(read(path, MAX_BYTES, ConfigError))
     except ValidationError as error:
         raise ConfigError(
             f"{path} is damaged ({first_problem(error)}); replace it with {{}} to check all "
             "exercises again"
         ) from error
+    kept = {name: sha for name, sha in found.done.items() if file_hash(directory, name) == sha}
+    return found.model_copy(update={"done": kept})
 
 
 def write_progress(directory: Path, progress: CourseProgress) -> None:
@@ -58,11 +66,13 @@ def write_progress(directory: Path, progress: CourseProgress) -> None:
     publish(directory, {PROGRESS: progress.model_dump_json(indent=1).encode()})
 
 
-def file_hash(path: Path) -> str:
+def file_hash(directory: Path, name: str) -> str:
     """Return the hash of a learner's file; raise ConfigError if it cannot be read."""
+    path = directory / f"{name}.py"
     if not path.is_file():
+        again = command(f"start {as_argument(directory / 'again')}")
         raise ConfigError(
             f"{path} does not exist; put the file back, or write all exercises to another "
-            f"directory: microgpt course start {as_argument(path.parent / 'again')}"
+            f"directory: {again}"
         )
     return hashlib.sha256(read(path, MAX_BYTES, ConfigError)).hexdigest()

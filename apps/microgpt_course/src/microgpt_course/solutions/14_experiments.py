@@ -1,86 +1,95 @@
-"""What do the parts of a GPT do? Remove one, train again, and compare the loss.
+"""What is each part of a GPT worth? Take it away, train again, and compare the loss.
 
-For each experiment, first write a prediction below: by how much will the loss of held-out names
-change, in nats per token? A positive number means that the model becomes worse. The unchanged model
-has a loss of about 2.35; a blind guess among 27 tokens has log(27) = 3.30. Then `microgpt course
-check` trains both models, each for 1,000 steps in about 20 seconds, and shows both numbers.
+A part adds its result to the vector through one matrix: attention through attn_wo, the MLP through
+mlp_fc2, the positions through wpe. If all numbers of this matrix are 0, the part adds nothing. The
+training would change them, so `remove` sets them to 0 again after each step.
+
+1. Write `remove` and `count_active`.
+2. Write a prediction instead of each None: by how much will the loss of names that were held out
+   change, in nats per token? A positive number means that the model becomes worse. A blind guess
+   among 27 tokens has a loss of log(27) = 3.30.
+3. `microgpt course check` trains each model for 10,000 steps, in a few seconds, and shows your
+   predictions, the losses, and how many of the 64 hidden units are active on average. ReLU makes
+   the others 0. Nearly all will be dead: 0 for every letter, so that their gradients are 0, and
+   they do not come back. Choose another `my_rate`, so that at least 8 are active and the loss is no
+   higher.
 """
 
 import random
-from dataclasses import replace
 
-from microgpt.data.tokenizer import CharTokenizer
-from microgpt.model import Gpt, init_weights, linear, rmsnorm, softmax
-from microgpt.model_config import ModelConfig
-from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.value import dot, exp
+from microgpt import Gpt, ModelConfig, TrainConfig, linear, train, weight_shapes
+from microgpt.reference import document_loss
+from microgpt.training.hooks import Hook
 
 predictions = {  # write a number instead of None, such as 0.1
-    "no residual connections": None,
-    "GELU instead of ReLU": None,
+    "no attention": None,
+    "no MLP": None,
     "no positions": None,
     "one head": None,
-    "twice the learning rate": None,
-    "no scaling of the scores": None,
-    "tied embeddings": None,
-    "a second layer": None,
 }
-
-config = ModelConfig(n_embd=16, n_head=4, n_layer=1, block_size=16, vocab_size=27)
-
-
-def held_out_loss(names, gpt_type=Gpt, config=config, lr=0.01, steps=1000):
-    """Train on one name per step; return the mean loss of 500 other names, in nats per token."""
-    names, rng = sorted(set(names)), random.Random(1)
-    tokenizer = CharTokenizer.from_documents(names)
-    docs = [tokenizer.encode_document(name) for name in rng.sample(names, steps + 500)]
-    engine = ReferenceEngine(config, init_weights(config, rng), gpt_type=gpt_type)
-    for step in range(steps):
-        engine.step([docs[step]], lr * (1 - step / steps))
-    weights = {
-        name: [[weight.data for weight in row] for row in rows]
-        for name, rows in engine.gpt.weights.items()
-    }
-    gpt = gpt_type(config, weights)  # the same model with floats, which is faster
-    losses = [document_loss(gpt, doc) for doc in docs[steps:]]
-    return sum(losses) / sum(len(doc) - 1 for doc in docs[steps:])
+my_rate = 0.01  # the learning rate of the first step; it falls to 0 in a straight line
 
 
-class NoResiduals(Gpt):
-    def block(self, x, layer, cache):
-        x = self.attention(rmsnorm(x), layer, cache)
-        return self.mlp(rmsnorm(x), layer)
+def remove(matrix, weights, shapes):
+    """Set the numbers of each matrix whose name ends with `matrix` to 0.
+
+    `weights` is a list of all numbers of the model, matrix after matrix. `shapes` has the name of
+    each matrix in this order, with its numbers of rows and columns: {"wte": (27, 16), ...}.
+    """
+    # Your code.
+    start = 0
+    for name, (rows, columns) in shapes.items():
+        end = start + rows * columns
+        if name.endswith(matrix):
+            for i in range(start, end):
+                weights[i] = 0.0
+        start = end
+    # End of your code.
 
 
-class Gelu(Gpt):  # smooth at 0; approximated by a sigmoid
+def count_active(hidden):
+    """Return how many of the hidden units are active, given their numbers before ReLU."""
+    # Your code.
+    return sum(number > 0 for number in hidden)
+    # End of your code.
+
+
+class Removed(Hook):
+    def __init__(self, matrix):
+        self.matrix = matrix
+
+    def next_step(self, run):
+        return run.step + 1  # call on_step before each step
+
+    def on_step(self, run):
+        weights = run.engine.flat_weights()
+        remove(self.matrix, weights, weight_shapes(run.plan.model))
+        run.engine.set_weights(weights)
+
+
+class Counted(Gpt):
     def mlp(self, x, layer):
-        hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])
-        hidden = [h / (1 + exp(-1.702 * h)) for h in hidden]
-        return linear(hidden, self.weights[f"layer{layer}.mlp_fc2"])
+        self.counts.append(count_active(linear(x, self.weights[f"layer{layer}.mlp_fc1"])))
+        return super().mlp(x, layer)
 
 
-class NoPositions(Gpt):
-    def embedding(self, token, position):
-        return list(self.weights["wte"][token])
-
-
-class Unscaled(Gpt):
-    def attention_weights(self, query, keys):
-        return softmax([dot(query, key) for key in keys])
-
-
-class Tied(Gpt):  # the embeddings are also the output matrix
-    def logits(self, x):
-        return linear(x, self.weights["wte"])
+def measure(names, matrix=None, n_head=4, lr=0.01, steps=10_000):
+    """Train; return the loss of 500 other names and the mean number of active hidden units."""
+    names = sorted(set(names))
+    random.Random(1).shuffle(names)
+    hooks = [Removed(matrix)] if matrix else []
+    settings = TrainConfig(steps=steps, lr=lr)
+    result = train(names[500:], model=ModelConfig(n_head=n_head), config=settings, hooks=hooks)
+    gpt = Counted(result.model, result.weights)
+    gpt.counts = []
+    docs = [result.tokenizer.encode_document(name) for name in names[:500]]
+    loss = sum(document_loss(gpt, doc) for doc in docs) / sum(len(doc) - 1 for doc in docs)
+    return loss, sum(gpt.counts) / len(gpt.counts)
 
 
 experiments = {
-    "no residual connections": {"gpt_type": NoResiduals},
-    "GELU instead of ReLU": {"gpt_type": Gelu},
-    "no positions": {"gpt_type": NoPositions},
-    "one head": {"config": replace(config, n_head=1)},
-    "twice the learning rate": {"lr": 0.02},
-    "no scaling of the scores": {"gpt_type": Unscaled},
-    "tied embeddings": {"gpt_type": Tied},
-    "a second layer": {"config": replace(config, n_layer=2)},
+    "no attention": {"matrix": "attn_wo"},
+    "no MLP": {"matrix": "mlp_fc2"},
+    "no positions": {"matrix": "wpe"},
+    "one head": {"n_head": 1},
 }

@@ -115,7 +115,7 @@ for layer in range(n_layer):
     weights[f"layer{layer}.attn_wq"] = matrix(n_embd, n_embd)  # queries
     weights[f"layer{layer}.attn_wk"] = matrix(n_embd, n_embd)  # keys
     weights[f"layer{layer}.attn_wv"] = matrix(n_embd, n_embd)  # values
-    weights[f"layer{layer}.attn_wo"] = matrix(n_embd, n_embd)  # output of attention
+    weights[f"layer{layer}.attn_wo"] = matrix(n_embd, n_embd)  # mixes the heads
     weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)  # from 16 numbers to 64
     weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # and back to 16
 params = [weight for rows in weights.values() for row in rows for weight in row]
@@ -143,11 +143,11 @@ def gpt(token, keys, values):
     """Return the logits after a token; add its key and value to those of the earlier ones."""
     position = len(keys[0])  # number of tokens read so far
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
-    x = rmsnorm(x)  # sets the scale of x; the RMSNorms in the layers do not change x itself
-    for layer in range(n_layer):  # both parts of a layer only add a change to x
-        # Attention gathers information from this token and the earlier ones. A head compares the
-        # query of this token with all keys; softmax of the scores weights the values. Scores grow
-        # with sqrt(head_dim); undivided, softmax would pick one token: its gradients would vanish.
+    x = rmsnorm(x)  # to size 1, not 0.1; the RMSNorms in the layers do not change x itself
+    for layer in range(n_layer):  # both parts of a layer only add to x, the residual stream
+        # Attention looks at this token and the earlier ones; later ones have no keys yet: no mask. A
+        # head compares the query with all keys; softmax of the scores weights the values. Scores
+        # grow with sqrt(head_dim); undivided, softmax would pick one token: no gradients.
         h = rmsnorm(x)
         query = linear(h, weights[f"layer{layer}.attn_wq"])
         keys[layer].append(linear(h, weights[f"layer{layer}.attn_wk"]))
@@ -165,7 +165,7 @@ def gpt(token, keys, values):
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
         x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # and the MLP; deep models need this
-    return linear(x, weights["lm_head"])  # without RMSNorm, as in Karpathy's script
+    return linear(x, weights["lm_head"])  # without RMSNorm, so a longer x can be more certain
 
 
 # Training: each step computes the loss of one name and its gradients, and moves all weights a

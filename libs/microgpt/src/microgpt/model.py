@@ -2,7 +2,7 @@
 
 The model has embeddings with an RMSNorm after them and, per layer, causal attention and an MLP,
 each with an RMSNorm before it and a residual connection around it. There are no biases. Tokens
-are read one at a time; a cache keeps the keys and values of a sequence, to compute each once.
+are read one at a time; a cache keeps their keys and values. It has no later tokens: no mask needed.
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
 """
 
@@ -60,9 +60,9 @@ class Gpt(Generic[Number]):
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
-        position = len(cache[0][0])
+        position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C): residual stream; no layer rescales x
+        x = rmsnorm(self.embedding(token, position))  # (C), of size 1; layers only add to it
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
@@ -72,16 +72,16 @@ class Gpt(Generic[Number]):
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Apply one layer: (C) -> (C). Gradients also pass around f in x + f(x)."""
+        """Add two results to x, the residual stream: (C) -> (C). Gradients pass around them."""
         x = add(x, self.attention(rmsnorm(x), layer, cache))
         return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Project the last vector to logits, without RMSNorm as in Karpathy's: (C) -> (V)."""
+        """Return the logits: (C) -> (V). Without RMSNorm, a longer x can mean more certainty."""
         return linear(x, self.weights["lm_head"])
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
-        """Return the query or the key of a token for all heads: (C) -> (C)."""
+        """Return what a token looks for (query) or offers (key), for all heads: (C) -> (C)."""
         return linear(x, self.weights[matrix])
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
@@ -96,7 +96,7 @@ class Gpt(Generic[Number]):
             attn_weights = self.attention_weights(query[head], [key[head] for key in keys])  # (T)
             for i in range(start, start + head_dim):  # weighted mean of the value vectors
                 out.append(dot(attn_weights, [value[i] for value in values]))
-        return linear(out, self.weights[f"layer{layer}.attn_wo"])
+        return linear(out, self.weights[f"layer{layer}.attn_wo"])  # mixes the heads
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
         """Return how much each token so far counts in a head; the weights sum to 1: (T)."""
@@ -127,7 +127,7 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:  # Zhang & Sennrich 2019
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits) normalized to sum to 1."""
-    largest = max(map(float, logits))  # a float: a common shift avoids overflow and changes nothing
+    largest = max(map(float, logits))  # a float: exp(1000) overflows, and a common shift cancels
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]

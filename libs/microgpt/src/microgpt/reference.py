@@ -29,7 +29,7 @@ class ReferenceEngine:
         self,
         model: ModelConfig,
         weights: Weights[float],
-        beta1: float = 0.85,  # decay rate of the running mean of the gradients
+        beta1: float = 0.85,  # decay rate of the running mean of the gradients, Karpathy's
         beta2: float = 0.99,  # decay rate of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
         weight_decay: float = 0.0,  # AdamW weight decay of all weights, times the learning rate

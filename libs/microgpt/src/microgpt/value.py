@@ -62,7 +62,7 @@ class Value:
         return Value(math.log(self.data), (self,), (1 / self.data,))
 
     def relu(self) -> "Value":
-        """Return this value if positive, else 0."""
+        """Return this value if positive, else 0, which passes no gradient on."""
         return Value(max(self.data, 0.0), (self,), (float(self.data > 0),))
 
     def __neg__(self) -> "Value":
@@ -84,7 +84,7 @@ class Value:
         return f"Value(data={self.data}, grad={self.grad})"
 
     def backward(self) -> None:
-        """Add d self / d leaf to the `grad` of each leaf of the computation graph."""
+        """Add d self / d leaf to the `grad` of each leaf, a Value without inputs."""
         order, seen = list[Value](), {self}  # order: topological, inputs first, without leaves
         path = [(self, iter(self._inputs))]
         while path:  # iterative depth-first search; recursion could exceed Python's limit
@@ -97,11 +97,11 @@ class Value:
             else:  # all inputs of this node have been visited
                 path.pop()
                 order.append(node)
-                node.grad = 0.0  # reset earlier gradients; only leaves accumulate gradients
+                node.grad = 0.0  # a second `backward` begins anew, but adds to the leaves
         self.grad = 1.0
-        for node in reversed(order):
+        for node in reversed(order):  # after all nodes that use it, so its gradient is complete
             for source, local_grad in zip(node._inputs, node._local_grads, strict=True):
-                source.grad += local_grad * node.grad
+                source.grad += local_grad * node.grad  # the chain rule, summed over all uses
 
 
 Number = TypeVar("Number", float, Value)  # all arguments of a call have the same type

@@ -38,32 +38,34 @@ def svg(title: str, width: int, height: int, body: str) -> str:
 
 
 def forward() -> str:
-    """Draw what happens to the vector of a token, from top to bottom."""
+    """Draw the residual stream as a straight line, with the parts that read it and add to it."""
     steps = (
         ("data", "token 4 (e) at position 1"),
         ("box", "embedding: wte + wpe, rmsnorm"),
-        ("box", "rmsnorm, attention to earlier tokens"),
-        ("box", "rmsnorm, MLP on this token"),
+        ("part", "rmsnorm, attention to earlier tokens"),
+        ("part", "rmsnorm, MLP on this token"),
         ("box", "lm_head: compare with each token"),
         ("data", "27 logits"),
         ("box", "softmax"),
         ("data", "27 probabilities of the next token"),
     )
-    body = ""
+    body = '<text class="small end" x="132" y="130">x, the residual</text>\n'
+    body += '<text class="small end" x="132" y="146">stream: 16 numbers</text>\n'
     for i, (kind, label) in enumerate(steps):
-        y = 10 + 62 * i
-        body += f'<rect class="{kind}" x="40" y="{y}" width="280" height="36" rx="6"/>\n'
-        body += f'<text class="middle" x="180" y="{y + 23}">{label}</text>\n'
-        if i + 1 < len(steps):
-            body += f'<path class="line" marker-end="url(#tip)" d="M180 {y + 36}V{y + 61}"/>\n'
-        if "attention" in label:
-            body += f'<text class="small end" x="172" y="{y - 8}">x: 16 numbers</text>\n'
-        if label.startswith("rmsnorm"):  # around the box: on the right, on the left
-            x, tip, text = (340, 182, 344) if "attention" in label else (20, 178, 0)
-            way = f"M180 {y - 16}H{x}V{y + 41}H{tip}"
-            body += f'<path class="line" marker-end="url(#tip)" d="{way}"/>\n'
-            body += f'<text class="small" x="{text}" y="{y + 22}">+x</text>\n'
-    return svg("A token on its way through the model", 360, 10 + 62 * len(steps), body)
+        y = 10 + 66 * i
+        if kind == "part":  # beside the stream: reads it above, and adds to it below
+            for way in (f"M140 {y - 12}H330V{y}", f"M330 {y + 36}V{y + 48}H142"):
+                body += f'<path class="line" marker-end="url(#tip)" d="{way}"/>\n'
+            body += f'<text class="small" x="146" y="{y + 44}">+</text>\n'
+        x, width = (200, 260) if kind == "part" else (10, 260)
+        shade = kind.replace("part", "box")
+        body += f'<rect class="{shade}" x="{x}" y="{y}" width="{width}" height="36" rx="6"/>\n'
+        body += f'<text class="middle" x="{x + width / 2}" y="{y + 23}">{label}</text>\n'
+        if kind != "part" and i + 1 < len(steps):
+            after = next(k for k in range(i + 1, len(steps)) if steps[k][0] != "part")
+            down = f"M140 {y + 36}V{10 + 66 * after - 1}"
+            body += f'<path class="line" marker-end="url(#tip)" d="{down}"/>\n'
+    return svg("A token on its way through the model", 470, 10 + 66 * len(steps), body)
 
 
 def after_em(tokenizer: CharTokenizer, models: dict[str, list[float]]) -> str:

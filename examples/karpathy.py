@@ -145,8 +145,8 @@ def gpt(token, keys, values):
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
     x = rmsnorm(x)  # to size 1, not 0.1; the RMSNorms in the layers do not change x itself
     for layer in range(n_layer):  # both parts of a layer only add to x, the residual stream
-        # Attention looks at this token and the earlier ones; later ones have no keys yet: no mask. A
-        # head compares the query with all keys; softmax of the scores weights the values. Scores
+        # Attention looks at this token and the earlier ones; later ones have no keys yet: no mask.
+        # A head compares the query with all keys; softmax of the scores weights the values. Scores
         # grow with sqrt(head_dim); undivided, softmax would pick one token: no gradients.
         h = rmsnorm(x)
         query = linear(h, weights[f"layer{layer}.attn_wq"])

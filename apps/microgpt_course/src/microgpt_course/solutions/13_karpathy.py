@@ -12,8 +12,9 @@ which needs `__radd__`; -x needs `__neg__`; the float of a logit is its .data. Y
    attn_wo (16 of 16 each), mlp_fc1 (64 of 16), mlp_fc2 (16 of 64).
 3. The model, for one token: embedding, rmsnorm; x + attention(rmsnorm(x)); x + mlp(rmsnorm(x));
    logits = linear(x, lm_head). Attention: query, key and value are linear(rmsnorm(x), attn_wq), and
-   so on. Head h uses numbers 4h to 4h + 3 of each. The results of the heads, one after the other,
-   go through linear(..., attn_wo). A token attends to itself and the earlier ones of its name.
+   so on. The first head uses numbers 0 to 3 of each, the second 4 to 7, and so on. The results of
+   the heads, one after the other, go through linear(..., attn_wo). A token attends to itself and
+   the earlier ones of its name.
 4. 1,000 steps, one name each, in their shuffled order. Predict each token after the first from
    those before it (of the first 17 tokens, if a name is longer). The loss of a step is the mean of
    their cross-entropies. Set all gradients to 0, go backward, then take a step with Adam: beta1

@@ -77,7 +77,7 @@ def test_the_solution_of_the_program_prints_a_hundred_losses(tmp_path: Path) -> 
     assert (outcome.wrong, outcome.shown[-1]) == ("", ("right", "the loss of step 100"))
 
 
-def test_a_file_that_changes_python_does_not_change_the_comparison(tmp_path: Path) -> None:
+def test_a_file_that_replaces_abs_is_still_compared(tmp_path: Path) -> None:
     path = tmp_path / "02_value.py"
     source = exercises.solution("02_value").replace("self.data * other.data", "1.0")
     path.write_text(f"import builtins\nbuiltins.abs = lambda x: 0.0\n{source}")

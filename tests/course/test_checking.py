@@ -86,5 +86,5 @@ def test_a_file_that_replaces_abs_is_still_compared(tmp_path: Path) -> None:
 
 def test_experiments_are_those_of_the_page() -> None:
     page = Path(__file__).parents[2].joinpath("docs", "change.md").read_text(encoding="utf-8")
-    for hole in exercises.HOLE.finditer(exercises.solution(exercises.EXPERIMENTS)):
-        assert hole[3].strip() in page
+    hole = exercises.HOLE.search(exercises.solution(exercises.EXPERIMENTS))
+    assert hole[3].strip() in page

@@ -23,7 +23,7 @@ IMPLEMENTED = {
     "sampling.py": "f9f1add4864917e8",
     "value.py": "122af88988b9a36e",
 }
-UNCHANGED = "c1f3e6b9b999a9b4"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "7667e9b5b6f32e73"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

@@ -62,7 +62,7 @@ class Gpt(Generic[Number]):
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C), of size 1; layers only add to it
+        x = rmsnorm(self.embedding(token, position))  # (C): size 1, not 0.1; layers only add
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)

@@ -40,6 +40,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # many a container has it, each of a thousand would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # it changes the commands that are printed
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"

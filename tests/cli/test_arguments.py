@@ -39,7 +39,7 @@ def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model
         (["info", "--model="], "'--model-dir': must not be empty"),
         (["train", "--from", "", "--steps=1"], "'--from': must not be empty"),
         (["train", "--teacher", "", "--steps=1"], "'--teacher': must not be empty"),
-        (["explain", "", "an"], "'MODEL': must not be empty"),
+        (["explain", "", "an"], "'' is not a model"),
         (["train", "--data=https://a.org/b.txt"], "https://a.org/b.txt: download it first"),
         (["train", "--minutes", "1m"], "--minutes must be a number greater than 0, got '1m'"),
         (["train", "names.txt"], "(names.txt); to read a file, use --data names.txt; see "),

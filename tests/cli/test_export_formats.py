@@ -61,4 +61,15 @@ def test_a_format_whose_package_is_missing_names_it(microgpt, monkeypatch, tmp_p
     assert "microgpt-exports; install" in refused(microgpt("verify", "mine.onnx"))
     problem = refused(microgpt("export", "--format", "docx", "--output", "new"))
     assert problem == "--format must be one of json, safetensors, got docx"
-    assert "use --format onnx" in refused(microgpt("export", "--output", "new.onnx"))
+    assert "--format onnx requires" in refused(microgpt("export", "--output", "new.onnx"))
+    problem = refused(microgpt("export", "--output", "new.onnx", "--format", "json"))
+    assert "use --format onnx" in problem
+
+
+@pytest.mark.usefixtures("csv")
+def test_the_ending_of_the_output_is_a_format(microgpt, text_model, tmp_path) -> None:
+    ok(microgpt("export", text_model, "-o", "mine.csv"))
+    ok(microgpt("export", text_model, "-o", "same", "--format", "csv"))
+    assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "same").read_bytes()
+    ok(microgpt("export", text_model, "-o", "a.directory"))
+    assert (tmp_path / "a.directory/model.safetensors").exists()

@@ -32,3 +32,13 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
 def test_tables_have_no_control_characters(name) -> None:
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
     assert all(line.isprintable() for line in report_lines([Answer(item, item.expected, name)], 0))
+
+
+def test_printed_commands_begin_as_the_person_typed_them(monkeypatch, capsys) -> None:
+    line = "try: microgpt generate, or `uv run microgpt train`; this microgpt reads only 1"
+    say(line)
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    say(line)
+    plain, under_uv = capsys.readouterr().err.splitlines()
+    assert plain == line
+    assert under_uv == line.replace("try: microgpt", "try: uv run microgpt")

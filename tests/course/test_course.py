@@ -27,6 +27,8 @@ def test_a_new_directory_has_all_exercises(microgpt, tmp_path: Path) -> None:
     names = {f"{name}.py" for name in exercises.names()}
     found = {path.name for path in (tmp_path / "mine").iterdir()}
     assert found == names | {"names.txt", "progress.json"}
+    command = done.stdout.rpartition(": microgpt ")[2].split()
+    assert "still there; replace it" in microgpt(*command).stdout  # it names the directory
 
 
 def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path) -> None:

@@ -1,12 +1,12 @@
 """A learner's directory: its files, and the record of what has been done."""
 
 import hashlib
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from microgpt import ConfigError, as_argument, bundled, first_problem, publish, read
+from microgpt_cli.terminal.console import as_typed
 from microgpt_course.exercises import names, with_holes
 
 DIRECTORY = Path("course")  # default directory
@@ -24,9 +24,8 @@ class CourseProgress(BaseModel):
 
 def command(words: str, directory: Path = DIRECTORY) -> str:
     """Return a command of the course as the learner types it, in the current directory."""
-    typed = "uv run microgpt" if "UV_RUN_RECURSION_DEPTH" in os.environ else "microgpt"
-    is_found = directory in (Path(), DIRECTORY)
-    return f"{typed} course {words}{'' if is_found else f' --directory {as_argument(directory)}'}"
+    where = "" if directory in (Path(), DIRECTORY) else f" --directory {as_argument(directory)}"
+    return as_typed(f"microgpt course {words}{where}")
 
 
 def start(directory: Path) -> None:

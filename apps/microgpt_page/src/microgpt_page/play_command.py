@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from microgpt import MicrogptError
 from microgpt_cli.terminal.console import note, say
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import SERVED_MODELS
+from microgpt_cli.terminal.options import MODEL_OPTION, SERVED_MODELS, one_of
 
 HOST = "127.0.0.1"
 BUNDLED = {"names": "models/names", "demo": "models/chat"}  # by the name that the page shows
@@ -22,7 +22,9 @@ BUNDLED = {"names": "models/names", "demo": "models/chat"}  # by the name that t
     "microgpt play",
     "microgpt play my-model",
 )
-def play(models: list[str] | None = SERVED_MODELS) -> None:
+def play(
+    models: list[str] | None = SERVED_MODELS, model_option: list[str] | None = MODEL_OPTION
+) -> None:
     """Open a page to chat, generate, look inside and train.
 
     The page is served on a free port of this machine, until Ctrl-C, and links to the bundled models
@@ -33,7 +35,7 @@ def play(models: list[str] | None = SERVED_MODELS) -> None:
     from microgpt_cli.model_loading import load_model
     from microgpt_page.document import document
 
-    own = model_sources(models or os.environ.get("MODEL_DIR"))
+    own = model_sources(one_of(models, model_option, "--model") or os.environ.get("MODEL_DIR"))
     directories = own | {name: bundled(path) for name, path in BUNDLED.items() if name not in own}
 
     def page(name: str) -> bytes:

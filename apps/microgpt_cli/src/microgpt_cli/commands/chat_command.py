@@ -38,8 +38,10 @@ messages."""
 
 @examples("microgpt chat 'what is 3 plus 4?'")
 def chat(
-    message: str | None = opt.argument(
-        None, "Message to reply to, or a model.  [default: start a conversation]", "MESSAGE"
+    words: list[str] | None = opt.argument(
+        None,
+        f"{opt.MODEL_THEN} a message to reply to.  [default: start a conversation]",
+        "[MODEL] [MESSAGE]",
     ),
     model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.sampling_option("temperature", None),
@@ -52,7 +54,8 @@ def chat(
     line by line, without labels; an empty line is printed for each line without a reply. A model
     of few questions ignores --temperature and --seed.
     """
-    message, model_dir = opt.text_or_model(message, model_dir)
+    texts, model_dir = opt.texts_and_model(words, model_dir)
+    message = opt.one_text(texts)
     sampling, first_seed = Sampling(temperature), opt.seed_of(seed)
     if message is not None and not message.strip():
         raise PromptError("the message is empty; pass some text")

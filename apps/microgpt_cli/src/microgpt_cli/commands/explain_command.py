@@ -24,12 +24,13 @@ LEAST = 0.005  # minimum probability of a printed alternative
 
 @examples("microgpt explain my-model queen")
 def explain(
-    model: Path = opt.GIVEN_MODEL,
-    text: list[str] = opt.argument(
-        ...,
-        "Text. For a chat model, messages that alternate between the user and the assistant.",
-        "TEXT",
+    words: list[str] | None = opt.argument(
+        None,
+        f"{opt.MODEL_THEN} a text. For a chat model, messages that alternate between the user and "
+        "the assistant.",
+        "[MODEL] TEXT",
     ),
+    model: Path | None = opt.MODEL_OR_OUTPUT,
     top: int = opt.option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
     as_json: bool = opt.AS_JSON,
 ) -> None:
@@ -39,6 +40,10 @@ def explain(
     binary logarithm of the probability), and the most likely tokens. The last line is the end of
     the text, which a model of running text does not predict.
     """
+    text, model = opt.texts_and_model(words, model)
+    if not text:
+        raise ConfigError("there is no text to explain; pass one after the model")
+    model = model or opt.DEFAULT_MODEL_DIR
     saved = load_model(model)
     doc = _document_of(text, is_chat=saved.tokenizer.is_chat)
     gpt = inference(saved, ["evaluation"])

@@ -28,19 +28,22 @@ def formats() -> list[str]:
 
 @examples(
     "microgpt export my-model --output small-model --half",
-    "microgpt export my-model --format onnx --output my-model.onnx",
+    "microgpt export my-model -o my-model.html",
 )
 def export(
     output: Path = opt.option(
         ...,
         "Output directory, which can be the model directory; for html, c, gguf and onnx, a file.",
+        "--output",
+        "-o",
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
-    format: str = opt.option(
-        "safetensors",
+    format: str | None = opt.option(
+        None,
         "Format of the weights; html: a page that runs the model in a browser; c, gguf, onnx "
-        "and transformers: for other programs.",
+        "and transformers: for other programs.  [default: by the ending of the output, else "
+        "safetensors]",
         metavar=f"<{'|'.join(formats())}>",
         autocompletion=formats,
     ),
@@ -59,6 +62,10 @@ def export(
     model of `train --architecture portable`; it can be a student of another model (`--teacher`).
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
+    if format is None:
+        ending = output.suffix[1:].lower()
+        is_file = ending in {*PACKAGES, *find_plugins("exports")} and not output.is_dir()
+        format = ending if is_file else "safetensors"
     if format in OWN:
         write_model(model_dir, output, cast("WeightsFormat", format), half=half, is_forced=force)
     else:

@@ -22,12 +22,12 @@ MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `genera
 
 @examples("microgpt generate an -n 5")
 def generate(
-    prompt: str | None = opt.argument(
-        None, "Prompt; every sample starts with this text. Or a model.", "PROMPT"
+    words: list[str] | None = opt.argument(
+        None,
+        f"{opt.MODEL_THEN} a prompt, with which every sample starts.",
+        "[MODEL] [PROMPT]",
     ),
-    model_dir: Path | None = opt.option(
-        None, f"{opt.MODEL_HELP}  [default: {opt.DEFAULT_MODEL_DIR}]", *opt.MODEL
-    ),
+    model_dir: Path | None = opt.MODEL_OR_OUTPUT,
     num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),
     max_tokens: int | None = opt.option(
         None, "Maximum number of new tokens.  [default: as many as fit in the context]"
@@ -50,7 +50,7 @@ def generate(
     The same seed gives the same samples. --matches, --unique and --novel continue with more seeds
     until there are enough samples, but stop after skipping 10,000 consecutive samples.
     """
-    prompt, model_dir = opt.text_or_model(prompt, model_dir)
+    texts, model_dir = opt.texts_and_model(words, model_dir)
     settings: dict[str, Any] = asdict(Sampling(temperature, top_k, top_p, min_p))
     settings |= {"max_tokens": max_tokens, "seed": opt.seed_of(seed), "threads": threads}
     checked("--num-samples (-n)", num_samples, int)
@@ -58,7 +58,7 @@ def generate(
 
     from microgpt_cli.model_loading import inference, load_model
 
-    prompt, model_dir = prompt or "", model_dir or opt.DEFAULT_MODEL_DIR
+    prompt, model_dir = opt.one_text(texts) or "", model_dir or opt.DEFAULT_MODEL_DIR
     saved = load_model(model_dir)
     trained = _training_hashes(saved, model_dir) if novel else ()
     model = inference(saved, ["generation"])

@@ -25,7 +25,7 @@ def plot(
     from microgpt_cli.charts import check_files, check_plots, draw, read_training_runs, write_chart
 
     files = output or DEFAULT_FILES
-    given = opt.one_of(models or None, model_option or None, "--model")
+    given = opt.one_of(models, model_option, "--model")
     directories = given or [opt.DEFAULT_MODEL_DIR]
     check_files(files)
     check_plots()

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from microgpt import ConfigError, DataError, count
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import COLUMN, GIVEN_MODEL, flag, option
+from microgpt_cli.terminal.options import (
+    COLUMN,
+    DEFAULT_MODEL_DIR,
+    MODEL_ARGUMENT,
+    MODEL_OPTION,
+    flag,
+    one_of,
+    option,
+)
 
 if TYPE_CHECKING:
     from microgpt import DocumentHashes, SavedModel, Score, Scorer, TextKind
@@ -29,7 +37,8 @@ Batch = dict[int, str]  # lines by number, counted from 1
     "tail -f app.log | microgpt score my-model --above 4",
 )
 def score(
-    model: Path = GIVEN_MODEL,
+    model: Path | None = MODEL_ARGUMENT,
+    model_option: Path | None = MODEL_OPTION,
     data: Path | None = option(None, "Text file.  [default: standard input]", "--data"),
     top: int | None = option(None, "Print only this many lines, the most surprising first.", min=1),
     above: float | None = option(None, "Print only lines with at least this many bits."),
@@ -45,9 +54,10 @@ def score(
     from microgpt import Scorer
     from microgpt_cli.model_loading import inference, load_model
 
-    saved = load_model(model)
+    model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
+    saved = load_model(model_dir)
     scorer = Scorer(inference(saved, ["evaluation"]), text=saved.config.text)
-    trained = _training_hashes(saved, model)
+    trained = _training_hashes(saved, model_dir)
     if not data and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
     lines = _line_batches(data, saved.config.text, column=column)

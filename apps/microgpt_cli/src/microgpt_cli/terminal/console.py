@@ -1,6 +1,7 @@
 """Print to stdout and stderr, handle closed pipes, and convert or record SIGINT and SIGTERM."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NoReturn, Self, TextIO
 
-from microgpt import printable
+from microgpt import find_plugins, printable
 
 MAX_LINE = 4096  # maximum number of characters per line on stderr; enough for any path
 # Characters that control a terminal: bidirectional overrides, and control characters except line
@@ -34,12 +35,20 @@ def prepare_streams() -> None:
 
 def say(line: str) -> None:
     """Print one line to stderr; ignore a closed pipe."""
-    text = printable(" ".join(line.splitlines()), MAX_LINE)
+    text = as_typed(printable(" ".join(line.splitlines()), MAX_LINE))
     try:
         sys.stderr.write(f"{text}\n")  # an interrupted `print` could omit the line feed
         sys.stderr.flush()
     except OSError:
         discard_output(sys.stderr)
+
+
+def as_typed(text: str) -> str:
+    """Return a text whose commands begin with `uv run`, if the person has typed that, too."""
+    if "UV_RUN_RECURSION_DEPTH" not in os.environ or "microgpt " not in text:
+        return text
+    names = "|".join(find_plugins("commands"))
+    return re.sub(rf"(?<!uv run )\bmicrogpt (?=({names})\b)", "uv run microgpt ", text)
 
 
 def note(line: str) -> None:

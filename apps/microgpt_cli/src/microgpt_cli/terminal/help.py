@@ -83,13 +83,12 @@ class GroupedCommand(TyperCommand):
             is_genome = "--genome" in flags and extra[0].endswith(".json")
             flag = "--genome" if is_genome else "--data"
             return f"; to read a file, use {flag} {shlex.quote(extra[0])}"
-        if not param and extra and any(option.name == "message" for option in self.params):
-            return "; put a message into quotes, and choose a model with --model"
         return ""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""
-        return [re.sub("[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]
+        pieces = [re.sub("[{}]", "", piece) for piece in super().collect_usage_pieces(ctx)]
+        return [re.sub(r"^\[(\[.*)\]\.\.\.$", r"\1", piece) for piece in pieces]
 
     def help_flag(self) -> str:
         """Return the option that lists all options."""

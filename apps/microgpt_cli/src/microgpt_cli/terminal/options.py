@@ -40,7 +40,8 @@ DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."
 OR_DEMO = f"default: {DEFAULT_MODEL_DIR}, else the demo model"
-GIVEN_MODEL = argument(..., MODEL_HELP, "MODEL")
+MODEL_OR_OUTPUT = option(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", *MODEL)
+MODEL_THEN = "A model, unless --model names it or is not needed, and"
 MODEL_ARGUMENT = argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", "MODEL")
 SERVED_MODELS = argument(
     None,
@@ -73,20 +74,39 @@ SEPARATOR = option(
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     """Return the given argument or option; raise ConfigError if both are given."""
-    if argument is not None and option is not None:
+    if argument and option:
         raise ConfigError(f"{flag} cannot be combined with the positional argument; omit {flag}")
-    return option if argument is None else argument
+    return argument or option or None
 
 
-def text_or_model(text: str | None, model: Path | None) -> tuple[str | None, Path | None]:
-    """Return a text and a model. Unless a model is given, the text may name it."""
-    if text and model is None:
-        from microgpt import is_model_directory
+def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[str], Path | None]:
+    """Return the texts and the model of a command with the arguments [MODEL] [TEXT].
 
-        if is_model_directory(path := Path(text)):
-            note(f"using the model in {path}; to use {text!r} as text, add --model")
-            return None, path
-    return text, model
+    Unless --model names it, the first of several words is the model. A single word is a text, or a
+    model if there is one of this name.
+    """
+    texts = words or []
+    if model or not texts:
+        return texts, model
+    from microgpt import is_model_directory
+
+    if texts[0] and is_model_directory(path := Path(texts[0])):
+        if len(texts) == 1:
+            note(f"using the model in {path}; to use {texts[0]!r} as text, add --model")
+        return texts[1:], path
+    if len(texts) > 1:
+        raise ConfigError(
+            f"{texts[0]!r:.80} is not a model; put a text of several words into quotes, and choose "
+            "a model with --model"
+        )
+    return texts, None
+
+
+def one_text(texts: list[str]) -> str | None:
+    """Return the text of a command that takes one, or None if there is none."""
+    if len(texts) > 1:
+        raise ConfigError(f"{len(texts)} texts are given; put one text into quotes")
+    return texts[0] if texts else None
 
 
 def seed_option(what: str) -> Any:

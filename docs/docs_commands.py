@@ -47,7 +47,8 @@ NUMBERS = ("learn", "change", "scaling", "measurements/scaling", "elsewhere")
 VARYING = {f"docs/{name}.md" for name in NUMBERS}
 # How the tests shorten what takes long: a pattern, and what replaces it.
 SHORTER = (
-    (r"--minutes [\d.]+|--budget \S+", "--budget 2e10"),
+    (r"(?<!--resume my-model )(--minutes [\d.]+|--budget \S+)", "--budget 2e10"),
+    (r"(--resume my-model) --minutes [\d.]+", r"\1 --minutes 0.03"),
     (r"--preset \S+", r"\g<0> --steps 20 --n-embd 16 --n-head 4 --n-layer 1"),
     (r"--chat --preset chat", r"\g<0> --data data/chat.jsonl"),
     (r"microgpt evolve(?!.*--(minutes|budget))", r"\g<0> --population 4 --generations 1"),

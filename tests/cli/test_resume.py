@@ -129,6 +129,7 @@ def test_a_run_that_ended_early_resumes_with_more_patience(microgpt, names, tmp_
     assert "train the model on another text with --from" in refused(done)
     done = microgpt("train", "--resume", "model", "--patience", "2")
     assert "note: resuming after step" in done.stderr
+    ok(microgpt("train", "--resume", "model", "--minutes", "0.02"))
 
 
 def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from commands import ok, refused
 from trainings import made_up_names, weights
 
+from microgpt import load
 from microgpt_cli.terminal.progress_bar import TrainingProgress
 
 NAMES = "\n".join(made_up_names(300))
@@ -62,10 +63,22 @@ def test_a_run_stopped_in_any_model_has_the_same_student(microgpt, folder, whole
     assert weights(folder / "a") == whole
     assert not (folder / "a/.teachers").exists()
     done = ok(microgpt("train", "--resume", "a"))
-    assert "to continue it, fine-tune its model with --from" in done.stderr
-    problem = refused(microgpt("train", "--resume", "a", "--steps", "9000"))
-    assert "--steps cannot be used with --resume" in problem
+    assert "to continue it, pass --minutes or a larger --steps" in done.stderr
     ok(microgpt("train", "--from", "a", "--data", "names.txt", "--steps", "9", "--model", "b"))
+
+
+@pytest.mark.parametrize("more", [("--minutes", "0.02"), ("--steps", "640")])
+def test_a_finished_student_goes_on_without_its_teachers(microgpt, prepare, more) -> None:
+    folder = prepare(NAMES, (*RUN[2:], "--model", "a"))
+    before = load(folder / "a").meta.training
+    done = ok(microgpt("train", "--resume", folder / "a", "-n", "0", *more))
+    assert "its teachers are gone" in done.stderr
+    found = load(folder / "a").meta.training
+    assert found["steps"] > before["steps"]
+    assert found["val_loss"] <= before["val_loss"]
+    if found["val_loss"] == before["val_loss"]:
+        assert "have not lowered the held-out loss" in done.stderr
+    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # and again
 
 
 def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, folder) -> None:

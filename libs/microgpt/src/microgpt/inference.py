@@ -68,6 +68,8 @@ class InferenceGpt(LanguageModel):
             PluginError: the model replies with a plug-in that is not installed.
         """
         super().__init__(trained, engine=engine)
+        has_lines = self.config.block_size > 2 and not self.tokenizer.unknown_characters("\n")
+        self._start = "\n" if trained.config.text == "stream" and has_lines else ""
         self._hooks = [
             reply_plugin(name).hook(facts, self.tokenizer, chat_options or {})
             for name, facts in trained.extra.items()
@@ -101,16 +103,9 @@ class InferenceGpt(LanguageModel):
             TokenizerError: the prompt contains an unknown character.
             ConfigError: a setting is out of range.
         """
-        texts = self.samples(
-            checked("num_samples", num_samples, int),
-            prompt=prompt,
-            max_tokens=max_tokens,
-            seed=seed,
-            rng=rng,
-            threads=threads,
-            **sampling,
-        )
-        return list(texts)
+        n = checked("num_samples", num_samples, int)
+        how: Any = {"prompt": prompt, "max_tokens": max_tokens, "seed": seed, "rng": rng}
+        return list(self.samples(n, threads=threads, **how, **sampling))
 
     def samples(
         self,
@@ -182,18 +177,19 @@ class InferenceGpt(LanguageModel):
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens of a prompt from BOS on; a prompt of tokens may begin with BOS."""
+        """Return the tokens of a prompt from BOS on; a prompt of tokens may begin with BOS.
+
+        Without a prompt, running text begins at the start of a line.
+        """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
         if len(opening) > self.config.block_size:
-            raise PromptError(
-                f"block_size {self.config.block_size} is too small for a prompt; "
-                "train a model with a larger --block-size"
-            )
+            what = f"block_size {self.config.block_size} is too small for a prompt"
+            raise PromptError(f"{what}; train a model with a larger --block-size")
         if not isinstance(prompt, str):
             self.check_tokens(prompt)
             return [*([] if prompt[:1] == [tokenizer.bos_id] else opening), *prompt]
-        return opening + tokenizer.encode(prompt)
+        return opening + tokenizer.encode(prompt or self._start)
 
     def generate_from_prompt(
         self,

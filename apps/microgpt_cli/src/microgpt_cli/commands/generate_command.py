@@ -38,7 +38,13 @@ def generate(
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
     seed: str = opt.seed_option("sample"),
-    temperature: float = opt.sampling_option("temperature"),
+    never: Path | None = opt.option(None, "Skip samples with a word or line of this file."),
+    temperature: float | None = opt.option(
+        None,
+        "0 selects the most likely token; higher values are more random.  [default: 0.5; for "
+        "sequences of capital letters: 1; for other long texts: 0.8]",
+        rich_help_panel="Sampling",
+    ),
     top_k: int | None = opt.sampling_option("top_k"),
     top_p: float = opt.sampling_option("top_p"),
     min_p: float = opt.sampling_option("min_p"),
@@ -47,32 +53,45 @@ def generate(
 ) -> None:
     """Print samples from a model.
 
-    The same seed gives the same samples. --matches, --unique and --novel continue with more seeds
-    until there are enough samples, but stop after skipping 10,000 consecutive samples.
+    The same seed gives the same samples. --matches, --unique, --novel and --never continue with
+    more seeds until there are enough samples, but stop after skipping 10,000 consecutive samples.
+    Documents that were longer than the context in training are continued beyond it.
     """
     texts, model_dir = opt.texts_and_model(words, model_dir)
-    settings: dict[str, Any] = asdict(Sampling(temperature, top_k, top_p, min_p))
-    settings |= {"max_tokens": max_tokens, "seed": opt.seed_of(seed), "threads": threads}
+    given = Sampling.temperature if temperature is None else temperature
+    settings: dict[str, Any] = asdict(Sampling(given, top_k, top_p, min_p))
+    settings |= {"seed": opt.seed_of(seed), "threads": threads}
     checked("--num-samples (-n)", num_samples, int)
     pattern = None if matches is None else _compiled(matches)
+    words = None if never is None else _words(never)
 
     from microgpt_cli.model_loading import inference, load_model
+    from microgpt_cli.samples import note_faults, usual_length, usual_temperature
 
     prompt, model_dir = opt.one_text(texts) or "", model_dir or opt.DEFAULT_MODEL_DIR
     saved = load_model(model_dir)
     trained = _training_hashes(saved, model_dir) if novel else ()
     model = inference(saved, ["generation"])
     _note_odd_use(model, model_dir, prompt)
-    is_choosy = bool(pattern or unique or novel)
+    if temperature is None and given != (usual := usual_temperature(saved)):
+        settings["temperature"] = given = usual
+        note(f"--temperature {usual:g}, which suits this kind of text")
+    settings["max_tokens"] = max_tokens = max_tokens or usual_length(saved)
+    is_choosy = bool(pattern or unique or novel or words)
     samples = model.samples(None if is_choosy else num_samples, prompt=prompt, **settings)
     if is_choosy:
-        samples = _select(samples, num_samples, pattern, unique=unique, trained=trained)
-    if as_json:
-        print(json.dumps({"samples": list(samples)}))
-    else:
-        for i, text in enumerate(samples, start=1):
+        how = {"unique": unique, "trained": trained, "never": words}
+        samples = _select(samples, num_samples, pattern, **how)
+    shown = []
+    for i, text in enumerate(samples, start=1):
+        shown.append(text)
+        if not as_json:
             print(f"sample {i:2d}: {terminal_safe(text)}")
-    if seed == str(DEFAULT_SEED) and temperature and sys.stderr.isatty():
+    if as_json:
+        print(json.dumps({"samples": shown}))
+    sys.stdout.flush()
+    note_faults([text[len(prompt) :] for text in shown], saved, max_tokens)
+    if seed == str(DEFAULT_SEED) and given and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 
 
@@ -98,6 +117,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise ConfigError(f"--matches {problem}") from error
 
 
+def _words(file: Path) -> re.Pattern[str]:
+    """Return a pattern for the lines of a file as whole words, in any case."""
+    from microgpt import ReadOptions, load_documents
+
+    lines = load_documents(file, ReadOptions("lines"), tell=note)
+    words = "|".join(re.escape(str(line)) for line in lines)
+    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+
 def _select(
     samples: Iterable[str],
     n_wanted: int,
@@ -105,12 +133,14 @@ def _select(
     *,
     unique: bool,
     trained: Container[str],
+    never: re.Pattern[str] | None,
 ) -> Iterator[str]:
     """Yield n_wanted samples that match and are new, or fewer and print a note."""
     seen: set[str] = set()
     n_found = n_skipped = 0
     for n_drawn, text in enumerate(samples, start=1):
-        if text in trained or text in seen or (pattern and not pattern.fullmatch(text)):
+        is_unwanted = (pattern and not pattern.fullmatch(text)) or (never and never.search(text))
+        if is_unwanted or text in trained or text in seen:
             n_skipped += 1
             if n_skipped == MAX_DRAWS:
                 share = f"{n_found:,} of {n_drawn:,} ({n_found / n_drawn:.2%})"

@@ -49,19 +49,25 @@ def resumed_job(
 ) -> TrainingJob | None:
     """Return a resumed job after saving its changed settings, or None if the run has ended."""
     plan, state, status = read_training(directory.path)
-    ensemble = open_ensemble(directory.path, plan, state)
+    ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
-    limit, given = None, request.given
+    n_steps = state.step  # of all models
+    if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
+        note("its teachers are gone, so the model goes on with the text alone")
+        n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
+        plan = replace(plan, ensemble=None, teachers=())
     if minutes := given.get("minutes"):
         limit = TimeLimit(minutes, started)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
     config = _changed_config(directory.path, plan, state, request)
     if limit and state.step and not plan.ensemble:
-        steps_per_s = state.step / state.seconds
+        steps_per_s = n_steps / state.seconds
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, request.threads)
+    if minutes and state.best:  # not as patient as before: the time ends the run
+        state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
@@ -123,7 +129,7 @@ def _tell_end(
     }
     more = f"pass {options[reason]}, or --minutes"
     if plan.ensemble:
-        more = "pass --minutes" if reason == "until" else "fine-tune its model with --from"
+        more = "pass --minutes or a larger --steps"
     where = f"the training run in {path} ended after step {step} of {config.steps}"
     note(f"{where} ({reason}); to continue it, {more}")
     if request.as_json:

@@ -22,6 +22,7 @@ from microgpt import (
     plain,
     read_forms,
 )
+from microgpt_cli.samples import copied_share, note_faults, usual_length, usual_temperature
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
@@ -36,8 +37,9 @@ def draw_samples(result: TrainResult, n: int | None) -> list[str]:
     if not n or result.tokenizer.is_chat:
         return []
     model = InferenceGpt(result, engine=result.plan.engine)
-    length = STREAM_SAMPLE_TOKENS if is_stream else None
-    return model.generate(n, rng=result.rng(), max_tokens=length)
+    length = STREAM_SAMPLE_TOKENS if is_stream else usual_length(result)
+    temperature = usual_temperature(result)
+    return model.generate(n, rng=result.rng(), max_tokens=length, temperature=temperature)
 
 
 def print_results(
@@ -62,6 +64,10 @@ def print_results(
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, sets)
+    legs, best = result.plan.legs, result.state.best
+    if legs and best and best.step <= legs[-1][1]:
+        more = f"{result.state.step - legs[-1][1]:,} more steps have not lowered the held-out loss"
+        note(f"{more}, so the model stays as it was; more text helps, or a larger model")
     _note_uniform_guess(result, request.given.get("lr"))
     for line in answers.lines() if answers else ():
         print(line)
@@ -77,6 +83,9 @@ def print_results(
         of_others = other_data(result.plan.data, result.plan.ancestor_data)
         which = f"in the training data{of_others and f' ({of_others})'}"
         note(f"{n_trained} of {len(samples)} samples are {which}")
+    if copied := copied_share(samples, result.documents):
+        note(f"{copied:.0%} of the samples' text is copied from the training data")
+    note_faults(samples, result, usual_length(result))
     note(f"the model is in {output}; try: {use_command(result, output)}")
 
 

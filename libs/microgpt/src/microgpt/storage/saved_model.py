@@ -22,7 +22,7 @@ from microgpt.errors import CheckpointError, ConfigError, MicrogptError, Tokeniz
 from microgpt.files import read_committed
 from microgpt.formatting import first_problem, other_version
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.state import TrainedModel, TrainingPlan, TrainResult
 from microgpt.training.train_state import TrainState
 
 FORMAT_VERSION = 1
@@ -136,7 +136,9 @@ def meta_of(
     trained: TrainedModel, plan: TrainingPlan, state: TrainState, test_loss: float | None = None
 ) -> Meta:
     """Return the content of meta.json for a model produced by a training run."""
-    best = state.best
+    best, docs = state.best, trained.documents if isinstance(trained, TrainResult) else ()
+    longest = max((len(doc) for doc in docs if isinstance(doc, str)), default=0)
+    is_long = longest >= plan.model.block_size and plan.config.text != "stream"
     training = _settings(plan) | {
         "steps": state.step,
         "train_loss": state.train_loss,
@@ -144,10 +146,10 @@ def meta_of(
         "test_loss": test_loss,
         "best_step": best.step if best else None,
         "seconds": round(state.seconds, 3),
+        "longest": longest if is_long else None,  # characters of a document
     }
     meta = description_of(trained, **training)
-    facts = {"extra": plan.extra or None, "examples": plan.examples or None}
-    return meta.model_copy(update=facts)
+    return meta.model_copy(update={"extra": plan.extra or None, "examples": plan.examples or None})
 
 
 def description_of(trained: TrainedModel, **training: Any) -> Meta:

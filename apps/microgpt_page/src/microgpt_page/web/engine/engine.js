@@ -30,14 +30,14 @@ export class Engine {
    * @param {Model} [loaded] its model, if it is in use
    */
   constructor(file, loaded) {
-    const { model, bpe, questions } = file;
+    const { model, bpe, questions, text } = file;
     this.#file = file;
     const Characters = model.fold ? FoldingTokenizer : CharTokenizer;
     this.#tokenizer = bpe
       ? new BpeTokenizer(bpe.pieces, bpe.merges, model.chat)
       : new Characters(model.characters, model.chat);
     this.#model = loaded ?? new Model(file);
-    this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), model);
+    this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), { ...model, text });
   }
 
   /** Return the answer to a request: a value, a promise of one, or a generator of parts. */

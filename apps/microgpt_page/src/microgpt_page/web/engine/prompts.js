@@ -33,7 +33,7 @@ export class Prompts {
    * @param {string | number[]} prompt
    */
   ofText(prompt) {
-    const { block_size: size } = this.#config;
+    const { block_size: size, text } = this.#config;
     if (this.#questions) {
       throw new EngineError("the model only answers questions and cannot continue a text; use chat");
     }
@@ -44,7 +44,9 @@ export class Prompts {
     const isText = typeof prompt === "string";
     const tokens = isText ? this.#tokenizer.encode(prompt) : prompt;
     const isOpen = !isText && prompt[0] === this.#tokenizer.bos;
-    const context = [...(isOpen ? [] : this.#opening), ...tokens];
+    const isLine = !prompt && text === "stream" && size > 2 && !this.#tokenizer.unknown("\n").length;
+    const start = isLine ? this.#tokenizer.encode("\n") : tokens;
+    const context = [...(isOpen ? [] : this.#opening), ...start];
     const kept = context.length > size ? Math.min(size, 1 + Math.floor(size / 2)) : context.length;
     const dropped = context.length - kept;
     const read = context.slice(dropped);

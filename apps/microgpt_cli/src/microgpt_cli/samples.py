@@ -1,0 +1,66 @@
+"""What suits samples of a kind of text, and what is wrong with them."""
+
+import re
+from collections.abc import Sequence
+from string import ascii_uppercase
+
+from microgpt import Document, Sampling, SavedModel, TrainResult
+from microgpt_cli.terminal.console import note
+
+LETTERS = {*ascii_uppercase, "*", "-"}  # of sequences, such as DNA and proteins
+SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; a lower one changes how frequent letters are
+MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a document
+COPIED, STEP = 50, 25  # length of a stretch that counts as copied; distance of those looked up
+# The end of a text that repeats itself: at least five times, and at least for 60 characters.
+LOOP, LOOP_CHARS = re.compile(r"(.{1,80}?)\1{4,}\Z", re.DOTALL), 60
+
+
+def usual_temperature(model: SavedModel | TrainResult) -> float:
+    """Return the default temperature for the kind of text that a model was trained on."""
+    chars = {*(model.tokenizer.chars or "")}
+    if chars and chars <= LETTERS:
+        return SEQUENCES
+    return LONG_TEXTS if "\n" in chars or _is_stream(model) else Sampling.temperature
+
+
+def usual_length(model: SavedModel | TrainResult) -> int | None:
+    """Return the maximum length of samples if training documents do not fit into the context."""
+    if isinstance(model, SavedModel):
+        longest = model.meta.training.get("longest")
+    else:
+        longest = max((len(doc) for doc in model.documents if isinstance(doc, str)), default=0)
+    size = model.model.block_size
+    if not isinstance(longest, int) or longest < size or _is_stream(model):
+        return None
+    return min(longest + 1, MAX_CONTEXTS * size, max(size, MAX_TOKENS))
+
+
+def note_faults(
+    samples: Sequence[str], model: SavedModel | TrainResult, max_tokens: int | None
+) -> None:
+    """Print notes on samples that end at a limit, or that repeat themselves."""
+    of = f"of {len(samples)} samples"
+    limit, count = max_tokens or model.model.block_size, model.tokenizer.count
+    n_cut = sum(count(text) >= limit for text in samples)
+    if n_cut and (max_tokens or 2 * n_cut > len(samples)) and not _is_stream(model):
+        note(f"{n_cut} {of} end at {limit} tokens; for more, use --max-tokens {4 * limit}")
+    ends = filter(None, map(LOOP.search, (text[-1000:] for text in samples)))
+    if n_loops := sum(len(end[0]) >= LOOP_CHARS for end in ends):
+        note(f"{n_loops} {of} end in a loop; use a higher --temperature, or a longer training")
+
+
+def copied_share(samples: Sequence[str], docs: Sequence[Document]) -> float | None:
+    """Return the share of samples' stretches of 50 characters that training documents have.
+
+    Return None if the samples are too short for them.
+    """
+    starts = [(text, i) for text in samples for i in range(0, len(text) - COPIED + 1, STEP)]
+    if not starts:
+        return None
+    texts = [doc for doc in docs if isinstance(doc, str)]
+    found = (any(text[i : i + COPIED] in doc for doc in texts) for text, i in starts)
+    return sum(found) / len(starts)
+
+
+def _is_stream(model: SavedModel | TrainResult) -> bool:
+    return model.config.text == "stream"

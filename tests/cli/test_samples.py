@@ -1,0 +1,95 @@
+"""What `train` and `generate` do with samples of different kinds of text."""
+
+import random
+
+import pytest
+from commands import ok
+
+from microgpt import InferenceGpt, ModelConfig, Sampling, TrainConfig, load, train
+from microgpt_cli.samples import copied_share, note_faults, usual_length, usual_temperature
+
+SMALL = ("--n-embd", "8", "--n-layer", "1", "--steps", "30", "--num-samples", "2")
+TUNES = "\n%\n".join(f"K:{key}\nab cd ef|\n{key * 8}|" for key in "ABCDEFG" * 9)
+
+
+def result_of(docs: list[str], **config):
+    how = TrainConfig(steps=1, **config)
+    return train(docs, model=ModelConfig(n_embd=8, block_size=16), config=how)
+
+
+@pytest.mark.parametrize(
+    ("doc", "text", "expected"),
+    [
+        ("anna", "lines", Sampling.temperature),
+        ("ACGTACGTA", "lines", 1.0),
+        ("a tune\nb", "lines", 0.8),
+        ("a long line of running text " * 9, "stream", 0.8),
+    ],
+)
+def test_the_usual_temperature_suits_the_kind_of_text(doc, text, expected) -> None:
+    result = train(
+        [doc],
+        model=ModelConfig(n_embd=8, block_size=16),
+        config=TrainConfig(steps=1, text=text),
+    )
+    assert usual_temperature(result) == expected
+
+
+def test_documents_longer_than_the_context_are_continued(microgpt, tmp_path) -> None:
+    (tmp_path / "tunes.txt").write_text(TUNES)
+    data = ("--data", "tunes.txt", "--separator", "%", "--block-size", "16")
+    ok(microgpt("train", *data, *SMALL, "--model", "m"))
+    saved = load(tmp_path / "m")
+    longest = saved.meta.training["longest"]
+    assert longest == len("K:A\nab cd ef|\nAAAAAAAA|")
+    assert usual_length(saved) == longest + 1
+    done = ok(microgpt("generate", "m", "-n", "2"))
+    how = ("--temperature", "0.8", "--max-tokens", str(longest + 1))
+    assert done.stdout == ok(microgpt("generate", "--model", "m", "-n", "2", *how)).stdout
+    assert "note: --temperature 0.8" in done.stderr
+
+
+def test_documents_that_fit_end_at_the_context() -> None:
+    assert usual_length(result_of(["a" * 15])) is None
+    assert usual_length(result_of(["a" * 16])) == 17
+    assert usual_length(result_of(["a" * 400])) == 64  # four contexts
+
+
+def test_running_text_begins_at_the_start_of_a_line() -> None:
+    text = "one line\nanother line\n" * 40
+    model = InferenceGpt(result_of([text], text="stream"))
+    (sample,) = model.generate(max_tokens=9, seed=3)
+    prompted = model.generate(prompt="\n", max_tokens=9, seed=3)
+    assert prompted == [f"\n{sample}"]
+
+
+def test_samples_that_are_cut_or_repeat_themselves_are_noted(capsys) -> None:
+    result = result_of(["a b c" * 9])
+    note_faults(["a" * 16, "b"], result, 16)
+    assert (
+        "1 of 2 samples end at 16 tokens; for more, use --max-tokens 64" in capsys.readouterr().err
+    )
+    note_faults(["abc" + "ab c" * 30, "abc"], result, 4000)
+    assert "1 of 2 samples end in a loop" in capsys.readouterr().err
+    note_faults(["abc", "aaaaaaaaa"], result, None)
+    assert not capsys.readouterr().err
+
+
+def test_the_share_of_copied_text_is_counted() -> None:
+    rng = random.Random(0)
+    doc, other = ("".join(rng.choices("abcdefgh", k=400)) for _ in range(2))
+    assert copied_share([doc[100:200]], [doc]) == 1
+    assert copied_share([other[:100]], [doc]) == 0
+    assert copied_share([doc[:100], other[:100]], [doc]) == 0.5
+    assert copied_share(["anna"], [doc]) is None
+
+
+def test_samples_with_words_of_a_file_are_skipped(microgpt, text_model, tmp_path) -> None:
+    options = ("generate", text_model, "--temperature", "1")
+    everything = [line.partition(": ")[2] for line in ok(microgpt(*options)).stdout.splitlines()]
+    (tmp_path / "never.txt").write_text(f"{everything[0].upper()}\n{everything[1][:1]}\n")
+    done = ok(microgpt(*options, "--never", "never.txt"))
+    found = [line.partition(": ")[2] for line in done.stdout.splitlines()]
+    assert len(found) == len(everything)
+    assert everything[0] not in found
+    assert {*everything} - {everything[0]} & {*found}  # a part of a word is no word

@@ -40,7 +40,7 @@ def evaluate(
     task, the model generates these replies at temperature 0, and the command prints the share of
     exact matches per task, and errors.
     """
-    model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
+    model_dir = opt.model_of(model, model_option)
 
     from microgpt import Use
     from microgpt_cli.chat_answers import generate_replies, reply_facts, report_lines

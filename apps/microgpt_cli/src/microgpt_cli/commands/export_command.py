@@ -61,11 +61,9 @@ def export(
     verify PATH` compares the results there with those of the model. GGUF and transformers require a
     model of `train --architecture portable`; it can be a student of another model (`--teacher`).
     """
-    model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
+    model_dir = opt.model_of(model, model_option)
     if format is None:
-        ending = output.suffix[1:].lower()
-        is_file = ending in {*PACKAGES, *find_plugins("exports")} and not output.is_dir()
-        format = ending if is_file else "safetensors"
+        format = _format_of(output) or "safetensors"
     if format in OWN:
         write_model(model_dir, output, cast("WeightsFormat", format), half=half, is_forced=force)
     else:
@@ -73,6 +71,13 @@ def export(
         if half:
             raise ConfigError(f"{format} has a precision of its own; omit --half")
         write_export(model_dir, output, format, found, is_forced=force)
+
+
+def _format_of(file: Path) -> str | None:
+    """Return the format of files with this ending, if any."""
+    ending = file.suffix[1:].lower()
+    is_known = ending in {*PACKAGES, *find_plugins("exports")} and not file.is_dir()
+    return ending if is_known else None
 
 
 def installed_format(name: str) -> "ExportFormat":
@@ -94,8 +99,7 @@ def write_model(
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import check_replacement
 
-    other = output.suffix[1:]
-    if other in {*PACKAGES, *find_plugins("exports")} and not output.is_dir():
+    if other := _format_of(output):
         raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
     saved = load_model(model_dir)
     is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)

@@ -39,11 +39,8 @@ def generate(
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
     seed: str = opt.seed_option("sample"),
     never: Path | None = opt.option(None, "Skip samples with a word or line of this file."),
-    temperature: float | None = opt.option(
-        None,
-        "0 selects the most likely token; higher values are more random.  [default: 0.5; for "
-        "sequences of capital letters: 1; for other long texts: 0.8]",
-        rich_help_panel="Sampling",
+    temperature: float | None = opt.sampling_option(
+        "temperature", usual="0.5; for long texts: 0.8; for sequences of capital letters: 1"
     ),
     top_k: int | None = opt.sampling_option("top_k"),
     top_p: float = opt.sampling_option("top_p"),

@@ -12,17 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from microgpt import ConfigError, DataError, count
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import (
-    COLUMN,
-    DEFAULT_MODEL_DIR,
-    MODEL_ARGUMENT,
-    MODEL_OPTION,
-    flag,
-    one_of,
-    option,
-)
 
 if TYPE_CHECKING:
     from microgpt import DocumentHashes, SavedModel, Score, Scorer, TextKind
@@ -37,13 +29,15 @@ Batch = dict[int, str]  # lines by number, counted from 1
     "tail -f app.log | microgpt score my-model --above 4",
 )
 def score(
-    model: Path | None = MODEL_ARGUMENT,
-    model_option: Path | None = MODEL_OPTION,
-    data: Path | None = option(None, "Text file.  [default: standard input]", "--data"),
-    top: int | None = option(None, "Print only this many lines, the most surprising first.", min=1),
-    above: float | None = option(None, "Print only lines with at least this many bits."),
-    column: str | None = COLUMN,
-    as_jsonl: bool = flag("--jsonl", "Print a JSON object per line."),
+    model: Path | None = opt.MODEL_ARGUMENT,
+    model_option: Path | None = opt.MODEL_OPTION,
+    data: Path | None = opt.option(None, "Text file.  [default: standard input]", "--data"),
+    top: int | None = opt.option(
+        None, "Print only this many lines, the most surprising first.", min=1
+    ),
+    above: float | None = opt.option(None, "Print only lines with at least this many bits."),
+    column: str | None = opt.COLUMN,
+    as_jsonl: bool = opt.flag("--jsonl", "Print a JSON object per line."),
 ) -> None:
     """Print how much each line of a file surprises a model.
 
@@ -54,7 +48,7 @@ def score(
     from microgpt import Scorer
     from microgpt_cli.model_loading import inference, load_model
 
-    model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
+    model_dir = opt.model_of(model, model_option)
     saved = load_model(model_dir)
     scorer = Scorer(inference(saved, ["evaluation"]), text=saved.config.text)
     trained = _training_hashes(saved, model_dir)

@@ -79,6 +79,11 @@ def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     return argument or option or None
 
 
+def model_of(argument: Path | None, option: Path | None) -> Path:
+    """Return the given model, else the default one."""
+    return one_of(argument, option, "--model") or DEFAULT_MODEL_DIR
+
+
 def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[str], Path | None]:
     """Return the texts and the model of a command with the arguments [MODEL] [TEXT].
 
@@ -115,13 +120,12 @@ def seed_option(what: str) -> Any:
     return option(str(DEFAULT_SEED), help, metavar="<int>|random")
 
 
-def sampling_option(name: str, panel: str | None = "Sampling") -> Any:
-    """Return the option of a field of `Sampling`."""
+def sampling_option(name: str, panel: str | None = "Sampling", usual: str = "") -> Any:
+    """Return the option of a field of `Sampling`; `usual` is a default that the command chooses."""
     field = Sampling.__dataclass_fields__[name]
-    facts = field.metadata
-    return option(
-        field.default, facts["help"], rich_help_panel=panel, hidden=not facts.get("short")
-    )
+    facts, default = field.metadata, None if usual else field.default
+    help = f"{facts['help']}  [default: {usual}]" if usual else facts["help"]
+    return option(default, help, rich_help_panel=panel, hidden=not facts.get("short"))
 
 
 def seed_of(text: str) -> int:

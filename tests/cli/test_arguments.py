@@ -46,6 +46,7 @@ def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model
         (["generate", "-n"], "see 'microgpt generate --help-all'"),
         (["fly"], "no such command 'fly'; see 'microgpt --help'"),
         (["generat"], "Did you mean 'generate'?"),
+        (["gen"], "Did you mean 'generate'?"),
     ],
 )
 def test_a_mistyped_argument_is_explained(microgpt, tmp_path, command, problem) -> None:

@@ -57,6 +57,9 @@ class _Commands(SectionedGroup):
         """Find the command of a command line."""
         names: dict[str, Any] = dict.fromkeys(find_plugins("commands"))
         self.commands = names  # the base class compares with them
+        like = [repr(name) for name in names if name.startswith(args[0])]
+        if args[0] not in names and like:
+            raise ConfigError(f"no such command {args[0]!r}. Did you mean {' or '.join(like)}?")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:

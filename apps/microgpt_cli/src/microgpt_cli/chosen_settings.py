@@ -11,18 +11,18 @@ def explain_settings(choice: Choice) -> tuple[str, ...]:
     is_stream, spent = config.text == "stream", in_short(choice.budget)
     is_cut = is_stream or sizes.lengths[-1] > model.block_size
     limited = f"{in_short(choice.operations, 2)} of {spent}" if choice.is_limited else spent
-    models = by = subwords = ""
+    models, by, subwords, steps = "", "", "", count(config.steps, "step")
     read = ensemble.teacher if ensemble else config
     if ensemble:
-        n_steps = f"{ensemble.teacher.steps:,} steps"
-        models = f"{ensemble.n_teachers} teachers, {n_steps} each, and a student, each with "
-        by = " by each teacher"
+        n, by = ensemble.n_teachers, " by each teacher"
+        steps = f"{n * ensemble.teacher.steps + config.steps:,} steps in all"
+        models = f"{n} teachers and then their student, each with "
     if choice.vocab_size is not None:
         size = sizes.n_characters / sizes.n_tokens
         subwords = f"{model.vocab_size:,} subwords of {size:.1f} characters, "
     chosen = (
         f"{limited} operations: {models}{count(model.n_layer, 'layer')} of width {model.n_embd}, "
-        f"{subwords}context {model.block_size}, {count(config.steps, 'step')} of "
+        f"{subwords}context {model.block_size}, {steps} of "
         f"{count(config.batch_size, 'chunk' if is_cut else 'document')}, dropout "
         f"{read.dropout:g} ({count_params(model):,} weights)"
     )

@@ -60,7 +60,7 @@ def generate(
     settings |= {"seed": opt.seed_of(seed), "threads": threads}
     checked("--num-samples (-n)", num_samples, int)
     pattern = None if matches is None else _compiled(matches)
-    words = None if never is None else _words(never)
+    banned = None if never is None else _words(never)
 
     from microgpt_cli.model_loading import inference, load_model
     from microgpt_cli.samples import note_faults, usual_length, usual_temperature
@@ -74,11 +74,10 @@ def generate(
         settings["temperature"] = given = usual
         note(f"--temperature {usual:g}, which suits this kind of text")
     settings["max_tokens"] = max_tokens = max_tokens or usual_length(saved)
-    is_choosy = bool(pattern or unique or novel or words)
+    is_choosy = bool(pattern or banned or unique or novel)
     samples = model.samples(None if is_choosy else num_samples, prompt=prompt, **settings)
     if is_choosy:
-        how = {"unique": unique, "trained": trained, "never": words}
-        samples = _select(samples, num_samples, pattern, **how)
+        samples = _select(samples, num_samples, pattern, banned, unique=unique, trained=trained)
     shown = []
     for i, text in enumerate(samples, start=1):
         shown.append(text)
@@ -127,16 +126,16 @@ def _select(
     samples: Iterable[str],
     n_wanted: int,
     pattern: re.Pattern[str] | None,
+    banned: re.Pattern[str] | None,
     *,
     unique: bool,
     trained: Container[str],
-    never: re.Pattern[str] | None,
 ) -> Iterator[str]:
     """Yield n_wanted samples that match and are new, or fewer and print a note."""
     seen: set[str] = set()
     n_found = n_skipped = 0
     for n_drawn, text in enumerate(samples, start=1):
-        is_unwanted = (pattern and not pattern.fullmatch(text)) or (never and never.search(text))
+        is_unwanted = (pattern and not pattern.fullmatch(text)) or (banned and banned.search(text))
         if is_unwanted or text in trained or text in seen:
             n_skipped += 1
             if n_skipped == MAX_DRAWS:

@@ -34,7 +34,7 @@ def test_the_json_of_explain_equals_the_library_result(microgpt, text_model, cha
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["anna", "emma"], "2 texts are given, but the model is not a chat model; pass one text"),
+        (["anna", "emma"], "2 texts are given, but this needs one; put it into quotes"),
         (["anna", "--top=-1"], "must be greater than or equal to 0"),
     ],
 )

@@ -58,7 +58,7 @@ class _Commands(SectionedGroup):
         names: dict[str, Any] = dict.fromkeys(find_plugins("commands"))
         self.commands = names  # the base class compares with them
         like = [repr(name) for name in names if name.startswith(args[0])]
-        if args[0] not in names and like:
+        if like and args[0] not in ("", *names):
             raise ConfigError(f"no such command {args[0]!r}. Did you mean {' or '.join(like)}?")
         return super().resolve_command(ctx, args)
 

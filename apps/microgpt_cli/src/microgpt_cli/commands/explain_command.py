@@ -64,16 +64,11 @@ def style_of(bits: float) -> str:
     return next(style for limit, style in STYLES.items() if bits <= limit)
 
 
-def _document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
+def _document_of(texts: list[str], *, is_chat: bool) -> Document:
     """Return a text, or a conversation that begins with the user; refuse several texts."""
     if is_chat:
         return tuple(Message(role, text) for role, text in zip(cycle(ROLES), texts, strict=False))
-    if len(texts) > 1:
-        raise ConfigError(
-            f"{len(texts)} texts are given, but the model is not a chat model; pass one text in "
-            "quotation marks"
-        )
-    return texts[0]
+    return opt.one_text(texts) or ""
 
 
 def _predictions(explanation: Explanation) -> Iterator[str]:

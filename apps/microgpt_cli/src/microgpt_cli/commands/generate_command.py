@@ -86,7 +86,8 @@ def generate(
     if as_json:
         print(json.dumps({"samples": shown}))
     sys.stdout.flush()
-    note_faults([text[len(prompt) :] for text in shown], saved, max_tokens)
+    n_given = len(prompt) if max_tokens else 0  # the context has the prompt, too
+    note_faults([text[n_given:] for text in shown], saved, max_tokens)
     if seed == str(DEFAULT_SEED) and given and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 

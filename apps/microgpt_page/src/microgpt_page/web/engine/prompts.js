@@ -19,10 +19,7 @@ export class Prompts {
     this.#config = config;
   }
 
-  /**
-   * The tokens before the text of a prompt.
-   * @returns {number[]}
-   */
+  /** @returns {number[]} the tokens before the text of a prompt */
   get #opening() {
     const { bos, isChat, special } = this.#tokenizer;
     return isChat ? [bos, special.get("user")] : [bos];

@@ -73,7 +73,8 @@ def generate(
     if temperature is None and given != (usual := usual_temperature(saved)):
         settings["temperature"] = given = usual
         note(f"--temperature {usual:g}, which suits this kind of text")
-    settings["max_tokens"] = max_tokens = max_tokens or usual_length(saved)
+    max_tokens = usual_length(saved) if max_tokens is None else max_tokens
+    settings["max_tokens"] = max_tokens
     is_choosy = bool(pattern or banned or unique or novel)
     samples = model.samples(None if is_choosy else num_samples, prompt=prompt, **settings)
     if is_choosy:

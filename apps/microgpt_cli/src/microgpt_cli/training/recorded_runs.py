@@ -129,7 +129,7 @@ def _tell_end(
     }
     more = f"pass {options[reason]}, or --minutes"
     if plan.ensemble:
-        more = "pass --minutes or a larger --steps"
+        more = f"pass --minutes{'' if reason == 'until' else ' or a larger --steps'}"
     where = f"the training run in {path} ended after step {step} of {config.steps}"
     note(f"{where} ({reason}); to continue it, {more}")
     if request.as_json:

@@ -122,7 +122,7 @@ def test_commands_are_printed_as_the_learner_types_them(microgpt, tmp_path: Path
     for _ in exercises.hints(FIRST):
         shown = last_line("hint", *there, **uv)
     assert shown.endswith(check.replace("check", "show 1"))
-    assert last_line("check").endswith("start one with: uv run microgpt course start")
+    assert last_line("check", **uv).endswith("start one with: uv run microgpt course start")
 
 
 def test_course_refuses_bad_input_in_one_line(microgpt, place: Path) -> None:

@@ -73,13 +73,12 @@ def test_each_problem_gets_a_one_sentence_error(node, runs) -> None:
       return last(namesOf("anna\\nemma\\nemma", config).compare(question), "comparison");
     }}
     """
-    without, diverging = {"kind": "without", "pattern": "^emm"}, {"lr": 1e30, "steps": 100}
+    without, diverging = {"kind": "without", "start": "emm"}, {"lr": 1e30, "steps": 100}
     wanted = {
-        "'(' is not a regular expression": [{"kind": "without", "pattern": "("}, "emma", {}],
-        "none of the 3 training documents matches 'x'": [
-            {"kind": "without", "pattern": "x"}, "emma", {},
+        "none of the 3 training documents begins with '('": [
+            {"kind": "without", "start": "("}, "emma", {},
         ],
-        "all 3 training documents match 'a$'": [{"kind": "without", "pattern": "a$"}, "emma", {}],
+        "all 3 training documents begin with ''": [{"kind": "without", "start": ""}, "emma", {}],
         "running text, which has no documents": [without, "emma", {"text": "stream"}],
         "a training diverged": [without, "emma", diverging],
         "the training reads 2 documents, fewer than the 3 to add": [

@@ -7,7 +7,6 @@ environment selects.
 """
 
 import random
-import re
 import statistics
 import sys
 from collections.abc import Sequence
@@ -90,7 +89,7 @@ def wish_of(rng: random.Random, docs: Sequence[str]) -> tuple[dict[str, str], Ch
     if kind == "without":
         first = rng.choice(docs)[0]
         gone = [i for i, doc in enumerate(docs) if doc.startswith(first)]
-        return {"kind": kind, "pattern": f"^{re.escape(first)}"}, Changes(dict.fromkeys(gone), [])
+        return {"kind": kind, "start": first}, Changes(dict.fromkeys(gone), [])
     new = sorted({doc[::-1] + rng.choice(docs)[:7] for doc in rng.sample(docs, rng.randint(1, 5))})
     if kind == "with":
         return {"kind": kind, "texts": "\n".join(new)}, Changes({}, new)

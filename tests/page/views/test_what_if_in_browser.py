@@ -23,8 +23,8 @@ WORKERS = """
 """
 FIGURES = (
     r"These documents themselves take on average ([\d.]+) bits with all documents, ([\d.]+) "
-    r"without these: ([\d.]+) more\. This is ([\d.]+) times the spread of this seed and 4 others, "
-    r"([\d.]+) bits: the documents caused it\."
+    r"without these: ([\d.]+) more\. By chance alone, this seed and 4 others differ by ([\d.]+) bits "
+    r"\(standard deviation\); this is ([\d.]+) times as much\. Below 3 times it may be chance\."
 )
 RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 
@@ -48,7 +48,7 @@ def opened(page: "Page", file: Path, names: str) -> None:
         STEPS,
     )
     page.click("nav >> text=What if")
-    for name, value in {"pattern": "^emm", "asked": "emma", "seeds": "4"}.items():
+    for name, value in {"start": "emm", "asked": "emma", "seeds": "4"}.items():
         page.fill(f"#wish-{name}", value)
 
 
@@ -95,7 +95,7 @@ def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
     assert page.inner_text("#compared-what").startswith(f"{n} documents begin with emm. In its 5")
     shown = re.fullmatch(FIGURES, page.inner_text("#compared-documents"))
     assert shown
-    before, after, more, times, spread = map(float, shown.groups())
+    before, after, more, spread, times = map(float, shown.groups())
     assert more == pytest.approx(after - before, abs=0.011)
     assert times == pytest.approx(more / spread, rel=0.1)
     assert times > 2.78
@@ -103,7 +103,7 @@ def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
 
 
 def test_a_comparison_can_be_stopped(names, page) -> None:
-    opened(page, names, "a" * 60 + "!\n" + first_names())
+    opened(page, names, first_names())
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
     page.wait_for_selector("#compared-text:not(:empty)")
@@ -111,11 +111,7 @@ def test_a_comparison_can_be_stopped(names, page) -> None:
     page.click("#wish-stop")
     assert page.is_hidden("#wish-progress")
     assert page.is_hidden("#wish-problem")
-    page.fill("#wish-pattern", "^(a+)+$")  # which takes forever
-    page.click("text=Compare")
-    page.wait_for_timeout(500)
-    page.click("#wish-stop")
-    asked(page, pattern="^emm", seeds="0")  # it waits until the laboratory is given up
+    asked(page, seeds="0")
     assert page.is_hidden("#wish-problem")
     assert "it is not known whether this is chance" in page.inner_text("#compared-text")
 
@@ -136,9 +132,9 @@ def test_documents_can_be_added_and_changed(names, page) -> None:
 def test_what_if_reports_problems_and_keeps_working(names, page) -> None:
     page.add_init_script(WORKERS)
     opened(page, names, first_names())
-    asked(page, pattern="(")
-    assert "is not a regular expression" in page.inner_text("#wish-problem")
-    page.fill("#wish-pattern", "^emm")
+    asked(page, start="(")
+    assert "documents begins with '('" in page.inner_text("#wish-problem")
+    page.fill("#wish-start", "emm")
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
     page.wait_for_selector("#compared-text:not(:empty)")

@@ -50,6 +50,10 @@ async function start() {
     if (enter(name)) shown.resume?.();
     else shown.show(name === view ? parameters : new URLSearchParams());
   };
+  byId("to-words").addEventListener("click", () => {
+    byId("words").open = true;
+    byId("words").scrollIntoView();
+  });
   document.querySelector("nav").addEventListener("click", (event) => {
     const isCurrent = event.target.closest("[aria-current]");
     if (isCurrent && !event.ctrlKey && !event.metaKey) event.preventDefault(); // no new history entry

@@ -16,6 +16,8 @@ export class Maps {
   #on;
   #read = [];
   #maps = []; // {rows, canvas, cell, margin, mark, side}
+  #framed = null; // the row with a frame
+  #rest = "\u00a0"; // what is said while none is pointed at; a space keeps the line
   #scheme = matchMedia("(prefers-color-scheme: dark)");
   #repaint = () => this.#paintAll();
 
@@ -60,6 +62,17 @@ export class Maps {
   /** The heads to draw, as pairs of layer and head, both counted from 0. */
   get heads() {
     return Array.from({ length: this.#model.n_head }, (_, head) => [Number(this.#layers.value), head]);
+  }
+
+  set rest(text) {
+    this.#rest = text;
+    this.#tell();
+  }
+
+  /** Frame a row of each map. */
+  frame(row) {
+    this.#framed = row;
+    this.#paintAll();
   }
 
   /** Draw the attention weights of the heads of a layer over the tokens that the model reads. */
@@ -133,27 +146,27 @@ export class Maps {
     this.#on.pointed(rows[row]);
     const [from, to] = [this.#read[row], this.#read[column]];
     if (column > row) {
-      this.#tell(`A token cannot look ahead: ${quoted(to)} comes after ${quoted(from)}.`);
+      this.#tell(`A token cannot look ahead (causal mask): ${quoted(to)} comes after ${quoted(from)}.`);
       return;
     }
     const what = row === column ? "itself" : `${quoted(to)} at position ${column}`;
     const share = percent(rows[row][column]);
-    this.#tell(`Head ${number}: at ${quoted(from)} at position ${row}, ${share} comes from ${what}.`);
+    this.#tell(`Head ${number}: ${quoted(from)} at position ${row} takes ${share} from ${what}.`);
   }
 
-  #tell(text = "\u00a0") {
-    this.#place.sentence.textContent = text; // a space keeps the line
+  #tell(text = this.#rest) {
+    this.#place.sentence.textContent = text;
   }
 
   #paintAll() {
-    const [ink, soft] = colours("blue", "soft");
-    for (const map of this.#maps) this.#paint(map, rgb(ink), soft);
+    const [blue, soft, ink] = colours("blue", "soft", "ink");
+    for (const map of this.#maps) this.#paint(map, rgb(blue), soft, ink);
   }
 
-  #paint({ rows, canvas, cell, margin, side }, ink, soft) {
+  #paint({ rows, canvas, cell, margin, side }, blue, soft, ink) {
     const n = rows.length;
     const small = element("canvas");
-    paintPixels(small, rows, (weight) => [ink, Math.sqrt(weight)]); // small weights can be seen
+    paintPixels(small, rows, (weight) => [blue, Math.sqrt(weight)]); // small weights can be seen
     const scale = devicePixelRatio;
     canvas.width = canvas.height = Math.round(side * scale);
     canvas.style.width = canvas.style.height = `${side}px`;
@@ -163,6 +176,10 @@ export class Maps {
     context.drawImage(small, margin, margin, cell * n, cell * n);
     context.strokeStyle = soft;
     context.strokeRect(margin, margin, cell * n, cell * n);
+    if (this.#framed < n && this.#framed !== null) {
+      [context.strokeStyle, context.lineWidth] = [ink, 2];
+      context.strokeRect(margin + 1, margin + this.#framed * cell, cell * (this.#framed + 1) - 1, cell);
+    }
     if (!margin) return;
     context.fillStyle = soft;
     context.font = `${Math.min(13, cell)}px ui-monospace, monospace`;

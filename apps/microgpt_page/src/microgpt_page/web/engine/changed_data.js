@@ -10,8 +10,8 @@ import { EngineError } from "./errors.js";
  * @typedef {{document?: number, text?: string}} Change
  */
 /**
- * What a person asks for: leave out the documents that match a pattern; add texts; or replace a text.
- * @typedef {{kind: "without", pattern: string} | {kind: "with", texts: string}
+ * What a person asks for: leave out the documents that begin with a text; add texts; or replace a text.
+ * @typedef {{kind: "without", start: string} | {kind: "with", texts: string}
  *   | {kind: "instead", text: string, other: string}} Wish
  */
 /** @typedef {ReturnType<typeof import("./documents.js").dataOf>} Data */
@@ -23,7 +23,7 @@ import { EngineError } from "./errors.js";
  * @returns {Change[]}
  */
 export function changesOf(wish, { documents, tokenizer }) {
-  if (wish.kind === "without") return leftOut(documents, wish.pattern);
+  if (wish.kind === "without") return leftOut(documents, wish.start);
   if (wish.kind === "with") {
     const texts = wish.texts.split("\n").map(strip).filter(Boolean);
     if (!texts.length) throw new EngineError("there is nothing to add; write one document per line");
@@ -33,7 +33,7 @@ export function changesOf(wish, { documents, tokenizer }) {
   const [text, other] = [strip(wish.text), strip(wish.other)];
   const numbers = indices(documents, (each) => each === text);
   if (!numbers.length) throw new EngineError(`no training document is ${repr(text)}`);
-  if (!other) throw new EngineError("there is no new text; to leave a document out, use a pattern");
+  if (!other) throw new EngineError("there is no new text; to leave a document out, choose that");
   if (other === text) throw new EngineError("the new text is the old one; change it");
   tokenizer.encode(other);
   return numbers.map((document) => ({ document, text: other }));
@@ -41,24 +41,14 @@ export function changesOf(wish, { documents, tokenizer }) {
 
 const indices = (items, test) => [...items.keys()].filter((i) => test(items[i]));
 
-function leftOut(documents, pattern) {
-  const expression = compiled(pattern);
-  const found = indices(documents, (each) => expression.test(each));
+function leftOut(documents, start) {
+  const found = indices(documents, (each) => each.startsWith(start));
   const n = documents.length.toLocaleString("en");
-  if (!found.length) throw new EngineError(`none of the ${n} training documents matches ${repr(pattern)}`);
+  if (!found.length) throw new EngineError(`none of the ${n} training documents begins with ${repr(start)}`);
   if (found.length === documents.length) {
-    throw new EngineError(`all ${n} training documents match ${repr(pattern)}; leave out fewer`);
+    throw new EngineError(`all ${n} training documents begin with ${repr(start)}; leave out fewer`);
   }
   return found.map((document) => ({ document }));
-}
-
-function compiled(pattern) {
-  try {
-    return new RegExp(pattern, "u");
-  } catch (/** @type {any} */ error) {
-    const why = error.message.split(": ").at(-1);
-    throw new EngineError(`${repr(pattern)} is not a regular expression: ${why}`);
-  }
 }
 
 /**

@@ -1,20 +1,19 @@
-// Changes to a model by hand.
+// Parts of a model that are switched off.
 
 import { repr } from "./characters.js";
 import { EngineError } from "./errors.js";
 import { checkHeads, checkWhole } from "./requests.js";
 import { matricesOf } from "./weights.js";
 
-const MOST = 1e30; // largest size of a changed weight
 const IN_LAYER = ["attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2"];
-const KINDS = ["without_heads", "without_mlps", "without_positions", "weights", "learn"];
+const KINDS = ["without_heads", "without_mlps", "without_positions", "learn"];
 
 /** Return whether a request changes the model. */
 export const hasEdits = (body) => KINDS.some((name) => body[name]?.length);
 
 /** Return weights with the changes of a request, in the order of `weight_shapes`. */
 export function edited(config, /** @type {Float32Array} */ weights, body) {
-  const [heads, mlps, positions, single] = KINDS.map((name) => body[name] ?? []);
+  const [heads, mlps, positions] = KINDS.map((name) => body[name] ?? []);
   const { n_embd: C, n_head: H, n_layer: L } = config;
   const numbers = weights.slice();
   const matrices = matricesOf(config, numbers);
@@ -26,7 +25,6 @@ export function edited(config, /** @type {Float32Array} */ weights, body) {
     }
     checkWhole("position", position, 0, matrices.wpe.rows - 1);
   }
-  const tables = single.map((edit) => rowsOf(config, matrices, edit));
   const D = C / H;
   for (const [layer, head] of heads) {
     const wo = matrices.attn_wo.layers[layer];
@@ -34,19 +32,10 @@ export function edited(config, /** @type {Float32Array} */ weights, body) {
   }
   for (const layer of mlps) matrices.mlp_fc2.layers[layer].fill(0);
   for (const position of positions) matrices.wpe.layers[0].fill(0, position * C, (position + 1) * C);
-  single.forEach(({ matrix, row, column, value = 0, factor = 0 }, i) => {
-    const found = tables[i];
-    const place = row * found.columns + column;
-    const number = factor * found.numbers[place] + value;
-    if (!(Math.abs(number) <= MOST)) {
-      throw new EngineError(`${matrix}[${row},${column}] must be from -1e+30 to 1e+30, got ${number}`);
-    }
-    found.numbers[place] = number;
-  });
   return numbers;
 }
 
-/** Return the rows of the matrix of a change; throw an error if the model lacks the weight. */
+/** Return the rows of a matrix; throw an error if the model lacks the weight. */
 export function rowsOf(config, matrices, { matrix: name, row, column }) {
   const tables = ["wte", "wpe", "lm_head"].filter((table) => matrices[table].rows);
   const layers = [...Array(config.n_layer).keys()];

@@ -11,8 +11,9 @@ import { KnownQuestions } from "./known_questions.js";
 import { drawUniforms } from "./mersenne_twister.js";
 import { Model } from "./model.js";
 import { Prompts } from "./prompts.js";
-import { MAX_CHARACTERS, checkLength, checkNumbers, samplingOf } from "./requests.js";
+import { MAX_CHARACTERS, checkLength, checkNumbers, checkWhole, samplingOf } from "./requests.js";
 import { CharTokenizer } from "./tokenizer.js";
+import { unitsOf } from "./units.js";
 
 const MAX_NEW_TOKENS = 2 ** 14;
 const MAX_NUMBERS = 2 ** 20; // maximum number of attention weights in an explanation
@@ -48,6 +49,7 @@ export class Engine {
       explain: () => this.#alone(signal, () => this.#changed(body, () => this.#explain(body))),
       matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#matrix(body.name))),
       chat: () => this.#alone(signal, () => this.#changed(body, () => this.#chat(body, signal))),
+      units: () => this.#alone(signal, () => this.#changed(body, () => this.#units(body))),
       decode: () => this.#decoded(body.tokens),
       reply: () => this.#inTurn(signal, this.#reply(body, signal)),
       continue: () => this.#inTurn(signal, this.#continue(body, signal)),
@@ -171,6 +173,14 @@ export class Engine {
     const { config, matrices } = this.#model;
     const { numbers, columns } = rowsOf(config, matrices, { matrix: name, row: 0, column: 0 });
     return { numbers: numbers.slice(), columns };
+  }
+
+  /** Return facts on the hidden units of a layer, from texts. */
+  #units({ texts, layer }) {
+    const { n_layer: L, block_size: size } = this.#file.model;
+    checkWhole("layer", layer, 0, L - 1);
+    const read = texts.map((text) => this.#prompts.ofExplained({ text }).tokens.slice(0, size + 1));
+    return unitsOf(this.#model, this.#tokenizer, read, layer);
   }
 
   /**

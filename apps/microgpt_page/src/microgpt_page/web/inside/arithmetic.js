@@ -12,22 +12,23 @@ import { percent, quoted, shown } from "../text.js";
  *   step, i: a number of a step.
  *   found: the activations of a position, the keys and values of all positions so far in `earlier`.
  *   row: the row of the matrix of the step, if it has one.
- *   about: the model, the tokens that are read, the position, and the logarithm of all exponentials.
+ *   about: the model, the tokens that are read, the position, temperature and top-k.
  */
-export function arithmetic(step, i, { activations: all, earlier }, row, { model, read, at }) {
+export function arithmetic(step, i, { activations: all, earlier }, row, { model, read, at, sampling }) {
   const { layer, kind, head } = partsOf(step);
   const of = (name) => all[layer === null ? name : `layer${layer}.${name}`];
   const stream = layer ? all[`layer${layer - 1}.x`] : all.x;
   const last = all[`layer${model.n_layer - 1}.x`];
   const size = model.n_embd / model.n_head;
   const product = (input, name = "input") => ({
-    names: [`row ${i} of ${matrixOf(step).replace(/.*\./, "")}`, name],
+    names: [`row ${i + 1} of ${matrixOf(step).replace(/.*\./, "")}`, name],
     lists: [row, input],
   });
   const sum = (...terms) => ({ terms });
   const scaled = (list) => {
     const mean = list.reduce((total, x) => total + x * x, 0) / list.length;
-    return { lists: [[list[i]], [(mean + 1e-5) ** -0.5]], names: ["number of the stream", "1 / root mean square"] };
+    const then = () => "the second number is 1 / √(mean of the squares of the list)";
+    return { lists: [[list[i]], [(mean + 1e-5) ** -0.5]], then };
   };
   const own = Math.floor(i / size); // the head of number i
   const part = (list, one = head) => list.slice(one * size, (one + 1) * size);
@@ -59,7 +60,7 @@ export function arithmetic(step, i, { activations: all, earlier }, row, { model,
     mlp_output: () => product(of("hidden"), "hidden units"),
     logits_input: () => scaled(last),
     logits: () => product(all.logits_input ?? last, "stream"),
-    probabilities: () => ({ terms: [["logit", all.logits[i]]], then: (x) => exponential(x, all.logits) }),
+    probabilities: () => ({ terms: [["logit", all.logits[i]]], then: drawn(sampling, model.vocab_size) }),
   };
   return ways[kind]();
 }
@@ -73,7 +74,13 @@ const activated = (sum, value) => {
   return brief(sum) === brief(value) ? "positive, so the unit is active" : `positive, and squared: ${brief(value)}`;
 };
 
-function exponential(logit, logits) {
-  const total = logits.reduce((all, each) => all + Math.exp(each - logit), 0);
-  return `e to the power of it, divided by the total of all tokens: ${percent(1 / total)}`;
-}
+/** Return a sentence on how a logit becomes a probability. */
+const drawn = ({ temperature, k }, n) => (logit, probability) => {
+  if (!probability) return "it is not among the likeliest, so it is not drawn: 0 %";
+  if (!temperature) return "at temperature 0, the largest logit is always drawn: 100 %";
+  const [what, total] = [brief(logit / temperature), k < n ? `the ${k} likeliest` : "all"];
+  return (
+    `divided by temperature ${temperature.toFixed(2)}: ${what}; e to the power of it, divided by the total of ` +
+    `${total} tokens: ${percent(probability)}`
+  );
+};

@@ -2,6 +2,7 @@
 // follows. Blue is positive: the loss would rise if the number grew.
 
 import { bySign, colours, paintPixels, rgb } from "../colours.js";
+import { titleOfMatrix } from "./switches.js";
 import { byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
@@ -11,8 +12,8 @@ const MUON_LR_RATIO = 6;
 // By the kind of a step: where its gradient comes from.
 const TEXTS = {
   logits:
-    "The gradient of a logit is its probability, less 1 for the token that came: the loss falls if that logit " +
-    "grows and the others shrink.",
+    "The gradient of a logit is its probability, less 1 for the token that came, divided by the number of " +
+    "predictions. The loss falls if the logit of what came grows and the others shrink.",
   logits_input: "The gradient of each number is the sum of those of all logits times the weights between them.",
   mlp_output:
     "The MLP adds to the residual stream, so the gradients are those of the stream after it. Those of mlp_fc2 " +
@@ -31,26 +32,27 @@ const TEXTS = {
   value: "The gradients come from all tokens that look here, times their attention weights.",
   attention_input: "The gradients come back from the queries, keys and values that are made of these numbers.",
   embedding:
-    "What arrives here is the gradient of the row of the token in wte and, if the architecture is karpathy, " +
-    "of the row of the position in wpe.",
+    "What arrives here is the gradient of the numbers that were looked up: those of the token, and those of its " +
+    "position, if it has some.",
   stream: "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.",
 };
 
 export class Backward {
+  #model;
   #on;
+  #matrix = ""; // whose weight is shown
   isOn = false; // whether it is shown how the model learns
   #places = new Map(); // row, column and, if not the reader chose them, for what, by matrix
 
-  /** Args: functions that are called after another direction or weight, and for a step. */
-  constructor({ turned, changed, stepped }) {
+  /** Args: a model, and functions that are called after another direction or weight, and for a step. */
+  constructor(model, { turned, changed, stepped }) {
+    this.#model = model;
     this.#on = { turned, changed };
     byId("forward").addEventListener("click", () => this.turn(false));
     byId("backward").addEventListener("click", () => this.turn(true));
     byId("make-step").addEventListener("click", stepped);
     for (const input of [row, column]) {
-      input.addEventListener("input", () => {
-        if (this.isOn) this.#choose(byId("edit-weight").dataset.matrix, index(row), index(column));
-      });
+      input.addEventListener("input", () => this.#choose(this.#matrix, index(row), index(column)));
     }
     this.#show();
   }
@@ -84,13 +86,6 @@ export class Backward {
     return { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0]).slice(0, 2)] };
   }
 
-  /** The weight that the form names, if the form is open. */
-  get named() {
-    const form = byId("edit-weight");
-    const isOpen = !form.hidden && form.firstElementChild.open;
-    return isOpen ? [form.dataset.matrix, index(row), index(column)] : null;
-  }
-
   /** Choose the weight with the largest gradient: of lm_head, one of the token that came. */
   #chooseLargest({ matrix, first, gradients }, { token }, input, at) {
     const columns = gradients[0].length;
@@ -112,29 +107,34 @@ export class Backward {
 
   /** Return a sentence on the gradients at a step. */
   sentence(kind, { counted }, at, came) {
+    const n = counted.filter(Boolean).length;
+    if (kind === "logits" && counted[at]) {
+      const { probability: p } = came;
+      const example = `(${brief(p)} − 1) / ${n} = ${brief((p - 1) / n)}`;
+      return `${TEXTS.logits} Here, for ${quoted(came.text, true)}: ${example}.`;
+    }
     if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
     if (!counted[at]) {
       return "The model learns only to predict replies, so nothing is learned here. Choose a token of the reply.";
     }
-    const n = counted.filter(Boolean).length;
     const share = came.probability > 0.995 ? "more than 99 %" : percent(came.probability);
     return (
       `The model gave ${share} to ${quoted(came.text, true)}, which came. It should have ` +
-      "been 100 %, and 0 % for all others. The differences are shown; the loss is the mean of " +
-      `${plural(n, "prediction")}, so the gradient of a logit is the difference divided by ${n}.`
+      "been 100 %, and 0 % for all others. These differences are shown. Learning goes backwards from here: " +
+      `“Next step” asks how the numbers before caused them. The loss is the mean of ${plural(n, "prediction")}.`
     );
   }
 
   /** Show what a step on the text does to it. */
   drawStep({ bits_before: before, bits_after: after, optimizer, weight_decay: decay, lr, counted }, isEdited) {
-    const takes = counted.slice(0, -1).includes(0) ? "replies take" : "text takes";
+    const what = counted.slice(0, -1).includes(0) ? "reply" : "text";
     const rules =
       optimizer === "muon"
-        ? `Muon with learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, ${adam(decay)} with ${brief(lr)} outside`
+        ? `Muon, learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, ${adam(decay)} with ${brief(lr)} outside`
         : `${adam(decay)}, learning rate ${brief(lr)}`;
     byId("learned").textContent =
-      `One training step on this text alone (${rules}) would move all weights a little. The ${takes} ` +
-      `${nats(before)} before, ${nats(after)} after.`;
+      `One training step on this text alone (${rules}, as in the training of this model) would move all weights a ` +
+      `little. Surprise at the whole ${what}: ${nats(before)} before, ${nats(after)} after.`;
     byId("make-step").disabled = isEdited;
     byId("no-step").hidden = !isEdited;
   }
@@ -148,6 +148,10 @@ export class Backward {
       this.#chooseLargest(weight, now, activations.logits_input ?? lastOf(activations), `${at} ${now.token}`);
       return;
     }
+    const { n_embd: C, n_ff_exp: factor, vocab_size: V, block_size: T } = this.#model;
+    const kind = (this.#matrix = matrix).replace(/.*\./, "");
+    row.max = ({ wte: V, lm_head: V, wpe: T, mlp_fc1: factor * C }[kind] ?? C) - 1;
+    column.max = (kind === "mlp_fc2" ? factor * C : C) - 1;
     const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
     const isMuon = optimizer === "muon" && matrix.startsWith("layer");
     const rate = isMuon ? MUON_LR_RATIO * lr : lr;
@@ -160,20 +164,21 @@ export class Backward {
     byId("factors").hidden = !rows.length;
     byId("factors").tBodies[0].replaceChildren(...rows);
     const what = /w[tp]e$/.test(matrix)
-      ? `It is number ${j} of the list of ${nameOf(matrix, i)}. The input is 1 where this list is looked up.`
-      : `It multiplies number ${j} of the input, and is added to ${nameOf(matrix, i)}.`;
+      ? `It is number ${j + 1} of the list of ${nameOf(matrix, i)}. The input is 1 where this list is looked up.`
+      : `It multiplies number ${j + 1} of the input; the product is added to ${nameOf(matrix, i)}.`;
     const rest =
       order.length > MOST_TOKENS ? `; the ${MOST_TOKENS} largest of ${order.length} are shown` : "";
     byId("why-weight").textContent =
-      `${matrix}[${i},${j}] is ${brief(value)}. ${what} Its gradient is the sum of products, one per token${rest}:`;
+      `${matrix}[${i},${j}], a weight of the ${titleOfMatrix(matrix)}, is ${brief(value)}. ${what} ` +
+      `Its gradient is the sum of products, one per token${rest}:`;
     byId("why-move").textContent =
       `The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon ? "Muon" : adam(decay), rate, move, gradient)}`;
     const sizes = matrices[matrix];
     byId("why-matrix").textContent =
-      `The gradients of all weights of ${matrix} (typical size ${brief(sizes.gradient)}), and their moves ` +
+      `The gradients of all weights of this matrix (typical size ${brief(sizes.gradient)}), and their moves ` +
       `(${brief(sizes.move)}). A row for ` +
       `${{ wte: "each token", lm_head: "each token", wpe: "each position" }[matrix] ?? "each output"}, ` +
-      "a column for each input. Click on a weight to see why it moves.";
+      "a column for each input, counted from 0. Choose a weight to see why it moves:";
     byId("why-maps").replaceChildren(
       this.#map("Gradients", weight, weight.gradients),
       this.#map("Moves", weight, weight.moves),
@@ -219,7 +224,8 @@ const moved = (rule, rate, move, gradient) => {
   const how =
     rule === "Muon"
       ? "Muon looks at the gradients of the whole matrix together, and makes large and small ones more alike"
-      : `${rule} divides the gradient by its usual size. A step here knows only this text, so only the sign is left`;
+      : `${rule} divides the gradient by its usual size, so that all weights move about equally far. After a single ` +
+        "step the usual size is that of this gradient itself, so ±1 is left";
   return `${how}. Times the learning rate ${brief(rate)}: the weight moves by ${brief(move)}.`;
 };
 

@@ -21,7 +21,7 @@ export function probabilities(logits, temperature, k) {
 
 export class Bars {
   #now = null; // the prediction
-  #isLast = true; // whether the text ends there
+  #hasCome = false; // whether a token came
   #logits = null; // of all tokens; until they arrive, only temperature 1 can be shown
   #model;
   #drawn;
@@ -51,17 +51,22 @@ export class Bars {
     };
   }
 
-  /** Show a prediction. The token that came is marked, unless the text ends there. */
-  draw(now, isLast) {
+  /** The temperature and top-k that are chosen. */
+  get sampling() {
+    return { temperature: Number(temperature.value), k: Number(topK.value) };
+  }
+
+  /** Show a prediction. Args: whether the text ends there, and whether a token came, which is marked. */
+  draw(now, isLast, hasCome) {
     byId("draw").textContent = isLast ? "Draw" : "Draw from here";
     this.#now = now;
-    this.#isLast = isLast;
+    this.#hasCome = hasCome;
     this.#logits = null;
     const rows = this.#bars().map(({ token, text }) => {
       const bar = element("div", { className: "bar" }, element("i"), element("b"));
       const name = text === null ? "others" : element("span", { className: "token" }, shown(text, true));
       const row = tableRow(name, bar, "");
-      row.classList.toggle("came", !isLast && token === now.token);
+      row.classList.toggle("came", hasCome && token === now.token);
       return row;
     });
     byId("bars").tBodies[0].replaceChildren(...rows);
@@ -79,7 +84,7 @@ export class Bars {
   /** The likeliest tokens, the one that came, and all others together. */
   #bars() {
     const likeliest = this.#now.alternatives.slice(0, N_BARS);
-    if (!this.#isLast && likeliest.every(({ token }) => token !== this.#now.token)) {
+    if (this.#hasCome && likeliest.every(({ token }) => token !== this.#now.token)) {
       likeliest.push(this.#now); // the token that came, which has the same fields
     }
     const probability = 1 - likeliest.reduce((sum, each) => sum + each.probability, 0);
@@ -106,7 +111,8 @@ export class Bars {
   }
 
   #probabilities() {
-    return probabilities(this.#logits, Number(temperature.value), Number(topK.value));
+    const { temperature, k } = this.sampling;
+    return probabilities(this.#logits, temperature, k);
   }
 
   #draw() {

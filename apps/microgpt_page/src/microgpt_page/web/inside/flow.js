@@ -13,10 +13,10 @@ const [HEIGHT, WIDTH] = [168, 48]; // pixels of a list of numbers, at most
 const [MOST_ROWS, CELL] = [32, 11]; // cells of a column; pixels of one, at most
 const BY_HEAD = ["query", "key", "value", "heads"];
 const TITLES = {
-  embedding: "Embed", x: "Stream", attention_input: "Input", query: "Query", key: "Key",
-  value: "Value", heads: "Result", attention_output: "Output", x_after_attention: "Stream",
-  mlp_input: "Input", hidden: "Hidden", mlp_output: "Output", logits_input: "Norm",
-  logits: "Logits", probabilities: "Softmax",
+  embedding: "Embed", x: "Stream", attention_input: "Norm", query: "Query", key: "Key",
+  value: "Value", heads: "Result", attention_output: "Output", x_after_attention: "Stream\n+ att.",
+  mlp_input: "Norm", hidden: "Units", mlp_output: "Output", logits_input: "Norm",
+  "layer.x": "Stream\n+ MLP", logits: "Logits", probabilities: "Softmax",
 }; // prettier-ignore
 
 export class Flow {
@@ -43,14 +43,14 @@ export class Flow {
     this.#nodes.clear();
     const of = (name) => this.#node(`layer${layer}.${name}`);
     const attention = branch(
-      "Attention",
+      "Attention: looks back",
       of("attention_input"),
       element("div", { className: "parallel" }, ...["query", "key", "value"].map(of)),
       this.maps,
       of("heads"),
       of("attention_output"),
     );
-    const mlp = branch("MLP", ...["mlp_input", "hidden", "mlp_output"].map(of));
+    const mlp = branch("MLP: this token alone", ...["mlp_input", "hidden", "mlp_output"].map(of));
     const others = layer < L - 1 ? [element("small", {}, `… layer ${L}`)] : [];
     const norm = architecture === "karpathy" ? [] : [this.#node("logits_input")];
     diagram.replaceChildren(
@@ -127,7 +127,8 @@ export class Flow {
   }
 
   #node(step) {
-    const made = this.#button(step, TITLES[partsOf(step).kind]);
+    const { layer, kind } = partsOf(step);
+    const made = this.#button(step, TITLES[layer !== null && kind === "x" ? "layer.x" : kind]);
     const canvas = element("canvas");
     made.append(element("span", { className: "cells" }, canvas, element("i")));
     const at = ({ offsetX: x, offsetY: y, target }) => {
@@ -190,5 +191,5 @@ const branch = (title, ...children) =>
     { className: "branch", role: "group", ariaLabel: title },
     element("h4", {}, title),
     element("div", { className: "parts" }, ...children),
-    element("b", { className: "plus-sign" }, "+"),
+    element("b", { className: "plus-sign", title: "The output is added to the stream, which passes above" }, "+"),
   );

@@ -7,6 +7,7 @@ import { Maps } from "../maps.js";
 import { Steps } from "./steps.js";
 import { Switches } from "./switches.js";
 import { Tour } from "./tour.js";
+import { findUnits } from "./units.js";
 import {
   byId,
   conversation,
@@ -26,6 +27,11 @@ import {
 import { compareTexts } from "./writing.js";
 
 const positions = byId("positions");
+// What the colours mean, forward and backward.
+const LEGENDS = [
+  "Blue: positive numbers; orange: negative. Point at one to see how it is made.",
+  "Gradients are shown. Blue: the loss rises if this number grows; orange: it falls. The maps are as before.",
+];
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
 const TOLD = "emma"; // the text of the tour and of learn.md
@@ -46,27 +52,31 @@ export class Inside {
   #steps;
   #switches;
   #tour;
-  #matrices = new Map(); // promises, by name
+  #facts = new Map(); // promises of facts on the model, by name
 
   /** Args: a model, and a function that returns parameters for the last reply in the chat, if any. */
   constructor(model, lastReply) {
     this.#model = model;
     this.#lastReply = lastReply;
     this.#bars = new Bars(model, {
-      changed: () => this.#write(),
+      changed: () => {
+        this.#steps.sample();
+        this.#write();
+      },
       drawn: (token) => this.#append(token),
     });
     this.#switches = new Switches(model, () => this.#explain(this.#at));
     this.#steps = new Steps(model, {
       chosen: (layer) => {
         this.#switches.draw(this.#steps.chosen, this.#at);
-        this.#tellWeight();
         if (this.#maps.choose(layer)) this.#turn(layer);
         this.#write();
       },
       changed: () => this.#explainNumbers(),
       stepped: () => this.#switches.learn(this.#text, this.#contents, this.#ending),
-      matrix: (name) => this.#matrix(name),
+      matrix: (name) => this.#once(name, () => ask("matrix", { name, ...this.#switches.body })),
+      units: (layer) => this.#once(`units ${layer}`, () => findUnits(model, layer, this.#switches.body)),
+      sampling: () => this.#bars.sampling,
       ended: () => byId("draw").click(),
     });
     const place = { layer: byId("layer"), maps: this.#steps.flow.maps, sentence: byId("attended") };
@@ -81,10 +91,6 @@ export class Inside {
       if (this.#maps.choose(this.#steps.layer)) this.#turn(this.#steps.layer);
       else this.#explainNumbers();
     });
-    byId("edit-weight").firstElementChild.addEventListener("toggle", () => this.#tellWeight());
-    for (const name of ["weight-row", "weight-column"]) {
-      byId(name).addEventListener("input", () => this.#tellWeight());
-    }
     byId("leave-out").addEventListener("click", () => {
       this.#before = [];
       this.#explain(Infinity);
@@ -188,6 +194,12 @@ export class Inside {
     return this.#found ? this.#found.read.length - 1 : 0;
   }
 
+  /** Whether a token came at the position: in a text that has ended, the end. */
+  get #hasCome() {
+    const { n_scored: n, predictions } = this.#found;
+    return this.#at < this.#last || (!this.#ending.unfinished && n === predictions.length);
+  }
+
   /** Return the signal of a request, which replaces another one for the same purpose. */
   #begin(purpose) {
     this.#requests[purpose]?.abort();
@@ -200,7 +212,7 @@ export class Inside {
     for (const other of Object.values(this.#requests)) other.abort();
     tell();
     this.#cut = null;
-    this.#matrices.clear();
+    this.#facts.clear();
     const isLowered = this.#text !== byId("text").value;
     showText("lowered", isLowered ? `The model knows only small letters, so it reads “${this.#text}”.` : "");
     byId("before").hidden = !this.#before.length;
@@ -286,11 +298,11 @@ export class Inside {
     if (this.#found) this.#explainNumbers();
   }
 
-  /** Return a promise of a matrix. */
-  #matrix(name) {
-    const matrix = this.#matrices.get(name) ?? ask("matrix", { name, ...this.#switches.body }).catch(() => null);
-    this.#matrices.set(name, matrix);
-    return matrix;
+  /** Return a promise of facts on the model, which are asked for once. */
+  #once(name, asked) {
+    const found = this.#facts.get(name) ?? asked().catch(() => null);
+    this.#facts.set(name, found);
+    return found;
   }
 
   async #explainAttention() {
@@ -319,7 +331,8 @@ export class Inside {
     positions.setAttribute("aria-activedescendant", `position-${i}`);
     const chosen = positions.children[i];
     positions.scrollTop += chosen.getBoundingClientRect().top - positions.getBoundingClientRect().top - 60;
-    const [now, isLast] = [predictions[i], i === this.#last];
+    const [now, hasCome] = [predictions[i], this.#hasCome];
+    this.#maps.frame(i);
     const likeliest = now.alternatives[0];
     const name = (label) => quoted(label, true);
     const before = read.slice(0, i + 1);
@@ -327,12 +340,10 @@ export class Inside {
     const end = `${after.length > 24 ? "…" : ""}${after.slice(-24).join("")}`;
     const where = `after ${after.length ? `“${end}”` : quoted(read[i])}`;
     const start = where.replace("a", "A");
-    byId("sentence").textContent = isLast
-      ? `${start}, the most likely is ${name(likeliest.text)}.`
-      : `${start}, the most likely is ${name(likeliest.text)}. What came is ${name(now.text)}: ` +
-        `a surprise of ${nats(now.bits)}.`;
-    this.#bars.draw(now, isLast);
-    this.#tellEffect(now, isLast);
+    const came = hasCome ? ` What came is ${name(now.text)}: a surprise of ${nats(now.bits)}.` : "";
+    byId("sentence").textContent = `${start}, the most likely is ${name(likeliest.text)}.${came}`;
+    this.#bars.draw(now, i === this.#last, hasCome);
+    this.#tellEffect(now);
     this.#explainNumbers();
   }
 
@@ -346,7 +357,7 @@ export class Inside {
     }
     const [i, { read, predictions }] = [this.#at, this.#found];
     const isLast = i === this.#last;
-    if (isLast && i && this.#steps.isBackward && this.#ending.unfinished) {
+    if (!this.#hasCome && i && this.#steps.isBackward) {
       this.#choose(i - 1); // nothing has come here from which it could learn
       return;
     }
@@ -357,29 +368,19 @@ export class Inside {
     this.#bars.setLogits(found.activations.logits, i >= firstOf(read) - 1 && !isFull);
     if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
     const isOff = (key) => this.#switches.isOff(key);
-    this.#steps.draw(found, read, i, predictions[i], isOff, this.#switches.isEdited);
+    const now = this.#hasCome ? predictions[i] : null;
+    this.#steps.draw(found, read, i, now, isOff, this.#switches.isEdited);
+    this.#maps.rest = LEGENDS[Number(this.#steps.isBackward)];
     this.#switches.draw(this.#steps.chosen, i);
-    this.#tellWeight();
     const parts = await this.#ask("parts", { ...place, ablations: true });
     if (parts) this.#steps.drawParts(parts.ablations);
   }
 
-  /** Show the value of the weight that the reader may change. */
-  async #tellWeight() {
-    byId("weight-now").textContent = "";
-    const backward = this.#steps.weight;
-    if (!backward || this.#isEmpty) return;
-    const body = { ...this.#document(), ...this.#switches.body, top: 0, backward };
-    const found = await ask("explain", body, this.#begin("weight")).catch(() => null); // a wrong one has none
-    if (found) this.#steps.drawValue(backward, found.backward.weight.value);
-  }
-
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */
-  #tellEffect(now, isLast) {
+  #tellEffect(now) {
     if (!this.#unchanged) return;
     const before = this.#unchanged.predictions[this.#at];
-    const hasCome = !isLast || byId("ends").checked; // else no token has come here
-    const here = hasCome
+    const here = this.#hasCome
       ? `Here, the probability of ${quoted(now.text, true)} was ${percent(before.probability)} and is ${percent(now.probability)}. `
       : "";
     byId("effect").textContent =

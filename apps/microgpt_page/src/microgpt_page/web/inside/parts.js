@@ -1,15 +1,18 @@
 // What each head and each MLP is for: sentences on what it does, and the text without it.
 
+import { titleOfPart } from "./switches.js";
 import { button, byId, nats, percent, plural, quoted, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
 
 export class Parts {
+  #model;
   #chosen;
   #found = [];
 
-  /** Args: a function that is called with the step of a part that is chosen. */
-  constructor(chosen) {
+  /** Args: a model, and a function that is called with the step of a part that is chosen. */
+  constructor(model, chosen) {
+    this.#model = model;
     this.#chosen = chosen;
   }
 
@@ -23,7 +26,7 @@ export class Parts {
     this.#found = found.sort((a, b) => b.bits_without - a.bits_without);
     const rows = found.map((part) => {
       const step = stepOf(part.layer, part.head);
-      const title = isOff(step) ? `${titleOf(part)} (off)` : titleOf(part);
+      const title = `${titleOfPart(this.#model, part.layer, part.head)}${isOff(step) ? " (off)" : ""}`;
       const choose = button(title, () => this.#chosen(step));
       return tableRow(null, choose, nats(part.bits_without), signed(changeOf(part)));
     });
@@ -48,13 +51,13 @@ export class Parts {
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
     const change = changeOf(part);
-    const more = `${nats(Math.abs(change))} ${change < 0 ? "less" : "more"}`;
+    const more = `${nats(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
     return [
       hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
       raised && `It makes more likely: ${raised}.`,
       lowered && `It makes less likely: ${lowered}.`,
       !raised && !lowered && "It changes no other probability by 1 percentage point or more.",
-      `Without it, the whole ${what} takes ${Math.abs(change) < 0.05 ? "as many" : more}.`,
+      `Without it, the surprise at the whole ${what} is ${Math.abs(change) < 0.05 ? "the same" : more}.`,
     ]
       .filter(Boolean)
       .join(" ");
@@ -63,9 +66,6 @@ export class Parts {
 
 /** Return by how much the bits change without a part, as they are shown. */
 const changeOf = (part) => Number(part.bits_without.toFixed(2)) - Number(part.bits.toFixed(2));
-
-const titleOf = ({ layer, head }) =>
-  head === null ? `MLP of layer ${layer + 1}` : `head ${head + 1} of layer ${layer + 1}`;
 
 /** Return the step of a part in the diagram. */
 const stepOf = (layer, head) => `layer${layer}.${head === null ? "hidden" : `attention ${head}`}`;

@@ -6,8 +6,9 @@ import { probabilities } from "./bars.js";
 import { bySign, colours, paintPixels, rgb } from "../colours.js";
 import { Flow } from "./flow.js";
 import { Parts, active, attended } from "./parts.js";
-import { IN_MLP, matrixOf, partsOf } from "./switches.js";
-import { byId, element, percent, quoted } from "../text.js";
+import { IN_MLP, matrixOf, partsOf, titleOfMatrix } from "./switches.js";
+import { sentenceOn } from "./units.js";
+import { byId, element, percent, quoted, sign } from "../text.js";
 
 const N_WRITTEN = 3; // products that are written out
 const MOST_ROWS = 128; // of a matrix that are drawn
@@ -21,63 +22,83 @@ const TEXTS = {
   embedding: [
     "Embedding",
     (c) =>
-      `The model computes with numbers, so it looks up ${c.C} numbers for ${c.token}` +
-      `${c.isKarpathys ? ` and ${c.C} for position ${c.at}, and adds them` : ""}. Training has found them.` +
+      `The model computes with numbers, so it looks up ${c.C} numbers for ${c.token} in the table of tokens (wte)` +
+      `${c.isKarpathys ? ` and ${c.C} for position ${c.at} in the table of positions (wpe), and adds them` : ""}. ` +
+      `Training has found them.` +
       `${c.isShifted ? ` Those of the token before are added, too, in another order${c.none}.` : ""}`,
     "Gpt.embedding",
   ],
   x: [
     "Residual stream",
-    () => "The list that goes through the whole model, scaled to a mean square of 1. Each part reads it and adds to it.",
+    () =>
+      "The list that goes through the whole model. Each part reads it and adds its result to it. It is scaled to a mean " +
+      "square of 1 (a norm), so that numbers neither grow nor vanish.",
     "rmsnorm",
   ],
-  attention_input: ["Input of attention", () => "A copy of the residual stream, scaled to a mean square of 1.", "rmsnorm(x)"],
+  attention_input: [
+    "Input of attention",
+    (c) =>
+      "A copy of the stream, scaled again to a mean square of 1." +
+      `${c.layer ? "" : " Here this changes almost nothing, as the stream has just been scaled."}`,
+    "rmsnorm(x)",
+  ],
   query: [
     "Query",
     (c) =>
-      `What this token looks for, one row for each of the ${c.H} heads. It is compared with the keys of the tokens so far.` +
+      `What this token looks for, one row for each of the ${c.H} heads. It is multiplied by the key of each token so ` +
+      "far, number by number. The sum is large if both lists have the same signs in the same places: the key fits." +
       (c.isKarpathys ? "" : " It is scaled, and rotated by an angle that grows with the position."),
     "Gpt.query_or_key",
   ],
   key: ["Key", () => "What this token offers to the queries: its own, and those of later tokens.", "Gpt.query_or_key"],
-  value: ["Value", () => "What this token passes on to those that look at it.", "linear(x, attn_wv)"],
+  value: ["Value", () => "What this token hands over to those that look at it.", "linear(x, attn_wv)"],
   attention: [
     "Head",
-    () =>
-      "Its query is compared with the key of each token so far, never of a later one: this is the causal mask, the " +
-      "empty half of the map. Softmax turns the scores into attention weights, which add up to 100 %.",
+    (c) =>
+      `The score of a token is this query times its key, divided by √${c.D}, or else longer lists would have larger ` +
+      "scores. Softmax turns the scores into attention weights, which add up to 100 %. Later tokens have none: this is " +
+      "the causal mask, the empty half of the map. In training the model has to guess them, so a look would be cheating.",
     "Gpt.attention_weights",
   ],
   heads: [
     "Result of the heads",
-    () => "Each head takes the mean of the values of the tokens so far, by its attention weights.",
+    () =>
+      "Each head takes the mean of the values of the tokens so far, by its attention weights. A single head would have " +
+      "one mean for everything; several look at different tokens at once.",
     "Gpt.attention",
   ],
-  attention_output: ["Output of attention", () => "A matrix mixes the results of the heads.", "linear(out, attn_wo)"],
+  attention_output: [
+    "Output of attention",
+    () => "A matrix mixes the results of the heads to one list, which is added to the stream.",
+    "linear(out, attn_wo)",
+  ],
   x_after_attention: ["Residual stream after attention", () => "The stream, plus the output of attention.", "add"],
   mlp_input: [
     "Input of the MLP",
     (c) =>
-      `The MLP (multi-layer perceptron) looks at this token alone. It reads a scaled copy of the stream` +
+      `The MLP (multi-layer perceptron) computes with the numbers of this token alone, to which attention has added ` +
+      `by now. It reads a scaled copy of the stream` +
       `${c.isShifted ? `; the first half of it comes from the position before${c.none}` : ""}.`,
     "rmsnorm(x)",
   ],
   hidden: [
     "Hidden units of the MLP",
     (c) =>
-      `Each of ${c.hidden} units responds to a pattern in its input. A negative one becomes 0: the pattern is absent.` +
-      `${c.isKarpathys ? "" : " The others are squared."}`,
+      `Each of ${c.hidden} units responds to a pattern, such as certain letters in a row. A negative one becomes 0: the ` +
+      `pattern is absent.${c.isKarpathys ? "" : " The others are squared."} So a unit can wait for several things at ` +
+      "once. Without the MLP this is lost: each letter that is seen would only add its own scores.",
     "Gpt.mlp",
   ],
-  mlp_output: ["Output of the MLP", () => "What follows from the patterns that were found.", "Gpt.mlp"],
+  mlp_output: ["Output of the MLP", () => "Each active unit adds a list of its own, its column of the matrix.", "Gpt.mlp"],
   "layer.x": ["Residual stream after the MLP", () => "The stream, plus the output of the MLP.", "add"],
   logits_input: ["Final norm", () => "The stream, scaled once more to a mean square of 1.", "rmsnorm"],
   logits: ["Logits", (c) => `A score for each of the ${c.V} tokens that may come next.`, "Gpt.logits"],
   probabilities: [
     "Probabilities",
     () =>
-      "Softmax makes probabilities of the logits. The next token is drawn by them, and everything begins again with " +
-      "a text that is longer by one token.",
+      "Each logit is divided by the temperature. Softmax makes probabilities of them: e to the power of each, divided by " +
+      "the total. The next token is drawn at random by them, and everything begins again with a text that is longer by " +
+      "one token.",
     "softmax",
   ],
 };
@@ -95,27 +116,28 @@ export class Steps {
   #now = null; // the prediction
   #isOff;
   chosen = "embedding"; // the name of a step
-  number = 0; // the index of the number that is chosen
+  #number = null; // the index of the number that is chosen, or null for the one to begin with
 
   /**
    * Args: functions that are called after another step, direction or weight, and for a training step;
-   * `matrix` returns a promise of a matrix.
+   * `matrix` and `units` return promises of a matrix and of facts on hidden units; `sampling` returns the
+   * temperature and top-k.
    */
   constructor(model, on) {
     this.#model = model;
     this.#on = on;
     this.flow = new Flow(model, {
-      chosen: (step, number, by = 0) => this.#choose(step, number ?? (step === this.chosen ? this.number + by : 0)),
+      chosen: (step, number, by) => this.#choose(step, by ? this.number + by : number),
       pointed: (step, number) => this.point(step, number),
     });
     const turned = (isOn) => {
       if (isOn) this.chosen = "probabilities"; // where learning begins
       on.changed();
     };
-    this.#backward = new Backward({ turned, changed: on.changed, stepped: on.stepped });
-    this.#parts = new Parts((name) => {
+    this.#backward = new Backward(model, { turned, changed: on.changed, stepped: on.stepped });
+    this.#parts = new Parts(model, (name) => {
       this.forward();
-      this.#choose(name, 0);
+      this.#choose(name, null);
       this.flow.focus(name);
     });
     byId("step-before").addEventListener("click", () => this.go(-1));
@@ -124,13 +146,13 @@ export class Steps {
 
   read(parameters) {
     this.chosen = (parameters.get("step") ?? "embedding").replace(/attention$/, "attention 0"); // as in older addresses
-    this.number = Math.trunc(parameters.get("number") ?? 0) || 0;
+    this.#number = parameters.has("number") ? Math.trunc(parameters.get("number")) || 0 : null;
     this.#backward.read(parameters);
   }
 
   get parameters() {
     const step = this.chosen === "embedding" ? undefined : this.chosen;
-    return { step, number: this.number || undefined, backward: this.#backward.isOn ? 1 : undefined };
+    return { step, number: this.#number ?? undefined, backward: this.#backward.isOn ? 1 : undefined };
   }
 
   /** The fields of a request for the numbers of a layer. */
@@ -162,27 +184,34 @@ export class Steps {
     this.flow.show(layer);
   }
 
+  /** The steps in the order of the direction. */
+  get #order() {
+    const steps = Object.keys(this.#numbers);
+    return this.isBackward ? steps.reverse() : steps;
+  }
+
   /** Go to the next step of this token, or to one before; at the end, it is drawn what comes next. */
   go(by) {
-    const steps = Object.keys(this.#numbers);
-    const next = steps[steps.indexOf(this.chosen) + by];
-    if (next) this.#choose(next, 0);
+    const next = this.#order[this.#order.indexOf(this.chosen) + by];
+    if (next) this.#choose(next, null);
     else if (by > 0) {
-      [this.chosen, this.number] = ["embedding", 0]; // of the token that is drawn
+      [this.chosen, this.#number] = ["embedding", null]; // of the token that is drawn
       this.#on.ended();
     }
   }
 
   /**
    * Show the numbers of a position, at the step that is chosen. Args: the explanation with them, the
-   * prediction there, `isOff` as in `Flow.draw`, and whether the model has other changes than steps.
+   * prediction there if a token came, `isOff` as in `Flow.draw`, and whether the model has other changes
+   * than steps.
    */
   draw(found, read, at, now, isOff, isEdited) {
     [this.#found, this.#read, this.#at, this.#now, this.#isOff] = [found, read, at, now, isOff];
     this.#parts.clear();
     const { activations, backward } = found;
-    const softmax = probabilities(activations.logits, 1, activations.logits.length);
     const isBackward = this.#isBackward;
+    const { temperature, k } = isBackward ? { temperature: 1 } : this.#on.sampling();
+    const softmax = probabilities(activations.logits, temperature, k ?? activations.logits.length);
     const all = isBackward
       ? this.#backward.gradients(found, softmax, at, now.token)
       : { ...activations, probabilities: softmax };
@@ -193,7 +222,16 @@ export class Steps {
     );
     if (isBackward) this.#backward.drawStep(backward, isEdited);
     if (!this.#numbers[this.chosen]) this.chosen = "embedding"; // the model has no such step
-    this.flow.draw(this.#numbers, this.chosen, this.#index(this.number), isOff);
+    this.flow.draw(this.#numbers, this.chosen, this.number, isOff);
+    this.#show();
+  }
+
+  /** Show the probabilities at another temperature or top-k. */
+  sample() {
+    if (!this.#numbers || this.isBackward) return;
+    const [{ temperature, k }, { logits }] = [this.#on.sampling(), this.#found.activations];
+    this.#numbers.probabilities = probabilities(logits, temperature, k);
+    this.flow.draw(this.#numbers, this.chosen, this.number, this.#isOff);
     this.#show();
   }
 
@@ -211,7 +249,7 @@ export class Steps {
 
   #choose(name, number) {
     this.chosen = name;
-    this.number = this.#index(number);
+    this.#number = number === null ? null : Math.max(0, Math.min(this.#numbers[name].length - 1, number));
     this.flow.choose(name, this.number);
     const isWeighed = this.#backward.isOn && matrixOf(name);
     this.#on.chosen(this.layer);
@@ -219,8 +257,12 @@ export class Steps {
     this.#show();
   }
 
-  /** Return the index of a number of the chosen step that is nearest to one. */
-  #index = (number) => Math.max(0, Math.min((this.#numbers?.[this.chosen]?.length ?? 1) - 1, number));
+  /** The index of the number that is shown: at first the largest, where that is the most interesting. */
+  get number() {
+    const all = this.#numbers?.[this.chosen] ?? [0];
+    const isLargest = /attention \d|hidden|logits$|probabilities/.test(this.chosen);
+    return Math.min(all.length - 1, this.#number ?? (isLargest ? all.indexOf(Math.max(...all)) : 0));
+  }
 
   #titleOf(step) {
     const { layer, kind, head } = partsOf(step);
@@ -237,8 +279,10 @@ export class Steps {
     const isVaried = !isKarpathys && VARIED.includes(code);
     const context = {
       at: this.#at,
+      layer,
       token: quoted(this.#read[this.#at]),
       C: model.n_embd,
+      D: model.n_embd / model.n_head,
       H: model.n_head,
       V: model.vocab_size,
       hidden: model.n_embd * model.n_ff_exp,
@@ -246,11 +290,13 @@ export class Steps {
       isShifted: model.architecture === "modern",
       none: this.#at ? "" : " (here there is none)",
     };
-    const steps = Object.keys(this.#numbers);
+    const steps = this.#order;
+    const isLast = this.chosen === steps.at(-1);
     byId("step-title").textContent = this.#titleOf(this.chosen);
     byId("step-count").textContent = `${steps.indexOf(this.chosen) + 1} of ${steps.length}`;
     byId("step-before").disabled = this.chosen === steps[0];
-    byId("step-after").textContent = this.chosen === steps.at(-1) ? "Draw the next token" : "Next step ›";
+    byId("step-after").disabled = this.isBackward && isLast;
+    byId("step-after").textContent = this.isBackward ? "Next step back ›" : isLast ? "Draw the next token" : "Next step ›";
     byId("what").textContent = this.#isBackward ? "" : explain(context);
     byId("plain").textContent = this.#plain();
     byId("file").textContent = isVaried ? "model_variants.py" : "model.py";
@@ -271,17 +317,22 @@ export class Steps {
     const value = all[number];
     const what = place.kind === "attention" ? `weight of ${quoted(this.#read[number])}` : this.#labelOf(step, number);
     const write = place.kind === "attention" || place.kind === "probabilities" ? percentOf : brief;
+    const kind = place.kind === "probabilities" ? "difference" : "gradient";
     byId("number-name").textContent = `${this.#titleOf(step)}, ${what}: `;
-    byId("number-value").textContent = this.#isBackward ? `gradient ${brief(value)}` : write(value);
+    byId("number-value").textContent = this.#isBackward ? `${kind} ${brief(value)}` : write(value);
     byId("arithmetic").hidden = this.#isBackward;
+    byId("unit").textContent = "";
     if (this.#isBackward) return;
     const name = matrixOf(step);
     const matrix = name ? await this.#on.matrix(name) : null;
     if (all !== this.#numbers[step] || (name && !matrix)) return; // another text is shown by now
     const row = step === "embedding" ? this.#tokens()[this.#at] : number;
-    const about = { model: this.#model, read: this.#read, at: this.#at };
+    const about = { model: this.#model, read: this.#read, at: this.#at, sampling: this.#on.sampling() };
     const weights = matrix && rowOf(matrix, row);
     drawArithmetic(arithmetic(step, number, this.#found, weights, about), value, name && { name, row, ...matrix });
+    if (place.kind !== "hidden") return;
+    const units = await this.#on.units(place.layer);
+    if (units && all === this.#numbers[step]) byId("unit").textContent = sentenceOn(units[number]);
   }
 
   /** Return the numbers of the tokens that are read. */
@@ -292,7 +343,8 @@ export class Steps {
   /** Return what a number of a step is about. */
   #labelOf(step, number) {
     const isOfTokens = step === "logits" || step === "probabilities";
-    return isOfTokens ? this.#nameOf("wte", number, true) : `number ${number}`;
+    const noun = step.endsWith("hidden") ? "unit" : "number";
+    return isOfTokens ? this.#nameOf("wte", number, true) : `${noun} ${number + 1}`;
   }
 
   /** Learn the names of tokens from an explanation. */
@@ -307,17 +359,7 @@ export class Steps {
     if (matrix === "wpe") return `position ${i}`;
     const name = this.#names.get(i) ?? [...this.#model.characters][i];
     const token = name ? quoted(name, isEnd) : `token ${i}`;
-    return { wte: token, lm_head: `the logit of ${token}` }[matrix] ?? `number ${i} of the output`;
-  }
-
-  /** The matrix, row and column of the weight that the reader may change, if the form is open. */
-  get weight() {
-    return this.#backward.isOn ? null : this.#backward.named;
-  }
-
-  /** Show the value of this weight. */
-  drawValue([matrix, i], value) {
-    byId("weight-now").textContent = `The weight, of ${this.#nameOf(matrix, i)}, is ${brief(value)} now.`;
+    return { wte: token, lm_head: `the logit of ${token}` }[matrix] ?? `number ${i + 1} of the output`;
   }
 
   get #isBackward() {
@@ -332,17 +374,16 @@ export class Steps {
     const isMlp = IN_MLP.includes(kind);
     if (!isMlp && head === null) return "";
     if (this.#isOff(this.chosen)) return "It is switched off: its output is zero, so nothing is added.";
-    const hasCome = this.#at < this.#read.length - 1;
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])
       : attended(activations[`layer${layer}.attention`][head], this.#read, this.#at, head);
-    return `${first} ${this.#parts.effect(layer, head, hasCome, this.#model.chat ? "reply" : "text")}`;
+    return `${first} ${this.#parts.effect(layer, head, this.#now !== null, this.#model.chat ? "reply" : "text")}`;
   }
 
 }
 
 /** Draw the lists whose products are added up, and write what becomes of the sum. */
-function drawArithmetic({ lists = [], names = [], terms = [], then }, value, of) {
+function drawArithmetic({ lists = [], names = [], labels = [], terms = [], then }, value, of) {
   const products = lists.length ? lists[0].map((x, i) => x * lists[1][i]) : terms.map(([, x]) => x);
   const sum = products.reduce((total, x) => total + x, 0);
   const strips = lists.length > 0 && products.length > 1 ? [...lists, products] : [];
@@ -351,7 +392,9 @@ function drawArithmetic({ lists = [], names = [], terms = [], then }, value, of)
     paintPixels(canvas, [list], bySign(list));
     return element("tr", {}, element("th", { scope: "row" }, [names[0], `× ${names[1]}`, "= products"][i]), element("td", {}, canvas));
   });
-  byId("terms").replaceChildren(...rows);
+  const heads = element("td", {}, ...labels.map((each) => element("span", {}, sign(each))));
+  const titles = strips.length && labels.length ? [element("tr", {}, element("th"), heads)] : [];
+  byId("terms").replaceChildren(...titles, ...rows);
   byId("matrix").hidden = !of;
   if (of) drawMatrix(of);
   const written = lists.length
@@ -383,7 +426,7 @@ function drawMatrix({ name, row: chosen, ...matrix }) {
   mark.style.top = `${(row / rows.length) * height}px`;
   mark.style.height = `${Math.max(2, height / rows.length)}px`;
   mark.style.width = `${width}px`;
-  byId("matrix").querySelector("figcaption").textContent = `${name}, ${nRows} × ${matrix.columns}`;
+  byId("matrix").querySelector("figcaption").textContent = `${titleOfMatrix(name)} (${name}), ${nRows} × ${matrix.columns}`;
 }
 
 /** Return a share, which may be missing or too much, as a percentage. */

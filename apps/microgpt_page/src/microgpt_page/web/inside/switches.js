@@ -1,13 +1,17 @@
-// Parts of the model that are switched off, and weights that are changed, while one looks inside.
+// Parts of the model that are switched off, and training steps, while one looks inside.
 
 import { button, byId, conversation, element } from "../text.js";
 
-const FIELDS = ["without-head", "without-mlp", "without-position", "weight", "learn"]; // in the address
-const WEIGHT = /^([\w.]+)\[(\d+),(\d+)\](\*?)=(\S+)$/;
+const FIELDS = ["without-head", "without-mlp", "without-position", "learn"]; // in the address
 // The matrix of each step that multiplies with one.
 const MATRICES = {
   embedding: "wte", query: "attn_wq", key: "attn_wk", value: "attn_wv", attention_output: "attn_wo",
   hidden: "mlp_fc1", mlp_output: "mlp_fc2", logits: "lm_head",
+}; // prettier-ignore
+const MATRIX_TITLES = {
+  wte: "table of tokens", wpe: "table of positions", lm_head: "output matrix",
+  attn_wq: "query matrix", attn_wk: "key matrix", attn_wv: "value matrix", attn_wo: "output matrix of attention",
+  mlp_fc1: "first matrix of the MLP", mlp_fc2: "second matrix of the MLP",
 }; // prettier-ignore
 const IN_ATTENTION = ["attention_input", "query", "key", "value", "heads", "attention_output"];
 export const IN_MLP = ["mlp_input", "hidden", "mlp_output"];
@@ -25,6 +29,15 @@ export function matrixOf(step) {
   return MATRICES[kind] && (layer === null ? "" : `layer${layer}.`) + MATRICES[kind];
 }
 
+/** Return the name of a head, or of an MLP, in words; both are counted from 0 here. */
+export function titleOfPart({ n_layer: L }, layer, head) {
+  const title = head === null ? "the MLP" : `head ${head + 1}`;
+  return L === 1 ? title : `${title} of layer ${layer + 1}`;
+}
+
+/** Return the name of a matrix in words. */
+export const titleOfMatrix = (name) => MATRIX_TITLES[name.replace(/.*\./, "")];
+
 export class Switches {
   #model;
   #changed;
@@ -39,12 +52,6 @@ export class Switches {
     };
     byId("switch-all-on").addEventListener("click", () => {
       for (const name of FIELDS) this.#edits.set(name, []);
-      this.#changed();
-    });
-    byId("edit-weight").addEventListener("submit", () => {
-      const [row, column, value] = ["row", "column", "value"].map((name) => byId(`weight-${name}`).value);
-      const how = byId("weight-how").value;
-      this.#edits.get("weight").push(`${byId("edit-weight").dataset.matrix}[${row},${column}]${how}${value}`);
       this.#changed();
     });
   }
@@ -66,21 +73,16 @@ export class Switches {
   /** The fields of a request to explain. */
   get body() {
     if (!this.isOn) return {};
-    const [heads, mlps, positions, weights, learn] = FIELDS.map((name) => this.#edits.get(name));
+    const [heads, mlps, positions, learn] = FIELDS.map((name) => this.#edits.get(name));
     return {
       without_heads: heads.map((head) => head.split(".").map(Number)),
       without_mlps: mlps.map(Number),
       without_positions: positions.map(Number),
-      weights: weights.map((text) => {
-        const [, matrix, row, column, times, number] = WEIGHT.exec(text) ?? [, text, 0, 0, "", 0];
-        const value = { [times ? "factor" : "value"]: Number(number) };
-        return { matrix, row: Number(row), column: Number(column), ...value };
-      }),
       learn: learn.map((text) => this.#document(text)),
     };
   }
 
-  /** Whether parts are off or weights are changed, after all steps. */
+  /** Whether parts are off, after all steps. */
   get isEdited() {
     return FIELDS.slice(0, -1).some((name) => this.#edits.get(name).length);
   }
@@ -124,13 +126,12 @@ export class Switches {
       const heads = own === null ? Array(this.#model.n_head).keys() : [own];
       for (const head of heads) made.push(this.#switch(`head ${head + 1}`, "without-head", `${layer}.${head}`));
     } else if (IN_MLP.includes(kind)) {
-      made.push(this.#switch("the MLP", "without-mlp", String(layer)));
+      made.push(this.#switch("the whole MLP", "without-mlp", String(layer)));
     } else if (kind === "embedding" && this.#model.architecture === "karpathy") {
       made.push(this.#switch(`position ${position}`, "without-position", String(position)));
     }
     byId("switches").hidden = !made.length;
     byId("switches").replaceChildren(element("legend", {}, "Switched on:"), ...made);
-    this.#drawForm(kind, matrixOf(step));
   }
 
   #switch(title, name, value) {
@@ -143,25 +144,11 @@ export class Switches {
     return element("label", {}, input, ` ${title}`);
   }
 
-  /** Show the form that changes a weight of the matrix of a step, if it has one. */
-  #drawForm(kind, matrix) {
-    const form = byId("edit-weight");
-    form.hidden = !matrix;
-    form.dataset.matrix = matrix;
-    byId("weight-matrix").textContent = matrix;
-    const { n_embd: C, n_ff_exp: factor, vocab_size: V } = this.#model;
-    const hidden = factor * C;
-    const rows = { embedding: V, logits: V, hidden }[kind] ?? C;
-    byId("weight-row").max = rows - 1;
-    byId("weight-column").max = (kind === "mlp_output" ? hidden : C) - 1;
-  }
-
   #drawChanges() {
     const titles = {
-      "without-head": (value) => `without ${value.split(".").map((each) => Number(each) + 1).reverse().map((each, i) => `${["head", "layer"][i]} ${each}`).join(" of ")}`,
-      "without-mlp": (value) => `without the MLP of layer ${Number(value) + 1}`,
+      "without-head": (value) => `without ${titleOfPart(this.#model, ...value.split(".").map(Number))}`,
+      "without-mlp": (value) => `without ${titleOfPart(this.#model, Number(value), null)}`,
       "without-position": (value) => `without the embedding of position ${value}`,
-      weight: (value) => value,
       learn: (value, n) => `after ${n > 1 ? `${n} steps` : "a step"} on “${this.#contents(value).slice(-2).join(" … ").slice(0, 60)}”`,
     };
     const chips = FIELDS.flatMap((name) =>

@@ -2,14 +2,14 @@
 
 import { byId } from "../text.js";
 
-// The step of each stop, whether it is about learning, and a sentence.
+// The step of each stop, whether it is about learning, and a few sentences.
 const STOPS = [
-  ["embedding", false, "A text is cut into tokens, here letters. Choose one above: everything below is about what comes after it."],
-  ["layer0.query", false, "Attention fetches from earlier tokens what this one lacks: its query looks for keys that fit. Point at a number: it is a row of a matrix times the input."],
-  ["layer0.attention 0", false, "Each map is a head, each row a token. A row says how much it takes from itself and from each token before; the empty half is the causal mask: nobody sees what comes later."],
-  ["layer0.hidden", false, "The MLP thinks about one token alone. Each hidden unit responds to a pattern; only some are active. Switch it off below: how many nats does the text take then?"],
-  ["probabilities", false, "At the end there is a probability for each token. One of them is drawn, appended, and it begins again: this is how it writes. The temperature makes likely ones likelier."],
-  ["logits", true, "It learns backwards: what came should have had 100 %. The gradient of each weight says how the loss would change, and a step moves all of them a little the other way."],
+  ["embedding", false, "A text is cut into tokens: letters, or parts of words. Choose one in the row below; everything under it is about what comes after that token. For each token, the model looks up a list of numbers, its embedding."],
+  ["layer0.query", false, "Attention fetches from earlier tokens what this one lacks. From its numbers each token makes a query (what I look for), a key (what I offer) and a value (what I hand over). The better a query fits a key, the more of that value is taken. Point at a number to see how it is made."],
+  ["layer0.attention 0", false, "Each map is a head, each row a token: how much it takes from itself and from each token before. A head has one mean for everything; several heads look at different tokens at once. The empty half is the causal mask: in training the model has to guess what comes, so to see it would be cheating."],
+  ["layer0.hidden", false, "The MLP computes with the numbers of this token only. Each unit waits for a pattern: below, you see after which letters it is most active, and what it makes likelier. Switch the whole MLP off below. What is lost is the ability to combine: “this letter after that one, so …”; each letter only adds its own scores."],
+  ["probabilities", false, "Each token gets a probability. One is drawn at random by them and appended, and everything begins again, until the end is drawn: this is how it writes. The logits are divided by the temperature: below 1 likely tokens become likelier, above 1 all become more equal. Try the slider."],
+  ["logits", true, "Learning goes backwards, from the error: what came should have had 100 %. The gradient of a weight says how the loss would change if the weight grew; a step moves each weight a little the other way. Click “Make this step”: what came becomes likelier. Then go on with a text of your own."],
 ];
 
 export class Tour {

@@ -20,8 +20,8 @@ export class ActiveUnits {
     const some = shares.reduce((sum, each) => sum + each, 0).toFixed(1);
     const nDead = shares.filter((each) => each === 0).length;
     byId("active").textContent =
-      `Hidden units of the MLP: ${some} of ${shares.length} are active at a position, ${nDead} never. ` +
-      "The stronger a cell, the more often.";
+      `Detectors of patterns (hidden units of the MLP): after a token, ${some} of ${shares.length} are active; ` +
+      `${nDead} never are. The darker a cell, the more often.`;
     this.#canvas.ariaLabel = byId("active").textContent;
     this.#paint();
   }

@@ -46,7 +46,7 @@ export class Train {
 
   /** Args: the model of the other views, which stays as it is. */
   constructor({ name }) {
-    byId("train-given").textContent = `The model “${printable(name)}” of the other views stays as it is.`;
+    byId("train-given").textContent = `, at another model, “${printable(name)}”, which is trained already.`;
     byId("plan").addEventListener("submit", () => this.#try(() => this.#start(true)));
     const on = (id, action) => byId(id).addEventListener("click", () => this.#try(action));
     on("train-pause", () => {

@@ -48,13 +48,14 @@ export class TrainedModel {
     byId("shown-tokens").textContent = isCut ? ` The first ${MAX_SHOWN} are shown.` : "";
     byId("width").textContent = `${model.n_embd} numbers`;
     byId("held-out-hint").hidden = !nHeldOut;
-    this.#chart.begin(config.steps, { "uniform guess": guessing, "pairs of tokens, counted": pairs });
+    this.#chart.begin(config.steps, { "uniform guess": guessing, "table of pairs of tokens": pairs });
     byId("n-smoothed").textContent = grouped(this.#chart.nSmoothed);
     this.#tokens.begin(labels);
     const [layer, maps, sentence] = ["layer", "maps", "attended"].map((id) => byId(`train-${id}`));
     const on = { changed: () => this.#look(), pointed: () => {}, chosen: () => {} };
     this.#maps?.close();
     this.#maps = new Maps({ layer, maps, sentence }, model, on);
+    this.#maps.rest = "Each row is a token. The darker a cell, the more it takes from the token of that column.";
     text.maxLength = model.block_size - 1; // with the start token, it fits into the context
     text.value = [...first].slice(0, model.block_size - 1).join("");
   }

@@ -6,16 +6,14 @@ import { showComparison } from "./what_if_results.js";
 
 const STOPPED =
   "The training has stopped: the browser may lack memory for it. Choose a smaller model, and ask again.";
-const PATIENCE_MS = 5000; // after which a laboratory that does not answer is given up
 const form = byId("wish");
-const fields = { pattern: "wish-pattern", texts: "wish-texts", text: "wish-old", other: "wish-new" };
+const fields = { start: "wish-start", texts: "wish-texts", text: "wish-old", other: "wish-new" };
 
 export class WhatIf {
   #texts;
   #settings;
   #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
   #stopping = new AbortController();
-  #stopped = Promise.resolve(); // that what was stopped last has come to its end
   #about = ""; // what the figures on the page are about
 
   /** Args: the texts and the settings that are chosen in the view. */
@@ -23,10 +21,7 @@ export class WhatIf {
     this.#texts = texts;
     this.#settings = settings;
     form.addEventListener("submit", () => this.#ask());
-    byId("wish-stop").addEventListener("click", () => {
-      this.#stopping.abort();
-      this.#stopped = this.#giveUp();
-    });
+    byId("wish-stop").addEventListener("click", () => this.#stopping.abort());
     byId("wish-kind").addEventListener("change", () => this.#showFields());
     form.addEventListener("input", () => this.#hide()); // figures of another question
     this.#showFields();
@@ -45,18 +40,6 @@ export class WhatIf {
     for (const label of form.querySelectorAll("[data-kind]")) {
       label.hidden = label.dataset.kind !== byId("wish-kind").value;
     }
-  }
-
-  /** Give the laboratory up unless it answers: the search for a pattern can take forever. */
-  async #giveUp() {
-    const connection = await this.#connecting?.catch(() => null);
-    if (!connection) return;
-    const timer = setTimeout(() => {
-      connection.fail();
-      this.#connecting = null;
-    }, PATIENCE_MS);
-    await connection.ask("ping").catch(() => {}); // it has died, or answers
-    clearTimeout(timer);
   }
 
   /** Show what a laboratory finds until it is stopped. */
@@ -90,7 +73,6 @@ export class WhatIf {
   }
 
   async *#answers(question, signal) {
-    await this.#stopped;
     this.#connecting ??= laboratory(STOPPED).catch((error) => {
       this.#connecting = null;
       throw error;

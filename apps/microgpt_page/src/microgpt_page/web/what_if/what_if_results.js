@@ -3,10 +3,6 @@
 import { byId, element, grouped, plural, printable, shown, tableRow } from "../text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
-const LEAST_SEEDS = 4; // other seeds; of fewer, the spread is too uncertain
-// The number of spreads from which a change is hardly chance, by the number of seeds: quantiles of
-// Student's t distribution for 5 %, of both sides, with as many degrees of freedom as other seeds.
-const CLEAR = [2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.1];
 // By kind of change: the models before and after it, and the documents.
 const NAMES = {
   without: ["with all documents", "without these", "left out"],
@@ -31,7 +27,8 @@ export function showComparison({ tokens, text, documents, nDocuments, nRead, nSt
   const steps = `In its ${plural(nSteps, "step")} the model`;
   const reads = wish.kind === "without" ? `would have read ${some}; now it reads none` : `reads ${some}`;
   const none = nRead ? "" : " So nothing changes; use more steps.";
-  const which = wish.kind === "without" ? described(wish.pattern, one) : `${one ? "was" : "were"} ${what}`;
+  const begin = `begin${one ? "s" : ""} with ${printable(wish.start)}`;
+  const which = wish.kind === "without" ? begin : `${one ? "was" : "were"} ${what}`;
   byId("compared-what").textContent = `${grouped(nDocuments)} ${one ? noun.slice(0, -1) : noun} ${which}. ${steps} ${reads}.${none}`;
   byId("compared-text").textContent = text && nRead ? told(`${inQuotes(asked)} takes`, text) : "";
   byId("compared-documents").textContent = nRead ? told(they, documents) : "";
@@ -39,25 +36,14 @@ export function showComparison({ tokens, text, documents, nDocuments, nRead, nSt
   if (text) showTokens(tokens, text, [before, after]);
 }
 
-/** Return what documents that match a pattern have in common. */
-function described(pattern, isOne) {
-  const [, start, letters, end] = /^(\^?)([\p{L}\d ]+)(\$?)$/u.exec(pattern) ?? [];
-  const s = isOne ? "s" : "";
-  if (!letters) return `match${isOne ? "es" : ""} ${printable(pattern)}`;
-  if (start && end) return `${isOne ? "is" : "are"} ${letters}`;
-  return `${start ? `begin${s} with` : end ? `end${s} with` : `contain${s}`} ${letters}`;
-}
-
 /** Return how a change compares to the spread of other seeds. */
 function judged({ change, spread }, nSeeds) {
   if (spread === null) return "Without other seeds, it is not known whether this is chance.";
-  const times = Math.abs(change) / spread;
-  const seeds = `the spread of this seed and ${plural(nSeeds, "other")}, ${rounded(spread)} bits`;
-  if (times < 1) return `This is less than ${seeds}: other seeds differ more.`;
-  const many = `This is ${times < 100 ? times.toFixed(1) : "more than 100"} times ${seeds}`;
-  if (nSeeds < LEAST_SEEDS) return `${many}; with so few, it is not known whether this is chance.`;
-  const clear = CLEAR[Math.min(nSeeds - LEAST_SEEDS, CLEAR.length - 1)];
-  return times < clear ? `${many}: it may be chance.` : `${many}: the documents caused it.`;
+  const times = (Math.abs(change) / spread).toFixed(1);
+  return (
+    `By chance alone, this seed and ${plural(nSeeds, "other")} differ by ${rounded(spread)} bits (standard ` +
+    `deviation); this is ${times} times as much. Below 3 times it may be chance.`
+  );
 }
 
 function showTokens(tokens, total, names) {

@@ -1,0 +1,38 @@
+// What the hidden units of an MLP respond to, and what they do.
+
+import { product, withActivations } from "./activations.js";
+
+const N_SHOWN = 3; // texts, and tokens
+
+/**
+ * Return facts on each hidden unit of a layer: after which beginnings of texts it is most active, at which
+ * share of them it is active, and which logits its output raises and lowers most, without later layers.
+ * @param {import("./model.js").Model} model
+ * @param {number[][]} texts the tokens of each, of which the last is only predicted
+ * @param {number} layer
+ */
+export function unitsOf(model, tokenizer, texts, layer) {
+  const beginnings = new Map(); // the hidden units after each
+  for (const tokens of texts) {
+    withActivations(model, tokens, (found) => {
+      for (let i = 0; i < tokens.length - 1; i++) {
+        beginnings.set(tokenizer.decode(tokens.slice(1, i + 1)), found.column("hidden", i, layer));
+      }
+    });
+  }
+  const { mlp_fc2: matrix, lm_head: head } = model.matrices;
+  const labels = (tokens) => tokens.map((token) => tokenizer.label(token));
+  return Array.from({ length: matrix.columns }, (_, unit) => {
+    const values = [...beginnings].map(([text, hidden]) => ({ text, value: hidden[unit] }));
+    const active = values.filter(({ value }) => value > 0).sort((a, b) => b.value - a.value);
+    const output = Array.from({ length: matrix.rows }, (_, i) => matrix.layers[layer][i * matrix.columns + unit]);
+    const logits = product(head, 0, output);
+    const order = [...logits.keys()].sort((a, b) => logits[b] - logits[a]);
+    return {
+      active: active.slice(0, N_SHOWN).map(({ text }) => text),
+      share: active.length / values.length,
+      raised: labels(order.slice(0, N_SHOWN)),
+      lowered: labels(order.slice(-N_SHOWN).reverse()),
+    };
+  });
+}

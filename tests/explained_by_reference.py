@@ -54,11 +54,6 @@ def changed(saved: SavedModel, body: dict[str, Any], learn: Sequence[Text] = ())
     for layer in body.get("without_mlps", ()):
         for row in weights[f"layer{layer}.mlp_fc2"]:
             row[:] = len(row) * [0.0]
-    for position in body.get("without_positions", ()):
-        weights["wpe"][position] = saved.model.n_embd * [0.0]
-    for each in body.get("weights", ()):
-        row, column = weights[each["matrix"]][each["row"]], each["column"]
-        row[column] = each.get("factor", 0) * row[column] + each.get("value", 0)
     return replace(saved, weights=weights)
 
 
@@ -212,9 +207,6 @@ def backward(
         "lr": saved.config.lr,
         "counted": counted,
         "gradients": {} if position is None else inside.at(position, lambda x: x.grad),
-        "matrices": {
-            name: {"gradient": _rms(grads[name]), "move": _rms(moves[name])} for name in grads
-        },
         "weight": {
             "matrix": matrix,
             "row": row,
@@ -232,10 +224,6 @@ def backward(
 
 def _array(rows: Any, of: Any) -> Any:
     return np.array([[of(x) for x in row] for row in rows])
-
-
-def _rms(numbers: Any) -> float:
-    return float((numbers**2).mean() ** 0.5)
 
 
 def _flat(saved: SavedModel) -> list[float]:

@@ -129,19 +129,11 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
 def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
     """Return changes to a model."""
 
-    def weight() -> dict[str, Any]:
-        name, (n_rows, n_columns) = rng.choice([*weight_shapes(config).items()])
-        kind, number = rng.choice((("value", rng.uniform(-2, 2)), ("factor", rng.randint(-4, 4))))
-        place = {"row": rng.randrange(n_rows), "column": rng.randrange(n_columns)}
-        return {"matrix": name, **place, kind: number}
-
     kinds = {
         "without_heads": [
             [rng.randrange(config.n_layer), rng.randrange(config.n_head)] for _ in range(2)
         ],
         "without_mlps": [rng.randrange(config.n_layer)],
-        "without_positions": [rng.randrange(config.n_positions)] if config.n_positions else [],
-        "weights": [weight() for _ in range(3)],
     }
     return {name: found for name, found in kinds.items() if rng.random() < 0.5}
 

@@ -29,14 +29,10 @@ VALIDATION, N_SEEDS, N_LINES = 0.3, 2, 60
 
 @dataclass(frozen=True)
 class Changes:
-    """What is read instead of documents, by index, and what is added."""
+    """The documents that are left out, by index, and what is added."""
 
-    instead: dict[int, str | None]
+    left_out: list[int]
     added: list[str]
-
-    @property
-    def new(self) -> list[str]:
-        return [each for each in (*self.instead.values(), *self.added) if each]
 
 
 @dataclass(frozen=True)
@@ -60,12 +56,7 @@ class Documents:
         if config.shuffle:
             rng.shuffle(order)
         of_new = dict(zip(self.new, chunks[n:], strict=True))
-        made: list[int] = []
-        for i, chunk in order:
-            if i not in changes.instead:
-                made.append(chunk)
-            elif (other := changes.instead[i]) and chunk == chunks[i][0]:
-                made += of_new[other]
+        made = [chunk for i, chunk in order if i not in changes.left_out]
         extra = [chunk for each in changes.added for chunk in of_new[each]]
         n_places = min(len(made) + len(extra), config.steps * config.batch_size)
         places = {(2 * j + 1) * n_places // (2 * len(extra)): c for j, c in enumerate(extra)}
@@ -85,17 +76,13 @@ class Documents:
 
 def wish_of(rng: random.Random, docs: Sequence[str]) -> tuple[dict[str, str], Changes]:
     """Return a wish as the page has it, and the changes that it means."""
-    kind = rng.choice(("without", "without", "with", "instead"))
+    kind = rng.choice(("without", "with"))
     if kind == "without":
         first = rng.choice(docs)[0]
         gone = [i for i, doc in enumerate(docs) if doc.startswith(first)]
-        return {"kind": kind, "start": first}, Changes(dict.fromkeys(gone), [])
+        return {"kind": kind, "start": first}, Changes(gone, [])
     new = sorted({doc[::-1] + rng.choice(docs)[:7] for doc in rng.sample(docs, rng.randint(1, 5))})
-    if kind == "with":
-        return {"kind": kind, "texts": "\n".join(new)}, Changes({}, new)
-    text = rng.choice(docs)
-    same: dict[int, str | None] = {i: new[0] for i, doc in enumerate(docs) if doc == text}
-    return {"kind": kind, "text": text, "other": new[0]}, Changes(same, [])
+    return {"kind": kind, "texts": "\n".join(new)}, Changes([], new)
 
 
 def figures(
@@ -110,8 +97,8 @@ def figures(
 
     Those of each token of a text, and the mean of the documents that change.
     """
-    concerned = [documents.docs[i] for i in changes.instead] + changes.added
-    bits, means, none = [], [], Changes({}, [])
+    concerned = [documents.docs[i] for i in changes.left_out] + changes.added
+    bits, means, none = [], [], Changes([], [])
     seeds = [replace(config, seed=config.seed + 1 + i) for i in range(n)]
     for made, settings in [(none, config), (changes, config), *((none, each) for each in seeds)]:
         gpt = documents.trained(made, model, settings)
@@ -121,7 +108,7 @@ def figures(
         {*documents.order(none, config, random.Random(config.seed))},
         documents.chunks(config),
     )
-    n_read = sum(not read.isdisjoint(chunks[i]) for i in changes.instead) + len(changes.added)
+    n_read = sum(not read.isdisjoint(chunks[i]) for i in changes.left_out) + len(changes.added)
     return {"bits": bits, "documents": means, "n": len(concerned), "n_read": n_read}
 
 
@@ -137,7 +124,7 @@ def case(number: int) -> dict[str, Any]:
     docs = list(map(str, parts.train))
     wish, changes = wish_of(rng, docs)
     tokenizer = CharTokenizer.from_documents(parts.docs)
-    documents = Documents(docs, sorted({*changes.new}), tokenizer, model.block_size)
+    documents = Documents(docs, sorted({*changes.added}), tokenizer, model.block_size)
     asked = "".join(rng.choices(tokenizer.chars, k=rng.randint(1, 2 * model.block_size)))
     return {
         "text": text,

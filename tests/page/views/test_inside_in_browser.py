@@ -14,13 +14,13 @@ from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# Whether number 1 is shown, and is a number of its arithmetic.
+# Whether the number of the address is shown, and is a number of its arithmetic.
 FOLLOWS = """(() => {
     const text = (id) => document.getElementById(id).innerText.replaceAll("−", "-");
     const numbers = (id) => (text(id).match(/-?[0-9]+([.][0-9]+)?(e-?[0-9]+)?/g) ?? []).map(Number);
     const [value] = numbers("number-value");
     const isThere = numbers("sum").some((number) => Math.abs(number - value) < 2e-3);
-    return isThere && !text("number-name").includes("number 0");
+    return isThere && location.hash.includes("number=");
 })()"""
 
 
@@ -63,6 +63,10 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page) 
     assert page.inner_text("#bars tr.came th") == now[2].text
     page.locator("#bar-temperature").fill("0.5")
     check(expected(2, 0.5))
+    page.click("#diagram [value=probabilities]")
+    told = percent(max(expected(2, 0.5).values()))
+    until(page, f"document.getElementById('number-value').innerText === '{told}'")
+    assert "divided by temperature 0.50" in page.inner_text("#sum")
     page.locator("#bar-top-k").fill("3")
     check(expected(2, 0.5, 3))
     assert page.inner_text("#draw") == "Draw from here"
@@ -156,7 +160,8 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
         until(page, FOLLOWS)
         if " " not in name and name in activations:
             value = float(page.inner_text("#number-value").replace("−", "-"))
-            assert value == pytest.approx(activations[name][1], abs=1e-3), name
+            _, i = re.findall(r"\d+", page.inner_text("#number-name").removeprefix("L"))[-1:] * 2
+            assert value == pytest.approx(activations[name][int(i) - 1], abs=1e-3), name
         assert architecture != "karpathy" or "architecture" not in page.inner_text("#sum")
         page.keyboard.press("ArrowRight")
     until(page, "location.hash.includes('step=probabilities')")
@@ -165,7 +170,6 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
 def test_parts_of_the_model_are_switched_off_in_the_page(names, names_model, page) -> None:
     def shown(*, without_mlp: bool) -> None:
         body = {"without_heads": [(0, 1)], "without_mlps": [0] if without_mlp else []}
-        body["weights"] = [{"matrix": "wte", "row": 3, "column": 2, "value": 0.5}]
         now = explain(InferenceGpt(changed(names_model, body)), "anna")
         until(page, EFFECT.format(nats(now.bits)))
         text = page.inner_text("#effect")
@@ -173,15 +177,9 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_model, pag
         assert f"{nats(before.bits)} before" in text
         assert f"is {percent(now.predictions[-1].probability)}." in text  # of the end, which came
 
-    opened(page, names, "inside", text="anna", step="embedding")
+    opened(page, names, "inside", text="anna", step="layer0.query")
     page.wait_for_selector("#number-value:not(:empty)", state="attached")
     assert page.is_hidden("#changed")
-    page.click("#edit-weight summary")
-    page.fill("#weight-row", "3")
-    page.fill("#weight-column", "2")
-    page.fill("#weight-value", "0.5")
-    page.keyboard.press("Enter")
-    page.click("#diagram button[value='layer0.query']")
     page.click("#switches label:has-text('head 2') input")
     shown(without_mlp=False)
     page.click("#diagram button[value='layer0.hidden']")
@@ -191,10 +189,10 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_model, pag
     off = "document.querySelectorAll('#diagram .off').length"
     until(page, f"{off} === 1 + 3")  # the head, and all of the MLP
     assert page.locator("#diagram .off").first.inner_text() == "head 2"
-    until(page, "/without-head=0.1.*without-mlp=0.*weight=wte/.test(location.hash)")
+    until(page, "/without-head=0.1.*without-mlp=0/.test(location.hash)")
     page.reload()  # the address keeps the changes
     shown(without_mlp=True)
-    page.click("text=without the MLP of layer 1 ✕")
+    page.click("text=without the MLP ✕")
     shown(without_mlp=False)
     page.click("#switch-all-on")
     page.wait_for_selector("#changed", state="hidden")
@@ -204,7 +202,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
     text = Text.from_document(names_model, "anna")
     activations = Inside(names_model, text).at(2)
     opened(page, names, "inside", text="anna", at=2, step="layer0.attention 1")
-    until(page, "document.getElementById('plain').innerText.includes('the whole text takes')")
+    until(page, "document.getElementById('plain').innerText.includes('at the whole text')")
     assert page.inner_text("#step-title") == "Head 2, layer 1"
     assert page.locator("#diagram [aria-pressed=true]").all_inner_texts() == ["head 2"]
     row = activations["layer0.attention"][1]
@@ -224,6 +222,39 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
+def test_a_hidden_unit_tells_what_activates_it_and_what_follows(names, names_model, page) -> None:
+    found = {}  # the units after each beginning of a text
+    for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
+        inside = Inside(names_model, Text.from_document(names_model, text[:15]))
+        for i in range(len(text[:15]) + 1):
+            found[text[:i]] = inside.at(i)["layer0.hidden"]
+    unit = max(range(64), key=lambda n: max(units[n] for units in found.values()))
+    opened(page, names, "inside", text="anna", step="layer0.hidden", number=unit)
+    page.wait_for_selector("#unit:not(:empty)")
+    assert page.inner_text("#number-name").endswith(f"unit {unit + 1}:")
+    best = max(found, key=lambda text: found[text][unit])
+    said, share = page.inner_text("#unit"), sum(units[unit] > 0 for units in found.values())
+    assert f"active after {percent(share / len(found))} of the tokens, most after “{best}”" in said
+    weights, label = names_model.weights, names_model.tokenizer.label
+    output = [row[unit] for row in weights["layer0.mlp_fc2"]]
+    logits = [math.sumprod(row, output) for row in weights["lm_head"]]
+    likeliest = label(logits.index(max(logits))).replace("<|bos|>", "the end token")
+    assert re.search(f"makes likelier: “?{likeliest}”?,", said)
+
+
+def test_backward_goes_from_the_probabilities_to_the_embedding(names, page) -> None:
+    opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
+    until(page, "document.getElementById('step-count').innerText === '1 of 19'")
+    assert page.inner_text("#bars tr.came th") == "end"  # which counts as a token
+    assert "What came is the end token" in page.inner_text("#sentence")
+    page.click("#step-after")
+    until(page, "document.getElementById('step-title').innerText === 'Logits'")
+    page.evaluate("for (let i = 0; i < 20; i++) document.getElementById('step-after').click()")
+    until(page, "document.getElementById('step-title').innerText === 'Embedding'")
+    assert page.is_disabled("#step-after")
+    assert page.input_value("#text") == "anna"  # nothing was drawn
+
+
 def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
         return backward(names_model, Text.from_document(names_model, "anna"), weight, 2)
@@ -235,7 +266,7 @@ def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model
     page.wait_for_selector("#learned:has-text(' before')")
     whole = facts("lm_head", 0, 0)
     told = page.inner_text("#learned")
-    assert f"takes {nats(whole['bits_before'])} before, {nats(whole['bits_after'])} after" in told
+    assert f"text: {nats(whole['bits_before'])} before, {nats(whole['bits_after'])} after" in told
     assert page.inner_text("#step-title") == "Probabilities"
     assert "to “n”, which came. It should have been 100 %" in page.inner_text("#plain")
     page.click("#diagram button[value='layer0.query']")

@@ -87,12 +87,6 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
       position === undefined
         ? {}
         : Object.fromEntries(Object.entries(grads).map(([name, all]) => [name, plain(all[i])])),
-    matrices: Object.fromEntries(
-      Object.keys(factors).map((name) => [
-        name,
-        { gradient: rms(gradientOf(factors[name])), move: rms(of(moves, name, [0, 0]).numbers) },
-      ]),
-    ),
     weight: {
       matrix, row, column, value: values[place], gradient: gradient[place], move: move[place],
       factors: TABLES.includes(matrix) ? pairs.map(([x, y]) => [y, x]) : pairs,
@@ -132,5 +126,3 @@ function nats(model, weights, tokens, counted) {
 
 /** Return numbers as arrays. */
 const plain = (numbers) => Array.from(numbers, (each) => (typeof each === "number" ? each : plain(each)));
-
-const rms = (numbers) => Math.sqrt(numbers.reduce((total, each) => total + each * each, 0) / numbers.length);

@@ -1,18 +1,16 @@
-// Changes of the documents that a training reads: some left out, some added, one instead of another.
+// Changes of the documents that a training reads: some left out, some added.
 
 import { repr, strip } from "./characters.js";
 import { chunksOfDocument } from "./documents.js";
 import { EngineError } from "./errors.js";
 
 /**
- * A change of one document: with a number and no text, it is left out; with both, it is changed;
- * without a number, it is added.
+ * A change of one document: with a number, it is left out; with a text, it is added.
  * @typedef {{document?: number, text?: string}} Change
  */
 /**
- * What a person asks for: leave out the documents that begin with a text; add texts; or replace a text.
- * @typedef {{kind: "without", start: string} | {kind: "with", texts: string}
- *   | {kind: "instead", text: string, other: string}} Wish
+ * What a person asks for: leave out the documents that begin with a text; or add texts.
+ * @typedef {{kind: "without", start: string} | {kind: "with", texts: string}} Wish
  */
 /** @typedef {ReturnType<typeof import("./documents.js").dataOf>} Data */
 
@@ -24,25 +22,14 @@ import { EngineError } from "./errors.js";
  */
 export function changesOf(wish, { documents, tokenizer }) {
   if (wish.kind === "without") return leftOut(documents, wish.start);
-  if (wish.kind === "with") {
-    const texts = wish.texts.split("\n").map(strip).filter(Boolean);
-    if (!texts.length) throw new EngineError("there is nothing to add; write one document per line");
-    for (const text of texts) tokenizer.encode(text); // throws an error if a character is unknown
-    return texts.map((text) => ({ text }));
-  }
-  const [text, other] = [strip(wish.text), strip(wish.other)];
-  const numbers = indices(documents, (each) => each === text);
-  if (!numbers.length) throw new EngineError(`no training document is ${repr(text)}`);
-  if (!other) throw new EngineError("there is no new text; to leave a document out, choose that");
-  if (other === text) throw new EngineError("the new text is the old one; change it");
-  tokenizer.encode(other);
-  return numbers.map((document) => ({ document, text: other }));
+  const texts = wish.texts.split("\n").map(strip).filter(Boolean);
+  if (!texts.length) throw new EngineError("there is nothing to add; write one document per line");
+  for (const text of texts) tokenizer.encode(text); // throws an error if a character is unknown
+  return texts.map((text) => ({ text }));
 }
 
-const indices = (items, test) => [...items.keys()].filter((i) => test(items[i]));
-
 function leftOut(documents, start) {
-  const found = indices(documents, (each) => each.startsWith(start));
+  const found = [...documents.keys()].filter((i) => documents[i].startsWith(start));
   const n = documents.length.toLocaleString("en");
   if (!found.length) throw new EngineError(`none of the ${n} training documents begins with ${repr(start)}`);
   if (found.length === documents.length) {
@@ -54,7 +41,7 @@ function leftOut(documents, start) {
 /**
  * Return the chunks that are read with changes, in their order.
  *
- * The chunks of a changed document are read where its first one was. Of n places, added chunk j of k
+ * Of n places, added chunk j of k
  * is at place floor((2j + 1) n / 2k), counted from 0.
  * @param {number[]} order of the chunks without changes
  * @param {Change[]} changes
@@ -64,14 +51,9 @@ function leftOut(documents, start) {
  */
 export function changedReading(order, changes, { train, tokenizer }, size, nPlaces) {
   const chunksOf = (text) => chunksOfDocument(text, tokenizer, size);
-  const instead = new Map(changes.map(({ document, text }) => [document, text]));
-  const read = order.flatMap((i) => {
-    const { document } = train[i];
-    if (!instead.has(document)) return [train[i]];
-    const [text, isFirst] = [instead.get(document), train[i - 1]?.document !== document];
-    return text !== undefined && isFirst ? chunksOf(text) : [];
-  });
-  const added = changes.flatMap(({ document, text }) => (document === undefined ? chunksOf(text) : []));
+  const leftOut = new Set(changes.map(({ document }) => document));
+  const read = order.map((i) => train[i]).filter(({ document }) => !leftOut.has(document));
+  const added = changes.flatMap(({ text }) => (text === undefined ? [] : chunksOf(text)));
   const n = Math.min(read.length + added.length, nPlaces);
   if (added.length > n) {
     const [many, few] = [added.length, n].map((each) => each.toLocaleString("en"));

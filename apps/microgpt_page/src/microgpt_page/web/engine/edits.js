@@ -6,32 +6,25 @@ import { checkHeads, checkWhole } from "./requests.js";
 import { matricesOf } from "./weights.js";
 
 const IN_LAYER = ["attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2"];
-const KINDS = ["without_heads", "without_mlps", "without_positions", "learn"];
+const KINDS = ["without_heads", "without_mlps", "learn"];
 
 /** Return whether a request changes the model. */
 export const hasEdits = (body) => KINDS.some((name) => body[name]?.length);
 
 /** Return weights with the changes of a request, in the order of `weight_shapes`. */
 export function edited(config, /** @type {Float32Array} */ weights, body) {
-  const [heads, mlps, positions] = KINDS.map((name) => body[name] ?? []);
+  const [heads, mlps] = KINDS.map((name) => body[name] ?? []);
   const { n_embd: C, n_head: H, n_layer: L } = config;
   const numbers = weights.slice();
   const matrices = matricesOf(config, numbers);
   checkHeads(config, heads);
   for (const layer of mlps) checkWhole("layer", layer, 0, L - 1);
-  for (const position of positions) {
-    if (!matrices.wpe.rows) {
-      throw new EngineError("the model has rotary positions, so it has no weights for them");
-    }
-    checkWhole("position", position, 0, matrices.wpe.rows - 1);
-  }
   const D = C / H;
   for (const [layer, head] of heads) {
     const wo = matrices.attn_wo.layers[layer];
     for (let row = 0; row < C; row++) wo.fill(0, row * C + head * D, row * C + (head + 1) * D);
   }
   for (const layer of mlps) matrices.mlp_fc2.layers[layer].fill(0);
-  for (const position of positions) matrices.wpe.layers[0].fill(0, position * C, (position + 1) * C);
   return numbers;
 }
 

@@ -71,7 +71,6 @@ export class Laboratory {
   /** Return the answer to a request: a value, a promise of one, or a generator of parts. */
   answer(/** @type {string} */ name, body, /** @type {AbortSignal | undefined} */ signal) {
     const answers = {
-      ping: () => {}, // a sign that the worker still runs
       read: () => this.#read(body),
       column: () => this.#chooseColumn(body.column),
       start: () => this.#start(body),

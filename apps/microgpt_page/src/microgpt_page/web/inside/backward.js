@@ -141,7 +141,7 @@ export class Backward {
 
   /** Show the moves of a matrix, and why one of its weights moves. Args: the tokens that are read. */
   drawWeight({ backward, activations }, read, at, now, nameOf) {
-    const { weight, optimizer, weight_decay: decay, lr, matrices } = backward;
+    const { weight, optimizer, weight_decay: decay, lr } = backward;
     const { matrix, value, gradient, move, factors } = weight;
     const [, , of] = this.#places.get(matrix) ?? [0, 0, ""];
     if (of !== undefined && of !== `${at} ${now.token}`) {
@@ -173,10 +173,8 @@ export class Backward {
       `Its gradient is the sum of products, one per token${rest}:`;
     byId("why-move").textContent =
       `The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon ? "Muon" : adam(decay), rate, move, gradient)}`;
-    const sizes = matrices[matrix];
     byId("why-matrix").textContent =
-      `The gradients of all weights of this matrix (typical size ${brief(sizes.gradient)}), and their moves ` +
-      `(${brief(sizes.move)}). A row for ` +
+      "The gradients of all weights of this matrix, and their moves. A row for " +
       `${{ wte: "each token", lm_head: "each token", wpe: "each position" }[matrix] ?? "each output"}, ` +
       "a column for each input, counted from 0. Choose a weight to see why it moves:";
     byId("why-maps").replaceChildren(

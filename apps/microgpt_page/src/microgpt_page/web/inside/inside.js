@@ -30,7 +30,7 @@ const positions = byId("positions");
 // What the colours mean, forward and backward.
 const LEGENDS = [
   "Blue: positive numbers; orange: negative. Point at one to see how it is made.",
-  "Gradients are shown. Blue: the loss rises if this number grows; orange: it falls. The maps are as before.",
+  "Gradients: if a blue number grows, the loss rises; orange: it falls. The maps show attention.",
 ];
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
@@ -68,7 +68,7 @@ export class Inside {
     this.#switches = new Switches(model, () => this.#explain(this.#at));
     this.#steps = new Steps(model, {
       chosen: (layer) => {
-        this.#switches.draw(this.#steps.chosen, this.#at);
+        this.#switches.draw(this.#steps.chosen);
         if (this.#maps.choose(layer)) this.#turn(layer);
         this.#write();
       },
@@ -371,7 +371,7 @@ export class Inside {
     const now = this.#hasCome ? predictions[i] : null;
     this.#steps.draw(found, read, i, now, isOff, this.#switches.isEdited);
     this.#maps.rest = LEGENDS[Number(this.#steps.isBackward)];
-    this.#switches.draw(this.#steps.chosen, i);
+    this.#switches.draw(this.#steps.chosen);
     const parts = await this.#ask("parts", { ...place, ablations: true });
     if (parts) this.#steps.drawParts(parts.ablations);
   }

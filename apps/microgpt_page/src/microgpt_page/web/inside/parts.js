@@ -56,7 +56,6 @@ export class Parts {
       hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
       raised && `It makes more likely: ${raised}.`,
       lowered && `It makes less likely: ${lowered}.`,
-      !raised && !lowered && "It changes no other probability by 1 percentage point or more.",
       `Without it, the surprise at the whole ${what} is ${Math.abs(change) < 0.05 ? "the same" : more}.`,
     ]
       .filter(Boolean)

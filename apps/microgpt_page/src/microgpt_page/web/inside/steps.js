@@ -13,11 +13,7 @@ import { byId, element, percent, quoted, sign } from "../text.js";
 const N_WRITTEN = 3; // products that are written out
 const MOST_ROWS = 128; // of a matrix that are drawn
 
-// Steps that other architectures than Karpathy's override, in model_variants.py.
-const VARIED = ["Gpt.embedding", "Gpt.query_or_key", "Gpt.mlp", "Gpt.logits"];
-
-// By the name of the numbers in an explanation, without the layer: a title, the idea, and the name of
-// the step in model.py.
+// By the name of the numbers in an explanation, without the layer: a title and the idea.
 const TEXTS = {
   embedding: [
     "Embedding",
@@ -26,21 +22,18 @@ const TEXTS = {
       `${c.isKarpathys ? ` and ${c.C} for position ${c.at} in the table of positions (wpe), and adds them` : ""}. ` +
       `Training has found them.` +
       `${c.isShifted ? ` Those of the token before are added, too, in another order${c.none}.` : ""}`,
-    "Gpt.embedding",
   ],
   x: [
     "Residual stream",
     () =>
       "The list that goes through the whole model. Each part reads it and adds its result to it. It is scaled to a mean " +
       "square of 1 (a norm), so that numbers neither grow nor vanish.",
-    "rmsnorm",
   ],
   attention_input: [
     "Input of attention",
     (c) =>
       "A copy of the stream, scaled again to a mean square of 1." +
       `${c.layer ? "" : " Here this changes almost nothing, as the stream has just been scaled."}`,
-    "rmsnorm(x)",
   ],
   query: [
     "Query",
@@ -48,38 +41,33 @@ const TEXTS = {
       `What this token looks for, one row for each of the ${c.H} heads. It is multiplied by the key of each token so ` +
       "far, number by number. The sum is large if both lists have the same signs in the same places: the key fits." +
       (c.isKarpathys ? "" : " It is scaled, and rotated by an angle that grows with the position."),
-    "Gpt.query_or_key",
   ],
-  key: ["Key", () => "What this token offers to the queries: its own, and those of later tokens.", "Gpt.query_or_key"],
-  value: ["Value", () => "What this token hands over to those that look at it.", "linear(x, attn_wv)"],
+  key: ["Key", () => "What this token offers to the queries: its own, and those of later tokens."],
+  value: ["Value", () => "What this token hands over to those that look at it."],
   attention: [
     "Head",
     (c) =>
       `The score of a token is this query times its key, divided by √${c.D}, or else longer lists would have larger ` +
       "scores. Softmax turns the scores into attention weights, which add up to 100 %. Later tokens have none: this is " +
       "the causal mask, the empty half of the map. In training the model has to guess them, so a look would be cheating.",
-    "Gpt.attention_weights",
   ],
   heads: [
     "Result of the heads",
     () =>
       "Each head takes the mean of the values of the tokens so far, by its attention weights. A single head would have " +
       "one mean for everything; several look at different tokens at once.",
-    "Gpt.attention",
   ],
   attention_output: [
     "Output of attention",
     () => "A matrix mixes the results of the heads to one list, which is added to the stream.",
-    "linear(out, attn_wo)",
   ],
-  x_after_attention: ["Residual stream after attention", () => "The stream, plus the output of attention.", "add"],
+  x_after_attention: ["Residual stream after attention", () => "The stream, plus the output of attention."],
   mlp_input: [
     "Input of the MLP",
     (c) =>
       `The MLP (multi-layer perceptron) computes with the numbers of this token alone, to which attention has added ` +
       `by now. It reads a scaled copy of the stream` +
       `${c.isShifted ? `; the first half of it comes from the position before${c.none}` : ""}.`,
-    "rmsnorm(x)",
   ],
   hidden: [
     "Hidden units of the MLP",
@@ -87,19 +75,17 @@ const TEXTS = {
       `Each of ${c.hidden} units responds to a pattern, such as certain letters in a row. A negative one becomes 0: the ` +
       `pattern is absent.${c.isKarpathys ? "" : " The others are squared."} So a unit can wait for several things at ` +
       "once. Without the MLP this is lost: each letter that is seen would only add its own scores.",
-    "Gpt.mlp",
   ],
-  mlp_output: ["Output of the MLP", () => "Each active unit adds a list of its own, its column of the matrix.", "Gpt.mlp"],
-  "layer.x": ["Residual stream after the MLP", () => "The stream, plus the output of the MLP.", "add"],
-  logits_input: ["Final norm", () => "The stream, scaled once more to a mean square of 1.", "rmsnorm"],
-  logits: ["Logits", (c) => `A score for each of the ${c.V} tokens that may come next.`, "Gpt.logits"],
+  mlp_output: ["Output of the MLP", () => "Each active unit adds a list of its own, its column of the matrix."],
+  "layer.x": ["Residual stream after the MLP", () => "The stream, plus the output of the MLP."],
+  logits_input: ["Final norm", () => "The stream, scaled once more to a mean square of 1."],
+  logits: ["Logits", (c) => `A score for each of the ${c.V} tokens that may come next.`],
   probabilities: [
     "Probabilities",
     () =>
       "Each logit is divided by the temperature. Softmax makes probabilities of them: e to the power of each, divided by " +
       "the total. The next token is drawn at random by them, and everything begins again with a text that is longer by " +
       "one token.",
-    "softmax",
   ],
 };
 
@@ -273,10 +259,9 @@ export class Steps {
 
   #show() {
     const { layer, kind } = partsOf(this.chosen);
-    const [, explain, code] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
+    const [, explain] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
     const model = this.#model;
     const isKarpathys = model.architecture === "karpathy";
-    const isVaried = !isKarpathys && VARIED.includes(code);
     const context = {
       at: this.#at,
       layer,
@@ -299,8 +284,6 @@ export class Steps {
     byId("step-after").textContent = this.isBackward ? "Next step back ›" : isLast ? "Draw the next token" : "Next step ›";
     byId("what").textContent = this.#isBackward ? "" : explain(context);
     byId("plain").textContent = this.#plain();
-    byId("file").textContent = isVaried ? "model_variants.py" : "model.py";
-    byId("code").textContent = isVaried ? code.replace("Gpt", "GptVariant") : code;
     const { weight } = this.#found.backward;
     byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.chosen);
     byId("number-line").hidden = !byId("why").hidden;
@@ -379,7 +362,6 @@ export class Steps {
       : attended(activations[`layer${layer}.attention`][head], this.#read, this.#at, head);
     return `${first} ${this.#parts.effect(layer, head, this.#now !== null, this.#model.chat ? "reply" : "text")}`;
   }
-
 }
 
 /** Draw the lists whose products are added up, and write what becomes of the sum. */

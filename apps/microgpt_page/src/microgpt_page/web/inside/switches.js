@@ -2,7 +2,7 @@
 
 import { button, byId, conversation, element } from "../text.js";
 
-const FIELDS = ["without-head", "without-mlp", "without-position", "learn"]; // in the address
+const FIELDS = ["without-head", "without-mlp", "learn"]; // in the address
 // The matrix of each step that multiplies with one.
 const MATRICES = {
   embedding: "wte", query: "attn_wq", key: "attn_wk", value: "attn_wv", attention_output: "attn_wo",
@@ -73,11 +73,10 @@ export class Switches {
   /** The fields of a request to explain. */
   get body() {
     if (!this.isOn) return {};
-    const [heads, mlps, positions, learn] = FIELDS.map((name) => this.#edits.get(name));
+    const [heads, mlps, learn] = FIELDS.map((name) => this.#edits.get(name));
     return {
       without_heads: heads.map((head) => head.split(".").map(Number)),
       without_mlps: mlps.map(Number),
-      without_positions: positions.map(Number),
       learn: learn.map((text) => this.#document(text)),
     };
   }
@@ -118,8 +117,8 @@ export class Switches {
     return IN_MLP.includes(kind) && this.#edits.get("without-mlp").includes(String(layer));
   }
 
-  /** Show the switches of a step, such as "layer0.query", at a position. */
-  draw(step, position) {
+  /** Show the switches of a step, such as "layer0.query". */
+  draw(step) {
     const { layer, kind, head: own } = partsOf(step);
     const made = [];
     if (own !== null || IN_ATTENTION.includes(kind)) {
@@ -127,8 +126,6 @@ export class Switches {
       for (const head of heads) made.push(this.#switch(`head ${head + 1}`, "without-head", `${layer}.${head}`));
     } else if (IN_MLP.includes(kind)) {
       made.push(this.#switch("the whole MLP", "without-mlp", String(layer)));
-    } else if (kind === "embedding" && this.#model.architecture === "karpathy") {
-      made.push(this.#switch(`position ${position}`, "without-position", String(position)));
     }
     byId("switches").hidden = !made.length;
     byId("switches").replaceChildren(element("legend", {}, "Switched on:"), ...made);
@@ -148,7 +145,6 @@ export class Switches {
     const titles = {
       "without-head": (value) => `without ${titleOfPart(this.#model, ...value.split(".").map(Number))}`,
       "without-mlp": (value) => `without ${titleOfPart(this.#model, Number(value), null)}`,
-      "without-position": (value) => `without the embedding of position ${value}`,
       learn: (value, n) => `after ${n > 1 ? `${n} steps` : "a step"} on “${this.#contents(value).slice(-2).join(" … ").slice(0, 60)}”`,
     };
     const chips = FIELDS.flatMap((name) =>

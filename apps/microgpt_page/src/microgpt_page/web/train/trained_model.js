@@ -41,14 +41,11 @@ export class TrainedModel {
     this.#at = 0;
     list.replaceChildren();
     const guessing = Math.log(model.vocab_size);
-    byId("n-tokens").textContent = plural(model.vocab_size, "token");
-    byId("guessing").textContent = `ln ${model.vocab_size} = ${guessing.toFixed(2)}`;
-    byId("pairs").textContent = pairs.toFixed(2);
     const isCut = labels.length > MAX_SHOWN;
     byId("shown-tokens").textContent = isCut ? ` The first ${MAX_SHOWN} are shown.` : "";
     byId("width").textContent = `${model.n_embd} numbers`;
     byId("held-out-hint").hidden = !nHeldOut;
-    this.#chart.begin(config.steps, { "uniform guess": guessing, "table of pairs of tokens": pairs });
+    this.#chart.begin(config.steps, { [`guess, ln ${model.vocab_size}`]: guessing, "table of pairs of tokens": pairs });
     byId("n-smoothed").textContent = grouped(this.#chart.nSmoothed);
     this.#tokens.begin(labels);
     const [layer, maps, sentence] = ["layer", "maps", "attended"].map((id) => byId(`train-${id}`));

@@ -7,7 +7,7 @@ import { showComparison } from "./what_if_results.js";
 const STOPPED =
   "The training has stopped: the browser may lack memory for it. Choose a smaller model, and ask again.";
 const form = byId("wish");
-const fields = { start: "wish-start", texts: "wish-texts", text: "wish-old", other: "wish-new" };
+const fields = { start: "wish-start", texts: "wish-texts" };
 
 export class WhatIf {
   #texts;

@@ -7,7 +7,6 @@ const MAX_SHOWN = 60; // maximum number of characters of a document
 const NAMES = {
   without: ["with all documents", "without these", "left out"],
   with: ["without these", "with these", "added"],
-  instead: ["with the old text", "with the new text", "changed"],
 };
 
 const rounded = (number) => number.toFixed(2);

@@ -313,7 +313,7 @@ export class Steps {
     const about = { model: this.#model, read: this.#read, at: this.#at, sampling: this.#on.sampling() };
     const weights = matrix && rowOf(matrix, row);
     drawArithmetic(arithmetic(step, number, this.#found, weights, about), value, name && { name, row, ...matrix });
-    if (place.kind !== "hidden") return;
+    if (place.kind !== "hidden" || this.#isOff(step)) return;
     const units = await this.#on.units(place.layer);
     if (units && all === this.#numbers[step]) byId("unit").textContent = sentenceOn(units[number]);
   }

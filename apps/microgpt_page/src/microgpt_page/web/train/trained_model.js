@@ -45,7 +45,7 @@ export class TrainedModel {
     byId("shown-tokens").textContent = isCut ? ` The first ${MAX_SHOWN} are shown.` : "";
     byId("width").textContent = `${model.n_embd} numbers`;
     byId("held-out-hint").hidden = !nHeldOut;
-    this.#chart.begin(config.steps, { [`guess, ln ${model.vocab_size}`]: guessing, "table of pairs of tokens": pairs });
+    this.#chart.begin(config.steps, { [`uniform guess, ln ${model.vocab_size}`]: guessing, "table of pairs of tokens": pairs });
     byId("n-smoothed").textContent = grouped(this.#chart.nSmoothed);
     this.#tokens.begin(labels);
     const [layer, maps, sentence] = ["layer", "maps", "attended"].map((id) => byId(`train-${id}`));

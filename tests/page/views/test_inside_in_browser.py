@@ -63,7 +63,7 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page) 
     assert page.inner_text("#bars tr.came th") == now[2].text
     page.locator("#bar-temperature").fill("0.5")
     check(expected(2, 0.5))
-    page.click("#diagram [value=probabilities]")
+    page.click("#diagram [value=probabilities] > span:first-child")
     told = percent(max(expected(2, 0.5).values()))
     until(page, f"document.getElementById('number-value').innerText === '{told}'")
     assert "divided by temperature 0.50" in page.inner_text("#sum")

@@ -5,13 +5,11 @@ import { product, withActivations } from "./activations.js";
 const N_SHOWN = 3; // texts, and tokens
 
 /**
- * Return facts on each hidden unit of a layer: after which beginnings of texts it is most active, at which
- * share of them it is active, and which logits its output raises and lowers most, without later layers.
+ * Return facts on each hidden unit of a layer: after which beginnings of texts it is most active, after
+ * which share, and which logits its output raises and lowers most, without later layers.
  * @param {import("./model.js").Model} model
- * @param {number[][]} texts the tokens of each, of which the last is only predicted
- * @param {number} layer
  */
-export function unitsOf(model, tokenizer, texts, layer) {
+export function unitsOf(model, tokenizer, /** @type {number[][]} */ texts, /** @type {number} */ layer) {
   const beginnings = new Map(); // the hidden units after each
   for (const tokens of texts) {
     withActivations(model, tokens, (found) => {

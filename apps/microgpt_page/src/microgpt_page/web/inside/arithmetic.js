@@ -5,14 +5,8 @@ import { matrixOf, partsOf } from "./switches.js";
 import { percent, quoted, shown } from "../text.js";
 
 /**
- * Return lists of factors with their names, whose products are added up, or terms with their names; and
- * what becomes of the sum.
- *
- * Args:
- *   step, i: a number of a step.
- *   found: the activations of a position, the keys and values of all positions so far in `earlier`.
- *   row: the row of the matrix of the step, if it has one.
- *   about: the model, the tokens that are read, the position, temperature and top-k.
+ * Return lists of factors, whose products are added up, or terms, with their names; and what becomes of the
+ * sum. Args: a number of a step, the explanation, the row of its matrix, if it has one, and the context.
  */
 export function arithmetic(step, i, { activations: all, earlier }, row, { model, read, at, sampling }) {
   const { layer, kind, head } = partsOf(step);

@@ -15,25 +15,20 @@ const TEXTS = {
     "The gradient of a logit is its probability, less 1 for the token that came, divided by the number of " +
     "predictions. The loss falls if the logit of what came grows and the others shrink.",
   logits_input: "The gradient of each number is the sum of those of all logits times the weights between them.",
-  mlp_output:
-    "The MLP adds to the residual stream, so the gradients are those of the stream after it. Those of mlp_fc2 " +
-    "follow from them.",
+  mlp_output: "The MLP adds to the residual stream, so the gradients are those of the stream after it.",
   hidden:
-    "Gradients come back from all numbers to which a unit adds. A unit that is 0 here has none: a small change of " +
-    "its weights changes nothing.",
+    "Gradients come back from all numbers to which a unit adds. A unit that is 0 here has none.",
   mlp_input: "The gradients come back from the hidden units that read these numbers.",
   attention_output: "Attention adds to the residual stream, so the gradients are those of the stream after it.",
   heads: "The gradients come back from all numbers that attn_wo makes of these.",
   attention:
-    "The gradient of an attention weight is negative if the values of that token would lower the loss. The weights " +
-    "add up to 1, so only differences count.",
+    "The gradient of an attention weight is negative if the values of that token would lower the loss.",
   query: "The query moves towards the keys of the tokens whose attention weights have a negative gradient.",
   key: "The gradients come from the queries that look here: that of this token, and of all later ones.",
   value: "The gradients come from all tokens that look here, times their attention weights.",
   attention_input: "The gradients come back from the queries, keys and values that are made of these numbers.",
   embedding:
-    "What arrives here is the gradient of the numbers that were looked up: those of the token, and those of its " +
-    "position, if it has some.",
+    "What arrives here is the gradient of the numbers that were looked up for the token and its position.",
   stream: "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.",
 };
 
@@ -120,8 +115,8 @@ export class Backward {
     const share = came.probability > 0.995 ? "more than 99 %" : percent(came.probability);
     return (
       `The model gave ${share} to ${quoted(came.text, true)}, which came. It should have ` +
-      "been 100 %, and 0 % for all others. These differences are shown. Learning goes backwards from here: " +
-      `“Next step” asks how the numbers before caused them. The loss is the mean of ${plural(n, "prediction")}.`
+      "been 100 %, and 0 % for all others. These differences are shown. " +
+      `“Next step back” asks how the numbers before caused them. The loss is the mean of ${plural(n, "prediction")}.`
     );
   }
 

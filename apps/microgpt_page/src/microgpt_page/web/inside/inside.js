@@ -386,7 +386,7 @@ export class Inside {
     byId("effect").textContent =
       `Surprise at the whole ${this.#model.chat ? "reply" : "text"}: ` +
       `${nats(this.#bitsOf(this.#unchanged))} before, ${nats(this.#bitsOf(this.#found))} now. ` +
-      `${here}A single text can also become likelier by chance; try several.`;
+      here;
   }
 
   /** Return the bits of what the model has learned to predict: in a conversation, of replies. */

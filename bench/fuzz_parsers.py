@@ -29,7 +29,8 @@ from harness import ROOT
 
 import microgpt
 from microgpt.data.contamination import DocumentHashes
-from microgpt.data.documents import ReadOptions, load_documents
+from microgpt.data.documents import load_documents
+from microgpt.data.text_file import ReadOptions
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt_course.progress import read_progress, start
 from microgpt_evolution.genome_file import GENOME, read_genome

@@ -9,7 +9,7 @@ from microgpt import load
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "2", "--num-samples", "0", "--output", "m")
 PARAGRAPH = "The sea was calm, and nobody on board\nhad slept since Lisbon or thought of home."
 WAYS = "--text lines: each line is a document; --separator blank: each paragraph"
-NOTE = f"as running text ({WAYS})"
+NOTE = f"as running text of 736 characters ({WAYS})"
 
 
 @pytest.fixture

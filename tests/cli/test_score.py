@@ -86,10 +86,10 @@ def test_score_prints_each_line_as_it_arrives(text_model) -> None:
 
 
 def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_path) -> None:
-    (tmp_path / "odd.txt").write_bytes(b"\xff\xfe\n" + b"an" * 50_000)
+    (tmp_path / "odd.txt").write_bytes(b"\xfd\xfe\n" + b"an" * 50_000)
     done = microgpt("score", text_model, "--data=odd.txt", "--jsonl")
     first, second = map(json.loads, done.stdout.splitlines())
-    assert (first["n_unknown"], first["text"]) == (2, "\udcff\udcfe")
+    assert (first["n_unknown"], first["text"]) == (2, "\udcfd\udcfe")
     assert len(second["text"]) == 100_000
 
 
@@ -103,3 +103,16 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
 )
 def test_bad_input_to_score_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
     assert problem in refused(microgpt("score", text_model, *args))
+
+
+def test_score_reads_files_of_the_kinds_that_train_reads(microgpt, text_model, tmp_path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a.txt").write_text("anna\nemma\n")
+    (tmp_path / "names.fasta").write_text(">a\nan\nna\n")
+    (tmp_path / "utf16.txt").write_text("anna\nemma\n", encoding="utf-16")
+    texts = {"folder": ["anna\nemma"], "names.fasta": ["anna"], "utf16.txt": ["anna", "emma"]}
+    for name, expected in texts.items():
+        done = microgpt("score", text_model, "--data", name, "--jsonl")
+        assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == expected
+    (tmp_path / "names.gz").write_bytes(b"\x1f\x8b\x08")
+    assert "names.gz is a gzip file" in refused(microgpt("score", text_model, "--data=names.gz"))

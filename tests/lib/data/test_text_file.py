@@ -1,8 +1,8 @@
-import gzip
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from microgpt.data import text_file
@@ -45,11 +45,6 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
             for text, encoding in ((GERMAN, "cp850"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp"))
         ],
         ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # is valid UTF-8, too
-        *[
-            (text, encoding, f"seems to be {encoding}")
-            for text in ("anna\nemma\n", FRENCH, RUSSIAN, JAPANESE)
-            for encoding in ("utf-16", "utf-32")
-        ],
     ],
 )
 def test_the_error_for_another_encoding_names_the_encoding(write, text, encoding, told) -> None:
@@ -59,6 +54,15 @@ def test_the_error_for_another_encoding_names_the_encoding(write, text, encoding
     )
     with pytest.raises(DataError, match=problem):
         list(TextFile(write(text.encode(encoding))))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("text", ["", FRENCH, RUSSIAN, JAPANESE])
+def test_other_unicode_is_read_if_a_byte_order_mark_names_it(write, text, encoding) -> None:
+    content = text.replace("\n", "\r\n").encode(encoding)
+    assert "\n".join(TextFile(write(content))) == text.removesuffix("\n")
+    with pytest.raises(DataError, match=f"is not {encoding.upper()} text, .*; save it as UTF-8"):
+        list(TextFile(write(content + b"\n")))
 
 
 def test_an_encoding_is_detected_even_far_into_a_long_file(write) -> None:
@@ -82,12 +86,6 @@ def test_a_few_bad_bytes_are_not_taken_for_another_encoding(write, content, line
         list(TextFile(write(content)))
 
 
-def test_a_binary_file_is_refused(write) -> None:
-    content = gzip.compress(FRENCH.encode() * 100, mtime=0)
-    with pytest.raises(DataError, match=r"is not a text file \(line 1 has the byte 0x8b"):
-        list(TextFile(write(content)))
-
-
 @given(st.binary())
 def test_invalid_utf_8_is_rejected_with_a_one_line_message(tmp_path_factory, content) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
@@ -95,10 +93,6 @@ def test_invalid_utf_8_is_rejected_with_a_one_line_message(tmp_path_factory, con
     try:
         content.decode()
     except UnicodeDecodeError:
+        assume(not content.startswith((BOM_UTF16_BE, BOM_UTF16_LE)))
         with pytest.raises(DataError, match=r"^[^\n]* is not [^\n]* \(line \d+ has the byte 0x"):
             list(TextFile(path))
-
-
-def test_the_error_for_a_workbook_says_to_save_it_as_csv(write) -> None:
-    with pytest.raises(DataError, match=r"is not a text file .*workbook.* save it as CSV or text"):
-        list(TextFile(write(b"PK\x03\x04\x14\x00\x06\x00 [Content_Types].xml")))

@@ -123,7 +123,7 @@ def _documents(
 
 
 def _tell(line: str) -> None:
-    note(line.partition(" (--text lines")[0])  # without the options of `train`
+    note(line.partition(" (--text")[0])  # without the options of `train`
 
 
 @contextmanager

@@ -32,7 +32,6 @@ from .data.context import ChatPrompt as ChatPrompt
 from .data.context import ChunkedDataset as ChunkedDataset
 from .data.conversation_file import Item as Item
 from .data.documents import DEMO_MODEL as DEMO_MODEL
-from .data.documents import ReadOptions as ReadOptions
 from .data.documents import bundled as bundled
 from .data.documents import load_chat_tests as load_chat_tests
 from .data.documents import load_conversations as load_conversations
@@ -53,7 +52,9 @@ from .data.split import split_documents as split_documents
 from .data.statistics import Sizes as Sizes
 from .data.statistics import measure as measure
 from .data.text_file import ConversationsError as ConversationsError
+from .data.text_file import ReadOptions as ReadOptions
 from .data.text_file import TextFile as TextFile
+from .data.text_file import bom_encoding as bom_encoding
 from .data.token_dataset import TokenDataset as TokenDataset
 from .data.token_dataset import Tokens as Tokens
 from .data.tokenizer import IGNORED_ROLES as IGNORED_ROLES

@@ -82,7 +82,8 @@ def _line_batches(
 
     if column is not None and path is None:
         raise ConfigError("--column requires a file; add --data or omit --column")
-    if path and (column is not None or os.path.isfile(path)):  # a pipe can be read only once
+    is_pipe = path and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+    if path and (column is not None or not is_pipe):  # a pipe can be read only once
         found = read_by_kind(TextFile(path, is_strict=False), ReadOptions("lines", column), note)
         if found is not None:
             yield dict(enumerate(cast("list[str]", found), start=1))
@@ -100,16 +101,22 @@ def _complete_lines(path: Path | None) -> Iterator[list[str]]:
 
     Bytes that are not UTF-8 become lone surrogates, which no model knows.
     """
+    from microgpt import bom_encoding
+
     try:
         with open(
             sys.stdin.fileno() if path is None else path, "rb", closefd=path is not None
         ) as file:
-            bytes_decoder = getincrementaldecoder("utf-8-sig")("surrogateescape")
-            decoder, rest = IncrementalNewlineDecoder(bytes_decoder, translate=True), ""
-            while chunk := file.read1(READ_BYTES):
+            chunk, rest = file.read1(READ_BYTES), ""
+            encoding = bom_encoding(chunk)
+            errors = "replace" if encoding else "surrogateescape"
+            bytes_decoder = getincrementaldecoder(encoding or "utf-8-sig")(errors)
+            decoder = IncrementalNewlineDecoder(bytes_decoder, translate=True)
+            while chunk:
                 *ended, rest = (rest + decoder.decode(chunk)).split("\n")
                 if ended:
                     yield ended
+                chunk = file.read1(READ_BYTES)
             if last := rest + decoder.decode(b"", final=True).rstrip("\n"):
                 yield [last]
     except OSError as error:

@@ -13,6 +13,7 @@ such as an exported chat. Error messages contain the file, the line and the inde
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from microgpt.data.column_file import (
     is_named_table,
     listed,
     messages,
+    question_in,
     read_records,
     turns_in,
 )
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message, as_conversation
+from microgpt.data.transcript import N_HEAD, conversations, is_transcript
 from microgpt.errors import DataError
 from microgpt.formatting import count, printable
 from microgpt.plugins import Tell
@@ -68,11 +71,14 @@ def conversation_records(file: TextFile) -> Records:
 
     Empty rows are omitted. A question without an answer, or the reverse, is a user message.
     """
+    if is_transcript(islice(file, N_HEAD)):
+        return Records(enumerate(conversations(file), 1), "conversation")
     records = read_records(file, "conversation")
     if records.columns is None:
         return records
-    if columns := records.question_columns:
-        texts = ((n, [row[name].strip() for name in columns]) for n, row in records.values)
+    if records.has_questions:
+        pairs = ((n, question_in(row) or ()) for n, row in records.values)
+        texts = ((n, [text.strip() for text in pair]) for n, pair in pairs)
         return Records((n, messages(filter(None, pair))) for n, pair in texts if any(pair))
     if is_named_table(file.path) and len(records.columns) > 1:
         problem = f"has the columns {listed(records.columns)}; name two of them question and answer"

@@ -1,45 +1,31 @@
-"""Load documents from files: lines, blocks of lines, running text, tables or conversations.
+"""Load documents from files: lines, running text, records, tables, folders or conversations.
 
-Readers of packages recognise other files. They have entry points in the group `microgpt.readers`;
+A reader returns what it recognises, and None for other files; the first that does counts. Readers
+of packages come first. They have entry points in the group `microgpt.readers`;
 see docs/plugins.md.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from itertools import groupby
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import cast
 
-from microgpt.config import TextKind
-from microgpt.data.column_file import Records, check_is_text, load_column
+from microgpt.data.column_file import Records, read_table
 from microgpt.data.conversation_file import ChatTestSet, conversation_records, parse_conversations
-from microgpt.data.statistics import is_running_text
-from microgpt.data.text_file import TextFile
+from microgpt.data.folder import read_folder
+from microgpt.data.multiline import BLANK, read_multiline
+from microgpt.data.other_formats import refuse_markup
+from microgpt.data.statistics import MAX_LINES, is_running_text
+from microgpt.data.text_file import ReadOptions, TextFile
 from microgpt.data.tokenizer import Conversation, Documents
-from microgpt.errors import ConfigError, DataError
-from microgpt.formatting import printable
+from microgpt.data.transcript import refuse_transcript
+from microgpt.errors import DataError
+from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
+FEW, LONG_LINE = 3, 1_000  # fewer documents are told; a longer line alone is running text
 DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
-BLANK = "blank"  # the separator for blank lines
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How to read a file of documents; see `Settings`, which has the same fields."""
-
-    text: TextKind | None = None  # by default, running text is detected
-    column: str | None = None  # column of a table, or field of JSON objects, with the documents
-    chat: bool = False  # whether the file has conversations
-    me: str | None = None  # who the assistant is in an exported chat between people
-    separator: str | None = None  # between documents of several lines; see `_blocks`
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the read options among the settings of a command or of a recorded run."""
-        names = (field.name for field in fields(cls))
-        return cls(**{name: settings[name] for name in names if settings.get(name) is not None})
 
 
 # It returns conversations if the options have `chat`, and None for a file of another kind.
@@ -53,21 +39,37 @@ def load_documents(
     if how.chat:
         return load_conversations(path, me=how.me, tell=tell)
     file = TextFile.at(path)
-    found = read_by_kind(file, how, tell)
-    if found is not None:
-        return found
-    if how.separator is not None:
-        return _blocks(file, how.separator)
-    lines = file if how.text == "lines" else [*file]  # lines alone would take memory
-    if how.text == "stream" or (isinstance(lines, list) and is_running_text(lines)):
-        text = "\n".join(lines)
+    docs = read_by_kind(file, how, tell)
+    if docs is None:
+        docs = _lines_or_text(file, how)
+    if tell and how.text is None and file.kind != "line":
+        what = f": {count(len(docs), 'document')}, each a {file.kind}"
+        if isinstance(docs, str):
+            what = f" as running text of {count(len(docs), 'character')}"
+        otherwise = f" ({file.otherwise})" if file.otherwise else ""
+        tell(f"reading {file.path}{what}{otherwise}")
+    if tell and how.text is None and not isinstance(docs, str) and len(docs) < FEW:
+        learned = "a model can only repeat them, and nothing can be held out to measure it"
+        tell(f"{file.path} has only {count(len(docs), 'document')}: {learned}; add more")
+    return docs
+
+
+def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
+    """Return the lines of a file, or its running text."""
+    is_stream = how.text == "stream"
+    head = [*islice(file, MAX_LINES)]
+    if how.text is None and how.separator is None:
+        is_long = len(head) == 1 and len(head[0]) > LONG_LINE
+        is_stream = is_long or is_running_text(head)
+    if is_stream:
+        text = "\n".join(file)
         if not text.strip():
             raise DataError(f"{file.path} has no text; use another file")
-        if tell and how.text is None:
-            others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
-            tell(f"reading {file.path} as running text ({others})")
+        file.kind = "running text"
+        others = f"--separator {BLANK}: each paragraph"
+        file.otherwise = f"--text lines: each line is a document; {others}"
         return text
-    docs = [doc for line in lines if (doc := line.strip())]
+    docs = [doc for line in file if (doc := line.strip())]
     if not docs:
         raise DataError(f"{file.path} is empty; write one document per line")
     return docs
@@ -126,6 +128,8 @@ def load_chat_tests(
 
 def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
     """Return what the first reader returns that recognises a file, or None."""
+    if not how.chat and (docs := read_folder(file, how, tell)) is not None:
+        return docs
     for name, entry_point in find_plugins("readers").items():
         try:
             read: Reader | None = plugin("readers", name)
@@ -140,29 +144,19 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> 
         if docs is not None:
             what = f"no {'conversations' if how.chat else 'texts'} in {file.path}"
             raise DataError(f"{package(entry_point)} found {what}; use another file")
-    if how.column is not None:
-        return load_column(file, how.column, tell=tell)
-    if not how.chat and how.separator is None and how.text != "stream":
-        check_is_text(file)
-    return None
+    if how.chat:
+        return None
+    return next((docs for read in READERS if (docs := read(file, how, tell)) is not None), None)
 
 
-def _blocks(file: TextFile, separator: str) -> list[str]:
-    """Return the stripped texts between separator lines, such as %, or between blank lines."""
-    wanted = "" if separator == BLANK else separator.strip()
-    if not wanted and separator != BLANK:
-        raise ConfigError(f"--separator is empty; for blank lines use --separator {BLANK}")
-    grouped = groupby(file, lambda line: line.strip() == wanted)
-    blocks = [(is_separator, "\n".join(lines).strip()) for is_separator, lines in grouped]
-    if not any(is_separator for is_separator, _ in blocks):
-        what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
-        raise DataError(f"{file.path} has no {what} to separate documents; omit --separator")
-    docs = [text for is_separator, text in blocks if text and not is_separator]
-    if not docs:
-        raise DataError(
-            f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
-        )
-    return docs
+def _read_markup(file: TextFile, how: ReadOptions, tell: Tell | None) -> None:
+    """Refuse text with mark-up, such as a page of HTML, unless it is to be read as it is."""
+    if how.text != "stream" and how.separator is None:
+        refuse_markup("\n".join(islice(file, 20)), file.path)
+
+
+# The readers of the core, in their order, after those of packages.
+READERS: tuple[Reader, ...] = (read_table, _read_markup, refuse_transcript, read_multiline)
 
 
 def bundled(name: str) -> Path:

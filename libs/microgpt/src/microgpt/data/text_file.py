@@ -1,11 +1,14 @@
-"""Read a UTF-8 text file line by line; detect files in other encodings."""
+"""Read a text file line by line: UTF-8, or what its byte order mark says; detect others."""
 
 import os
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Self
 
-from microgpt.config import check_path
+from microgpt.config import TextKind, check_path
+from microgpt.data.other_formats import refuse_binary
 from microgpt.errors import DataError
 
 CHUNK = 2**16  # bytes per read; each read continues to the end of the line
@@ -14,7 +17,6 @@ SAMPLE = 2**14  # number of bytes used to detect the encoding
 BOMS = {  # UTF-32 first, as the UTF-32-LE BOM begins with the UTF-16-LE BOM
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
-ZIP = b"PK\x03\x04"  # also the beginning of .xlsx, .ods and .docx
 PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line endings
 # Control characters that no text has; \x1a is the DOS end-of-file character.
 CONTROLS = bytes({*range(1, 32), 127} - {*b"\t\n\r\f\x1a"})
@@ -24,8 +26,25 @@ class ConversationsError(DataError):
     """A file that should contain text contains conversations."""
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a file of documents; see `Settings`, which has the same fields."""
+
+    text: TextKind | None = None  # by default, running text is detected
+    column: str | None = None  # column of a table, or field of JSON objects, with the documents
+    chat: bool = False  # whether the file has conversations
+    me: str | None = None  # who the assistant is in an exported chat between people
+    separator: str | None = None  # between documents of several lines; see `multiline`
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Return the read options among the settings of a command or of a recorded run."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: settings[name] for name in names if settings.get(name) is not None})
+
+
 class TextFile:
-    r"""A UTF-8 text file that is read line by line.
+    r"""A UTF-8 text file that is read line by line, or UTF-16 or UTF-32 with a byte order mark.
 
     Line endings may be \n, \r\n or \r, even within one file. A byte order mark is skipped.
     """
@@ -36,6 +55,8 @@ class TextFile:
         self.is_strict = is_strict  # whether to refuse what is not UTF-8 text, or to replace it
         self.is_chat_export = False  # whether it had conversations from an app
         self.is_in_order = False  # whether its documents are in the order in which to learn them
+        self.kind = "line"  # what a document is, such as "line" or "recording between blank lines"
+        self.otherwise = ""  # options that read the file in another way
         self._piped: list[str] | None = None  # lines of a pipe, which can be read only once
 
     @classmethod
@@ -57,7 +78,10 @@ class TextFile:
                     # A chunk with a NUL byte is rejected, so do not read all of a very long line.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
+                        refuse_binary(chunk, self.path)
                         chunk = chunk.removeprefix(BOM_UTF8)
+                        if encoding := bom_encoding(chunk):
+                            chunk = self._as_utf8(chunk + file.read(), encoding)
                     text = _with_plain_ends(self._decode(chunk, n_lines))
                     lines = text.removesuffix("\n").split("\n")
                     n_lines += len(lines)
@@ -67,6 +91,13 @@ class TextFile:
             if path.startswith(("http:/", "https:/", "ftp:/")):  # Path has joined the slashes
                 path, problem = path.replace(":/", "://", 1), "download it first, and pass the file"
             raise DataError(f"cannot read {path}: {problem}") from error
+
+    def _as_utf8(self, content: bytes, encoding: str) -> bytes:
+        try:
+            return content.decode(encoding).encode()
+        except ValueError as error:
+            problem = f"is not {encoding.upper()} text, although its byte order mark says so"
+            raise DataError(f"{self.path} {problem} ({error}); save it as UTF-8") from error
 
     def _decode(self, chunk: bytes, n_lines_before: int) -> str:
         if not self.is_strict:
@@ -85,16 +116,19 @@ class TextFile:
         raise DataError(f"{self.path} is not {what} {where}; {remedy}")
 
 
+def bom_encoding(head: bytes) -> str | None:
+    """Return the encoding that a byte order mark names, if it is not UTF-8."""
+    return next((name for bom, name in BOMS.items() if head.startswith(bom)), None)
+
+
 def _with_plain_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _diagnose(sample: bytes) -> tuple[str, str]:
     """Return what the file should be ("UTF-8 text" or "a text file") and a remedy."""
-    if sample.startswith(ZIP):
-        return "a text file", "if it is a workbook or a document, save it as CSV or text"
     odd = sample.translate(None, PLAIN)
-    encoding = next((name for bom, name in BOMS.items() if sample.startswith(bom)), "")
+    encoding = ""
     if not odd.strip(b"\0") and 3 * len(odd) >= len(sample):  # ASCII, two bytes per character
         encoding = "utf-16"
     text = sample.decode(errors="replace")
@@ -108,4 +142,4 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
         encoding = "cp1252"
     guess = f"it seems to be {encoding}" if encoding else "it is in another encoding"
     command = f"iconv -f {encoding or 'ENCODING'} -t utf-8 FILE > NEW"
-    return "UTF-8 text", f"{guess}; save it as UTF-8, for example with: {command}"
+    return "UTF-8 text", f"{guess}; save it as UTF-8, in an editor or with: {command}"

@@ -1,0 +1,57 @@
+"""Read a folder, or the files that a pattern such as `poems/*.txt` names: a document per file."""
+
+import os
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+
+from microgpt.data.column_file import is_named_table
+from microgpt.data.text_file import ReadOptions, TextFile
+from microgpt.data.tokenizer import Documents
+from microgpt.errors import DataError
+from microgpt.formatting import count
+from microgpt.plugins import Tell
+
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+
+
+def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
+    """Return the texts of files in the order of their names; None if the path is that of a file.
+
+    With `--text stream`, they are one running text. Hidden files are omitted, and files that are
+    not text with a note.
+    """
+    path, docs, problems = file.path, list[str](), list[str]()
+    is_folder = path.is_dir()
+    if not is_folder and (os.path.lexists(path) or not set("*?[") & set(str(path))):
+        return None
+    paths = _inside(path) if is_folder else map(Path, sorted(glob(str(path), recursive=True)))
+    for each in filter(Path.is_file, paths):
+        if (
+            each.suffix.lower() in JSON_SUFFIXES
+            or is_named_table(each)
+            or how.column
+            or how.separator
+        ):
+            problem = f"{path} has several files, such as {each.name}"
+            raise DataError(f"{problem}; pass one of them, or join them first")
+        try:
+            docs.append("\n".join(TextFile(each)).strip())
+        except DataError as error:
+            problems.append(str(error))
+    docs = [*filter(None, docs)]
+    if not docs:
+        raise DataError(
+            problems[0] if len(problems) == 1 else f"{path} has no text file; use another"
+        )
+    if problems and tell:
+        tell(f"left out {count(len(problems), 'file')}: {problems[0]}")
+    file.kind, file.otherwise = "file", "--text stream: one running text"
+    return "\n\n".join(docs) if how.text == "stream" else docs
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """Yield the paths of the files in a folder and its subfolders, without hidden ones."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))

@@ -1,0 +1,166 @@
+"""Documents of several lines: between blank lines or separator lines, and sequences of FASTA."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice, pairwise
+from statistics import mean, median
+
+from microgpt.data.statistics import MAX_LINES
+from microgpt.data.text_file import ReadOptions, TextFile
+from microgpt.errors import ConfigError, DataError
+from microgpt.formatting import printable
+from microgpt.plugins import Tell
+
+BLANK, LINE = "blank", "line"  # separators: blank lines, and the end of each line
+LONGEST = 40  # a separator that is not %, or two blank lines, is one if documents are shorter
+MIN_RECORDS = 4  # fewer blocks are not taken for documents without being asked
+END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
+SEQUENCE = re.compile(r"[A-Za-z*.-]+")
+RULE = re.compile(r"%+|-{3,}|={3,}|~{3,}|\*{3,}|\* \* \*")
+LABEL = re.compile(r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{)\s*[^\s:=]")
+ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
+
+Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
+
+
+def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> list[str] | None:
+    """Return the documents of several lines in a file; None if it is of another kind."""
+    if how.separator == LINE or how.text == "stream":
+        return None
+    if how.separator is not None:
+        file.kind, file.otherwise = "block", ""
+        return _between(file, how.separator)
+    head = [*islice(file, MAX_LINES)]
+    texts = [*filter(str.strip, head)]
+    docs = None
+    if any(map(END_OF_TEXT.search, head)):
+        file.kind = "text between <|endoftext|> or <|startoftext|>"
+        docs = [text.strip() for text in END_OF_TEXT.split("\n".join(file)) if text.strip()]
+    elif _is_fasta(texts):
+        file.kind = "sequence of FASTA, without its header"
+        groups = groupby(file, lambda line: line.startswith((">", ";")))
+        docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
+    elif _is_fastq(texts):
+        file.kind = "sequence of FASTQ"
+        docs = [*map(str.strip, islice(filter(str.strip, file), 1, None, 4))]
+    elif rule := _rule(head, file.path.suffix):
+        file.kind = f"block between lines {rule}"
+        docs = _between(file, rule)
+    elif is_first := _first_blocks(head):
+        file.kind = "record between blank lines"
+        docs = [*_records(_blocks(file), is_first)]
+    if docs:
+        file.otherwise = "--text lines: each line; --text stream: one running text"
+    return docs and [doc for doc in docs if doc]
+
+
+def _between(file: TextFile, separator: str) -> list[str]:
+    """Return the stripped texts between separator lines, such as %, or between blank lines."""
+    wanted = "" if separator == BLANK else separator.strip()
+    if not wanted and separator != BLANK:
+        raise ConfigError(f"--separator is empty; for blank lines use --separator {BLANK}")
+    grouped = groupby(file, lambda line: line.strip() == wanted)
+    blocks = [(is_separator, "\n".join(lines).strip()) for is_separator, lines in grouped]
+    if not any(is_separator for is_separator, _ in blocks):
+        what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
+        raise DataError(f"{file.path} has no {what} to separate documents; omit --separator")
+    docs = [text for is_separator, text in blocks if text and not is_separator]
+    if not docs:
+        raise DataError(
+            f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
+        )
+    return docs
+
+
+def _is_fasta(texts: Sequence[str]) -> bool:
+    """Return whether lines are headers with > and letters of sequences."""
+    is_headed = len(texts) > 1 and texts[0].startswith(">") and not texts[-1:][0].startswith(">>")
+    rest = [text for text in texts if not text.startswith((">", ";"))]
+    return is_headed and bool(rest) and all(map(SEQUENCE.fullmatch, map(str.strip, rest)))
+
+
+def _is_fastq(texts: Sequence[str]) -> bool:
+    """Return whether lines are headers with @, sequences, + and qualities, in turn."""
+    whole = texts[: len(texts) // 4 * 4]
+    headers, sequences, pluses = whole[::4], whole[1::4], whole[2::4]
+    is_marked = all(line[0] == "@" for line in headers) and all(line[0] == "+" for line in pluses)
+    return bool(whole) and is_marked and all(map(SEQUENCE.fullmatch, map(str.strip, sequences)))
+
+
+def _rule(head: Sequence[str], suffix: str) -> str | None:
+    """Return the line that separates short texts, such as % or ***, or None."""
+    lines = [line.strip() for line in head]
+    if suffix in (".md", ".rst") or RULE.fullmatch(lines[0] if lines else ""):
+        return None  # these underline titles, or enclose what precedes a text
+    found = Counter(filter(RULE.fullmatch, lines)).most_common(1)
+    if not found or found[0][1] < 2 or len(lines) > LONGEST * found[0][1]:
+        return None
+    rule = found[0][0]
+    above = [before for before, line in pairwise(lines) if line == rule]
+    is_underline = sum(abs(len(text) - len(rule)) <= 1 for text in above) * 2 > len(above)
+    return None if is_underline and len(rule) > 1 else rule
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[Block]:
+    """Yield the lines between blank lines, each with the number of blank lines before it."""
+    n_blank = 0
+    for is_text, group in groupby(lines, lambda line: bool(line.strip())):
+        if is_text:
+            yield n_blank, [*group]
+        else:
+            n_blank = sum(1 for _ in group)
+
+
+def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
+    """Return a function that recognises the first block of each record, or None for other text.
+
+    Records begin with the same label (`X:1`, `Title: Tea`), or follow two blank lines, or are
+    blocks with a title, or blocks of two, three or five lines, such as haiku.
+    """
+    blocks = [*_blocks(head)]
+    blocks = blocks[:-1] if len(head) == MAX_LINES else blocks
+    n, n_lines = len(blocks), sum(len(lines) for _, lines in blocks)
+    if n < MIN_RECORDS:
+        return None
+    are_long = 2 * n_lines >= 3 * n
+    labels = [found and found[1] for _, lines in blocks for found in [LABEL.match(lines[0])]]
+    label, n_label = labels[0], labels.count(labels[0])
+    if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:
+        return lambda block: block[1][0].startswith(label)
+    if 10 * sum(line[0].isspace() for _, lines in blocks for line in lines) >= n_lines:
+        return None  # source code
+    n_wide = sum(gap > 1 for gap, _ in blocks[1:])
+    if MIN_RECORDS < n_wide < n - 1 and n_lines <= LONGEST * n_wide:
+        return lambda block: block[0] > 1
+    return (lambda block: True) if are_long and _are_alike([lines for _, lines in blocks]) else None
+
+
+def _are_alike(blocks: Sequence[list[str]]) -> bool:
+    """Return whether most blocks have a title of their own, or two, three or five lines."""
+    titled = [lines for lines in blocks if len(lines) > 1]
+    firsts = {lines[0] for lines in blocks}
+    if 5 * len(titled) < 4 * len(blocks) or 5 * len(firsts) < 4 * len(blocks):
+        return False  # paragraphs of a line, or speeches with the names of the speakers
+    size, n_such = Counter(map(len, blocks)).most_common(1)[0]
+    if size in (2, 3, 5) and 10 * n_such >= 9 * len(blocks) >= 9 * 2 * MIN_RECORDS:
+        return True
+    rest = [*chain.from_iterable(lines[1:] for lines in titled)]
+    n_items = sum(map(bool, map(ITEM.match, rest)))
+    n_titles = sum(not ITEM.match(lines[0]) for lines in titled)
+    if 5 * n_items >= 2 * len(rest) and 10 * n_titles >= 9 * len(titled):
+        return True
+    lengths = [(len(lines[0]), median(map(len, lines[1:]))) for lines in titled]
+    n_short = sum(10 * first <= 7 * other for first, other in lengths)
+    return 5 * n_short >= 4 * len(titled) and mean(map(len, rest)) < 80
+
+
+def _records(blocks: Iterable[Block], is_first: Callable[[Block], bool]) -> Iterator[str]:
+    """Yield records, each of which consists of a first block and the blocks up to the next one."""
+    texts: list[str] = []
+    for block in blocks:
+        if texts and is_first(block):
+            yield "\n\n".join(texts)
+            texts = []
+        texts.append("\n".join(line.rstrip() for line in block[1]).strip())
+    yield "\n\n".join(texts)

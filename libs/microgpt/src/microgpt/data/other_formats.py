@@ -1,0 +1,60 @@
+"""Recognise files that are not plain text by their first bytes, and say what to do with them."""
+
+import re
+from pathlib import Path
+
+from microgpt.errors import DataError
+
+PANDOC = "convert it, for example with: pandoc {path} -t plain -o NEW.txt"
+UNPACK, PLAY = "unpack it first", "only text can be learned; use a text file"
+TABLE = "save it as CSV or text"
+ZIP = r"PK\x03\x04.{0,60000}?"  # archives have the names of their files
+# What begins a file, what it is, and what to do. The first row that matches counts.
+BINARY = (
+    (r"\x1f\x8b", "a gzip file", f"{UNPACK} (gunzip)"),
+    (r"BZh[1-9]1AY", "a bzip2 file", f"{UNPACK} (bunzip2)"),
+    (r"\xfd7zXZ\0", "an xz file", f"{UNPACK} (unxz)"),
+    (r"\x28\xb5\x2f\xfd", "a zstd file", f"{UNPACK} (unzstd)"),
+    (r"7z\xbc\xaf\x27\x1c|Rar!\x1a", "an archive", UNPACK),
+    (r".{257}ustar", "a tar archive", f"{UNPACK} (tar -xf)"),
+    (r"PK\x03\x04.{26}mimetypeapplication/epub", "an EPUB book", PANDOC),
+    (r"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis", "an OpenDocument file", PANDOC),
+    (rf"{ZIP}word/", "a Word document", PANDOC),
+    (rf"{ZIP}xl/", "an Excel workbook", TABLE),
+    (rf"{ZIP}\[Content_Types\]", "an Office document", f"{TABLE} if it is a workbook"),
+    (r"PK\x03\x04", "a zip archive", f"{UNPACK} (unzip)"),
+    (r"\xd0\xcf\x11\xe0", "an old Office document", TABLE),
+    (r"%PDF-", "a PDF", "extract its text, for example with: pdftotext {path} NEW.txt"),
+    (r"\{\\rtf", "an RTF document", PANDOC),
+    (r"PAR1\x15|ARROW1\0|\x89HDF", "a table in a binary format", "save it as CSV or JSON Lines"),
+    (r"SQLite format 3", "an SQLite database", "export a table as CSV"),
+    (r".{60}BOOKMOBI", "a Kindle book", "convert it to text, for example with Calibre"),
+    (r"MThd\0", "a MIDI file", "convert it to text, for example to ABC with midi2abc"),
+    (r"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", "a picture", PLAY),
+    (r"ID3[\x02-\x04]|OggS\0|fLaC\0|RIFF....WAVE|\0{3}.ftyp", "a recording", PLAY),
+)
+MARKUP = (
+    (r"\s*(?:<!DOCTYPE html|<html|<!--|<head)", "an HTML page", PANDOC),
+    (r"\s*<\?xml|\s*<!DOCTYPE", "an XML file", "take the text out of it"),
+    (
+        r"\s*(?:WEBVTT|\[Script Info\]|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )",
+        "a file of subtitles",
+        r"remove numbers and times, for example with: grep -vE '^[0-9]*.?$|-->' {path} > NEW.txt",
+    ),
+    (r"From \S+@\S+ .*\d{4}\r?\n", "a mailbox", "write the messages into text files"),
+)
+
+
+def refuse_binary(head: bytes, path: Path) -> None:
+    """Raise DataError with the name of a binary format and a remedy if a file has this format."""
+    for pattern, what, remedy in BINARY:
+        if re.match(pattern.encode("latin-1"), head, re.DOTALL):
+            raise DataError(f"{path} is {what}, not text; {remedy.format(path=path)}")
+
+
+def refuse_markup(head: str, path: Path) -> None:
+    """Raise DataError likewise for text with mark-up, which can also be read as it is."""
+    for pattern, what, remedy in MARKUP:
+        if re.match(pattern, head, re.IGNORECASE):
+            remedy = f"{remedy.format(path=path)}, or read it as it is with --text stream"
+            raise DataError(f"{path} is {what}; {remedy}")

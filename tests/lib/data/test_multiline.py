@@ -1,0 +1,91 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.data.documents import load_documents
+from microgpt.data.text_file import ReadOptions, TextFile
+
+TUNES = [
+    f"X:{i}\nT:The {word} Jig\nM:6/8\nK:G\n|: GAB {word} :|" for i, word in enumerate("abcdef")
+]
+RECIPES = [
+    f"{name}\n2 eggs\n{n} g of flour\n- salt\nMix everything, then bake it for {n} minutes."
+    for n, name in enumerate(["Pancakes", "Chocolate chip cookies", "Bread", "Waffles", "Cake"], 40)
+]
+POEMS = [
+    f"The {word}\nI went to see the {word} of the town\nand nobody was there, but many a {word} lay"
+    f"\nunder the trees{', and more' * (i % 3)}\nand looked" + "\nat me" * (i % 2)
+    for i, word in enumerate(["Sea", "Dog", "Hill", "Old House", "Rain"])
+]
+HAIKU = [f"An old pond {i}\na frog leaps in with a splash\nthe sound of water" for i in range(12)]
+GAMES = [f'[Event "{i}"]\n[White "Anna"]\n\n1. e4 e5 2. Nf3 {i}. a3' for i in range(5)]
+STANZAS = [f"Poem {i}\n\nA line\nand more\n\nand the end" for i in range(8)]
+STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "docs", "kind"),
+    [
+        ("\n\n".join(TUNES), TUNES, "record between blank lines"),
+        ("\n \n".join(RECIPES) + "\n\n\n", RECIPES, "record between blank lines"),
+        ("\n\n".join(POEMS), POEMS, "record between blank lines"),
+        ("\n\n".join(HAIKU), HAIKU, "record between blank lines"),
+        ("\n\n".join(GAMES), GAMES, "record between blank lines"),
+        ("\n\n\n".join(STANZAS), STANZAS, "record between blank lines"),
+        ("\n%\n".join(STORIES), STORIES, "block between lines %"),
+        ("\n\n***\n\n".join(STORIES), STORIES, r"block between lines \*"),
+        ("<|endoftext|>".join(STORIES), STORIES, r"text between <\|endoftext"),
+        ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
+        (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),
+        ("@s1\nACGT\n+\nIIII\n@s2\nGG\n+s2\n@@\n", ["ACGT", "GG"], "sequence of FASTQ"),
+    ],
+)
+@pytest.mark.parametrize("text", [None, "lines"])
+def test_documents_of_several_lines_are_recognised(write, content, docs, kind, text) -> None:
+    file, told = TextFile(write(content)), list[str]()
+    assert load_documents(file, ReadOptions(text), tell=told.append) == docs
+    if text is None:
+        assert f"{len(docs)} documents, each a {file.kind}" in told[0]
+        assert re.match(kind, file.kind)
+    lines = [line.strip() for line in content.split("\n") if line.strip()]
+    assert load_documents(file, ReadOptions(separator="line")) == lines
+    assert load_documents(file, ReadOptions("stream")) == content.removesuffix("\n")
+
+
+SPEECHES = "\n\n".join(f"{who}:\nI will not go,\nnor you {who}." for who in ["Anna", "Ben"] * 9)
+CODE = "\n\n\n".join(f"def f{i}(x):\n    y = x\n\n    return y" for i in range(9))
+SECTIONS = "\n\n".join(f"Chapter {i}\n---------\nIt was late.\nWe left." for i in range(9))
+
+
+@pytest.mark.parametrize("content", [SPEECHES, CODE, SECTIONS, "> quoted\n> text\nand more\n" * 5])
+def test_other_text_with_blank_lines_is_not_taken_apart(write, content) -> None:
+    docs = load_documents(write(content), ReadOptions("lines"))
+    assert docs == [line.strip() for line in content.split("\n") if line.strip()]
+
+
+words = st.text("abc \t", min_size=1).map(str.strip).filter(bool)
+sequences = st.lists(st.text("ACGT", min_size=1), min_size=1)
+
+
+@given(st.lists(sequences, min_size=1), words)
+def test_wrapped_sequences_are_joined(tmp_path_factory, records, header) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.fasta"
+    path.write_text("".join(f">{header}\n" + "\n".join(lines) + "\n" for lines in records))
+    assert load_documents(path, ReadOptions()) == ["".join(lines) for lines in records]
+
+
+@given(st.lists(st.lists(words, min_size=1, max_size=4), min_size=4))
+def test_labelled_records_are_read_as_they_are(tmp_path_factory, records) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.abc"
+    docs = ["\n".join([f"X: {i}", *lines]) for i, lines in enumerate(records)]
+    path.write_text("\n\n".join(docs))
+    assert load_documents(path, ReadOptions()) == docs
+
+
+@given(st.text("ab:%-*<|>\n @X1", max_size=80))
+def test_any_text_can_be_read(tmp_path_factory, text) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_text(text + "\nb")
+    assert load_documents(path, ReadOptions())

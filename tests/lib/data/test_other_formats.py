@@ -1,0 +1,85 @@
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+
+import pytest
+
+from microgpt import load_text
+from microgpt.data.documents import load_documents
+from microgpt.data.text_file import ReadOptions
+from microgpt.errors import DataError
+
+TEXT = b"anna\nemma\n" * 100
+
+
+def archive(*members: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in members:
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tar() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        file.addfile(tarfile.TarInfo("a.txt"))
+    return buffer.getvalue()
+
+
+TYPES = ("[Content_Types].xml", b"<Types/>")
+CUE = b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHi.\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "remedy"),
+    [
+        (gzip.compress(TEXT, mtime=0), "gzip", "gunzip"),
+        (bz2.compress(TEXT), "bzip2", "bunzip2"),
+        (lzma.compress(TEXT), "xz", "unxz"),
+        (tar(), "tar", "tar -xf"),
+        (archive(("a.txt", TEXT)), "zip", "unzip"),
+        (archive(("mimetype", b"application/epub+zip")), "EPUB", "pandoc .*data.txt -t plain"),
+        (archive(("mimetype", b"application/vnd.oasis.opendocument.text")), "OpenDoc", "pandoc"),
+        (archive(TYPES, ("word/document.xml", TEXT)), "Word", "pandoc"),
+        (archive(TYPES, ("xl/workbook.xml", TEXT)), "Excel", "CSV"),
+        (b"%PDF-1.7\n1 0 obj\n", "PDF", "pdftotext"),
+        (b"{\\rtf1\\ansi hi}", "RTF", "pandoc"),
+        (b"PAR1\x15\x04\x15", "table", "CSV or JSON Lines"),
+        (b"SQLite format 3\0", "SQLite", "CSV"),
+        (b"MThd\0\0\0\6", "MIDI", "midi2abc"),
+        (b"\x89PNG\r\n\x1a\n", "picture", "text file"),
+    ],
+)
+def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) -> None:
+    for how in (ReadOptions(), ReadOptions("stream"), ReadOptions(chat=True)):
+        with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*, not text; .*{remedy}"):
+            load_documents(write(content), how)
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "remedy"),
+    [
+        (b"<!DOCTYPE html>\n<p>hi</p>\n", "HTML page", "pandoc"),
+        (b'<?xml version="1.0"?>\n<a>hi</a>\n', "XML", "take the text out"),
+        (CUE, "subtitles", "grep -vE .* .*data.txt > NEW.txt"),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi.\n", "subtitles", "grep"),
+        (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
+    ],
+)
+def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) -> None:
+    path = write(content)
+    with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*; .*{remedy}.*--text stream"):
+        load_text(path)
+    stream = load_documents(path, ReadOptions("stream"))
+    assert stream == content.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi"]
+)
+def test_text_that_begins_like_another_format_is_text(write, text) -> None:
+    assert load_text(write(f"{text}\nanna\n")) == [text, "anna"]

@@ -382,6 +382,8 @@ def page(code: str, *seeds: bytes) -> Maker:
 
 
 CSV = b'id,text\n1,"say ""hi"""\n2,b\n'
+TRANSCRIPT = b"User: hi\nBot: yo\n\nUser: oh\nBot: no\nno\n"
+CHATML = b"<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyo<|im_end|>\n"
 JSONL = b'{"id": 1, "text": "a"}\n{"id": 2, "text": "b"}\n'
 TALK = [
     b'[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo", "task": "t"}]\n',
@@ -418,9 +420,19 @@ PARSERS: dict[str, Maker] = {
     "text: CSV": text("a.csv", CSV, CSV.replace(b",", b"\t"), column="text"),
     "text: JSON lines": text("a.jsonl", JSONL, column="text"),
     "text: separator": separator,
+    "text: one column": text("a.csv", b"sep=;\nname\nanna\n", b"1,2\n3,4\n", b'["a", "b"]'),
+    "text: several lines": text(
+        "a.txt", b">a\nACG\nT\n>b\nC\n", b"X:1\na\n\nX:2\nb\n\nX:3\nc\n\nX:4\nd\n",
+        b"@a\nAC\n+\nII\n", b"a\n%\nb\n%\nc\n", b"a<|endoftext|>b\n", b"\xff\xfea\0\n\0",
+    ),
+    "text: folder": one_file(
+        "a.txt", [b"a\n", b"%PDF-1"], lambda path: load_documents(path.parent, ReadOptions())
+    ),
+    "chat: transcript": text("a.txt", TRANSCRIPT, CHATML, chat=True),
     "chat: conversations": text("a.jsonl", *TALK, chat=True),
     "chat: WhatsApp": chats("whatsapp_ios.txt", "Anna"),
     "chat: ChatGPT": chats("conversations.json"),
+    "chat: Telegram": chats("telegram.json", "Ben"),
     "chat: Discord": chats("discord.json", "ben_7"),
     "chat: Slack": chats("slack/general/2023-12-31.json", "U2"),
     "genome.json": in_file(searched, GENOME, lambda folder: read_genome(folder / GENOME)),

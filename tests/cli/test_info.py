@@ -1,4 +1,5 @@
 import json
+from math import log
 
 import pytest
 from commands import ok, refused
@@ -50,6 +51,37 @@ def test_info_counts_documents_longer_than_the_context(microgpt, tmp_path) -> No
     assert "longer: 1 (0.2%)" in microgpt("info", "--data", "names.txt").stdout
 
 
+def test_info_ends_with_what_to_expect_of_a_model(microgpt, tmp_path) -> None:
+    (tmp_path / "sums.txt").write_text("\n".join(f"{i} + 1 = {i + 1}" for i in range(500)))
+    done = ok(microgpt("info", "sums.txt"))
+    assert done.stdout == ok(microgpt("info", "--data", "sums.txt")).stdout
+    *_, losses, interval, words = done.stdout.splitlines()
+    expected = json.loads(ok(microgpt("info", "sums.txt", "--json")).stdout)["expectation"]
+    assert expected["uniform"] == pytest.approx(log(14))  # ten digits, + and =, a space and the end
+    low, high = expected["model"]
+    assert low < expected["ngram"] < high < expected["uniform"]
+    assert f"{expected['uniform']:.2f} for a uniform guess, {expected['ngram']:.2f}" in losses
+    assert f"{low:.2f} to {high:.2f}" in interval
+    assert words.endswith("ten times the text would help most")
+    assert len(done.stdout.splitlines()) <= 20
+
+
+def test_info_says_how_a_folder_is_read_and_how_else(microgpt, tmp_path) -> None:
+    (tmp_path / "poems").mkdir()
+    for name in "ab":
+        (tmp_path / f"poems/{name}.txt").write_text(f"Poem {name}\n\nIt rains.\n")
+    for what in ("poems", "poems/*.txt"):
+        done = ok(microgpt("info", what))
+        assert done.stdout.startswith(
+            f"{what}: each document is a file\n  otherwise: --text stream"
+        )
+        assert "has only 2 documents: a model can only repeat them" in done.stderr
+    for args in (["info", *"abc"], ["train", "--data", *"ab"]):
+        for name in "abc":
+            (tmp_path / name).touch()
+        assert "--data takes one path; pass the folder of the" in refused(microgpt(*args))
+
+
 @pytest.mark.parametrize("args", [["chat.jsonl"], ["chat.txt"], ["chat.txt", "--chat"]])
 def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -> None:
     (tmp_path / args[0]).write_text(CHAT * 2)
@@ -64,7 +96,7 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["names.txt"], "describe a training file with --data names.txt"),
+        (["names.txt", "--data", "names.txt"], "--data describes a file; omit the model"),
         (["--data", "names.txt", "--model-dir", "gone"], "--data describes a file; omit the model"),
         (["--chat"], "--chat requires --data; add --data or omit --chat"),
     ],
@@ -88,8 +120,8 @@ def test_info_and_train_choose_the_same_context_for_a_book(microgpt, tmp_path) -
     paragraph = "It was late, and the road was long\nand dark, and nobody came to meet us.\n\n"
     (tmp_path / "book.txt").write_text(paragraph * 40)
     done = microgpt("info", "--data", "book.txt", "--json")
-    assert "reading book.txt as running text" in done.stderr
     facts = json.loads(done.stdout)
+    assert facts["kind"] == "running text"
     microgpt("train", "--data", "book.txt", "--model", "book", "-n", "0", "--steps", "1")
     assert load(tmp_path / "book").model.block_size == facts["recommended_block_size"]
     done = microgpt("info", "--data", "book.txt")

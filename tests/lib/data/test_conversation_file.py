@@ -12,7 +12,7 @@ from microgpt.data.split import fingerprint
 from microgpt.errors import DataError
 
 
-def user(content: str = "hi", **fields: object) -> dict[str, object]:
+def user(content: object = "hi", **fields: object) -> dict[str, object]:
     return {"role": "user", "content": content, **fields}
 
 
@@ -75,6 +75,10 @@ SHAREGPT = {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", 
         json.dumps({"messages": [user(id=1), assistant(task="greet")]}),
         json.dumps({"prompt": "hi", "completion": "yo"}),
         json.dumps({"question": "hi", "answer": "yo"}),
+        json.dumps({"instruction": "hi", "input": "", "output": "yo"}),
+        json.dumps({"instruction": "hi", "context": "", "response": "yo", "category": "qa"}),
+        json.dumps({"messages": [user(role="User"), {"role": "Bot", "content": "yo"}]}),
+        json.dumps([user([{"type": "text", "text": "h"}, {"text": "i"}]), assistant()]),
         json.dumps({"id": "a", **SHAREGPT}),
         f"\n\n{json.dumps([SHAREGPT], indent=2)}",
         json.dumps([{"messages": [user(), assistant()]}]),
@@ -98,6 +102,24 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
     lines: list[str] = []
     assert len(load_conversations(path, tell=lines.append)) == 2
     assert lines == ["left out 2 system messages: the model has no role for them"]
+
+
+def test_the_context_of_an_instruction_is_read_with_it(file) -> None:
+    path = file({"instruction": "Sum up.", "input": "It rains.", "output": "Rain."})
+    ((question, answer),) = load_conversations(path)
+    assert (question.content, answer.content) == ("Sum up.\n\nIt rains.", "Rain.")
+
+
+def test_replies_of_weight_0_are_omitted_with_a_note(file) -> None:
+    told: list[str] = []
+    path = file(
+        [user("a"), assistant("b", weight=0), user(), assistant(weight=1)],
+        [user("c"), assistant("d", weight=0)],
+    )
+    assert load_conversations(path, tell=told.append) == [
+        (Message("user", "hi"), Message("assistant", "yo"))
+    ]
+    assert told == ["left out 2 replies with weight 0, and the messages before"]
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,11 @@ from microgpt import (
     texts_of,
 )
 from microgpt_cli.chosen_settings import explain_settings
+from microgpt_cli.expectation import Expectation, expect
 from microgpt_cli.terminal.console import note, quoted
 
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
-N_CHARACTERS = 240  # maximum number of characters listed as the alphabet
+N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
 N_FREQUENT = 5  # maximum number of duplicates to list
 CLIP = 24  # maximum number of characters printed per document
 
@@ -50,12 +51,14 @@ def describe_file(
     Args:
         limits: the time limit or the budget, for which the settings are explained.
     """
-    docs = _read(TextFile(data), how)
+    file = TextFile(data)
+    docs = _read(file, how)
     given = prepare_replies(docs, limits, lambda line: None).given
     sets = hold_out(docs, given, tell=note)
     given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
     choice = choose_settings(Fitting(sets, given), limit)
     tokenizer, n_characters = choice.tokenizer, None
+    expectation = expect(docs, limits.get("minutes", 1))
     if isinstance(docs, str):
         note("tokens, lengths and repeats refer to the lines of this running text")
         n_characters = len(docs)
@@ -65,6 +68,8 @@ def describe_file(
     lengths, size = lengths_of(docs, tokenizer), choice.model.block_size
     facts: dict[str, Any] = {
         "file": str(data),
+        "kind": file.kind,
+        "otherwise": file.otherwise,
         "is_chat": tokenizer.is_chat,
         "n_characters": n_characters,
         "tokenizer": tokenizer.kind,
@@ -72,7 +77,10 @@ def describe_file(
         **describe(docs, lengths),
         "recommended_block_size": size,
         "n_longer": sum(each > size for each in lengths),
+        "expectation": expectation._asdict(),
     }
+    if "minutes" in limits:
+        facts["minutes"] = limits["minutes"]
     if limits:
         facts["choice"] = [*explain_settings(choice)]
     return facts
@@ -81,10 +89,15 @@ def describe_file(
 def _read(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
     """Return the documents as `train` reads them; detect conversations."""
     has_option = how.column is not None or how.separator is not None
-    if not (has_option or how.chat or file.path.is_dir()):
+    if not (has_option or how.chat):
         with suppress(ConversationsError):
-            return load_documents(file, ReadOptions(), tell=note)
-    return load_documents(file, replace(how, chat=not has_option), tell=note)
+            return load_documents(file, ReadOptions(), tell=_tell)
+    return load_documents(file, replace(how, chat=not has_option), tell=_tell)
+
+
+def _tell(line: str) -> None:
+    if not line.startswith("reading "):  # the report says how the file is read
+        note(line)
 
 
 def describe(docs: Sequence[Document], lengths: Sequence[int]) -> dict[str, Any]:
@@ -120,15 +133,21 @@ def lengths_of(docs: Sequence[Document], tokenizer: Tokenizer) -> list[int]:
 
 def report_lines(facts: Mapping[str, Any], how: ReadOptions) -> Iterator[str]:
     """Yield the lines of a report on a file from what `describe_file` has found."""
-    what = "conversations" if facts["is_chat"] else "lines of text"
+    what, otherwise = f"each document is a {facts['kind']}", facts["otherwise"]
+    if facts["kind"] == "line":
+        what = "conversations" if facts["is_chat"] else "lines of text"
     if how.column is not None:
         what = f"column {printable(how.column)!r}"
     if facts["n_characters"]:
         what = f"running text, {facts['n_characters']:,} characters"
     yield f"{facts['file']}: {what}"
+    if otherwise:
+        yield f"  otherwise: {otherwise}"
     yield from _aligned(_statistics(facts))
-    yield ""
     yield from _lengths(facts)
+    yield ""
+    minutes = facts.get("minutes", 1)
+    yield from Expectation(**facts["expectation"]).lines(minutes)
     if "choice" in facts:
         yield from ("", *facts["choice"])
 

@@ -43,6 +43,8 @@ from .data.folding import FoldingTokenizer as FoldingTokenizer
 from .data.folding import char_tokenizer as char_tokenizer
 from .data.folding import fold as fold
 from .data.folding import plain as plain
+from .data.multiline import LINE as LINE
+from .data.ngram_model import NgramModel as NgramModel
 from .data.split import HELD_OUT as HELD_OUT
 from .data.split import Split as Split
 from .data.split import fingerprint as fingerprint
@@ -66,6 +68,7 @@ from .data.tokenizer import Document as Document
 from .data.tokenizer import Message as Message
 from .data.tokenizer import Tokenizer as Tokenizer
 from .data.tokenizer import TokenizerKind as TokenizerKind
+from .data.tokenizer import count_characters as count_characters
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
 from .edited_sources import check_unedited as check_unedited

@@ -1,7 +1,6 @@
 """`microgpt info`: describe a model or a training file."""
 
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -30,12 +29,15 @@ if TYPE_CHECKING:
 
 of_data = partial(opt.option, rich_help_panel="Data")
 READING = ("chat", "column", "me", "separator", "text", "tokenizer", "vocab_size")
+MODEL_FILES = ("meta.json", "train_state.json", "weights.json")  # one is in a model directory
 FILES = {"input": "--data", "from_": "--from"}
 
 
-@examples("microgpt info my-model")
+@examples("microgpt info my-model", "microgpt info names.txt")
 def info(
-    model: Path | None = opt.MODEL_ARGUMENT,
+    model: Path | None = opt.argument(
+        None, f"Model directory, or a training file.  [default: {opt.DEFAULT_MODEL_DIR}]", "MODEL"
+    ),
     model_option: Path | None = opt.MODEL_OPTION,
     data: Path | None = of_data(None, "Training file to describe, instead of a model."),
     chat: bool = of_data(
@@ -56,10 +58,12 @@ def info(
 ) -> None:
     """Describe a model or a training file.
 
-    Print the settings and the training history of a model. With --data, print the statistics of a
-    file, and a recommended block size.
+    Print the settings and the training history of a model. For a file, print how it is read, its
+    statistics, and what to expect of a model that is trained on it.
     """
     started = perf_counter()
+    if model and not (data or model_option) and _is_data(model):
+        model, data = None, model
     model_dir = opt.one_of(model, model_option, "--model")
     given = {"minutes": minutes, "budget": budget}
     limits = {name: number for name, number in given.items() if number is not None}
@@ -89,6 +93,13 @@ def info(
     note(f"to train on this file, run: {_training_command(data, how, limits)}")
 
 
+def _is_data(path: Path) -> bool:
+    """Return whether a path is that of a file, of a folder of files, or a pattern for several."""
+    if path.is_dir():
+        return not any((path / name).exists() for name in MODEL_FILES)
+    return path.is_file() or bool(set("*?[") & set(str(path)))
+
+
 def _training_command(data: Path, how: ReadOptions, limits: Mapping[str, float]) -> str:
     from microgpt_cli.training.replacement import unused_model
 
@@ -107,9 +118,6 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
     from microgpt import count_params, read_training
     from microgpt_cli.model_loading import LOSSES, load_model, loss_text
 
-    if os.path.isfile(model_dir):
-        what = shlex.quote(str(model_dir))
-        raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
     saved = load_model(model_dir)
     meta, model = saved.meta, saved.model
     shape = ["architecture", "vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"]

@@ -1,5 +1,6 @@
 """Plain-text help with grouped options. Typer's help would import rich, which takes 0.2 s."""
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -56,7 +57,8 @@ class GroupedCommand(TyperCommand):
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
             _refuse_setting(error, values)
             error.message = error.message.replace("Input should be", "must be")
-            error.message += self._hint(error, values, extra)
+            hint = self._hint(error, values, extra)
+            error.message += hint
             raise
         _refuse_repeated(order)
         return rest
@@ -79,6 +81,10 @@ class GroupedCommand(TyperCommand):
         if isinstance(value, str) and repr(value) not in error.message:
             return f", got {value!r:.80}"
         flags = {flag for option in self.params for flag in option.opts}
+        is_one = len(extra) == 1 and not {"data", "input"} & {*values}
+        if not param and extra and "--data" in flags and not is_one and os.path.exists(extra[0]):
+            error.message = "--data takes one path"
+            return "; pass the folder of the files, or a pattern in quotes, such as '*.txt'"
         if not param and extra and "--data" in flags and not {"data", "input"} & {*values}:
             is_genome = "--genome" in flags and extra[0].endswith(".json")
             flag = "--genome" if is_genome else "--data"

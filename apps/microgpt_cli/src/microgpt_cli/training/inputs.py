@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from microgpt import (
+    LINE,
     PRESETS,
     ConfigError,
     Document,
@@ -53,7 +54,10 @@ def read_input(
         text: kind of text, unless it is given.
     """
     file = TextFile(data or _default_data(how.get("preset"), chat=how.get("chat", False)))
-    docs = load_documents(file, ReadOptions.from_settings({"text": text, **how}), tell=note)
+    given = {name: value for name, value in how.items() if value is not None}
+    if given.get("text") == "lines" and not given.keys() & {"column", "chat"}:
+        given = {"separator": LINE, **given}
+    docs = load_documents(file, ReadOptions.from_settings({"text": text, **given}), tell=note)
     file.path = Path(os.path.abspath(file.path))
     return file, docs
 

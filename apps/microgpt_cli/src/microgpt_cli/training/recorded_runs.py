@@ -144,8 +144,8 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
     path = given or plan.input
-    recorded = {**plan.given, "text": plan.config.text, "chat": plan.tokenizer.is_chat}
-    file, docs = read_input(path, vars(ReadOptions.from_settings(recorded)))
+    recorded = ReadOptions.from_settings({**plan.given, "chat": plan.tokenizer.is_chat})
+    file, docs = read_input(path, vars(recorded), plan.config.text)
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     sets = split_documents(docs, *held_out, plan.data.gap or 0)
     if sets.facts.sha256 != plan.data.sha256:

@@ -3,11 +3,13 @@
     [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
     {"messages": […]}                                       the same list, in OpenAI's format
     {"prompt": "hi", "completion": "hello"}                 or question and answer
+    {"instruction": "hi", "input": "", "output": "hello"}   Alpaca, or Dolly: context and response
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
 The last format is ShareGPT's. A file may also be a JSON array of conversations, as ShareGPT files
-usually are, or a table with columns of questions and answers; readers of packages recognise others,
-such as an exported chat. Error messages contain the file, the line and the index of the message.
+usually are, a table with columns of questions and answers, or a `transcript`; readers of packages
+recognise others, such as an exported chat. Error messages contain the file, the line and the index
+of the message.
 """
 
 import re
@@ -93,7 +95,7 @@ def conversation_records(file: TextFile) -> Records:
 def parse_conversations(path: Path, records: Records, tell: Tell | None) -> ChatTestSet:
     """Return the conversations, with an `Item` for each reply that has a `task`."""
     tests = ChatTestSet([], [])
-    n_ignored = n_unanswered = n_without_reply = 0
+    n_ignored = n_unanswered = n_without_reply = n_unlearned = 0
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         turns = _turns(value, where)
@@ -103,6 +105,11 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
             if not (isinstance(turn, dict) and turn.get("role") in IGNORED_ROLES)
         ]
         n_ignored += len(turns) - len(kept)
+        n_turns = len(kept)
+        kept = _learned(kept)
+        n_unlearned += (n_turns - len(kept)) // 2
+        if n_turns and not kept:
+            continue
         conversation = as_conversation(f"{where}: messages", kept)
         _check(conversation, where)
         tasks = [*_tasks(kept, where)]
@@ -118,11 +125,25 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
         raise DataError(f"{path} {problem}; write one conversation per line")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
+    if n_unlearned and tell:
+        replies = "reply" if n_unlearned == 1 else "replies"
+        tell(f"left out {n_unlearned:,} {replies} with weight 0, and the messages before")
     if n_unanswered and tell:
         note = f"left out {count(n_unanswered, 'final user message')} without a reply"
         others = f", and {count(n_without_reply, 'conversation')} with no reply"
         tell(note + (others if n_without_reply else ""))
     return tests
+
+
+def _learned(turns: Sequence[Any]) -> list[Any]:
+    """Return the messages without the replies of weight 0 (OpenAI) and the messages before."""
+    left_out = {
+        place
+        for i, turn in enumerate(turns)
+        if isinstance(turn, dict) and turn.get("role") == ROLES[1] and turn.get("weight") == 0
+        for place in (i - 1, i)
+    }
+    return [turn for i, turn in enumerate(turns) if i not in left_out]
 
 
 def _turns(value: Any, where: str) -> list[Any]:

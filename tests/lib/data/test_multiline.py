@@ -22,6 +22,8 @@ POEMS = [
 HAIKU = [f"An old pond {i}\na frog leaps in with a splash\nthe sound of water" for i in range(12)]
 GAMES = [f'[Event "{i}"]\n[White "Anna"]\n\n1. e4 e5 2. Nf3 {i}. a3' for i in range(5)]
 STANZAS = [f"Poem {i}\n\nA line\nand more\n\nand the end" for i in range(8)]
+CARDS = [f"BEGIN:VCARD\nFN:Anna {i}\nEND:VCARD" for i in range(4)]
+ITEMS = [f"- name: Anna {i}\n  says: yo" for i in range(5)]
 STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
 
 
@@ -40,6 +42,8 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),
         ("@s1\nACGT\n+\nIIII\n@s2\nGG\n+s2\n@@\n", ["ACGT", "GG"], "sequence of FASTQ"),
+        ("\n".join(CARDS), CARDS, "record that begins with 'BEGIN:VCARD'"),
+        ("\n".join(ITEMS), ITEMS, "record that begins with '- name: '"),
     ],
 )
 @pytest.mark.parametrize("text", [None, "lines"])

@@ -67,6 +67,7 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (b'<?xml version="1.0"?>\n<a>hi</a>\n', "XML", "take the text out"),
         (CUE, "subtitles", "grep -vE .* .*data.txt > NEW.txt"),
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi.\n", "subtitles", "grep"),
+        (b"[ar:Anna]\n[00:12.00]La la\n", "lyrics", "sed .*data.txt"),
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
     ],
 )

@@ -163,6 +163,9 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     if only and (len(rows) > 1 or len(names) == 1):
         file.otherwise = f"--column: one of {listed(names)}" if len(names) > 1 else ""
         return _only_column(file, only, tell)
+    if names and not texts:
+        problem = "has JSON objects, but no field with text"
+        raise DataError(f"{path} {problem} ({listed(names)}); write one text per line")
     if names:
         raise _several(f"{path} has JSON objects", listed(names))
     return None

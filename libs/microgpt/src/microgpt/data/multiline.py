@@ -19,6 +19,9 @@ END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
 RULE = re.compile(r"%+|-{3,}|={3,}|~{3,}|\*{3,}|\* \* \*")
 LABEL = re.compile(r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{)\s*[^\s:=]")
+START = re.compile(
+    r"(?:BEGIN:V(?:CARD|EVENT)|- \w+: |commit (?=[0-9a-f]{40}))"
+)  # of records without gaps
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
@@ -44,6 +47,10 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
     elif _is_fastq(texts):
         file.kind = "sequence of FASTQ"
         docs = [*map(str.strip, islice(filter(str.strip, file), 1, None, 4))]
+    elif begun := _begun(texts):
+        file.kind = f"record that begins with {begun!r}"
+        parts = re.split(rf"^(?={re.escape(begun)})", "\n".join(file), flags=re.MULTILINE)
+        docs = [*map(str.strip, parts)]
     elif rule := _rule(head, file.path.suffix):
         file.kind = f"block between lines {rule}"
         docs = _between(file, rule)
@@ -71,6 +78,13 @@ def _between(file: TextFile, separator: str) -> list[str]:
             f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
         )
     return docs
+
+
+def _begun(texts: Sequence[str]) -> str | None:
+    """Return the beginning of the first line of each record, such as that of a vCard, or None."""
+    found = [each[0] for each in map(START.match, texts) if each]
+    is_first = bool(found) and (texts[0].startswith((found[0], "BEGIN:")))
+    return found[0] if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]} else None
 
 
 def _is_fasta(texts: Sequence[str]) -> bool:

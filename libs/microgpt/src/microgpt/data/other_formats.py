@@ -41,6 +41,11 @@ MARKUP = (
         "a file of subtitles",
         r"remove numbers and times, for example with: grep -vE '^[0-9]*.?$|-->' {path} > NEW.txt",
     ),
+    (
+        r"\[(?:ar|ti|al|by|\d\d):.*\]",
+        "a file of lyrics with times",
+        r"remove them: sed 's/\[.*\]//' {path} > NEW.txt",
+    ),
     (r"From \S+@\S+ .*\d{4}\r?\n", "a mailbox", "write the messages into text files"),
 )
 

@@ -30,6 +30,7 @@ LINES = "".join(f"{json.dumps(each)}\n" for each in OBJECTS)
         ("a.json", json.dumps([OBJECTS, []])),
         ("a.jsonl", "".join(f"{json.dumps([each])}\n" for each in OBJECTS)),
         ("a.csv", 'text,"the\nnumber"\n"Anna\nMia",1\nEmma,2\n'),
+        ("a.tsv", '#separator:tab\n#html:false\nid\ttext\n1\t"Anna\nMia"\n2\tEmma'),
         ("a.csv", 'sep=;\r\ntext;"a,b,c"\r\n"Anna\nMia";1\r\nEmma;2\r\n'),
     ],
 )

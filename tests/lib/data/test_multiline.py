@@ -60,10 +60,13 @@ def test_documents_of_several_lines_are_recognised(write, content, docs, kind, t
 
 SPEECHES = "\n\n".join(f"{who}:\nI will not go,\nnor you {who}." for who in ["Anna", "Ben"] * 9)
 CODE = "\n\n\n".join(f"def f{i}(x):\n    y = x\n\n    return y" for i in range(9))
+PROSE = "\n\n".join("\n".join([f"it was {i} {'very ' * 12}late"] * 3) for i in range(9))
 SECTIONS = "\n\n".join(f"Chapter {i}\n---------\nIt was late.\nWe left." for i in range(9))
 
 
-@pytest.mark.parametrize("content", [SPEECHES, CODE, SECTIONS, "> quoted\n> text\nand more\n" * 5])
+@pytest.mark.parametrize(
+    "content", [SPEECHES, CODE, PROSE, SECTIONS, "> quoted\n> text\nand more\n" * 5]
+)
 def test_other_text_with_blank_lines_is_not_taken_apart(write, content) -> None:
     docs = load_documents(write(content), ReadOptions("lines"))
     assert docs == [line.strip() for line in content.split("\n") if line.strip()]

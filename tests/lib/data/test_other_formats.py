@@ -80,7 +80,7 @@ def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi"]
+    "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi", "[12:04] <b> hi"]
 )
 def test_text_that_begins_like_another_format_is_text(write, text) -> None:
     assert load_text(write(f"{text}\nanna\n")) == [text, "anna"]

@@ -61,6 +61,8 @@ def read_records(file: TextFile, what: str = "document", column: str | None = No
     is_json = first[0] in "[{" or STRING.fullmatch(first)
     if is_json and (what == "conversation" or not is_named_table(file.path)):
         return _json_records(lines)
+    if first.startswith("#separator:"):  # Anki's facts about the table
+        lines = ["" if line.startswith("#") else line for line in lines]
     options, columns = _dialect(lines)
     is_number = column is not None and column.isdecimal()
     names = columns if all(columns[:1]) else columns[1:]  # that of an index may be empty

@@ -14,6 +14,7 @@ from microgpt.plugins import Tell
 
 BLANK, LINE = "blank", "line"  # separators: blank lines, and the end of each line
 LONGEST = 40  # a separator that is not %, or two blank lines, is one if documents are shorter
+MAX_VERSE = 60  # mean number of characters of lines that are not those of paragraphs
 MIN_RECORDS = 4  # fewer blocks are not taken for documents without being asked
 END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
@@ -156,8 +157,10 @@ def _are_alike(blocks: Sequence[list[str]]) -> bool:
     firsts = {lines[0] for lines in blocks}
     if 5 * len(titled) < 4 * len(blocks) or 5 * len(firsts) < 4 * len(blocks):
         return False  # paragraphs of a line, or speeches with the names of the speakers
+    n_letters = sum(len(line) for lines in blocks for line in lines)
     size, n_such = Counter(map(len, blocks)).most_common(1)[0]
-    if size in (2, 3, 5) and 10 * n_such >= 9 * len(blocks) >= 9 * 2 * MIN_RECORDS:
+    is_verse = n_letters < MAX_VERSE * sum(map(len, blocks))
+    if is_verse and size in (2, 3, 5) and 10 * n_such >= 9 * len(blocks) >= 9 * 2 * MIN_RECORDS:
         return True
     rest = [*chain.from_iterable(lines[1:] for lines in titled)]
     n_items = sum(map(bool, map(ITEM.match, rest)))

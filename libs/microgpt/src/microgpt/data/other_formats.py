@@ -24,6 +24,7 @@ BINARY = (
     (rf"{ZIP}\[Content_Types\]", "an Office document", f"{TABLE} if it is a workbook"),
     (r"PK\x03\x04", "a zip archive", f"{UNPACK} (unzip)"),
     (r"\xd0\xcf\x11\xe0", "an old Office document", TABLE),
+    (r"%!PS-", "a PostScript file", "convert it to text, for example with ps2ascii"),
     (r"%PDF-", "a PDF", "extract its text, for example with: pdftotext {path} NEW.txt"),
     (r"\{\\rtf", "an RTF document", PANDOC),
     (r"PAR1\x15|ARROW1\0|\x89HDF", "a table in a binary format", "save it as CSV or JSON Lines"),
@@ -42,7 +43,7 @@ MARKUP = (
         r"remove numbers and times, for example with: grep -vE '^[0-9]*.?$|-->' {path} > NEW.txt",
     ),
     (
-        r"\[(?:ar|ti|al|by|\d\d):.*\]",
+        r"\[(?:(?:ar|ti|al|by):.*|\d\d:\d\d\.\d+)\]",
         "a file of lyrics with times",
         r"remove them: sed 's/\[.*\]//' {path} > NEW.txt",
     ),

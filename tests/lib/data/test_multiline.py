@@ -38,7 +38,7 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("\n\n\n".join(STANZAS), STANZAS, "record between blank lines"),
         ("\n%\n".join(STORIES), STORIES, "block between lines %"),
         ("\n\n***\n\n".join(STORIES), STORIES, r"block between lines \*"),
-        ("<|endoftext|>".join(STORIES), STORIES, r"text between <\|endoftext"),
+        ("<|endoftext|>\n".join(STORIES), STORIES, r"text between <\|endoftext"),
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),
         ("@s1\nACGT\n+\nIIII\n@s2\nGG\n+s2\n@@\n", ["ACGT", "GG"], "sequence of FASTQ"),
@@ -65,7 +65,8 @@ SECTIONS = "\n\n".join(f"Chapter {i}\n---------\nIt was late.\nWe left." for i i
 
 
 @pytest.mark.parametrize(
-    "content", [SPEECHES, CODE, PROSE, SECTIONS, "> quoted\n> text\nand more\n" * 5]
+    "content",
+    [SPEECHES, CODE, PROSE, SECTIONS, "> quoted\n> text\nand more\n" * 5, "a `<|endoftext|>` is"],
 )
 def test_other_text_with_blank_lines_is_not_taken_apart(write, content) -> None:
     docs = load_documents(write(content), ReadOptions("lines"))

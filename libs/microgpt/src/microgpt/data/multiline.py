@@ -17,6 +17,7 @@ LONGEST = 40  # a separator that is not %, or two blank lines, is one if documen
 MAX_VERSE = 60  # mean number of characters of lines that are not those of paragraphs
 MIN_RECORDS = 4  # fewer blocks are not taken for documents without being asked
 END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
+MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$")  # not in a sentence
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
 RULE = re.compile(r"%+|-{3,}|={3,}|~{3,}|\*{3,}|\* \* \*")
 LABEL = re.compile(r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{)\s*[^\s:=]")
@@ -38,7 +39,7 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
     head = [*islice(file, MAX_LINES)]
     texts = [*filter(str.strip, head)]
     docs = None
-    if any(map(END_OF_TEXT.search, head)):
+    if any(map(MARKED.search, head)):
         file.kind = "text between <|endoftext|> or <|startoftext|>"
         docs = [text.strip() for text in END_OF_TEXT.split("\n".join(file)) if text.strip()]
     elif _is_fasta(texts):

@@ -153,9 +153,20 @@ class SweepSettings(StudySettings):
         return [Trial(genome, seed) for genome in self.genomes for seed in self.seeds]
 
 
+class ResearchSettings(StudySettings):
+    """The settings of a research: programs are tried against a champion."""
+
+    kind: Literal["research"] = "research"
+    noun, resume_command = "research", "microgpt research try --run"
+
+    seed: Seed
+    experiment: str  # path of the program that is edited
+    operations: Operations  # most operations of a training run
+
+
 KINDS: dict[str, type[StudySettings]] = {
     each.model_fields["kind"].default: each
-    for each in (SearchSettings, BudgetedSettings, SweepSettings)
+    for each in (SearchSettings, BudgetedSettings, SweepSettings, ResearchSettings)
 }
 
 

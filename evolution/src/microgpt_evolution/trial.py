@@ -29,7 +29,7 @@ EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
 # Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
+Key = tuple[Genome, int, int | None, str]  # the genome, the seed, the end of a rung, the code
 FRESH = "fresh"  # the winner is trained again with seeds that did not choose it
 RETEST = "confirm"  # a finalist is trained again, and may win
 STUDENT = "student"  # a model learns from organisms
@@ -87,11 +87,12 @@ class Trial:
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
     until: int | None = None  # a rung ends at this number of evaluations
+    code: str = ""  # SHA-256 of the program that a research trains instead of a genome
 
     @property
     def key(self) -> Key:
         """What identifies the record of a trial."""
-        return self.genome, self.seed, self.until
+        return self.genome, self.seed, self.until, self.code
 
     @property
     def place(self) -> tuple[int, int]:

@@ -74,11 +74,11 @@ def open_study(
         if "resume" in given:
             study = stack.enter_context(Study[S].open(given["resume"], kind))
             recorded |= _more(study.settings, given)
-            sets = _documents_again(study.settings, path)
+            sets = read_documents_again(study.settings, path)
         else:
             path = path or default_input()
             recorded["input"] = path_to_text(os.path.abspath(path))
-            sets = _documents(path, given, limits, kind)
+            sets = read_documents(path, given, limits, kind)
         pool = stack.enter_context(_workers(given, limit))
         if study:
             study.extend(recorded)  # last, because an error must change nothing
@@ -100,7 +100,7 @@ def open_study(
         _write_report(study.directory)
 
 
-def _documents(
+def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
     """Return the documents of a new study; an error names no option that the command lacks."""
@@ -164,7 +164,7 @@ def _recorded(given: Given) -> dict[str, Any]:
     return found
 
 
-def _documents_again(settings: StudySettings, path: Path | None) -> Split:
+def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
     """Return the documents of a study to resume; raise ConfigError if they differ."""
     if settings.has_function:
         raise ConfigError(f"the {settings.noun} measures a function; resume it in Python")

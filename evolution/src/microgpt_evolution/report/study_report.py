@@ -15,7 +15,10 @@ from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
-from microgpt_evolution.study_settings import SweepSettings
+from microgpt_evolution.research.research import START, Research
+from microgpt_evolution.research.sequential_test import KEPT, SEARCH, UNCONFIRMED
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import ResearchSettings, StudySettings, SweepSettings
 from microgpt_evolution.trial import STUDENT, TrialRecord
 
 if TYPE_CHECKING:
@@ -46,9 +49,13 @@ class Report:
 
 def write_report(directory: Path) -> Path:
     """Write report.html of a study; raise ConfigError if the extra `plots` is not installed."""
-    ranking = read_ranking(directory)
     check_plots()
-    publish(directory, {"report.html": render(study_report(ranking)).encode()})
+    study = Study(directory, StudySettings)
+    is_research = isinstance(study.settings, ResearchSettings)
+    found = (
+        research_report(Research(study)) if is_research else study_report(read_ranking(directory))
+    )
+    publish(directory, {"report.html": render(found).encode()})
     return directory / "report.html"
 
 
@@ -67,6 +74,35 @@ def study_report(study: Ranking) -> Report:
         better = "higher" if study.measure.is_score else "lower"
         chart, caption = charts.draw_trials(study), SEARCHED.format(better)
     return Report(headline, title, facts, chart, caption, best_of(study, N_ROWS))
+
+
+def research_report(research: Research) -> Report:
+    """Return the report of a research."""
+    from microgpt_evolution.report import research_page as page  # imports Altair, an extra
+
+    first, *tries = research.tries
+    kept = [each for each in tries if each.verdict == KEPT]
+    measured = [each for each in tries if each.gains(SEARCH)]
+    first_pairs = [each.gains(SEARCH)[:2] for each in measured]
+    facts = {
+        "loss at the start": str(Mean.over([*first.losses(START, first.code).values()])),
+        "better in the first pair": f"{sum(min(each[:1]) > 0 for each in first_pairs)}",
+        "better in the first two": f"{sum(min(each) > 0 for each in first_pairs)}",
+        "not confirmed": f"{sum(each.verdict == UNCONFIRMED for each in tries)}",
+        "gain on the test part": str(research.final_gain() or "not read, or no gain"),
+        "operations": in_short(sum(each.flops for each in research.study.records)),
+    }
+    took = duration(sum(each.seconds for each in research.study.records))
+    headline = f"{len(kept)} of {len(tries)} tries kept in {took}"
+    title = f"Research: {research.study.directory.name}"
+    return Report(
+        headline,
+        title,
+        facts,
+        page.draw_tries(research),
+        page.CAPTION,
+        page.rows_of(research.tries),
+    )
 
 
 def _result(study: Ranking) -> str:

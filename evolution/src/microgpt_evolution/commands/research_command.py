@@ -1,0 +1,152 @@
+"""`microgpt research`: change a program, and keep what is better on fresh seeds."""
+
+import difflib
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from microgpt import DEFAULT_SEED, check_setting, path_from_text, path_to_text
+from microgpt_cli.terminal import options as opt
+from microgpt_cli.terminal.console import note, print_or_discard
+from microgpt_cli.terminal.help import GroupedCommand, command_group
+from microgpt_evolution.commands.study_options import RUNS, newest_run
+from microgpt_evolution.evolution_errors import StudyError
+from microgpt_evolution.research import research as work
+from microgpt_evolution.research.judge import Judge
+from microgpt_evolution.research.proposer import propose
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import ResearchSettings, facts_of
+
+BUDGET, MINUTES = 1e9, 1.0  # operations of a training run, and its time limit
+RUN = opt.option(None, f"Directory of the research.  [default: the newest in {RUNS}]")
+research = command_group(
+    """Change a program that trains a model, and keep what makes it better.
+
+    A change is compared with the champion on paired seeds, as many as are needed. It is kept if it
+    is better, and again with seeds that no decision has seen: one of a thousand changes without an
+    effect is.
+    """
+)
+
+
+@research.command(cls=GroupedCommand, epilog="microgpt research start experiment.py")
+def start(
+    experiment: Path = opt.argument(
+        ..., "Program to change, such as examples/research/experiment.py.", "PROGRAM"
+    ),
+    input: Path | None = opt.option(
+        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
+    ),
+    budget: float = opt.option(BUDGET, "Most operations of a training run."),
+    seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
+    trial_minutes: float = opt.option(MINUTES, "Time limit of a training run; a longer one fails."),
+) -> None:
+    """Start a research: train the program with five seeds, and measure how much luck they have."""
+    from microgpt_cli.training.inputs import default_input
+    from microgpt_evolution.commands.study_run import read_documents
+    from microgpt_evolution.research.sequential_test import CLEAR_EFFECT
+
+    check_setting("budget", budget)
+    check_setting("minutes", trial_minutes, "--trial-minutes")
+    code, path = work.read_code(experiment), input or default_input()
+    sets = read_documents(path, {}, None, ResearchSettings)
+    settings = ResearchSettings(
+        **facts_of(sets), input=path_to_text(os.path.abspath(path)), seed=seed, operations=budget,
+        trial_minutes=trial_minutes, experiment=path_to_text(os.path.abspath(experiment)),
+    )  # fmt: skip
+    with _judge(settings) as judge:
+        if reason := judge.measure(code, seed, "validation").evaluation.reason:
+            raise StudyError(f"{experiment} has no model: {reason}")
+        with Study[ResearchSettings].begin(RUNS, "research", settings) as study:
+            loss, noise = work.Research(study).start(code, judge)
+    print_or_discard(f"The program has loss {loss} nats per character (5 seeds)")
+    print_or_discard(f"A gain of {CLEAR_EFFECT * noise:.4f} is kept nine times in ten")
+    print_or_discard(f"Next: change {experiment}, then run: microgpt research try")
+
+
+@research.command(
+    "try", cls=GroupedCommand, epilog="microgpt research try\nmicrogpt research try --random 20"
+)
+def try_(
+    experiment: Path | None = opt.argument(
+        None, "Changed program.  [default: that of `start`]", "PROGRAM"
+    ),
+    run: Path | None = RUN,
+    random_tries: int = opt.option(
+        0, "Draw the numbers of SETTINGS for so many tries instead.", "--random"
+    ),
+) -> None:
+    """Compare the changed program with the champion, until there is a verdict.
+
+    A try that was interrupted goes on. The champion is champion.py in the directory.
+    """
+    with _opened(run) as found, _judge(found.study.settings) as judge:
+        for _ in range(random_tries):
+            rng = random.Random(f"{found.study.settings.seed}/{len(found.tries)}")
+            print_or_discard(found.run(propose(found, rng), judge, note).describe())
+        if not random_tries:
+            path = experiment or path_from_text(found.study.settings.experiment)
+            print_or_discard(found.run(work.read_code(path), judge, note).describe())
+
+
+@research.command(cls=GroupedCommand, epilog="microgpt research log\nmicrogpt research log 3")
+def log(
+    number: int | None = opt.argument(None, "Print what this try changed.", "TRY"),
+    run: Path | None = RUN,
+) -> None:
+    """Print the tries with their verdicts, or what one of them changed."""
+    from microgpt_evolution.report.ranking import text_of
+    from microgpt_evolution.report.research_page import rows_of
+
+    tries = work.Research(_study(run)).tries
+    if number is None:
+        for line in text_of(rows_of(tries), left=("Verdict", "Reason")):
+            print_or_discard(line)
+        return
+    if not 0 <= number < len(tries):
+        raise StudyError(f"there is no try {number}; the last is {len(tries) - 1}")
+    before, after = tries[number].champion.splitlines(), tries[number].code.splitlines()
+    for line in difflib.unified_diff(before, after, "champion.py", f"{number}.py", lineterm=""):
+        print_or_discard(line)
+
+
+@research.command(cls=GroupedCommand, epilog="microgpt research report --test")
+def report(
+    run: Path | None = RUN,
+    test: bool = opt.flag("--test", "Read the test part first, which ends the research."),
+) -> None:
+    """Write report.html: the staircase of champions, and what looked better and was not."""
+    from microgpt_evolution.report.study_report import write_report
+
+    if test:
+        with _opened(run) as found, _judge(found.study.settings) as judge:
+            gain = found.read_test(judge)
+        print_or_discard(
+            f"gain of the champion on the test part: {gain or 'none; it is the first program'}"
+        )
+    print_or_discard(str(write_report(_directory(run))))
+
+
+def _directory(run: Path | None) -> Path:
+    return run or newest_run("research_*", "research", "research start")
+
+
+def _study(run: Path | None) -> Study[ResearchSettings]:
+    return Study(_directory(run), ResearchSettings)
+
+
+@contextmanager
+def _opened(run: Path | None) -> Iterator[work.Research]:
+    """Yield a research that no other process changes meanwhile."""
+    with Study[ResearchSettings].open(_directory(run), ResearchSettings) as study:
+        yield work.Research(study)
+
+
+def _judge(settings: ResearchSettings) -> Judge:
+    """Return the judge of a research; raise ConfigError if its documents have changed."""
+    from microgpt_evolution.commands.study_run import read_documents_again
+
+    sets, seconds = read_documents_again(settings, None), 60 * (settings.trial_minutes or MINUTES)
+    return Judge(sets.train, work.judged_parts(sets), settings.operations, seconds)

@@ -1,0 +1,205 @@
+"""A research is a study of tries: changed programs, each compared with the champion of its time.
+
+    tries/0.py       the program to begin with; tries/3.py is the third try
+    champion.py      the program of the last try that was kept
+
+The verdicts follow from the records of trials.jsonl, so an interrupted try goes on.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+
+from microgpt import ConfigError, Split, publish, read
+from microgpt_evolution.confidence_intervals import Mean
+from microgpt_evolution.evolution_errors import StudyError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.research.judge import Judge
+from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import ResearchSettings
+from microgpt_evolution.trial import Trial, TrialRecord, training_seed
+
+TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
+START, FINAL, FAILED, ABANDONED = "start", "final", "failed", "abandoned"
+PARTS = (START, SEARCH, CONFIRM, FINAL)  # each has seeds of its own
+N_START, N_FINAL = 5, 8  # number of training runs of the start, and of pairs on the test part
+
+
+@dataclass(frozen=True)
+class Try:
+    """A program, and the training runs that decided on it."""
+
+    number: int
+    code: str
+    champion: str  # the program that it was compared with
+    records: Sequence[TrialRecord]
+    is_last: bool
+
+    def losses(self, part: str, code: str) -> dict[int, float]:
+        """Return the losses of a program in a part, by seed."""
+        key = code_hash(code)
+        found = (each for each in self.records if each.origin == part and each.code == key)
+        return {each.seed: each.fitness for each in found if each.is_ok}
+
+    def gains(self, part: str) -> list[float]:
+        """Return by how much the loss of each pair is lower than the champion's."""
+        ours, theirs = self.losses(part, self.code), self.losses(part, self.champion)
+        return [theirs[seed] - loss for seed, loss in ours.items() if seed in theirs]
+
+    @property
+    def reason(self) -> str:
+        """Why the try has failed; empty if it has not."""
+        return next((each.reason for each in self.records if not each.is_ok), "")
+
+    @cached_property
+    def verdict(self) -> str:
+        """The verdict, or the part that the next pair of training runs belongs to."""
+        if self.reason or not self.number:
+            return FAILED if self.reason else KEPT
+        found = decide(self.gains(SEARCH), self.gains(CONFIRM))
+        return found if self.is_last or found not in PARTS else ABANDONED
+
+    @property
+    def gain(self) -> Mean | None:
+        """The gain with fresh seeds, else that of the search; None without a pair."""
+        found = self.gains(CONFIRM) or self.gains(SEARCH)
+        return Mean.over(found) if found else None
+
+    @property
+    def changed_lines(self) -> str:
+        """How many lines the try adds to the champion, and how many it removes: "+2 -1"."""
+        lines = difflib.ndiff(self.champion.splitlines(), self.code.splitlines())
+        signs = [line[0] for line in lines if line[2:].strip()]
+        return f"+{signs.count('+')} -{signs.count('-')}"
+
+    def cost(self, name: str, code: str) -> float:
+        """Return the mean of a field of the records of a program, such as its seconds."""
+        key = code_hash(code)
+        return fmean([getattr(each, name) for each in self.records if each.code == key] or [0.0])
+
+    def describe(self) -> str:
+        """Return the verdict with its figures, on one line."""
+        if not self.gain:
+            return f"try {self.number} {self.verdict}: {self.reason}"
+        before, after = (self.cost("seconds", code) for code in (self.champion, self.code))
+        return (
+            f"try {self.number}: {self.verdict}, gain {self.gain} nats per character "
+            f"({len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))} pairs), lines "
+            f"{self.changed_lines}, {after / before:.2f} times the seconds"
+        )
+
+
+class Research:
+    """The tries of a study, and what adds to them."""
+
+    def __init__(self, study: Study[ResearchSettings]) -> None:
+        self.study = study
+
+    @property
+    def tries(self) -> list[Try]:
+        """The tries, the program to begin with first."""
+        found, champion, folder = list[Try](), "", self.study.directory / TRIES
+        numbers = sorted(int(path.stem) for path in folder.glob("*.py"))
+        for number in numbers:
+            code = read_code(folder / f"{number}.py")
+            records = [each for each in self.study.records if each.id == f"t{number}"]
+            found.append(Try(number, code, champion or code, records, number == numbers[-1]))
+            champion = code if found[-1].verdict == KEPT else champion
+        return found
+
+    @property
+    def champion(self) -> str:
+        """The program of the last try that was kept."""
+        return next(each.code for each in reversed(self.tries) if each.verdict == KEPT)
+
+    def start(self, code: str, judge: Judge) -> tuple[Mean, float]:
+        """Train the program to begin with; return its loss, and the deviation of a null gain."""
+        self._add(0, code)
+        for place in range(N_START):
+            self._measure(judge, 0, START, place, code)
+        losses = [*self.tries[0].losses(START, code).values()]
+        return Mean.over(losses), sqrt(2) * stdev(losses)
+
+    def run(self, code: str, judge: Judge, tell: Callable[[str], None] = lambda line: None) -> Try:
+        """Compare a program with the champion until there is a verdict; go on with the last try."""
+        tries = self.tries
+        if self.study.has_ended:
+            raise StudyError("the test part was read, which ended the research; start another one")
+        if code == self.champion:
+            raise ConfigError("the program is the champion; change it first")
+        last, told = tries[-1], SEARCH
+        if last.verdict not in PARTS or last.code != code:
+            if before := [each for each in tries if each.code == code]:
+                raise ConfigError(f"the program was tried before: {before[0].describe()}")
+            last = self._add(last.number + 1, code)
+        while (part := last.verdict) in PARTS:
+            if part != told:
+                tell(f"{last.describe()}; now with seeds that no decision has seen")
+            told, place = part, len(last.gains(part))
+            if self._measure(judge, last.number, part, place, code).is_ok:
+                self._measure(judge, last.number, part, place, last.champion, "the champion")
+            last = self.tries[-1]
+        publish(self.study.directory, {CHAMPION: self.champion.encode()})
+        return last
+
+    def read_test(self, judge: Judge) -> Mean | None:
+        """Compare the champion with the first program on the test part, and end the research."""
+        for place in range(N_FINAL):
+            for code in dict.fromkeys((self.tries[0].code, self.champion)):
+                self._measure(judge, 0, FINAL, place, code, "the champion")
+        self.study.end()
+        return self.final_gain()
+
+    def final_gain(self) -> Mean | None:
+        """Return the gain of the champion on the test part; None if there is none."""
+        first, champion = self.tries[0], self.champion
+        before, after = (first.losses(FINAL, code) for code in (first.code, champion))
+        gains = [before[seed] - after[seed] for seed in after if seed in before]
+        return Mean.over(gains) if gains and champion != first.code else None
+
+    def _measure(
+        self, judge: Judge, number: int, part: str, place: int, code: str, must: str = ""
+    ) -> TrialRecord:
+        """Return the record of a training run, which is done unless there is one.
+
+        Raises:
+            StudyError: a run failed that must not, so that nothing is recorded.
+        """
+        seed = training_seed(self.study.settings.seed, number, place, PARTS.index(part))
+        trial = Trial(Genome(), seed, f"t{number}", part, code=code_hash(code))
+        if known := self.study.record_of(trial):
+            return known
+        found = judge.measure(code, seed, "test" if part == FINAL else "validation")
+        if must and (reason := found.evaluation.reason):
+            raise StudyError(f"{must} failed: {reason}")
+        return self.study.add(trial, found.evaluation, found.operations, found.n_params)
+
+    def _add(self, number: int, code: str) -> Try:
+        publish(self.study.directory / TRIES, {f"{number}.py": code.encode()})
+        return self.tries[-1]
+
+
+def code_hash(code: str) -> str:
+    """Return the SHA-256 of a program."""
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def read_code(path: Path) -> str:
+    """Return a program; raise StudyError if it cannot be read."""
+    try:
+        return read(path, MAX_BYTES, StudyError).decode()
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path} is not UTF-8 text") from error
+
+
+def judged_parts(sets: Split) -> dict[str, list[str]]:
+    """Return the held-out texts whose characters all occur in training texts."""
+    known = {*"".join(map(str, sets.train))}
+    parts = {"validation": sets.validation, "test": sets.test}
+    return {name: [str(d) for d in docs if known >= {*str(d)}] for name, docs in parts.items()}

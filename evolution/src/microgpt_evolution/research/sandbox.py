@@ -1,0 +1,129 @@
+"""Run experiment.py in a process that has the training documents, and nothing else.
+
+The judge starts this file by its path. A line of JSON brings the documents and the time limit, and
+each further line a training run: a fork in an empty directory, where the experiment saves its
+model. `_guard` stops mistakes and simple tricks, not an attacker (docs/reference/research.md).
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from microgpt import (
+    ConfigError,
+    SavedModel,
+    TrainConfig,
+    TrainedModel,
+    TrainResult,
+    bundled,
+    description_of,
+    prepare_engine,
+    save,
+    train,
+)
+
+PROBLEM, MODEL, OUTPUT = "problem", "model", "output"  # files of a run
+POLL_S = 0.002
+REFUSED = ("subprocess.", "socket.", "gc.", "pty.", "os.exec", "os.fork", "os.kill", "os.posix_")
+REFUSED += ("os.spawn", "os.system", "os.link", "os.symlink", "os.chdir", "os.fchdir")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+SYSTEM = ("/dev/null", "/dev/urandom", "/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup")
+SYSTEM += ("/proc/sys/kernel/random/boot_id",)
+Hook = Callable[[str, tuple[Any, ...]], None]
+
+
+def main() -> None:
+    """Train what the lines of standard input ask for."""
+    facts = json.loads(sys.stdin.readline())
+    docs, opened = facts["docs"], set[str]()
+    sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == "open" else None)
+    # A run finds this in memory, and may read what else is in these directories.
+    prepare_engine(None, uses=["training", "generation"])
+    train(docs[:1], config=TrainConfig(steps=1))
+    folders = {os.path.dirname(path) for path in opened if not path.startswith(("/proc", "/dev"))}
+    for line in sys.stdin:
+        if not (pid := os.fork()):
+            _run(docs, json.loads(line), folders)
+        sys.stdout.write(f"{json.dumps(_wait(pid, facts['seconds']))}\n")
+        sys.stdout.flush()
+
+
+def _wait(pid: int, limit: float) -> float | None:
+    """Return the processor seconds of a run; None if it took longer than its limit."""
+    end = time.monotonic() + limit
+    while True:
+        found, _, usage = os.wait4(pid, os.WNOHANG)
+        if found:
+            return usage.ru_utime + usage.ru_stime
+        if time.monotonic() > end:
+            os.kill(pid, signal.SIGKILL)
+            os.wait4(pid, 0)
+            return None
+        time.sleep(POLL_S)
+
+
+def _run(docs: list[str], request: dict[str, Any], folders: set[str]) -> None:
+    """Run the experiment with a seed, save its model or its problem, and end the process."""
+    os.chdir(request["directory"])
+    output, problem = (os.open(name, os.O_WRONLY | os.O_CREAT) for name in (OUTPUT, PROBLEM))
+    for stream, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
+        os.dup2(file, stream)  # this closes the pipes to the judge
+    module = sys.modules["experiment"] = ModuleType("experiment")
+    sys.addaudithook(_guard(os.getcwd(), folders, problem))
+    try:
+        exec(compile(request["code"], "experiment.py", "exec"), vars(module))
+        _save(module.experiment(docs, request["seed"], request["operations"]))
+    except BaseException as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f"line {each.lineno}: " for each in frames if each.filename == "experiment.py"]
+        text = f"{''.join(lines[-1:])}{type(error).__name__}: {error}"
+        os.write(problem, text.encode(errors="replace"))
+    os._exit(0)
+
+
+def _save(found: object) -> None:
+    if isinstance(found, TrainedModel) and not isinstance(found, TrainResult):  # of an own loop
+        parts = found.model, found.weights, found.tokenizer, found.dtype
+        found = SavedModel(*parts, description_of(found))
+    if not isinstance(found, TrainResult | SavedModel):
+        problem = "experiment must return what `train` returns, or a TrainedModel"
+        raise ConfigError(f"{problem}, not {type(found).__name__}")
+    save(found, MODEL)
+
+
+def _guard(own: str, folders: set[str], problem: int) -> Hook:
+    """Return an audit hook that ends the process before it leaves its directory."""
+    places = {*folders, *sys.path, sys.prefix, sys.base_prefix} - {""}
+    readable = (*map(os.path.abspath, places), *SYSTEM)
+    data = str(bundled("names.txt").parent)  # held-out documents may be among its files
+    abspath, write, leave = os.path.abspath, os.write, os._exit  # an experiment may replace them
+
+    def is_in(path: str, *folders: str) -> bool:
+        return any(path == each or path.startswith(f"{each}/") for each in folders)
+
+    def guard(event: str, args: tuple[Any, ...]) -> None:
+        problems = [f"called {event}"] if event.startswith(REFUSED) else []
+        if event == "import" and args[0].startswith("microgpt_evolution"):
+            problems.append("imported the judge")
+        is_read = event == "open" and not (args[2] or 0) & WRITES
+        if event.startswith(("open", "os.")) and event not in ("os.listdir", "os.scandir"):
+            for path in (abspath(os.fsdecode(p)) for p in args if isinstance(p, str | bytes)):
+                is_allowed = is_read and is_in(path, *readable) and not is_in(path, data)
+                if not is_allowed and not is_in(path, own):
+                    problems.append(f"opened {path}")
+        if problems:
+            rule = "an experiment may use its own directory and the documents that it is given"
+            write(problem, f"it {problems[0]}; {rule}".encode())
+            leave(1)
+
+    return guard
+
+
+if __name__ == "__main__":
+    main()

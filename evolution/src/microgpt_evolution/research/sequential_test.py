@@ -12,7 +12,7 @@ from collections.abc import Sequence
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.0)}
 N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and their error
 ERROR = sum(error for error, _ in LOOKS.values()) * CONFIRM_ERROR  # of a verdict: 0.001
-CLEAR_EFFECT = 1.25  # nine of ten gains of so many standard deviations of a pair are kept
+CLEAR_EFFECT = 1.05  # nine of ten gains of so many standard deviations of a pair are kept
 
 SEARCH, CONFIRM = "search", "confirm"  # the next pair belongs to this part
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"

@@ -1,0 +1,225 @@
+"""Whether a research keeps changes that cannot matter, and improvements of known sizes.
+
+    uv run python bench/research.py [--nulls 200] [--repeats 2] [--minutes 0]
+
+Null changes are tried one after the other in one research: 160 alter the random stream (another
+order of the vocabulary, whose initial rows are equal in distribution; unused draws), and the others
+nothing (names, comments). Thirty changes in the direction of the presets are tried `repeats` times
+each against Karpathy's settings; their sizes are measured with 40 other seeds, and the power that
+follows from them by simulation. `--minutes 40` lets the built-in proposer run for so long, and
+compares the champion with the first program on the test part. 25 minutes on one core.
+"""
+
+import random
+import re
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from statistics import fmean, median, stdev
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+from harness import ROOT, parsed, pin, store
+
+from microgpt import bundled, load_text, split
+from microgpt_evolution.research.judge import Judge
+from microgpt_evolution.research.proposer import propose
+from microgpt_evolution.research.research import Research, Try, judged_parts
+from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import ResearchSettings, facts_of
+
+CODE = (ROOT / "examples" / "research" / "experiment.py").read_text()
+OPERATIONS = 4e8  # 0.15 seconds
+N_SIZE, N_SIMULATED = 40, 2000
+DRAWS = """
+    rng = random.Random(seed)
+    unused = [rng.random() for _ in range({})]
+    rows = init_weights(model, rng).values()
+    weights = np.array([x for matrix in rows for row in matrix for x in row], dtype=np.float32)
+    zeros = np.zeros_like(weights)
+    state = TrainState(0, weights, zeros, zeros, "float32")
+    return train(Split(docs, docs), model=model, config=config, tokenizer=tokenizer, resume=state)
+"""
+# Each is tried with another order of the vocabulary if NOISY: the pairs then share no initial rows,
+# so that a gain of the same size is harder to see.
+NOISY = "noisy"
+CHANGES: tuple[dict[str, Any], ...] = (
+    *({"lr": lr, NOISY: True} for lr in (0.0105, 0.011, 0.0115, 0.012, 0.0125, 0.013, 0.0135)),
+    *({"lr": lr, NOISY: True} for lr in (0.014, 0.015, 0.016, 0.017, 0.018, 0.02, 0.025)),
+    *({"lr": lr} for lr in (0.0102, 0.011, 0.014, 0.02)),
+    *({"beta1": beta} for beta in (0.7, 0.8, 0.82)),
+    *({"batch_size": size} for size in (10, 12, 16)),
+    *({"init_std": std} for std in (0.05, 0.06, 0.07)),
+    {"n_embd": 20},
+    {"n_embd": 18, "n_head": 2},
+    {"optimizer": "muon", "lr": 0.02},
+    {"optimizer": "muon", "lr": 0.015},
+    {"architecture": "modern", "lr": 0.03},
+    {"batch_size": 12, "lr": 0.012},
+)
+SHAPE = ("architecture", "init_std")  # settings of the model that the program does not name
+
+
+def main() -> None:
+    """Run all measurements and print them."""
+    options = parsed(__doc__, nulls=200, repeats=2, minutes=0.0)
+    pin()
+    found: dict[str, Any] = {}
+    if options.minutes:
+        proposed(options.minutes)
+        return
+    with judge() as judged:
+        found |= null_changes(judged, options.nulls)
+        print(found, flush=True)
+        found |= true_changes(judged, options.repeats)
+    print(store("research", found, options))
+
+
+def judge() -> Judge:
+    """Return the judge of all measurements."""
+    sets = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+    return Judge(sets.train, judged_parts(sets), OPERATIONS, 60)
+
+
+def begin(folder: Path, seed: int) -> Study[ResearchSettings]:
+    """Return the study of a new research."""
+    sets = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
+    facts = {"input": "names.txt", "experiment": "experiment.py", "operations": OPERATIONS}
+    settings = ResearchSettings(**facts_of(sets), **facts, seed=seed)
+    return Study[ResearchSettings].begin(folder, f"research_{seed}", settings, is_stamped=False)
+
+
+def nulls() -> Iterator[tuple[bool, str]]:
+    """Yield programs that cannot be better, and whether they alter the random stream."""
+    imports = "import random\n\nimport numpy as np\nfrom microgpt import TrainState, init_weights\n"
+    last = CODE[CODE.index("    return train(") :]
+    for i in count():
+        if i % 5 == 4:
+            yield (
+                False,
+                CODE.replace("length =", f"length_{i} =").replace("length)", f"length_{i})")
+                + f"\n# {i}\n",
+            )
+        elif i % 5 < 2:
+            drawn = CODE.replace(last, DRAWS.format(i + 1))
+            yield True, drawn.replace("from collections", f"{imports}from collections", 1)
+        else:
+            yield True, reordered(CODE, i)
+
+
+def reordered(code: str, seed: int) -> str:
+    """Return a program with another order of the vocabulary."""
+    chars = "".join(random.Random(seed).sample("abcdefghijklmnopqrstuvwxyz", 26))
+    code = code.replace("char_tokenizer(docs)", f'CharTokenizer("{chars}")')
+    return code.replace("char_tokenizer", "CharTokenizer", 1)
+
+
+def null_changes(judged: Judge, n: int) -> dict[str, Any]:
+    """Try programs that cannot be better, and count what each rule would have kept."""
+    started, verdicts, tries = perf_counter(), list[Try](), list[Try]()
+    with TemporaryDirectory() as folder, begin(Path(folder), 1) as study:
+        research, seconds = Research(study), list[float]()
+        research.start(CODE, judged)
+        for (alters, code), _ in zip(nulls(), range(n), strict=False):
+            before = perf_counter()
+            verdicts.append(research.run(code, judged))
+            seconds.append(perf_counter() - before)
+            assert not verdicts[-1].reason, verdicts[-1].reason
+            tries += [verdicts[-1]] * alters
+            if len(verdicts) % 20 == 0:
+                print(len(verdicts), sum(t.verdict == KEPT for t in verdicts), flush=True)
+    kept, m = sum(each.verdict == KEPT for each in verdicts), len(tries)
+    return {
+        "nulls": n, "altering": m, "kept": kept, "upper_limit": upper_limit(kept, n),
+        "passed_search": sum(bool(each.gains(CONFIRM)) for each in verdicts),
+        "single_run": sum(each.gains(SEARCH)[0] > 0 for each in tries) / m,
+        "two_seeds": sum(is_clear(each) for each in tries) / m,
+        "null_seconds": median(seconds), "per_hour": n / (perf_counter() - started) * 3600,
+        "deviation": stdev([gain for each in tries for gain in each.gains(SEARCH)]),
+    }  # fmt: skip
+
+
+def is_clear(each: Try) -> bool:
+    """Return whether both of two runs have lower losses than both of the champion."""
+    ours, theirs = each.losses(SEARCH, each.code), each.losses(SEARCH, each.champion)
+    return max([*ours.values()][:2]) < min([*theirs.values()][:2])
+
+
+def upper_limit(kept: int, n: int) -> float:
+    """Return the one-sided 95 % limit of a share (Clopper and Pearson 1934)."""
+    from math import comb
+
+    low, high = kept / n, 1.0
+    for _ in range(50):
+        p = (low + high) / 2
+        below = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(kept + 1))
+        low, high = (p, high) if below > 0.05 else (low, p)
+    return high
+
+
+def improved(change: dict[str, Any]) -> str:
+    """Return the program with a change."""
+    code = CODE
+    for name, value in change.items():
+        pattern = rf'"{name}": [^,]*,'
+        if re.search(pattern, code):
+            code = re.sub(pattern, f'"{name}": {value!r},', code)
+        elif name == NOISY:
+            code = reordered(code, 1000)
+        elif name in SHAPE:
+            code = code.replace("block_size=16", f"block_size=16, {name}={value!r}")
+        else:
+            code = code.replace("seed=seed", f"seed=seed, {name}={value!r}")
+    return code
+
+
+def true_changes(judged: Judge, repeats: int) -> dict[str, Any]:
+    """Try improvements, and compare how many are kept with the power of their sizes."""
+    seeds = range(10**6, 10**6 + N_SIZE)
+    base = [judged.measure(CODE, seed, "validation").evaluation.fitness for seed in seeds]
+    rows, seconds = list[dict[str, Any]](), list[float]()
+    for number, change in enumerate(CHANGES):
+        code = improved(change)
+        found = [judged.measure(code, seed, "validation").evaluation for seed in seeds]
+        assert all(each.is_ok for each in found), (change, found[0].reason)
+        gains = [before - each.fitness for before, each in zip(base, found, strict=True)]
+        effect = fmean(gains) / stdev(gains)
+        row = {"change": change, "gain": fmean(gains), "effect": effect, "power": power(effect)}
+        row["kept"] = 0
+        for i in range(repeats):
+            with TemporaryDirectory() as folder, begin(Path(folder), 100 * number + i + 2) as study:
+                research = Research(study)
+                research.start(CODE, judged)
+                before = perf_counter()
+                row["kept"] += research.run(code, judged).verdict == KEPT
+                seconds.append(perf_counter() - before)
+        rows.append(row)
+        print(row, flush=True)
+    return {"changes": rows, "repeats": repeats, "true_seconds": median(seconds)}
+
+
+def power(effect: float) -> float:
+    """Return the simulated probability that a normal gain of so many deviations is kept."""
+    rng = random.Random(1)
+    draws = ([rng.gauss(effect, 1) for _ in range(36)] for _ in range(N_SIMULATED))
+    return sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws) / N_SIMULATED
+
+
+def proposed(minutes: float) -> None:
+    """Let the built-in proposer run, and compare its champion on the test part."""
+    end = perf_counter() + 60 * minutes
+    with TemporaryDirectory() as folder, begin(Path(folder), 1) as study, judge() as judged:
+        research = Research(study)
+        research.start(CODE, judged)
+        while perf_counter() < end:
+            each = research.run(propose(research, random.Random(len(research.tries))), judged)
+            print(each.describe(), flush=True)
+        kept = sum(each.verdict == KEPT for each in research.tries[1:])
+        print(f"kept {kept} of {len(research.tries) - 1}, test gain {research.read_test(judged)}")
+        print(research.champion)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ order of the vocabulary, whose initial rows are equal in distribution; unused dr
 nothing (names, comments). Thirty changes in the direction of the presets are tried `repeats` times
 each against Karpathy's settings; their sizes are measured with 40 other seeds, and the power that
 follows from them by simulation. `--minutes 40` lets the built-in proposer run for so long, and
-compares the champion with the first program on the test part. 25 minutes on one core.
+compares the champion with the first program on the test part. Half an hour.
 """
 
 import random
@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from harness import ROOT, parsed, pin, store
+from harness import ROOT, parsed, store
 
 from microgpt import bundled, load_text, split
 from microgpt_evolution.research.judge import Judge
@@ -65,7 +65,6 @@ SHAPE = ("architecture", "init_std")  # settings of the model that the program d
 def main() -> None:
     """Run all measurements and print them."""
     options = parsed(__doc__, nulls=200, repeats=2, minutes=0.0)
-    pin()
     found: dict[str, Any] = {}
     if options.minutes:
         proposed(options.minutes)

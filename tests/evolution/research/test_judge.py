@@ -1,0 +1,110 @@
+"""What an experiment may not do: refused when it is read, or in the process that runs it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from searches import PARTS as SETS
+
+from microgpt import bundled
+from microgpt_evolution.research.judge import ExperimentError, Judge, check_code
+from microgpt_evolution.research.research import judged_parts
+
+EXAMPLE = (Path(__file__).parents[3] / "examples/research/experiment.py").read_text()
+BEGIN = "    tokenizer = char_tokenizer(docs)\n"
+END = "return train("
+SECONDS = 2.0
+
+
+def with_line(line: str) -> str:
+    """Return the example with a line at the beginning of the experiment."""
+    return EXAMPLE.replace(BEGIN, f"    {line}\n{BEGIN}")
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("def experiment(:", "line 1: invalid syntax"),
+        ("lr = 1", "lacks the function experiment"),
+        ("from microgpt_evolution.research import judge", "imports the judge"),
+        ("import microgpt_evolution.research.judge", "imports the judge"),
+        ("import os", "imports os"),
+        ("from microgpt import load_text", "imports load_text"),
+        ("import microgpt\nmicrogpt.load_text('names.txt')", "line 2: it uses load_text"),
+        ("import microgpt\nmicrogpt.split = None", "replaces microgpt.split"),
+        ("import microgpt.data.split as s\ns.split = None", "replaces s.split"),
+        ("open('names.txt')", "uses open"),
+        ("().__class__", "uses __class__"),
+    ],
+)
+def test_what_touches_data_split_or_judge_is_refused_unread(code, problem) -> None:
+    with pytest.raises(ExperimentError, match=problem):
+        check_code(code)
+
+
+def test_the_example_is_allowed() -> None:
+    check_code(EXAMPLE)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    """A judge with a sandbox, for small training runs."""
+    with Judge(SETS.train, judged_parts(SETS), 1e7, SECONDS) as started:
+        yield started
+
+
+@pytest.mark.slow
+def test_a_training_run_is_scored_and_repeatable(judge) -> None:
+    first, again, other = (judge.measure(EXAMPLE, seed, "validation") for seed in (1, 1, 2))
+    assert first.evaluation.is_ok
+    assert first.evaluation == again.evaluation
+    assert first.evaluation.val_loss != other.evaluation.val_loss
+    assert 0.5e7 < first.operations <= 1e7
+
+
+@pytest.mark.slow
+def test_a_printed_result_counts_for_nothing(judge) -> None:
+    printed = judge.measure(with_line('print("loss 0.0\\n0.0", flush=True)'), 1, "validation")
+    assert printed.evaluation == judge.measure(EXAMPLE, 1, "validation").evaluation
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        (with_line("while True: pass"), "still running after 2 seconds"),
+        (with_line("docs = docs[:-1]"), "other documents"),
+        (with_line("seed = 1"), "trained with seed 1"),
+        (with_line("operations *= 2"), "operations, but may use"),
+        (with_line("1 / 0"), "ZeroDivisionError"),
+        (with_line("raise SystemExit(0)"), "SystemExit"),
+        (EXAMPLE.replace('"lr": 0.01', '"lr": 1e30, "adam_eps": 1e-30'), "Diverged|must be"),
+        (EXAMPLE.replace(END, "return str("), "TypeError"),
+        (EXAMPLE.replace(END, "train(") + "    return 0.0\n", "not float"),
+    ],
+)
+def test_an_experiment_that_breaks_a_rule_has_a_sentence(judge, code, problem) -> None:
+    found = judge.measure(code, 7, "validation").evaluation
+    assert found.status == "crashed"
+    assert "\n" not in found.reason
+    assert re.search(problem, found.reason)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (f"random._os.open({str(bundled('names.txt'))!r}, 0)", "opened .*names.txt"),
+        ("random._os.open('/proc/self/root/etc/passwd', 0)", "opened /proc/self/root"),
+        ("random._os.open('/etc/passwd', 0)", "opened /etc/passwd"),
+        ("random._os.remove('../x')", "opened .*x"),
+        ("random._os.system('true')", "called os.system"),
+        ("random._os.fork()", "called os.fork"),
+        ("random._os.kill(1, 0)", "called os.kill"),
+    ],
+)
+def test_what_leaves_its_directory_is_stopped(judge, line, problem) -> None:
+    code = with_line(line).replace("from collections", "import random\nfrom collections", 1)
+    reason = judge.measure(code, 7, "validation").evaluation.reason
+    assert re.search(problem, reason)
+    assert "may use its own directory and the documents" in reason

@@ -1,0 +1,144 @@
+"""Tries, verdicts and their records, with a judge that trains nothing."""
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from searches import PARTS as SETS
+
+from microgpt import CheckpointError, ConfigError
+from microgpt_evolution.evolution_errors import StudyError
+from microgpt_evolution.report.research_page import kind_of, rows_of
+from microgpt_evolution.report.study_report import write_report
+from microgpt_evolution.research.judge import Measured
+from microgpt_evolution.research.proposer import changed, propose
+from microgpt_evolution.research.research import CHAMPION, Research
+from microgpt_evolution.study import Study
+from microgpt_evolution.study_settings import ResearchSettings, facts_of
+from microgpt_evolution.trial import Evaluation
+
+FIRST = 'SETTINGS = {"lr": 0.01, "n_embd": 16}\n# 0'
+
+
+@dataclass
+class FakeJudge:
+    """Gives a program the loss in its last line, and luck that depends on the seed."""
+
+    asked: list = field(default_factory=list)
+    stops_after: int = 10**6
+
+    def measure(self, code, seed, part) -> Measured:
+        """Return the measurements of a program."""
+        if len(self.asked) >= self.stops_after:
+            raise KeyboardInterrupt
+        self.asked.append((code, seed, part))
+        last = code.split()[-1]
+        if last == "crash":
+            return Measured(Evaluation("crashed", reason="line 1: it crashed"))
+        luck = random.Random(f"{seed}{code}").gauss(0, 0.01)
+        return Measured(Evaluation("ok", float(last) + luck, val_loss=1.0, seconds=1.0), 5.0, 7)
+
+
+@pytest.fixture
+def study(tmp_path: Path):
+    """A new study of a research."""
+    facts = {"input": "names.txt", "experiment": "experiment.py", "seed": 1, "operations": 1.0}
+    settings = ResearchSettings(**facts_of(SETS), **facts)
+    with Study[ResearchSettings].begin(tmp_path, "r", settings, is_stamped=False) as begun:
+        yield begun
+
+
+@pytest.fixture
+def research(study) -> Research:
+    """A research that has begun."""
+    found = Research(study)
+    found.start(FIRST, FakeJudge())
+    return found
+
+
+def test_an_improvement_is_kept_and_luck_is_not(research) -> None:
+    judge = FakeJudge()
+    better, null, worse = (research.run(f"# {i}\n# {i}", judge) for i in (-0.05, "-0.050", 0.05))
+    assert [each.verdict for each in (better, null, worse)] == ["kept", "not better", "not better"]
+    assert research.champion == better.code
+    assert (research.study.directory / CHAMPION).read_text() == better.code
+    assert abs(better.gain.value - 0.05) < 0.01
+
+
+def test_no_seed_decides_twice(research) -> None:
+    judge = FakeJudge()
+    for i in range(3):
+        research.run(f"# {i}\n# {-0.1 * (i + 1)}", judge)
+    research.read_test(judge)
+    assert len({seed for code, seed, _ in judge.asked}) == 3 * (5 + 16) + 8
+    assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
+
+
+def test_a_killed_try_goes_on_with_the_same_verdict(research, tmp_path) -> None:
+    code = "# a\n# -0.02"
+    with pytest.raises(KeyboardInterrupt):
+        research.run(code, FakeJudge(stops_after=9))
+    assert research.champion == FIRST
+    again = FakeJudge()
+    resumed = research.run(code, again)
+    assert resumed.number == 1
+    assert len(again.asked) == len(resumed.records) - 9
+
+
+def test_another_program_after_a_killed_try_has_other_seeds(research) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        research.run("# a\n# 0", FakeJudge(stops_after=9))
+    assert research.run("# b\n# 1", FakeJudge()).number == 2
+    assert research.tries[1].verdict == "abandoned"
+
+
+def test_a_program_that_fails_leaves_the_champion(research) -> None:
+    failed = research.run("crash", FakeJudge())
+    assert failed.describe() == "try 1 failed: line 1: it crashed"
+    assert research.champion == FIRST
+
+
+def test_what_was_tried_is_refused(research) -> None:
+    research.run("# 1", FakeJudge())
+    with pytest.raises(ConfigError, match="try 1"):
+        research.run("# 1", FakeJudge())
+    with pytest.raises(ConfigError, match="champion"):
+        research.run(FIRST, FakeJudge())
+
+
+def test_the_test_part_is_read_once_and_ends_the_research(research) -> None:
+    research.run("# -0.1", FakeJudge())
+    gain = research.read_test(judge := FakeJudge())
+    assert {part for _, _, part in judge.asked} == {"test"}
+    assert abs(gain.value - 0.1) < 0.02
+    assert research.read_test(again := FakeJudge()) == gain
+    assert not again.asked
+    with pytest.raises(StudyError, match="ended"):
+        research.run("# -0.2", FakeJudge())
+
+
+def test_a_second_research_in_the_directory_is_refused(study) -> None:
+    with pytest.raises(CheckpointError, match="being searched by process"):
+        Study[ResearchSettings].open(study.directory, ResearchSettings)
+
+
+def test_the_proposer_changes_numbers_of_the_settings_only(research) -> None:
+    drawn = {changed(FIRST, random.Random(i)) for i in range(20)}
+    assert len(drawn) > 5
+    assert all(each.startswith('SETTINGS = {"lr": ') and each.endswith("}\n# 0") for each in drawn)
+    assert propose(research, random.Random(1)) == propose(research, random.Random(1))
+
+
+def test_the_report_shows_what_looked_better_and_was_not(research) -> None:
+    for i in range(6):
+        research.run(f"# {i}\n# 0", FakeJudge())
+    research.run("# -0.1", FakeJudge())
+    research.run("crash", FakeJudge())
+    kinds = [kind_of(each) for each in research.tries[1:-1]]
+    assert kinds[-1] == "kept"
+    assert {*kinds[:-1]} == {"looked better, was not", "no better"}
+    assert rows_of(research.tries)[-1][-1] == "line 1: it crashed"
+    page = write_report(research.study.directory).read_text()
+    assert "1 of 8 tries kept" in page
+    assert page.count("<title>try ") == 7

@@ -1,0 +1,75 @@
+"""A change is kept if it is better, and again on fresh seeds: error and power of the rule."""
+
+import itertools
+import random
+
+import pytest
+
+from microgpt_evolution.research.sequential_test import (
+    CLEAR_EFFECT,
+    CONFIRM,
+    CONFIRM_ERROR,
+    ERROR,
+    KEPT,
+    LOOKS,
+    N_CONFIRMED,
+    REJECTED,
+    SEARCH,
+    UNCONFIRMED,
+    decide,
+    p_value,
+)
+
+
+def test_the_p_value_is_the_share_of_signs_with_ranks_as_high() -> None:
+    gains = [0.3, -0.1, 0.5, 0.2, -0.6, 0.4]
+
+    def score(signs) -> int:
+        """Return the sum of the ranks with a positive sign."""
+        order = sorted(range(len(gains)), key=lambda i: abs(gains[i]))
+        return sum(rank for rank, i in enumerate(order, start=1) if signs[i] > 0)
+
+    all_signs = [*itertools.product((-1, 1), repeat=len(gains))]
+    as_high = [score(signs) >= score(gains) for signs in all_signs]
+    assert p_value(gains) == sum(as_high) / len(all_signs)
+
+
+@pytest.mark.parametrize("gains", [[0.0] * 20, [0.1, -0.1] * 10, [-0.1] * 20])
+def test_equal_losses_and_ties_are_no_evidence(gains) -> None:
+    assert p_value(gains) > 0.5
+
+
+def test_a_clear_change_needs_few_pairs_and_then_fresh_seeds() -> None:
+    assert decide([0.1] * 4, []) == SEARCH
+    assert decide([0.1] * 5, []) == CONFIRM
+    assert decide([0.1] * 5, [0.1] * N_CONFIRMED) == KEPT
+    assert decide([0.1] * 5, [-0.1, 0.1] * (N_CONFIRMED // 2)) == UNCONFIRMED
+    assert decide([-0.1] * 5, []) == REJECTED
+
+
+def test_a_change_without_a_clear_gain_ends_at_the_last_look() -> None:
+    gains = [0.2, 0.3, -0.1, 0.4, 0.5, 0.6, -0.25, 0.7, 0.8, -0.9]
+    assert decide(gains, []) == SEARCH
+    assert decide([*gains, *[-0.01, 0.02] * 5], []) == REJECTED
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: rng.gauss(0, 1),
+        lambda rng: rng.gauss(0, 1) ** 3,  # heavy tails
+        lambda rng: rng.choice((-1, 0, 1)),
+    ],
+)
+def test_null_changes_pass_the_search_as_rarely_as_stated(draw) -> None:
+    rng, n = random.Random(1), 2000
+    passed = sum(decide([draw(rng) for _ in range(20)], []) == CONFIRM for _ in range(n))
+    assert passed / n < ERROR / CONFIRM_ERROR + 0.01
+    assert sum(error for error, _ in LOOKS.values()) <= 0.05
+
+
+def test_nine_of_ten_gains_of_the_stated_size_are_kept() -> None:
+    rng, n = random.Random(2), 1000
+    draws = ([rng.gauss(CLEAR_EFFECT, 1) for _ in range(36)] for _ in range(n))
+    kept = sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws)
+    assert 0.88 < kept / n < 0.94

@@ -43,7 +43,7 @@ EXCUSED = (
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
 )
 # Pages that show times, dates or numbers that differ, also by the vectors of the processor.
-NUMBERS = ("learn", "change", "scaling", "measurements/scaling", "elsewhere")
+NUMBERS = ("learn", "change", "scaling", "measurements/scaling", "elsewhere", "research")
 VARYING = {f"docs/{name}.md" for name in NUMBERS}
 # How the tests shorten what takes long: a pattern, and what replaces it.
 SHORTER = (
@@ -54,6 +54,7 @@ SHORTER = (
     (r"microgpt evolve(?!.*--(minutes|budget))", r"\g<0> --population 4 --generations 1"),
     (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 2"),
     (r"steps=1000,3000,9000,27000,100000", "steps=100,300"),
+    (r"--random \d+", "--random 1"),
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
     (r"(?<= .)0000\b", "000"),
     (r"steps=1000\)", "steps=4)"),

@@ -65,10 +65,11 @@ def draw_tries(research: Research) -> "ChartType":
         x=x, color=alt.Color("kind:N", title=None, scale=kinds)
     )
     champion = alt.Chart(alt.InlineData(values=steps), **size).encode(x=x, y=y)
+    low = alt.Y("low:Q", title=AXIS)
     return alt.layer(
-        tries.mark_rule(opacity=0.5, clip=True).encode(y=alt.Y("low:Q", title=AXIS), y2="high:Q"),
-        tries.mark_point(filled=True, size=42).encode(
+        champion.mark_line(interpolate="step-after", strokeWidth=1.5, style="ink"),
+        tries.mark_rule(strokeWidth=2, opacity=0.6).encode(y=low, y2="high:Q"),
+        tries.mark_point(filled=True, size=56, opacity=1).encode(
             y=y, tooltip="about:N", description="about:N"
         ),
-        champion.mark_line(interpolate="step-after", strokeWidth=2, style="ink"),
     )

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -34,8 +34,7 @@ from microgpt_evolution.trial import Evaluation
 
 IMPORTS = ("microgpt", "numpy", "math", "random", "statistics", "dataclasses", "functools")
 IMPORTS += ("itertools", "collections", "typing")
-DONE = ("bundled", "load", "load_text", "load_documents", "split", "split_documents", "hold_out")
-CALLS = ("open", "exec", "eval", "compile", "setattr", "delattr", "globals", "vars", "__import__")
+WORDS = ("open", "exec", "eval", "compile", "setattr", "delattr", "globals", "vars", "__import__")
 ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME")
 TOLERANCE = 1.001  # of the operations
 N_CHARACTERS = 200  # maximum length of a problem
@@ -60,44 +59,31 @@ def check_code(code: str) -> None:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise ExperimentError(f"line {line}: {getattr(error, 'msg', error)}") from error
-    imported = set[str]()
+    aliases = [each for each in ast.walk(tree) if isinstance(each, ast.alias)]
+    imported = {each.asname or each.name.partition(".")[0] for each in aliases}
     for node in ast.walk(tree):
-        for problem in (*_wrong_imports(node, imported), *_wrong_uses(node, imported)):
+        if problem := _problem(node, imported):
             raise ExperimentError(f"line {getattr(node, 'lineno', 1)}: it {problem}")
     if not any(isinstance(n, ast.FunctionDef) and n.name == "experiment" for n in tree.body):
         raise ExperimentError("it lacks the function experiment(docs, seed, operations)")
 
 
-def _wrong_imports(node: ast.AST, imported: set[str]) -> Iterator[str]:
-    """Yield what is wrong with an import, and note the names that it defines."""
-    if not isinstance(node, ast.Import | ast.ImportFrom):
-        return
-    names = [each.name for each in node.names]
-    imported |= {each.asname or each.name.partition(".")[0] for each in node.names}
-    for module in names if isinstance(node, ast.Import) else [node.module or "."]:
-        if module.startswith("microgpt_evolution"):
-            yield "imports the judge, which may not depend on what it judges"
-        elif module.partition(".")[0] not in IMPORTS:
-            yield f"imports {module}; an experiment may import {', '.join(IMPORTS)}"
-    if isinstance(node, ast.ImportFrom) and (found := [name for name in names if name in DONE]):
-        yield f"imports {found[0]}, but the documents are those that it is given"
-
-
-def _wrong_uses(node: ast.AST, imported: set[str]) -> Iterator[str]:
-    """Yield what is wrong with a name or an attribute."""
-    if isinstance(node, ast.Name) and node.id in CALLS:
-        yield f"uses {node.id}, which an experiment does not need"
-    if isinstance(node, ast.Attribute):
-        root: ast.expr = node
-        while isinstance(root, ast.Attribute):
-            root = root.value
-        if node.attr.startswith("__") and node.attr != "__init__":
-            yield f"uses {node.attr}, which an experiment does not need"
-        if isinstance(root, ast.Name) and root.id in imported:
-            if not isinstance(node.ctx, ast.Load):
-                yield f"replaces {ast.unparse(node)}; change only what experiment.py defines"
-            elif root.id == "microgpt" and node.attr in DONE:
-                yield f"uses {node.attr}, but the documents are those that it is given"
+def _problem(node: ast.AST, imported: set[str]) -> str:
+    """Return what an experiment may not do, if this node does it."""
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            names = [each.name for each in node.names]
+            modules = names if isinstance(node, ast.Import) else [node.module or "."]
+            if wrong := [each for each in modules if each.partition(".")[0] not in IMPORTS]:
+                return f"imports {wrong[0]}; an experiment may import {', '.join(IMPORTS)}"
+        case ast.Name(id=word) if word in WORDS:
+            return f"uses {word}, which an experiment does not need"
+        case ast.Attribute(attr=word) if word.startswith("__") and word != "__init__":
+            return f"uses {word}, which an experiment does not need"
+        case ast.Attribute(ctx=ast.Store() | ast.Del()):
+            if (name := ast.unparse(node)).partition(".")[0] in imported:
+                return f"replaces {name}; change what experiment.py itself defines"
+    return ""
 
 
 class Judge(AbstractContextManager["Judge"]):

@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 
 from microgpt import ConfigError, Split, publish, read
 from microgpt_evolution.confidence_intervals import Mean
-from microgpt_evolution.evolution_errors import StudyError
+from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
@@ -192,10 +192,8 @@ def code_hash(code: str) -> str:
 
 def read_code(path: Path) -> str:
     """Return a program; raise StudyError if it cannot be read."""
-    try:
+    with raised_as(StudyError, path):
         return read(path, MAX_BYTES, StudyError).decode()
-    except UnicodeDecodeError as error:
-        raise StudyError(f"{path} is not UTF-8 text") from error
 
 
 def judged_parts(sets: Split) -> dict[str, list[str]]:

@@ -62,6 +62,15 @@ def test_a_training_run_is_scored_and_repeatable(judge) -> None:
 
 
 @pytest.mark.slow
+def test_a_training_loop_of_its_own_is_scored_too(judge) -> None:
+    own = EXAMPLE.replace("train,\n", "train, TrainedModel,\n", 1).replace(END, "r = train(")
+    own += "    return TrainedModel(r.model, r.weights, r.tokenizer, r.dtype)\n"
+    found, usual = (judge.measure(code, 1, "validation") for code in (own, EXAMPLE))
+    assert found.evaluation == usual.evaluation
+    assert found.operations == 0
+
+
+@pytest.mark.slow
 def test_a_printed_result_counts_for_nothing(judge) -> None:
     printed = judge.measure(with_line('print("loss 0.0\\n0.0", flush=True)'), 1, "validation")
     assert printed.evaluation == judge.measure(EXAMPLE, 1, "validation").evaluation

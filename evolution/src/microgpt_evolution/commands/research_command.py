@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from microgpt import DEFAULT_SEED, check_setting, path_from_text, path_to_text
+from microgpt import DEFAULT_SEED, ConfigError, check_setting, path_from_text, path_to_text
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
@@ -148,5 +148,10 @@ def _judge(settings: ResearchSettings) -> Judge:
     """Return the judge of a research; raise ConfigError if its documents have changed."""
     from microgpt_evolution.commands.study_run import read_documents_again
 
-    sets, seconds = read_documents_again(settings, None), 60 * (settings.trial_minutes or MINUTES)
+    try:
+        sets = read_documents_again(settings, None)
+    except ConfigError as error:
+        problem = str(error).partition(";")[0]
+        raise ConfigError(f"{problem}; restore the file, or start another research") from error
+    seconds = 60 * (settings.trial_minutes or MINUTES)
     return Judge(sets.train, work.judged_parts(sets), settings.operations, seconds)

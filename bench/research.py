@@ -5,7 +5,7 @@
 Null changes are tried one after the other in one research: 160 alter the random stream (another
 order of the vocabulary, whose initial rows are equal in distribution; unused draws), and the others
 nothing (names, comments). Thirty improvements of Karpathy's settings, most of them in the direction
-of the presets, are tried against these; their sizes are measured with 20 other seeds, and the power
+of the presets, are tried against these; their sizes are measured with 12 other seeds, and the power
 follows from them by simulation. `--minutes 40` lets the built-in proposer run for so long, and
 compares the champion with the first program on the test part. Half an hour.
 """
@@ -22,8 +22,9 @@ from time import perf_counter
 from typing import Any
 
 from harness import ROOT, parsed, results_file, store
+from tables import headed
 
-from microgpt import bundled, load_text, split
+from microgpt import bundled, load_text, publish, split
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.proposer import propose
 from microgpt_evolution.research.research import Research, Try, judged_parts
@@ -33,7 +34,7 @@ from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 CODE = (ROOT / "examples" / "research" / "experiment.py").read_text()
 OPERATIONS = 4e8  # 0.15 seconds
-N_SIZE, N_SIMULATED = 20, 2000
+N_SIZE, N_SIMULATED = 12, 2000
 DRAWS = """
     rng = random.Random(seed)
     unused = [rng.random() for _ in range({})]
@@ -77,6 +78,36 @@ def main() -> None:
         if options.only != "nulls":
             found |= true_changes(judged, options.repeats)
     print(store("research", found, options))
+
+
+def null_table(kept: dict[str, Any]) -> str:
+    """Return the table of what three rules keep of changes without an effect."""
+    n, m = kept["nulls"], kept["altering"]
+    research = f"{kept['kept']} of {n} (at most {kept['upper_limit']:.1%} with 95 % confidence)"
+    lines = [
+        ["a single run with a lower loss", f"{kept['single_run']:.0%} of {m}"],
+        ["two runs below both of the champion", f"{kept['two_seeds']:.0%} of {m}"],
+        ["the search alone, 5 to 20 pairs", f"{kept['passed_search']} of {n}"],
+        ["`research`, with its confirmation", research],
+    ]
+    return headed(["rule", "null changes kept"], lines, kept)
+
+
+def change_table(kept: dict[str, Any]) -> str:
+    """Return the table of true changes: how many are kept, by their power."""
+    lines = []
+    for low, high in ((0.0, 0.3), (0.3, 0.7), (0.7, 0.95), (0.95, 1.01)):
+        rows = [row for row in kept["changes"] if low <= row["power"] < high]
+        if rows:
+            gains = sorted(row["gain"] for row in rows)
+            expected = sum(row["power"] for row in rows)
+            cells = f"{gains[0]:.4f} to {gains[-1]:.4f}", str(len(rows)), f"{expected:.1f}"
+            lines.append(
+                [f"{low:g} to {min(1, high):g}", *cells, str(sum(r["kept"] for r in rows))]
+            )
+    return headed(
+        ["power", "gains, nats per character", "changes", "expected", "kept"], lines, kept
+    )
 
 
 def judge() -> Judge:
@@ -193,7 +224,7 @@ def true_changes(judged: Judge, repeats: int) -> dict[str, Any]:
         for i in range(repeats):
             with TemporaryDirectory() as folder, begin(Path(folder), 100 * number + i + 2) as study:
                 research = Research(study)
-                research.start(CODE, judged)
+                publish(study.directory / "tries", {"0.py": CODE.encode()})
                 before = perf_counter()
                 row["kept"] += research.run(code, judged).verdict == KEPT
                 seconds.append(perf_counter() - before)
@@ -222,6 +253,8 @@ def proposed(minutes: float) -> None:
         print(f"kept {kept} of {len(research.tries) - 1}, test gain {research.read_test(judged)}")
         print(research.champion)
 
+
+TABLES = {"research_nulls": null_table, "research_changes": change_table}
 
 if __name__ == "__main__":
     main()

@@ -60,11 +60,10 @@ def draw_tries(research: Research) -> "ChartType":
     x = alt.X("try:Q", axis=alt.Axis(format="d", tickMinStep=1, grid=False), title="try")
     y = alt.Y("loss:Q", title=AXIS, scale=alt.Scale(zero=False))
     kinds = alt.Scale(domain=[test.KEPT, LUCKY, OTHERS], range=[GREEN, ORANGE, GREY])
-    size = {"width": WIDTH, "height": HEIGHT}
-    tries = alt.Chart(alt.InlineData(values=rows), **size).encode(
+    tries = alt.Chart(alt.InlineData(values=rows), width=WIDTH, height=HEIGHT).encode(
         x=x, color=alt.Color("kind:N", title=None, scale=kinds)
     )
-    champion = alt.Chart(alt.InlineData(values=steps), **size).encode(x=x, y=y)
+    champion = alt.Chart(alt.InlineData(values=steps), width=WIDTH, height=HEIGHT).encode(x=x, y=y)
     low = alt.Y("low:Q", title=AXIS)
     return alt.layer(
         champion.mark_line(interpolate="step-after", strokeWidth=1.5, style="ink"),

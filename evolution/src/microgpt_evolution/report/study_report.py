@@ -18,7 +18,7 @@ from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
 from microgpt_evolution.research.research import START, Research
 from microgpt_evolution.research.sequential_test import KEPT, SEARCH, UNCONFIRMED
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import ResearchSettings, StudySettings, SweepSettings
+from microgpt_evolution.study_settings import ResearchSettings, SweepSettings, read_settings
 from microgpt_evolution.trial import STUDENT, TrialRecord
 
 if TYPE_CHECKING:
@@ -49,13 +49,15 @@ class Report:
 
 def write_report(directory: Path) -> Path:
     """Write report.html of a study; raise ConfigError if the extra `plots` is not installed."""
-    check_plots()
-    study = Study(directory, StudySettings)
-    is_research = isinstance(study.settings, ResearchSettings)
-    found = (
-        research_report(Research(study)) if is_research else study_report(read_ranking(directory))
-    )
-    publish(directory, {"report.html": render(found).encode()})
+    if isinstance(read_settings(directory), ResearchSettings):
+        research = Research(Study(directory, ResearchSettings))
+        check_plots()
+        report = research_report(research)
+    else:
+        ranking = read_ranking(directory)
+        check_plots()
+        report = study_report(ranking)
+    publish(directory, {"report.html": render(report).encode()})
     return directory / "report.html"
 
 

@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 from microgpt import (
+    Document,
     EvaluationSet,
     InferenceGpt,
     MicrogptError,
@@ -32,8 +33,10 @@ from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.research import sandbox
 from microgpt_evolution.trial import Evaluation
 
-IMPORTS = ("microgpt", "numpy", "math", "random", "statistics", "dataclasses", "functools")
-IMPORTS += ("itertools", "collections", "typing")
+IMPORTS = (
+    *("microgpt", "numpy", "math", "random", "statistics", "dataclasses", "functools"),
+    *("itertools", "collections", "typing"),
+)
 WORDS = ("open", "exec", "eval", "compile", "setattr", "delattr", "globals", "vars", "__import__")
 ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME")
 TOLERANCE = 1.001  # of the operations
@@ -91,8 +94,8 @@ class Judge(AbstractContextManager["Judge"]):
 
     def __init__(
         self,
-        train: Sequence[str],
-        parts: Mapping[str, Sequence[str]],
+        train: Sequence[Document],
+        parts: Mapping[str, Sequence[Document]],
         operations: float,
         seconds: float,
     ) -> None:
@@ -191,7 +194,8 @@ class Judge(AbstractContextManager["Judge"]):
             self._known[key] = measure(self._train, tokenizer, "lines")
         length = self._known[key].chunk_length(model.model.block_size)
         chosen = {name: facts[name] for name in ("batch_size", "optimizer") if name in facts}
-        operations = step_operations(model.model, TrainConfig(**chosen), length) * facts["steps"]
+        operations: float = step_operations(model.model, TrainConfig(**chosen), length)
+        operations *= facts["steps"]
         if operations > TOLERANCE * self._operations:
             costs, most = in_short(operations), in_short(self._operations)
             raise ExperimentError(f"it trained with {costs} operations, but may use {most}")

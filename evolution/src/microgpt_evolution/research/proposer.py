@@ -43,5 +43,8 @@ def _numbers(tree: ast.Module) -> Iterator[tuple[ast.Constant, int | float]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SETTINGS":
             for each in ast.walk(node.value):
-                if isinstance(each, ast.Constant) and type(each.value) in (int, float):
-                    yield each, each.value
+                match each:
+                    case ast.Constant(value=bool()):
+                        pass
+                    case ast.Constant(value=int() | float() as value):
+                        yield each, value

@@ -30,11 +30,15 @@ from microgpt import (
 
 PROBLEM, MODEL, OUTPUT = "problem", "model", "output"  # files of a run
 POLL_S = 0.002
-REFUSED = ("subprocess.", "socket.", "gc.", "pty.", "os.exec", "os.fork", "os.kill", "os.posix_")
-REFUSED += ("os.spawn", "os.system", "os.link", "os.symlink", "os.chdir", "os.fchdir")
+REFUSED = (  # beginnings of the names of audit events
+    *("subprocess.", "socket.", "gc.", "pty.", "os.exec", "os.fork", "os.kill", "os.posix_"),
+    *("os.spawn", "os.system", "os.link", "os.symlink", "os.chdir", "os.fchdir"),
+)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-SYSTEM = ("/dev/null", "/dev/urandom", "/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup")
-SYSTEM += ("/proc/sys/kernel/random/boot_id",)
+SYSTEM = (
+    *("/dev/null", "/dev/urandom", "/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup"),
+    "/proc/sys/kernel/random/boot_id",
+)
 Hook = Callable[[str, tuple[Any, ...]], None]
 
 

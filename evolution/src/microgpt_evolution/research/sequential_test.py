@@ -27,7 +27,7 @@ def p_value(gains: Sequence[float]) -> float:
     """
     order = sorted(gains, key=lambda gain: (abs(gain), gain <= 0))
     score = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)
-    return sum(_ways(len(gains))[score:]) / 2 ** len(gains)
+    return sum(_ways(len(gains))[score:]) / float(2 ** len(gains))
 
 
 @functools.cache

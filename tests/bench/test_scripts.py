@@ -54,6 +54,10 @@ SHORTEST = {
         f"bench.preset_settings = lambda _: {SMALL}",
     ),
     "report": ("", ""),
+    "research": (
+        "--nulls 5",
+        "bench.OPERATIONS = 1e7; bench.CHANGES = bench.CHANGES[:1]; bench.N_SIMULATED = 10",
+    ),
     "search_fight": (
         "--searches 2",
         "bench.TITLES.pop('optuna'); "

@@ -13,8 +13,9 @@ def test_eval_prints_the_loss_in_nats_and_bits(microgpt, text_model, tmp_path) -
     facts = json.loads(as_json.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (2, 9)
     bits = facts["loss"] / math.log(2)
-    assert done.stdout.endswith(
+    assert (
         f"{facts['loss']:.4f} nats per token ({bits:.4f} bits) (contamination 100 %)\n"
+        in done.stdout
     )
 
 
@@ -52,7 +53,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     done = ok(microgpt("eval", chat_model, "--data", file))
     assert "note: 40.0% of this text is training data" in done.stderr  # "hi" and "yo"
     assert "\nreplies:    4, 50.0% exact (contamination 40 %)\n" in done.stdout
-    table, errors = done.stdout.split("\n\n")[1:]
+    table, errors = done.stdout.split("\n\n")[1:3]
     assert "95% interval (contamination 40 %)" in table
     assert [line.split() for line in table.splitlines()[1:]] == [
         ["greet", "1", "1", "100.0%", "20.7%", "to", "100.0%"],
@@ -89,8 +90,9 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
 
 def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
-    assert len(done.stdout.splitlines()) == 3
+    assert "exact" not in done.stdout
+    assert "replies" not in done.stdout
     as_json = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)), "--json")
     facts = json.loads(as_json.stdout)
     sizes = ["n_docs", "n_tokens", "n_characters"]
-    assert list(facts) == ["loss", *sizes, "bits_per_character", "training_share"]
+    assert list(facts) == ["loss", *sizes, "bits_per_character", "training_share", "calibration"]

@@ -11,6 +11,7 @@ from microgpt import (
     Document,
     EvaluationSet,
     NgramModel,
+    SavedModel,
     Split,
     TextKind,
     TokenDataset,
@@ -22,7 +23,7 @@ MAX_COUNTED = 2**20  # characters of the training set that are counted; more wou
 MAX_NUMBERS = 2**23  # probabilities at once, which bounds the memory
 CONTEXT = 256  # longer documents are counted in windows
 ORDERS = (2, 6)  # pairs, and what is the best n-gram of most texts
-NAMES = ("uniform", "pairs", "ngrams")
+NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}  # of `baselines`
 
 
 class Uniform:
@@ -48,13 +49,9 @@ class Counted:
 
     def nll(self, docs: TokenDataset) -> float:
         """Return the summed loss of all predictions that count, in nats."""
-        found, done, total = self._model.probabilities(docs), 0, 0.0
-        for i, doc in enumerate(docs):
-            counts = np.frombuffer(docs.mask_of(i) or b"\1" * len(doc), bool)[1:]
-            rows = found[done : (done := done + len(doc) - 1)]
-            chosen = rows[np.arange(len(rows)), np.array(doc[1:], np.int64)]
-            total -= float(np.log(chosen[counts]).sum())
-        return total
+        targets, counts = targets_of(docs)
+        chosen = self._model.probabilities(docs)[np.arange(len(targets)), targets]
+        return -float(np.log(chosen[counts]).sum())
 
     def next_token(self, tokens: Sequence[int]) -> NDArray[np.float64]:
         """Return the probabilities of the token after some tokens: (V)."""
@@ -62,7 +59,16 @@ class Counted:
         return found[-1]
 
 
-def counted_documents(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> TokenDataset:
+def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the token of each prediction, and whether it counts: (N), (N)."""
+    counts = np.frombuffer(docs.mask or b"\1" * len(docs.tokens), bool)
+    first = docs.starts[:-1]  # the first token of a document is not predicted
+    return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)
+
+
+def counted_documents(
+    docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
+) -> TokenDataset:
     """Return the tokens that n-grams are counted in: of all documents, or of a sample."""
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
     every = max(1, -(-chunks.n_tokens // MAX_COUNTED))
@@ -88,11 +94,18 @@ def baselines(sets: Split, text: TextKind) -> dict[str, float]:
             loss = scored.evaluate(Counted(docs, tokenizer.vocab_size, order).nll)
             assert loss
             found.append(loss.loss)
-    return dict(zip(NAMES, found, strict=False))
+    return {name: round(loss, 4) for name, loss in zip(NAMES, found, strict=False)}
 
 
-def compared(loss: float, with_: Mapping[str, float]) -> str:
-    """Return a loss and what it is compared with as text, such as "2.25; pairs 2.47"."""
-    names = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
-    others = [f"{names[name]} {with_[name]:.2f}" for name in NAMES if name in with_]
-    return f"{loss:.2f}; {', '.join(others)}"
+def compared(found: Mapping[str, object]) -> str:
+    """Return losses of `baselines` as text, such as "a uniform guess 3.30, pairs 2.47"."""
+    losses = ((name, found.get(key)) for key, name in NAMES.items())
+    return ", ".join(f"{name} {loss:.2f}" for name, loss in losses if isinstance(loss, float))
+
+
+def comparison(saved: SavedModel) -> str:
+    """Return what the loss of a model is compared with, as text."""
+    recorded = saved.meta.training.get("baselines")
+    if isinstance(recorded, dict) and (text := compared(recorded)):
+        return f"{text} nats per character, on the validation documents of its training"
+    return f"{compared({'uniform': log(saved.model.vocab_size)})} nats per token"

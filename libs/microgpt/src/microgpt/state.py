@@ -99,6 +99,8 @@ class TrainingPlan:
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
     # The share of each held-out set that was read in training; None if it is unknown.
     contamination: dict[str, float | None] = field(default_factory=dict)
+    # Held-out losses of models that only count, in nats per character, by name.
+    baselines: dict[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine

@@ -28,6 +28,9 @@ def evaluate(
     me: str | None = opt.ME,
     separator: str | None = opt.SEPARATOR,
     threads: int = opt.THREADS,
+    output: list[Path] | None = opt.option(
+        None, f"Draw the calibration. {opt.CHART_HELP}", metavar="<path>"
+    ),
     as_json: bool = opt.AS_JSON,
 ) -> None:
     """Measure how well a model predicts a file.
@@ -36,6 +39,9 @@ def evaluate(
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
     was not trained on. Documents longer than the context are read in overlapping windows.
 
+    The calibration says how many of the most likely tokens came, by their probability. Its expected
+    error is the mean difference of the two.
+
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
     task, the model generates these replies at temperature 0, and the command prints the share of
     exact matches per task, and errors.
@@ -43,9 +49,15 @@ def evaluate(
     model_dir = opt.model_of(model, model_option)
 
     from microgpt import Use
+    from microgpt_cli.calibration import draw_calibration, reply_calibration, token_calibration
+    from microgpt_cli.charts import check_files, check_plots, write_chart
     from microgpt_cli.chat_answers import generate_replies, reply_facts, report_lines
+    from microgpt_cli.counting import comparison
     from microgpt_cli.model_loading import inference, load_model, note_training_data
 
+    if output:
+        check_files(output)
+        check_plots()
     saved = load_model(model_dir)
     docs, items = _read(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
@@ -53,18 +65,28 @@ def evaluate(
     result = gpt.evaluate(docs, text=saved.config.text, threads=threads)
     share = note_training_data(docs, result.contamination, saved, model_dir)
     answers = generate_replies(gpt, items, threads) if items else ()
+    calibrations = {"tokens": token_calibration(gpt, docs, saved.config.text)}
+    if answers:
+        calibrations["replies"] = reply_calibration(gpt, answers)
+    if output:
+        write_chart(draw_calibration(calibrations), output)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         del facts["contamination"]  # the share below may also come from hashes
         facts["training_share"] = share
+        facts["calibration"] = {name: each.facts() for name, each in calibrations.items()}
         if answers:
             facts["replies"] = reply_facts(answers) | {"contamination": share}
         print(json.dumps(facts))
         return
     for line in _loss_lines(result, share, gpt.tokenizer):
         print(line)
+    print(f"compare:    {comparison(saved)}")
     for line in report_lines(answers, share) if answers else ():
         print(line)
+    for name, each in calibrations.items():
+        print()
+        print(*each.lines(f"most likely {name}"), sep="\n")
 
 
 def _read(

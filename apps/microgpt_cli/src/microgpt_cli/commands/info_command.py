@@ -116,6 +116,7 @@ def _training_command(data: Path, how: ReadOptions, limits: Mapping[str, float])
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:
     from microgpt import count_params, read_training
+    from microgpt_cli.counting import comparison
     from microgpt_cli.model_loading import LOSSES, load_model, loss_text
 
     saved = load_model(model_dir)
@@ -143,7 +144,7 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
         training = {name: fact for name, fact in meta.training.items() if name != "legs"}
         if minutes := training.get("minutes"):
             training["minutes"] = f"{minutes:.3g}"
-        print_facts(training | losses)
+        print_facts(training | losses | {"baselines": comparison(saved)})
     with suppress(CheckpointError):  # there is no record of the run
         plan, *_ = read_training(model_dir)
         if not plan.legs:  # or else it takes several commands

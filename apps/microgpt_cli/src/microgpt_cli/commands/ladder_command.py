@@ -86,6 +86,6 @@ def _table(ladder: "Ladder", name: str) -> Iterator[str]:
     for rung in ladder.rungs:
         cost = f"{rung.operations:10.1e} {rung.seconds:7.1f}" if rung.operations else " " * 18
         likely = "".join(
-            f"  {shown(first.text)!s:>5} {first.probability:4.0%}" for first, *_ in rung.predictions
+            f"  {shown(first.text):>5} {first.probability:4.0%}" for first, *_ in rung.predictions
         )
         yield f"{rung.name:<22} {rung.loss:6.3f} {rung.bits:6.3f} {cost}{likely}"

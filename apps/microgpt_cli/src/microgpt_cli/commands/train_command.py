@@ -8,7 +8,7 @@ from microgpt_cli.terminal.options import with_options
 from microgpt_cli.training.train_request import TrainRequest
 
 if TYPE_CHECKING:
-    from microgpt import Given, TrainingJob
+    from microgpt import Given, TextKind, TrainingJob
 
 
 @examples(
@@ -56,6 +56,7 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     """Read and split the documents, and choose the settings that are not given."""
     from microgpt import Preparation, TimeLimit, hold_out, plan_training, prepare_replies
     from microgpt_cli.chosen_settings import explain_settings
+    from microgpt_cli.counting import baselines
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.terminal.console import note
     from microgpt_cli.terminal.progress_bar import load_kernels
@@ -67,11 +68,12 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     parent = load_model(request.from_) if request.from_ else None
     teachers = load_teachers(request.teacher or ())
     file, docs = read_input(request.input, given, text_of(parent, teachers))
-    text = "stream" if isinstance(docs, str) else "lines"
+    text: TextKind = "stream" if isinstance(docs, str) else "lines"
     given = {"shuffle": not file.is_in_order, **given, "text": text}
     sources = [each for each in (parent, teachers) if each]
     prepared = Preparation(given) if sources else prepare_replies(docs, given, note)
     sets = hold_out(docs, prepared.given, sources, note)
+    losses = baselines(sets, text) if sets.validation else {}
     job = plan_training(
         sets,
         prepared.given,
@@ -84,4 +86,4 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     )
     for line in explain_settings(job.choice) if job.choice else ():
         note(line)
-    return with_records(job, file, request.given)
+    return with_records(job, file, request.given, losses)

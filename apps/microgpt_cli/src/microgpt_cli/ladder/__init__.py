@@ -30,7 +30,7 @@ from microgpt_cli.ladder.fast_elman import train_elman
 # Operations, as `train --budget` counts them, of the first GPT; the second has MORE times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
 MORE = 10
-ORDERS = range(3, 13)  # n-grams of more tokens are tried as long as the validation loss falls
+ORDERS = range(2, 13)  # n-grams of more tokens are tried as long as the validation loss falls
 N_BEGINNINGS, N_LIKELY = 3, 3  # predictions that are shown, and tokens of each
 
 
@@ -178,7 +178,9 @@ def ladder(
     climb.add("Elman network", lambda: train_elman(chunks, validation, costs[0], seed), costs[0])
     climb.add("GPT", lambda: _Trained(jobs[0]), costs[0])
     if costs[1] > 2 * costs[0]:  # or else the text is too small for more
-        climb.add(f"GPT, {costs[1] / costs[0]:.0f} × operations", lambda: _Trained(jobs[1]), costs[1])
+        climb.add(
+            f"GPT, {costs[1] / costs[0]:.0f} × operations", lambda: _Trained(jobs[1]), costs[1]
+        )
     beginnings = tuple(tokenizer.decode(tokens) for tokens in climb.beginnings)
     return Ladder(tuple(climb.rungs), beginnings, test.n_docs, test.n_characters)
 
@@ -196,7 +198,7 @@ def _best_order(docs: TokenDataset, vocab_size: int, validation: EvaluationSet) 
 
 
 def _operations(job: TrainingJob) -> float:
-    """Return the operations of the matrix products of a training, by Kaplan et al. 2020, table 1."""
+    """Return the operations of all matrix products (Kaplan et al. 2020, table 1)."""
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
     weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C

@@ -13,7 +13,9 @@ MAX_BEGINNING = 10  # characters of a beginning that are shown
 
 
 def shown(text: str) -> str:
-    """Return the end of a beginning as text without line feeds."""
+    """Return the end of a text without white space; a special token ends a text or a turn."""
+    if text.startswith("<|"):
+        return "end"
     return text[-MAX_BEGINNING:].replace("\n", "⏎").replace(" ", "␣")
 
 
@@ -55,4 +57,4 @@ def draw_ladder(ladder: Ladder) -> "ChartType":
 
 
 def _text(likely: Likely) -> str:
-    return f"{likely.text} {likely.probability:.0%}"
+    return f"{shown(likely.text)} {likely.probability:.0%}"

@@ -22,6 +22,8 @@ from microgpt import (
     plain,
     read_forms,
 )
+from microgpt_cli.counting import compared
+from microgpt_cli.hidden_units import note_on_units
 from microgpt_cli.samples import copied_share, note_faults, usual_length, usual_temperature
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
@@ -69,6 +71,9 @@ def print_results(
         more = f"{result.state.step - legs[-1][1]:,} more steps have not lowered the held-out loss"
         note(f"{more}, so the model stays as it was; more text helps, or a larger model")
     _note_uniform_guess(result, request.given.get("lr"))
+    note(_worth(result, sets))
+    if line := note_on_units(result, sets.validation or sets.train):
+        note(line)
     for line in answers.lines() if answers else ():
         print(line)
     is_names = result.plan.data.sha256 == NAMES_SHA256
@@ -123,15 +128,29 @@ def _note_uniform_guess(result: TrainResult, lr: float | None) -> None:
         )
 
 
+def _worth(result: TrainResult, sets: Split) -> str:
+    """Return what the loss is compared with: held-out losses of models that only count."""
+    loss, baselines = result.val_loss, result.plan.baselines
+    if loss is None or not baselines:
+        return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
+    n_tokens, n_characters = _sizes(result, sets.validation)
+    loss *= n_tokens / n_characters
+    return f"held-out loss per character: {loss:.2f}; {compared(baselines)}"
+
+
 def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
     """Format a loss in nats per token and bits per character."""
     if result.tokenizer.kind == "char":
         return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
-    text, counts = result.config.text, (result.tokenizer.count, len)
-    sizes = (sum(count_predictions(doc, text, count) for doc in docs) for count in counts)
-    n_tokens, n_characters = sizes
+    n_tokens, n_characters = _sizes(result, docs)
     per_character = bits(loss) * n_tokens / n_characters
     return f"{loss:.4f} nats per token ({per_character:.4f} bits per character)"
+
+
+def _sizes(result: TrainResult, docs: Sequence[Document]) -> list[int]:
+    """Return the number of predicted tokens in documents, and of their characters."""
+    text, counts = result.config.text, (result.tokenizer.count, len)
+    return [sum(count_predictions(doc, text, count) for doc in docs) for count in counts]
 
 
 def _summary(
@@ -149,6 +168,7 @@ def _summary(
         "best_step": best.step if best else None,
         "test_loss": result.test_loss,
         "contamination": result.plan.contamination or None,
+        "baselines": result.plan.baselines or None,
         "seconds": round(result.state.seconds, 3),
         "budget": result.plan.given.get("budget"),
         "teachers": len(result.plan.teachers) or None,

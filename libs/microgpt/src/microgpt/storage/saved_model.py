@@ -191,6 +191,7 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
         "teacher_sha256": [each.weights_sha256 for each in plan.teachers] or None,
         "ancestor_data": [each and asdict(each) for each in plan.ancestor_data] or None,
         "contamination": plan.contamination or None,
+        "baselines": plan.baselines or None,
         **{
             name: given[name] for name in ("preset", "genome", "minutes", "budget") if name in given
         },

@@ -149,6 +149,7 @@ class _Description(BaseModel):
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
     ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
+    baselines: dict[str, float] = Field({}, exclude_if=not_)
     extra: dict[str, Any] = Field({}, exclude_if=not_)
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)

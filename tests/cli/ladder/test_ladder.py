@@ -1,0 +1,126 @@
+import json
+from functools import cache
+from math import log
+
+import pytest
+from commands import ok, refused
+
+from microgpt import CharTokenizer, EvaluationSet, bundled, load_text, split
+from microgpt.errors import DataError
+from microgpt_cli.counting import Counted, Uniform, baselines, compared, counted_documents
+from microgpt_cli.ladder import Ladder, ladder
+from microgpt_cli.ladder.picture import draw_ladder
+
+NAMES = load_text(bundled("names.txt"))[:3000]
+BUDGET = 5e9  # about a second
+
+
+@cache
+def found() -> Ladder:
+    return ladder(split(NAMES, validation=0.1, test=0.1), budget=BUDGET)
+
+
+def test_the_ladder_goes_from_a_uniform_guess_to_two_gpts() -> None:
+    rungs = {rung.name: rung for rung in found().rungs}
+    uniform, letters, pairs, grams, elman, gpt, more = rungs.values()
+    assert uniform.loss == pytest.approx(log(27))  # the letters and the end
+    assert uniform.loss > letters.loss > pairs.loss > gpt.loss > more.loss
+    assert pairs.loss > elman.loss
+    assert grams.name.startswith("best n-grams")
+    assert elman.operations == gpt.operations
+    assert 8 * gpt.operations < more.operations
+    assert uniform.bits == pytest.approx(uniform.loss / log(2))
+
+
+def test_all_models_predict_after_the_same_beginnings_of_test_documents() -> None:
+    tests = split(NAMES, validation=0.1, test=0.1).test
+    assert [doc.startswith(text) for doc, text in zip(tests, found().beginnings, strict=False)] == [
+        True
+    ] * 3
+    for rung in found().rungs:
+        assert len(rung.predictions) == 3
+        for likely in rung.predictions:
+            probabilities = [each.probability for each in likely]
+            assert probabilities == sorted(probabilities, reverse=True)
+            assert 0 < sum(probabilities) <= 1.000001
+
+
+def test_counting_agrees_with_counts_by_hand() -> None:
+    """Of a letter that is always followed by the same one, pairs are almost certain."""
+    docs = ["ababab"] * 50
+    tokenizer = CharTokenizer.from_documents(docs)
+    read = counted_documents(docs, tokenizer, "lines")
+    scored = EvaluationSet.from_documents(docs[:1], tokenizer, 16, "lines")
+    pairs, letters = (Counted(read, tokenizer.vocab_size, n) for n in (2, 1))
+    uniform = scored.evaluate(Uniform(3).nll)
+    assert uniform.loss == pytest.approx(log(3))
+    # Half of the tokens before the end are a, half b, and one in seven is the end.
+    expected = -(6 * log(3 / 7) + log(1 / 7)) / 7
+    assert scored.evaluate(letters.nll).loss == pytest.approx(expected, rel=0.01)
+    assert pairs.next_token(tokenizer.encode_document("aba")[:2]).argmax() == tokenizer.encode("b")
+    assert scored.evaluate(pairs.nll).loss < 0.5 * expected
+
+
+def test_without_held_out_documents_only_the_uniform_guess_is_known() -> None:
+    assert baselines(split(NAMES), "lines") == {"uniform": pytest.approx(log(27), abs=1e-4)}
+    held_out = baselines(split(NAMES, validation=0.1), "lines")
+    assert held_out["uniform"] > held_out["pairs"] > held_out["ngrams"]
+    line = compared({"uniform": 3.3, "pairs": 2.47, "ngrams": 2.02, "other": 1.0})
+    assert line == "a uniform guess 3.30, pairs 2.47, n-grams 2.02"
+
+
+def test_a_ladder_needs_held_out_documents() -> None:
+    with pytest.raises(DataError, match="add documents"):
+        ladder(split(["anna", "bob"]))
+
+
+def test_the_picture_has_a_bar_per_model_and_a_column_per_beginning() -> None:
+    chart = draw_ladder(found()).to_dict()
+    assert len(chart["hconcat"]) == 1 + 3
+    drawn = json.dumps(chart)
+    for rung in found().rungs:
+        assert f'"model": "{rung.name}"' in json.dumps(chart, ensure_ascii=False)
+        assert f"{rung.loss:.3f} ({rung.bits:.2f} bits)" in drawn
+    assert found().plot().to_dict()["hconcat"]
+
+
+def test_the_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    given = ("ladder", "--data", "names.txt", "--budget", "5e9")
+    done = ok(microgpt(*given, "--output", "l.svg"))
+    head, columns, *rows = done.stdout.splitlines()
+    assert "held-out documents of names.txt" in head
+    assert columns.split()[:4] == ["nats", "bits", "operations", "seconds"]
+    assert rows[0].split()[:4] == ["uniform", "guess", "3.296", "4.755"]
+    assert (tmp_path / "l.svg").read_text().startswith("<svg")
+    facts = json.loads(ok(microgpt(*given, "--json")).stdout)
+    assert [f"{rung['loss']:.3f}" in row for rung, row in zip(facts["rungs"], rows, strict=False)]
+
+
+def test_conversations_and_running_text_have_a_ladder(microgpt, tmp_path) -> None:
+    talks = [
+        [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
+        for name in NAMES[:240]
+    ]
+    (tmp_path / "talks.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    (tmp_path / "book.txt").write_text(" ".join(NAMES))
+    cheap = ("--budget", "2e9", "--json")
+    for given in (("talks.jsonl", "--chat"), ("book.txt", "--text", "stream")):
+        facts = json.loads(ok(microgpt("ladder", "--data", *given, *cheap)).stdout)
+        assert len(facts["rungs"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "problem"),
+    [
+        ("anna\n", (), "add documents"),
+        ("a", (), "add documents"),
+        ("", (), "empty"),
+        ("anna\nbob\n", ("--budget", "-1"), "--budget must be a number greater than 0"),
+        ("anna\nbob\n", ("--text", "poem"), "--text must be"),
+        ("anna\nbob\n", ("--output", "l.pdf"), ".svg"),
+    ],
+)
+def test_a_text_without_a_ladder_is_refused(microgpt, tmp_path, text, given, problem) -> None:
+    (tmp_path / "my.txt").write_text(text)
+    assert problem in refused(microgpt("ladder", "--data", "my.txt", *given))

@@ -71,5 +71,5 @@ def test_eval_prints_the_calibration_and_draws_it(microgpt, text_model, tmp_path
 def test_the_picture_has_a_point_per_bin() -> None:
     found = Calibration.of([(0.9, True), (0.3, False)])
     drawn = json.dumps(draw_calibration({"tokens": found, "replies": found}).to_dict())
-    assert drawn.count('"probability": ') == 4
+    assert drawn.count('"low": ') == 4
     assert "replies: error " in drawn

@@ -1,7 +1,11 @@
-"""Losses of models that only count: what the loss of a trained model is compared with."""
+"""Models that only count, with which the loss of a trained model is compared.
 
-from collections.abc import Mapping, Sequence
+A model is a function that returns the probabilities (N, V) of all predictions in documents.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from math import log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,44 +23,31 @@ from microgpt import (
     char_tokenizer,
 )
 
-MAX_COUNTED = 2**20  # characters of the training set that are counted; more would take seconds
+Predict = Callable[[TokenDataset], NDArray[Any]]
+
+MAX_COUNTED = 2**20  # predictions of the training set that are counted; more would take seconds
 MAX_NUMBERS = 2**23  # probabilities at once, which bounds the memory
 CONTEXT = 256  # longer documents are counted in windows
-ORDERS = (2, 6)  # pairs, and what is the best n-gram of most texts
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}  # of `baselines`
+ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
 
 
-class Uniform:
-    """The guess that all tokens are equally likely."""
-
-    def __init__(self, vocab_size: int) -> None:
-        self.vocab_size = vocab_size
-
-    def nll(self, docs: TokenDataset) -> float:
-        """Return the summed loss of all predictions that count, in nats."""
-        return docs.n_predictions * log(self.vocab_size)
-
-    def next_token(self, tokens: Sequence[int]) -> NDArray[np.float64]:
-        """Return the probabilities of the token after some tokens: (V)."""
-        return np.full(self.vocab_size, 1 / self.vocab_size)
+def counted(
+    docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
+) -> Callable[[int], Predict]:
+    """Return a function that makes the n-gram model of an n, of documents or a sample of them."""
+    chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
+    every = max(1, -(-chunks.n_tokens // MAX_COUNTED))
+    read = chunks.encode(range(0, len(chunks), every))
+    return lambda n: NgramModel(read, tokenizer.vocab_size, n).probabilities
 
 
-class Counted:
-    """An n-gram model of documents."""
-
-    def __init__(self, docs: TokenDataset, vocab_size: int, order: int) -> None:
-        self._model = NgramModel(docs, vocab_size, order)
-
-    def nll(self, docs: TokenDataset) -> float:
-        """Return the summed loss of all predictions that count, in nats."""
-        targets, counts = targets_of(docs)
-        chosen = self._model.probabilities(docs)[np.arange(len(targets)), targets]
-        return -float(np.log(chosen[counts]).sum())
-
-    def next_token(self, tokens: Sequence[int]) -> NDArray[np.float64]:
-        """Return the probabilities of the token after some tokens: (V)."""
-        found: NDArray[np.float64] = self._model.probabilities(TokenDataset([[*tokens, 0]]))
-        return found[-1]
+def to_score(
+    docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, block_size: int = CONTEXT
+) -> EvaluationSet:
+    """Return documents in portions whose probabilities fit into the memory."""
+    at_once = max(1, MAX_NUMBERS // tokenizer.vocab_size)
+    return EvaluationSet.from_documents(docs, tokenizer, block_size, text, at_once=at_once)
 
 
 def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -66,41 +57,32 @@ def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)
 
 
-def counted_documents(
-    docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
-) -> TokenDataset:
-    """Return the tokens that n-grams are counted in: of all documents, or of a sample."""
-    chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
-    every = max(1, -(-chunks.n_tokens // MAX_COUNTED))
-    return chunks.encode(range(0, len(chunks), every))
+def loss_of(predict: Predict, docs: EvaluationSet) -> float:
+    """Return the loss of a model in nats per token."""
 
+    def nll(portion: TokenDataset) -> float:
+        targets, counts = targets_of(portion)
+        chosen = predict(portion)[np.arange(len(targets)), targets]
+        return -float(np.log(chosen[counts], dtype=np.float64).sum())
 
-def held_out(
-    docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, block_size: int = CONTEXT
-) -> EvaluationSet:
-    """Return documents to be scored, in portions whose probabilities fit into the memory."""
-    at_once = max(1, MAX_NUMBERS // tokenizer.vocab_size)
-    return EvaluationSet.from_documents(docs, tokenizer, block_size, text, at_once=at_once)
+    found = docs.evaluate(nll)
+    assert found
+    return found.loss
 
 
 def baselines(sets: Split, text: TextKind) -> dict[str, float]:
-    """Return the validation losses of models that only count, in nats per character."""
+    """Return validation losses of models that only count, in nats per character."""
     tokenizer = char_tokenizer(sets.docs)
-    found = [log(tokenizer.vocab_size)]
-    if sets.validation:
-        docs = counted_documents(sets.train, tokenizer, text)
-        scored = held_out(sets.validation, tokenizer, text)
-        for order in ORDERS:
-            loss = scored.evaluate(Counted(docs, tokenizer.vocab_size, order).nll)
-            assert loss
-            found.append(loss.loss)
-    return {name: round(loss, 4) for name, loss in zip(NAMES, found, strict=False)}
+    model_of = counted(sets.train, tokenizer, text)
+    docs = to_score(sets.validation, tokenizer, text)
+    losses = {name: round(loss_of(model_of(n), docs), 4) for name, n in ORDERS.items()}
+    return {"uniform": round(log(tokenizer.vocab_size), 4), **losses}
 
 
-def compared(found: Mapping[str, object]) -> str:
+def compared(losses: Mapping[str, object]) -> str:
     """Return losses of `baselines` as text, such as "a uniform guess 3.30, pairs 2.47"."""
-    losses = ((name, found.get(key)) for key, name in NAMES.items())
-    return ", ".join(f"{name} {loss:.2f}" for name, loss in losses if isinstance(loss, float))
+    found = ((name, losses.get(key)) for key, name in NAMES.items())
+    return ", ".join(f"{name} {loss:.2f}" for name, loss in found if isinstance(loss, float))
 
 
 def comparison(saved: SavedModel) -> str:

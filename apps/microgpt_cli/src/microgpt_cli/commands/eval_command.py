@@ -74,7 +74,7 @@ def evaluate(
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         del facts["contamination"]  # the share below may also come from hashes
         facts["training_share"] = share
-        facts["calibration"] = {name: each.facts() for name, each in calibrations.items()}
+        facts["calibration"] = {name: asdict(each) for name, each in calibrations.items()}
         if answers:
             facts["replies"] = reply_facts(answers) | {"contamination": share}
         print(json.dumps(facts))

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt import DEFAULT_SEED, check_setting
+from microgpt import DEFAULT_SEED, bits, check_setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
@@ -24,9 +24,7 @@ def ladder(
     column: str | None = opt.COLUMN,
     me: str | None = opt.ME,
     separator: str | None = opt.SEPARATOR,
-    text: str = opt.option(
-        "lines", "stream: the file is one running text.", metavar="lines|stream"
-    ),
+    text: str = opt.option("lines", "stream: one running text.", metavar="lines|stream"),
     budget: float | None = opt.option(
         None, "Operations of the first GPT, as for train.  [default: 1e11, about a second]"
     ),
@@ -36,9 +34,9 @@ def ladder(
 ) -> None:
     """Train models from a uniform guess to a GPT on a text, and compare their losses.
 
-    A tenth of the documents is held out to choose among models, another tenth to measure them. All
-    losses are of the same characters. The Elman network and the first GPT take the same number of
-    operations, the second GPT ten times as many.
+    Some documents are held out to choose among models, others to measure them. All losses are of
+    the same characters. The Elman network and the first GPT take the same number of operations, the
+    second GPT about ten times as many.
     """
     given = {"chat": chat, "column": column, "me": me, "separator": separator, "text": text}
     given |= {"budget": budget, "seed": seed}
@@ -47,10 +45,8 @@ def ladder(
         check_setting(name, value, f"--{name}")
 
     from microgpt import check_conflicts, default_engine, hold_out
+    from microgpt_cli import ladder as models
     from microgpt_cli.charts import check_files, check_plots, write_chart
-    from microgpt_cli.ladder import BUDGET
-    from microgpt_cli.ladder import ladder as climb
-    from microgpt_cli.ladder.picture import draw_ladder
     from microgpt_cli.terminal.progress_bar import load_kernels
     from microgpt_cli.training.inputs import read_input
 
@@ -60,24 +56,22 @@ def ladder(
         check_plots()
     engine = default_engine()
     file, docs = read_input(data, given)
-    sets = hold_out(docs, {"budget": BUDGET[engine], **given})
-    load_kernels(engine, uses=["training", "evaluation", "decoding"])
+    sets = hold_out(docs, {"budget": models.BUDGET[engine], **given})
+    load_kernels(engine, uses=["training", "evaluation"])
     kind = "stream" if isinstance(docs, str) else "lines"
-    found = climb(sets, text=kind, budget=budget, seed=seed, engine=engine, tell=note)
+    found = models.ladder(sets, text=kind, budget=budget, seed=seed, engine=engine, tell=note)
     if output:
-        write_chart(draw_ladder(found), output)
+        write_chart(models.draw_ladder(found), output)
     if as_json:
         print(json.dumps(asdict(found)))
         return
     for line in _table(found, file.path.name):
         print(terminal_safe(line))
-    for path in output or ():
-        print(terminal_safe(str(path)))
 
 
 def _table(ladder: "Ladder", name: str) -> Iterator[str]:
     """Yield the lines of a table with a row per model."""
-    from microgpt_cli.ladder.picture import shown
+    from microgpt_cli.ladder import shown
 
     where = f"{ladder.n_docs:,} held-out documents of {name}, {ladder.n_characters:,} characters"
     yield f"loss of {where}:"
@@ -85,7 +79,5 @@ def _table(ladder: "Ladder", name: str) -> Iterator[str]:
     yield f"{'':22} {'nats':>6} {'bits':>6} {'operations':>10} {'seconds':>7}{beginnings}"
     for rung in ladder.rungs:
         cost = f"{rung.operations:10.1e} {rung.seconds:7.1f}" if rung.operations else " " * 18
-        likely = "".join(
-            f"  {shown(first.text):>5} {first.probability:4.0%}" for first, *_ in rung.predictions
-        )
-        yield f"{rung.name:<22} {rung.loss:6.3f} {rung.bits:6.3f} {cost}{likely}"
+        likely = "".join(f"  {shown(text):>5} {p:4.0%}" for text, p in rung.predictions)
+        yield f"{rung.name:<22} {rung.loss:6.3f} {bits(rung.loss):6.3f} {cost}{likely}"

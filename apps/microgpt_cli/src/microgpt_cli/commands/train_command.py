@@ -1,5 +1,6 @@
 """`microgpt train`: train a model on a text file."""
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -86,4 +87,5 @@ def planned(given: "Given", request: TrainRequest, started: float) -> "TrainingJ
     )
     for line in explain_settings(job.choice) if job.choice else ():
         note(line)
-    return with_records(job, file, request.given, losses)
+    job = replace(job, plan=replace(job.plan, baselines=losses))
+    return with_records(job, file, request.given)

@@ -82,14 +82,11 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
     return bundled(name)
 
 
-def with_records(
-    job: TrainingJob, file: TextFile, given: Given, baselines: dict[str, float]
-) -> TrainingJob:
+def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:
     """Return a job that records where its inputs come from.
 
     Args:
         given: what the user has given.
-        baselines: losses of models that only count.
     """
     if given.get("budget") and "steps" in given:  # as a time limit has corrected them
         job = job.with_steps(given["steps"])
@@ -101,7 +98,6 @@ def with_records(
         given={**plan.given, **typed},
         parent_sha256=parent.sha256 if isinstance(parent, SavedModel) else None,
         teachers=records_of(job.teachers),
-        baselines=baselines,
         examples=() if file.is_chat_export else examples(job.sets),  # people's are private
     )
     return replace(job, plan=plan)

@@ -1,0 +1,130 @@
+"""An Elman network (Elman 1990) on arrays, the counterpart of examples/elman.py, and its training.
+
+Documents are read together; shorter ones are filled up with tokens that are not real.
+Shapes: B = documents, T = positions, N = predictions, H = numbers in the memory, V = vocab_size.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt import ChunkedDataset, EvaluationSet, TokenDataset
+from microgpt_cli.counting import loss_of, targets_of
+
+Floats = NDArray[np.float32]
+Matrices = dict[str, Floats]
+
+# Settings for so many operations, and their growth with them, which were fitted to names. With few
+# operations, a small network that takes many steps is better.
+OPERATIONS = 5.6e10
+WIDTH, WIDTH_POWER = 90, 0.25
+TOKENS, TOKENS_POWER = 260, 0.4  # per step
+LR, LR_POWER = 0.01, -0.1
+BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
+MAX_NORM = 1.0  # longer gradients are shortened, because those of a recurrent network can explode
+RADIUS = 0.9  # of the initial memory matrix, which is orthogonal, so that gradients last
+WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
+MAX_EVALUATIONS, EVALUATION_SHARE = 20, 0.05  # as in the training of a GPT
+
+
+class ElmanNetwork:
+    """An Elman network and its Adam optimizer (Kingma & Ba 2015), in float32."""
+
+    def __init__(self, n_hidden: int, vocab_size: int, rng: np.random.Generator) -> None:
+        """Draw the weights: Gaussian, but for the orthogonal memory matrix."""
+        V, H = vocab_size, n_hidden
+        drawn = {
+            "input": rng.normal(0, 0.1, (V, H)),
+            "memory": RADIUS * np.linalg.qr(rng.normal(0, 1, (H, H)))[0],
+            "bias": np.zeros((1, H)),
+            "output": rng.normal(0, 0.02, (V, H)),
+        }
+        self.weights: Matrices = {name: each.astype(np.float32) for name, each in drawn.items()}
+        self.m = {name: np.zeros_like(each) for name, each in self.weights.items()}
+        self.v = {name: np.zeros_like(each) for name, each in self.weights.items()}
+        self.n_steps = 0
+
+    def probabilities(self, docs: TokenDataset) -> Floats:
+        """Return the probabilities of all predictions in documents: (N, V)."""
+        *_, rows = self._read(docs)
+        return rows
+
+    def _read(
+        self, docs: TokenDataset
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
+        """Return tokens (B, T), whether they are real, memories (B, T + 1, H), probabilities."""
+        lengths = np.diff(docs.starts) - 1
+        is_real = np.arange(lengths.max()) < lengths[:, None]
+        tokens = np.zeros(is_real.shape, np.int64)
+        last = np.array(docs.starts[1:]) - 1  # the last token of a document is not read
+        tokens[is_real] = np.delete(np.frombuffer(docs.tokens, np.int64), last)
+        added, kept = self.weights["input"] + self.weights["bias"], self.weights["memory"].T
+        memories = np.zeros((len(docs), tokens.shape[1] + 1, len(kept)), np.float32)
+        for t in range(tokens.shape[1]):
+            memories[:, t + 1] = np.tanh(memories[:, t] @ kept + added[tokens[:, t]])
+        logits = memories[:, 1:][is_real] @ self.weights["output"].T  # (N, V)
+        exps = np.exp(logits - logits.max(1, keepdims=True))
+        return tokens, is_real, memories, exps / exps.sum(1, keepdims=True)
+
+    def gradients(self, docs: TokenDataset) -> Matrices:
+        """Return the gradients of the mean loss per prediction that counts."""
+        tokens, is_real, memories, dlogits = self._read(docs)
+        targets, counts = targets_of(docs)
+        dlogits[np.arange(len(dlogits)), targets] -= 1
+        dlogits *= counts[:, None] / np.float32(max(1, counts.sum()))
+        dsums = np.zeros_like(memories[:, 1:])  # of what tanh reads: (B, T, H)
+        dsums[is_real] = dlogits @ self.weights["output"]
+        later = np.zeros_like(dsums[:, 0])  # what the following memories send back: (B, H)
+        for t in reversed(range(tokens.shape[1])):
+            dsums[:, t] = (dsums[:, t] + later) * (1 - memories[:, t + 1] ** 2)
+            later = dsums[:, t] @ self.weights["memory"]
+        flat = dsums[is_real]  # (N, H)
+        dinput = np.zeros_like(self.weights["input"])
+        np.add.at(dinput, tokens[is_real], flat)
+        return {
+            "input": dinput,
+            "memory": flat.T @ memories[:, :-1][is_real],
+            "bias": flat.sum(0, keepdims=True),
+            "output": dlogits.T @ memories[:, 1:][is_real],
+        }
+
+    def update(self, gradients: Matrices, lr: float) -> None:
+        """Update the weights with one Adam step."""
+        self.n_steps += 1
+        norm = math.sqrt(sum(float((each**2).sum()) for each in gradients.values()))
+        shorter = min(1.0, MAX_NORM / max(norm, EPS))
+        m_bias, v_bias = 1 - BETA1**self.n_steps, 1 - BETA2**self.n_steps
+        for name, gradient in gradients.items():
+            m, v, g = self.m[name], self.v[name], shorter * gradient
+            m += (1 - BETA1) * (g - m)
+            v += (1 - BETA2) * (g * g - v)
+            self.weights[name] -= lr * (m / m_bias) / (np.sqrt(v / v_bias) + EPS)
+
+
+def train_elman(
+    chunks: ChunkedDataset, validation: EvaluationSet, operations: float, seed: int
+) -> ElmanNetwork:
+    """Train a network that suits the operations, and return it with its best weights."""
+    rng, relative = np.random.default_rng(seed), operations / OPERATIONS
+    V = chunks.tokenizer.vocab_size
+    n_hidden = max(8, round(WIDTH * relative**WIDTH_POWER))
+    length = max(1.0, chunks.n_tokens / len(chunks))
+    batch_size = min(len(chunks), max(1, round(TOKENS * relative**TOKENS_POWER / length)))
+    per_token = 6 * (n_hidden**2 + V * n_hidden)  # 6 operations per weight of a matrix product
+    steps = max(1, round(operations / (per_token * batch_size * length)))
+    n = int(EVALUATION_SHARE * operations / (per_token / 3 * validation.n_tokens))
+    interval = steps / max(1, min(MAX_EVALUATIONS, n))
+    order = rng.permutation(len(chunks))[: steps * batch_size]
+    docs, model = chunks.encode(order.tolist()), ElmanNetwork(n_hidden, V, rng)
+    least, best = math.inf, model.weights
+    for step in range(steps):
+        first = step * batch_size % (len(docs) - batch_size + 1)
+        rate = LR * relative**LR_POWER * min(1, WARMUP * (step + 1) / steps) * (1 - step / steps)
+        model.update(model.gradients(docs[first : first + batch_size]), rate)
+        if (step + 1) // interval > step // interval or step + 1 == steps:
+            loss = loss_of(model.probabilities, validation)
+            if loss < least:
+                least, best = loss, {name: w.copy() for name, w in model.weights.items()}
+    model.weights = best
+    return model

@@ -1,0 +1,203 @@
+"""What a loss is worth: models from a uniform guess to a GPT, on the same held-out documents."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microgpt import (
+    DataError,
+    EngineName,
+    EvaluationSet,
+    InferenceGpt,
+    Plottable,
+    Split,
+    Tell,
+    TextKind,
+    TokenDataset,
+    TrainingJob,
+    bits,
+    default_engine,
+    plan_training,
+    train_job,
+)
+from microgpt_cli.charts import BLUE, GREY, ORANGE, WIDTH
+from microgpt_cli.counting import Predict, counted, loss_of, to_score
+from microgpt_cli.elman import train_elman
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
+
+# Operations, as `train --budget` counts them, of the first GPT; the second has ten times as many.
+BUDGET = {"compiled": 1e11, "reference": 1e8}
+ORDERS = range(2, 13)  # a higher n is tried as long as the validation loss falls
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # what is predicted, and how many characters of it are shown
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A model and its loss on the test documents."""
+
+    name: str
+    loss: float  # nats per character
+    operations: float  # floating-point operations of the matrix products of its training
+    seconds: float  # of its training
+    # The most likely token after each beginning, and its probability.
+    predictions: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Ladder(Plottable):
+    """Models on the same split, from a uniform guess to a GPT; `plot()` draws them."""
+
+    rungs: tuple[Rung, ...]
+    beginnings: tuple[str, ...]  # of test documents, after which each model predicts a token
+    n_docs: int  # number of test documents
+    n_characters: int
+
+
+def ladder(
+    sets: Split,
+    *,
+    text: TextKind = "lines",
+    budget: float | None = None,
+    seed: int = 42,
+    engine: EngineName | None = None,
+    tell: Tell = lambda line: None,
+) -> Ladder:
+    """Return models of the training documents with their losses on the test documents.
+
+    The n of the best n-grams, and the weights of trained models, are chosen on the validation
+    documents. All models predict the same characters in the same windows. The Elman network takes
+    as many operations as the first GPT.
+
+    Args:
+        sets: documents with a validation set and a test set.
+        text: "stream" for running text.
+        budget: operations of the first GPT; see `train --budget`. The second has ten times as many.
+        tell: called before each training.
+
+    Raises:
+        DataError: no documents are held out.
+    """
+    if not (sets.validation and sets.test):
+        raise DataError(
+            "a ladder needs documents to hold out, and there are too few; add documents"
+        )
+    engine = engine or default_engine()
+    budget = budget or BUDGET[engine]
+    given = {"single": True, "tokenizer": "char", "text": text, "seed": seed, "engine": engine}
+    gpt, more = (plan_training(sets, {**given, "budget": n * budget}) for n in (1, 10))
+    cost, most = _operations(gpt), _operations(more)
+    tokenizer, size = gpt.plan.tokenizer, gpt.plan.model.block_size
+    V, model_of = tokenizer.vocab_size, counted(sets.train, tokenizer, text)
+    validation, test = (
+        to_score(docs, tokenizer, text, size) for docs in (sets.validation, sets.test)
+    )
+    beginnings, rungs = [*_beginnings(test)], list[Rung]()
+
+    def add(name: str, make: Callable[[], Predict], operations: float = 0.0) -> None:
+        if operations:
+            tell(f"training: {name}, {operations:.2g} operations")
+        started = perf_counter()
+        predict = make()
+        seconds = perf_counter() - started
+        rows = [predict(TokenDataset([[*tokens, 0]]))[-1] for tokens in beginnings]
+        likely = tuple((tokenizer.label(int(row.argmax())), float(row.max())) for row in rows)
+        rungs.append(Rung(name, loss_of(predict, test), operations, seconds, likely))
+
+    add("uniform guess", lambda: lambda docs: np.full((len(docs.tokens) - len(docs), V), 1 / V))
+    add("letter frequencies", lambda: model_of(1))
+    add("pairs of letters", lambda: model_of(2))
+    n = _best_order(model_of, validation)
+    add(f"best n-grams (n = {n})", lambda: model_of(n))
+    chunks = gpt.chunks
+    add("Elman network", lambda: train_elman(chunks, validation, cost, seed).probabilities, cost)
+    add("GPT", lambda: _trained(gpt), cost)
+    if most > 2 * cost:  # or else the text is too small for more
+        add(f"GPT, {most / cost:.0f} × operations", lambda: _trained(more), most)
+    texts = tuple(tokenizer.decode(tokens) for tokens in beginnings)
+    return Ladder(tuple(rungs), texts, test.n_docs, test.n_characters)
+
+
+def predictions_of(gpt: InferenceGpt) -> Predict:
+    """Return a trained model as a function."""
+
+    def predict(docs: TokenDataset) -> np.ndarray:
+        rows = np.zeros((len(docs.tokens) - len(docs), gpt.config.vocab_size), np.float32)
+        gpt.engine_model.add_probabilities(docs, rows)
+        return rows
+
+    return predict
+
+
+def _trained(job: TrainingJob) -> Predict:
+    return predictions_of(InferenceGpt(train_job(job), engine=job.plan.engine))
+
+
+def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -> int:
+    """Return the n of the n-gram model with the lowest validation loss."""
+    best, least = 0, inf
+    for n in ORDERS:
+        loss = loss_of(model_of(n), validation)
+        if loss >= least:
+            break
+        best, least = n, loss
+    return best
+
+
+def _operations(job: TrainingJob) -> float:
+    """Return the operations of all matrix products (Kaplan et al. 2020, table 1)."""
+    model, config, chunks = job.plan.model, job.plan.config, job.chunks
+    C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
+    weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C
+    attention = L * C * (length + 1)  # each token reads half of the others on average
+    return 6 * (weights + attention) * config.steps * config.batch_size * length
+
+
+def _beginnings(test: EvaluationSet) -> Iterator[Sequence[int]]:
+    """Yield the tokens up to the middle of the predictions in the first test documents."""
+    portion = test.portions[0]
+    for i, doc in enumerate(portion[: min(N_BEGINNINGS, len(portion))]):
+        mask = portion.mask_of(i) or b"\1" * len(doc)
+        places = [place for place in range(1, len(doc)) if mask[place]]
+        yield doc[: places[len(places) // 2]]
+
+
+def shown(text: str) -> str:
+    """Return the end of a text without white space; a special token ends a text or a turn."""
+    if text.startswith("<|"):
+        return "end"
+    return text[-MAX_BEGINNING:].replace("\n", "⏎").replace(" ", "␣")
+
+
+def draw_ladder(ladder: Ladder) -> "ChartType":
+    """Return the chart of a ladder: a bar per model, and what it predicts."""
+    import altair as alt
+
+    colors = {"G": BLUE, "E": ORANGE}  # by the first letter of a GPT and an Elman network
+    rows = [
+        {
+            "model": rung.name,
+            "loss": rung.loss,
+            "color": colors.get(rung.name[0], GREY),
+            "label": f"{rung.loss:.3f} ({bits(rung.loss):.2f} bits)    "
+            + "    ".join(
+                f"{shown(beginning)} → {shown(token)} {probability:.0%}"
+                for beginning, (token, probability) in zip(
+                    ladder.beginnings, rung.predictions, strict=True
+                )
+            ),
+        }
+        for rung in ladder.rungs
+    ]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        alt.X("loss:Q", title="held-out loss, nats per character"),
+        alt.Y("model:N", sort=None, title=None),
+    )
+    bars = base.mark_bar().encode(alt.Color("color:N", scale=None))
+    labels = base.mark_text(align="left", dx=5).encode(alt.Text("label:N"))
+    return alt.layer(bars, labels).properties(width=WIDTH)

@@ -91,7 +91,7 @@ def ladder(
     budget = budget or BUDGET[engine]
     given = {"single": True, "tokenizer": "char", "text": text, "seed": seed, "engine": engine}
     gpt, more = (plan_training(sets, {**given, "budget": n * budget}) for n in (1, 10))
-    cost, most = _operations(gpt), _operations(more)
+    cost, most = operations_of(gpt), operations_of(more)
     tokenizer, size = gpt.plan.tokenizer, gpt.plan.model.block_size
     V, model_of = tokenizer.vocab_size, counted(sets.train, tokenizer, text)
     validation, test = (
@@ -149,7 +149,7 @@ def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -
     return best
 
 
-def _operations(job: TrainingJob) -> float:
+def operations_of(job: TrainingJob) -> float:
     """Return the operations of all matrix products (Kaplan et al. 2020, table 1)."""
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
@@ -184,8 +184,8 @@ def draw_ladder(ladder: Ladder) -> "ChartType":
             "model": rung.name,
             "loss": rung.loss,
             "color": colors.get(rung.name[0], GREY),
-            "label": f"{rung.loss:.3f} ({bits(rung.loss):.2f} bits)    "
-            + "    ".join(
+            "label": f"{rung.loss:.3f} ({bits(rung.loss):.2f} bits) · "
+            + " · ".join(
                 f"{shown(beginning)} → {shown(token)} {probability:.0%}"
                 for beginning, (token, probability) in zip(
                     ladder.beginnings, rung.predictions, strict=True

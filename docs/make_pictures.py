@@ -62,6 +62,7 @@ def main() -> None:
         "report": lambda folder: record("report", REPORT, folder),
         "progress": watch,
         "curves": plot,
+        "ladder": climb,
     }
     for name in sys.argv[1:] or pictures:
         with tempfile.TemporaryDirectory() as folder:
@@ -111,6 +112,12 @@ def plot(folder: str) -> None:
         print(command)
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     command = f"microgpt plot small large patient --output {PICTURES / 'curves.svg'}"
+    subprocess.run(command.split(), cwd=folder, check=True)
+
+
+def climb(folder: str) -> None:
+    """Draw the ladder of names."""
+    command = f"microgpt ladder --output {PICTURES / 'ladder.svg'}"
     subprocess.run(command.split(), cwd=folder, check=True)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 N_BINS = 10
 MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # of an engine; more are left out
+MAX_REPLIES = 1000  # likewise
 SIZE = 320  # of the picture, in pixels
 
 
@@ -76,7 +77,7 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
     """Return the calibration of whole replies, whose probability is that of all their tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
-    for answer in answers:
+    for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         item = answer.item
         if answer.reply is None:
             continue
@@ -99,9 +100,7 @@ def draw_calibration(found: Mapping[str, Calibration]) -> "ChartType":
     rows += [{"name": "perfect", "probability": i, "right": i} for i in (0, 1)]
     scale = alt.Scale(domain=[*names, "perfect"], range=[*COLORS[: len(names)], GREY])
     x, y = (alt.X("probability:Q"), alt.Y("right:Q", title="share that is right"))
-    return (
-        alt.Chart(alt.InlineData(values=rows))
-        .mark_line(point=True)
-        .encode(*(each.axis(format="%") for each in (x, y)), alt.Color("name:N", scale=scale))
-        .properties(width=SIZE, height=SIZE)
-    )
+    color = alt.Color("name:N", scale=scale)
+    points = alt.Chart(alt.InlineData(values=rows)).mark_line(point=True)
+    chart: ChartType = points.encode(x.axis(format="%"), y.axis(format="%"), color)
+    return chart.properties(width=SIZE, height=SIZE)

@@ -47,21 +47,21 @@ class ElmanNetwork:
 
     def probabilities(self, docs: TokenDataset) -> Floats:
         """Return the probabilities of all predictions in documents: (N, V)."""
-        *_, rows = self._read(docs)
-        return rows
+        return self._read(docs)[3]
 
     def _read(
         self, docs: TokenDataset
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
         """Return tokens (B, T), whether they are real, memories (B, T + 1, H), probabilities."""
         lengths = np.diff(docs.starts) - 1
-        is_real = np.arange(lengths.max()) < lengths[:, None]
-        tokens = np.zeros(is_real.shape, np.int64)
+        T = int(lengths.max())
+        is_real = np.arange(T) < lengths[:, None]
+        tokens = np.zeros((len(docs), T), np.int64)
         last = np.array(docs.starts[1:]) - 1  # the last token of a document is not read
         tokens[is_real] = np.delete(np.frombuffer(docs.tokens, np.int64), last)
         added, kept = self.weights["input"] + self.weights["bias"], self.weights["memory"].T
-        memories = np.zeros((len(docs), tokens.shape[1] + 1, len(kept)), np.float32)
-        for t in range(tokens.shape[1]):
+        memories = np.zeros((len(docs), T + 1, len(kept)), np.float32)
+        for t in range(T):
             memories[:, t + 1] = np.tanh(memories[:, t] @ kept + added[tokens[:, t]])
         logits = memories[:, 1:][is_real] @ self.weights["output"].T  # (N, V)
         exps = np.exp(logits - logits.max(1, keepdims=True))

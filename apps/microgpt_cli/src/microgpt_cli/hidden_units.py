@@ -25,9 +25,11 @@ class _Watched(Gpt[float]):
 def note_on_units(trained: TrainedModel, docs: Sequence[Document]) -> str | None:
     """Return a note if few hidden units of Karpathy's architecture are active on documents."""
     config = trained.model
-    n_left = min(MAX_TOKENS, MAX_WORK // count_params(config)) * config.is_karpathys
-    watched = _Watched(config, trained.weights) if n_left else None
-    for doc in docs if watched else ():
+    n_left = min(MAX_TOKENS, MAX_WORK // count_params(config))
+    if not (n_left and config.is_karpathys):
+        return None
+    watched = _Watched(config, trained.weights)
+    for doc in docs:
         cache = watched.new_cache()
         for token in trained.tokenizer.encode_document(doc)[: min(n_left, config.block_size)]:
             watched.forward(token, cache)
@@ -35,7 +37,8 @@ def note_on_units(trained: TrainedModel, docs: Sequence[Document]) -> str | None
         if not n_left:
             break
     n_hidden = config.n_ff_exp * config.n_embd
-    if not watched or (mean := watched.n_active / watched.n_tokens) >= FEW * n_hidden:
+    mean = watched.n_active / watched.n_tokens
+    if mean >= FEW * n_hidden:
         return None
     active = f"of {n_hidden} hidden units, {mean:.2g} are active on average"
     return f"{active}; a lower --learning-rate keeps more"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microgpt import DEFAULT_SEED, bits, check_setting
 from microgpt_cli.terminal import options as opt
@@ -12,6 +12,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
+    from microgpt import TextKind
     from microgpt_cli.ladder import Ladder
 
 
@@ -38,7 +39,13 @@ def ladder(
     the same characters. The Elman network and the first GPT take the same number of operations, the
     second GPT about ten times as many.
     """
-    given = {"chat": chat, "column": column, "me": me, "separator": separator, "text": text}
+    given: dict[str, Any] = {
+        "chat": chat,
+        "column": column,
+        "me": me,
+        "separator": separator,
+        "text": text,
+    }
     given |= {"budget": budget, "seed": seed}
     given = {name: value for name, value in given.items() if value not in (None, False)}
     for name, value in given.items():
@@ -58,7 +65,7 @@ def ladder(
     file, docs = read_input(data, given)
     sets = hold_out(docs, {"budget": models.BUDGET[engine], **given})
     load_kernels(engine, uses=["training", "evaluation"])
-    kind = "stream" if isinstance(docs, str) else "lines"
+    kind: TextKind = "stream" if isinstance(docs, str) else "lines"
     found = models.ladder(sets, text=kind, budget=budget, seed=seed, engine=engine, tell=note)
     if output:
         write_chart(models.draw_ladder(found), output)

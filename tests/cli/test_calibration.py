@@ -13,7 +13,7 @@ from microgpt_cli.calibration import (
 )
 
 
-def test_the_expected_error_is_the_mean_gap_weighted_by_the_number_of_predictions() -> None:
+def test_the_expected_error_is_the_weighted_mean_of_the_gaps() -> None:
     """Three predictions of 90 %, one of them wrong, and one of 30 %, which is right."""
     found = Calibration.of([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins

@@ -30,7 +30,7 @@ def test_the_ladder_goes_from_a_uniform_guess_to_two_gpts() -> None:
     assert 8 * gpt.operations < more.operations
 
 
-def test_all_models_predict_after_the_same_beginnings_of_test_documents() -> None:
+def test_all_models_predict_after_the_same_beginnings() -> None:
     tests = split(NAMES, validation=0.1, test=0.1).test
     assert [doc.startswith(text) for doc, text in zip(tests, found().beginnings, strict=False)] == [
         True

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from microgpt_cli.terminal.console import note, print_or_discard, styled
+from microgpt_cli.terminal.console import as_typed, note, print_or_discard, styled
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import argument, option
 from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, find, hints, names, solution
@@ -40,7 +40,7 @@ def start(
 
     progress.start(directory)
     print_or_discard(f"Wrote {len(names())} exercises to {directory}/")
-    check = progress.command("check", directory)
+    check = as_typed(progress.command("check", directory))
     print_or_discard(f"Next: edit {directory / names()[0]}.py, then run: {check}")
 
 

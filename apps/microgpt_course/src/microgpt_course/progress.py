@@ -6,7 +6,6 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from microgpt import ConfigError, as_argument, bundled, first_problem, publish, read
-from microgpt_cli.terminal.console import as_typed
 from microgpt_course.exercises import names, with_holes
 
 DIRECTORY = Path("course")  # default directory
@@ -23,9 +22,9 @@ class CourseProgress(BaseModel):
 
 
 def command(words: str, directory: Path = DIRECTORY) -> str:
-    """Return a command of the course as the learner types it, in the current directory."""
+    """Return a command of the course for the exercises in a directory."""
     where = "" if directory in (Path(), DIRECTORY) else f" --directory {as_argument(directory)}"
-    return as_typed(f"microgpt course {words}{where}")
+    return f"microgpt course {words}{where}"
 
 
 def start(directory: Path) -> None:

@@ -66,10 +66,7 @@ def print_results(
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, sets)
-    legs, best = result.plan.legs, result.state.best
-    if legs and best and best.step <= legs[-1][1]:
-        more = f"{result.state.step - legs[-1][1]:,} more steps have not lowered the held-out loss"
-        note(f"{more}, so the model stays as it was; more text helps, or a larger model")
+    _note_more_steps(result)
     _note_uniform_guess(result, request.given.get("lr"))
     note(_worth(result, sets))
     if line := note_on_units(result, sets.validation or sets.train):
@@ -92,6 +89,14 @@ def print_results(
         note(f"{copied:.0%} of the samples' text is copied from the training data")
     note_faults(samples, result, usual_length(result))
     note(f"the model is in {output}; try: {use_command(result, output)}")
+
+
+def _note_more_steps(result: TrainResult) -> None:
+    """Note that a finished model that went on has not become better."""
+    legs, best = result.plan.legs, result.state.best
+    if legs and best and best.step <= legs[-1][1]:
+        more = f"{result.state.step - legs[-1][1]:,} more steps have not lowered the held-out loss"
+        note(f"{more}, so the model stays as it was; more text helps, or a larger model")
 
 
 def use_command(result: TrainResult, output: Path) -> str:

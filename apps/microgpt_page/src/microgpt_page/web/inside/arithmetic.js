@@ -21,7 +21,8 @@ export function arithmetic(step, i, { activations: all, earlier }, row, { model,
   const sum = (...terms) => ({ terms });
   const scaled = (list) => {
     const mean = list.reduce((total, x) => total + x * x, 0) / list.length;
-    const then = () => "the second number is 1 / √(mean of the squares of the list)";
+    const why = "the second number is 1 / √(mean of the squares of the list)";
+    const then = (sum, value) => (Math.abs(sum - value) < 1e-3 ? why : ""); // not where positions are mixed
     return { lists: [[list[i]], [(mean + 1e-5) ** -0.5]], then };
   };
   const own = Math.floor(i / size); // the head of number i

@@ -385,7 +385,7 @@ function drawArithmetic({ lists = [], names = [], labels = [], terms = [], then 
   const result = products.length > 1 || lists.length ? ` = ${brief(sum)}` : "";
   const more = products.length > N_WRITTEN && lists.length ? " + …" : "";
   const isSame = Math.abs(sum - value) <= 1e-3 * Math.max(1, Math.abs(value));
-  const after = then?.(sum, value) ?? (isSame ? "" : `the architecture of this model makes ${brief(value)} of it`);
+  const after = then?.(sum, value) || (isSame ? "" : `the architecture of this model makes ${brief(value)} of it`);
   byId("sum").textContent = `${written.join(" + ")}${more}${result}${after && `; ${after}`}.`;
 }
 

@@ -190,7 +190,7 @@ def calibration_table(kept: dict) -> str:
         errors = [f"{mean[key]:.1%}" for key in ("error", "error_then")]
         loss = spread([each["loss"] for each in found])
         lines.append([name, loss, errors[0], f"{mean['temperature']:.2f}", errors[1]])
-    return headed(["", "loss", "error", "temperature", "error then"], lines, kept)
+    return headed(["", "nats per token", "error", "temperature", "error then"], lines, kept)
 
 
 TABLES = {

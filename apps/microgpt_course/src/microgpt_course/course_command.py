@@ -21,8 +21,9 @@ LEAST_ACTIVE = 8  # hidden units that are not dead, after the last experiment
 NOISE = 0.02  # nats per token, by which the losses of two seeds differ
 END = """\
 All fourteen are done: you have written a GPT, and seen what its parts and its learning rate do.
-Next: docs/change.md has ten seeds of these experiments; change a part of your own. docs/loss.md
-says what a loss is worth, and docs/own_text.md how to train on your own text."""
+Next: docs/change.md has ten seeds of these experiments; change a part of your own.
+docs/measurements/loss.md says what a loss is worth, and docs/own_text.md how to train on your own
+text."""
 
 course = command_group("Write a GPT yourself, in twelve exercises and a program.")
 

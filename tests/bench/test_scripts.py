@@ -43,6 +43,10 @@ SHORTEST = {
         "--rounds 1",
         "bench.N_SAMPLES = 50; bench.TRAIN = bench.TRAIN.replace('if (isFull)', '')",
     ),
+    "ladder": (
+        "--only names --seeds 1",
+        "bench.TEXTS = ('names',); bench.ladder = bench.partial(bench.ladder, budget=5e9)",
+    ),
     "minutes": (
         "--only rule --seeds 1",
         "bench.BUDGETS = {('names', 60): (1, 1, 1)}; bench.SECOND = 2e7",
@@ -55,7 +59,7 @@ SHORTEST = {
     ),
     "report": ("", ""),
     "research": (
-        "--nulls 5",
+        "--nulls 2",
         "bench.OPERATIONS = 1e7; bench.CHANGES = bench.CHANGES[:1]; bench.N_SIMULATED = 10",
     ),
     "search_fight": (
@@ -124,7 +128,8 @@ def test_every_benchmark_script_runs(name: str, tmp_path: Path) -> None:
         pytest.skip("Node is not installed")
     for folder in ("bench", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / "data").symlink_to(ROOT / "data")
+    for folder in ("data", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     options, patch = SHORTEST[name]
     script = f"{IN_PROCESS}\nimport {name} as bench"
     command = [sys.executable, "-c", f"{script}; {patch}\nbench.main()", *options.split()]

@@ -24,6 +24,9 @@ export function textOf(/** @type {Uint8Array} */ bytes) {
 }
 
 function decode(bytes) {
+  const mark = bytes.slice(0, 2).join(" "); // which editors on Windows write before UTF-16
+  if (mark === "255 254") return new TextDecoder("utf-16le").decode(bytes);
+  if (mark === "254 255") return new TextDecoder("utf-16be").decode(bytes);
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // without a byte order mark
     if (!text.includes("\0")) return text;

@@ -1,6 +1,7 @@
 """The view "Look inside", in Chromium."""
 
 import math
+import operator
 import re
 from typing import Any, get_args
 
@@ -238,7 +239,7 @@ def test_a_hidden_unit_tells_what_activates_it_and_what_follows(names, names_mod
     assert f"active after {percent(share / len(found))} of the tokens, most after “{best}”" in said
     weights, label = names_model.weights, names_model.tokenizer.label
     output = [row[unit] for row in weights["layer0.mlp_fc2"]]
-    logits = [math.sumprod(row, output) for row in weights["lm_head"]]
+    logits = [math.fsum(map(operator.mul, row, output)) for row in weights["lm_head"]]
     likeliest = label(logits.index(max(logits))).replace("<|bos|>", "the end token")
     assert re.search(f"makes likelier: “?{likeliest}”?,", said)
 

@@ -239,7 +239,7 @@ def test_a_worker_that_dies_is_replaced(train_view, golden) -> None:
         const post = Worker.prototype.postMessage;
         let worker;
         Worker.prototype.postMessage = function (...all) {{
-            worker = this;
+            if (all[0]?.name === "train") worker = this;
             post.call(this, ...all);
         }};
         const [tick, found] = [setInterval, []];

@@ -31,7 +31,7 @@ from microgpt import (
     texts_of,
 )
 from microgpt_cli.chosen_settings import explain_settings
-from microgpt_cli.expectation import Expectation, expect
+from microgpt_cli.expectation import expect, expectation_lines
 from microgpt_cli.terminal.console import note, quoted
 
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
@@ -57,7 +57,7 @@ def describe_file(
     sets = hold_out(docs, given, tell=note)
     given = {**given, "text": "stream" if isinstance(docs, str) else "lines"}
     choice = choose_settings(Fitting(sets, given), limit)
-    tokenizer, n_characters = choice.tokenizer, None
+    tokenizer, size, n_characters = choice.tokenizer, choice.model.block_size, None
     expectation = expect(docs, limits.get("minutes", 1))
     if isinstance(docs, str):
         note("tokens, lengths and repeats refer to the lines of this running text")
@@ -65,7 +65,6 @@ def describe_file(
         docs = [line.strip() for line in docs.split("\n") if line.strip()]
     if tokenizer.kind == "char":
         tokenizer = CharTokenizer.from_documents(docs)  # it knows all characters, and does not fold
-    lengths, size = lengths_of(docs, tokenizer), choice.model.block_size
     facts: dict[str, Any] = {
         "file": str(data),
         "kind": file.kind,
@@ -74,10 +73,8 @@ def describe_file(
         "n_characters": n_characters,
         "tokenizer": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
-        **describe(docs, lengths),
-        "recommended_block_size": size,
-        "n_longer": sum(each > size for each in lengths),
-        "expectation": expectation._asdict(),
+        **describe(docs, tokenizer, size),
+        "expectation": expectation,
     }
     if "minutes" in limits:
         facts["minutes"] = limits["minutes"]
@@ -100,12 +97,13 @@ def _tell(line: str) -> None:
         note(line)
 
 
-def describe(docs: Sequence[Document], lengths: Sequence[int]) -> dict[str, Any]:
+def describe(docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> dict[str, Any]:
     """Return statistics of documents.
 
-    Args:
-        lengths: those of the documents, ascending; see `lengths_of`.
+    Lengths count the predicted tokens: the text, two special tokens per turn of a conversation, and
+    the end token. A document fits into a context of its length.
     """
+    lengths = sorted(tokenizer.count_tokens(doc) - 1 for doc in docs)
     char_counts = Counter(chain.from_iterable(chain.from_iterable(map(texts_of, docs))))
     copies = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
     return {
@@ -119,16 +117,9 @@ def describe(docs: Sequence[Document], lengths: Sequence[int]) -> dict[str, Any]
         "n_tokens": sum(lengths),
         "char_counts": dict(sorted(char_counts.items())),
         "lengths": {"min": lengths[0], "median": median_low(lengths), "max": lengths[-1]},
+        "recommended_block_size": block_size,
+        "n_longer": sum(each > block_size for each in lengths),
     }
-
-
-def lengths_of(docs: Sequence[Document], tokenizer: Tokenizer) -> list[int]:
-    """Return the ascending lengths of documents in predicted tokens.
-
-    Counted are the text, two special tokens per turn of a conversation, and the end token. A
-    document fits into a context of its length.
-    """
-    return sorted(tokenizer.count_tokens(doc) - 1 for doc in docs)
 
 
 def report_lines(facts: Mapping[str, Any], how: ReadOptions) -> Iterator[str]:
@@ -146,8 +137,7 @@ def report_lines(facts: Mapping[str, Any], how: ReadOptions) -> Iterator[str]:
     yield from _aligned(_statistics(facts))
     yield from _lengths(facts)
     yield ""
-    minutes = facts.get("minutes", 1)
-    yield from Expectation(**facts["expectation"]).lines(minutes)
+    yield from expectation_lines(facts["expectation"], facts.get("minutes", 1))
     if "choice" in facts:
         yield from ("", *facts["choice"])
 

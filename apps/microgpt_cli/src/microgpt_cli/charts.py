@@ -98,10 +98,12 @@ def picture(chart: Specification, kind: str) -> bytes:
 
 
 def check_files(files: Sequence[Path]) -> None:
-    """Raise ConfigError unless every file name ends in .png or .svg."""
+    """Raise ConfigError unless every file name ends in .png or .svg, and can be drawn."""
     for file in files:
         if file.suffix.lower() not in FILES:
             raise ConfigError(f"the chart must be a {' or '.join(FILES)} file, got {file}")
+    if files:
+        check_plots()
 
 
 def check_plots() -> None:

@@ -9,9 +9,6 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from microgpt import (
     CharTokenizer,
     ConversationsError,
@@ -32,9 +29,8 @@ from microgpt import (
 )
 from microgpt_cli.chosen_settings import explain_settings
 from microgpt_cli.expectation import expect, expectation_lines
-from microgpt_cli.terminal.console import note, quoted
+from microgpt_cli.terminal.console import note, print_facts, quoted
 
-WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
 N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
 N_FREQUENT = 5  # maximum number of duplicates to list
 CLIP = 24  # maximum number of characters printed per document
@@ -122,8 +118,8 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) ->
     }
 
 
-def report_lines(facts: Mapping[str, Any], how: ReadOptions) -> Iterator[str]:
-    """Yield the lines of a report on a file from what `describe_file` has found."""
+def print_report(facts: Mapping[str, Any], how: ReadOptions) -> None:
+    """Print a report on a file from what `describe_file` has found."""
     what, otherwise = f"each document is a {facts['kind']}", facts["otherwise"]
     if facts["kind"] == "line":
         what = "conversations" if facts["is_chat"] else "lines of text"
@@ -131,15 +127,14 @@ def report_lines(facts: Mapping[str, Any], how: ReadOptions) -> Iterator[str]:
         what = f"column {printable(how.column)!r}"
     if facts["n_characters"]:
         what = f"running text, {facts['n_characters']:,} characters"
-    yield f"{facts['file']}: {what}"
+    print(f"{facts['file']}: {what}")
     if otherwise:
-        yield f"  otherwise: {otherwise}"
-    yield from _aligned(_statistics(facts))
-    yield from _lengths(facts)
-    yield ""
-    yield from expectation_lines(facts["expectation"], facts.get("minutes", 1))
+        print(f"  otherwise: {otherwise}")
+    print_facts(_statistics(facts))
+    print(*_lengths(facts), "", sep="\n")
+    print(*expectation_lines(facts["expectation"], facts.get("minutes", 1)), sep="\n")
     if "choice" in facts:
-        yield from ("", *facts["choice"])
+        print("", *facts["choice"], sep="\n")
 
 
 def _statistics(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -166,13 +161,6 @@ def _lengths(facts: Mapping[str, Any]) -> Iterator[str]:
         n_longer = _with_percent(facts["n_longer"], facts["n_docs"])
         size = facts["recommended_block_size"]
         yield f"recommended block size, the default of train: {size:,}; longer: {n_longer}"
-
-
-def _aligned(facts: Mapping[str, str]) -> Iterator[str]:
-    """Yield the lines of two columns: names, and texts that are wrapped."""
-    for name, text in facts.items():
-        for i, line in enumerate(Text(text).wrap(Console(), WIDTH - INDENT - 2)):
-            yield f"  {'' if i else name + ':':<{INDENT}}{line}".rstrip()
 
 
 def _clip(doc: Any) -> str:

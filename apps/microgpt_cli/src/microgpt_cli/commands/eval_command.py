@@ -50,14 +50,12 @@ def evaluate(
 
     from microgpt import Use
     from microgpt_cli.calibration import draw_calibration, reply_calibration, token_calibration
-    from microgpt_cli.charts import check_files, check_plots, write_chart
+    from microgpt_cli.charts import check_files, write_chart
     from microgpt_cli.chat_answers import generate_replies, reply_facts, report_lines
     from microgpt_cli.counting import comparison
     from microgpt_cli.model_loading import inference, load_model, note_training_data
 
-    if output:
-        check_files(output)
-        check_plots()
+    check_files(output or ())
     saved = load_model(model_dir)
     docs, items = _read(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]

@@ -79,7 +79,7 @@ def info(
     Settings.from_dict({**limits, **vars(how), "text": TrainConfig.text})
 
     from microgpt import TimeLimit
-    from microgpt_cli.dataset_report import describe_file, report_lines
+    from microgpt_cli.dataset_report import describe_file, print_report
     from microgpt_cli.terminal.progress_bar import load_kernels
 
     limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
@@ -87,8 +87,7 @@ def info(
     if as_json:
         print(json.dumps(facts))
         return
-    for line in report_lines(facts, how):
-        print(line)
+    print_report(facts, how)
     how = replace(how, chat=facts["is_chat"])
     note(f"to train on this file, run: {_training_command(data, how, limits)}")
 

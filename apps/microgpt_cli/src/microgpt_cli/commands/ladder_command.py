@@ -39,28 +39,20 @@ def ladder(
     the same characters. The Elman network and the first GPT take the same number of operations, the
     second GPT about ten times as many.
     """
-    given: dict[str, Any] = {
-        "chat": chat,
-        "column": column,
-        "me": me,
-        "separator": separator,
-        "text": text,
-    }
-    given |= {"budget": budget, "seed": seed}
+    given: dict[str, Any] = {"chat": chat, "column": column, "me": me, "separator": separator}
+    given |= {"text": text, "budget": budget, "seed": seed}
     given = {name: value for name, value in given.items() if value not in (None, False)}
     for name, value in given.items():
         check_setting(name, value, f"--{name}")
 
     from microgpt import check_conflicts, default_engine, hold_out
     from microgpt_cli import ladder as models
-    from microgpt_cli.charts import check_files, check_plots, write_chart
+    from microgpt_cli.charts import check_files, write_chart
     from microgpt_cli.terminal.progress_bar import load_kernels
     from microgpt_cli.training.inputs import read_input
 
     check_conflicts(given)
-    if output:
-        check_files(output)
-        check_plots()
+    check_files(output or ())
     engine = default_engine()
     file, docs = read_input(data, given)
     sets = hold_out(docs, {"budget": models.BUDGET[engine], **given})

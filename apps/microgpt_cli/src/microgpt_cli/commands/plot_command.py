@@ -22,13 +22,12 @@ def plot(
     Points show the held-out loss. A faint line shows the training loss, and a dashed line shows the
     smoothed training loss. Unfinished runs are also plotted.
     """
-    from microgpt_cli.charts import check_files, check_plots, draw, read_training_runs, write_chart
+    from microgpt_cli.charts import check_files, draw, read_training_runs, write_chart
 
     files = output or DEFAULT_FILES
     given = opt.one_of(models, model_option, "--model")
     directories = given or [opt.DEFAULT_MODEL_DIR]
     check_files(files)
-    check_plots()
     write_chart(draw(read_training_runs(directories)), files)
     for file in files:
         print(terminal_safe(str(file)))

@@ -1,17 +1,22 @@
-"""Models that only count, with which the loss of a trained model is compared.
+"""Models that only count: what a loss is compared with, and what to expect of a training.
 
 A model is a function that returns the probabilities (N, V) of all predictions in documents.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from math import log
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from math import log, log10
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microgpt import (
+    CharTokenizer,
     ChunkedDataset,
+    DataError,
     Document,
     EvaluationSet,
     NgramModel,
@@ -21,6 +26,8 @@ from microgpt import (
     TokenDataset,
     Tokenizer,
     char_tokenizer,
+    count_characters,
+    split_documents,
 )
 
 Predict = Callable[[TokenDataset], NDArray[Any]]
@@ -30,6 +37,25 @@ MAX_NUMBERS = 2**23  # probabilities at once, which bounds the memory
 CONTEXT = 256  # longer documents are counted in windows
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}  # of `baselines`
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
+SAMPLE = 400_000  # characters of a text of which `expect` counts n-grams
+MEASURED = 80_000  # the held-out documents of so many characters are measured
+# The loss of `train --minutes 1` was so many times that of n-grams, and of longer trainings less
+# (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
+LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
+SHORT = 40  # median number of characters of a document that is like a name or a title
+# Below each number of characters, what texts of a model are like, if its documents are short or
+# longer texts.
+PLAUSIBLE = "new ones will look plausible"
+WORDS = (
+    (5_000, "it will mostly copy them", "it will copy them, or write scrambled ones"),
+    (
+        100_000,
+        "many will look plausible, and some will be copies",
+        "layout and short words will be right; most longer words will be invented",
+    ),
+    (3_000_000, PLAUSIBLE, "most words will be right; sentences will not make sense"),
+    (10**15, PLAUSIBLE, "words and phrases will be right; sentences will seldom make sense"),
+)
 
 
 def counted(
@@ -88,3 +114,42 @@ def comparison(saved: SavedModel) -> str:
     if isinstance(recorded, dict) and (text := compared(recorded)):
         return f"{text} nats per character, on the validation documents of its training"
     return f"{compared({'uniform': log(saved.model.vocab_size)})} nats per token"
+
+
+def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
+    """Return what to expect of a training of some minutes on documents or running text.
+
+    The losses are in nats per character, ends of documents included. Those of n-grams, and of the
+    model, are None if there is too little text to measure them.
+    """
+    text: TextKind = "stream" if isinstance(docs, str) else "lines"
+    texts = [docs] if isinstance(docs, str) else docs
+    lengths, tokenizer = [*map(count_characters, texts)], CharTokenizer.from_documents(texts)
+    n_characters, is_chat = sum(lengths), tokenizer.is_chat
+    every = 1 + n_characters // SAMPLE
+    sample = docs[:SAMPLE] if isinstance(docs, str) else docs[::every]
+    step = 1 + n_characters // every // MEASURED
+    uniform, ngram, model = log(tokenizer.vocab_size), None, None
+    with suppress(DataError):
+        sets = split_documents(sample, 0.1, 0.0, 0)
+        ngram = baselines(replace(sets, validation=sets.validation[::step]), text)["ngrams"]
+        gain = PER_TENFOLD_TIME ** log10(max(minutes, 1))
+        model = LOWEST * ngram * gain, min(uniform, HIGHEST * ngram)
+    is_short = text == "lines" and not is_chat and median(lengths) <= SHORT
+    level = next(i for i, (most, *_) in enumerate(WORDS) if n_characters < most)
+    what = "replies" if is_chat else "lines" if text == "stream" else "documents"
+    words = f"{what} of a model: {WORDS[level][1 if is_short else 2]}"
+    if level < (2 if is_short else 3):
+        words += "; ten times the text would help most"
+    return {"uniform": uniform, "ngram": ngram, "model": model, "words": words}
+
+
+def expectation_lines(found: Mapping[str, Any], minutes: float) -> Iterator[str]:
+    """Yield the lines of a report on what `expect` has found."""
+    if found["model"]:
+        low, high = found["model"]
+        losses = f"{found['uniform']:.2f} for a uniform guess, {found['ngram']:.2f} for n-grams"
+        yield f"loss in nats per character: {losses}"
+        likely = f"a training of {minutes:g} min is likely to reach {low:.2f} to {high:.2f}"
+        yield f"{likely}, or less if the text follows rules"
+    yield found["words"]

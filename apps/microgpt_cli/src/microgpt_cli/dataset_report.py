@@ -28,7 +28,7 @@ from microgpt import (
     texts_of,
 )
 from microgpt_cli.chosen_settings import explain_settings
-from microgpt_cli.expectation import expect, expectation_lines
+from microgpt_cli.counting import expect, expectation_lines
 from microgpt_cli.terminal.console import note, print_facts, quoted
 
 N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
@@ -69,7 +69,7 @@ def describe_file(
         "n_characters": n_characters,
         "tokenizer": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
-        **describe(docs, tokenizer, size),
+        **_describe(docs, tokenizer, size),
         "expectation": expectation,
     }
     if "minutes" in limits:
@@ -93,7 +93,7 @@ def _tell(line: str) -> None:
         note(line)
 
 
-def describe(docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> dict[str, Any]:
+def _describe(docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> dict[str, Any]:
     """Return statistics of documents.
 
     Lengths count the predicted tokens: the text, two special tokens per turn of a conversation, and

@@ -1,6 +1,7 @@
 """How many hidden units of a model are active: a unit that never is no longer learns."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
@@ -25,17 +26,13 @@ class _Watched(Gpt[float]):
 def note_on_units(trained: TrainedModel, docs: Sequence[Document]) -> str | None:
     """Return a note if few hidden units of Karpathy's architecture are active on documents."""
     config = trained.model
-    n_left = min(MAX_TOKENS, MAX_WORK // count_params(config))
-    if not (n_left and config.is_karpathys):
+    n_tokens = min(MAX_TOKENS, MAX_WORK // count_params(config))
+    if not (n_tokens and config.is_karpathys):
         return None
-    watched = _Watched(config, trained.weights)
-    for doc in docs:
-        cache = watched.new_cache()
-        for token in trained.tokenizer.encode_document(doc)[: min(n_left, config.block_size)]:
-            watched.forward(token, cache)
-            n_left -= 1
-        if not n_left:
-            break
+    watched, encode = _Watched(config, trained.weights), trained.tokenizer.encode_document
+    read = ((watched.new_cache(), encode(doc)[: config.block_size]) for doc in docs)
+    for token, cache in islice(((token, cache) for cache, doc in read for token in doc), n_tokens):
+        watched.forward(token, cache)
     n_hidden = config.n_ff_exp * config.n_embd
     mean = watched.n_active / watched.n_tokens
     if mean >= FEW * n_hidden:

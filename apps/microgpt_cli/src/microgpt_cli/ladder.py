@@ -10,7 +10,6 @@ import numpy as np
 
 from microgpt import (
     DataError,
-    EngineName,
     EvaluationSet,
     InferenceGpt,
     Plottable,
@@ -65,7 +64,6 @@ def ladder(
     text: TextKind = "lines",
     budget: float | None = None,
     seed: int = 42,
-    engine: EngineName | None = None,
     tell: Tell = lambda line: None,
 ) -> Ladder:
     """Return models of the training documents with their losses on the test documents.
@@ -87,7 +85,7 @@ def ladder(
         raise DataError(
             "a ladder needs documents to hold out, and there are too few; add documents"
         )
-    engine = engine or default_engine()
+    engine = default_engine()
     budget = budget or BUDGET[engine]
     given = {"single": True, "tokenizer": "char", "text": text, "seed": seed, "engine": engine}
     gpt, more = (plan_training(sets, {**given, "budget": n * budget}) for n in (1, 10))
@@ -162,8 +160,7 @@ def _beginnings(test: EvaluationSet) -> Iterator[Sequence[int]]:
     """Yield the tokens up to the middle of the predictions in the first test documents."""
     portion = test.portions[0]
     for i, doc in enumerate(portion[: min(N_BEGINNINGS, len(portion))]):
-        mask = portion.mask_of(i) or b"\1" * len(doc)
-        places = [place for place in range(1, len(doc)) if mask[place]]
+        places = [j for j, target in enumerate(portion.targets_of(i), 1) if target is not None]
         yield doc[: places[len(places) // 2]]
 
 

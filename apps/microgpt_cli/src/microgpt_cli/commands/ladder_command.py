@@ -58,7 +58,7 @@ def ladder(
     sets = hold_out(docs, {"budget": models.BUDGET[engine], **given})
     load_kernels(engine, uses=["training", "evaluation"])
     kind: TextKind = "stream" if isinstance(docs, str) else "lines"
-    found = models.ladder(sets, text=kind, budget=budget, seed=seed, engine=engine, tell=note)
+    found = models.ladder(sets, text=kind, budget=budget, seed=seed, tell=note)
     if output:
         write_chart(models.draw_ladder(found), output)
     if as_json:

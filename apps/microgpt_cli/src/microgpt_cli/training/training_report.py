@@ -138,8 +138,7 @@ def _worth(result: TrainResult, sets: Split) -> str:
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
-    n_tokens, n_characters = _sizes(result, sets.validation)
-    loss *= n_tokens / n_characters
+    loss = _per_character(loss, result, sets.validation)
     return f"held-out loss per character: {loss:.2f}; {compared(baselines)}"
 
 
@@ -147,15 +146,17 @@ def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> 
     """Format a loss in nats per token and bits per character."""
     if result.tokenizer.kind == "char":
         return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
-    n_tokens, n_characters = _sizes(result, docs)
-    per_character = bits(loss) * n_tokens / n_characters
+    per_character = _per_character(bits(loss), result, docs)
     return f"{loss:.4f} nats per token ({per_character:.4f} bits per character)"
 
 
-def _sizes(result: TrainResult, docs: Sequence[Document]) -> list[int]:
-    """Return the number of predicted tokens in documents, and of their characters."""
-    text, counts = result.config.text, (result.tokenizer.count, len)
-    return [sum(count_predictions(doc, text, count) for doc in docs) for count in counts]
+def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -> float:
+    """Return a loss per token of documents as a loss per character."""
+    counts = (result.tokenizer.count, len)
+    tokens, characters = (
+        sum(count_predictions(doc, result.config.text, count) for doc in docs) for count in counts
+    )
+    return loss * tokens / characters
 
 
 def _summary(

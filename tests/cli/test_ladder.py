@@ -7,7 +7,7 @@ from commands import ok, refused
 
 from microgpt import CharTokenizer, EvaluationSet, bundled, load_text, split
 from microgpt.errors import DataError
-from microgpt_cli.counting import baselines, compared, counted, loss_of
+from microgpt_cli.counting import counted, loss_of
 from microgpt_cli.ladder import Ladder, draw_ladder, ladder
 
 NAMES = load_text(bundled("names.txt"))[:3000]
@@ -50,14 +50,6 @@ def test_counting_agrees_with_counts_by_hand() -> None:
     expected = -(6 * log(3 / 7) + log(1 / 7)) / 7
     assert loss_of(model_of(1), scored) == pytest.approx(expected, rel=0.01)
     assert loss_of(model_of(2), scored) < 0.5 * expected
-
-
-def test_losses_of_counting_fall_with_longer_contexts() -> None:
-    found = baselines(split(NAMES, validation=0.1), "lines")
-    assert found["uniform"] == pytest.approx(log(27), abs=1e-4)
-    assert found["uniform"] > found["pairs"] > found["ngrams"]
-    line = compared({"uniform": 3.3, "pairs": 2.47, "ngrams": 2.02, "other": 1.0})
-    assert line == "a uniform guess 3.30, pairs 2.47, n-grams 2.02"
 
 
 def test_a_ladder_needs_held_out_documents() -> None:

@@ -97,6 +97,9 @@ def ladder(
     )
     beginnings, rungs = [*_beginnings(test)], list[Rung]()
 
+    def trained(job: TrainingJob) -> Predict:
+        return predictions_of(InferenceGpt(train_job(job), engine=engine))
+
     def add(name: str, make: Callable[[], Predict], operations: float = 0.0) -> None:
         if operations:
             tell(f"training: {name}, {operations:.2g} operations")
@@ -114,9 +117,9 @@ def ladder(
     add(f"best n-grams (n = {n})", lambda: model_of(n))
     chunks = gpt.chunks
     add("Elman network", lambda: train_elman(chunks, validation, cost, seed).probabilities, cost)
-    add("GPT", lambda: _trained(gpt), cost)
+    add("GPT", lambda: trained(gpt), cost)
     if most > 2 * cost:  # or else the text is too small for more
-        add(f"GPT, {most / cost:.0f} × operations", lambda: _trained(more), most)
+        add(f"GPT, {most / cost:.0f} × operations", lambda: trained(more), most)
     texts = tuple(tokenizer.decode(tokens) for tokens in beginnings)
     return Ladder(tuple(rungs), texts, test.n_docs, test.n_characters)
 
@@ -130,10 +133,6 @@ def predictions_of(gpt: InferenceGpt) -> Predict:
         return rows
 
     return predict
-
-
-def _trained(job: TrainingJob) -> Predict:
-    return predictions_of(InferenceGpt(train_job(job), engine=job.plan.engine))
 
 
 def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -> int:

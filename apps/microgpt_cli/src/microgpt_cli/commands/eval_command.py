@@ -77,14 +77,12 @@ def evaluate(
             facts["replies"] = reply_facts(answers) | {"contamination": share}
         print(json.dumps(facts))
         return
-    for line in _loss_lines(result, share, gpt.tokenizer):
-        print(line)
+    print(*_loss_lines(result, share, gpt.tokenizer), sep="\n")
     print(f"compare:    {comparison(saved)}")
-    for line in report_lines(answers, share) if answers else ():
-        print(line)
+    if answers:
+        print(*report_lines(answers, share), sep="\n")
     for name, each in calibrations.items():
-        print()
-        print(*each.lines(f"most likely {name}"), sep="\n")
+        print("", *each.lines(f"most likely {name}"), sep="\n")
 
 
 def _read(

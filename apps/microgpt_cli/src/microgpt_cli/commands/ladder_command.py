@@ -64,8 +64,7 @@ def ladder(
     if as_json:
         print(json.dumps(asdict(found)))
         return
-    for line in _table(found, file.path.name):
-        print(terminal_safe(line))
+    print(terminal_safe("\n".join(_table(found, file.path.name))))
 
 
 def _table(ladder: "Ladder", name: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ A model is a function that returns the probabilities (N, V) of all predictions i
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from math import log, log10
 from statistics import median
 from typing import Any
@@ -38,7 +37,7 @@ CONTEXT = 256  # longer documents are counted in windows
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}  # of `baselines`
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
 SAMPLE = 400_000  # characters of a text of which `expect` counts n-grams
-MEASURED = 80_000  # the held-out documents of so many characters are measured
+MEASURED = 10_000  # about so many predictions of other documents are measured
 # The loss of `train --minutes 1` was so many times that of n-grams, and of longer trainings less
 # (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
@@ -83,14 +82,16 @@ def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)
 
 
+def losses_of(predict: Predict, docs: TokenDataset) -> NDArray[np.float64]:
+    """Return the loss of each prediction that counts, in nats."""
+    targets, counts = targets_of(docs)
+    chosen = predict(docs)[np.arange(len(targets)), targets]
+    return -np.log(chosen[counts], dtype=np.float64)
+
+
 def loss_of(predict: Predict, docs: EvaluationSet) -> float:
     """Return the loss of a model in nats per token."""
-    total = 0.0
-    for portion in docs.portions:
-        targets, counts = targets_of(portion)
-        chosen = predict(portion)[np.arange(len(targets)), targets]
-        total -= float(np.log(chosen[counts], dtype=np.float64).sum())
-    return total / docs.n_tokens
+    return sum(float(losses_of(predict, each).sum()) for each in docs.portions) / docs.n_tokens
 
 
 def baselines(sets: Split, text: TextKind) -> dict[str, float]:
@@ -128,11 +129,14 @@ def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
     n_characters, is_chat = sum(lengths), tokenizer.is_chat
     every = 1 + n_characters // SAMPLE
     sample = docs[:SAMPLE] if isinstance(docs, str) else docs[::every]
-    step = 1 + n_characters // every // MEASURED
-    uniform, ngram, model = log(tokenizer.vocab_size), None, None
+    V, ngram, model = tokenizer.vocab_size, None, None
+    uniform = log(V)
     with suppress(DataError):
         sets = split_documents(sample, 0.1, 0.0, 0)
-        ngram = baselines(replace(sets, validation=sets.validation[::step]), text)["ngrams"]
+        new = ChunkedDataset(sets.validation, tokenizer, CONTEXT, text)
+        step = 1 + int(new.n_tokens / min(MEASURED, MAX_NUMBERS // V))
+        ngrams = counted(sets.train, tokenizer, text)(ORDERS["ngrams"])
+        ngram = float(losses_of(ngrams, new.encode(range(0, len(new), step))).mean())
         gain = PER_TENFOLD_TIME ** log10(max(minutes, 1))
         model = LOWEST * ngram * gain, min(uniform, HIGHEST * ngram)
     is_short = text == "lines" and not is_chat and median(lengths) <= SHORT

@@ -26,8 +26,7 @@ from tables import headed
 
 from microgpt import bundled, load_text, publish, split
 from microgpt_evolution.research.judge import Judge
-from microgpt_evolution.research.proposer import propose
-from microgpt_evolution.research.research import Research, Try, judged_parts
+from microgpt_evolution.research.research import Research, Try
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
@@ -113,7 +112,7 @@ def change_table(kept: dict[str, Any]) -> str:
 def judge() -> Judge:
     """Return the judge of all measurements."""
     sets = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-    return Judge(sets.train, judged_parts(sets), OPERATIONS, 60)
+    return Judge(sets, OPERATIONS, 60)
 
 
 def begin(folder: Path, seed: int) -> Study[ResearchSettings]:
@@ -254,7 +253,7 @@ def proposed(minutes: float) -> None:
         research = Research(study)
         research.start(CODE, judged)
         while perf_counter() < end:
-            each = research.run(propose(research, random.Random(len(research.tries))), judged)
+            each = research.run(research.propose(), judged)
             print(each.describe(), flush=True)
         kept = sum(each.verdict == KEPT for each in research.tries[1:])
         print(f"kept {kept} of {len(research.tries) - 1}, test gain {research.read_test(judged)}")

@@ -1,4 +1,4 @@
-"""What an experiment may not do: refused when it is read, or in the process that runs it."""
+"""What an experiment may not do: refused in the process that runs it, or by its judge."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,7 @@ import pytest
 from searches import PARTS as SETS
 
 from microgpt import bundled
-from microgpt_evolution.research.judge import ExperimentError, Judge, check_code
-from microgpt_evolution.research.research import judged_parts
+from microgpt_evolution.research.judge import Judge
 
 EXAMPLE = (Path(__file__).parents[3] / "examples/research/experiment.py").read_text()
 BEGIN = "    tokenizer = char_tokenizer(docs)\n"
@@ -21,34 +20,10 @@ def with_line(line: str) -> str:
     return EXAMPLE.replace(BEGIN, f"    {line}\n{BEGIN}")
 
 
-@pytest.mark.parametrize(
-    ("code", "problem"),
-    [
-        ("def experiment(:", "line 1: invalid syntax"),
-        ("lr = 1", "lacks the function experiment"),
-        ("from microgpt_evolution.research import judge", "imports microgpt_evolution"),
-        ("import microgpt_evolution.research.judge", "imports microgpt_evolution"),
-        ("import os", "imports os"),
-        ("import math, os", "imports os"),
-        ("import microgpt\nmicrogpt.split = None", "replaces microgpt.split"),
-        ("import microgpt.data.split as s\ns.split = None", "replaces s.split"),
-        ("open('names.txt')", "uses open"),
-        ("().__class__", "uses __class__"),
-    ],
-)
-def test_what_touches_data_split_or_judge_is_refused_unread(code, problem) -> None:
-    with pytest.raises(ExperimentError, match=problem):
-        check_code(code)
-
-
-def test_the_example_is_allowed() -> None:
-    check_code(EXAMPLE)
-
-
 @pytest.fixture(scope="module")
 def judge():
     """A judge with a sandbox, for small training runs."""
-    with Judge(SETS.train, judged_parts(SETS), 1e7, SECONDS) as started:
+    with Judge(SETS, 1e7, SECONDS) as started:
         yield started
 
 
@@ -80,6 +55,12 @@ def test_a_printed_result_counts_for_nothing(judge) -> None:
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
+        ("def experiment(:", "SyntaxError: invalid syntax .*line 1"),
+        ("lr = 1", "has no attribute 'experiment'"),
+        (
+            "import microgpt\nmicrogpt.split = None\n" + EXAMPLE,
+            "line 2: .*microgpt.split may not be replaced",
+        ),
         (with_line("while True: pass"), "still running after 2 seconds"),
         (with_line("docs = docs[:-1]"), "other documents"),
         (with_line("seed = 1"), "trained with seed 1"),
@@ -102,6 +83,8 @@ def test_an_experiment_that_breaks_a_rule_has_a_sentence(judge, code, problem) -
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
+        ("from microgpt_evolution.research import judge", "imported the judge"),
+        ("open('../names.txt')", "opened .*names.txt"),
         (f"random._os.open({str(bundled('names.txt'))!r}, 0)", "opened .*names.txt"),
         ("random._os.open('/proc/self/root/etc/passwd', 0)", "opened /proc/self/root"),
         ("random._os.open('/etc/passwd', 0)", "opened /etc/passwd"),

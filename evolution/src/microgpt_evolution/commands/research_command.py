@@ -1,21 +1,18 @@
 """`microgpt research`: change a program, and keep what is better on fresh seeds."""
 
-import difflib
 import os
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from microgpt import DEFAULT_SEED, ConfigError, check_setting, path_from_text, path_to_text
 from microgpt_cli.terminal import options as opt
-from microgpt_cli.terminal.console import note, print_or_discard
+from microgpt_cli.terminal.console import print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.study_options import RUNS, newest_run
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.research import research as work
 from microgpt_evolution.research.judge import Judge
-from microgpt_evolution.research.proposer import propose
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
@@ -83,33 +80,17 @@ def try_(
     A try that was interrupted goes on. The champion is champion.py in the directory.
     """
     with _opened(run) as found, _judge(found.study.settings) as judge:
-        for _ in range(random_tries):
-            rng = random.Random(f"{found.study.settings.seed}/{len(found.tries)}")
-            print_or_discard(found.run(propose(found, rng), judge, note).describe())
-        if not random_tries:
-            path = experiment or path_from_text(found.study.settings.experiment)
-            print_or_discard(found.run(work.read_code(path), judge, note).describe())
+        path = experiment or path_from_text(found.study.settings.experiment)
+        for _ in range(random_tries or 1):
+            code = found.propose() if random_tries else work.read_code(path)
+            print_or_discard(found.run(code, judge).describe())
 
 
-@research.command(cls=GroupedCommand, epilog="microgpt research log\nmicrogpt research log 3")
-def log(
-    number: int | None = opt.argument(None, "Print what this try changed.", "TRY"),
-    run: Path | None = RUN,
-) -> None:
-    """Print the tries with their verdicts, or what one of them changed."""
-    from microgpt_evolution.report.ranking import text_of
-    from microgpt_evolution.report.research_page import rows_of
-
-    tries = work.Research(_study(run)).tries
-    if number is None:
-        for line in text_of(rows_of(tries), left=("Verdict", "Reason")):
-            print_or_discard(line)
-        return
-    if not 0 <= number < len(tries):
-        raise StudyError(f"there is no try {number}; the last is {len(tries) - 1}")
-    before, after = tries[number].champion.splitlines(), tries[number].code.splitlines()
-    for line in difflib.unified_diff(before, after, "champion.py", f"{number}.py", lineterm=""):
-        print_or_discard(line)
+@research.command(cls=GroupedCommand, epilog="microgpt research log")
+def log(run: Path | None = RUN) -> None:
+    """Print the tries with their verdicts."""
+    for each in work.Research(Study(_directory(run), ResearchSettings)).tries[1:]:
+        print_or_discard(each.describe())
 
 
 @research.command(cls=GroupedCommand, epilog="microgpt research report --test")
@@ -123,18 +104,12 @@ def report(
     if test:
         with _opened(run) as found, _judge(found.study.settings) as judge:
             gain = found.read_test(judge)
-        print_or_discard(
-            f"gain of the champion on the test part: {gain or 'none; it is the first program'}"
-        )
+        print_or_discard(f"gain of the champion on the test part: {gain}")
     print_or_discard(str(write_report(_directory(run))))
 
 
 def _directory(run: Path | None) -> Path:
     return run or newest_run("research_*", "research", "research start")
-
-
-def _study(run: Path | None) -> Study[ResearchSettings]:
-    return Study(_directory(run), ResearchSettings)
 
 
 @contextmanager
@@ -154,4 +129,4 @@ def _judge(settings: ResearchSettings) -> Judge:
         problem = str(error).partition(";")[0]
         raise ConfigError(f"{problem}; restore the file, or start another research") from error
     seconds = 60 * (settings.trial_minutes or MINUTES)
-    return Judge(sets.train, work.judged_parts(sets), settings.operations, seconds)
+    return Judge(sets, settings.operations, seconds)

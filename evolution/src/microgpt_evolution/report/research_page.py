@@ -32,14 +32,14 @@ def kind_of(each: Try) -> str:
 
 
 def rows_of(tries: Sequence[Try]) -> Rows:
-    """Return the table of all tries, with its headings."""
+    """Return the table of tries, with its headings."""
     table = [["Try", "Verdict", "Gain", "Pairs", "Lines", "Seconds", "Operations", "Reason"]]
-    for each in tries[1:]:
-        n, m = len(each.gains(test.SEARCH)), len(each.gains(test.CONFIRM))
+    for each in tries:
+        pairs = f"{len(each.gains(test.SEARCH))} + {len(each.gains(test.CONFIRM))}"
         seconds, flops = (each.cost(name, each.code) for name in ("seconds", "flops"))
-        cells = [each.verdict, each.gain or "", f"{n} + {m}", each.changed_lines]
-        cells += [f"{seconds:.2f}", in_short(flops) if flops else "", each.reason]
-        table.append([str(each.number), *map(str, cells)])
+        cells = each.number, each.verdict, each.gain or "", pairs, each.changed_lines
+        costs = f"{seconds:.2f}", in_short(flops) if flops else ""
+        table.append([*map(str, cells), *costs, each.reason])
     return table
 
 
@@ -47,28 +47,33 @@ def draw_tries(research: Research) -> "ChartType":
     """Return the chart of the tries, and of the champion's loss."""
     import altair as alt
 
-    level = Mean.over([*research.tries[0].losses(START, research.tries[0].code).values()]).value
-    rows, steps = list[Row](), [{"try": 0, "loss": level}]
-    for each in research.tries[1:]:
+    first, *tries = research.tries
+    level = Mean.over([*first.losses(START, first.code).values()]).value
+    rows: list[Row] = [{"try": 0, "level": level}]
+    for each in tries:
+        row: Row = {"try": each.number}
         if gain := each.gain:
             half, loss = gain.half_width or 0.0, level - gain.value
             about = f"try {each.number}, {each.verdict}: gain {gain}"
-            row = {"try": each.number, "loss": loss, "low": loss - half, "high": loss + half}
-            rows.append({**row, "kind": kind_of(each), "about": about})
+            row |= {"loss": loss, "low": loss - half, "high": loss + half}
+            row |= {"kind": kind_of(each), "about": about}
             level = loss if each.verdict == test.KEPT else level
-        steps.append({"try": each.number, "loss": level})
-    x = alt.X("try:Q", axis=alt.Axis(format="d", tickMinStep=1, grid=False), title="try")
-    y = alt.Y("loss:Q", title=AXIS, scale=alt.Scale(zero=False))
-    kinds = alt.Scale(domain=[test.KEPT, LUCKY, OTHERS], range=[GREEN, ORANGE, GREY])
-    tries = alt.Chart(alt.InlineData(values=rows), width=WIDTH, height=HEIGHT).encode(
-        x=x, color=alt.Color("kind:N", title=None, scale=kinds)
+        rows.append({**row, "level": level})
+    base = alt.Chart(alt.InlineData(values=rows), width=WIDTH, height=HEIGHT).encode(
+        x=alt.X("try:Q", axis=alt.Axis(format="d", tickMinStep=1, grid=False), title="try")
     )
-    champion = alt.Chart(alt.InlineData(values=steps), width=WIDTH, height=HEIGHT).encode(x=x, y=y)
-    low = alt.Y("low:Q", title=AXIS)
+    level_y, loss_y, low_y = (
+        alt.Y(f"{name}:Q", title=AXIS, scale=alt.Scale(zero=False))
+        for name in ("level", "loss", "low")
+    )
+    kinds = alt.Scale(domain=[test.KEPT, LUCKY, OTHERS], range=[GREEN, ORANGE, GREY])
+    marks = base.transform_filter("isValid(datum.loss)").encode(
+        color=alt.Color("kind:N", title=None, scale=kinds)
+    )
     return alt.layer(
-        champion.mark_line(interpolate="step-after", strokeWidth=1.5, style="ink"),
-        tries.mark_rule(strokeWidth=2, opacity=0.6).encode(y=low, y2="high:Q"),
-        tries.mark_point(filled=True, size=56, opacity=1).encode(
-            y=y, tooltip="about:N", description="about:N"
+        base.mark_line(interpolate="step-after", strokeWidth=1.5, style="ink").encode(y=level_y),
+        marks.mark_rule(strokeWidth=2, opacity=0.6).encode(y=low_y, y2="high:Q"),
+        marks.mark_point(filled=True, size=56, opacity=1).encode(
+            y=loss_y, tooltip="about:N", description="about:N"
         ),
     )

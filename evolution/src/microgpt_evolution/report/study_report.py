@@ -14,9 +14,10 @@ from microgpt import duration, in_short, printable, publish
 from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.report import research_page as page
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
 from microgpt_evolution.research.research import START, Research
-from microgpt_evolution.research.sequential_test import KEPT, SEARCH, UNCONFIRMED
+from microgpt_evolution.research.sequential_test import KEPT
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, SweepSettings, read_settings
 from microgpt_evolution.trial import STUDENT, TrialRecord
@@ -50,9 +51,8 @@ class Report:
 def write_report(directory: Path) -> Path:
     """Write report.html of a study; raise ConfigError if the extra `plots` is not installed."""
     if isinstance(read_settings(directory), ResearchSettings):
-        research = Research(Study(directory, ResearchSettings))
         check_plots()
-        report = research_report(research)
+        report = research_report(Research(Study(directory, ResearchSettings)))
     else:
         ranking = read_ranking(directory)
         check_plots()
@@ -80,31 +80,18 @@ def study_report(study: Ranking) -> Report:
 
 def research_report(research: Research) -> Report:
     """Return the report of a research."""
-    from microgpt_evolution.report import research_page as page  # imports Altair, an extra
-
     first, *tries = research.tries
-    kept = [each for each in tries if each.verdict == KEPT]
-    measured = [each for each in tries if each.gains(SEARCH)]
-    first_pairs = [each.gains(SEARCH)[:2] for each in measured]
+    n_kept = sum(each.verdict == KEPT for each in tries)
+    took = duration(sum(each.seconds for each in research.study.records))
+    gains = research.final_gains()
     facts = {
         "loss at the start": str(Mean.over([*first.losses(START, first.code).values()])),
-        "better in the first pair": f"{sum(min(each[:1]) > 0 for each in first_pairs)}",
-        "better in the first two": f"{sum(min(each) > 0 for each in first_pairs)}",
-        "not confirmed": f"{sum(each.verdict == UNCONFIRMED for each in tries)}",
-        "gain on the test part": str(research.final_gain() or "not read, or no gain"),
-        "operations": in_short(sum(each.flops for each in research.study.records)),
+        "gain on the test part": str(Mean.over(gains)) if gains else "not read",
     }
-    took = duration(sum(each.seconds for each in research.study.records))
-    headline = f"{len(kept)} of {len(tries)} tries kept in {took}"
+    headline = f"{n_kept} of {len(tries)} tries kept in {took}"
     title = f"Research: {research.study.directory.name}"
-    return Report(
-        headline,
-        title,
-        facts,
-        page.draw_tries(research),
-        page.CAPTION,
-        page.rows_of(research.tries),
-    )
+    chart, table = page.draw_tries(research), page.rows_of(tries)
+    return Report(headline, title, facts, chart, page.CAPTION, table)
 
 
 def _result(study: Ranking) -> str:

@@ -8,14 +8,16 @@ The verdicts follow from the records of trials.jsonl, so an interrupted try goes
 
 import difflib
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
-from microgpt import ConfigError, Split, publish, read
+from microgpt import ConfigError, publish, read
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Genome
@@ -26,9 +28,10 @@ from microgpt_evolution.study_settings import ResearchSettings
 from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
-START, FINAL, FAILED, ABANDONED = "start", "final", "failed", "abandoned"
+START, FINAL, FAILED = "start", "final", "failed"
 PARTS = (START, SEARCH, CONFIRM, FINAL)  # each has seeds of its own
 N_START, N_FINAL = 5, 8  # number of training runs of the start, and of pairs on the test part
+NUMBER, FACTORS = re.compile(r"(?<=: )\d[\d.e-]*"), (0.5, 0.7, 1.4, 2.0)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,6 @@ class Try:
     code: str
     champion: str  # the program that it was compared with
     records: Sequence[TrialRecord]
-    is_last: bool
 
     def losses(self, part: str, code: str) -> dict[int, float]:
         """Return the losses of a program in a part, by seed."""
@@ -62,8 +64,7 @@ class Try:
         """The verdict, or the part that the next pair of training runs belongs to."""
         if self.reason or not self.number:
             return FAILED if self.reason else KEPT
-        found = decide(self.gains(SEARCH), self.gains(CONFIRM))
-        return found if self.is_last or found not in PARTS else ABANDONED
+        return decide(self.gains(SEARCH), self.gains(CONFIRM))
 
     @property
     def gain(self) -> Mean | None:
@@ -105,11 +106,10 @@ class Research:
     def tries(self) -> list[Try]:
         """The tries, the program to begin with first."""
         found, champion, folder = list[Try](), "", self.study.directory / TRIES
-        numbers = sorted(int(path.stem) for path in folder.glob("*.py"))
-        for number in numbers:
+        for number in sorted(int(path.stem) for path in folder.glob("*.py")):
             code = read_code(folder / f"{number}.py")
             records = [each for each in self.study.records if each.id == f"t{number}"]
-            found.append(Try(number, code, champion or code, records, number == numbers[-1]))
+            found.append(Try(number, code, champion or code, records))
             champion = code if found[-1].verdict == KEPT else champion
         return found
 
@@ -126,42 +126,46 @@ class Research:
         losses = [*self.tries[0].losses(START, code).values()]
         return Mean.over(losses), sqrt(2) * stdev(losses)
 
-    def run(self, code: str, judge: Judge, tell: Callable[[str], None] = lambda line: None) -> Try:
+    def run(self, code: str, judge: Judge) -> Try:
         """Compare a program with the champion until there is a verdict; go on with the last try."""
         tries = self.tries
         if self.study.has_ended:
             raise StudyError("the test part was read, which ended the research; start another one")
         if code == self.champion:
             raise ConfigError("the program is the champion; change it first")
-        last, told = tries[-1], SEARCH
-        if last.verdict not in PARTS or last.code != code:
+        if (last := tries[-1]).verdict not in PARTS or last.code != code:
             if before := [each for each in tries if each.code == code]:
                 raise ConfigError(f"the program was tried before: {before[0].describe()}")
             last = self._add(last.number + 1, code)
         while (part := last.verdict) in PARTS:
-            if part != told:
-                tell(f"{last.describe()}; now with seeds that no decision has seen")
-            told, place = part, len(last.gains(part))
+            place = len(last.gains(part))
             if self._measure(judge, last.number, part, place, code).is_ok:
                 self._measure(judge, last.number, part, place, last.champion, "the champion")
             last = self.tries[-1]
         publish(self.study.directory, {CHAMPION: self.champion.encode()})
         return last
 
-    def read_test(self, judge: Judge) -> Mean | None:
+    def propose(self) -> str:
+        """Return the program of an interrupted try, else the champion with another setting."""
+        if (last := self.tries[-1]).verdict in PARTS:
+            return last.code
+        known = [each.code for each in self.tries]
+        if found := [each for each in neighbors(self.champion) if each not in known]:
+            return random.Random(f"{self.study.settings.seed}/{last.number}").choice(found)
+        raise ConfigError("no number of SETTINGS = {…} in the program is left to change")
+
+    def read_test(self, judge: Judge) -> Mean:
         """Compare the champion with the first program on the test part, and end the research."""
         for place in range(N_FINAL):
-            for code in dict.fromkeys((self.tries[0].code, self.champion)):
+            for code in (self.tries[0].code, self.champion):
                 self._measure(judge, 0, FINAL, place, code, "the champion")
         self.study.end()
-        return self.final_gain()
+        return Mean.over(self.final_gains())
 
-    def final_gain(self) -> Mean | None:
-        """Return the gain of the champion on the test part; None if there is none."""
-        first, champion = self.tries[0], self.champion
-        before, after = (first.losses(FINAL, code) for code in (first.code, champion))
-        gains = [before[seed] - after[seed] for seed in after if seed in before]
-        return Mean.over(gains) if gains and champion != first.code else None
+    def final_gains(self) -> list[float]:
+        """Return the gains of the champion on the test part; empty before it is read."""
+        first = self.tries[0]
+        return replace(first, code=self.champion, champion=first.code).gains(FINAL)
 
     def _measure(
         self, judge: Judge, number: int, part: str, place: int, code: str, must: str = ""
@@ -196,8 +200,12 @@ def read_code(path: Path) -> str:
         return read(path, MAX_BYTES, StudyError).decode()
 
 
-def judged_parts(sets: Split) -> dict[str, list[str]]:
-    """Return the held-out texts whose characters all occur in training texts."""
-    known = {*"".join(map(str, sets.train))}
-    parts = {"validation": sets.validation, "test": sets.test}
-    return {name: [str(d) for d in docs if known >= {*str(d)}] for name, docs in parts.items()}
+def neighbors(code: str) -> list[str]:
+    """Return the programs with a number of the dict SETTINGS multiplied by a factor."""
+    start, found = code.find("SETTINGS = {"), list[str]()
+    for each in NUMBER.finditer(code, max(start, 0), max(code.find("}", start), 0)):
+        for factor in FACTORS:
+            new = float(each[0]) * factor
+            text = str(max(1, round(new))) if each[0].isdigit() else f"{new:.2g}"
+            found.append(code[: each.start()] + text + code[each.end() :])
+    return found

@@ -9,9 +9,10 @@ import json
 import os
 import signal
 import sys
-import time
+import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,8 +29,8 @@ from microgpt import (
     train,
 )
 
-PROBLEM, MODEL, OUTPUT = "problem", "model", "output"  # files of a run
-POLL_S = 0.002
+PROBLEM, MODEL = "problem", "model"  # files of a run
+N_BYTES = 1000  # maximum length of a problem
 REFUSED = (  # beginnings of the names of audit events
     *("subprocess.", "socket.", "gc.", "pty.", "os.exec", "os.fork", "os.kill", "os.posix_"),
     *("os.spawn", "os.system", "os.link", "os.symlink", "os.chdir", "os.fchdir"),
@@ -39,7 +40,16 @@ SYSTEM = (
     *("/dev/null", "/dev/urandom", "/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup"),
     "/proc/sys/kernel/random/boot_id",
 )
-Hook = Callable[[str, tuple[Any, ...]], None]
+
+
+class Library(ModuleType):
+    """A module whose functions and classes an experiment may not replace."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not isinstance(value, ModuleType):  # an import sets these
+            rule = "change what experiment.py itself defines"
+            raise ConfigError(f"{self.__name__}.{name} may not be replaced; {rule}")
+        super().__setattr__(name, value)
 
 
 def main() -> None:
@@ -52,33 +62,37 @@ def main() -> None:
     train(docs[:1], config=TrainConfig(steps=1))
     folders = {os.path.dirname(path) for path in opened if not path.startswith(("/proc", "/dev"))}
     for line in sys.stdin:
+        request = json.loads(line)
         if not (pid := os.fork()):
-            _run(docs, json.loads(line), folders)
-        sys.stdout.write(f"{json.dumps(_wait(pid, facts['seconds']))}\n")
+            _run(docs, request, folders)
+        answer = _wait(pid, facts["seconds"], Path(request["directory"], PROBLEM))
+        sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
 
 
-def _wait(pid: int, limit: float) -> float | None:
-    """Return the processor seconds of a run; None if it took longer than its limit."""
-    end = time.monotonic() + limit
-    while True:
-        found, _, usage = os.wait4(pid, os.WNOHANG)
-        if found:
-            return usage.ru_utime + usage.ru_stime
-        if time.monotonic() > end:
-            os.kill(pid, signal.SIGKILL)
-            os.wait4(pid, 0)
-            return None
-        time.sleep(POLL_S)
+def _wait(pid: int, limit: float, problem: Path) -> dict[str, Any]:
+    """Return the processor seconds of a run and its problem, if it has one."""
+    timer = threading.Timer(limit, os.kill, (pid, signal.SIGKILL))
+    timer.start()
+    _, status, usage = os.wait4(pid, 0)
+    timer.cancel()
+    timer.join()  # a process with threads should not fork
+    text = problem.read_bytes()[:N_BYTES].decode(errors="replace") if problem.exists() else ""
+    if os.WIFSIGNALED(status):
+        text = f"it was still running after {limit:g} seconds, or had too little memory"
+    return {"seconds": usage.ru_utime + usage.ru_stime, "problem": text}
 
 
 def _run(docs: list[str], request: dict[str, Any], folders: set[str]) -> None:
     """Run the experiment with a seed, save its model or its problem, and end the process."""
     os.chdir(request["directory"])
-    output, problem = (os.open(name, os.O_WRONLY | os.O_CREAT) for name in (OUTPUT, PROBLEM))
-    for stream, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
-        os.dup2(file, stream)  # this closes the pipes to the judge
+    problem = os.open(PROBLEM, os.O_WRONLY | os.O_CREAT)
+    for stream in range(3):  # what is printed, and the pipes to the judge
+        os.dup2(os.open(os.devnull, os.O_RDWR), stream)
     module = sys.modules["experiment"] = ModuleType("experiment")
+    for name, loaded in sys.modules.items():
+        if name.partition(".")[0] == "microgpt":
+            loaded.__class__ = Library
     sys.addaudithook(_guard(os.getcwd(), folders, problem))
     try:
         exec(compile(request["code"], "experiment.py", "exec"), vars(module))
@@ -101,7 +115,7 @@ def _save(found: object) -> None:
     save(found, MODEL)
 
 
-def _guard(own: str, folders: set[str], problem: int) -> Hook:
+def _guard(own: str, folders: set[str], problem: int) -> Callable[[str, tuple[Any, ...]], None]:
     """Return an audit hook that ends the process before it leaves its directory."""
     places = {*folders, *sys.path, sys.prefix, sys.base_prefix} - {""}
     readable = (*map(os.path.abspath, places), *SYSTEM)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 # After so many pairs, the change passes if its p-value is at most the first number, which
 # together are the error of the search; it is rejected if its p-value is above the second.
-LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.0)}
+LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
 N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and their error
 ERROR = sum(error for error, _ in LOOKS.values()) * CONFIRM_ERROR  # of a verdict: 0.001
 CLEAR_EFFECT = 1.05  # nine of ten gains of so many standard deviations of a pair are kept
@@ -46,17 +46,14 @@ def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:
         search: gains of the change, in the order of their seeds.
         confirmed: gains with the seeds that no decision has seen.
     """
-    passed = False
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
             return SEARCH
         p = p_value(search[:n])
-        if passed := p <= error:
-            break
         if p > futile:
             return REJECTED
-    if not passed:
-        return REJECTED
+        if p <= error:
+            break
     if len(confirmed) < N_CONFIRMED:
         return CONFIRM
     is_better = p_value(confirmed) <= CONFIRM_ERROR and math.fsum(confirmed) > 0

@@ -9,7 +9,7 @@ from searches import PARTS as SETS
 
 from microgpt import CheckpointError, ConfigError
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.report.research_page import kind_of, rows_of
+from microgpt_evolution.report.research_page import kind_of
 from microgpt_evolution.report.study_report import write_report
 from microgpt_evolution.research.judge import Measured
 from microgpt_evolution.research.research import CHAMPION, Research, neighbors
@@ -94,7 +94,10 @@ def test_another_program_after_a_killed_try_has_other_seeds(research) -> None:
 
 def test_a_program_that_fails_leaves_the_champion(research) -> None:
     failed = research.run("crash", FakeJudge())
-    assert failed.describe() == "try 1 failed: line 1: it crashed"
+    assert (
+        failed.describe()
+        == "try 1, verdict failed, pairs 0 + 0, lines +1 -2, reason line 1: it crashed"
+    )
     assert research.champion == FIRST
 
 
@@ -141,7 +144,7 @@ def test_the_report_shows_what_looked_better_and_was_not(research) -> None:
     kinds = [kind_of(each) for each in research.tries[1:-1]]
     assert kinds[-1] == "kept"
     assert {*kinds[:-1]} == {"looked better, was not", "no better"}
-    assert rows_of(research.tries)[-1][-1] == "line 1: it crashed"
+    assert research.tries[-1].facts["reason"] == "line 1: it crashed"
     page = write_report(research.study.directory).read_text()
     assert "1 of 8 tries kept" in page
     assert page.count("<title>try ") == 7

@@ -16,7 +16,7 @@ from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
-BUDGET, MINUTES = 1e9, 1.0  # operations of a training run, and its time limit
+BUDGET, SECONDS = 1e9, 60.0  # operations of a training run, and its time limit
 RUN = opt.option(None, f"Directory of the research.  [default: the newest in {RUNS}]")
 research = command_group(
     """Change a program that trains a model, and keep what makes it better.
@@ -38,7 +38,6 @@ def start(
     ),
     budget: float = opt.option(BUDGET, "Most operations of a training run."),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
-    trial_minutes: float = opt.option(MINUTES, "Time limit of a training run; a longer one fails."),
 ) -> None:
     """Start a research: train the program with five seeds, and measure how much luck they have."""
     from microgpt_cli.training.inputs import default_input
@@ -46,12 +45,11 @@ def start(
     from microgpt_evolution.research.sequential_test import CLEAR_EFFECT
 
     check_setting("budget", budget)
-    check_setting("minutes", trial_minutes, "--trial-minutes")
     code, path = work.read_code(experiment), input or default_input()
     sets = read_documents(path, {}, None, ResearchSettings)
     settings = ResearchSettings(
         **facts_of(sets), input=path_to_text(os.path.abspath(path)), seed=seed, operations=budget,
-        trial_minutes=trial_minutes, experiment=path_to_text(os.path.abspath(experiment)),
+        experiment=path_to_text(os.path.abspath(experiment)),
     )  # fmt: skip
     with _judge(settings) as judge:
         if reason := judge.measure(code, seed, "validation").evaluation.reason:
@@ -67,20 +65,17 @@ def start(
     "try", cls=GroupedCommand, epilog="microgpt research try\nmicrogpt research try --random 20"
 )
 def try_(
-    experiment: Path | None = opt.argument(
-        None, "Changed program.  [default: that of `start`]", "PROGRAM"
-    ),
     run: Path | None = RUN,
     random_tries: int = opt.option(
         0, "Draw the numbers of SETTINGS for so many tries instead.", "--random"
     ),
 ) -> None:
-    """Compare the changed program with the champion, until there is a verdict.
+    """Compare the changed program, that of `start`, with the champion, until there is a verdict.
 
     A try that was interrupted goes on. The champion is champion.py in the directory.
     """
     with _opened(run) as found, _judge(found.study.settings) as judge:
-        path = experiment or path_from_text(found.study.settings.experiment)
+        path = path_from_text(found.study.settings.experiment)
         for _ in range(random_tries or 1):
             code = found.propose() if random_tries else work.read_code(path)
             print_or_discard(found.run(code, judge).describe())
@@ -128,5 +123,4 @@ def _judge(settings: ResearchSettings) -> Judge:
     except ConfigError as error:
         problem = str(error).partition(";")[0]
         raise ConfigError(f"{problem}; restore the file, or start another research") from error
-    seconds = 60 * (settings.trial_minutes or MINUTES)
-    return Judge(sets, settings.operations, seconds)
+    return Judge(sets, settings.operations, max(SECONDS, SECONDS * settings.operations / BUDGET))

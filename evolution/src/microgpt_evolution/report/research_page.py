@@ -1,12 +1,9 @@
 """The report of a research: the staircase of its champions, with the tries that were only luck."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from microgpt import in_short
 from microgpt_cli.charts import GREEN, GREY, ORANGE, Row
 from microgpt_evolution.confidence_intervals import Mean
-from microgpt_evolution.report.ranking import Rows
 from microgpt_evolution.research import sequential_test as test
 from microgpt_evolution.research.research import START, Research, Try
 
@@ -29,18 +26,6 @@ def kind_of(each: Try) -> str:
         return test.KEPT
     lucky = each.verdict == test.UNCONFIRMED or each.gains(test.SEARCH)[0] > 0
     return LUCKY if lucky else OTHERS
-
-
-def rows_of(tries: Sequence[Try]) -> Rows:
-    """Return the table of tries, with its headings."""
-    table = [["Try", "Verdict", "Gain", "Pairs", "Lines", "Seconds", "Operations", "Reason"]]
-    for each in tries:
-        pairs = f"{len(each.gains(test.SEARCH))} + {len(each.gains(test.CONFIRM))}"
-        seconds, flops = (each.cost(name, each.code) for name in ("seconds", "flops"))
-        cells = each.number, each.verdict, each.gain or "", pairs, each.changed_lines
-        costs = f"{seconds:.2f}", in_short(flops) if flops else ""
-        table.append([*map(str, cells), *costs, each.reason])
-    return table
 
 
 def draw_tries(research: Research) -> "ChartType":

@@ -90,8 +90,8 @@ def research_report(research: Research) -> Report:
     }
     headline = f"{n_kept} of {len(tries)} tries kept in {took}"
     title = f"Research: {research.study.directory.name}"
-    chart, table = page.draw_tries(research), page.rows_of(tries)
-    return Report(headline, title, facts, chart, page.CAPTION, table)
+    rows = [[name.capitalize() for name in first.facts], *([*t.facts.values()] for t in tries)]
+    return Report(headline, title, facts, page.draw_tries(research), page.CAPTION, rows)
 
 
 def _result(study: Ranking) -> str:

@@ -36,10 +36,6 @@ TOLERANCE = 1.001  # of the operations
 N_CHARACTERS = 200  # maximum length of a problem
 
 
-class ExperimentError(StudyError):
-    """An experiment has no result."""
-
-
 class Measured(NamedTuple):
     """The measurements of a training run."""
 
@@ -94,7 +90,7 @@ class Judge(AbstractContextManager["Judge"]):
             found = json.loads(answer)
             try:
                 if found["problem"]:
-                    raise ExperimentError(found["problem"])
+                    raise StudyError(found["problem"])
                 return self._score(Path(folder, sandbox.MODEL), found["seconds"], seed, part)
             except (MicrogptError, ArithmeticError) as error:
                 reason = " ".join(str(error).replace(f"{folder}/", "").split())
@@ -118,22 +114,22 @@ class Judge(AbstractContextManager["Judge"]):
         assert found
         loss = found.loss * found.n_tokens / found.n_characters
         if not math.isfinite(loss):
-            raise ExperimentError("the loss of its model is not a finite number")
+            raise StudyError("the loss of its model is not a finite number")
         name = "test_loss" if part == "test" else "val_loss"
         facts: dict[str, Any] = {name: loss, "seconds": seconds}
         return Measured(Evaluation("ok", loss, **facts), operations, count_params(model.model))
 
     def _check(self, model: SavedModel, seed: int) -> float:
-        """Return the operations of a training run; raise ExperimentError if it broke a rule."""
+        """Return the operations of a training run; raise StudyError if it broke a rule."""
         facts, tokenizer = model.meta.training, model.tokenizer
         if facts.get("seed", seed) != seed:
-            raise ExperimentError(f"it trained with seed {facts['seed']}, not with the given one")
+            raise StudyError(f"it trained with seed {facts['seed']}, not with the given one")
         if facts.get("data_sha256") not in (None, self._sha256):
-            raise ExperimentError("it trained on other documents than those that it is given")
+            raise StudyError("it trained on other documents than those that it is given")
         if "parent_sha256" in facts or "teachers" in facts:
-            raise ExperimentError("its model has learned from another model")
+            raise StudyError("its model has learned from another model")
         if tokenizer.folds or tokenizer.is_chat:
-            raise ExperimentError("its tokenizer leaves out characters that it should predict")
+            raise StudyError("its tokenizer leaves out characters that it should predict")
         if "steps" not in facts:
             return 0.0
         key, train = ("lengths", tokenizer.chars, tokenizer.file), self._sets.train
@@ -144,5 +140,5 @@ class Judge(AbstractContextManager["Judge"]):
         operations *= facts["steps"]
         if operations > TOLERANCE * self._operations:
             costs, most = in_short(operations), in_short(self._operations)
-            raise ExperimentError(f"it trained with {costs} operations, but may use {most}")
+            raise StudyError(f"it trained with {costs} operations, but may use {most}")
         return operations

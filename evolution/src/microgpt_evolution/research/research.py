@@ -17,7 +17,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
-from microgpt import ConfigError, publish, read
+from microgpt import ConfigError, in_short, publish, read
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Genome
@@ -73,27 +73,25 @@ class Try:
         return Mean.over(found) if found else None
 
     @property
-    def changed_lines(self) -> str:
-        """How many lines the try adds to the champion, and how many it removes: "+2 -1"."""
-        lines = difflib.ndiff(self.champion.splitlines(), self.code.splitlines())
-        signs = [line[0] for line in lines if line[2:].strip()]
-        return f"+{signs.count('+')} -{signs.count('-')}"
-
-    def cost(self, name: str, code: str) -> float:
-        """Return the mean of a field of the records of a program, such as its seconds."""
-        key = code_hash(code)
-        return fmean([getattr(each, name) for each in self.records if each.code == key] or [0.0])
+    def facts(self) -> dict[str, str]:
+        """The verdict with its figures, by name."""
+        diff = difflib.ndiff(self.champion.splitlines(), self.code.splitlines())
+        signs = [line[0] for line in diff if line[2:].strip()]
+        runs = [each for each in self.records if each.code == code_hash(self.code) and each.is_ok]
+        return {
+            "try": str(self.number),
+            "verdict": self.verdict,
+            "gain": str(self.gain or ""),
+            "pairs": f"{len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))}",
+            "lines": f"+{signs.count('+')} -{signs.count('-')}",
+            "seconds": f"{fmean(each.seconds for each in runs):.2f}" if runs else "",
+            "operations": in_short(runs[0].flops) if runs and runs[0].flops else "",
+            "reason": self.reason,
+        }
 
     def describe(self) -> str:
         """Return the verdict with its figures, on one line."""
-        if not self.gain:
-            return f"try {self.number} {self.verdict}: {self.reason}"
-        before, after = (self.cost("seconds", code) for code in (self.champion, self.code))
-        return (
-            f"try {self.number}: {self.verdict}, gain {self.gain} nats per character "
-            f"({len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))} pairs), lines "
-            f"{self.changed_lines}, {after / before:.2f} times the seconds"
-        )
+        return ", ".join(f"{name} {fact}" for name, fact in self.facts.items() if fact)
 
 
 class Research:

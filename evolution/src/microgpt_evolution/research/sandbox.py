@@ -36,10 +36,7 @@ REFUSED = (  # beginnings of the names of audit events
     *("os.spawn", "os.system", "os.link", "os.symlink", "os.chdir", "os.fchdir"),
 )
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-SYSTEM = (
-    *("/dev/null", "/dev/urandom", "/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup"),
-    "/proc/sys/kernel/random/boot_id",
-)
+SYSTEM = ("/proc/", "/dev/", "/sys/")  # an experiment may read the files that training reads
 
 
 class Library(ModuleType):
@@ -59,12 +56,12 @@ def main() -> None:
     sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == "open" else None)
     # A run finds this in memory, and may read what else is in these directories.
     prepare_engine(None, uses=["training", "generation"])
-    train(docs[:1], config=TrainConfig(steps=1))
-    folders = {os.path.dirname(path) for path in opened if not path.startswith(("/proc", "/dev"))}
+    save(train(docs[:1], config=TrainConfig(steps=1)), MODEL)
+    places = {path if path.startswith(SYSTEM) else os.path.dirname(path) for path in opened}
     for line in sys.stdin:
         request = json.loads(line)
         if not (pid := os.fork()):
-            _run(docs, request, folders)
+            _run(docs, request, places)
         answer = _wait(pid, facts["seconds"], Path(request["directory"], PROBLEM))
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
@@ -83,7 +80,7 @@ def _wait(pid: int, limit: float, problem: Path) -> dict[str, Any]:
     return {"seconds": usage.ru_utime + usage.ru_stime, "problem": text}
 
 
-def _run(docs: list[str], request: dict[str, Any], folders: set[str]) -> None:
+def _run(docs: list[str], request: dict[str, Any], places: set[str]) -> None:
     """Run the experiment with a seed, save its model or its problem, and end the process."""
     os.chdir(request["directory"])
     problem = os.open(PROBLEM, os.O_WRONLY | os.O_CREAT)
@@ -93,7 +90,7 @@ def _run(docs: list[str], request: dict[str, Any], folders: set[str]) -> None:
     for name, loaded in sys.modules.items():
         if name.partition(".")[0] == "microgpt":
             loaded.__class__ = Library
-    sys.addaudithook(_guard(os.getcwd(), folders, problem))
+    sys.addaudithook(_guard(os.getcwd(), places, problem))
     try:
         exec(compile(request["code"], "experiment.py", "exec"), vars(module))
         _save(module.experiment(docs, request["seed"], request["operations"]))
@@ -115,10 +112,10 @@ def _save(found: object) -> None:
     save(found, MODEL)
 
 
-def _guard(own: str, folders: set[str], problem: int) -> Callable[[str, tuple[Any, ...]], None]:
+def _guard(own: str, places: set[str], problem: int) -> Callable[[str, tuple[Any, ...]], None]:
     """Return an audit hook that ends the process before it leaves its directory."""
-    places = {*folders, *sys.path, sys.prefix, sys.base_prefix} - {""}
-    readable = (*map(os.path.abspath, places), *SYSTEM)
+    python = *sys.path, sys.prefix, sys.base_prefix
+    readable = [os.path.abspath(path) for path in {*places, *python} - {""}]
     data = str(bundled("names.txt").parent)  # held-out documents may be among its files
     abspath, write, leave = os.path.abspath, os.write, os._exit  # an experiment may replace them
 

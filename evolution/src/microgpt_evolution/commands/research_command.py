@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from microgpt import DEFAULT_SEED, ConfigError, check_setting, path_from_text, path_to_text
+from microgpt import DEFAULT_SEED, check_setting, path_from_text, path_to_text
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
@@ -16,7 +16,6 @@ from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
-BUDGET, SECONDS = 1e9, 60.0  # operations of a training run, and its time limit
 RUN = opt.option(None, f"Directory of the research.  [default: the newest in {RUNS}]")
 research = command_group(
     """Change a program that trains a model, and keep what makes it better.
@@ -30,13 +29,11 @@ research = command_group(
 
 @research.command(cls=GroupedCommand, epilog="microgpt research start experiment.py")
 def start(
-    experiment: Path = opt.argument(
-        ..., "Program to change, such as examples/research/experiment.py.", "PROGRAM"
-    ),
+    experiment: Path = opt.argument(..., "Program, such as examples/research/experiment.py."),
     input: Path | None = opt.option(
         None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
     ),
-    budget: float = opt.option(BUDGET, "Most operations of a training run."),
+    budget: float = opt.option(1e9, "Most operations of a training run."),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
 ) -> None:
     """Start a research: train the program with five seeds, and measure how much luck they have."""
@@ -51,7 +48,7 @@ def start(
         **facts_of(sets), input=path_to_text(os.path.abspath(path)), seed=seed, operations=budget,
         experiment=path_to_text(os.path.abspath(experiment)),
     )  # fmt: skip
-    with _judge(settings) as judge:
+    with Judge(sets, budget) as judge:
         if reason := judge.measure(code, seed, "validation").evaluation.reason:
             raise StudyError(f"{experiment} has no model: {reason}")
         with Study[ResearchSettings].begin(RUNS, "research", settings) as study:
@@ -74,7 +71,7 @@ def try_(
 
     A try that was interrupted goes on. The champion is champion.py in the directory.
     """
-    with _opened(run) as found, _judge(found.study.settings) as judge:
+    with _opened(run) as (found, judge):
         path = path_from_text(found.study.settings.experiment)
         for _ in range(random_tries or 1):
             code = found.propose() if random_tries else work.read_code(path)
@@ -97,7 +94,7 @@ def report(
     from microgpt_evolution.report.study_report import write_report
 
     if test:
-        with _opened(run) as found, _judge(found.study.settings) as judge:
+        with _opened(run) as (found, judge):
             gain = found.read_test(judge)
         print_or_discard(f"gain of the champion on the test part: {gain}")
     print_or_discard(str(write_report(_directory(run))))
@@ -108,19 +105,11 @@ def _directory(run: Path | None) -> Path:
 
 
 @contextmanager
-def _opened(run: Path | None) -> Iterator[work.Research]:
-    """Yield a research that no other process changes meanwhile."""
-    with Study[ResearchSettings].open(_directory(run), ResearchSettings) as study:
-        yield work.Research(study)
-
-
-def _judge(settings: ResearchSettings) -> Judge:
-    """Return the judge of a research; raise ConfigError if its documents have changed."""
+def _opened(run: Path | None) -> Iterator[tuple[work.Research, Judge]]:
+    """Yield a research that no other process changes meanwhile, and its judge."""
     from microgpt_evolution.commands.study_run import read_documents_again
 
-    try:
-        sets = read_documents_again(settings, None)
-    except ConfigError as error:
-        problem = str(error).partition(";")[0]
-        raise ConfigError(f"{problem}; restore the file, or start another research") from error
-    return Judge(sets, settings.operations, max(SECONDS, SECONDS * settings.operations / BUDGET))
+    with Study[ResearchSettings].open(_directory(run), ResearchSettings) as study:
+        sets = read_documents_again(study.settings, None)
+        with Judge(sets, study.settings.operations) as judge:
+            yield work.Research(study), judge

@@ -170,13 +170,13 @@ def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
         raise ConfigError(f"the {settings.noun} measures a function; resume it in Python")
     if path is None:
         path = path_from_text(settings.input)
-        check_regular(path, f"pass the documents of this {settings.noun} with --data")
+        check_regular(path, f"restore or pass the documents of this {settings.noun}")
     docs = load_documents(path, ReadOptions.from_settings(vars(settings)), tell=note)
     sets = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
     if sets.facts.sha256 != settings.data_sha256:
         raise ConfigError(
             f"{path} is not the input of the {settings.noun}: its documents have a different "
-            "sha256; pass the original file with --data"
+            "sha256; restore or pass the original file"
         )
     return sets
 

@@ -47,12 +47,12 @@ class Measured(NamedTuple):
 class Judge(AbstractContextManager["Judge"]):
     """Trains experiments and scores their models."""
 
-    def __init__(self, sets: Split, operations: float, seconds: float) -> None:
+    def __init__(self, sets: Split, operations: float, seconds: float = 60) -> None:
         """Start the sandbox, which gets the training documents only.
 
         Args:
             operations: maximum operations of a training run.
-            seconds: time limit of a training run.
+            seconds: time limit of a training run of at most 1e9 operations.
         """
         if not hasattr(os, "fork"):
             raise StudyError("research needs fork, which Windows lacks; run it on Linux or macOS")
@@ -70,7 +70,7 @@ class Judge(AbstractContextManager["Judge"]):
             text=True,
             start_new_session=True,  # Ctrl-C is for the judge
         )
-        self._send(docs=sets.train, seconds=seconds)
+        self._send(docs=sets.train, seconds=seconds * max(1, operations / 1e9))
 
     def __exit__(self, *_: object) -> None:
         """End the sandbox and remove its directory."""

@@ -94,11 +94,11 @@ class Try:
         return ", ".join(f"{name} {fact}" for name, fact in self.facts.items() if fact)
 
 
+@dataclass(frozen=True)
 class Research:
     """The tries of a study, and what adds to them."""
 
-    def __init__(self, study: Study[ResearchSettings]) -> None:
-        self.study = study
+    study: Study[ResearchSettings]
 
     @property
     def tries(self) -> list[Try]:
@@ -138,7 +138,7 @@ class Research:
         while (part := last.verdict) in PARTS:
             place = len(last.gains(part))
             if self._measure(judge, last.number, part, place, code).is_ok:
-                self._measure(judge, last.number, part, place, last.champion, "the champion")
+                self._measure(judge, last.number, part, place, last.champion)
             last = self.tries[-1]
         publish(self.study.directory, {CHAMPION: self.champion.encode()})
         return last
@@ -156,7 +156,7 @@ class Research:
         """Compare the champion with the first program on the test part, and end the research."""
         for place in range(N_FINAL):
             for code in (self.tries[0].code, self.champion):
-                self._measure(judge, 0, FINAL, place, code, "the champion")
+                self._measure(judge, 0, FINAL, place, code)
         self.study.end()
         return Mean.over(self.final_gains())
 
@@ -165,21 +165,15 @@ class Research:
         first = self.tries[0]
         return replace(first, code=self.champion, champion=first.code).gains(FINAL)
 
-    def _measure(
-        self, judge: Judge, number: int, part: str, place: int, code: str, must: str = ""
-    ) -> TrialRecord:
-        """Return the record of a training run, which is done unless there is one.
-
-        Raises:
-            StudyError: a run failed that must not, so that nothing is recorded.
-        """
+    def _measure(self, judge: Judge, number: int, part: str, place: int, code: str) -> TrialRecord:
+        """Return the record of a training run, which is done unless there is one."""
         seed = training_seed(self.study.settings.seed, number, place, PARTS.index(part))
         trial = Trial(Genome(), seed, f"t{number}", part, code=code_hash(code))
         if known := self.study.record_of(trial):
             return known
         found = judge.measure(code, seed, "test" if part == FINAL else "validation")
-        if must and (reason := found.evaluation.reason):
-            raise StudyError(f"{must} failed: {reason}")
+        if (reason := found.evaluation.reason) and code in (self.tries[0].code, self.champion):
+            raise StudyError(f"the champion failed: {reason}")  # this is not recorded
         return self.study.add(trial, found.evaluation, found.operations, found.n_params)
 
     def _add(self, number: int, code: str) -> Try:

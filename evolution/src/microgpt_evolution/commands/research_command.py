@@ -29,7 +29,7 @@ research = command_group(
 
 @research.command(cls=GroupedCommand, epilog="microgpt research start experiment.py")
 def start(
-    experiment: Path = opt.argument(..., "Program, such as examples/research/experiment.py."),
+    experiment: Path = opt.argument(..., "Program to change, as in examples/research.", "PROGRAM"),
     input: Path | None = opt.option(
         None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
     ),

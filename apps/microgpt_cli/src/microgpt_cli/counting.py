@@ -61,10 +61,17 @@ def counted(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
 ) -> Callable[[int], Predict]:
     """Return a function that makes the n-gram model of an n, of documents or a sample of them."""
-    chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
-    every = max(1, -(-chunks.n_tokens // MAX_COUNTED))
-    read = chunks.encode(range(0, len(chunks), every))
+    read = sampled(docs, tokenizer, text, MAX_COUNTED)
     return lambda n: NgramModel(read, tokenizer.vocab_size, n).probabilities
+
+
+def sampled(
+    docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
+) -> TokenDataset:
+    """Return documents, or every so many if they have more predictions than `most`."""
+    chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
+    every = max(1, int(-(-chunks.n_tokens // most)))
+    return chunks.encode(range(0, len(chunks), every))
 
 
 def to_score(
@@ -98,8 +105,10 @@ def baselines(sets: Split, text: TextKind) -> dict[str, float]:
     """Return validation losses of models that only count, in nats per character."""
     tokenizer = char_tokenizer(sets.docs)
     model_of = counted(sets.train, tokenizer, text)
-    docs = to_score(sets.validation, tokenizer, text)
-    losses = {name: round(loss_of(model_of(n), docs), 4) for name, n in ORDERS.items()}
+    docs = sampled(sets.validation, tokenizer, text, MAX_NUMBERS // tokenizer.vocab_size)
+    losses = {
+        name: round(float(losses_of(model_of(n), docs).mean()), 4) for name, n in ORDERS.items()
+    }
     return {"uniform": round(log(tokenizer.vocab_size), 4), **losses}
 
 
@@ -133,10 +142,9 @@ def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
     uniform = log(V)
     with suppress(DataError):
         sets = split_documents(sample, 0.1, 0.0, 0)
-        new = ChunkedDataset(sets.validation, tokenizer, CONTEXT, text)
-        step = 1 + int(new.n_tokens / min(MEASURED, MAX_NUMBERS // V))
+        new = sampled(sets.validation, tokenizer, text, min(MEASURED, MAX_NUMBERS // V))
         ngrams = counted(sets.train, tokenizer, text)(ORDERS["ngrams"])
-        ngram = float(losses_of(ngrams, new.encode(range(0, len(new), step))).mean())
+        ngram = float(losses_of(ngrams, new).mean())
         gain = PER_TENFOLD_TIME ** log10(max(minutes, 1))
         model = LOWEST * ngram * gain, min(uniform, HIGHEST * ngram)
     is_short = text == "lines" and not is_chat and median(lengths) <= SHORT

@@ -18,6 +18,8 @@ def poems(tmp_path: Path) -> Path:
     (folder / "more/c.txt").write_text("Night\n")
     (folder / "empty.txt").write_text("\n")
     (folder / ".hidden").write_text("no\n")
+    (folder / "page.html").write_text("<html><p>no</p></html>\n")
+    (folder / "view.canvas").write_text('{"nodes": []}\n')
     (folder / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (folder / "circle").symlink_to(folder, target_is_directory=True)
     os.mkfifo(folder / "pipe")
@@ -28,9 +30,12 @@ def test_a_folder_has_a_document_per_file_in_the_order_of_names(poems) -> None:
     told: list[str] = []
     docs = load_documents(poems, ReadOptions(), tell=told.append)
     assert docs == ["# Sea\nIt is calm.", "Rain\n\nIt rains.", "Night"]
-    assert "left out 1 file: " in told[0]
-    assert "photo.png is a picture" in told[0]
+    assert "left out 3 files: " in told[0]
+    assert "page.html is an HTML page" in told[0]
     assert "poems: 3 documents, each a file (--text stream" in told[1]
+    for name in ("page.html", "view.canvas"):
+        assert (poems / name).read_text().strip() in load_documents(poems, ReadOptions("stream"))
+        (poems / name).unlink()
     assert load_documents(poems, ReadOptions("stream")) == "\n\n".join(docs)
 
 

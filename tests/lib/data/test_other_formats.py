@@ -68,6 +68,10 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (CUE, "subtitles", "grep -vE .* .*data.txt > NEW.txt"),
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi.\n", "subtitles", "grep"),
         (b"[ar:Anna]\n[00:12.00]La la\n", "lyrics", "sed .*data.txt"),
+        (b"#EXTM3U\n#EXTINF:9,Anna - Sea\na.mp3\n", "playlist", "sed"),
+        (b"[playlist]\nFile1=a.mp3\nTitle1=Sea\n", "playlist", "sed"),
+        (b"LOCUS       AB1  9 bp  DNA\nORIGIN\n 1 acgt\n//\n", "sequence database", "FASTA"),
+        (b"ID   A_HUMAN  Reviewed; 9 AA.\nSQ\n     MAV\n//\n", "sequence database", "FASTA"),
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
     ],
 )

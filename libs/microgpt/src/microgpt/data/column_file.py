@@ -5,7 +5,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
 SAMPLE = 20  # maximum number of JSON values to examine
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
 N_NAMED = 20  # maximum number of column names in an error message
@@ -23,6 +24,7 @@ LONGEST_NAME = 60  # a longer first field of a table is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # the null character, and lone surrogates
 NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # or a date; not a column name
 SEP = re.compile("sep=(.)", re.IGNORECASE)  # written by spreadsheets
+COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # above a table, such as Anki's facts about it
 STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line of JSON that is a string
 # Names of the fields, or columns, of a question and its answer; what the question is about.
 PAIRS = (
@@ -61,8 +63,8 @@ def read_records(file: TextFile, what: str = "document", column: str | None = No
     is_json = first[0] in "[{" or STRING.fullmatch(first)
     if is_json and (what == "conversation" or not is_named_table(file.path)):
         return _json_records(lines)
-    if first.startswith("#separator:"):  # Anki's facts about the table
-        lines = ["" if line.startswith("#") else line for line in lines]
+    n_comments = sum(1 for _ in takewhile(COMMENT.match, lines))
+    lines[:n_comments] = [""] * n_comments  # the numbers of the lines stay
     options, columns = _dialect(lines)
     is_number = column is not None and column.isdecimal()
     names = columns if all(columns[:1]) else columns[1:]  # that of an index may be empty
@@ -158,10 +160,15 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
         if records.unit == "item":
             problem = "is a JSON array, but not of objects or strings"
             raise DataError(f"{path} {problem}; write one text per line") from error
+        if path.suffix.lower() in JSON_SUFFIXES:
+            raise
         return None
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
     only = "text" if "text" in texts else texts[0] if len(texts) == 1 else None
+    if only and all(isinstance(_parse(row.get(only, "")), dict | list) for row in rows):
+        remedy = f"take the texts out, for example with: jq -r '.{only} | fromjson | .NAME'"
+        raise DataError(f"{path} has JSON inside the strings of {printable(only)!r}; {remedy}")
     if only and (len(rows) > 1 or len(names) == 1):
         file.otherwise = f"--column: one of {listed(names)}" if len(names) > 1 else ""
         return _only_column(file, only, tell)

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
-from microgpt.data.column_file import is_named_table
+from microgpt.data.column_file import JSON_SUFFIXES, is_named_table
+from microgpt.data.other_formats import refuse_markup
 from microgpt.data.text_file import ReadOptions, TextFile
 from microgpt.data.tokenizer import Documents
 from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import Tell
 
-JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+HEAD = 2_000  # number of characters by which mark-up is recognised
 
 
 def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
@@ -36,14 +37,17 @@ def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> D
             problem = f"{path} has several files, such as {each.name}"
             raise DataError(f"{problem}; pass one of them, or join them first")
         try:
-            docs.append("\n".join(TextFile(each)).strip())
+            text = "\n".join(TextFile(each)).strip()
+            if how.text != "stream":
+                refuse_markup(text[:HEAD], each)
+                if text[:1] == "{" and text[-1:] == "}":
+                    raise DataError(f"{each} is JSON, not text; pass it alone")
+            docs.append(text)
         except DataError as error:
             problems.append(str(error))
     docs = [*filter(None, docs)]
     if not docs:
-        raise DataError(
-            problems[0] if len(problems) == 1 else f"{path} has no text file; use another"
-        )
+        raise DataError(problems[0] if problems else f"{path} has no text file; use another")
     if problems and tell:
         tell(f"left out {count(len(problems), 'file')}: {problems[0]}")
     file.kind, file.otherwise = "file", "--text stream: one running text"

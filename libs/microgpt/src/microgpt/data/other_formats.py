@@ -48,6 +48,16 @@ MARKUP = (
         r"remove them: sed 's/\[.*\]//' {path} > NEW.txt",
     ),
     (r"From \S+@\S+ .*\d{4}\r?\n", "a mailbox", "write the messages into text files"),
+    (
+        r"#EXTM3U|\[playlist\]",
+        "a playlist",
+        r"keep the titles: sed -nE 's/^(#EXTINF:[^,]*,|Title[0-9]*=)//p' {path} > NEW.txt",
+    ),
+    (
+        r"LOCUS {3,}\S|ID {3}\S.*(?:BP|AA)\.",
+        "a file of a sequence database",
+        "convert it to FASTA, for example with: seqret {path} NEW.fa",
+    ),
 )
 
 

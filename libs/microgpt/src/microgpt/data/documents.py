@@ -25,6 +25,7 @@ from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
 FEW, LONG_LINE = 3, 1_000  # fewer documents are told; a longer line alone is running text
+FEW_LINES, MOST_NEW = 20, 0.75  # different lines, and their share, by which records are suspected
 DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 
 
@@ -48,6 +49,11 @@ def load_documents(
             what = f" as running text of {count(len(docs), 'character')}"
         otherwise = f" ({file.otherwise})" if file.otherwise else ""
         tell(f"reading {file.path}{what}{otherwise}")
+    if tell and how.text is None and how.separator is None and file.kind == "line":
+        lines = docs[:MAX_LINES]
+        if FEW_LINES <= len({*lines}) <= MOST_NEW * len(lines):
+            ways = "if a document has several lines, use --separator or --text stream"
+            tell(f"many lines of {file.path} are alike; {ways}")
     if tell and how.text is None and not isinstance(docs, str) and len(docs) < FEW:
         learned = "a model can only repeat them, and nothing can be held out to measure it"
         tell(f"{file.path} has only {count(len(docs), 'document')}: {learned}; add more")

@@ -20,7 +20,9 @@ END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
 MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$")  # not in a sentence
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
 RULE = re.compile(r"%+|-{3,}|={3,}|~{3,}|\*{3,}|\* \* \*")
-LABEL = re.compile(r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{)\s*[^\s:=]")
+LABEL = re.compile(
+    r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
+)
 START = re.compile(
     r"(?:BEGIN:V(?:CARD|EVENT)|- \w+: |commit (?=[0-9a-f]{40}))"
 )  # of records without gaps
@@ -29,6 +31,7 @@ TOKEN = re.compile(
     r"[\d.-]+\t([^\t]+)(?:\t[^\t]+){8}"
     r"|(\S+)(?:[\t ]+\S+)*?(?:[\t ]+(?:O|[BIES]-\S+)|\t(?:[A-Z]{1,5}\$?|[^\w\s]+))"
 )
+FIRST_WORD = re.compile(r"\s*\S+ ?")
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
@@ -49,7 +52,7 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
         docs = [text.strip() for text in END_OF_TEXT.split("\n".join(file)) if text.strip()]
     elif found := _without_labels(file, texts):
         file.kind, docs = found
-    elif begun := _begun(texts):
+    elif begun := _begun(texts, has_blanks=len(head) > len(texts)):
         file.kind = f"record that begins with {begun!r}"
         parts = re.split(rf"^(?={re.escape(begun)})", "\n".join(file), flags=re.MULTILINE)
         docs = [*map(str.strip, parts)]
@@ -82,11 +85,23 @@ def _between(file: TextFile, separator: str) -> list[str]:
     return docs
 
 
-def _begun(texts: Sequence[str]) -> str | None:
-    """Return the beginning of the first line of each record, such as that of a vCard, or None."""
+def _begun(texts: Sequence[str], *, has_blanks: bool) -> str | None:
+    """Return the beginning of the first line of each record, such as that of a vCard, or None.
+
+    Other records without blank lines begin with a word after which the next line has the same one,
+    such as `diff` and `index`.
+    """
     found = [each[0] for each in map(START.match, texts) if each]
     is_first = bool(found) and (texts[0].startswith((found[0], "BEGIN:")))
-    return found[0] if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]} else None
+    if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]}:
+        return found[0]
+    if has_blanks or not texts:
+        return None
+    words = [each[0] for each in map(FIRST_WORD.match, texts) if each]
+    n, followers = words.count(words[0]), Counter(b for a, b in pairwise(words) if a == words[0])
+    second, n_such = followers.most_common(1)[0] if followers else ("", 0)
+    is_long = 3 * n <= len(words) <= LONGEST * n and second != words[0]
+    return words[0] if is_long and n_such >= MIN_RECORDS and 10 * n_such >= 9 * n else None
 
 
 def _without_labels(file: TextFile, texts: Sequence[str]) -> tuple[str, list[str]] | None:

@@ -9,6 +9,8 @@ PANDOC = "convert it, for example with: pandoc {path} -t plain -o NEW.txt"
 UNPACK, PLAY = "unpack it first", "only text can be learned; use a text file"
 TABLE = "save it as CSV or text"
 ZIP = r"PK\x03\x04.{0,60000}?"  # archives have the names of their files
+FLAGS = "sed '1d; s,/.*,,' {path} > NEW.txt"
+DIALOGUE = r"sed -n 's/^Dialogue:\([^,]*,\)\{{9\}}//p' {path} > NEW.txt"
 # What begins a file, what it is, and what to do. The first row that matches counts.
 BINARY = (
     (r"\x1f\x8b", "a gzip file", f"{UNPACK} (gunzip)"),
@@ -38,26 +40,21 @@ MARKUP = (
     (r"\s*(?:<!DOCTYPE html|<html|<!--|<head)", "an HTML page", PANDOC),
     (r"\s*<\?xml|\s*<!DOCTYPE", "an XML file", "take the text out of it"),
     (
-        r"\s*(?:WEBVTT|\[Script Info\]|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )",
+        r"\s*(?:WEBVTT|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )",
         "a file of subtitles",
         r"remove numbers and times, for example with: grep -vE '^[0-9]*.?$|-->' {path} > NEW.txt",
     ),
+    (r"\[Script Info\]", "a file of subtitles", f"keep what is said: {DIALOGUE}"),
     (
         r"\[(?:(?:ar|ti|al|by):.*|\d\d:\d\d\.\d+)\]",
         "a file of lyrics with times",
         r"remove them: sed 's/\[.*\]//' {path} > NEW.txt",
     ),
     (r"From \S+@\S+ .*\d{4}\r?\n", "a mailbox", "write the messages into text files"),
-    (
-        r"#EXTM3U|\[playlist\]",
-        "a playlist",
-        r"keep the titles: sed -nE 's/^(#EXTINF:[^,]*,|Title[0-9]*=)//p' {path} > NEW.txt",
-    ),
-    (
-        r"LOCUS {3,}\S|ID {3}\S.*(?:BP|AA)\.",
-        "a file of a sequence database",
-        "convert it to FASTA, for example with: seqret {path} NEW.fa",
-    ),
+    (r"#EXTM3U|\[playlist\]", "a playlist", "write its titles into a text file"),
+    (r"LOCUS {3,}\S|ID {3}\S.*(?:BP|AA)\.", "a file of sequences", "convert it to FASTA (seqret)"),
+    (r"(?:window\.|var |const )[\w.]+ ?= ?\[\s*\{", "JSON in a script", "remove the text before ["),
+    (r"\d+\n(?:\w+\n)*\w+/[A-Z]\w*(?:\n|$)", "a dictionary with flags", f"remove them: {FLAGS}"),
 )
 
 

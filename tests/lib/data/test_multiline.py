@@ -24,6 +24,7 @@ GAMES = [f'[Event "{i}"]\n[White "Anna"]\n\n1. e4 e5 2. Nf3 {i}. a3' for i in ra
 STANZAS = [f"Poem {i}\n\nA line\nand more\n\nand the end" for i in range(8)]
 CARDS = [f"BEGIN:VCARD\nFN:Anna {i}\nEND:VCARD" for i in range(4)]
 PAPERS = [f"TY  - JOUR\nAU  - Anna {i}\nTI  - The sea\nER  -" for i in range(5)]
+QUIZ = [f"#Q What {i}?\n^ sea\nA sea\nB sky" for i in range(5)]
 PATCHES = [f"diff --git a/{i} b/{i}\nindex 1..2\n--- a\n+++ b\n@@ -1 +1 @@" for i in range(5)]
 ITEMS = [f"- name: Anna {i}\n  says: yo" for i in range(5)]
 CONLL_U = "# id = 1\n1\tIt{0}\n1.1\tis{0}\n\n1\tYes{0}\n".format(8 * "\t_")
@@ -44,13 +45,13 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("<|endoftext|>\n".join(STORIES), STORIES, r"text between <\|endoftext"),
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),
-        ("@s1\nACGT\n+\nIIII\n@s2\nGG\n+s2\n@@\n", ["ACGT", "GG"], "sequence of FASTQ"),
         ("Anna NNP B-PER\nruns VBZ O\n\n" * 2, ["Anna runs"] * 2, "sentence of tokens"),
         ("Anna\tNNP\nruns\tVBZ\n.\t.\n\nYes\tUH\n", ["Anna runs .", "Yes"], "sentence of tok"),
         (CONLL_U, ["It is", "Yes"], "sentence of tokens"),
         ("\n".join(CARDS), CARDS, "record that begins with 'BEGIN:VCARD'"),
         ("\n\n".join(PAPERS), PAPERS, "record between blank lines"),
-        ("\n".join(PATCHES), PATCHES, "record that begins with 'diff '"),
+        ("\n\n".join(QUIZ), QUIZ, "record between blank lines"),
+        ("\n".join(PATCHES), PATCHES, "record that begins with 'diff --git '"),
         ("\n".join(ITEMS), ITEMS, "record that begins with '- name: '"),
     ],
 )

@@ -17,7 +17,7 @@ from microgpt.plugins import Tell
 
 SAMPLE = 20  # maximum number of JSON values to examine
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
 N_NAMED = 20  # maximum number of column names in an error message
 LONGEST_NAME = 60  # a longer first field of a table is not a column name

@@ -24,14 +24,13 @@ LABEL = re.compile(
     r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
 START = re.compile(
-    r"(?:BEGIN:V(?:CARD|EVENT)|- \w+: |commit (?=[0-9a-f]{40}))"
+    r"(?:BEGIN:V(?:CARD|EVENT)|- \w+: |commit (?=[0-9a-f]{40})|diff --git |0 (?=@|HEAD|TRLR))"
 )  # of records without gaps
 # A token and its label, as of the CoNLL shared tasks, or a number, a token and eight facts.
 TOKEN = re.compile(
     r"[\d.-]+\t([^\t]+)(?:\t[^\t]+){8}"
     r"|(\S+)(?:[\t ]+\S+)*?(?:[\t ]+(?:O|[BIES]-\S+)|\t(?:[A-Z]{1,5}\$?|[^\w\s]+))"
 )
-FIRST_WORD = re.compile(r"\s*\S+ ?")
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
@@ -52,7 +51,7 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
         docs = [text.strip() for text in END_OF_TEXT.split("\n".join(file)) if text.strip()]
     elif found := _without_labels(file, texts):
         file.kind, docs = found
-    elif begun := _begun(texts, has_blanks=len(head) > len(texts)):
+    elif begun := _begun(texts):
         file.kind = f"record that begins with {begun!r}"
         parts = re.split(rf"^(?={re.escape(begun)})", "\n".join(file), flags=re.MULTILINE)
         docs = [*map(str.strip, parts)]
@@ -85,23 +84,11 @@ def _between(file: TextFile, separator: str) -> list[str]:
     return docs
 
 
-def _begun(texts: Sequence[str], *, has_blanks: bool) -> str | None:
-    """Return the beginning of the first line of each record, such as that of a vCard, or None.
-
-    Other records without blank lines begin with a word after which the next line has the same one,
-    such as `diff` and `index`.
-    """
+def _begun(texts: Sequence[str]) -> str | None:
+    """Return the beginning of the first line of each record, such as that of a vCard, or None."""
     found = [each[0] for each in map(START.match, texts) if each]
     is_first = bool(found) and (texts[0].startswith((found[0], "BEGIN:")))
-    if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]}:
-        return found[0]
-    if has_blanks or not texts:
-        return None
-    words = [each[0] for each in map(FIRST_WORD.match, texts) if each]
-    n, followers = words.count(words[0]), Counter(b for a, b in pairwise(words) if a == words[0])
-    second, n_such = followers.most_common(1)[0] if followers else ("", 0)
-    is_long = 3 * n <= len(words) <= LONGEST * n and second != words[0]
-    return words[0] if is_long and n_such >= MIN_RECORDS and 10 * n_such >= 9 * n else None
+    return found[0] if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]} else None
 
 
 def _without_labels(file: TextFile, texts: Sequence[str]) -> tuple[str, list[str]] | None:
@@ -110,9 +97,6 @@ def _without_labels(file: TextFile, texts: Sequence[str]) -> tuple[str, list[str
         groups = groupby(file, lambda line: line.startswith((">", ";")))
         docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
         return "sequence of FASTA, without its header", docs
-    if _is_fastq(texts):
-        docs = [*map(str.strip, islice(filter(str.strip, file), 1, None, 4))]
-        return "sequence of FASTQ", docs
     if texts and all(line[0] == "#" or TOKEN.fullmatch(line) for line in texts):
         rows = ([*filter(None, map(TOKEN.fullmatch, lines))] for _, lines in _blocks(file))
         docs = [" ".join(row[1] or row[2] for row in found) for found in rows]
@@ -125,14 +109,6 @@ def _is_fasta(texts: Sequence[str]) -> bool:
     is_headed = len(texts) > 1 and texts[0].startswith(">") and not texts[-1:][0].startswith(">>")
     rest = [text for text in texts if not text.startswith((">", ";"))]
     return is_headed and bool(rest) and all(map(SEQUENCE.fullmatch, map(str.strip, rest)))
-
-
-def _is_fastq(texts: Sequence[str]) -> bool:
-    """Return whether lines are headers with @, sequences, + and qualities, in turn."""
-    whole = texts[: len(texts) // 4 * 4]
-    headers, sequences, pluses = whole[::4], whole[1::4], whole[2::4]
-    is_marked = all(line[0] == "@" for line in headers) and all(line[0] == "+" for line in pluses)
-    return bool(whole) and is_marked and all(map(SEQUENCE.fullmatch, map(str.strip, sequences)))
 
 
 def _rule(head: Sequence[str], suffix: str) -> str | None:
@@ -171,6 +147,9 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
     if n < MIN_RECORDS:
         return None
     are_long = 2 * n_lines >= 3 * n
+    firsts = Counter(lines[0].split()[0] for _, lines in blocks)
+    if n_lines >= 3 * n and len(firsts) == 1 and not any(map(str.isalpha, firsts)):
+        return lambda block: True
     labels = [found and found[1] for _, lines in blocks for found in [LABEL.match(lines[0])]]
     label, n_label = labels[0], labels.count(labels[0])
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:

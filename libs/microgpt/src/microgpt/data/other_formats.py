@@ -9,8 +9,8 @@ PANDOC = "convert it, for example with: pandoc {path} -t plain -o NEW.txt"
 UNPACK, PLAY = "unpack it first", "only text can be learned; use a text file"
 TABLE = "save it as CSV or text"
 ZIP = r"PK\x03\x04.{0,60000}?"  # archives have the names of their files
-FLAGS = "sed '1d; s,/.*,,' {path} > NEW.txt"
-DIALOGUE = r"sed -n 's/^Dialogue:\([^,]*,\)\{{9\}}//p' {path} > NEW.txt"
+READS = r"HEADER {4}\S|ATOM {2,}\d|@\S.*\n[A-Za-z*.-]+\n\+"  # of PDB and FASTQ
+MAIL = "Return-Path|Delivered-To|Received|MIME-Version"
 # What begins a file, what it is, and what to do. The first row that matches counts.
 BINARY = (
     (r"\x1f\x8b", "a gzip file", f"{UNPACK} (gunzip)"),
@@ -38,23 +38,30 @@ BINARY = (
 )
 MARKUP = (
     (r"\s*(?:<!DOCTYPE html|<html|<!--|<head)", "an HTML page", PANDOC),
-    (r"\s*<\?xml|\s*<!DOCTYPE", "an XML file", "take the text out of it"),
+    (r"\s*<(?:\?xml|!DOCTYPE|[\w-]+>\n\s*<[\w-]+[ />])", "an XML file", "take the text out of it"),
     (
-        r"\s*(?:WEBVTT|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )",
+        r"\s*(?:WEBVTT|\d:\d\d:\d\d\.\d+,\d:|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )",
         "a file of subtitles",
-        r"remove numbers and times, for example with: grep -vE '^[0-9]*.?$|-->' {path} > NEW.txt",
+        r"remove numbers and times: grep -vE '^[0-9:.,]*.?$|-->' {path} > NEW.txt",
     ),
-    (r"\[Script Info\]", "a file of subtitles", f"keep what is said: {DIALOGUE}"),
+    (r"\[Script Info\]", "a file of subtitles", "convert it to SRT first"),
     (
         r"\[(?:(?:ar|ti|al|by):.*|\d\d:\d\d\.\d+)\]",
         "a file of lyrics with times",
         r"remove them: sed 's/\[.*\]//' {path} > NEW.txt",
     ),
-    (r"From \S+@\S+ .*\d{4}\r?\n", "a mailbox", "write the messages into text files"),
+    (
+        rf"From \S+@\S+ .*\d{{4}}\r?\n|(?:{MAIL}): \S",
+        "a mailbox",
+        "write the messages into text files",
+    ),
     (r"#EXTM3U|\[playlist\]", "a playlist", "write its titles into a text file"),
-    (r"LOCUS {3,}\S|ID {3}\S.*(?:BP|AA)\.", "a file of sequences", "convert it to FASTA (seqret)"),
+    (
+        rf"LOCUS {{3,}}\S|ID {{3}}\S.*(?:BP|AA)\.|{READS}",
+        "a file of sequences",
+        "convert it to FASTA (seqret)",
+    ),
     (r"(?:window\.|var |const )[\w.]+ ?= ?\[\s*\{", "JSON in a script", "remove the text before ["),
-    (r"\d+\n(?:\w+\n)*\w+/[A-Z]\w*(?:\n|$)", "a dictionary with flags", f"remove them: {FLAGS}"),
 )
 
 

@@ -15,9 +15,7 @@ USERS = ("user", "human", "question", "q", "customer", "visitor", "instruction")
 ASSISTANTS = ("assistant", "bot", "chatbot", "ai", "answer", "a", "agent", "gpt", "response")
 ROLE_OF = {**dict.fromkeys(USERS, "user"), **dict.fromkeys(ASSISTANTS, "assistant")}
 ROLE_OF["system"] = "system"
-# Tags of other models' chat templates, and what they are in ChatML. A conversation begins after
-# a blank line.
-TAGS = (
+TAGS = (  # of other chat templates, and what they are in ChatML; a blank line ends a conversation
     (r"^\s*(?:<s>)?\s*\[INST\]", f"{END}\n\n{START}user\n"),
     (r"^\s*(?:<s>|<bos>|<\|begin_of_text\|>)", f"{END}\n\n"),
     (r"\[INST\]|<</SYS>>", f"\n{START}user\n"),

@@ -37,7 +37,7 @@ def ladder(
 
     Some documents are held out to choose among models, others to measure them. All losses are of
     the same characters. The Elman network and the first GPT take the same number of operations, the
-    second GPT about ten times as many.
+    second GPT about twelve times as many.
     """
     given: dict[str, Any] = {"chat": chat, "column": column, "me": me, "separator": separator}
     given |= {"text": text, "budget": budget, "seed": seed}

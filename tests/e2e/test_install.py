@@ -31,6 +31,7 @@ generate --model one --num-samples 2
 info one
 list
 eval one --data names.txt
+ladder --data names.txt --budget 1e8
 score one --data names.txt --top 2
 explain one emma
 plot one
@@ -44,6 +45,10 @@ sweep params --data names.txt --seeds 1 --workers 1
 sweep grid --data names.txt --vary steps=5,10 --seeds 1 --workers 1
 analyze
 report
+research start experiment.py --data names.txt --budget 1e7
+research try --random 1
+research log
+research report
 export plain --format json --output weights
 export two --format transformers --output apertus
 import apertus --model imported
@@ -99,6 +104,7 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
         assert f"pip install 'microgpt-{extra}'" in missing
     everything = "'microgpt-cli[all,bpe,plots]'"
     run(f"venv/bin/pip install --quiet --find-links {dist} {everything}")
+    shutil.copy(ROOT / "examples/research/experiment.py", tmp_path)
     *commands, play, serve = EVERY_COMMAND.strip().splitlines()
     for command in commands:
         run(f"venv/bin/microgpt {command}")

@@ -235,7 +235,8 @@ def test_each_problem_is_reported_and_the_page_keeps_working(names, opened) -> N
 
 def test_a_worker_that_dies_is_replaced(train_view, golden) -> None:
     script = f"""{TOOLS}
-        await read();
+        full();
+        await ended(); // of the training that begins by itself
         const post = Worker.prototype.postMessage;
         let worker;
         Worker.prototype.postMessage = function (...all) {{

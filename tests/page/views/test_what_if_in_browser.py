@@ -33,7 +33,7 @@ RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 def opened(page: "Page", file: Path, names: str) -> None:
     """Open the view with names of one's own, and set the steps."""
     page.goto(f"{file.as_uri()}#/train")
-    page.wait_for_selector("#train-about >> text=Step")  # the training that begins by itself
+    page.get_by_text("The training is finished.").wait_for()  # which began by itself
     page.click("#plan-fold summary")
     page.select_option("#texts-source", "paste")
     pasted(page, names, "documents with")

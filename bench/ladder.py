@@ -150,7 +150,7 @@ def tempered(targets, rows, temperature: float) -> tuple[float, float]:
     rows /= rows.sum(1, keepdims=True)
     chosen = rows[np.arange(len(rows)), targets]
     pairs = zip(rows.max(1).tolist(), (rows.argmax(1) == targets).tolist(), strict=True)
-    return float(-np.log(np.maximum(chosen, 1e-30)).mean()), Calibration.of(pairs).error
+    return float(-np.log(np.maximum(chosen, 1e-30)).mean()), Calibration.from_pairs(pairs).error
 
 
 def spread(numbers: list[float]) -> str:

@@ -5,18 +5,23 @@ import pytest
 from commands import ok
 
 from microgpt import InferenceGpt, answer_all, load_chat_tests
-from microgpt_cli.calibration import Calibration, reply_calibration, token_calibration
+from microgpt_cli.calibration import (
+    MAX_PREDICTIONS,
+    Calibration,
+    reply_calibration,
+    token_calibration,
+)
 
 
 def test_the_expected_error_is_the_weighted_mean_of_the_gaps() -> None:
     """Three predictions of 90 %, one of them wrong, and one of 30 %, which is right."""
-    found = Calibration.of([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
+    found = Calibration.from_pairs([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins
     assert (low.low, low.n, low.right) == (pytest.approx(0.3), 1, 1.0)
     assert (high.n, high.probability, high.right) == (3, pytest.approx(0.9), pytest.approx(2 / 3))
     assert found.error == pytest.approx((3 * (0.9 - 2 / 3) + 0.7) / 4)
-    assert Calibration.of([]).error == 0
-    assert Calibration.of([(1.0, True)]).bins[0].low == pytest.approx(0.9)
+    assert Calibration.from_pairs([]).error == 0
+    assert Calibration.from_pairs([(1.0, True)]).bins[0].low == pytest.approx(0.9)
 
 
 def test_tokens_are_compared_with_the_most_likely_ones(names_result) -> None:
@@ -28,9 +33,15 @@ def test_tokens_are_compared_with_the_most_likely_ones(names_result) -> None:
         rows = gpt.log_probabilities(tokens[:-1])
         for target, row in zip(tokens[1:], rows, strict=True):
             pairs.append((math.exp(max(row)), max(row) == row[target]))
-    found, expected = token_calibration(gpt, docs, "lines"), Calibration.of(pairs)
+    found, expected = token_calibration(gpt, docs, "lines"), Calibration.from_pairs(pairs)
     assert found.n == expected.n
     assert found.error == pytest.approx(expected.error, abs=1e-5)
+
+
+def test_the_number_of_predictions_is_limited(names_result, monkeypatch) -> None:
+    monkeypatch.setitem(MAX_PREDICTIONS, "compiled", 20)
+    found = token_calibration(InferenceGpt(names_result), ["nia", "mel"] * 500, "lines")
+    assert 20 <= found.n < 100
 
 
 def test_a_reply_has_the_probability_of_all_its_tokens(chat_result, tmp_path) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 N_BINS = 10
-MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # of an engine; more are left out
-MAX_REPLIES = 1000  # likewise
-SIZE = 320  # of the picture, in pixels
+MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # an engine makes at most so many
+MAX_REPLIES = 1000  # more are left out
+SIZE = 320  # the picture has so many pixels each way
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Calibration:
     error: float
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[float, bool]]) -> "Calibration":
+    def from_pairs(cls, pairs: Iterable[tuple[float, bool]]) -> "Calibration":
         """Return the calibration of predictions: each has a probability, and is right or wrong."""
         found = np.array([*pairs], np.float64).reshape(-1, 2)
         place = np.minimum((found[:, 0] * N_BINS).astype(int), N_BINS - 1)
@@ -65,13 +65,14 @@ class Calibration:
 def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKind) -> Calibration:
     """Return the calibration of the most likely tokens of documents, or of the first of them."""
     pairs, predict = list[tuple[float, bool]](), predictions_of(gpt)
-    for portion in to_score(docs, gpt.tokenizer, text, gpt.config.block_size).portions:
+    most = MAX_PREDICTIONS[gpt.engine]
+    for portion in to_score(docs, gpt.tokenizer, text, gpt.config.block_size, most).portions:
         (targets, counts), rows = targets_of(portion), predict(portion)
         is_right = rows.argmax(1) == targets
         pairs += zip(rows.max(1)[counts].tolist(), is_right[counts].tolist(), strict=True)
-        if len(pairs) >= MAX_PREDICTIONS[gpt.engine]:
+        if len(pairs) >= most:
             break
-    return Calibration.of(pairs)
+    return Calibration.from_pairs(pairs)
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
@@ -88,7 +89,7 @@ def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibrati
             rows = gpt.log_probabilities(read, len(prompt.tokens) - 1)
             total = sum(row[token] for row, token in zip(rows, reply, strict=True))
             pairs.append((exp(total), answer.is_exact))
-    return Calibration.of(pairs)
+    return Calibration.from_pairs(pairs)
 
 
 def draw_calibration(found: Mapping[str, Calibration]) -> "ChartType":

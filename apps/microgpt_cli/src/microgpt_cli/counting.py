@@ -34,7 +34,7 @@ Predict = Callable[[TokenDataset], NDArray[Any]]
 MAX_COUNTED = 2**20  # predictions of the training set that are counted; more would take seconds
 MAX_NUMBERS = 2**23  # probabilities at once, which bounds the memory
 CONTEXT = 256  # longer documents are counted in windows
-NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}  # of `baselines`
+NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
 SAMPLE = 400_000  # characters of a text of which `expect` counts n-grams
 MEASURED = 10_000  # about so many predictions of other documents are measured
@@ -75,10 +75,14 @@ def sampled(
 
 
 def to_score(
-    docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, block_size: int = CONTEXT
+    docs: Sequence[Document],
+    tokenizer: Tokenizer,
+    text: TextKind,
+    block_size: int = CONTEXT,
+    most: int = MAX_NUMBERS,
 ) -> EvaluationSet:
-    """Return documents in portions whose probabilities fit into the memory."""
-    at_once = max(1, MAX_NUMBERS // tokenizer.vocab_size)
+    """Return documents in portions of about `most` predictions, or fewer if memory is short."""
+    at_once = max(1, min(most, MAX_NUMBERS // tokenizer.vocab_size))
     return EvaluationSet.from_documents(docs, tokenizer, block_size, text, at_once=at_once)
 
 

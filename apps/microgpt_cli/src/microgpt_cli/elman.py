@@ -23,7 +23,7 @@ TOKENS, TOKENS_POWER = 260, 0.4  # per step
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
 MAX_NORM = 1.0  # longer gradients are shortened, because those of a recurrent network can explode
-RADIUS = 0.9  # of the initial memory matrix, which is orthogonal, so that gradients last
+RADIUS = 0.9  # scales the first memory matrix, which is orthogonal: gradients last
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 MAX_EVALUATIONS, EVALUATION_SHARE = 20, 0.05  # as in the training of a GPT
 
@@ -73,9 +73,9 @@ class ElmanNetwork:
         targets, counts = targets_of(docs)
         dlogits[np.arange(len(dlogits)), targets] -= 1
         dlogits *= counts[:, None] / np.float32(max(1, counts.sum()))
-        dsums = np.zeros_like(memories[:, 1:])  # of what tanh reads: (B, T, H)
+        dsums = np.zeros_like(memories[:, 1:])  # tanh reads these sums: (B, T, H)
         dsums[is_real] = dlogits @ self.weights["output"]
-        later = np.zeros_like(dsums[:, 0])  # what the following memories send back: (B, H)
+        later = np.zeros_like(dsums[:, 0])  # following memories send this back: (B, H)
         for t in reversed(range(tokens.shape[1])):
             dsums[:, t] = (dsums[:, t] + later) * (1 - memories[:, t + 1] ** 2)
             later = dsums[:, t] @ self.weights["memory"]

@@ -1,16 +1,15 @@
-"""Exact answers of models of `--preset chat` to four sets of questions.
+"""Exact answers of models of `--preset chat` to three sets of questions.
 
     uv run python bench/chat_quality.py [--seeds 3] [--at-once 2]
 
 Trains with three seeds on one core each, through the command line. `microgpt eval` then counts
-exact answers on four sets of questions: the held-out words, names, numbers and messages of `--split
-heldout`, the wordings of `--split wordings`, data/chat_fresh.jsonl, whose writers have not seen the
-grammar, and data/chat_fourth.jsonl, which was not used to choose anything. On one core each of an
-AMD EPYC (Zen 5), the training runs take five to seven minutes.
+exact answers on three sets of data/: chat_heldout.jsonl with held-out words, names and numbers,
+chat_fresh.jsonl, whose writers have not seen the grammar, and chat_fourth.jsonl, which was not used
+to choose anything. On one core each of an AMD EPYC (Zen 5), the training runs take five to seven
+minutes.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,6 @@ from statistics import fmean
 from harness import ROOT, parsed, seeds, store
 from tables import headed
 
-SPLITS = {"heldout": 4000, "wordings": 6600}  # number of conversations; at least 400 items per task
-WRITTEN = ("fresh", "fourth")  # sets of data/, which no grammar has generated
 OUTSIDE = "i do sums to 99 and spelling."
 
 
@@ -38,11 +35,6 @@ def measured(options: Namespace) -> dict:
     """Return the cost of each training and the accuracy of its model."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for split, n in SPLITS.items():
-            command("dataset", "chat", "--split", split, "--conversations", n,
-                    "--output", folder / f"{split}.jsonl")  # fmt: skip
-        for written in WRITTEN:
-            shutil.copy(ROOT / "data" / f"chat_{written}.jsonl", folder / f"{written}.jsonl")
         with ThreadPoolExecutor(options.at_once) as pool:
             trainings = list(pool.map(partial(assistant, folder), seeds(options)))
     return {"trainings": trainings}
@@ -54,8 +46,9 @@ def assistant(folder: Path, seed: int) -> dict:
     options = ("--preset", "chat", "--seed", seed, "--model", model)
     trained = json.loads(command("train", "--chat", *options, "--json"))
     facts = {"seed": seed, "seconds": trained["seconds"]}
-    for split in (*SPLITS, *WRITTEN):
-        found = json.loads(command("eval", model, "--data", folder / f"{split}.jsonl", "--json"))
+    for split in CHAT_SETS:
+        file = ROOT / f"data/chat_{split}.jsonl"
+        found = json.loads(command("eval", model, "--data", file, "--json"))
         replies = found["replies"]
         tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
         inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
@@ -77,10 +70,7 @@ def command(*args: object) -> str:
     return subprocess.run(full, check=True, capture_output=True, text=True).stdout
 
 
-CHAT_SETS = {
-    "heldout": "held-out", "wordings": "unseen wordings", "fresh": "fresh wordings",
-    "fourth": "fourth set",
-}  # fmt: skip
+CHAT_SETS = {"heldout": "held-out", "fresh": "fresh wordings", "fourth": "fourth set"}
 
 
 def chat_table(quality: dict) -> str:

@@ -20,7 +20,7 @@ from harness import parsed
 from machine import machine
 
 from microgpt import InferenceGpt, load
-from microgpt_characters.questions.known_questions import DEFAULT_REPLY
+from microgpt_characters.hook import DEFAULT_REPLY
 
 SETS = {path.stem: path for path in sorted(Path(__file__).with_name("questions").glob("*.json"))}
 MINUTES = "1"

@@ -28,7 +28,7 @@ from typing import Any
 from harness import ROOT
 
 import microgpt
-from microgpt.data.contamination import DocumentHashes
+from microgpt.data.contamination import DocumentHashes, hashes_file
 from microgpt.data.documents import load_documents
 from microgpt.data.text_file import ReadOptions
 from microgpt.storage.training_directory import TrainingDirectory, read_training
@@ -235,8 +235,8 @@ def run(folder: Path) -> None:
 
 def hashes(folder: Path) -> Made:
     """Decode the hashes of the training documents, and look for one."""
-    known = DocumentHashes.from_documents(NAMES)
-    return [known.encode()], lambda content: "emma" in DocumentHashes.decode(content)
+    known = hashes_file(NAMES, "lines")
+    return [known or b""], lambda content: "emma" in DocumentHashes(content)
 
 
 def separator(folder: Path) -> Made:

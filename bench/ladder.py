@@ -105,9 +105,7 @@ def beside_karpathy(seed: int, label: str) -> Losses:
     """Return the losses of Karpathy's GPT and of an Elman network with as many operations."""
     sets, losses, seconds = split_of("names"), {}, {}
     tokenizer = CharTokenizer.from_documents(sets.docs)
-    validation, test = (
-        to_score(each, tokenizer, "lines", 16) for each in (sets.validation, sets.test)
-    )
+    test = to_score(sets.test, tokenizer, "lines", 16)
     for steps in STEPS:
         given = {"steps": steps, "seed": seed}
         job = plan_training(sets, given, model=ModelConfig())
@@ -116,7 +114,7 @@ def beside_karpathy(seed: int, label: str) -> Losses:
         seconds[f"GPT, {steps:,} steps"] = perf_counter() - started
         losses[f"GPT, {steps:,} steps"] = gpt.test_loss
         started = perf_counter()
-        network = train_elman(job.chunks, validation, operations_of(job), seed)
+        network = train_elman(job.chunks, operations_of(job), seed)
         seconds[f"Elman, {steps:,} steps"] = perf_counter() - started
         losses[f"Elman, {steps:,} steps"] = loss_of(network.probabilities, test)
     return Losses(losses, seconds)

@@ -62,7 +62,7 @@ class Tree:
             self._write(path, changed(kept[path], mutant))
             if not mutant.is_kernel:
                 self._keep_kernels(mutant.path)
-            self._accept_sources(mutant)
+            self._accept_sources()
             n_tests = 0
             for some in tests:
                 n_tests += len(some)
@@ -94,12 +94,12 @@ class Tree:
         )
         self._write(self.root / CODE, (self.root / CODE).read_text().replace(old, new).encode())
 
-    def _accept_sources(self, mutant: Mutant) -> None:
+    def _accept_sources(self) -> None:
         """Have the compiled engine accept a change of the sources that it implements."""
-        edited_sources.FOLDER, known = (self.root / HASH).parent, edited_sources.UNCHANGED
-        code = (self.root / HASH).read_text()
-        if Path(mutant.path).name in edited_sources.IMPLEMENTED:
-            self._write(self.root / HASH, code.replace(known, edited_sources.files_hash()).encode())
+        edited_sources.FOLDER, code = (self.root / HASH).parent, (self.root / HASH).read_text()
+        for name, found in edited_sources.file_hashes().items():
+            code = code.replace(edited_sources.IMPLEMENTED[name], found)
+        self._write(self.root / HASH, code.encode())
 
     def failure(self, tests: list[str], seconds: int) -> str:
         """Return the test that fails, the reason why none can run, or nothing if all pass."""

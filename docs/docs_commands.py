@@ -36,9 +36,7 @@ EXCUSED = (
     (r"uv run microgpt play.*", "opens a browser; tests/page/test_play.py runs it"),
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
     (r"uv run --with torch python examples/.*", "needs PyTorch; tests/examples runs it"),
-    (r"tail -f .*", "does not end"),
     (r"uv run --with .*", "downloads PyTorch or compiles llama.cpp; tests/exports runs both"),
-    (r"ollama .*", "needs ollama"),
     (r"(?s).*(film\.srt|microgpt-subtitles).*", "a package; test_docs_commands.py installs it"),
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
 )
@@ -48,7 +46,7 @@ NUMBERS += ("measurements/scaling", "measurements/loss")
 VARYING = {f"docs/{name}.md" for name in NUMBERS}
 # How the tests shorten what takes long: a pattern, and what replaces it.
 SHORTER = (
-    (r"(?<!--resume my-model )(--minutes [\d.]+|--budget \S+)", "--budget 2e10"),
+    (r"(?<!--resume my-model )(--minutes [\d.]+|--budget \S+)", "--budget 5e9"),
     (r"(--resume my-model) --minutes [\d.]+", r"\1 --minutes 0.03"),
     (r"microgpt ladder", "microgpt ladder --budget 5e9"),
     (r"--preset \S+", r"\g<0> --steps 20 --n-embd 16 --n-head 4 --n-layer 1"),
@@ -70,7 +68,7 @@ BEFORE = {
     "docs/architecture.md": "microgpt train --model names-model",
     "docs/playground.md": "microgpt train --model names",
     "docs/serving.md": "cp -r data/models/chat output",
-    "docs/questions.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
+    "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
     "> faq.csv",
 }
 # The snippets of a page are one session.

@@ -97,7 +97,7 @@ def watch(folder: str) -> None:
         with contextlib.suppress(pexpect.TIMEOUT):
             seen += child.read_nonblocking(10_000, timeout=0.1)
     child.close(force=True)
-    frames = re.split(r"(?:\r\x1b\[2K\x1b\[1A\x1b\[2K)", seen)
+    frames = seen.split("\r\x1b[K")
     console = _console()
     console.print(Text.assemble(("$ ", "cyan"), (LONG, "bold")))
     console.print(Text.from_ansi(frames[-2].replace("\r", "")))

@@ -56,11 +56,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Share out folders of tests alone: for a file or a test, workers would be a second more.
 
-    Slow tests wait a third of their time, so one more worker than processors runs them.
+    Slow tests wait for processes and pages, so more workers than processors run them.
     """
     if not all(Path(arg).is_dir() for arg in config.args):
         return 0
-    return (os.cpu_count() or 1) + 1 if config.option.markexpr == "slow" else None
+    return (os.cpu_count() or 1) + 2 if config.option.markexpr == "slow" else None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -4,6 +4,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import microgpt_page
 from microgpt.errors import MicrogptError
 
 ENGINE = Path(microgpt_page.__file__).parent / "web/engine"
-# Node may have a newer Unicode, with more characters.
-ASSIGNED = [
-    chr(code)
-    for code in range(sys.maxunicode + 1)
-    if unicodedata.category(chr(code)) not in ("Cn", "Cs")
-]
-CHARACTERS = st.sampled_from(ASSIGNED) | st.characters(codec="ascii")
+
+
+@cache  # it takes a second
+def assigned() -> list[str]:
+    """Return the characters of Python's Unicode; Node may have a newer one, with more."""
+    every = map(chr, range(sys.maxunicode + 1))
+    return [char for char in every if unicodedata.category(char) not in ("Cn", "Cs")]
+
+
+CHARACTERS = st.deferred(lambda: st.sampled_from(assigned())) | st.characters(codec="ascii")
 # Few examples of many inputs each, as every example starts a process, and none are shrunk.
 few = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])
 PROGRAM = """

@@ -23,7 +23,6 @@ SETTINGS = {
     "beta1": 0.85,
     "beta2": 0.99,
     "weight_decay": 0.001,
-    "average_tail": 0.02,
 }
 
 

@@ -14,9 +14,13 @@ SMALL = "dict(steps=8, n_embd=8, n_head=2, n_layer=1)"
 # workspace, stay away.
 SHORTEST = {
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
+    "characters": (
+        f"--model {ROOT / 'data/models/skerry'}",
+        "bench.QUESTIONS['foreign'] = []; bench.QUESTIONS['talks'] = bench.QUESTIONS['talks'][:1]",
+    ),
     "chat_quality": (
         "--seeds 1",
-        "bench.SPLITS = dict(heldout=200, wordings=20); run = bench.command; bench.command = "
+        "run = bench.command; bench.command = "
         "lambda *a: run(*a, *(['--input', bench.ROOT / 'data/chat.jsonl', '--steps', 2, "
         "'--n-embd', 8, '--n-head', 2, '--n-layer', 1] if a[0] == 'train' else []))",
     ),

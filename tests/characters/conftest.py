@@ -1,4 +1,4 @@
-"""A model of few questions, whose training takes seconds."""
+"""A model of a table, whose training takes seconds."""
 
 import pytest
 from trainings import QUESTIONS, talks

@@ -43,10 +43,9 @@ def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model
         (["train", "--data=https://a.org/b.txt"], "https://a.org/b.txt: download it first"),
         (["train", "--minutes", "1m"], "--minutes must be a number greater than 0, got '1m'"),
         (["train", "names.txt"], "(names.txt); to read a file, use --data names.txt; see "),
-        (["generate", "-n"], "see 'microgpt generate --help-all'"),
+        (["generate", "-n"], "see 'microgpt generate --help'"),
         (["fly"], "no such command 'fly'; see 'microgpt --help'"),
         (["generat"], "Did you mean 'generate'?"),
-        (["gen"], "Did you mean 'generate'?"),
     ],
 )
 def test_a_mistyped_argument_is_explained(microgpt, tmp_path, command, problem) -> None:

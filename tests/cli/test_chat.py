@@ -3,15 +3,15 @@
 import pytest
 from commands import ok, refused
 
-from microgpt import InferenceGpt, Message, Sampling, load
+from microgpt import InferenceGpt, Message, Sampling, bundled_chats, load
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt_cli.commands.chat_command import ChatSession
 
 
 @pytest.fixture
-def demo_reply() -> str:
-    """What the demo model says to "hi"."""
-    model = InferenceGpt(load(bundled(DEMO_MODEL)))
+def bundled_reply() -> str:
+    """What the first bundled model says to "hi"."""
+    model = InferenceGpt(load(next(iter(bundled_chats().values()))))
     return model.chat([Message("user", "hi")]).content
 
 
@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
 
 
 def test_a_stopped_reply_is_part_of_the_conversation(chat_result) -> None:
-    session = ChatSession(InferenceGpt(chat_result), Sampling(), 42, print)
+    session = ChatSession(InferenceGpt(chat_result), Sampling(), 42)
     reply = session.ask("hi")
     start = next(reply)
     reply.close()
@@ -36,7 +36,7 @@ def test_chat_runs_slash_commands_from_standard_input(microgpt, chat_model) -> N
     said = "\nhi\n/clear\n/fly\n  \n/quit\nhi\n"
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=said))
     assert done.stdout == "\nyo\n(history cleared)\n\n\n"
-    assert done.stderr == "error: unknown command /fly; /help lists the commands\n"
+    assert done.stderr == "error: unknown command /fly; the commands are /clear and /exit\n"
 
 
 def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
@@ -56,7 +56,7 @@ def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model)
 
 
 def test_a_message_may_be_longer_than_the_name_of_a_file(microgpt) -> None:
-    done = microgpt("chat", "hello " * 60)
+    done = microgpt("chat", "--model-dir", bundled(DEMO_MODEL), "hello " * 60)
     assert "the message has 360 characters; at most 188 fit" in refused(done)
 
 
@@ -72,18 +72,19 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
     assert "message is empty" in refused(microgpt("chat", "--model-dir", chat_model, " "))
 
 
-def test_chat_uses_the_demo_model_without_a_trained_one(microgpt, demo_reply) -> None:
+def test_chat_uses_a_bundled_model_without_a_trained_one(microgpt, bundled_reply) -> None:
     done = microgpt("chat", stdin="hi\n")
-    assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
-    assert done.stderr == "note: output not found; using the demo model\n"
-    done = microgpt("chat", "hi")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{demo_reply}\n", "")
+    assert (done.returncode, done.stdout) == (0, f"{bundled_reply}\n")
+    name = next(iter(bundled_chats()))
+    assert done.stderr == f"note: output not found; using the bundled model {name}\n"
 
 
-def test_chat_says_when_the_model_cannot_chat(microgpt, text_model, tmp_path, demo_reply) -> None:
+def test_chat_says_when_the_model_cannot_chat(
+    microgpt, text_model, tmp_path, bundled_reply
+) -> None:
     text_model.rename(tmp_path / "output")
     done = microgpt("chat", "hi")
-    assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
-    assert done.stderr == "note: output has no chat model; using the demo model\n"
+    assert (done.returncode, done.stdout) == (0, f"{bundled_reply}\n")
+    assert "note: output has no chat model" in done.stderr
     (tmp_path / "output/meta.json").unlink()
     assert "cannot read output/meta.json" in refused(microgpt("chat", "hi"))

@@ -92,7 +92,7 @@ def test_commands_say_that_other_data_of_the_parent_is_unknown(microgpt, folder)
     done = microgpt("generate", "--model", "child", "--novel", "-n", "1")
     assert "does not record all documents" in done.stderr
     done = microgpt("score", "child", stdin="anna")
-    assert "may be training data of the model or its ancestors" in done.stderr
+    assert "may be training data of the model, its parent or its teachers" in done.stderr
 
 
 def test_scored_lines_of_running_text_may_be_training_data(microgpt, folder) -> None:

@@ -52,7 +52,6 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
     assert "note: 40.0% of this text is training data" in done.stderr  # "hi" and "yo"
-    assert "\nreplies:    4, 50.0% exact (contamination 40 %)\n" in done.stdout
     table, errors = done.stdout.split("\n\n")[1:3]
     assert "95% interval (contamination 40 %)" in table
     assert [line.split() for line in table.splitlines()[1:]] == [

@@ -1,6 +1,6 @@
 from microgpt import Message
 from microgpt.data.split import split
-from microgpt_cli.training.inputs import examples
+from microgpt_cli.training.inputs import first_messages
 
 DOCS = [
     (Message("user", text), Message("assistant", reply))
@@ -13,11 +13,11 @@ DOCS = [
 
 def test_the_first_short_messages_are_the_examples() -> None:
     parts = split([(Message("assistant", "hello"),), *DOCS])
-    assert examples(parts) == ("hi", "is it open?", "my secret", "how much?")
+    assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
 
 
 def test_a_held_out_document_gives_no_example() -> None:
     docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}
-    assert held_out.isdisjoint(examples(parts))
+    assert held_out.isdisjoint(first_messages(parts))

@@ -19,6 +19,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
         assert f"| {count_params(model):,} |" in row
 
 
+@pytest.mark.slow
 def test_the_text_preset_holds_out_parts_of_shakespeare(microgpt, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(PRESETS["text"], "data", "shakespeare.txt")
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")

@@ -75,6 +75,7 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
     }
 
 
+@pytest.mark.slow
 def test_a_default_training_run_replaces_only_its_own_model(microgpt, tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")

@@ -63,7 +63,7 @@ def test_a_run_stopped_in_any_model_has_the_same_student(microgpt, folder, whole
     assert weights(folder / "a") == whole
     assert not (folder / "a/.teachers").exists()
     done = ok(microgpt("train", "--resume", "a"))
-    assert "to continue it, pass --minutes or a larger --steps" in done.stderr
+    assert "to continue it, pass a larger --steps, or --minutes" in done.stderr
     ok(microgpt("train", "--from", "a", "--data", "names.txt", "--steps", "9", "--model", "b"))
 
 
@@ -76,8 +76,6 @@ def test_a_finished_student_goes_on_without_its_teachers(microgpt, prepare, more
     found = load(folder / "a").meta.training
     assert found["steps"] > before["steps"]
     assert found["val_loss"] <= before["val_loss"]
-    if found["val_loss"] == before["val_loss"]:
-        assert "have not lowered the held-out loss" in done.stderr
     ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # and again
 
 
@@ -99,4 +97,4 @@ def test_changed_or_missing_teachers_are_refused(microgpt, folder) -> None:
     assert "not the 2 teachers of the run" in problem
     teachers.rename(folder / "elsewhere")
     problem = refused(microgpt("train", "--resume", "a"))
-    assert "teachers of the run in a are missing; train from scratch with --force" in problem
+    assert "not the 2 teachers of the run; pass their directories with --teacher" in problem

@@ -1,11 +1,10 @@
 import json
-import signal
 
 import pytest
-from commands import ok, refused, running
+from commands import ok, refused
 
 from microgpt import InferenceGpt, load
-from microgpt.evaluation import Scorer
+from microgpt.evaluation import score_texts
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
 CSI = "\x9b"  # ESC [ as one character
@@ -13,12 +12,12 @@ CSI = "\x9b"  # ESC [ as one character
 
 @pytest.fixture
 def scores(text_model):
-    return Scorer(InferenceGpt(load(text_model))).score(LINES)
+    return score_texts(InferenceGpt(load(text_model)), LINES)
 
 
 def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, scores) -> None:
     done = ok(microgpt("score", text_model, stdin="\n".join(LINES)))
-    assert "note: 1 of 3 lines are training data; their scores are lower" in done.stderr
+    assert "note: 33.3% of this text is training data" in done.stderr
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
         assert line.startswith(f"{score.bits_per_character:6.2f}  ")
         assert line.endswith(score.text)
@@ -32,23 +31,16 @@ def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path
         facts = json.loads(line)
         assert facts == {
             "line": number,
-            "text": score.text,
+            **score._asdict(),
             "bits_per_character": score.bits_per_character,
-            "bits": score.bits,
-            "n_unknown": score.n_unknown,
-            "is_training_data": score.text == "anna",
         }
 
 
-def test_top_and_above_choose_the_most_surprising_lines(microgpt, text_model, scores) -> None:
+def test_top_chooses_the_most_surprising_lines(microgpt, text_model, scores) -> None:
     bits = {i: score.bits_per_character for i, score in enumerate(scores, 1)}
-    limit = sorted(bits.values())[1]
-    for option, expected in (
-        ("--top=2", sorted(bits, key=lambda i: -bits[i])[:2]),
-        (f"--above={limit}", [i for i in bits if bits[i] >= limit]),
-    ):
-        done = microgpt("score", text_model, option, "--jsonl", stdin="\n".join(LINES))
-        assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == expected
+    done = microgpt("score", text_model, "--top=2", "--jsonl", stdin="\n".join(LINES))
+    found = [json.loads(line)["line"] for line in done.stdout.splitlines()]
+    assert found == sorted(bits, key=lambda i: -bits[i])[:2]
 
 
 def test_score_requires_a_column_name_for_a_table(microgpt, text_model, tmp_path) -> None:
@@ -60,8 +52,6 @@ def test_score_requires_a_column_name_for_a_table(microgpt, text_model, tmp_path
     assert "read one column (--column NAME; column= in Python): name" in done.stderr
     column = microgpt("score", text_model, "--data=t.csv", "--column=name")
     assert column.stdout == microgpt("score", text_model, "--data=names.txt").stdout
-    piped = microgpt("score", text_model, stdin=content)
-    assert piped.stdout.count("\n") == content.count("\n")
 
 
 def test_score_escapes_control_characters_at_a_terminal(terminal, text_model, tmp_path) -> None:
@@ -73,23 +63,11 @@ def test_score_escapes_control_characters_at_a_terminal(terminal, text_model, tm
     assert shown.isprintable()
 
 
-def test_score_prints_each_line_as_it_arrives(text_model) -> None:
-    command = ["microgpt", "score", text_model]
-    with running(command) as process:
-        for line in ("anna", "emma"):
-            process.stdin.write(f"{line}\n")
-            process.stdin.flush()
-            assert process.stdout.readline().endswith(f"{line}\n")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
-        assert process.stderr.read() == "interrupted\n"
-
-
 def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(b"\xfd\xfe\n" + b"an" * 50_000)
     done = microgpt("score", text_model, "--data=odd.txt", "--jsonl")
     first, second = map(json.loads, done.stdout.splitlines())
-    assert (first["n_unknown"], first["text"]) == (2, "\udcfd\udcfe")
+    assert (first["n_unknown"], first["text"]) == (2, "\ufffd\ufffd")
     assert len(second["text"]) == 100_000
 
 
@@ -97,8 +75,8 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
     ("args", "problem"),
     [
         (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
-        (["--above=x"], "invalid value for '--above': must be a valid number"),
         (["--column=a"], "--column requires a file; add --data or omit --column"),
+        (["--top=0"], "must be greater than or equal to 1"),
     ],
 )
 def test_bad_input_to_score_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:

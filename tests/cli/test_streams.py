@@ -3,7 +3,7 @@ import pytest
 from microgpt.data.context import Message
 from microgpt.data.conversation_file import Item
 from microgpt.evaluation import Answer
-from microgpt_cli.chat_answers import report_lines
+from microgpt_cli.chat_answers import ChatAnswers
 from microgpt_cli.terminal.console import print_or_discard, say, terminal_safe
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
@@ -31,7 +31,8 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
 @pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])
 def test_tables_have_no_control_characters(name) -> None:
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
-    assert all(line.isprintable() for line in report_lines([Answer(item, item.expected, name)], 0))
+    answers = ChatAnswers([Answer(item, item.expected, name)])
+    assert all(line.isprintable() for line in (*answers.lines(), *answers.samples()))
 
 
 def test_printed_commands_begin_as_the_person_typed_them(monkeypatch, capsys) -> None:

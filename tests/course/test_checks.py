@@ -158,8 +158,8 @@ def test_the_solutions_compute_what_the_library_computes() -> None:
     for _ in range(3):
         assert code["block"](x, attention, mlp) == gpt.block(x, 0, cache)
     for warmup in (0, 4):
-        rate = microgpt.learning_rate(3, lr=0.02, steps=10, warmup_steps=warmup)
-        assert code["learning_rate"](3, 10, 0.02, warmup) == pytest.approx(rate)
+        schedule = microgpt.TrainConfig(lr=0.02, steps=10, warmup_steps=warmup)
+        assert code["learning_rate"](3, 10, 0.02, warmup) == pytest.approx(schedule.lr_at(3))
     engine = ReferenceEngine(config, init_weights(config, rng))
     mine, moved = code["Adam"](2), [param.data for param in engine.params[:2]]
     for gradients in ([0.5, 1e-7], [0.1, -3.0]):

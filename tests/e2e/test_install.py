@@ -57,7 +57,8 @@ course start
 course hint
 course show 1 >course/01_tokenizer.py
 course check 1
-dataset chat --conversations 5
+character new owl.toml
+character try owl.toml
 play
 serve --port 0
 """

@@ -20,7 +20,6 @@ def found() -> EvolutionResult:
 def test_the_package_exports_its_public_names() -> None:
     assert microgpt_evolution.__all__ == [
         "EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome",
-        "sweep",
     ]  # fmt: skip
     assert all(getattr(microgpt_evolution, name) for name in microgpt_evolution.__all__)
     with pytest.raises(AttributeError, match="colony"):

@@ -97,7 +97,7 @@ def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
         (r'{"version": "\ud800"}', r"genome\.json: invalid JSON: "),
         ('{"vocab_size": 27}', "it is not a genome, because it lacks n_emb, n_ctx, .*generation$"),
         (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), "it is not a genome, because it lacks lr$"),
-        ('{"version": 2, "genome": {}}', "version is 2, but this microgpt reads only 1 and 3; use"),
+        ('{"version": 2, "genome": {}}', "version is 2, but this microgpt reads only 1 and 4; use"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_embd \(25\) must be divisible by n_head \(4\)"),
         (EVOLVE_RUST_FILE.replace("1.4909", "null"), "it is not a genome, because it lacks loss$"),
         ("\udcff", r"genome\.json: it is not UTF-8 text; use another file$"),
@@ -132,7 +132,7 @@ def test_irregular_and_oversized_run_files_are_refused(tmp_path: Path, make, pro
 
 def test_a_written_budgeted_genome_can_be_read_again(path: Path, small) -> None:
     facts = {"operations": 1e9, "val_loss": 2.0, "generation": 1, "text": "lines", "budget": 4e9}
-    facts |= {"seed": 1, "data_sha256": "0" * 64, "version": 3}
+    facts |= {"seed": 1, "data_sha256": "0" * 64, "version": 4}
     record = GenomeRecord(genome=small, **facts)
     write_genome(path, record)
     assert read_genome(path) == record

@@ -55,10 +55,10 @@ def swept(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"version": 5, "runs": []}', "version is 5, but this microgpt reads only 6; use the"),
-        ('{"version": 6}', "kind"),
+        ('{"version": 5, "runs": []}', "version is 5, but this microgpt reads only 7; use the"),
+        ('{"version": 7}', "kind"),
         ("[]", "settings.json: kind must be one of search, "),
-        ('{"version": 6, "kind": {}}', "kind must be one of search, "),
+        ('{"version": 7, "kind": {}}', "kind must be one of search, "),
         ("[" * 100_000, "settings.json: invalid JSON"),
         ("\xff", "settings.json: it is not UTF-8 text"),
     ],
@@ -66,13 +66,13 @@ def swept(tmp_path: Path) -> Path:
 def test_an_unreadable_study_is_refused(begun, content, problem) -> None:
     (begun / "settings.json").write_text(content, encoding="latin-1")
     with pytest.raises(StudyError, match=problem):
-        Study.open(begun, SearchSettings)
+        Study(begun, SearchSettings, is_locked=True)
 
 
 def test_another_directory_is_refused(begun, swept, tmp_path) -> None:
     (tmp_path / "meta.json").touch()
     with pytest.raises(StudyError, match="is a model, not a study; see it with: microgpt info"):
-        Study.open(tmp_path, SearchSettings)
+        Study(tmp_path, SearchSettings, is_locked=True)
     for directory, kind, problem in (
         (begun, SweepSettings, "a search, not a sweep; resume it with: microgpt evolve --resume"),
         (begun, BudgetedSettings, "a search, not a search with a budget; resume it with"),
@@ -86,7 +86,7 @@ def test_a_study_is_locked_while_another_process_works_on_it(tmp_path) -> None:
     with Study.begin(tmp_path, "evolve", SETTINGS) as study:
         add(study)
         with pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+"):
-            Study.open(study.directory, SearchSettings)
+            Study(study.directory, SearchSettings, is_locked=True)
         found = Study(study.directory, SearchSettings)
         with pytest.raises(CheckpointError, match="is being searched by process"):
             Study.begin(tmp_path, study.directory.name, SETTINGS, is_stamped=False)
@@ -120,7 +120,7 @@ def test_a_killed_process_leaves_a_complete_study_or_nothing(tmp_path, monkeypat
     for folder in killed_saves(tmp_path / "before", begin):
         left = [*folder.glob("evolve_*")]
         for path in left:  # it can go on
-            with Study.open(path, SearchSettings):
+            with Study(path, SearchSettings, is_locked=True):
                 pass
         with Study.begin(folder, "evolve", SETTINGS) as study:
             assert {*folder.iterdir()} == {study.directory, *left}
@@ -155,7 +155,7 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
     path.write_bytes(b'{"id": "torn')
     assert Study(begun, SearchSettings).records == ()
     assert path.read_bytes() == b'{"id": "torn'  # who only reads leaves it alone
-    with Study.open(begun, SearchSettings) as study:
+    with Study(begun, SearchSettings, is_locked=True) as study:
         add(study, evaluation=Evaluation("crashed"))
     assert len(Study(begun, SearchSettings).records) == 1
 
@@ -171,11 +171,11 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
 )
 def test_an_error_names_the_unusable_line_of_a_record(swept, old, new, problem) -> None:
     edit_evaluations(swept, old, new)
-    for read in (Study.open, Study):
+    for is_locked in (True, False):
         with pytest.raises(StudyError, match=problem):
-            read(swept, SweepSettings)
+            Study(swept, SweepSettings, is_locked=is_locked)
     edit_evaluations(swept, new, old)
-    with Study.open(swept, SweepSettings):  # nobody holds it
+    with Study(swept, SweepSettings, is_locked=True):  # nobody holds it
         pass
 
 
@@ -194,9 +194,9 @@ def test_an_error_names_the_damaged_setting(request, name, change, problem) -> N
     directory = request.getfixturevalue(name)
     edit(directory / "settings.json", **change)
     kind = SweepSettings if name == "swept" else SearchSettings
-    for read in (Study.open, Study):
+    for is_locked in (True, False):
         with pytest.raises(StudyError, match=rf"settings\.json: {problem}"):
-            read(directory, kind)
+            Study(directory, kind, is_locked=is_locked)
 
 
 def test_the_checksum_covers_the_rest_of_its_line() -> None:
@@ -207,7 +207,7 @@ def test_the_checksum_covers_the_rest_of_its_line() -> None:
 
 
 def test_a_record_contains_everything_about_its_trial(begun) -> None:
-    with Study.open(begun, SearchSettings) as study:
+    with Study(begun, SearchSettings, is_locked=True) as study:
         add(study)
     line = json.loads((begun / "trials.jsonl").read_text())
     assert line.pop("genome") == {"steps": 200}
@@ -222,7 +222,7 @@ def test_a_record_contains_everything_about_its_trial(begun) -> None:
 def test_recorded_trials_are_known(begun) -> None:
     scored = Evaluation("ok", samples=("mama",), scores=score_names(["mama"], set()))
     found = {1: MEASURED, 2: Evaluation("diverged"), 3: scored}
-    with Study.open(begun, SearchSettings) as study:
+    with Study(begun, SearchSettings, is_locked=True) as study:
         add(study, Trial(PRIMORDIAL, 1, "g1-1"), Evaluation("crashed"))  # the last one counts
         for seed, evaluation in found.items():
             add(study, Trial(PRIMORDIAL, seed, f"g1-{seed}"), evaluation)
@@ -235,12 +235,12 @@ def test_an_ended_study_changes_only_if_it_gets_more(begun) -> None:
     def contents() -> dict[str, tuple[bytes, int]]:
         return {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in begun.iterdir()}
 
-    with Study.open(begun, SearchSettings) as study:
+    with Study(begun, SearchSettings, is_locked=True) as study:
         assert not study.has_ended
         add(study)
         study.end()
     ended = contents()
-    with Study.open(begun, SearchSettings) as study:
+    with Study(begun, SearchSettings, is_locked=True) as study:
         assert study.has_ended
         study.end()
     assert contents() == ended

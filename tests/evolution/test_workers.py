@@ -26,9 +26,9 @@ def trials(n: int = N) -> list[Trial]:
     return [Trial(Genome(), seed) for seed in range(n)]
 
 
-def measure(pool: Workers, objective: Any, n: int = N, minutes=None) -> list[Evaluation]:
+def measure(pool: Workers, objective: Any, n: int = N) -> list[Evaluation]:
     """Return the evaluations of n trials in order, without times."""
-    found = dict(pool.measure(objective, trials(n), minutes))
+    found = dict(pool.measure(objective, trials(n)))
     return [found[i] for i in range(n)]
 
 
@@ -89,18 +89,6 @@ def test_an_error_of_a_trial_is_its_evaluation(error, reason) -> None:
     assert [each.fitness for each in found if each.status == "ok"] == [
         square for seed, square in enumerate(SQUARES) if seed != KILLER
     ]
-
-
-def test_a_trial_that_takes_too_long_ends_with_a_reason() -> None:
-    def wait(seed: int, should_stop: Callable[[], bool]) -> float:
-        while seed == KILLER and not should_stop():
-            time.sleep(0.01)
-        return 1.0
-
-    with Threads(2) as pool:
-        found = measure(pool, Objective(wait), minutes=0.001)
-    assert [each.status for each in found].count("ok") == N - 1
-    assert found[KILLER].reason == "it took longer than 0.001 minutes"
 
 
 def test_threads_end_their_trials_if_nobody_waits_for_them() -> None:

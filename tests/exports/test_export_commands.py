@@ -85,16 +85,11 @@ def test_verify_chooses_the_program_by_the_exported_format(
     assert opened == [Path("new")]
 
 
-def test_a_gguf_file_has_a_modelfile_beside_it(microgpt, portable, tmp_path) -> None:
+def test_a_gguf_file_is_named_after_its_path(microgpt, portable, tmp_path) -> None:
     done = ok(microgpt("export", portable, "--format", "gguf", "--output", "new/mine.gguf"))
     file = tmp_path / "new/mine.gguf"
-    beside = tmp_path / "new/mine.gguf.Modelfile"
-    assert done.stdout.splitlines() == [
-        f"new/mine.gguf: {file.stat().st_size:,} bytes",
-        f"new/mine.gguf.Modelfile: {beside.stat().st_size:,} bytes",
-    ]
+    assert done.stdout == f"new/mine.gguf: {file.stat().st_size:,} bytes\n"
     assert 'characters other than "abcdefghijklmnopqrstuvwxyz ."' in done.stderr
-    assert beside.read_text().startswith("FROM ./mine.gguf\n")
     assert GGUFReader(file).fields["general.name"].contents() == "mine"
 
 

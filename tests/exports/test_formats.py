@@ -53,7 +53,7 @@ def test_a_program_computes_what_a_random_model_does(format, seed, tmp_path) -> 
     receipt = format.read(path)
     found = compare(receipt, format.run(path))
     assert found.largest < 1e-4
-    assert found.passes
+    assert found.verification.passed
     assert receipt.model == saved.model
     assert receipt.model_sha256 == saved.sha256
     assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
@@ -84,7 +84,8 @@ def test_256_greedy_tokens_are_equal(format, tokenizer, tmp_path) -> None:
     ],
 )
 def test_an_export_passes_within_each_limit(facts, passes) -> None:
-    assert replace(Comparison(largest=0.001, n_equal=3, n_greedy=3), **facts).passes == passes
+    found = replace(Comparison(largest=0.001, n_equal=3, n_greedy=3), **facts)
+    assert found.verification.passed == passes
 
 
 def test_the_receipt_of_another_model_is_not_confirmed(tmp_path) -> None:
@@ -93,7 +94,7 @@ def test_the_receipt_of_another_model_is_not_confirmed(tmp_path) -> None:
     other = format.run(written(format, saved_model(seed=1), tmp_path))
     found = compare(receipt, other)
     assert found.largest > 0.1
-    assert not found.passes
+    assert not found.verification.passed
 
 
 @pytest.mark.parametrize(
@@ -134,9 +135,9 @@ def parts(format: Format) -> dict[str, list[bytes]]:
     saved = saved_model("chat", block_size=16, n_layer=1, **PORTABLE)
     written: dict[str, list[bytes]] = {}
 
-    def files(exported):
-        written.update(format.files(exported))
-        return format.files(exported)
+    def files(*of):
+        written.update(format.files(*of))
+        return format.files(*of)
 
     replace(format, files=files).write(saved, ExportRequest(Path("model"), "model", str))
     return written
@@ -144,7 +145,7 @@ def parts(format: Format) -> dict[str, list[bytes]]:
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize(
-    "n", [pytest.param(20, id="few"), pytest.param(1500, marks=SLOW, id="many")]
+    "n", [pytest.param(20, id="few"), pytest.param(300, marks=SLOW, id="many")]
 )
 def test_a_mutated_export_is_refused_in_one_line(format, n, tmp_path) -> None:
     rng, path = random.Random(n), tmp_path / "model"

@@ -12,7 +12,7 @@ from microgpt import BpeTokenizer
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt_exports.foreign_tokenizer import foreign_tokenizer
 from microgpt_exports.format import IN_FILE
-from microgpt_exports.gguf_file import GGUF_FORMAT, TENSORS, modelfile
+from microgpt_exports.gguf_file import GGUF_FORMAT, TENSORS
 
 
 def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
@@ -54,19 +54,6 @@ def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:
     assert "<|assistant|>" in fields["tokenizer.chat_template"]
     assert fields["general.name"] == "model"
     assert fields["general.architecture"] == "apertus"
-
-
-def test_a_modelfile_contains_the_prompt_template() -> None:
-    lines = modelfile(saved_model("chat", **PORTABLE), "my model.gguf").decode().splitlines()
-    assert lines[0] == "FROM ./my model.gguf"
-    assert lines[1] == (
-        'TEMPLATE """{{ range .Messages }}{{ if eq .Role "user" }}<|user|>{{ .Content }}'
-        '<|end_turn|>{{ else if eq .Role "assistant" }}<|assistant|>{{ .Content }}<|end_turn|>'
-        '{{ end }}{{ end }}<|assistant|>"""'
-    )
-    assert lines[-1] == 'PARAMETER stop "<|end_turn|>"'
-    text = modelfile(saved_model(**PORTABLE), "names.gguf").decode()
-    assert 'TEMPLATE """{{ .Prompt }}"""' in text
 
 
 def test_other_architectures_are_refused(tmp_path) -> None:

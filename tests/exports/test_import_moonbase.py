@@ -1,15 +1,13 @@
 """Models of MoonBase compute the same here; other directories are refused."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from foreign_models import moonbase
 
 from microgpt import InferenceGpt, load, save
-from microgpt.errors import CheckpointError, ConfigError
+from microgpt.errors import CheckpointError
 from microgpt.model import Gpt
 from microgpt_exports.imports import import_model
 
@@ -36,22 +34,18 @@ def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dt
     assert read.is_chat == is_chat
 
 
-def test_moonbase_in_bfloat16_is_read_as_float32(tmp_path) -> None:
-    _, weights = moonbase(tmp_path / "theirs")
+@pytest.mark.parametrize(
+    ("dtype", "old", "new", "named"),
+    [("float32", b'"F32"', b'"I32"', "int32"), ("float16", b'"F16"', b'"BF16"', "'BF16'")],
+)
+def test_tensors_of_another_type_are_refused(tmp_path, dtype, old, new, named) -> None:
+    moonbase(tmp_path / "theirs", dtype=dtype)
     file = tmp_path / "theirs/weights.safetensors"
-    header: dict[str, Any] = {}
-    data = b""
-    for name, rows in weights.items():
-        halves = (np.array(rows, "<f4").view("<u4") >> 16).astype("<u2")
-        end = len(data) + halves.nbytes
-        header[name] = {"dtype": "BF16", "shape": halves.shape, "data_offsets": [len(data), end]}
-        data += halves.tobytes()
-    text = json.dumps(header).encode()
-    file.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    saved = import_model(tmp_path / "theirs")
-    wq = np.array(saved.weights["layer0.attn_wq"])
-    expected = (np.array(weights["layer0.attn_wq"], "<f4").view("<u4") & 0xFFFF0000).view("<f4")
-    assert (wq == expected).all()
+    content = file.read_bytes().replace(old, new)
+    n_header = int.from_bytes(content[:8], "little") + len(content) - file.stat().st_size
+    file.write_bytes(n_header.to_bytes(8, "little") + content[8:])
+    with pytest.raises(CheckpointError, match=f"of the type {named}; convert them to float32"):
+        import_model(tmp_path / "theirs")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +61,7 @@ def test_a_path_without_a_checkpoint_is_refused(tmp_path, make) -> None:
     ("name", "old", "new", "problem"),
     [
         ("meta.json", '"n_embd": 16', '"n_embd": 15', "n_embd .15. must be divisible by n_head"),
+        ("meta.json", '"n_head": 4', '"heads": 4', "meta.json: n_head: field required"),
         ("meta.json", '"n_embd": 16', '"n_embd": 12', "lm_head is|wte is"),
         ("meta.json", '"vocab_size": ', '"vocab_size": 1', "vocab_size is 1.*, but tokenizer.json"),
         ("meta.json", '"assistant"', '"bot"', "input should be 'assistant', got 'bot'"),
@@ -87,5 +82,5 @@ def test_an_unsuitable_moonbase_directory_is_refused(tmp_path, name, old, new, p
 def test_a_model_directory_needs_no_import(tmp_path) -> None:
     moonbase(tmp_path / "theirs")
     save(import_model(tmp_path / "theirs"), tmp_path / "ours")
-    with pytest.raises(ConfigError, match="needs no import: every command reads it"):
+    with pytest.raises(CheckpointError, match="microgpt's own models need no import"):
         import_model(tmp_path / "ours")

@@ -19,7 +19,7 @@ def refused(content: str) -> str:
 @pytest.fixture(scope="module")
 def receipt() -> str:
     saved = saved_model(block_size=32, architecture="modern")
-    return make_receipt(saved, "onnx", "model.onnx", "0" * 64).to_json()
+    return make_receipt(saved, "onnx", "model.onnx").to_json()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from microgpt import (
 from microgpt.data.conversation_file import Item
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import ConfigError, PromptError
-from microgpt.evaluation import UNKNOWN_BITS, ExactMatches, Scorer, answer_all, explain
+from microgpt.evaluation import UNKNOWN_BITS, ExactMatches, answer_all, explain, score_texts
 from microgpt.training.train import train
 
 
@@ -110,7 +110,7 @@ def model_of(kind: str) -> TrainResult:
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
     gpt = InferenceGpt(model_of(kind))
-    scores = Scorer(gpt, text=text).score(texts)
+    scores = score_texts(gpt, texts, text=text)
     assert [score.text for score in scores] == texts
     assert [score.n_unknown for score in scores] == [0] * len(texts)
     if not any(score.n_scored for score in scores):
@@ -127,7 +127,7 @@ def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_both_engines_give_the_same_scores(kind) -> None:
     fast, slow = (
-        Scorer(InferenceGpt(model_of(kind), engine=engine)).score(["anna", "", "olivia anna emma"])
+        score_texts(InferenceGpt(model_of(kind), engine=engine), ["anna", "", "olivia anna emma"])
         for engine in ("compiled", "reference")
     )
     for each, other in zip(fast, slow, strict=True):
@@ -135,20 +135,20 @@ def test_both_engines_give_the_same_scores(kind) -> None:
 
 
 def test_unknown_characters_have_a_fixed_cost() -> None:
-    scorer = Scorer(InferenceGpt(model_of("char")))
-    known, some, none, empty = scorer.score(["anna", "aXnn\ud800a", "X", ""])
+    gpt = InferenceGpt(model_of("char"))
+    known, some, none, empty = score_texts(gpt, ["anna", "aXnn\ud800a", "X", ""])
     assert [each.n_unknown for each in (known, some, none, empty)] == [0, 2, 1, 0]
     assert some.bits == pytest.approx(known.bits + 2 * UNKNOWN_BITS)
     assert none.bits == pytest.approx(empty.bits + UNKNOWN_BITS)
     assert some.bits_per_character == pytest.approx(some.bits / 7)
-    assert scorer.score([]) == []
+    assert score_texts(gpt, []) == []
 
 
 def test_a_folded_text_has_the_score_of_what_is_read() -> None:
     docs = ["jorg", "strasse"]
     tokenizer = FoldingTokenizer.from_documents(docs)
     gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))
-    scores = Scorer(gpt).score(["Jo\u0308rg", "Straße", "JX"])
+    scores = score_texts(gpt, ["Jo\u0308rg", "Straße", "JX"])
     wanted = [explain(gpt, text).bits for text in ("jorg", "strasse", "j")]
     wanted[2] += UNKNOWN_BITS
     assert [score.bits for score in scores] == pytest.approx(wanted)
@@ -156,7 +156,7 @@ def test_a_folded_text_has_the_score_of_what_is_read() -> None:
 
 
 def test_a_lone_surrogate_is_unknown_to_a_subword_model() -> None:
-    known, some = Scorer(InferenceGpt(model_of("bpe"))).score(["anna", "an\udcffna"])
+    known, some = score_texts(InferenceGpt(model_of("bpe")), ["anna", "an\udcffna"])
     assert some.n_unknown == 1
     assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)
 
@@ -165,7 +165,7 @@ def test_a_model_whose_weights_are_too_large_is_refused() -> None:
     model = model_of("char")
     weights = model.weights | {"lm_head": [[1e308] * 8 for _ in model.weights["lm_head"]]}
     with pytest.raises(PromptError, match="the logits are not finite"):
-        Scorer(InferenceGpt(replace(model, weights=weights))).score(["anna"])
+        score_texts(InferenceGpt(replace(model, weights=weights)), ["anna"])
 
 
 @pytest.mark.parametrize(

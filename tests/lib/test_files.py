@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.errors import CheckpointError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files import (
     SAVED,
     SAVING,
     DirectoryLock,
     FullDiskError,
     finish_publish,
-    path_from_text,
-    path_to_text,
     publish,
     read_regular_file,
+    recorded_path,
 )
 
 
@@ -129,22 +128,11 @@ def test_a_disk_without_free_inodes_raises_a_full_disk_error(tmp_path: Path, mon
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        (b"/a/n.txt", "/a/n.txt"),
-        ("/ä/100%.txt".encode(), "/ä/100%.txt"),
-        (b"/w\xff/a b%\xfe", "file:/w%FF/a%20b%25%FE"),
-        (b"file:x", "file:file%3Ax"),
-    ],
-)
-def test_a_path_can_be_recovered_from_its_text(path: bytes, text: str) -> None:
-    assert path_to_text(os.fsdecode(path)) == text
-    assert os.fsencode(path_from_text(text)) == path
-
-
-def test_a_path_text_with_a_null_byte_names_no_existing_file() -> None:
-    assert not path_from_text("file:%00nowhere").exists()
+def test_a_path_to_record_must_be_unicode(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recorded_path("ä 100%.txt") == f"{tmp_path}/ä 100%.txt"
+    with pytest.raises(ConfigError, match=r"'/n\\udcff' is not valid Unicode; rename"):
+        recorded_path(os.fsdecode(b"/n\xff"))
 
 
 def test_regular_files_and_links_to_them_can_be_read(tmp_path):

@@ -1,12 +1,14 @@
 import itertools
 import math
 import random
-from dataclasses import replace
+from functools import partial
 from typing import get_args
 
 import pytest
+from finite_differences import worst_difference
 from hypothesis import given
 from hypothesis import strategies as st
+from model_shapes import shapes
 
 from microgpt import Gpt, ModelConfig, Value
 from microgpt.config import Architecture
@@ -14,7 +16,7 @@ from microgpt.errors import ConfigError
 from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
 from microgpt.model_variants import Dropout, GptVariant
 from microgpt.reference import ReferenceEngine
-from microgpt_cli.engine_checks import model_error, random_model
+from microgpt.training.reference_training import target_loss
 
 
 def values_of(weights):
@@ -26,10 +28,9 @@ def logits_along(gpt, tokens):
     return [gpt.forward(token, cache) for token in tokens]
 
 
-@given(st.integers(0, 2**32))
-def test_values_and_floats_give_the_same_forward_pass(seed: int) -> None:
+@given(shapes(max_block_size=6), st.integers(0, 2**32))
+def test_values_and_floats_give_the_same_forward_pass(model: ModelConfig, seed: int) -> None:
     rng = random.Random(seed)
-    model = random_model(rng)
     weights = init_weights(model, rng)
     tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size)]
     on_floats = logits_along(GptVariant(model, weights), tokens)
@@ -41,8 +42,24 @@ def test_values_and_floats_give_the_same_forward_pass(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(1, 4))
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 def test_gradients_agree_with_finite_differences(architecture, seed: int) -> None:
+    """With targets that are tokens and distributions, and with dropout."""
     rng = random.Random(seed)
-    assert model_error(replace(random_model(rng), architecture=architecture), rng) < 1e-5
+    shape = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 5, "vocab_size": 5}
+    model = ModelConfig(**shape, n_ff_exp=seed, init_std=0.5, architecture=architecture)
+    weights = init_weights(model, rng)
+    tokens = [rng.randrange(5) for _ in range(6)]
+    targets = [tokens[1], [0.1, 0.2, 0.3, 0.4, 0.0], *tokens[3:5], [0.2] * 5]
+    values = values_of(weights)
+    on_values, on_floats = (
+        GptVariant(model, each).with_dropout(Dropout(0.3 * (seed > 1), seed, n_read=2))
+        for each in (values, weights)
+    )
+    target_loss(on_values, tokens, targets).backward()
+    for name in weight_shapes(model):
+        for row, of_row in zip(weights[name], values[name], strict=True):
+            grads = [value.grad for value in of_row]
+            loss = partial(target_loss, on_floats, tokens, targets)
+            assert worst_difference(row, grads, loss) < 1e-5
 
 
 @pytest.mark.parametrize("model_type", [Gpt, ReferenceEngine])

@@ -36,7 +36,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_tokens() -> None:
 def test_a_masked_loss_is_the_mean_over_the_unmasked_tokens() -> None:
     cache = GPT.new_cache()
     losses = [cross_entropy(GPT.forward(a, cache), b) for a, b in pairwise(LONG)]
-    *_, loss = accumulate(engine(), [SHORT, LONG], [[None, None], [None, 2, 3, None]])
+    loss = accumulate(engine(), [SHORT, LONG], [[None, None], [None, 2, 3, None]])
     assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
 
 

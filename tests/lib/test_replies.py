@@ -17,7 +17,7 @@ from microgpt.config import Sampling
 from microgpt.replies import Preparation
 
 
-def prepare(docs, options, tell):
+def prepare(docs, options, tell, file):
     tell(f"parrot has seen {len(docs)} conversations")
     return Preparation(options, None, {"word": docs[0][0].content})
 
@@ -25,7 +25,7 @@ def prepare(docs, options, tell):
 class hook:
     sampling = Sampling(temperature=0)
 
-    def __init__(self, extra, tokenizer, options):
+    def __init__(self, extra):
         self.word = extra["word"]
 
     def choose(self, messages):

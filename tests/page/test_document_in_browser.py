@@ -1,4 +1,4 @@
-"""The document in Chromium and in Firefox: from a file, from `play` and from a service."""
+"""The document of a model as a file, in Chromium and in Firefox."""
 
 import json
 from collections.abc import Callable
@@ -54,17 +54,8 @@ def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
     return export
 
 
-@pytest.fixture(params=["file", "play", "service"])
-def shown(request) -> Callable[[Path], tuple[Path | str, Path]]:
-    """Returns the address of a model's page, and the same model for the command line."""
-    if request.param == "file":
-        return request.getfixturevalue("exported")
-    start = request.getfixturevalue(request.param)
-    return lambda model: (start(model).url, model)
-
-
-def test_samples_equal_those_of_the_command_line(shown, names_dir, opened) -> None:
-    page, model = shown(names_dir)
+def test_samples_equal_those_of_the_command_line(exported, names_dir, opened) -> None:
+    page, model = exported(names_dir)
     command = [commands.COMMAND, "generate", "--model", model, "-n", str(N_SAMPLES), "--json"]
     out = commands.run_process([*command, "--temperature", "1"], env=SAME, check=True).stdout
     run, found = opened(page), []
@@ -73,8 +64,8 @@ def test_samples_equal_those_of_the_command_line(shown, names_dir, opened) -> No
     assert found == json.loads(out)["samples"]
 
 
-def test_replies_equal_those_of_the_command_line(shown, opened) -> None:
-    page, model = shown(bundled(DEMO_MODEL))
+def test_replies_equal_those_of_the_command_line(exported, opened) -> None:
+    page, model = exported(bundled(DEMO_MODEL))
     command = [commands.COMMAND, "chat", "--model", model, "--seed", "7"]
     stdin = "".join(f"{message}\n" for message in MESSAGES)
     out = commands.run_process(command, env=SAME, stdin=stdin, check=True).stdout
@@ -82,7 +73,7 @@ def test_replies_equal_those_of_the_command_line(shown, opened) -> None:
     assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
-def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> None:
+def test_a_model_of_a_table_answers_in_the_file(tmp_path, chromium) -> None:
     pytest.importorskip("microgpt_characters")
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
@@ -91,7 +82,7 @@ def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> 
     page = tmp_path / "faq.html"
     command = [commands.COMMAND, "export", tmp_path / "faq", "--format", "html", "--output", page]
     commands.run_process(command, check=True)
-    run = opened(page)
+    run = chromium(page)
     assert run(CHAT, "who are the beatles") == "I don't know."
     run("document.getElementById('chat-temperature').value = 9")
     assert run(CHAT, "order cakes") == "Call us."
@@ -108,24 +99,20 @@ def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complain
     complaints[:] = [each for each in complaints if "Content Security Policy" not in each]
 
 
-def damaged(page: Path, change: Callable[[str], str]) -> Path:
-    file = page.with_name("damaged.html")
-    file.write_text(change(page.read_text("utf-8")), "utf-8")
-    return file
-
-
-@pytest.mark.parametrize("name", ["model-data", "engine-code"])
-def test_a_changed_character_is_detected(exported, names_dir, opened, name) -> None:
-    def change(text: str) -> str:
+def test_a_changed_character_is_detected(exported, names_dir, tmp_path, chromium) -> None:
+    text = exported(names_dir)[0].read_text("utf-8")
+    for name in ("model-data", "engine-code"):
         at = text.index(f'id="{name}">') + 5000
-        return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+        changed = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+        (tmp_path / f"{name}.html").write_text(changed, "utf-8")
+        run = chromium(tmp_path / f"{name}.html")
+        assert run(PROBLEM) == "This page is damaged. Ask for another copy of it."
 
-    run = opened(damaged(exported(names_dir)[0], change))
-    assert run(PROBLEM) == "This page is damaged. Ask for another copy of it."
 
-
-def test_a_truncated_file_says_that_it_is_damaged(exported, names_dir, opened) -> None:
-    run = opened(damaged(exported(names_dir)[0], lambda text: text[: len(text) // 2]))
+def test_a_truncated_file_says_that_it_is_damaged(exported, names_dir, tmp_path, opened) -> None:
+    text = exported(names_dir)[0].read_text("utf-8")
+    (tmp_path / "half.html").write_text(text[: len(text) // 2], "utf-8")
+    run = opened(tmp_path / "half.html")
     assert run(
         UNTIL + "return until(() => getComputedStyle(byId('damaged')).visibility === 'visible')"
     )

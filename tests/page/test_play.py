@@ -1,15 +1,41 @@
 """`microgpt play` in a process of its own."""
 
+import os
+import re
 import shutil
 import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
+import commands
 import httpx2
 import pytest
 from commands import refused
 
-from microgpt import load, save
-from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt import bundled_chats, load, save
+from microgpt.data.documents import bundled
 from microgpt_page.document import document
+
+
+@pytest.fixture
+def play(tmp_path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    """Starts `microgpt play` with models; the browser is a command that prints the address."""
+    with ExitStack() as stack:
+
+        def start(*models: Path | str) -> tuple[subprocess.Popen[str], str]:
+            command = [commands.COMMAND, "play", *models]
+            env = {**os.environ, "BROWSER": "echo opened %s"}
+            process = stack.enter_context(commands.running(command, cwd=tmp_path, env=env))
+            said = ""
+            while not (found := re.search(r"^open (\S+) in a browser", said, re.MULTILINE)):
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            return process, found[1]
+
+        yield start
 
 
 def got(url: str, host: str = "localhost") -> tuple[int, bytes]:
@@ -25,8 +51,8 @@ def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
     pages = {
         name: document(load(path), name, others)
         for name, path, others in (
-            ("names", names_dir, ["talk", "demo"]),
-            ("talk", talk_dir, ["names", "demo"]),
+            ("names", names_dir, ["talk", *bundled_chats()]),
+            ("talk", talk_dir, ["names", *bundled_chats()]),
         )
     }
     assert got(url) == (200, pages["names"])
@@ -42,23 +68,26 @@ def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
 def test_a_reload_shows_a_model_trained_again(play, names_dir, text_result, tmp_path) -> None:
     directory = tmp_path / "output"
     shutil.copytree(names_dir, directory)
-    url = play().url  # finds `output`
+    _, url = play()  # finds `output`
     before = got(url)
     save(text_result, directory)
     after = got(url)
     assert before[0] == after[0] == 200
-    assert before != after == (200, document(load(directory), "output", ["names", "demo"]))
+    assert (
+        before != after == (200, document(load(directory), "output", [*bundled_chats(), "names"]))
+    )
     (directory / "meta.json").unlink()
     status, error = got(url)
     assert (status, error.startswith(b"error: ")) == (500, True)
 
 
 @pytest.mark.slow
-def test_play_without_a_model_serves_the_demo(play) -> None:
-    url = play().url
-    assert got(url) == (200, document(load(bundled(DEMO_MODEL)), "demo", ["names"]))
+def test_play_without_a_model_serves_the_bundled_ones(play) -> None:
+    _, url = play()
+    first, *others = bundled_chats()
+    assert got(url) == (200, document(load(bundled_chats()[first]), first, [*others, "names"]))
     names = load(bundled("models/names"))
-    assert got(f"{url}/?model=names") == (200, document(names, "names", ["demo"]))
+    assert got(f"{url}/?model=names") == (200, document(names, "names", [first, *others]))
 
 
 def test_play_refuses_a_missing_or_too_large_model(microgpt, text_model, monkeypatch) -> None:

@@ -29,6 +29,12 @@ class Reply(NamedTuple):
     def json(self) -> Any:
         return json.loads(self.body)
 
+    @property
+    def message(self) -> str:
+        """The sentence of an error."""
+        error = self.json["error"]
+        return error if isinstance(error, str) else error["message"]
+
 
 def _content(body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the arguments for HTTPX: the body, as JSON unless it is a string, and headers."""

@@ -60,11 +60,3 @@ def test_concurrent_texts_equal_those_of_the_library(request, case, stream) -> N
     bodies = [body | {"stream": stream} for body in bodies]
     assert [text_of(server.request("POST", path, body), path) for body in bodies] == [*expected]
     assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == [*expected]
-
-
-def test_sampling_filters_give_the_same_texts_as_the_library(names, names_gpt) -> None:
-    for settings in ({"top_k": 3}, {"top_p": 0.4}, {"min_p": 0.3}, {"top_k": 4, "top_p": 0.9}):
-        body = {"n": 20, "seed": 1, "temperature": 2, **settings}
-        choices = names.request("POST", COMPLETIONS, body).json["choices"]
-        expected = names_gpt.generate(20, seed=1, temperature=2, **settings)
-        assert [one["text"] for one in choices] == expected

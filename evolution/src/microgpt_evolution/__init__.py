@@ -14,6 +14,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "genome": ["Genome"],
         "genome_file": ["read_genome"],
         "generation_search": ["EvolutionResult", "SearchEvent", "evolve"],
-        "grid_sweep": ["sweep"],
     },
 )

@@ -33,17 +33,12 @@ MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 
 def plan_search(
     sets: Split,
-    limits: Given,
+    limits: Given,  # `minutes` or `budget`; each worker has the minutes
     limit: TimeLimit | None,
     n_workers: int,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, Any],  # settings to record, such as the input and the seed
 ) -> BudgetedSettings:
-    """Return the settings of a search; raise ConfigError if the budget is too small.
-
-    Args:
-        limits: `minutes` or `budget` of the search; each worker has the minutes.
-        facts: settings to record, such as the input and the seed.
-    """
+    """Return the settings of a search; raise ConfigError if the budget is too small."""
     n_workers = min(SMALLEST, n_workers) if limit else 1
     single = choose_settings(
         Fitting(sets, {**limits, "text": facts["text"], "single": True}), limit

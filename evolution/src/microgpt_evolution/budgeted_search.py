@@ -22,7 +22,7 @@ from microgpt import (
 )
 from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import Genome, Space
-from microgpt_evolution.genome_file import GENOME, GenomeRecord, write_genome
+from microgpt_evolution.genome_file import BUDGETED_VERSION, GENOME, GenomeRecord, write_genome
 from microgpt_evolution.objectives.rung_objective import STUDENT_LENGTH, RungObjective
 from microgpt_evolution.strategies.surrogate import SurrogateSearch
 from microgpt_evolution.study import Study
@@ -44,13 +44,7 @@ MIN_LENGTH = 0.99
 
 
 class BudgetedSearch:
-    """A search that is run or resumed.
-
-    Attributes:
-        last: the record of the last trial that has ended.
-        spent, recorded: operations of the rungs that have ended, and of those trained before.
-        budget: operations of the search without its student.
-    """
+    """A search that is run or resumed."""
 
     def __init__(
         self,
@@ -64,10 +58,8 @@ class BudgetedSearch:
     ) -> None:
         """Prepare a search with the settings of the study.
 
-        Args:
-            on_event: called when a generation begins and after each trial.
-            limit: time limit for what has not been recorded.
-            budget: with how many operations in total a search goes on.
+        It calls `on_event` when a generation begins and after each trial. `limit` and `budget`
+        tell for how long, or with how many operations in total, it goes on.
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
@@ -88,8 +80,9 @@ class BudgetedSearch:
             seed=settings.seed,
         )
         self._limit, self._began = limit, limit.clock() if limit else 0.0
-        self.last: TrialRecord | None = None
-        self.budget, self.spent, self.recorded = self._planned, 0.0, 0.0
+        self.last: TrialRecord | None = None  # of the trial that has ended last
+        self.budget = self._planned  # operations of the search without its student
+        self.spent = self.recorded = 0.0  # of the rungs that have ended, and of those known before
 
     @property
     def best(self) -> Contestant | None:
@@ -166,7 +159,7 @@ class BudgetedSearch:
         """Write genome.json to the directory of the study, and return its content."""
         settings = self.study.settings
         record = GenomeRecord(
-            version=3,
+            version=BUDGETED_VERSION,
             genome=best.genome,
             operations=settings.operations,
             val_loss=best.loss,
@@ -183,15 +176,13 @@ class BudgetedSearch:
 
     def _trained(self, organism: Contestant) -> TrainResult:
         """Return the model of an organism; retrain it if its state was not kept."""
-        n_finite = sum(loss < math.inf for loss in organism.losses)
-        return self.objective.train(organism, n_finite, self._state(organism))
+        return self.objective.train(organism, organism.n_finite, self._state(organism))
 
     def _state(self, organism: Contestant) -> TrainState | None:
         """Return the state after the finite losses of an organism, if it is recorded."""
-        n_finite = sum(loss < math.inf for loss in organism.losses)
-        config = self.objective.plan(organism.genome).config
-        run = self.study.state(organism.id) if n_finite else None
-        is_known = run and run[1].step == n_finite * config.steps_between_evaluations
+        config, n = self.objective.plan(organism.genome).config, organism.n_finite
+        run = self.study.state(organism.id) if n else None
+        is_known = run and run[1].step == n * config.steps_between_evaluations
         return run[1] if run and is_known else None
 
     def student(self, hooks: Sequence[Hook] = ()) -> TrainResult | None:

@@ -1,12 +1,4 @@
-"""Search for the best genome for a set of documents.
-
-from microgpt import bundled, load_text, train
-
-docs = load_text(bundled("names.txt"))
-found = evolve(docs, population=6, generations=3, seed=1)
-print(found.genome.n_embd, found.record.val_loss, [run.test_loss for run in found.fresh])
-train(docs, model=found.genome.model(), config=found.genome.train_config(seed=1))
-"""
+"""Search for the best genome for a set of documents."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -50,10 +42,8 @@ class EvolutionResult(Plottable):
 
     def __repr__(self) -> str:
         genome = " ".join(self.genome.describe().split())
-        n = len(self.study.records)
-        is_own = self.record.fitness == "own"
-        what = f"value {self.value:.4g}" if is_own else score_of(self.record)
-        return f"<EvolutionResult: {genome}; {what}; {n:,} trials>"
+        what = f"value {self.value:.4g}" if self.record.fitness == "own" else score_of(self.record)
+        return f"<EvolutionResult: {genome}; {what}; {len(self.study.records):,} trials>"
 
     @property
     def value(self) -> float:
@@ -91,7 +81,6 @@ def evolve(
     head: HeadName | None = None,
     seed: int = DEFAULT_SEED,
     workers: int | Workers | None = None,
-    trial_minutes: float | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     on_event: Callable[[SearchEvent], None] = lambda event: None,
     log: Callable[[str], None] = lambda line: None,  # called with each line of the log
@@ -111,7 +100,6 @@ def evolve(
         head: only for "hydra": head whose champion wins. Default: the best organism over all heads.
         workers: number of threads, or open workers; does not affect the winner. By default, one
             thread per CPU that the process may use.
-        trial_minutes: time limit of a training run; one that takes longer counts as a failure.
         run_dir: directory in which trials are recorded. An existing search is resumed.
 
     Raises:
@@ -127,8 +115,8 @@ def evolve(
     given: dict[str, Any] = {"population": population, "generations": generations, "head": head}
     given |= {"objective": "loss" if function else objective}
     given |= {"fitness": "own" if function else fitness}
-    facts = {"input": "documents", "seed": seed, **facts_of(sets)}
-    facts |= {"trial_minutes": trial_minutes, "has_function": function is not None}
+    facts = {"input": "documents", "seed": seed, "has_function": function is not None}
+    facts |= facts_of(sets)
     settings = SearchSettings.begin(given, **facts)
     with open_in_python(run_dir, settings, workers) as (study, pool):
         return run_search(sets, pool, study, log, on_event, function)
@@ -212,21 +200,15 @@ def _objectives(
     sets: Split, settings: SearchSettings, function: Callable[..., float] | None
 ) -> tuple[LossObjective, LossObjective]:
     """Return the objective of the search, and that of the winner with fresh seeds."""
-    objective = LossObjective(
-        sets,
-        settings.fitness,
-        function=function,
-        n_samples=N_SAMPLES if settings.measure else 0,
-        text=settings.text,
-    )
-    fresh = replace(
+    n_samples = N_SAMPLES if settings.measure else 0
+    objective = LossObjective(sets, settings.fitness, function, n_samples, text=settings.text)
+    return objective, replace(
         objective,
         fitness=None if settings.measure else "held-out",
         function=None,
-        n_samples=N_SAMPLES if settings.measure else N_NAMES,
+        n_samples=n_samples or N_NAMES,
         measures_test=True,
     )
-    return objective, fresh
 
 
 def breeding_of(settings: SearchSettings) -> Population | Hydra:

@@ -31,7 +31,6 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "optimizer": ("muon", "adamw"),
     "weight_decay": (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
     "dropout": (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
-    "average_tail": (0.0, 0.1, 0.2, 0.3, 0.5),
     "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
@@ -49,9 +48,6 @@ class Genome(TrainConfig, ModelConfig):
 
     The defaults are Karpathy's, but the learning rate is that of evolve-rust: the same for all
     widths, so that a sweep varies only one setting.
-
-    Raises:
-        GenomeError: a setting is out of range, or two settings contradict each other.
     """
 
     lr: float = 0.005

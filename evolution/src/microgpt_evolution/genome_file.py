@@ -18,7 +18,8 @@ from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 from microgpt_evolution.trial import EVALUATIONS, Genes, Stored
 
 GENOME = "genome.json"
-VERSION, BUDGETED_VERSION = 1, 3  # version 2 had switches of the architecture
+VERSION: Literal[1] = 1
+BUDGETED_VERSION: Literal[4] = 4  # versions 2 and 3 had other genes
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # evolve-rust's names of GENES, in version 1
 REQUIRED = {  # keys that a file of a version must have besides the genes
@@ -36,7 +37,7 @@ class GenomeRecord(Stored):
     loss: float | None = None  # loss on the last training document, but with a budget
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
     evolved: bool = True  # true in all files written by a search
-    version: Literal[1, 3] = 1
+    version: Literal[1, 4] = 1
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised

@@ -10,7 +10,6 @@ from microgpt_evolution.strategies.population import (
     Finalist,
     Organism,
     Population,
-    count_species,
 )
 from microgpt_evolution.study_settings import SearchSettings
 from microgpt_evolution.trial import Evaluation
@@ -42,13 +41,13 @@ class SearchLog:
         """Write the best organism of each population; at the end of a cycle, the champions."""
         for name, population in search.populations.items():
             ranked = population.generations[-1]
-            best, diversity = ranked[0], len(count_species(ranked)) / len(ranked)
+            best, n_species = ranked[0], len({each.genome.species for each in ranked})
             head = f", {HEADS[name].title}" if name in HEADS else ""  # type: ignore[index]
             assert best.evaluation
             outcome = f"{best.figure:.4f}{self._mark}"
             if not best.has_finished:
                 outcome = best.evaluation.status
-            facts = [f"best {outcome}", f"diversity {diversity:.0%}"]
+            facts = [f"best {outcome}", f"diversity {n_species / len(ranked):.0%}"]
             if population.stagnation is not None:
                 facts.append(f"stagnation {population.stagnation}")
             if best.evaluation.samples:

@@ -60,10 +60,9 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
     """The settings and trials of one study. The log file is next to the directory."""
 
     def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
-        """Read a study, which may be running; an incomplete last line of its trials is not read.
+        """Read a study, which may be running; raise StudyError if it is damaged or of another kind.
 
-        Raises:
-            StudyError: the study is missing, damaged or of another kind.
+        An incomplete last line of its trials is not read. What goes on with a study locks it.
         """
         self.directory = directory
         self.log = self.directory.with_name(f"{self.directory.name}.log")
@@ -89,12 +88,7 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
 
     @classmethod
     def begin(cls, folder: Path, name: str, settings: S, *, is_stamped: bool = True) -> Self:
-        """Create a new study atomically; its directory has a timestamp if `is_stamped` is true.
-
-        Raises:
-            StudyError: the folder is a file.
-            CheckpointError: the directory cannot be written.
-        """
+        """Create a new study atomically; its directory has a timestamp if `is_stamped` is true."""
         if os.path.lexists(folder) and not folder.is_dir():
             raise StudyError(f"cannot save studies in {folder}: it is not a directory; rename it")
         staging = folder / SAVING  # removed by the next lock holder if this process is killed
@@ -110,12 +104,7 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
                     shutil.rmtree(staging, ignore_errors=True)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        return cls.open(directory, type(settings))
-
-    @classmethod
-    def open(cls, directory: Path, kind: type[S]) -> Self:
-        """Open a study to go on with it; raise CheckpointError if another process does so."""
-        return cls(directory, kind, is_locked=True)
+        return cls(directory, type(settings), is_locked=True)
 
     def __exit__(self, *error: object) -> None:
         """Release the lock."""
@@ -133,11 +122,7 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         return self.settings.n_trials == len(self._records)
 
     def record_of(self, trial: Trial) -> TrialRecord | None:
-        """Return the record of a trial, or None if the trial must be trained.
-
-        Raises:
-            StudyError: a different genome is recorded.
-        """
+        """Return the record of a trial, or None if the trial must be trained."""
         if self._genomes.get(trial.id, trial.genome) != trial.genome:
             raise StudyError(
                 f"{self.directory} has a different genome for {trial.id}, from another study or "
@@ -158,8 +143,8 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         todo = [i for i, record in found.items() if record is None]
         flops = {i: objective.flops(trials[i]) for i in todo}
         todo.sort(key=lambda i: -flops[i])
-        left, minutes = [trials[i] for i in todo], self.settings.trial_minutes
-        with closing(workers.measure(objective, left, minutes)) as measured:
+        left = [trials[i] for i in todo]
+        with closing(workers.measure(objective, left)) as measured:
             for place, evaluation in measured:
                 trial = left[place]
                 n_params = objective.n_params(trial.genome)
@@ -169,11 +154,7 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         return [record for record in found.values() if record]
 
     def add(self, trial: Trial, evaluation: Evaluation, flops: float, n_params: int) -> TrialRecord:
-        """Append the record of a trial, after its state, if it can go on.
-
-        Raises:
-            CheckpointError: the record cannot be written.
-        """
+        """Append the record of a trial, after its state, if it can go on."""
         if evaluation.checkpoint and evaluation.losses:
             plan, state = evaluation.checkpoint
             publish(self.directory / STATES / trial.id, encode_state(plan, state, "running"))
@@ -263,7 +244,7 @@ def open_in_python(
         folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
         directory = Path(folder).absolute()  # an objective may change the working directory
         if os.path.lexists(directory):
-            study = Study[S].open(directory, type(settings))
+            study = Study(directory, type(settings), is_locked=True)
         else:
             study = Study[S].begin(directory.parent, directory.name, settings, is_stamped=False)
         stack.enter_context(study)
@@ -271,6 +252,6 @@ def open_in_python(
         try:
             yield study, workers
         finally:
-            if settings.has_function or settings.noun == "sweep":
+            if settings.has_function:
                 study.warn_of_failures()
         study.end()

@@ -1,7 +1,7 @@
 """The settings of studies, as stored in settings.json."""
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from operator import not_
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -14,6 +14,7 @@ from microgpt import (
     Split,
     TextKind,
     as_argument,
+    check_setting,
     checked,
     contamination,
     mark,
@@ -21,12 +22,13 @@ from microgpt import (
     read_regular_file,
 )
 from microgpt_evolution.evolution_errors import StudyError, raised_as
-from microgpt_evolution.genome import Gene
+from microgpt_evolution.genome import Gene, Genome
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
 from microgpt_evolution.trial import Genes, Stored, Trial
 
-SETTINGS, FORMAT_VERSION = "settings.json", 6
+SETTINGS, FORMAT_VERSION = "settings.json", 7
 MAX_SETTINGS_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
+MAX_SEEDS = 1000  # training runs per configuration of a sweep
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
 # Options of each objective, with their default values.
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
@@ -49,7 +51,7 @@ class StudySettings(Stored):
     noun: ClassVar[str] = "search"  # messages call the study so
     resume_command: ClassVar[str] = "microgpt evolve --resume"  # without the directory
     more: ClassVar[Set[str]] = frozenset()  # settings that a resumed study may increase
-    free: ClassVar[Set[str]] = frozenset({"trial_minutes", "train_winner"})  # and change
+    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # and change
     # The fields that are no settings, or that follow from the documents.
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 
@@ -66,7 +68,6 @@ class StudySettings(Stored):
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     has_function: bool = False  # whether the user passes an objective, from Python
     train_winner: str | None = None  # path of the directory for the model of the winner
-    trial_minutes: Annotated[float, Field(gt=0)] | None = None  # time limit of a training run
 
     def mark(self, name: str = "validation") -> str:
         """Return the mark of figures on a held-out set; empty if nothing of it was read."""
@@ -147,6 +148,12 @@ class SweepSettings(StudySettings):
     genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # trained with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
 
+    @classmethod
+    def begin(cls, genomes: Sequence[Genome], n_seeds: int, *, seed: int, **facts: Any) -> Self:
+        """Return the settings of a new sweep; raise ConfigError if one is out of range."""
+        with raised_as(ConfigError):
+            return cls(genomes=tuple(genomes), seeds=seeds_from(seed, n_seeds), **facts)
+
     @property
     def trials(self) -> list[Trial]:
         """The trials of each genome with each seed, in table order."""
@@ -168,6 +175,14 @@ KINDS: dict[str, type[StudySettings]] = {
     each.model_fields["kind"].default: each
     for each in (SearchSettings, BudgetedSettings, SweepSettings, ResearchSettings)
 }
+
+
+def seeds_from(first: int, n: int) -> tuple[int, ...]:
+    """Return consecutive seeds; raise ConfigError if there are too many, or one is too large."""
+    if n > MAX_SEEDS:
+        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n}")
+    check_setting("seed", first + n - 1)
+    return tuple(range(first, first + n))
 
 
 def read_settings(directory: Path) -> StudySettings:

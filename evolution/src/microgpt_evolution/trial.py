@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, TypeAdapter
@@ -17,9 +17,6 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, Typ
 from microgpt import cannot_write, read
 from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Genome
-
-if TYPE_CHECKING:
-    from microgpt import TrainState
 
 TRIALS = "trials.jsonl"
 MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
@@ -117,13 +114,18 @@ class Contestant(Trial):
     """
 
     losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
-    state: "TrainState | None" = field(default=None, compare=False, repr=False)
+    state: Any = field(default=None, compare=False, repr=False)  # a TrainState to go on from
 
     @property
     def n_evaluations(self) -> int:
         """The number of evaluations of the rung."""
         assert self.until is not None
         return self.until - len(self.losses)
+
+    @property
+    def n_finite(self) -> int:
+        """The number of evaluations before its training run diverged, if it did."""
+        return sum(loss < math.inf for loss in self.losses)
 
     @property
     def loss(self) -> float:
@@ -163,12 +165,8 @@ class TrialRecord(Trial, Evaluation):
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
     """Return the seed of a training run, from 0 to 2**63 - 1, by a hash of what it is for.
 
-    Args:
-        repeat: 0 in the search; 1, 2 … in a retest.
-
-    Examples:
-        >>> training_seed(42, generation=1, slot=1)
-        1326003655785742465
+    >>> training_seed(42, generation=1, slot=1)
+    1326003655785742465
     """
     digest = hashlib.sha256(f"{run_seed}/{generation}/{slot}/{repeat}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -3,11 +3,10 @@
 import logging
 import pickle
 import socket
-from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from threading import Event
 from time import sleep
 from typing import Any
@@ -26,47 +25,28 @@ KILLED = "its worker died"  # the reason of a trial whose workers died begins so
 Found = tuple[int, Evaluation]  # the index of a trial, and its evaluation
 
 
-class Workers(AbstractContextManager["Workers"]):
-    """Base class of workers; they are closed at the end of a `with` statement."""
-
-    @abstractmethod
-    def n_workers(self) -> int:
-        """Return the number of trials that can run concurrently; 0 at times on a cluster."""
-
-    @abstractmethod
-    def measure(
-        self, objective: Objective, trials: Sequence[Trial], minutes: float | None = None
-    ) -> Generator[Found, None, None]:
-        """Yield the index and the evaluation of each trial as it ends, within so many minutes.
-
-        If the iteration ends early, threads end their trials; the workers of a cluster finish them.
-
-        Raises:
-            ClusterError: the cluster cannot be reached.
-        """
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connection, if there is one."""
-
-
-class Threads(Workers):
+class Threads(AbstractContextManager["Threads"]):
     """Threads of this process: trials are not pickled, and the kernels release the GIL."""
 
     def __init__(self, n: int) -> None:
         self._n = n
 
+    def __exit__(self, *_: object) -> None:
+        pass
+
     def n_workers(self) -> int:
         """Return the number of threads."""
         return self._n
 
-    def measure(
-        self, objective: Objective, trials: Sequence[Trial], minutes: float | None = None
-    ) -> Generator[Found, None, None]:
-        """Yield evaluations as trials end."""
+    def measure(self, objective: Objective, trials: Sequence[Trial]) -> Generator[Found]:
+        """Yield the index and the evaluation of each trial as it ends.
+
+        If the iteration ends early, the trials that have begun end, too.
+        """
         stop = Event()
 
         def work(i: int) -> Found:
-            return i, measure(objective, trials[i], minutes, stop.is_set)
+            return i, measure(objective, trials[i], stop.is_set)
 
         executor = ThreadPoolExecutor(self._n)
         try:
@@ -77,7 +57,7 @@ class Threads(Workers):
             executor.shutdown(cancel_futures=True)
 
 
-class Dask(Workers):
+class Dask(AbstractContextManager["Dask"]):
     """The workers of a Dask scheduler, which may join and leave."""
 
     def __init__(self, address: str) -> None:
@@ -105,15 +85,13 @@ class Dask(Workers):
             _check_versions(self._client.get_versions(packages=PACKAGES))
 
     def n_workers(self) -> int:
-        """Return the number of worker threads."""
+        """Return the number of worker threads, at times 0."""
         return sum(self._client.nthreads().values())
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def measure(
-        self, objective: Objective, trials: Sequence[Trial], minutes: float | None = None
-    ) -> Generator[Found, None, None]:
+    def measure(self, objective: Objective, trials: Sequence[Trial]) -> Generator[Found]:
         """Yield evaluations as trials end."""
         from distributed import as_completed
 
@@ -122,8 +100,8 @@ class Dask(Workers):
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
-        work, sent = partial(_measure_pickled, minutes=minutes), [self._sent[1]] * len(trials)
-        futures = client.map(work, sent, trials, pure=False)  # Dask cancels deleted futures
+        sent = [self._sent[1]] * len(trials)
+        futures = client.map(_measure_pickled, sent, trials, pure=False)  # kept, or Dask cancels
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
         suspects = []  # these trials died with their worker, which another one may have killed
@@ -141,7 +119,7 @@ class Dask(Workers):
                 else:
                     yield i, evaluation
         for i in suspects:  # each is trained alone, so that only the culprit dies again
-            for _, evaluation in self.measure(objective, [trials[i]], minutes):
+            for _, evaluation in self.measure(objective, [trials[i]]):
                 yield i, evaluation
 
     @contextmanager
@@ -157,11 +135,12 @@ class Dask(Workers):
             ) from error
 
 
+Workers = Threads | Dask  # open workers; they are closed at the end of a `with` statement
 _unpickled = lru_cache(maxsize=2)(pickle.loads)  # a worker may serve two studies
 
 
-def _measure_pickled(pickled: bytes, trial: Trial, minutes: float | None) -> Evaluation:
-    return measure(_unpickled(pickled), trial, minutes)
+def _measure_pickled(pickled: bytes, trial: Trial) -> Evaluation:
+    return measure(_unpickled(pickled), trial)
 
 
 def _evaluation(result: Any) -> Evaluation:

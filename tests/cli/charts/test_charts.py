@@ -60,9 +60,8 @@ def test_the_legend_has_every_training_run(n_runs: int) -> None:
 def test_the_smoothed_loss_is_a_mean_of_near_points() -> None:
     points = [HistoryPoint(i + 1, float(i % 2)) for i in range(80)]
     drawn = draw([TrainingRun("run", points, "")]).to_dict()
-    (rows,) = (rows for rows in drawn["datasets"].values() if rows)
-    assert [row["loss"] for row in rows] == [point.loss for point in points]
-    assert [rows[0]["mean"], rows[1]["mean"], rows[40]["mean"]] == pytest.approx([0, 1 / 3, 0.4])
+    (rows,) = drawn["datasets"].values()
+    assert [rows[i]["loss"] for i in (0, 1, 40)] == pytest.approx([0, 1 / 3, 0.4])
 
 
 @pytest.mark.parametrize(
@@ -97,5 +96,5 @@ def test_plot_shows_every_training_point_and_can_be_saved(result, tmp_path) -> N
 
 def test_plotting_a_training_run_without_losses_is_refused(result) -> None:
     empty = replace(result, state=replace(result.state, history=()))
-    with pytest.raises(MicrogptError, match="there are no losses to plot"):
+    with pytest.raises(MicrogptError, match="has no losses yet; train"):
         empty.plot()

@@ -51,7 +51,7 @@ def test_plot_accepts_model_names_with_special_characters(microgpt, tmp_path) ->
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["begun"], "begun has no losses yet: training has just started; try again later"),
+        (["begun"], "begun has no losses yet; train for"),
         (["broken"], "broken/train_state.json: invalid JSON: EOF"),
         (["empty"], "empty has no checkpoint; use another directory"),
         (["nowhere"], "nowhere does not exist; use another directory"),

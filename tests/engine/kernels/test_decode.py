@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from small_engines import shapes
+from model_shapes import shapes
 
 from microgpt import ModelConfig, Sampling
 from microgpt.errors import PromptError

@@ -13,7 +13,7 @@ def test_the_number_of_steps_follows_from_the_budget(objective, small) -> None:
     assert 0 <= 1e9 / cost - plan.config.steps < 8
     assert plan.config.steps % 8 == 0
     assert (plan.config.evaluations, plan.config.lr) == (8, 0.01)
-    assert replace(objective, operations=1.0, _plans={}).plan(small).config.steps == 1
+    assert replace(objective, operations=1.0).plan(small).config.steps == 1
 
 
 def test_settings_chosen_by_train_can_be_written_as_a_genome(small_parts) -> None:

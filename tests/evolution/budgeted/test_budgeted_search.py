@@ -23,7 +23,7 @@ from microgpt_evolution.study_settings import BudgetedSettings
 from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
 from microgpt_evolution.workers import Threads
 
-GENES = ("n_embd", "lr", "n_tokens", "average_tail")
+GENES = ("n_embd", "lr", "n_tokens", "dropout")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def begun(folder: Path, settings: BudgetedSettings) -> Study[BudgetedSettings]:
 
 
 def opened(directory: Path) -> Study[BudgetedSettings]:
-    return Study.open(directory, BudgetedSettings)
+    return Study(directory, BudgetedSettings, is_locked=True)
 
 
 def finished(records, parts, pool, **options) -> tuple[str, str, list]:

@@ -68,11 +68,10 @@ def trains(genome) -> float:
 
 VALUES = {
     "a Fraction": (Fraction(1, 4), 0.25),
-    "a Decimal": (Decimal("0.5"), 0.5),
     "a NumPy scalar": (np.float32(1.5), 1.5),
-    "10**5000": (10**5000, "returned inf"),
+    "10**5000": (10**5000, "raised OverflowError"),
     "nan": (math.nan, "returned nan"),
-    'Decimal("sNaN")': (Decimal("sNaN"), "must return a number, got Decimal('sNaN')"),
+    "a Decimal": (Decimal("0.5"), "must return a number, got Decimal('0.5')"),
     "True": (True, "must return a number, got True"),
     "an array of one number": (np.ones(1), "must return a number, got array"),
     "a value that cannot be shown": (Loud(), "raised SystemExit"),

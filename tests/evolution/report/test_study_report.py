@@ -95,7 +95,7 @@ def test_trials_with_more_seeds_cannot_win() -> None:
 def test_the_names_of_a_report_are_those_of_the_first_seed(tmp_path) -> None:
     run = recorded(tmp_path)
     write_genome(run / GENOME_FILE, GenomeRecord(genome=Genome(), loss=2.0, generation=1, seed=1))
-    with Study.open(run, SearchSettings) as study:
+    with Study(run, SearchSettings, is_locked=True) as study:
         for i in (3, 1, 2):
             trial = Trial(Genome(), i, f"g1-1-fresh{i}", FRESH, ("g1-1",))
             found = Evaluation("ok", 2.5, 2.5, samples=(f"name {i}",))

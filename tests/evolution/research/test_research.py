@@ -9,7 +9,7 @@ from searches import PARTS as SETS
 
 from microgpt import CheckpointError, ConfigError
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.report.research_page import kind_of
+from microgpt_evolution.report.study_charts import kind_of
 from microgpt_evolution.report.study_report import write_report
 from microgpt_evolution.research.judge import Measured
 from microgpt_evolution.research.research import CHAMPION, Research, neighbors
@@ -122,7 +122,7 @@ def test_the_test_part_is_read_once_and_ends_the_research(research) -> None:
 
 def test_a_second_research_in_the_directory_is_refused(study) -> None:
     with pytest.raises(CheckpointError, match="being searched by process"):
-        Study[ResearchSettings].open(study.directory, ResearchSettings)
+        Study(study.directory, ResearchSettings, is_locked=True)
 
 
 def test_the_proposer_changes_a_number_of_the_settings(research) -> None:

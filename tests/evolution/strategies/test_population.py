@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.strategies.loss import LossSearch
-from microgpt_evolution.strategies.population import Finalist, Organism, count_species, tournament
+from microgpt_evolution.strategies.population import Finalist, Organism, tournament
 from microgpt_evolution.trial import Evaluation, training_seed
 
 ORGANISMS = [
@@ -46,7 +46,8 @@ def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
 def test_only_the_shape_determines_the_species(make_organism) -> None:
     genes = {"n_layer": 1, "lr": 0.1}, {"n_layer": 1, "steps": 900}, {"n_layer": 2}, {"n_layer": 1}
     organisms = [make_organism(**each) for each in genes]
-    assert count_species(organisms) == {"16-4-1-16-4": 3, "16-4-2-16-4": 1}
+    assert [each.genome.species for each in organisms].count("16-4-1-16-4") == 3
+    assert organisms[2].genome.species == "16-4-2-16-4"
 
 
 def test_the_finalist_with_the_best_mean_over_seeds_wins(make_organism) -> None:

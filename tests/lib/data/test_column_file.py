@@ -64,7 +64,7 @@ def test_rows_without_text_are_skipped_with_a_note(write) -> None:
     [
         ("a.csv", "id,name\n1,Anna", "has no column 'text'; choose one of: id, name"),
         ("a.csv", "id,text\n1,\n2, \n", "has no text in column 'text'; use another"),
-        ("a.csv", "id,text\n1,Anna, Mia\n", "line 2: 3 fields, but the header has 2; quote"),
+        ("a.csv", "id,text\n1,Anna, Mia\n", "line 2: 3 fields, but the first row has 2; quote"),
         ("a.csv", 'id,text\n1,"Anna\n2,Mia\n', "line 3: unexpected end of data; double the quotes"),
         ("a.jsonl", '{"text": "Anna"}\n{"text": 3}\n', "line 2: 'text' is not text; use another"),
         ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not a JSON object; write one object"),

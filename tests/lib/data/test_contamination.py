@@ -12,6 +12,7 @@ from microgpt.data.contamination import (
     DocumentHashes,
     contamination,
     describe_read,
+    hashes_file,
     known_share,
     mark,
     other_data,
@@ -45,7 +46,7 @@ def test_documents_whose_lines_were_all_read_count_as_in_eval() -> None:
     share /= len(parts.validation)
     assert 0.5 < share < 1
     assert contamination(parts, ()) == {"validation": share}
-    assert known_share(parts.validation, DocumentHashes.from_documents(parts.train)) == share
+    assert known_share(parts.validation, DocumentHashes(hashes_file(parts.train, "lines"))) == share
 
 
 def test_replies_after_the_same_messages_count() -> None:
@@ -71,7 +72,8 @@ def test_the_later_part_of_a_conversation_that_was_read_counts() -> None:
     share += sum(len(doc) == 4 for doc in parts.validation)  # the reply to hi
     assert contamination(parts, ()) == {"validation": share / replies}
     assert (
-        known_share(parts.validation, DocumentHashes.from_documents(parts.train)) == share / replies
+        known_share(parts.validation, DocumentHashes(hashes_file(parts.train, "lines")))
+        == share / replies
     )
 
 

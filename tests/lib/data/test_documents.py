@@ -150,12 +150,3 @@ def test_exported_chats_require_a_package(monkeypatch, write, me) -> None:
     monkeypatch.setattr(plugins, "_installed", lambda: {"readers": []})
     with pytest.raises(DataError, match="microgpt-chat-exports"):
         load_conversations(write(NAMES), me=me)
-
-
-def test_lines_that_are_often_alike_are_told(write) -> None:
-    told: list[str] = []
-    lines = [f"{line}\n" for i in range(30) for line in (f"* Note {i}", "DONE", "by Anna")]
-    load_documents(write("".join(lines)), ReadOptions(), tell=told.append)
-    load_documents(write("".join(lines)), ReadOptions(separator="line"), tell=told.append)
-    assert len(told) == 1
-    assert "are alike; if a document has several lines, use --separator or --text" in told[0]

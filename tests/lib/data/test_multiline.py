@@ -27,7 +27,6 @@ PAPERS = [f"TY  - JOUR\nAU  - Anna {i}\nTI  - The sea\nER  -" for i in range(5)]
 QUIZ = [f"#Q What {i}?\n^ sea\nA sea\nB sky" for i in range(5)]
 PATCHES = [f"diff --git a/{i} b/{i}\nindex 1..2\n--- a\n+++ b\n@@ -1 +1 @@" for i in range(5)]
 ITEMS = [f"- name: Anna {i}\n  says: yo" for i in range(5)]
-CONLL_U = "# id = 1\n1\tIt{0}\n1.1\tis{0}\n\n1\tYes{0}\n".format(8 * "\t_")
 STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
 
 
@@ -45,9 +44,6 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("<|endoftext|>\n".join(STORIES), STORIES, r"text between <\|endoftext"),
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),
-        ("Anna NNP B-PER\nruns VBZ O\n\n" * 2, ["Anna runs"] * 2, "sentence of tokens"),
-        ("Anna\tNNP\nruns\tVBZ\n.\t.\n\nYes\tUH\n", ["Anna runs .", "Yes"], "sentence of tok"),
-        (CONLL_U, ["It is", "Yes"], "sentence of tokens"),
         ("\n".join(CARDS), CARDS, "record that begins with 'BEGIN:VCARD'"),
         ("\n\n".join(PAPERS), PAPERS, "record between blank lines"),
         ("\n\n".join(QUIZ), QUIZ, "record between blank lines"),

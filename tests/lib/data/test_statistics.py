@@ -57,21 +57,11 @@ RUNNING = {
     "stanzas": "\n\n".join("\n".join(VERSES[i : i + 4]) for i in range(0, 60, 4)),
     "source code": CODE * 5,
 }
-N = range(100)
 LINES = {
     "a paragraph per line with blank lines between": "\n\n".join(PARAGRAPHS),
     "verses with a stray blank line": "\n".join([*VERSES[:20], "", "", "", *VERSES[20:40]]),
-    "log": "\n".join(f"2026-01-01 12:00:{i} INFO a request took {i} ms by worker {i}" for i in N),
-    "sums": "\n".join(f"what is {i} plus {i + 1} minus 9 times {i} equals {9 * i}" for i in N),
-    "chess": "\n".join(f"e4 e5 Nf3 Nc6 Bb5 a6 Ba4 Nf6 O-O Be7 Re1 b5 c{i % 9} h3" for i in N),
-    "SQL": "\n".join(f"INSERT INTO users VALUES ({i}, 'name{i}', 'a{i}@x.org')" for i in N),
-    "DNA": "\n".join(" ".join(RNG.choices(["ATGC", "GGCA", "TTAA"], k=10)) for _ in N),
-    "titles": "\n".join(" ".join(RNG.choices(WORDS, k=12)).capitalize() for _ in N),
-    "templates": "\n".join(f"my friend is from {town}. he likes the sea and it" for town in TOWNS),
     "towns in groups": "\n\n".join("\n".join(TOWNS[i : i + 20]) for i in range(0, 80, 20)),
-    "tweets": "\n".join(sentences(RNG.randint(1, 3)) for _ in range(50)),
     "a story per line": "\n".join(PARAGRAPHS),
-    "lines of one length": "\n".join(["a" * 70] * 20),
     "an empty line at the end": "\n".join(VERSES) + "\n\n\n",
 }
 

@@ -16,9 +16,13 @@ from microgpt.training.train import train
 DOCS = ["anna", "emma", "anna", "漢字", ""]
 
 
+def hashes_of(docs) -> DocumentHashes:
+    return DocumentHashes(hashes_file(docs, "lines") or b"")
+
+
 @given(st.lists(st.text()), st.text())
 def test_a_hash_file_contains_exactly_its_documents(docs, other) -> None:
-    known = DocumentHashes.decode(DocumentHashes.from_documents(docs).encode())
+    known = hashes_of(docs)
     assert all(doc in known for doc in docs)
     assert (other in known) == (plain(other) in map(plain, docs))
     assert 7 not in known
@@ -40,7 +44,7 @@ def test_no_hashes_are_stored_for_running_text() -> None:
 
 def test_a_conversation_is_recognised_as_a_tuple_or_a_list() -> None:
     talk = Message("user", "hi"), Message("assistant", "ho")
-    known = DocumentHashes.decode(hashes_file([talk], "lines") or b"")
+    known = hashes_of([talk])
     longer = (*talk, Message("user", "HI"), Message("assistant", "no"))
     assert [known_share([one], known) for one in (talk, [*talk], longer, "hi")] == [1, 1, 0.5, 0]
 
@@ -57,7 +61,7 @@ def test_the_hashes_of_the_training_set_are_saved_and_checked(tmp_path) -> None:
         return replace(saved, meta=saved.meta.model_copy(update={"documents_sha256": sha256}))
 
     assert read_document_hashes(directory, of(None)) is None
-    for content in (DocumentHashes.from_documents(["another"]).encode(), b"abc"):
+    for content in (hashes_file(["another"], "lines"), b"abc"):
         (directory / DOCUMENT_HASHES).write_bytes(content)
         assert read_document_hashes(directory, saved) is None
     known = read_document_hashes(directory, of(hashlib.sha256(b"abc").hexdigest()))
@@ -65,7 +69,7 @@ def test_the_hashes_of_the_training_set_are_saved_and_checked(tmp_path) -> None:
 
 
 def test_hashes_cover_the_lines_of_documents() -> None:
-    known = DocumentHashes.from_documents(["anna\nemma \n", "olivia"])
+    known = hashes_of(["anna\nemma \n", "olivia"])
     for part in ("anna", "emma", "anna\nemma"):
         assert part in known
     for other in ("ann", "anna\nava"):

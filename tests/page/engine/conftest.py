@@ -7,9 +7,11 @@ from pathlib import Path
 
 import commands
 import pytest
+from filelock import FileLock
 from javascript import ENGINE, Node
 
-from microgpt_engine.wasm import SHARES, write_modules
+from microgpt_engine import wasm
+from microgpt_engine.machine_code import cache_directory
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +30,12 @@ def node(tmp_path_factory) -> Node:
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory) -> Path:
-    """A directory with the kernels of one thread in float32."""
+    """A directory with the kernels of the page, which are compiled once on this computer."""
     folder = tmp_path_factory.mktemp("kernels")
-    write_modules(folder, ("float32",), SHARES[:2])
+    with FileLock(cache_directory() / "tests.lock"):
+        modules = wasm.modules(wasm.TRAINING)
+    for name, dtype in wasm.TRAINING:
+        (folder / f"{name}-{dtype}.wasm").write_bytes(modules[name])
     return folder
 
 

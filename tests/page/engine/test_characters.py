@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from javascript import ASSIGNED, CHARACTERS, few
+from javascript import CHARACTERS, assigned, few
 
 from microgpt.data.folding import fold, plain
 
@@ -16,8 +16,8 @@ def test_javascript_treats_each_character_as_python_does(node) -> None:
     import { isSpace, lengthOf, repr, strip } from "./characters.js";
     const answer = (char) => [isSpace(char), lengthOf(char), repr(char), strip(` ${char}a `)];
     """
-    expected = [[char.isspace(), 1, repr(char), f" {char}a ".strip()] for char in ASSIGNED]
-    assert node(code, ASSIGNED) == expected
+    expected = [[char.isspace(), 1, repr(char), f" {char}a ".strip()] for char in assigned()]
+    assert node(code, assigned()) == expected
 
 
 @pytest.mark.slow
@@ -26,8 +26,8 @@ def test_each_character_folds_as_in_python(node) -> None:
     import { fold, plain } from "./folding.js";
     const answer = (char) => [fold(char), fold(`Aβ${char}Σ${char}`), plain(`a${char}b`)];
     """
-    expected = [[fold(char), fold(f"Aβ{char}Σ{char}"), plain(f"a{char}b")] for char in ASSIGNED]
-    assert node(code, ASSIGNED) == expected
+    expected = [[fold(char), fold(f"Aβ{char}Σ{char}"), plain(f"a{char}b")] for char in assigned()]
+    assert node(code, assigned()) == expected
 
 
 @few
@@ -39,6 +39,6 @@ def test_javascript_escapes_folds_and_splits_texts_as_python(node, texts) -> Non
     import { wordsOf } from "./matching.js";
     const answer = (text) => [lengthOf(text), repr(text), fold(text), wordsOf(text)];
     """
-    words_of = pytest.importorskip("microgpt_characters.questions.matching").words_of
+    words_of = pytest.importorskip("microgpt_characters.matching").words_of
     expected = [[len(text), repr(text), fold(text), words_of(text)] for text in texts]
     assert node(code, texts) == expected

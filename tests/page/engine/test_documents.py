@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from javascript import ASSIGNED, answer_of
+from javascript import answer_of, assigned
 
 from microgpt.config import TrainConfig
 from microgpt.data.contamination import contamination, mark
@@ -31,7 +31,7 @@ function answer([bytes, how]) {
 
 def drawn(rng: random.Random) -> str:
     """Return lines of characters that Unicode knows, some twice, some with white space alone."""
-    chars = [*rng.sample(ASSIGNED, 20), *" \t\u3000\x85ab"]
+    chars = [*rng.sample(assigned(), 20), *" \t\u3000\x85ab"]
     chars = [char for char in chars if char not in "\0\r\n"]
     lines = ["".join(rng.choices(chars, k=rng.randrange(rng.choice((4, 80))))) for _ in range(40)]
     return "\n".join(["x", *lines, *lines[:5]])

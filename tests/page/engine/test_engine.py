@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-N_MODELS = 60
+N_MODELS = 30
 JOB = ("drawn_models.py", N_MODELS)
 CLOSE = 1e-5  # of numbers; texts are equal
 # Of the bits after a step. The first step of Adam has the same size for every gradient, so rounding

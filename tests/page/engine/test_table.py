@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from microgpt.data.column_file import load_column
-from microgpt.data.text_file import TextFile
+from microgpt.data.documents import load_text
 from microgpt.errors import DataError
 
 N_FILES = 200
@@ -47,7 +46,7 @@ def test_javascript_reads_the_same_table_columns_as_python(node, tmp_path) -> No
         file.write_text(text, "utf-8")
         inputs.append([text, column])
         try:
-            cells = load_column(TextFile(file), names[column])
+            cells = load_text(file, column=names[column])
             expected.append([names, "\n".join(cell.replace("\n", " ") for cell in cells)])
         except DataError:  # cells of a single column may look like several
             expected.append("error")
@@ -60,7 +59,7 @@ def test_quotes_between_tabs_may_be_ordinary_characters(node, tmp_path) -> None:
     text = 'a\tb\n5" x\t"q\n1\t2'
     file = tmp_path / "table.tsv"
     file.write_text(text, "utf-8")
-    assert node(CODE, [[text, 1]]) == [[["a", "b"], "\n".join(load_column(TextFile(file), "b"))]]
+    assert node(CODE, [[text, 1]]) == [[["a", "b"], "\n".join(load_text(file, column="b"))]]
 
 
 PROBLEMS = {
@@ -78,4 +77,4 @@ def test_a_damaged_table_is_refused_as_in_python(node, tmp_path, text) -> None:
     file = tmp_path / "table.csv"
     file.write_text(text, "utf-8")
     with pytest.raises(DataError):
-        load_column(TextFile(file), "a")
+        load_text(file, column="a")

@@ -21,13 +21,16 @@ from microgpt.config import TextKind
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split, split_stream
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.training.hooks import OnEvent
+from microgpt.model import weight_shapes
+from microgpt.training.hooks import Hook, OnEvent
 from microgpt.training.loop import DivergedError
 from microgpt.training.train import train
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
 
 STEPS, VALIDATION = 50, 0.3
+# Parts that a model can learn without, and the matrix that is then 0.
+PARTS = {"positions": "wpe", "attention": "attn_wo", "MLP": "mlp_fc2"}
 
 
 def settings_of(rng: random.Random) -> TrainConfig:
@@ -68,7 +71,31 @@ def encoded(numbers: Any) -> str:
     return base64.b64encode(np.asarray(numbers, np.float32).tobytes()).decode()
 
 
-def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -> dict:
+class Without(Hook):
+    """Remove parts of the model before each step."""
+
+    def __init__(self, parts: list[str]) -> None:
+        self.matrices = tuple(PARTS[part] for part in parts)
+
+    def next_step(self, run: Any) -> int:
+        return run.step + 1
+
+    def on_step(self, run: Any) -> None:
+        run.engine.set_weights(self.cleared(run.engine.flat_weights(), run.plan.model))
+
+    def cleared(self, weights: Any, model: ModelConfig) -> Any:
+        weights, start = np.array(weights), 0
+        for name, (rows, columns) in weight_shapes(model).items():
+            end = start + rows * columns
+            if name.endswith(self.matrices):
+                weights[start:end] = 0
+            start = end
+        return weights
+
+
+def run(
+    text: str, model: ModelConfig, config: TrainConfig, validation: float, without: list[str]
+) -> dict:
     """Return the settings of a run, its losses, held-out losses by step and last weights."""
     held_out: dict[int, float] = {}
     losses: list[float] = []
@@ -86,8 +113,10 @@ def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -
 
     try:
         settings = {"model": model, "config": config, "tokenizer": tokenizer}
-        result = train(parts, **settings, hooks=[OnEvent(follow)])
-        weights = encoded(result.state.weights)
+        removed = Without(without)
+        hooks = [OnEvent(follow), *([removed] if without else [])]
+        result = train(parts, **settings, hooks=hooks)
+        weights = encoded(removed.cleared(result.state.weights, result.plan.model))
     except DivergedError:
         result = None
     if result and not validation:
@@ -96,7 +125,7 @@ def run(text: str, model: ModelConfig, config: TrainConfig, validation: float) -
     return {
         "text": text,
         "model": asdict(model),
-        "config": asdict(config),
+        "config": {**asdict(config), "without": without},
         "validation": validation,
         "losses": losses,
         "has_diverged": not result,
@@ -111,7 +140,9 @@ def drawn(number: int) -> dict:
     rng = random.Random(number)
     kind: TextKind = rng.choice(("lines", "lines", "stream"))
     text = text_of(rng, 600 if kind == "stream" else 60)
-    return run(text, shape_of(rng), replace(settings_of(rng), text=kind), VALIDATION)
+    shape, config = shape_of(rng), replace(settings_of(rng), text=kind)
+    without = rng.sample([*PARTS], rng.choice((0, 0, 1, 2)))
+    return run(text, shape, config, VALIDATION, without)
 
 
 def cases(n: int) -> list[dict]:
@@ -119,8 +150,8 @@ def cases(n: int) -> list[dict]:
     names = "\n".join(load_text(bundled("names.txt")))
     diverging = TrainConfig(steps=100, lr=1e30)
     return [
-        run(names, ModelConfig(), TrainConfig(), 0.0),
-        run(names[:1000], ModelConfig(), diverging, 0.0),
+        run(names, ModelConfig(), TrainConfig(), 0.0, []),
+        run(names[:1000], ModelConfig(), diverging, 0.0, []),
         *map(drawn, range(n)),
     ]
 

@@ -191,15 +191,15 @@ def test_a_text_model_opens_on_a_training_that_runs(names, names_gpt, chromium, 
     check_accessible(page)
 
 
-def test_overfitting_is_detected_and_reported(train_view) -> None:
+def test_overfitting_is_detected_and_reported(names, chromium) -> None:
     script = f"""{TOOLS}
         await paste(args[0]);
         set("plan-validation", byId("plan-validation").max);
         const end = await trained();
         return [end, texts("#train-samples li:first-child .known").length];
     """
-    names = " ".join(list(load_text(bundled("names.txt")))[:30]).split()
-    end, n_copies = train_view(script, "\n".join(names))
+    texts = "\n".join(list(load_text(bundled("names.txt")))[:30])
+    end, n_copies = chromium(names, "#/train")(script, texts)
     assert re.search(r"The held-out loss was lowest at step [1-9]\d{0,2}, with \d", end)
     assert "since then, the model overfits." in end
     assert n_copies > 10
@@ -215,8 +215,8 @@ PROBLEMS = {
 }
 
 
-def test_each_problem_is_reported_and_the_page_keeps_working(names, opened) -> None:
-    found = opened(names, "#/train")(
+def test_each_problem_is_reported_and_the_page_keeps_working(names, chromium) -> None:
+    found = chromium(names, "#/train")(
         f"""{TOOLS}
         await read();
         const found = [];

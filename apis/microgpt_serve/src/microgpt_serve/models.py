@@ -18,6 +18,7 @@ from microgpt import (
     count_params,
     load,
     model_sources,
+    on_compiling,
     prepare_engine,
 )
 from microgpt_serve.service_errors import ServeError
@@ -86,7 +87,8 @@ def _load(name: str, directory: Path) -> ServedModel:
         LOG.info(f"the training run in {directory} is unfinished; using its model {saved.progress}")
     saved = _within_memory(saved)
     gpt = InferenceGpt(saved)
-    prepare_engine(gpt.engine, saved.dtype, uses=["generation"], tell=LOG.info)
+    with on_compiling(LOG.info):
+        prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
     rules = DecodeRules(max_tokens=1)  # one token, since the weights are converted for the first
     with suppress(PromptError):  # each request gets this error
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)

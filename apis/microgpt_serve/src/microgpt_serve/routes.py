@@ -136,7 +136,7 @@ async def chat(body: ChatRequest, http: HttpRequest) -> Response:
     """Return the assistant's reply.
 
     The oldest turns are dropped if the conversation does not fit into the context. Characters
-    outside the vocabulary are removed. A model of few questions ignores temperature and seed.
+    outside the vocabulary are removed. A model of a table ignores temperature and seed.
     """
     return await _answer(body, http, formats.reply)
 

@@ -3,16 +3,16 @@
 import ast
 import sys
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 from typing import Any
 
 import typer
-from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
+from typer.core import TyperGroup
 
 from microgpt import ConfigError, find_plugins, plugin
 from microgpt import package as package_of
-from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
-from microgpt_cli.terminal.options import eager
+from microgpt_cli.terminal.help import GroupedCommand
+from microgpt_cli.terminal.options import option
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -27,22 +27,20 @@ _FOUNDING = {
 }
 
 
-class _Commands(SectionedGroup):
+class _Commands(TyperGroup):
     """The commands of all packages. A command is imported when it is used, not to be listed."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the installed commands."""
-        return [*find_plugins("commands")]
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: dict[str, Any] = dict.fromkeys(find_plugins("commands"))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any | None:
         """Import and return a command, or None if there is none of this name."""
         function = plugin("commands", cmd_name)
-        if function is None and (package := _FOUNDING.get(cmd_name)):
-            raise ConfigError(
-                f"the command {cmd_name} is in {package}, which is not installed; "
-                "install this package"
-            )
         if function is None:
+            if package := _FOUNDING.get(cmd_name):
+                where = f"the command {cmd_name} is in {package}, which is not installed"
+                raise ConfigError(f"{where}; install this package")
             return None
         if isinstance(function, typer.Typer):
             command: Any = typer.main.get_group(function)
@@ -53,31 +51,20 @@ class _Commands(SectionedGroup):
         alone.command(cmd_name, cls=GroupedCommand, epilog=epilog)(function)
         return typer.main.get_command(alone)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command of a command line."""
-        names: dict[str, Any] = dict.fromkeys(find_plugins("commands"))
-        self.commands = names  # the base class compares with them
-        like = [repr(name) for name in names if name.startswith(args[0])]
-        if like and args[0] not in ("", *names):
-            raise ConfigError(f"no such command {args[0]!r}. Did you mean {' or '.join(like)}?")
-        return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """Return the commands and options that begin with a text."""
-        found = [
-            each for name, each in find_plugins("commands").items() if name.startswith(incomplete)
-        ]
-        options = super(TyperGroup, self).shell_complete(ctx, incomplete)
-        return [*(CompletionItem(each.name, help=_about(each)) for each in found), *options]
-
-    def sections(self) -> dict[str, list[tuple[str, str]]]:
-        """Return the names and summaries of the commands by package."""
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by package, those that people need first, and then the options."""
         found = find_plugins("commands")
-        sections = {"Start": [(name, _about(found[name])) for name in _FIRST if name in found]}
+        sections = {"Start": [found[name] for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)
         for each in sorted(others, key=lambda each: (package_of(each), each.name)):
-            sections.setdefault(package_of(each), []).append((each.name, _about(each)))
-        return sections
+            sections.setdefault(package_of(each), []).append(each)
+        width = max(map(len, found))
+        for title, entries in sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{each.name:<{width}}", _about(each)) for each in entries])
+        with formatter.section("Options"):
+            records = (param.get_help_record(ctx) for param in self.get_params(ctx))
+            formatter.write_dl([record for record in records if record])
 
 
 def summary(found: EntryPoint) -> str:
@@ -101,25 +88,6 @@ def _about(found: EntryPoint) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
-        from importlib.metadata import version
-
-        print(f"microgpt {version('microgpt-cli')}")
-        raise typer.Exit
-
-
-def _root(
-    ctx: typer.Context,
-    version: bool = eager(
-        False, "Print the version and exit.", "--version", callback=_print_version
-    ),
-) -> None:
-    """Train a small GPT on your own text, sample from it, and chat with it."""
-    if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
-
-
 def commands() -> typer.Typer:
     """Return the app with the commands of all packages."""
     app = typer.Typer(
@@ -131,6 +99,18 @@ def commands() -> typer.Typer:
     )
     app.callback(epilog="Start with: microgpt train && microgpt generate")(_root)
     return app
+
+
+def _root(
+    ctx: typer.Context,
+    shows_version: bool = option(False, "Print the version and exit.", "--version"),
+) -> None:
+    """Train a small GPT on your own text, sample from it, and chat with it."""
+    if shows_version:
+        print(f"microgpt {version('microgpt-cli')}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
 
 
 def app() -> int:

@@ -1,13 +1,14 @@
 """Calibration: of the predictions with a probability of 90 %, are 90 % right?"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import exp
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microgpt import Answer, Document, InferenceGpt, TextKind
+from microgpt import Answer, ChatPrompt, Document, InferenceGpt, PromptError, TextKind
 from microgpt_cli.charts import COLORS, GREY
 from microgpt_cli.counting import targets_of, to_score
 from microgpt_cli.ladder import predictions_of
@@ -47,9 +48,12 @@ class Calibration:
     def from_pairs(cls, pairs: Iterable[tuple[float, bool]]) -> "Calibration":
         """Return the calibration of predictions: each has a probability, and is right or wrong."""
         found = np.array([*pairs], np.float64).reshape(-1, 2)
-        place = np.minimum((found[:, 0] * N_BINS).astype(int), N_BINS - 1)
-        some = ((i / N_BINS, found[place == i]) for i in range(N_BINS))
-        bins = tuple(Bin(low, len(each), *each.mean(0).tolist()) for low, each in some if len(each))
+        places = np.minimum((found[:, 0] * N_BINS).astype(int), N_BINS - 1)
+        bins = tuple(
+            Bin(i / N_BINS, len(some), *some.mean(0).tolist())
+            for i in range(N_BINS)
+            if len(some := found[places == i])
+        )
         gaps = sum(each.n * abs(each.probability - each.right) for each in bins)
         return cls(bins, len(found), gaps / max(1, len(found)))
 
@@ -79,17 +83,21 @@ def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibrati
     """Return the calibration of whole replies, whose probability is that of all their tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
-        item = answer.item
-        if answer.reply is None:
-            continue
-        prompt = gpt.chat_prompt(item.conversation[max(0, item.place - size) : item.place])
-        reply = [*gpt.tokenizer.encode(answer.reply), gpt.tokenizer.end_turn_id]
-        read = [*prompt.tokens, *reply[:-1]]
-        if prompt.fixed_reply is None and len(read) <= size:
-            rows = gpt.log_probabilities(read, len(prompt.tokens) - 1)
-            total = sum(row[token] for row, token in zip(rows, reply, strict=True))
-            pairs.append((exp(total), answer.is_exact))
+        place = answer.item.place
+        with suppress(PromptError):  # the question or, in other subwords, the reply is too long
+            prompt = gpt.chat_prompt(answer.item.conversation[max(0, place - size) : place])
+            if prompt.fixed_reply is None:
+                tokens = reply_tokens(gpt, prompt, answer.reply or "")
+                pairs.append((exp(sum(log_p for _, log_p in tokens)), answer.is_exact))
     return Calibration.from_pairs(pairs)
+
+
+def reply_tokens(gpt: InferenceGpt, prompt: ChatPrompt, reply: str) -> list[tuple[str, float]]:
+    """Return the tokens of a reply and its end, each with its log-probability."""
+    tokens = [*gpt.tokenizer.encode(reply), gpt.tokenizer.end_turn_id]
+    rows = gpt.log_probabilities([*prompt.tokens, *tokens[:-1]], len(prompt.tokens) - 1)
+    pairs = zip(tokens, rows, strict=True)
+    return [(gpt.tokenizer.label(token), row[token]) for token, row in pairs]
 
 
 def draw_calibration(found: Mapping[str, Calibration]) -> "ChartType":

@@ -58,9 +58,9 @@ SMOOTHED = 1 / 40  # points on each side in a mean of the training loss, as a sh
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 
-def vega_config(scheme: str) -> Specification:
-    """Return the Vega-Lite configuration of a page in the light or dark scheme."""
-    color = SCHEMES[scheme]
+def file_config() -> Specification:
+    """Return the configuration of a chart that is written to a separate file."""
+    color = SCHEMES["light"]
     titles = {"titleColor": color["quiet"], "titleFontWeight": 400, "titleFontSize": 12}
     labels = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
     axis = {"domainColor": color["quiet"], "tickColor": color["quiet"], "gridColor": color["line"]}
@@ -70,7 +70,8 @@ def vega_config(scheme: str) -> Specification:
     title = {"color": color["ink"], "anchor": "start", "fontSize": 14, "fontWeight": 600}
     subtitle = {"subtitleColor": color["quiet"], "subtitleFontSize": 12, "subtitlePadding": 6}
     return {
-        "background": None,
+        "background": color["paper"],
+        "padding": PADDING,
         "font": FONT,
         "view": {"stroke": None},
         "axis": {**axis, "titlePadding": 8, "labelFlush": False, **labels, **titles},
@@ -80,11 +81,6 @@ def vega_config(scheme: str) -> Specification:
         "text": {"color": color["ink"]},
         "style": {name: {"color": color[name]} for name in ("ink", "quiet")},
     }
-
-
-def file_config() -> Specification:
-    """Return the configuration of a chart that is written to a separate file."""
-    return vega_config("light") | {"background": SCHEMES["light"]["paper"], "padding": PADDING}
 
 
 def picture(chart: Specification, kind: str) -> bytes:
@@ -146,75 +142,56 @@ class TrainingRun(NamedTuple):
 
 
 def draw_result(result: TrainResult) -> "ChartType":
-    """Return the chart of a training run; raise CheckpointError if there are no losses."""
-    if not result.state.history:
-        raise CheckpointError("there are no losses to plot; train for at least one step")
+    """Return the chart of a training run."""
     label = f"{count_params(result.model):,} weights"
     return draw([_run(label, result.plan, result.state)])
 
 
 def draw(runs: Sequence[TrainingRun]) -> "ChartType":
-    """Return the chart of one or more training runs.
+    """Return the chart of one or more training runs: held-out losses, and smoothed training losses.
 
-    The held-out loss is a solid line with points. The smoothed training loss is dashed. The raw
-    training loss is faint.
+    Raises:
+        CheckpointError: a run has no losses yet.
     """
     import altair as alt
 
-    names = [run.name for run in runs]
-    training: list[Row] = []
-    held_out: list[Row] = []
-    for run, name in zip(runs, names, strict=True):
+    rows: list[Row] = []
+    for run in runs:
+        if not run.points:
+            raise CheckpointError(f"{run.label} has no losses yet; train for at least one step")
         n_near = round(len(run.points) * SMOOTHED)
         for i, point in enumerate(run.points):
             near = run.points[max(0, i - min(i, n_near)) : i + min(i, n_near) + 1]
-            row = {"name": name, "step": point.step}
-            training.append(row | {"loss": point.loss, "kind": TRAINING})
-            training[-1]["mean"] = fmean(each.loss for each in near)
+            row = {"name": run.name, "step": point.step}
+            rows.append(row | {"loss": fmean(each.loss for each in near), "kind": TRAINING})
             if point.val_loss is not None:
-                held_out.append(row | {"loss": point.val_loss, "kind": HELD_OUT})
-    kinds = [HELD_OUT, TRAINING] if held_out else [TRAINING]
-    legend = alt.Legend(title=None, symbolType="stroke", symbolSize=500)
+                rows.append(row | {"loss": point.val_loss, "kind": HELD_OUT})
+    names, kinds = [run.name for run in runs], sorted({row["kind"] for row in rows})
     below = alt.Legend(title=None, orient="bottom", columns=1, symbolType="stroke")
-    dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]] if held_out else [[1, 0]])
-    loss, mean = (
-        alt.Y(f"{name}:Q", title="loss, nats per token", scale=alt.Scale(zero=False))
-        for name in ("loss", "mean")
-    )
-    base = alt.Chart().encode(
+    above = alt.Legend(title=None, symbolType="stroke", symbolSize=500)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
         alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickMinStep=1)),
-        loss,
+        alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(zero=False)),
         alt.Color("name:N", scale=alt.Scale(domain=names, range=COLORS), legend=below),
     )
-    lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=legend if held_out else None))
-    smoothed = lines.properties(data=alt.InlineData(values=training))
-    points = held_out or (training if len(training) == len(runs) else [])
-    chart = alt.layer(
-        smoothed.mark_line(strokeWidth=0.8, opacity=0.15),
-        smoothed.mark_line(strokeWidth=1.6).encode(mean),
-        lines.properties(data=alt.InlineData(values=held_out)).mark_line(strokeWidth=2.2),
-        base.properties(data=alt.InlineData(values=points)).mark_point(
-            filled=True, size=24, opacity=1
-        ),
-    )
+    dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]])
+    lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=above)).mark_line()
+    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # or no line at all
+    points = base.transform_filter(shown).mark_point(filled=True, size=24, opacity=1)
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
-    return chart.properties(width=WIDTH, height=HEIGHT, title=title)
+    return alt.layer(lines, points).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
 def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
     """Read the training runs of model directories; each has its path as label.
 
     Raises:
-        CheckpointError: there is no training run, it is damaged, or it has no losses yet.
+        CheckpointError: there is no training run, or it is damaged.
     """
     runs = []
     for directory in dict.fromkeys(directories):
         check_has_training(directory)
         plan, state, _ = read_training(directory)
-        if not state.history:
-            raise CheckpointError(
-                f"{directory} has no losses yet: training has just started; try again later"
-            )
         runs.append(_run(printable(str(directory), len(str(directory))), plan, state))
     return runs
 

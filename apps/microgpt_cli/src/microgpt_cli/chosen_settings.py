@@ -8,34 +8,28 @@ def explain_settings(choice: Choice) -> tuple[str, ...]:
     if choice.budget is None:
         return ()
     sizes, model, config, ensemble = choice.sizes, choice.model, choice.config, choice.ensemble
-    is_stream, spent = config.text == "stream", in_short(choice.budget)
-    is_cut = is_stream or sizes.lengths[-1] > model.block_size
-    limited = f"{in_short(choice.operations, 2)} of {spent}" if choice.is_limited else spent
-    models, by, subwords, steps = "", "", "", count(config.steps, "step")
     read = ensemble.teacher if ensemble else config
+    is_stream, models, steps = config.text == "stream", "", config.steps
     if ensemble:
-        n, by = ensemble.n_teachers, " by each teacher"
-        steps = f"{n * ensemble.teacher.steps + config.steps:,} steps in all"
-        models = f"{n} teachers and then their student, each with "
-    if choice.vocab_size is not None:
-        size = sizes.n_characters / sizes.n_tokens
-        subwords = f"{model.vocab_size:,} subwords of {size:.1f} characters, "
+        models = f"{ensemble.n_teachers} teachers and then their student, each with "
+        steps += ensemble.n_teachers * ensemble.teacher.steps
+    subwords = f"{model.vocab_size:,} subwords, " if choice.vocab_size is not None else ""
     chosen = (
-        f"{limited} operations: {models}{count(model.n_layer, 'layer')} of width {model.n_embd}, "
-        f"{subwords}context {model.block_size}, {steps} of "
-        f"{count(config.batch_size, 'chunk' if is_cut else 'document')}, dropout "
+        f"{in_short(choice.operations, 2)} operations: {models}{count(model.n_layer, 'layer')} of "
+        f"width {model.n_embd}, {subwords}context {model.block_size}, {count(steps, 'step')} of "
+        f"{count(config.batch_size, 'chunk' if is_stream else 'document')}, dropout "
         f"{read.dropout:g} ({count_params(model):,} weights)"
     )
-    n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
-    text = "of running text" if is_stream else f"in {count(n, 'document')} of {mean:,.0f}"
-    n_times = f"{choice.n_passes:.2g}" if choice.n_passes < 9.95 else f"{choice.n_passes:,.0f}"
-    why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times{by}"
-    budget = f"{spent} operations"
+    text = "of running text" if is_stream else f"in {count(sizes.n_docs, 'document')}"
+    n_read = read.steps * read.batch_size * sizes.chunk_length(model.block_size)
+    n_passes = n_read / max(1.0, sizes.n_tokens)
+    n_times = f"{n_passes:.2g}" if n_passes < 9.95 else f"{n_passes:,.0f}"
+    why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times"
+    if ensemble:
+        why += " by each teacher"
     if speed := choice.operations_per_s:
-        budget, training = (duration(each / speed) for each in (choice.budget, choice.operations))
-        why += f" in about {training} ({in_short(speed, 2)} operations per second)"
-    if ensemble and ensemble.n_samples:
-        why += f"; the student also reads {ensemble.n_samples:,} documents that they generate"
+        why += f" in about {duration(choice.operations / speed)}"
     if choice.is_limited:
+        budget = f"{in_short(choice.budget)} operations"
         why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why

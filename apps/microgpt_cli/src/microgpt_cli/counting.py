@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt import (
-    CharTokenizer,
     ChunkedDataset,
     DataError,
     Document,
@@ -36,8 +35,7 @@ MAX_NUMBERS = 2**23  # probabilities at once, which bounds the memory
 CONTEXT = 256  # longer documents are counted in windows
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
-SAMPLE = 400_000  # characters of a text of which `expect` counts n-grams
-MEASURED = 10_000  # about so many predictions of other documents are measured
+SAMPLE = 400_000  # characters of a text that `expect` reads
 # The loss of `train --minutes 1` was so many times that of n-grams, and of longer trainings less
 # (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
@@ -133,39 +131,35 @@ def comparison(saved: SavedModel) -> str:
 def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
     """Return what to expect of a training of some minutes on documents or running text.
 
-    The losses are in nats per character, ends of documents included. Those of n-grams, and of the
-    model, are None if there is too little text to measure them.
+    The losses of `baselines` and the range of those of a model are in nats per character, ends of
+    documents included. They are missing if there is too little text to measure them.
     """
     text: TextKind = "stream" if isinstance(docs, str) else "lines"
     texts = [docs] if isinstance(docs, str) else docs
-    lengths, tokenizer = [*map(count_characters, texts)], CharTokenizer.from_documents(texts)
-    n_characters, is_chat = sum(lengths), tokenizer.is_chat
+    lengths = [*map(count_characters, texts)]
+    n_characters, is_chat = sum(lengths), not all(isinstance(each, str) for each in texts)
     every = 1 + n_characters // SAMPLE
     sample = docs[:SAMPLE] if isinstance(docs, str) else docs[::every]
-    V, ngram, model = tokenizer.vocab_size, None, None
-    uniform = log(V)
+    found: dict[str, Any] = {}
     with suppress(DataError):
-        sets = split_documents(sample, 0.1, 0.0, 0)
-        new = sampled(sets.validation, tokenizer, text, min(MEASURED, MAX_NUMBERS // V))
-        ngrams = counted(sets.train, tokenizer, text)(ORDERS["ngrams"])
-        ngram = float(losses_of(ngrams, new).mean())
+        losses = baselines(split_documents(sample, 0.1, 0.0, 0), text)
         gain = PER_TENFOLD_TIME ** log10(max(minutes, 1))
-        model = LOWEST * ngram * gain, min(uniform, HIGHEST * ngram)
+        highest = min(losses["uniform"], HIGHEST * losses["ngrams"])
+        found = {"baselines": losses, "model": (LOWEST * losses["ngrams"] * gain, highest)}
     is_short = text == "lines" and not is_chat and median(lengths) <= SHORT
     level = next(i for i, (most, *_) in enumerate(WORDS) if n_characters < most)
     what = "replies" if is_chat else "lines" if text == "stream" else "documents"
     words = f"{what} of a model: {WORDS[level][1 if is_short else 2]}"
     if level < (2 if is_short else 3):
         words += "; ten times the text would help most"
-    return {"uniform": uniform, "ngram": ngram, "model": model, "words": words}
+    return {**found, "words": words}
 
 
 def expectation_lines(found: Mapping[str, Any], minutes: float) -> Iterator[str]:
     """Yield the lines of a report on what `expect` has found."""
-    if found["model"]:
+    if "model" in found:
         low, high = found["model"]
-        losses = f"{found['uniform']:.2f} for a uniform guess, {found['ngram']:.2f} for n-grams"
-        yield f"loss in nats per character: {losses}"
+        yield f"loss in nats per character: {compared(found['baselines'])}"
         likely = f"a training of {minutes:g} min is likely to reach {low:.2f} to {high:.2f}"
         yield f"{likely}, or less if the text follows rules"
     yield found["words"]

@@ -9,8 +9,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt import ChunkedDataset, EvaluationSet, TokenDataset
-from microgpt_cli.counting import loss_of, targets_of
+from microgpt import ChunkedDataset, TokenDataset
+from microgpt_cli.counting import targets_of
 
 Floats = NDArray[np.float32]
 Matrices = dict[str, Floats]
@@ -25,7 +25,6 @@ BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
 MAX_NORM = 1.0  # longer gradients are shortened, because those of a recurrent network can explode
 RADIUS = 0.9  # scales the first memory matrix, which is orthogonal: gradients last
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
-MAX_EVALUATIONS, EVALUATION_SHARE = 20, 0.05  # as in the training of a GPT
 
 
 class ElmanNetwork:
@@ -41,8 +40,7 @@ class ElmanNetwork:
             "output": rng.normal(0, 0.02, (V, H)),
         }
         self.weights: Matrices = {name: each.astype(np.float32) for name, each in drawn.items()}
-        self.m = {name: np.zeros_like(each) for name, each in self.weights.items()}
-        self.v = {name: np.zeros_like(each) for name, each in self.weights.items()}
+        self.moments = {n: np.zeros((2, *w.shape), np.float32) for n, w in self.weights.items()}
         self.n_steps = 0
 
     def probabilities(self, docs: TokenDataset) -> Floats:
@@ -96,16 +94,14 @@ class ElmanNetwork:
         shorter = min(1.0, MAX_NORM / max(norm, EPS))
         m_bias, v_bias = 1 - BETA1**self.n_steps, 1 - BETA2**self.n_steps
         for name, gradient in gradients.items():
-            m, v, g = self.m[name], self.v[name], shorter * gradient
+            (m, v), g = self.moments[name], shorter * gradient
             m += (1 - BETA1) * (g - m)
             v += (1 - BETA2) * (g * g - v)
             self.weights[name] -= lr * (m / m_bias) / (np.sqrt(v / v_bias) + EPS)
 
 
-def train_elman(
-    chunks: ChunkedDataset, validation: EvaluationSet, operations: float, seed: int
-) -> ElmanNetwork:
-    """Train a network that suits the operations, and return it with its best weights."""
+def train_elman(chunks: ChunkedDataset, operations: float, seed: int) -> ElmanNetwork:
+    """Train a network that suits the number of operations."""
     rng, relative = np.random.default_rng(seed), operations / OPERATIONS
     V = chunks.tokenizer.vocab_size
     n_hidden = max(8, round(WIDTH * relative**WIDTH_POWER))
@@ -113,18 +109,10 @@ def train_elman(
     batch_size = min(len(chunks), max(1, round(TOKENS * relative**TOKENS_POWER / length)))
     per_token = 6 * (n_hidden**2 + V * n_hidden)  # 6 operations per weight of a matrix product
     steps = max(1, round(operations / (per_token * batch_size * length)))
-    n = int(EVALUATION_SHARE * operations / (per_token / 3 * validation.n_tokens))
-    interval = steps / max(1, min(MAX_EVALUATIONS, n))
     order = rng.permutation(len(chunks))[: steps * batch_size]
     docs, model = chunks.encode(order.tolist()), ElmanNetwork(n_hidden, V, rng)
-    least, best = math.inf, model.weights
     for step in range(steps):
         first = step * batch_size % (len(docs) - batch_size + 1)
         rate = LR * relative**LR_POWER * min(1, WARMUP * (step + 1) / steps) * (1 - step / steps)
         model.update(model.gradients(docs[first : first + batch_size]), rate)
-        if (step + 1) // interval > step // interval or step + 1 == steps:
-            loss = loss_of(model.probabilities, validation)
-            if loss < least:
-                least, best = loss, {name: w.copy() for name, w in model.weights.items()}
-    model.weights = best
     return model

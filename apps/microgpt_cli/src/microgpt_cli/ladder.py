@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from microgpt import (
     plan_training,
     train_job,
 )
-from microgpt_cli.charts import BLUE, GREY, ORANGE, WIDTH
+from microgpt_cli.charts import BLUE, GREY, WIDTH
 from microgpt_cli.counting import Predict, counted, loss_of, to_score
 from microgpt_cli.elman import train_elman
 
@@ -68,39 +69,31 @@ def ladder(
 ) -> Ladder:
     """Return models of the training documents with their losses on the test documents.
 
-    The n of the best n-grams, and the weights of trained models, are chosen on the validation
-    documents. All models predict the same characters in the same windows. The Elman network takes
-    as many operations as the first GPT.
-
-    Args:
-        sets: documents with a validation set and a test set.
-        text: "stream" for running text.
-        budget: operations of the first GPT; see `train --budget`. The second has ten times as many.
-        tell: called before each training.
+    The n of the best n-grams, and the weights of the GPTs, are chosen on the validation documents.
+    All models predict the same characters in the same windows. The Elman network takes as many
+    operations as the first GPT, whose budget is that of `train --budget`. `tell` is called before
+    each training.
 
     Raises:
-        DataError: no documents are held out.
+        DataError: there is no validation set or no test set.
     """
     if not (sets.validation and sets.test):
         raise DataError(
             "a ladder needs documents to hold out, and there are too few; add documents"
         )
     engine = default_engine()
-    budget = budget or BUDGET[engine]
     given = {"single": True, "tokenizer": "char", "text": text, "seed": seed, "engine": engine}
-    gpt, more = (plan_training(sets, {**given, "budget": n * budget}) for n in (1, 10))
+    budgets = (n * (budget or BUDGET[engine]) for n in (1, 10))
+    gpt, more = (plan_training(sets, {**given, "budget": each}) for each in budgets)
     cost, most = operations_of(gpt), operations_of(more)
     tokenizer, size = gpt.plan.tokenizer, gpt.plan.model.block_size
-    V, model_of = tokenizer.vocab_size, counted(sets.train, tokenizer, text)
+    model_of = counted(sets.train, tokenizer, text)
     validation, test = (
         to_score(docs, tokenizer, text, size) for docs in (sets.validation, sets.test)
     )
-    beginnings, rungs = [*_beginnings(test)], list[Rung]()
+    beginnings = [*_beginnings(test)]
 
-    def trained(job: TrainingJob) -> Predict:
-        return predictions_of(InferenceGpt(train_job(job), engine=engine))
-
-    def add(name: str, make: Callable[[], Predict], operations: float = 0.0) -> None:
+    def rung(name: str, make: Callable[[], Predict], operations: float = 0.0) -> Rung:
         if operations:
             tell(f"training: {name}, {operations:.2g} operations")
         started = perf_counter()
@@ -108,18 +101,17 @@ def ladder(
         seconds = perf_counter() - started
         rows = [predict(TokenDataset([[*tokens, 0]]))[-1] for tokens in beginnings]
         likely = tuple((tokenizer.label(int(row.argmax())), float(row.max())) for row in rows)
-        rungs.append(Rung(name, loss_of(predict, test), operations, seconds, likely))
+        return Rung(name, loss_of(predict, test), operations, seconds, likely)
 
-    add("uniform guess", lambda: lambda docs: np.full((len(docs.tokens) - len(docs), V), 1 / V))
-    add("letter frequencies", lambda: model_of(1))
-    add("pairs of letters", lambda: model_of(2))
     n = _best_order(model_of, validation)
-    add(f"best n-grams (n = {n})", lambda: model_of(n))
-    chunks = gpt.chunks
-    add("Elman network", lambda: train_elman(chunks, validation, cost, seed).probabilities, cost)
-    add("GPT", lambda: trained(gpt), cost)
+    orders = {"uniform guess": 0, "letter frequencies": 1, "pairs of letters": 2}
+    orders[f"best n-grams (n = {n})"] = n
+    rungs = [rung(name, partial(model_of, order)) for name, order in orders.items()]
+    elman = partial(train_elman, gpt.chunks, cost, seed)
+    rungs.append(rung("Elman network", lambda: elman().probabilities, cost))
+    rungs.append(rung("GPT", lambda: _trained(gpt), cost))
     if most > 2 * cost:  # or else the text is too small for more
-        add(f"GPT, {most / cost:.0f} × operations", lambda: trained(more), most)
+        rungs.append(rung(f"GPT, {most / cost:.0f} × operations", lambda: _trained(more), most))
     texts = tuple(tokenizer.decode(tokens) for tokens in beginnings)
     return Ladder(tuple(rungs), texts, test.n_docs, test.n_characters)
 
@@ -133,6 +125,10 @@ def predictions_of(gpt: InferenceGpt) -> Predict:
         return rows
 
     return predict
+
+
+def _trained(job: TrainingJob) -> Predict:
+    return predictions_of(InferenceGpt(train_job(job), engine=job.plan.engine))
 
 
 def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -> int:
@@ -171,29 +167,20 @@ def shown(text: str) -> str:
 
 
 def draw_ladder(ladder: Ladder) -> "ChartType":
-    """Return the chart of a ladder: a bar per model, and what it predicts."""
+    """Return the chart of a ladder: a bar per model, blue if it is trained, and its predictions."""
     import altair as alt
 
-    colors = {"G": BLUE, "E": ORANGE}  # by the first letter of a GPT and an Elman network
-    rows = [
-        {
-            "model": rung.name,
-            "loss": rung.loss,
-            "color": colors.get(rung.name[0], GREY),
-            "label": f"{rung.loss:.3f} ({bits(rung.loss):.2f} bits) · "
-            + " · ".join(
-                f"{shown(beginning)} → {shown(token)} {probability:.0%}"
-                for beginning, (token, probability) in zip(
-                    ladder.beginnings, rung.predictions, strict=True
-                )
-            ),
-        }
-        for rung in ladder.rungs
-    ]
+    rows = []
+    for rung in ladder.rungs:
+        likely = zip(ladder.beginnings, rung.predictions, strict=True)
+        labels = [f"{shown(text)} → {shown(token)} {p:.0%}" for text, (token, p) in likely]
+        figures = f"{rung.loss:.3f} ({bits(rung.loss):.2f} bits)"
+        row = {"model": rung.name, "loss": rung.loss, "color": BLUE if rung.operations else GREY}
+        rows.append({**row, "label": " · ".join([figures, *labels])})
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         alt.X("loss:Q", title="held-out loss, nats per character"),
         alt.Y("model:N", sort=None, title=None),
     )
     bars = base.mark_bar().encode(alt.Color("color:N", scale=None))
-    labels = base.mark_text(align="left", dx=5).encode(alt.Text("label:N"))
-    return alt.layer(bars, labels).properties(width=WIDTH)
+    texts = base.mark_text(align="left", dx=5).encode(alt.Text("label:N"))
+    return alt.layer(bars, texts).properties(width=WIDTH)

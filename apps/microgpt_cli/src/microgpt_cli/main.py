@@ -64,9 +64,8 @@ def command() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        others = {*threading.enumerate()} - {threading.current_thread()}
         is_stopped = end.code in (130, 143)  # nothing that threads compute is needed
-        if not (is_stopped or all(thread.daemon for thread in others)):
+        if threading.active_count() > 1 and not is_stopped:
             raise  # waits for the threads
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
@@ -78,11 +77,11 @@ def command() -> NoReturn:
 def _run() -> int:
     import typer
 
-    from microgpt import EngineWarning, FullDiskError, MicrogptError
+    from microgpt import EngineWarning, FullDiskError, MicrogptError, on_compiling
     from microgpt_cli.all_commands import app
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), on_compiling(note):
             warnings.simplefilter("default", EngineWarning)
             warnings.showwarning = lambda warning, *place: note(str(warning))
             return app()
@@ -99,8 +98,4 @@ def _usage(error: Exception) -> str:
     message = message.replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "microgpt"
-    from microgpt_cli.terminal.help import GroupedCommand
-
-    used = getattr(context, "command", None)
-    flag = used.help_flag() if isinstance(used, GroupedCommand) else "--help"
-    return f"{message[:1].lower()}{message[1:]}; see '{command} {flag}'"
+    return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"

@@ -11,7 +11,6 @@ from microgpt import (
     Meta,
     SavedModel,
     Use,
-    free_bytes,
     known_share,
     load,
     mark,
@@ -19,7 +18,6 @@ from microgpt import (
     read_document_hashes,
 )
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.progress_bar import load_kernels
 
 if TYPE_CHECKING:
     from microgpt import InferenceGpt
@@ -38,11 +36,11 @@ def load_model(directory: Path) -> SavedModel:
 
 def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
     """Return a model with the default engine, whose kernels are loaded for these uses."""
-    from microgpt import InferenceGpt, default_engine
+    from microgpt import InferenceGpt, default_engine, prepare_engine
 
     engine = default_engine()
     model = InferenceGpt(saved, engine=engine)
-    load_kernels(engine, saved.dtype, uses=uses)
+    prepare_engine(engine, saved.dtype, uses=uses)
     return model
 
 
@@ -77,13 +75,9 @@ def note_training_data(
 
 
 def check_regular(path: Path, remedy: str) -> None:
-    """Raise ConfigError if a path is a device or a pipe, or a file that exceeds the free memory."""
-    if not os.path.exists(path) or os.path.isdir(path):
-        return
-    if not os.path.isfile(path):
+    """Raise ConfigError if a path is a device or a pipe, such as standard input."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ConfigError(f"{path} is not a regular file; {remedy}")
-    if os.path.getsize(path) > free_bytes():
-        raise ConfigError(f"{path} is larger than the free memory; {remedy}")
 
 
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:

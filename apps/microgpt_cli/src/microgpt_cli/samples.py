@@ -20,7 +20,7 @@ def usual_temperature(model: SavedModel | TrainResult) -> float:
     chars = {*(model.tokenizer.chars or "")}
     if chars and chars <= LETTERS:
         return SEQUENCES
-    return LONG_TEXTS if "\n" in chars or _is_stream(model) else Sampling.temperature
+    return LONG_TEXTS if "\n" in chars or model.config.text == "stream" else Sampling.temperature
 
 
 def usual_length(model: SavedModel | TrainResult) -> int | None:
@@ -30,7 +30,7 @@ def usual_length(model: SavedModel | TrainResult) -> int | None:
     else:
         longest = max((len(doc) for doc in model.documents if isinstance(doc, str)), default=0)
     size = model.model.block_size
-    if not isinstance(longest, int) or longest < size or _is_stream(model):
+    if not isinstance(longest, int) or longest < size or model.config.text == "stream":
         return None
     return min(longest + 1, MAX_CONTEXTS * size, max(size, MAX_TOKENS))
 
@@ -42,7 +42,7 @@ def note_faults(
     of = f"of {len(samples)} samples"
     limit, count = max_tokens or model.model.block_size, model.tokenizer.count
     n_cut = sum(count(text) >= limit for text in samples)
-    if n_cut and (max_tokens or 2 * n_cut > len(samples)) and not _is_stream(model):
+    if n_cut and (max_tokens or 2 * n_cut > len(samples)) and model.config.text != "stream":
         note(f"{n_cut} {of} end at {limit} tokens; for more, use --max-tokens {4 * limit}")
     ends = filter(None, map(LOOP.search, (text[-1000:] for text in samples)))
     if n_loops := sum(len(end[0]) >= LOOP_CHARS for end in ends):
@@ -60,7 +60,3 @@ def copied_share(samples: Sequence[str], docs: Sequence[Document]) -> float | No
     texts = [doc for doc in docs if isinstance(doc, str)]
     found = (any(text[i : i + COPIED] in doc for doc in texts) for text, i in starts)
     return sum(found) / len(starts)
-
-
-def _is_stream(model: SavedModel | TrainResult) -> bool:
-    return model.config.text == "stream"

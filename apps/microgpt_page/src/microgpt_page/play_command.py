@@ -10,12 +10,12 @@ from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 from microgpt import MicrogptError
-from microgpt_cli.terminal.console import note, say
+from microgpt_cli.terminal.console import say
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import MODEL_OPTION, SERVED_MODELS, one_of
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL_OPTION, SERVED_MODELS, one_of
 
 HOST = "127.0.0.1"
-BUNDLED = {"names": "models/names", "demo": "models/chat"}  # by the name that the page shows
+NAMES_MODEL = "models/names"  # beside the bundled chat models
 
 
 @examples(
@@ -27,24 +27,26 @@ def play(
 ) -> None:
     """Open a page to chat, generate, look inside and train.
 
-    The page is served on a free port of this machine, until Ctrl-C, and links to the bundled models
-    of names and of a chat. `microgpt serve` serves the same page on a port of your choice;
-    `microgpt export --format html` writes it to a file.
+    The page is served on a free port of this machine, until Ctrl-C, and links to the bundled
+    models: Skerry, the assistant and names. `microgpt serve` serves the same page on a port of your
+    choice; `microgpt export --format html` writes it to a file.
     """
-    from microgpt import bundled, model_sources, on_compiling
+    from microgpt import bundled, bundled_chats, model_sources
     from microgpt_cli.model_loading import load_model
     from microgpt_page.document import document
 
-    own = model_sources(one_of(models, model_option, "--model") or os.environ.get("MODEL_DIR"))
-    directories = own | {name: bundled(path) for name, path in BUNDLED.items() if name not in own}
+    given = one_of(models, model_option, "--model") or os.environ.get("MODEL_DIR")
+    has_own = given or os.path.lexists(DEFAULT_MODEL_DIR)
+    directories = model_sources(given) if has_own else {}
+    for name, directory in (bundled_chats() | {"names": bundled(NAMES_MODEL)}).items():
+        directories.setdefault(name, directory)
 
     def page(name: str) -> bytes:
         """Return the page of a model as it is now: it may have been trained again."""
         others = [other for other in directories if other != name]
         return document(load_model(directories[name]), name, others)
 
-    with on_compiling(note):
-        page(next(iter(directories)))  # the command reports what is wrong with the model
+    page(next(iter(directories)))  # the command reports what is wrong with the model
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")

@@ -22,13 +22,11 @@ from microgpt import (
     count,
     count_params,
     in_short,
-    path_from_text,
     read_meta,
     save,
 )
 from microgpt_cli.commands.train_command import train_as
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
-from microgpt_cli.terminal.progress_bar import load_kernels
 from microgpt_cli.training.replacement import check_replacement
 from microgpt_cli.training.train_request import TrainRequest
 from microgpt_evolution.budget_plan import plan_search
@@ -70,7 +68,7 @@ class Winner:
         if "resume" in given:
             run = given["resume"]
             kept = read_settings(run).train_winner
-            directory = directory or (path_from_text(kept) if kept else None)
+            directory = directory or (Path(kept) if kept else None)
             may_replace |= cls(directory).is_saved(run)
         if directory:
             with DirectoryLock(directory):  # fails if the directory cannot be written
@@ -102,7 +100,7 @@ class Winner:
         if self.directory and not self.is_saved(study.directory):
             names = ("seed", "column", "text", "val_fraction", "test_fraction")
             given = {k: value for k, value in study.settings if k in names and value is not None}
-            path, genome = path_from_text(study.settings.input), study.directory / GENOME
+            path, genome = Path(study.settings.input), study.directory / GENOME
             train_as(
                 TrainRequest(given, path, self.directory, genome=genome, force=True, num_samples=0)
             )
@@ -177,7 +175,7 @@ def run_budgeted(given: Given, started: float) -> None:
     """Run or resume a search with a budget, whose --minutes count from when it started."""
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
     minutes = given.get("minutes")
-    limit = TimeLimit(minutes, started, load_kernels=load_kernels) if minutes else None
+    limit = TimeLimit(minutes, started) if minutes else None
     winner = Winner.from_settings(given)
 
     def plan(sets: Split, facts: dict[str, Any], n_workers: int) -> BudgetedSettings:
@@ -209,8 +207,7 @@ def _longer_budget(
 ) -> float | None:
     """Return the operations with which a search goes on in total; None if that is no more.
 
-    Args:
-        budget: what was requested; None if the search goes on until the time limit.
+    Without a requested budget, it goes on until the time limit.
     """
     old, spent = study.settings.budget, sum(record.flops for record in study.records)
     if budget is None:

@@ -1,11 +1,10 @@
 """`microgpt research`: change a program, and keep what is better on fresh seeds."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from microgpt import DEFAULT_SEED, check_setting, path_from_text, path_to_text
+from microgpt import DEFAULT_SEED, check_setting, recorded_path
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
@@ -45,8 +44,8 @@ def start(
     code, path = work.read_code(experiment), input or default_input()
     sets = read_documents(path, {}, None, ResearchSettings)
     settings = ResearchSettings(
-        **facts_of(sets), input=path_to_text(os.path.abspath(path)), seed=seed, operations=budget,
-        experiment=path_to_text(os.path.abspath(experiment)),
+        **facts_of(sets), input=recorded_path(path), seed=seed, operations=budget,
+        experiment=recorded_path(experiment),
     )  # fmt: skip
     with Judge(sets, budget) as judge:
         if reason := judge.measure(code, seed, "validation").evaluation.reason:
@@ -72,7 +71,7 @@ def try_(
     A try that was interrupted goes on. The champion is champion.py in the directory.
     """
     with _opened(run) as (found, judge):
-        path = path_from_text(found.study.settings.experiment)
+        path = Path(found.study.settings.experiment)
         for _ in range(random_tries or 1):
             code = found.propose() if random_tries else work.read_code(path)
             print_or_discard(found.run(code, judge).describe())
@@ -109,7 +108,7 @@ def _opened(run: Path | None) -> Iterator[tuple[work.Research, Judge]]:
     """Yield a research that no other process changes meanwhile, and its judge."""
     from microgpt_evolution.commands.study_run import read_documents_again
 
-    with Study[ResearchSettings].open(_directory(run), ResearchSettings) as study:
+    with Study(_directory(run), ResearchSettings, is_locked=True) as study:
         sets = read_documents_again(study.settings, None)
         with Judge(sets, study.settings.operations) as judge:
             yield work.Research(study), judge

@@ -101,15 +101,15 @@ def run(options: RunOptions) -> None:
 
 def _train(genome: "Genome", docs: Sequence[str], options: RunOptions) -> "TrainResult":
     """Train a model, and print names unless `silent` is set."""
-    from microgpt import CharTokenizer, InferenceGpt, train
-    from microgpt_cli.terminal.progress_bar import TrainingProgress, load_kernels
+    from microgpt import CharTokenizer, InferenceGpt, prepare_engine, train
+    from microgpt_cli.terminal.progress_bar import TrainingProgress
 
     tokenizer, config = CharTokenizer.from_documents(docs), genome.train_config(options.seed)
     model = genome.model(tokenizer.vocab_size)
     if not options.silent:
         shape = STARTED.format(config, model)
         print(f"MicroGPT: {count_params(model)} params, {shape}", flush=True)
-    load_kernels(None, uses=["training", "generation"])
+    prepare_engine(None, uses=["training", "generation"])
     with TrainingProgress() as progress:
         hooks = [OnEvent(progress.update)]
         result = train(docs, model=model, config=config, tokenizer=tokenizer, hooks=hooks)

@@ -20,18 +20,14 @@ DEFAULT_GENOME = Path("genome.json")  # default output file of a search
 WORKERS = """Number of parallel training runs; does not change the result.  \
 [default: one per available CPU]"""
 SCHEDULER = "Address of a Dask scheduler, such as tcp://host:8786."
-TRIAL_MINUTES = (
-    "End a training run that takes longer; it is recorded as crashed, and the study goes on."
-)
 
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """Where the training runs of a study take place, and how long each may take."""
+    """Where the training runs of a study take place."""
 
     workers: int | None = setting(None, WORKERS, panel="Workers", short=True)
     scheduler: str | None = setting(None, SCHEDULER, panel="Workers")
-    trial_minutes: float | None = setting(None, TRIAL_MINUTES, panel="Workers")
 
 
 def given_of(options: Mapping[str, Any]) -> Given:
@@ -42,8 +38,6 @@ def given_of(options: Mapping[str, Any]) -> Given:
         checked(name, given[name], int)
     for name, value in settings.items():
         check_setting(name, value, typed(name))
-    if "trial_minutes" in given:
-        check_setting("minutes", given["trial_minutes"], "--trial-minutes")
     check_conflicts(settings)
     if "scheduler" in given and "workers" in given:
         refuse_both("--scheduler", "--workers")

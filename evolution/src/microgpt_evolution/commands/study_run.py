@@ -1,6 +1,5 @@
 """The path of `evolve` and `sweep`: documents, workers, a new or resumed study, its report."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,20 +24,25 @@ from microgpt import (
     hold_out,
     load_documents,
     n_cpus,
-    path_from_text,
-    path_to_text,
+    prepare_engine,
+    recorded_path,
     split,
     split_documents,
 )
 from microgpt_cli.model_loading import check_regular
 from microgpt_cli.terminal.console import discard_output, note, say
-from microgpt_cli.terminal.progress_bar import ProgressBar, load_kernels, time_left
+from microgpt_cli.terminal.progress_bar import Progress, time_left
 from microgpt_cli.training.inputs import default_input
 from microgpt_evolution.commands.study_options import RUNS
 from microgpt_evolution.evolution_errors import NoWinnerError, StudyError
-from microgpt_evolution.grid_sweep import seeds_from
 from microgpt_evolution.study import Study
-from microgpt_evolution.study_settings import HELD_OUT, StudySettings, SweepSettings, facts_of
+from microgpt_evolution.study_settings import (
+    HELD_OUT,
+    StudySettings,
+    SweepSettings,
+    facts_of,
+    seeds_from,
+)
 from microgpt_evolution.trial import Evaluation, read_trials
 from microgpt_evolution.workers import Dask, Threads, Workers
 
@@ -55,29 +59,25 @@ def open_study(
     given: Given,
     kind: type[S],
     plan: Plan[S] | None,
-    limits: Mapping[str, float] | None = None,
+    limits: Mapping[str, float] | None = None,  # `minutes` or `budget` of a search, if it has one
     limit: TimeLimit | None = None,
-    is_saved: Callable[[Path], bool] = lambda directory: True,
+    is_saved: Callable[[Path], bool] = lambda directory: True,  # the winner of a study
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new study or the one to resume, its documents and its workers; then write its report.
 
     An error and Ctrl-C name the command that resumes the study. The command ends if the study has
     ended, gets nothing more, and its winner is saved.
-
-    Args:
-        limits: `minutes` or `budget` of a search, if it has one.
-        is_saved: returns whether the winner of a study directory is saved.
     """
     recorded, path = _recorded(given), given.get("input")
     study: Study[S] | None = None
     with ExitStack() as stack:
         if "resume" in given:
-            study = stack.enter_context(Study[S].open(given["resume"], kind))
+            study = stack.enter_context(Study(given["resume"], kind, is_locked=True))
             recorded |= _more(study.settings, given)
             sets = read_documents_again(study.settings, path)
         else:
             path = path or default_input()
-            recorded["input"] = path_to_text(os.path.abspath(path))
+            recorded["input"] = recorded_path(path)
             sets = read_documents(path, given, limits, kind)
         pool = stack.enter_context(_workers(given, limit))
         if study:
@@ -104,10 +104,10 @@ def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
     """Return the documents of a new study; an error names no option that the command lacks."""
-    # Without a limit, each line is a document.
+    # Without a limit, each line is a document. Remarks do not name the options of `train`.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
-        docs = load_documents(path, options, tell=_tell)
+        docs = load_documents(path, options, tell=lambda line: note(line.partition(" (--text")[0]))
     except DataError as error:
         problem, _, remedy = str(error).partition("; ")
         if "--chat" in remedy or ("--column" in remedy and kind is SweepSettings):
@@ -120,10 +120,6 @@ def read_documents(
         problem = "has too few documents to hold some out; use more documents"
         raise DataError(f"{path} {problem}")
     return sets
-
-
-def _tell(line: str) -> None:
-    note(line.partition(" (--text")[0])  # without the options of `train`
 
 
 @contextmanager
@@ -139,7 +135,7 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
         pool = Threads(given.get("workers") or n_cpus())
     with pool:
         pool.n_workers()  # fail before creating a study if the cluster is unreachable
-        compilation_s = load_kernels(None, uses=["training", "evaluation", "generation"])
+        compilation_s = prepare_engine(None, uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)
         yield pool
@@ -158,9 +154,9 @@ def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
 
 def _recorded(given: Given) -> dict[str, Any]:
     """Return the options that a study records, new or resumed."""
-    found = {name: given[name] for name in ("column", "trial_minutes") if name in given}
+    found = {"column": given["column"]} if "column" in given else {}
     if "train_winner" in given:
-        found["train_winner"] = path_to_text(os.path.abspath(given["train_winner"]))
+        found["train_winner"] = recorded_path(given["train_winner"])
     return found
 
 
@@ -169,7 +165,7 @@ def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
     if settings.has_function:
         raise ConfigError(f"the {settings.noun} measures a function; resume it in Python")
     if path is None:
-        path = path_from_text(settings.input)
+        path = Path(settings.input)
         check_regular(path, f"restore or pass the documents of this {settings.noun}")
     docs = load_documents(path, ReadOptions.from_settings(vars(settings)), tell=note)
     sets = split_documents(docs, settings.val_fraction, settings.test_fraction, settings.gap)
@@ -211,11 +207,11 @@ def _write_report(directory: Path) -> None:
         note(f"report.html was not written: {error}")
 
 
-class StudyProgress(ProgressBar):
+class StudyProgress(Progress):
     """Progress of a study; the time left follows from the work since it was begun or resumed."""
 
     def __init__(self) -> None:
-        super().__init__("study, %", 100)
+        super().__init__()
         self._remarks = set[str]()
         self._started = perf_counter()
 
@@ -224,13 +220,12 @@ class StudyProgress(ProgressBar):
         speed = (work - recorded) / (perf_counter() - self._started)
         left = time_left(work_left, speed) if work_left else "done"
         done = round(100 * work / (work + work_left)) if work + work_left else 0
-        self.show(done, left, f"study {done} % | {figures} | {left}", figures)
+        self.show(done / 100, f"study {done} % | {left} | {figures}")
 
     def remark(self, kind: str, evaluation: Evaluation) -> None:
-        """Print, once for each kind of trial, why it has no result, or what its result lacks."""
-        key = f"{kind}: {'' if evaluation.is_ok else f'{evaluation.status}, '}"
+        """Print, once for each kind of trial, why it has no result."""
+        key = f"{kind}: {evaluation.status}, "
         is_new = key not in self._remarks and len(self._remarks) < N_REMARKS
         if evaluation.reason and is_new:
             self._remarks.add(key)
-            self.stop()  # the note is printed in place of the bar
             note(f"{key}{evaluation.reason}")

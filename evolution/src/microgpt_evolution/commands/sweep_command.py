@@ -11,7 +11,6 @@ from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.study_options import (
     RUNS,
     SCHEDULER,
-    TRIAL_MINUTES,
     WORKERS,
     WorkerOptions,
     given_of,
@@ -125,7 +124,6 @@ def resume(
     seeds: int | None = opt.option(None, "Train each configuration with so many seeds instead."),
     workers: int | None = opt.option(None, WORKERS),
     scheduler: str | None = opt.option(None, SCHEDULER),
-    trial_minutes: float | None = opt.option(None, TRIAL_MINUTES),
 ) -> None:
     """Resume an interrupted sweep, or train a finished one with more seeds.
 
@@ -134,7 +132,7 @@ def resume(
     from microgpt_evolution.commands.sweep_run import run_sweep
 
     options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
-    run_sweep(given_of({**options, "trial_minutes": trial_minutes, "resume": run}))
+    run_sweep(given_of({**options, "resume": run}))
 
 
 def _axis(typed: str) -> tuple[str, list[Any]]:

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
 
 from microgpt import Given, Split, as_argument, count, duration
 from microgpt_cli.terminal.console import note, print_or_discard
 from microgpt_evolution.commands.study_run import Plan, StudyProgress, open_study
 from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import Genome, values_of
-from microgpt_evolution.grid_sweep import N_SAMPLES, sweep_settings
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.report.ranking import Ranking, describe_ranking
 from microgpt_evolution.strategies.grid import describe, differing
@@ -18,6 +16,7 @@ from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import TrialRecord
 from microgpt_evolution.workers import Workers
 
+N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
 N_ROWS = 10  # maximum number of configurations in the ranking
 
 
@@ -26,10 +25,8 @@ def start_sweep(genomes: Sequence[Genome], given: Given, skipped: Sequence[str] 
     for problem in skipped:
         note(f"skipped: {problem}")
 
-    def plan(_: Split, facts: dict[str, Any], n_workers: int) -> SweepSettings:
-        return sweep_settings(genomes, given["seeds"], **facts)
-
-    run_sweep(given, plan)
+    n_seeds = given["seeds"]
+    run_sweep(given, lambda _, facts, n_workers: SweepSettings.begin(genomes, n_seeds, **facts))
 
 
 def run_sweep(given: Given, plan: Plan[SweepSettings] | None = None) -> None:

@@ -4,8 +4,7 @@
 training document, as in evolve-rust; it is cheap to measure but mostly noise. "own" is the number
 that a user-defined function returns.
 
-The formulas come from `judge.py`, `evolve` and `hydra` in evolve-rust; those of the heads differ
-from those of the judge.
+The formulas come from `judge.py`, `evolve` and `hydra` in evolve-rust.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -151,10 +150,8 @@ HEADS: Mapping[HeadName, Head] = {
 def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]:
     """Return the mean scores of names, by "judge" and name of a head; -100 if none can be scored.
 
-    Repeated names score at most 0, so that a model cannot win by repeating one good name.
-
-    Args:
-        known_names: the names that are not novel, normalised.
+    Repeated names score at most 0, so that a model cannot win by repeating one good name. The known
+    names, normalised, are not novel.
     """
     repeats = find_repeats(names)
 
@@ -166,7 +163,11 @@ def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]
         ]
         return fmean(counted) if counted else NO_NAME
 
-    return {JUDGE: mean(_total)} | {name: mean(head.score) for name, head in HEADS.items()}
+    def total(name: str, known_names: Set[str]) -> float | None:
+        verdict = judge(name, known_names)
+        return verdict.total if verdict else None
+
+    return {JUDGE: mean(total)} | {name: mean(head.score) for name, head in HEADS.items()}
 
 
 def first_names(samples: Sequence[str], n: int = 5) -> str:
@@ -179,8 +180,3 @@ def find_repeats(names: Sequence[str]) -> list[bool]:
     seen = [*map(normal, names)]
     first = {name: len(seen) - i for i, name in enumerate(reversed(seen), start=1)}
     return [first[name] < i for i, name in enumerate(seen)]
-
-
-def _total(name: str, known_names: Set[str]) -> float | None:
-    verdict = judge(name, known_names)
-    return verdict.total if verdict else None

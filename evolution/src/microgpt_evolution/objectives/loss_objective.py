@@ -1,7 +1,7 @@
 """Train a genome on documents; measure its losses, score its names, or call a function of it."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,18 +27,12 @@ from microgpt_evolution.objectives.objective import DIVERGED, OwnFunction, evalu
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 TEMPERATURE = 1.0
-UNIFORM_TOLERANCE = 1e-3  # in nats per token
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
 
 
 @dataclass(frozen=True)
 class LossObjective:
-    """Trains genomes on documents and measures them.
-
-    Raises:
-        DataError: there are no held-out documents, no replies in held-out conversations, or
-            conversations instead of names to score.
-    """
+    """Trains genomes on documents and measures them; raises DataError for unsuitable documents."""
 
     sets: Split
     fitness: Fitness | None = "held-out"  # None to score names
@@ -46,8 +40,6 @@ class LossObjective:
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"
-    _held_out: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
-    _lengths: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.held_out(PRIMORDIAL.block_size)
@@ -82,8 +74,8 @@ class LossObjective:
     def flops(self, trial: Trial) -> float:
         """Return the number of operations of a training run."""
         genome, model = trial.genome, trial.genome.model(self.tokenizer.vocab_size)
-        size, lengths = genome.block_size, self._lengths
-        length = lengths.get(size) or lengths.setdefault(size, self.sizes.chunk_length(size))
+        key = self.fitness == "last-doc", genome.block_size
+        length = self.sets.once(key, lambda: self.sizes.chunk_length(genome.block_size))
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
@@ -109,17 +101,15 @@ class LossObjective:
                 fitness, facts["scores"] = math.inf, score_names(names, self.names)
         if function:
             return replace(evaluate(function, model, should_stop), **facts)
-        remark = unlearned(facts.get("val_loss", math.inf), self.tokenizer.vocab_size)
-        return Evaluation("ok", fitness, reason=remark, **facts)
+        return Evaluation("ok", fitness, **facts)
 
     def held_out(self, block_size: int) -> EvaluationSet:
         """Return the validation documents, as a model with this context reads them."""
-        if block_size not in self._held_out:  # a race is harmless: both threads build the same set
-            docs, tokenizer = self.sets.validation, self.tokenizer
-            self._held_out[block_size] = EvaluationSet.from_documents(
-                docs, tokenizer, block_size, self.text
-            )
-        return self._held_out[block_size]
+        key, docs = ("held out", block_size), self.sets.validation
+        return self.sets.once(
+            key,
+            lambda: EvaluationSet.from_documents(docs, self.tokenizer, block_size, self.text),
+        )
 
     def _train(self, trial: Trial, should_stop: ShouldStop) -> TrainResult:
         config = trial.genome.train_config(trial.seed)
@@ -130,11 +120,3 @@ class LossObjective:
             tokenizer=self.tokenizer,
             hooks=[StopWhen(should_stop)],
         )
-
-
-def unlearned(loss: float, vocab_size: int) -> str:
-    """Return a remark on a held-out loss, in nats per token, that is that of a uniform guess."""
-    uniform = math.log(vocab_size)
-    if abs(loss - uniform) > UNIFORM_TOLERANCE:
-        return ""
-    return f"it has learned nothing, because {uniform:.4f} is the loss of a uniform guess"

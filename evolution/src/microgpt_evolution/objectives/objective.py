@@ -5,7 +5,6 @@ import math
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from numbers import Real
 from pathlib import Path
 from threading import Thread
@@ -39,27 +38,18 @@ class Objective(Protocol):
 
 
 def measure(
-    objective: Objective,
-    trial: Trial,
-    minutes: float | None = None,
-    should_stop: ShouldStop = lambda: False,
+    objective: Objective, trial: Trial, should_stop: ShouldStop = lambda: False
 ) -> Evaluation:
     """Return the evaluation of a trial with its duration; an error gives one with a reason."""
     started = perf_counter()
-
-    def is_late() -> bool:
-        return minutes is not None and perf_counter() > started + 60 * minutes
-
     try:
-        found = objective.measure(trial, lambda: is_late() or should_stop())
+        found = objective.measure(trial, should_stop)
     except DivergedError:
         found = DIVERGED
     except (ConfigError, DataError) as error:  # such as too little memory
         found = Evaluation("refused", reason=str(error))
     except BaseException as error:  # Ctrl-C interrupts only the main thread
         found = Evaluation("crashed", reason=describe_error(error))
-    if is_late():
-        found = Evaluation("crashed", reason=f"it took longer than {minutes:g} minutes")
     return replace(found, seconds=perf_counter() - started)
 
 
@@ -90,51 +80,34 @@ def evaluate(
     The function is called in a thread of its own, so that whatever it raises ends here, and a call
     that should stop is abandoned. Nothing survives a function that ends the process.
     """
-    found: list[Evaluation] = []
-    thread = Thread(target=lambda: found.append(_call(function, argument)), daemon=True)
+    found, name = list[Evaluation](), getattr(function, "__name__", "the function")
+    thread = Thread(target=lambda: found.append(_call(function, name, argument)), daemon=True)
     thread.start()
     while not found:
         if should_stop():
-            return Evaluation("crashed", reason=f"{_name(function)} was stopped")
+            return Evaluation("crashed", reason=f"{name} was stopped")
         thread.join(POLL_S)
     return found[0]
 
 
-def _call(function: OwnFunction, argument: object) -> Evaluation:
-    try:
-        answer = _number_from(function, argument)
-    except ConfigError as error:
-        reason = str(error).encode(errors="replace").decode()  # a record is valid UTF-8
-        return Evaluation("crashed", reason=reason)
-    except BaseException as error:  # such as KeyboardInterrupt, or an error whose text raises one
-        reason = f"{_name(function)} raised {type(error).__name__}"
-        return Evaluation("crashed", reason=reason)
-    if not math.isfinite(answer):
-        return Evaluation("diverged", reason=f"{_name(function)} returned {answer:g}")
-    return Evaluation("ok", answer, value=answer)
-
-
-def _number_from(function: OwnFunction, argument: object) -> float:
-    """Return the number that a function returns, also NaN; raise ConfigError if it has none."""
-    name = _name(function)
+def _call(function: OwnFunction, name: str, argument: object) -> Evaluation:
     try:
         value: object = function(argument)
-    except (Exception, SystemExit) as error:
-        problem = " ".join(f"{type(error).__name__}: {error}".split())
-        *_, last = traceback.extract_tb(error.__traceback__)
-        where = f" ({Path(last.filename).name}, line {last.lineno})"
-        if last.filename == __file__:  # the call itself has failed
-            where = f"; it is called as {name}(…)"
-        raise ConfigError(f"{name} raised {problem:.200}{where}") from error
-    try:
-        if isinstance(value, Real | Decimal) and not isinstance(value, bool):
-            return float(value)
-    except OverflowError:  # such as 10**400
-        return math.inf
-    except ValueError:  # Decimal("sNaN")
-        pass
-    raise ConfigError(f"{name} must return a number, got {value!r:.80}")
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise ConfigError(f"{name} must return a number, got {value!r:.80}")
+        number = float(value)
+    except BaseException as error:
+        reason = str(error) if isinstance(error, ConfigError) else _problem(name, error)
+        return Evaluation("crashed", reason=reason.encode(errors="replace").decode())
+    if not math.isfinite(number):
+        return Evaluation("diverged", reason=f"{name} returned {number:g}")
+    return Evaluation("ok", number, value=number)
 
 
-def _name(function: OwnFunction) -> str:
-    return getattr(function, "__name__", "the function")
+def _problem(name: str, error: BaseException) -> str:
+    """Return what a function has raised, and where, on one line."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(last.filename).name}, line {last.lineno})"
+    if last.filename == __file__:  # the call itself has failed, or the conversion to a number
+        where = f"; it is called as {name}(…), and returns a number"
+    return f"{name} raised {describe_error(error):.200}{where}"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from microgpt import (
@@ -29,7 +29,6 @@ from microgpt import (
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.loss_objective import unlearned
 from microgpt_evolution.trial import EVALUATIONS, Contestant, Evaluation, ShouldStop, Trial
 
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
@@ -60,27 +59,26 @@ class RungObjective:
     sets: Split
     text: TextKind
     operations: float  # for a complete training run, without evaluations
-    _tokens: dict[int, Tokens] = field(default_factory=dict, repr=False, compare=False)
-    _plans: dict[Genome, Plan] = field(default_factory=dict, repr=False, compare=False)
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
         """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""
-        if vocab_size not in self._tokens:  # a race is harmless: both threads get the same
-            sets = self.sets
-            tokenizer: Tokenizer = char_tokenizer(sets.docs)
-            if vocab_size:
-                tokenizer = BpeTokenizer.from_documents(sets.train, vocab_size)
-            n_tokens, n_characters = (
-                sum(count_predictions(doc, self.text, count) for doc in sets.validation)
-                for count in (tokenizer.count, len)
-            )
-            self._tokens[vocab_size] = Tokens(
-                tokenizer,
-                training=sizes_of(sets.train, tokenizer, self.text),
-                validation=sizes_of(sets.validation, tokenizer, self.text),
-                per_character=n_tokens / max(1, n_characters),
-            )
-        return self._tokens[vocab_size]
+        return self.sets.once(("tokens", vocab_size), lambda: self._tokens(vocab_size))
+
+    def _tokens(self, vocab_size: int) -> Tokens:
+        sets = self.sets
+        tokenizer: Tokenizer = char_tokenizer(sets.docs)
+        if vocab_size:
+            tokenizer = BpeTokenizer.from_documents(sets.train, vocab_size)
+        n_tokens, n_characters = (
+            sum(count_predictions(doc, self.text, count) for doc in sets.validation)
+            for count in (tokenizer.count, len)
+        )
+        return Tokens(
+            tokenizer,
+            training=sizes_of(sets.train, tokenizer, self.text),
+            validation=sizes_of(sets.validation, tokenizer, self.text),
+            per_character=n_tokens / max(1, n_characters),
+        )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
         """Return the number of operations up to the n-th evaluation, evaluations included."""
@@ -89,8 +87,7 @@ class RungObjective:
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
         """Return the operations of a student of this size and of its teachers' predictions.
 
-        Args:
-            n_samples: number of documents that the teachers make up.
+        The teachers make up n_samples documents.
         """
         if not n_teachers:
             return 0.0
@@ -101,8 +98,9 @@ class RungObjective:
 
     def plan(self, genome: Genome) -> Plan:
         """Return the settings of a complete training run, and its cost."""
-        if genome in self._plans:
-            return self._plans[genome]
+        return self.sets.once((genome, self.operations), lambda: self._plan(genome))
+
+    def _plan(self, genome: Genome) -> Plan:
         tokens = self.tokens(genome.vocab_size)
         model = genome.model(tokens.tokenizer.vocab_size)
         length = tokens.training.chunk_length(model.block_size)
@@ -119,8 +117,7 @@ class RungObjective:
         is_long = held_out.mean_length > model.block_size  # windows read each token twice
         n_tokens = (2 if is_long else 1) * held_out.n_tokens
         evaluation = evaluation_operations(model, held_out.chunk_length(model.block_size), n_tokens)
-        plan = self._plans[genome] = Plan(model, config, steps + evaluation, length)
-        return plan
+        return Plan(model, config, steps + evaluation, length)
 
     def flops(self, trial: Trial) -> float:
         """Return the number of operations of a rung, including its evaluations."""
@@ -166,5 +163,4 @@ class RungObjective:
         hooks = [OnEvent(note), StopWhen(should_stop)]
         result = self.train(trial, trial.until, trial.state, hooks)
         lowest, checkpoint = min(losses, default=math.inf), (result.plan, result.state)
-        remark = unlearned(lowest / tokens.per_character, tokens.tokenizer.vocab_size)
-        return Evaluation("ok", lowest, losses=tuple(losses), reason=remark, checkpoint=checkpoint)
+        return Evaluation("ok", lowest, losses=tuple(losses), checkpoint=checkpoint)

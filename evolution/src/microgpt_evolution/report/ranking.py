@@ -88,11 +88,7 @@ class Ranking:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The candidates with a value, best first; those that lack seeds come last.
-
-        Raises:
-            StudyError: there are none.
-        """
+        """The candidates with a value, best first; those that lack seeds come last."""
         groups: dict[str | Genome, Candidate] = {}
         for value, record in sorted(self.measured, key=lambda pair: pair[1].seed):
             if record.origin not in AFTERWARDS:

@@ -1,17 +1,22 @@
-"""The chart of a study: the trials of a search, or the losses of the settings of a sweep."""
+"""Charts of a study: the trials of a search, the settings of a sweep, the tries of a research."""
+
+from collections.abc import Sequence
 
 import altair as alt
 from altair.typing import ChartType
 
 from microgpt import printable
-from microgpt_cli.charts import COLORS, Row
+from microgpt_cli.charts import COLORS, GREEN, GREY, ORANGE, Row
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
+from microgpt_evolution.research.research import Research, Try
+from microgpt_evolution.research.sequential_test import KEPT, SEARCH, UNCONFIRMED
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
 N_SETTINGS = 30  # maximum number of settings of a sweep
+LUCKY, OTHERS = "looked better, was not", "no better"  # kinds of tries that were not kept
 
 
 def draw_result(result: EvolutionResult) -> ChartType:
@@ -22,17 +27,38 @@ def draw_result(result: EvolutionResult) -> ChartType:
 def draw_trials(ranking: Ranking) -> ChartType:
     """Return the trials of a search in their order, with the best value so far."""
     rows = _trial_rows(ranking)
-    y = alt.Y("value:Q", title=ranking.measure.axis, scale=alt.Scale(zero=False))
-    axis = alt.Axis(format="d", tickMinStep=1, grid=False)
-    x = alt.X("trial:Q", axis=axis, scale=alt.Scale(zero=False, nice=False, padding=10))
-    trials = alt.Chart(alt.InlineData(values=rows), width=WIDTH, height=HEIGHT).encode(x=x, y=y)
-    points = trials.mark_point(filled=True, size=38, opacity=0.8).encode(
-        color=alt.Color("origin:N", title=None, scale=alt.Scale(range=COLORS)),
-        tooltip="about:N",
-        description="about:N",
+    return _staircase(rows, "trial", ranking.measure.axis, alt.Scale(range=COLORS))
+
+
+def draw_tries(research: Research) -> ChartType:
+    """Return the tries of a research with their intervals, and the champion's loss."""
+    colors = alt.Scale(domain=[KEPT, LUCKY, OTHERS], range=[GREEN, ORANGE, GREY])
+    return _staircase(_try_rows(research), "try", "loss, nats per character", colors)
+
+
+def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> ChartType:
+    """Return points in their order, with intervals if they have some, and the best so far."""
+    x = alt.X(
+        "trial:Q",
+        title=name,
+        axis=alt.Axis(format="d", tickMinStep=1, grid=False),
+        scale=alt.Scale(zero=False, nice=False, padding=10),
     )
-    best = trials.mark_line(interpolate="step-after", strokeWidth=2, style="ink")
-    return alt.layer(points, best.encode(y="best:Q"))
+    best_y, value_y, low_y = (
+        alt.Y(f"{y}:Q", title=axis, scale=alt.Scale(zero=False)) for y in ("best", "value", "low")
+    )
+    base = alt.Chart(alt.InlineData(values=rows), width=WIDTH, height=HEIGHT).encode(x=x)
+    marks = base.transform_filter("isValid(datum.value)").encode(
+        color=alt.Color("origin:N", title=None, scale=colors)
+    )
+    points = marks.mark_point(filled=True, size=42, opacity=0.9)
+    best = base.mark_line(interpolate="step-after", strokeWidth=2, style="ink")
+    intervals = marks.transform_filter("isValid(datum.low)").mark_rule(opacity=0.6)
+    return alt.layer(
+        best.encode(y=best_y),
+        intervals.encode(y=low_y, y2="high:Q"),
+        points.encode(y=value_y, tooltip="about:N", description="about:N"),
+    )
 
 
 def _trial_rows(ranking: Ranking) -> list[Row]:
@@ -55,6 +81,29 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
             }
         )
     return rows
+
+
+def _try_rows(research: Research) -> list[Row]:
+    """Return a row for each try: the champion's loss less its gain, with the interval."""
+    first, *tries = research.tries
+    level = first.loss.value
+    rows: list[Row] = [{"trial": 0, "best": level}]
+    for each in tries:
+        row: Row = {"trial": each.number}
+        if gain := each.gain:
+            half, loss = gain.half_width or 0.0, level - gain.value
+            row |= {"value": loss, "low": loss - half, "high": loss + half, "origin": kind_of(each)}
+            row |= {"about": f"try {each.number}, {each.verdict}: gain {gain}"}
+            level = loss if each.verdict == KEPT else level
+        rows.append({**row, "best": level})
+    return rows
+
+
+def kind_of(each: Try) -> str:
+    """Return whether a try was kept, or looked better, or did not."""
+    if each.verdict == KEPT:
+        return KEPT
+    return LUCKY if each.verdict == UNCONFIRMED or each.gains(SEARCH)[0] > 0 else OTHERS
 
 
 def draw_means(ranking: Ranking) -> ChartType:

@@ -8,22 +8,18 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import Any
 
 from microgpt import duration, in_short, printable, publish
 from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.objectives.fitness import first_names
-from microgpt_evolution.report import research_page as page
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
-from microgpt_evolution.research.research import START, Research
+from microgpt_evolution.research.research import Research
 from microgpt_evolution.research.sequential_test import KEPT
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, SweepSettings, read_settings
 from microgpt_evolution.trial import STUDENT, TrialRecord
-
-if TYPE_CHECKING:
-    from altair.typing import ChartType
 
 N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of names of the winner
 SHOWN = ("input", "seed", "seeds", "population", "generations", "fitness", "head")
@@ -32,6 +28,11 @@ SEARCHED = (
     "Retests with other seeds show how much of a value is luck."
 )
 SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
+TRIED = (
+    "One mark per try: the champion's loss less its gain, with a 95 % interval over its pairs of "
+    "seeds. Line: the champion, which is lowered by gains with seeds that no decision has seen. "
+    "The first pair alone would have kept the orange tries too."
+)
 # Vega draws a point with its description, which becomes its tooltip.
 POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')
 
@@ -43,7 +44,7 @@ class Report:
     headline: str  # the result in a few words
     title: str  # kind and name of the run
     facts: Mapping[str, str]
-    chart: "ChartType"
+    chart: Any  # of Altair, which is an extra
     caption: str  # text below the chart
     table: Sequence[Sequence[str]]  # the first row has the headings
 
@@ -80,18 +81,20 @@ def study_report(study: Ranking) -> Report:
 
 def research_report(research: Research) -> Report:
     """Return the report of a research."""
+    from microgpt_evolution.report.study_charts import draw_tries
+
     first, *tries = research.tries
     n_kept = sum(each.verdict == KEPT for each in tries)
     took = duration(sum(each.seconds for each in research.study.records))
     gains = research.final_gains()
     facts = {
-        "loss at the start": str(Mean.over([*first.losses(START, first.code).values()])),
+        "loss at the start": str(first.loss),
         "gain on the test part": str(Mean.over(gains)) if gains else "not read",
     }
     headline = f"{n_kept} of {len(tries)} tries kept in {took}"
     title = f"Research: {research.study.directory.name}"
     rows = [[name.capitalize() for name in first.facts], *([*t.facts.values()] for t in tries)]
-    return Report(headline, title, facts, page.draw_tries(research), page.CAPTION, rows)
+    return Report(headline, title, facts, draw_tries(research), TRIED, rows)
 
 
 def _result(study: Ranking) -> str:

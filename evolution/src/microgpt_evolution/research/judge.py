@@ -50,9 +50,7 @@ class Judge(AbstractContextManager["Judge"]):
     def __init__(self, sets: Split, operations: float, seconds: float = 60) -> None:
         """Start the sandbox, which gets the training documents only.
 
-        Args:
-            operations: maximum operations of a training run.
-            seconds: time limit of a training run of at most 1e9 operations.
+        A training run has at most so many operations, and so many seconds for each 1e9 of them.
         """
         if not hasattr(os, "fork"):
             raise StudyError("research needs fork, which Windows lacks; run it on Linux or macOS")
@@ -99,8 +97,7 @@ class Judge(AbstractContextManager["Judge"]):
     def _send(self, **facts: object) -> None:
         assert self._process.stdin
         with suppress(BrokenPipeError):  # `measure` notices that the sandbox has ended
-            self._process.stdin.write(f"{json.dumps(facts)}\n")
-            self._process.stdin.flush()
+            print(json.dumps(facts), file=self._process.stdin, flush=True)
 
     def _score(self, path: Path, seconds: float, seed: int, part: str) -> Measured:
         model = load(path)

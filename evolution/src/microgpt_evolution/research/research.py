@@ -49,6 +49,11 @@ class Try:
         found = (each for each in self.records if each.origin == part and each.code == key)
         return {each.seed: each.fitness for each in found if each.is_ok}
 
+    @property
+    def loss(self) -> Mean:
+        """The loss of the program to begin with."""
+        return Mean.over([*self.losses(START, self.code).values()])
+
     def gains(self, part: str) -> list[float]:
         """Return by how much the loss of each pair is lower than the champion's."""
         ours, theirs = self.losses(part, self.code), self.losses(part, self.champion)

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -61,23 +60,17 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if not (pid := os.fork()):
+            signal.setitimer(signal.ITIMER_REAL, facts["seconds"])  # which ends the process
             _run(docs, request, places)
-        answer = _wait(pid, facts["seconds"], Path(request["directory"], PROBLEM))
+        _, status, usage = os.wait4(pid, 0)
+        file = Path(request["directory"], PROBLEM)
+        problem = file.read_bytes()[:N_BYTES].decode(errors="replace") if file.exists() else ""
+        if os.WIFSIGNALED(status):
+            limit = f"{facts['seconds']:g} seconds"
+            problem = f"it was still running after {limit}, or had too little memory"
+        answer = {"seconds": usage.ru_utime + usage.ru_stime, "problem": problem}
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
-
-
-def _wait(pid: int, limit: float, problem: Path) -> dict[str, Any]:
-    """Return the processor seconds of a run and its problem, if it has one."""
-    timer = threading.Timer(limit, os.kill, (pid, signal.SIGKILL))
-    timer.start()
-    _, status, usage = os.wait4(pid, 0)
-    timer.cancel()
-    timer.join()  # a process with threads should not fork
-    text = problem.read_bytes()[:N_BYTES].decode(errors="replace") if problem.exists() else ""
-    if os.WIFSIGNALED(status):
-        text = f"it was still running after {limit:g} seconds, or had too little memory"
-    return {"seconds": usage.ru_utime + usage.ru_stime, "problem": text}
 
 
 def _run(docs: list[str], request: dict[str, Any], places: set[str]) -> None:
@@ -103,12 +96,12 @@ def _run(docs: list[str], request: dict[str, Any], places: set[str]) -> None:
 
 
 def _save(found: object) -> None:
-    if isinstance(found, TrainedModel) and not isinstance(found, TrainResult):  # of an own loop
-        parts = found.model, found.weights, found.tokenizer, found.dtype
-        found = SavedModel(*parts, description_of(found))
-    if not isinstance(found, TrainResult | SavedModel):
+    if not isinstance(found, TrainedModel):
         problem = "experiment must return what `train` returns, or a TrainedModel"
         raise ConfigError(f"{problem}, not {type(found).__name__}")
+    if not isinstance(found, TrainResult | SavedModel):  # of a training loop of its own
+        parts = found.model, found.weights, found.tokenizer, found.dtype
+        found = SavedModel(*parts, description_of(found))
     save(found, MODEL)
 
 

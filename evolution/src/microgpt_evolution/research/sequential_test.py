@@ -40,12 +40,7 @@ def _ways(n: int) -> tuple[int, ...]:
 
 
 def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:
-    """Return the verdict, or the part that the next pair belongs to.
-
-    Args:
-        search: gains of the change, in the order of their seeds.
-        confirmed: gains with the seeds that no decision has seen.
-    """
+    """Return the verdict, or the part of the next pair, for the gains in the order of the seeds."""
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
             return SEARCH

@@ -10,17 +10,15 @@ import math
 from collections.abc import Sequence
 from copy import copy
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microgpt_evolution.genome import Space
 from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 # The process models the logarithm of the distance to the lowest loss, as a fraction of it; the
 # distance is at most WORST, and LEAST is added.
@@ -54,9 +52,9 @@ class LossForecast(NamedTuple):
 class _Points(NamedTuple):
     """Organisms, each at a point in its training."""
 
-    genes: "Array"  # (N, G)
-    times: "Array"  # (N,), in [0, 1]
-    ids: "NDArray[np.str_]"  # (N,)
+    genes: Array  # (N, G)
+    times: Array  # (N,), in [0, 1]
+    ids: NDArray[np.str_]  # (N,)
 
 
 class _Kernel(NamedTuple):
@@ -66,7 +64,7 @@ class _Kernel(NamedTuple):
     curve_variance: float
     run_deviation: float
 
-    def __call__(self, a: _Points, b: _Points) -> "Array":
+    def __call__(self, a: _Points, b: _Points) -> Array:
         """Return the covariances of each point of `a` with each of `b`."""
         squares = np.square(a.genes).sum(-1)[:, None] + np.square(b.genes).sum(-1)
         squares -= 2 * a.genes @ b.genes.T

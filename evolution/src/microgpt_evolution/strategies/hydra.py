@@ -93,11 +93,6 @@ class Hydra:
 
     After each cycle, champions of the other heads, and their crossovers with the head's own
     champion, replace the worst organisms of each head.
-
-    Attributes:
-        populations: the population of each head.
-        met: the champions of each head before the last exchange.
-        has_exchanged: whether the last generation ended a cycle, and the next one has begun.
     """
 
     n_finalists, n_per_cycle = N_ELITES * len(HEADS), HEAD_GENERATIONS
@@ -113,8 +108,8 @@ class Hydra:
             )
             for i, name in enumerate(HEADS)
         }
-        self.met: dict[str, list[Organism]] = {}
-        self.has_exchanged = False
+        self.met: dict[str, list[Organism]] = {}  # champions of each head at the last exchange
+        self.has_exchanged = False  # whether the last generation ended a cycle
         self._first: dict[int, Organism] = {}  # first copy of each organism, by training seed
 
     @property

@@ -1,9 +1,5 @@
 """Loss search: tournament selection, a restart after stagnation, and a blacklist of species.
 
-search = LossSearch(size=8, fitness="held-out", seed=42)
-for _ in range(10):
-    ranked = search.tell([evaluate(organism) for organism in search.ask()])
-
 The constants of the operators come from evolve-rust, except that growth is limited by `LIMITS`.
 """
 
@@ -126,11 +122,7 @@ def _clamp(value: _Number, limits: tuple[_Number, _Number]) -> _Number:
 
 
 class LossSearch(Population):
-    """A population that minimises a loss.
-
-    Attributes:
-        failures: number of failed evaluations per species.
-    """
+    """A population that minimises a loss."""
 
     random_genome = staticmethod(random_genome)
 
@@ -138,7 +130,7 @@ class LossSearch(Population):
         """Create the first generation; see `Population` for the options."""
         super().__init__(size, **options)
         self.stagnation: int = 0
-        self.failures = Counter[str]()
+        self.failures = Counter[str]()  # failed evaluations per species
         self._fitness = fitness
         self._values: list[float] = []  # fitness of all finished evaluations
         self._best: float | None = None  # best fitness of the last generation

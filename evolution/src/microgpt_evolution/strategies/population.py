@@ -2,7 +2,6 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -97,11 +96,6 @@ def rank(organisms: Sequence[Organism]) -> list[Organism]:
 def tournament(organisms: Sequence[Organism], rng: Random) -> Organism:
     """Return the best of three organisms drawn with replacement."""
     return rank([rng.choice(organisms) for _ in range(TOURNAMENT_SIZE)])[0]
-
-
-def count_species(organisms: Sequence[Organism]) -> Counter[str]:
-    """Return the number of organisms per species."""
-    return Counter(organism.genome.species for organism in organisms)
 
 
 def child(genome: Genome, origin: str, *parents: Organism) -> Organism:

@@ -1,9 +1,5 @@
 """Search with a surrogate: train the organisms with the lowest predicted losses.
 
-    search = SurrogateSearch(space, [rule], budget, cost, seed=42)
-    while asked := search.ask():
-        search.tell([train(organism, organism.until) for organism in asked])
-
 The first generation consists of the given genomes and mutants of them. Later, a `Surrogate`
 predicts the final losses of many mutants and crossings of the best organisms, and of the organisms
 whose training has paused. The most promising of all are trained up to their next rung.
@@ -37,23 +33,14 @@ class SurrogateSearch:
     def __init__(
         self,
         space: Space,
-        first: Sequence[Genome],
-        budget: float,
-        cost: Callable[[Genome, int], float],
+        first: Sequence[Genome],  # of the first generation, to which mutants of them are added
+        budget: float,  # operations
+        cost: Callable[[Genome, int], float],  # operations of a number of evaluations
         *,
-        n_finalists: int = 1,
-        accepts: Callable[[Genome], bool] = lambda genome: True,
+        n_finalists: int = 1,  # organisms that are completed before the budget is spent
+        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether it may be trained
         seed: int,
     ) -> None:
-        """Prepare a search.
-
-        Args:
-            first: genomes of the first generation, to which mutants of them are added.
-            budget: number of operations.
-            cost: returns the operations for a number of evaluations of a genome.
-            n_finalists: how many organisms are trained to the end before the budget is spent.
-            accepts: returns whether a genome may be trained.
-        """
         n_complete = budget / cost(first[0], EVALUATIONS)
         size = LARGEST if n_complete >= 4 * LARGEST else SMALLEST
         self.size = max(size, len(first))  # maximum number of organisms per generation

@@ -2,7 +2,6 @@
 # neither should yours. What a name means is said where it is defined. A name is imported on first
 # use. What most programs need is in `__all__` of __init__.py.
 
-from .config import DEFAULT_DTYPE as DEFAULT_DTYPE
 from .config import DEFAULT_SEED as DEFAULT_SEED
 from .config import MAX_SEED as MAX_SEED
 from .config import MUON_LR_RATIO as MUON_LR_RATIO
@@ -16,10 +15,9 @@ from .config import TrainConfig as TrainConfig
 from .config import Use as Use
 from .config import WeightsFormat as WeightsFormat
 from .config import check_seed as check_seed
-from .config import default_lr as default_lr
-from .config import learning_rate as learning_rate
 from .data import TOKENIZERS as TOKENIZERS
 from .data.bpe import BpeTokenizer as BpeTokenizer
+from .data.column_file import read_records as read_records
 from .data.contamination import DocumentHashes as DocumentHashes
 from .data.contamination import contamination as contamination
 from .data.contamination import describe_read as describe_read
@@ -43,12 +41,12 @@ from .data.folding import FoldingTokenizer as FoldingTokenizer
 from .data.folding import char_tokenizer as char_tokenizer
 from .data.folding import fold as fold
 from .data.folding import plain as plain
+from .data.message_formats import question_in as question_in
 from .data.multiline import LINE as LINE
 from .data.ngram_model import NgramModel as NgramModel
 from .data.split import HELD_OUT as HELD_OUT
 from .data.split import Split as Split
 from .data.split import fingerprint as fingerprint
-from .data.split import forms as forms
 from .data.split import split as split
 from .data.split import split_documents as split_documents
 from .data.statistics import Sizes as Sizes
@@ -56,7 +54,6 @@ from .data.statistics import measure as measure
 from .data.text_file import ConversationsError as ConversationsError
 from .data.text_file import ReadOptions as ReadOptions
 from .data.text_file import TextFile as TextFile
-from .data.text_file import bom_encoding as bom_encoding
 from .data.token_dataset import TokenDataset as TokenDataset
 from .data.token_dataset import Tokens as Tokens
 from .data.tokenizer import IGNORED_ROLES as IGNORED_ROLES
@@ -84,9 +81,9 @@ from .evaluation import Answer as Answer
 from .evaluation import ExactMatches as ExactMatches
 from .evaluation import Explanation as Explanation
 from .evaluation import Score as Score
-from .evaluation import Scorer as Scorer
 from .evaluation import answer_all as answer_all
 from .evaluation import explain as explain
+from .evaluation import score_texts as score_texts
 from .exports import ExportFormat as ExportFormat
 from .exports import ExportRequest as ExportRequest
 from .exports import Verification as Verification
@@ -99,14 +96,11 @@ from .files import as_argument as as_argument
 from .files import cannot_write as cannot_write
 from .files import committed_path as committed_path
 from .files import open_at_once as open_at_once
-from .files import path_from_text as path_from_text
-from .files import path_to_text as path_to_text
 from .files import publish as publish
 from .files import read as read
-from .files import read_committed as read_committed
 from .files import read_regular_file as read_regular_file
+from .files import recorded_path as recorded_path
 from .flat_weights import Numbers as Numbers
-from .flat_weights import by_name as by_name
 from .flat_weights import count_params as count_params
 from .formatting import count as count
 from .formatting import duration as duration
@@ -141,7 +135,6 @@ from .model_variants import QK_SCALE as QK_SCALE
 from .model_variants import ROTARY_BASE as ROTARY_BASE
 from .model_variants import ROUNDS_32 as ROUNDS_32
 from .model_variants import ROUNDS_64 as ROUNDS_64
-from .model_variants import Dropout as Dropout
 from .model_variants import GptVariant as GptVariant
 from .model_variants import angles as angles
 from .muon import COEFFICIENTS as COEFFICIENTS
@@ -160,10 +153,9 @@ from .plugins import plugin as plugin
 from .plugins import report as report
 from .reference import ReferenceEngine as ReferenceEngine
 from .replies import Preparation as Preparation
-from .replies import ReplyTest as ReplyTest
+from .replies import ReplyHook as ReplyHook
 from .replies import prepare_replies as prepare_replies
 from .replies import reply_plugin as reply_plugin
-from .resource_limits import free_bytes as free_bytes
 from .resource_limits import map_in_threads as map_in_threads
 from .resource_limits import n_cpus as n_cpus
 from .sampling import NO_TOKEN_LEFT_MESSAGE as NO_TOKEN_LEFT_MESSAGE
@@ -182,7 +174,6 @@ from .settings import check_names as check_names
 from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .settings import preset_settings as preset_settings
-from .state import TeacherRecord as TeacherRecord
 from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
@@ -191,6 +182,7 @@ from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
 from .storage.model_directory import TRAINING as TRAINING
+from .storage.model_directory import bundled_chats as bundled_chats
 from .storage.model_directory import has_copy as has_copy
 from .storage.model_directory import has_model as has_model
 from .storage.model_directory import is_model_directory as is_model_directory
@@ -203,7 +195,6 @@ from .storage.saved_model import MAX_META_BYTES as MAX_META_BYTES
 from .storage.saved_model import MAX_TOKENIZER_BYTES as MAX_TOKENIZER_BYTES
 from .storage.saved_model import META as META
 from .storage.saved_model import STATE as STATE
-from .storage.saved_model import STATE_DESCRIPTION as STATE_DESCRIPTION
 from .storage.saved_model import Meta as Meta
 from .storage.saved_model import SavedModel as SavedModel
 from .storage.saved_model import SpecialTokens as SpecialTokens
@@ -237,13 +228,10 @@ from .training.choice import Choice as Choice
 from .training.choice import with_steps as with_steps
 from .training.distillation import Teachers as Teachers
 from .training.engines import EngineBatch as EngineBatch
-from .training.engines import EngineModule as EngineModule
 from .training.engines import check_engine as check_engine
-from .training.engines import check_usable as check_usable
 from .training.engines import default_engine as default_engine
 from .training.engines import engine_module as engine_module
 from .training.engines import prepare_engine as prepare_engine
-from .training.engines import problem_of as problem_of
 from .training.ensemble import open_ensemble as open_ensemble
 from .training.ensemble import records_of as records_of
 from .training.ensemble import remove_teachers as remove_teachers
@@ -261,7 +249,6 @@ from .training.inheritance import hold_out as hold_out
 from .training.loop import DivergedError as DivergedError
 from .training.planning import Place as Place
 from .training.planning import TrainingJob as TrainingJob
-from .training.planning import check_patience as check_patience
 from .training.planning import plan_training as plan_training
 from .training.reference_training import target_loss as target_loss
 from .training.train import train as train

@@ -79,9 +79,6 @@ class TrainConfig:
     )
     dropout: float = training(0.0, "Dropout probability; reduces overfitting.", limits=LESS_THAN_1)
     weight_decay: float = training(0.0, "AdamW weight decay.", limits=NOT_NEGATIVE)
-    average_tail: float = training(
-        0.0, "Average the weights over this final fraction of the steps.", limits=SHARE
-    )
     patience: int | None = training(
         None, "Stop after N validation checks (20 per run) without improvement."
     )
@@ -135,19 +132,9 @@ class TrainConfig:
         return replace(self, steps=steps, warmup_steps=self.warmup_steps * steps // self.steps)
 
     def lr_at(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
-        return learning_rate(
-            step, lr=self.initial_lr, steps=self.steps, warmup_steps=self.warmup_steps
-        )
-
-
-def learning_rate(step: int, *, lr: float, steps: int, warmup_steps: int = 0) -> float:
-    """Return the learning rate of a step, counted from 0: linear warm-up, then decay to 0.
-
-    `lr` is the initial rate without the warm-up, and `steps` the length of the training run.
-    """
-    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    return lr * warmup * (1 - step / steps)
+        """Return the learning rate of a step, counted from 0: linear warm-up, then decay to 0."""
+        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return self.initial_lr * warmup * (1 - step / self.steps)
 
 
 def default_lr(n_embd: int = ModelConfig.n_embd) -> float:

@@ -8,10 +8,9 @@ from heapq import nlargest
 from typing import NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microgpt.config import N_ALTERNATIVES, Sampling, TextKind, TrainConfig, check_type, checked
-from microgpt.data.context import ChatPrompt, SlidingWindows
+from microgpt.data.context import ChatPrompt, SlidingWindows, chunks_of, default_stride
 from microgpt.data.conversation_file import Item
 from microgpt.data.tokenizer import Document, Message, Tokenizer, as_conversation, as_documents
 from microgpt.errors import ConfigError, PromptError, TokenizerError
@@ -36,8 +35,8 @@ class Answer:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the reply equals the expected reply."""
-        return self.reply == self.expected
+        """Whether the reply equals the expected reply, or another one that is right."""
+        return self.reply == self.expected or self.reply in self.item.also
 
 
 @dataclass(frozen=True)
@@ -111,49 +110,38 @@ class Score(NamedTuple):
         return self.bits / self.n_scored if self.n_scored else 0.0
 
 
-class Scorer:
-    """Scores texts with a model that was trained on texts."""
+def score_texts(
+    gpt: InferenceGpt, texts: Iterable[str], *, text: TextKind = "lines"
+) -> list[Score]:
+    """Return the scores of texts by a model that was trained on texts.
 
-    def __init__(self, gpt: InferenceGpt, *, text: TextKind = "lines") -> None:
-        """Prepare a scorer; `text` is "stream" if the model reads running text, without an end."""
-        if gpt.tokenizer.is_chat:
-            raise ConfigError("a chat model cannot score texts; use a model trained on texts")
-        self._gpt, self._tokenizer, self._n_ends = gpt, gpt.tokenizer, int(text == "lines")
+    The model reads a text without its unknown characters. A text longer than the context is read in
+    overlapping windows, as in `InferenceGpt.evaluate`.
 
-    def score(self, texts: Iterable[str]) -> list[Score]:
-        """Return the scores of texts.
-
-        The model reads a text without its unknown characters. A text longer than the context is
-        read in overlapping windows, as in `InferenceGpt.evaluate`.
-        """
-        texts = cast("list[str]", list(as_documents(texts)))
-        for i, each in enumerate(texts):
-            check_type(f"texts[{i}]", each, str)
-        tokenizer, bos = self._tokenizer, self._tokenizer.bos_id
-        omit = str.maketrans("", "", tokenizer.unknown_characters("".join({*"".join(texts)})))
-        read = [text.translate(omit) for text in texts]
-        docs = [[bos, *tokenizer.encode(text), *[bos] * self._n_ends] for text in read]
-        bits = self._token_bits(docs)
-        if not np.isfinite(bits).all():
-            raise PromptError(NOT_FINITE_MESSAGE)
-        n_predicted = np.array([len(doc) - 1 for doc in docs], np.int64)
-        sums = np.bincount(np.repeat(np.arange(len(docs)), n_predicted), bits, len(docs)).tolist()
-        n_unknown = [len(text) - len(known) for text, known in zip(texts, read, strict=True)]
-        return [
-            Score(text, read_bits + UNKNOWN_BITS * n, len(text) + self._n_ends, n)
-            for text, read_bits, n in zip(texts, sums, n_unknown, strict=True)
-        ]
-
-    def _token_bits(self, docs: Iterable[list[int]]) -> NDArray[np.float64]:
-        """Return the bits of each token of each text after the first."""
-        size, first = self._gpt.config.block_size, None if self._n_ends else self._tokenizer.bos_id
-        read = EvaluationSet(SlidingWindows(doc, size, first=first) for doc in docs)
-        found = [np.empty(0)]
-        for portion in read.portions:
-            counts = np.frombuffer(portion.mask, bool)
-            is_new = np.delete(counts, portion.starts[:-1]) if counts.size else slice(None)
-            found.append(self._gpt.engine_model.losses(portion)[is_new])
-        return np.concatenate(found) / math.log(2)
+    Args:
+        text: "stream" if the model reads running text, without an end.
+    """
+    tokenizer, size, n_ends = gpt.tokenizer, gpt.config.block_size, int(text == "lines")
+    if tokenizer.is_chat:
+        raise ConfigError("a chat model cannot score texts; use a model trained on texts")
+    texts = cast("list[str]", list(as_documents(texts)))
+    for i, each in enumerate(texts):
+        check_type(f"texts[{i}]", each, str)
+    omit = str.maketrans("", "", tokenizer.unknown_characters("".join({*"".join(texts)})))
+    read = [each.translate(omit) for each in texts]
+    chunks = [[*chunks_of(each, tokenizer, size, text)] for each in read]
+    portions = EvaluationSet(chunks).portions
+    losses = np.concatenate([np.empty(0), *map(gpt.engine_model.losses, portions)])
+    if not np.isfinite(losses).all():
+        raise PromptError(NOT_FINITE_MESSAGE)
+    counts = [sum(len(tokens) - 1 for tokens, _ in of_text) for of_text in chunks]
+    text_ids = np.repeat(np.arange(len(chunks)), np.array(counts, np.int64))
+    sums = np.bincount(text_ids, losses / math.log(2), len(chunks)).tolist()  # masked: 0
+    n_unknown = [len(each) - len(known) for each, known in zip(texts, read, strict=True)]
+    return [
+        Score(each, read_bits + UNKNOWN_BITS * n, len(each) + n_ends, n)
+        for each, read_bits, n in zip(texts, sums, n_unknown, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -192,7 +180,7 @@ class Explanation:
 
     @property
     def scored(self) -> tuple[Prediction, ...]:
-        """The predictions that count towards the loss, as in `evaluate` and `Scorer`."""
+        """The predictions that count towards the loss, as in `evaluate` and `score_texts`."""
         return self.predictions if self.has_end else self.predictions[:-1]
 
     def facts(self) -> dict[str, object]:
@@ -236,10 +224,10 @@ def explain(
     if gpt.tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which is not learned
     checked("n_alternatives", n_alternatives, int, minimum=0)
-    first = None if has_end else tokens[0]  # `chunks_of` does the same
+    size, first = gpt.config.block_size, None if has_end else tokens[0]  # as in `chunks_of`
     rows = (
         row
-        for chunk, mask in SlidingWindows(tokens, gpt.config.block_size, first=first)
+        for chunk, mask in SlidingWindows(tokens, size, default_stride(size), first)
         for row in gpt.log_probabilities(chunk[:-1], mask.find(1, 1) - 1 if mask else 0)
     )
     predictions = [

@@ -20,9 +20,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.formatting import printable
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ WAIT_S = 60.0  # maximum wait for the holders of short-lived locks
 SETTLE_S = 0.2  # delay before reporting another holder, because the process may have just ended
 POLL_S = 0.005
 MAX_REMOVALS = 100  # maximum number of times that other holders remove a new directory
-URI = "file:"  # beginning of the text of a path that is not valid Unicode
 T = TypeVar("T")
 
 
@@ -174,24 +172,12 @@ def as_argument(path: Path) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def path_to_text(path: str | Path) -> str:
-    r"""Encode a path as valid Unicode text, if necessary as a file: URI.
-
-    >>> path_to_text("names.txt")
-    'names.txt'
-    >>> path_to_text(os.fsdecode(b"n\xff.txt"))
-    'file:n%FF.txt'
-    """
-    text = str(path)
-    is_text = text == text.encode(errors="replace").decode() and not text.startswith(URI)
-    return text if is_text else URI + quote_from_bytes(os.fsencode(path))
-
-
-def path_from_text(text: str) -> Path:
-    """Decode a path encoded by `path_to_text`."""
-    if not text.startswith(URI):
-        return Path(text)
-    return Path(os.fsdecode(unquote_to_bytes(text.removeprefix(URI)).replace(b"\0", b"")))
+def recorded_path(path: str | Path) -> str:
+    """Return an absolute path to record in JSON; raise ConfigError if it is not valid Unicode."""
+    text = os.path.abspath(path)
+    if text != text.encode(errors="replace").decode():
+        raise ConfigError(f"the path {text!r:.80} is not valid Unicode; rename the file or folder")
+    return text
 
 
 class DirectoryLock:

@@ -1,14 +1,14 @@
 """Generate samples, completions and chat replies with a trained model."""
 
 import random
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice, repeat
 from typing import Any, Unpack
 
 from microgpt.config import (
     DEFAULT_SEED,
-    MAX_NEW_TOKENS,
     EngineName,
     Sampling,
     SamplingArguments,
@@ -49,20 +49,13 @@ class InferenceGpt(LanguageModel):
         ['anna']
     """
 
-    def __init__(
-        self,
-        trained: TrainedModel,
-        *,
-        engine: EngineName | None = None,
-        chat_options: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, trained: TrainedModel, *, engine: EngineName | None = None) -> None:
         """Copy a model returned by `train` or `load`.
 
         Args:
             engine: "compiled", or "reference" for slow plain Python; see `default_engine`. In
                 float64, both give the same results; in float32, rounding may change a sampled
                 token.
-            chat_options: options of the model's plug-in, if any, such as {"suggest": True}.
 
         Raises:
             PluginError: the model replies with a plug-in that is not installed.
@@ -70,10 +63,7 @@ class InferenceGpt(LanguageModel):
         super().__init__(trained, engine=engine)
         has_lines = self.config.block_size > 2 and not self.tokenizer.unknown_characters("\n")
         self._start = "\n" if trained.config.text == "stream" and has_lines else ""
-        self._hooks = [
-            reply_plugin(name).hook(facts, self.tokenizer, chat_options or {})
-            for name, facts in trained.extra.items()
-        ]
+        self._hooks = [reply_plugin(name).hook(facts) for name, facts in trained.extra.items()]
 
     def generate(
         self,
@@ -120,35 +110,25 @@ class InferenceGpt(LanguageModel):
     ) -> Iterator[str]:
         """Yield the texts of `generate` one by one, or infinitely many if num_samples is None."""
         check_engine(self.engine, None, threads)
-        job = self.text_job(
-            1 if num_samples is None else num_samples,
-            prompts=[prompt],
-            sampling=Sampling(**sampling),
-            max_tokens=max_tokens,
-            seed=seed,
-        )
-        (tokens,), rules, seed = job.prompts, job.rules, job.seeds[0]
-        if rng is not None and threads > 1:
-            raise ConfigError("rng cannot be used with several threads; omit threads")
-        sequences: Iterator[Iterable[int]]
+        settings, n = Sampling(**sampling), 1 if num_samples is None else num_samples
+        how: Any = {"sampling": settings, "max_tokens": max_tokens, "seed": seed}
+        job = self.text_job(n, prompts=[prompt], **how)
         if rng is None:
-            sequences = self._decode_batches(tokens, rules, num_samples, seed, threads)
+            sequences: Iterator[Iterable[int]] = self._decode_batches(job, num_samples, threads)
+        elif threads > 1:
+            raise ConfigError("rng cannot be used with several threads; omit threads")
         else:
-            streams = (self.engine_model.decode(tokens, rules, each) for each in repeat(rng))
-            sequences = islice(streams, num_samples)
+            sequences = islice(map(partial(self._stream, job), repeat(rng)), num_samples)
         return (prompt + self.tokenizer.decode(each) for each in sequences)
 
-    def _decode_batches(
-        self, tokens: Sequence[int], rules: DecodeRules, n: int | None, seed: int, threads: int
-    ) -> Iterator[list[int]]:
+    def _decode_batches(self, job: Job, n: int | None, threads: int) -> Iterator[list[int]]:
         """Yield n continuations, or infinitely many if n is None, in batches of increasing size."""
-        n_made, n_together = 0, FIRST_BATCH * threads
-        while n is None or n_made < n:
-            n_now = n_together if n is None else min(n_together, n - n_made)
-            seeds = range(seed + n_made, seed + n_made + n_now)
-            sequences = [tokens] * n_now
-            yield from self.engine_model.decode_many(sequences, seeds, rules, threads=threads)
-            n_made += n_now
+        seed, n_together = job.seeds[0], FIRST_BATCH * threads
+        while n is None or n > 0:
+            n_now = n_together if n is None else min(n_together, n)
+            prompts, seeds = [*job.prompts] * n_now, range(seed, seed + n_now)
+            yield from self.engine_model.decode_many(prompts, seeds, job.rules, threads=threads)
+            seed, n = seed + n_now, None if n is None else n - n_now
             n_together = min(2 * n_together, LAST_BATCH * threads)
 
     def text_job(
@@ -171,7 +151,7 @@ class InferenceGpt(LanguageModel):
             if len(tokens) > self.config.block_size:
                 openings[i] = new_context(tokens, self.config.block_size)
                 n_dropped += len(tokens) - len(openings[i])
-            self._check_prompt(openings[i], max_tokens)
+            self.check_prompt(openings[i], max_tokens)
         stop = tuple(self.tokenizer.special_ids)
         rules = DecodeRules(stop, max_tokens=max_tokens, sampling=sampling or Sampling())
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
@@ -204,7 +184,7 @@ class InferenceGpt(LanguageModel):
 
         Do not use `rng` until the stream ends or is closed, because tokens are sampled in advance.
         """
-        self._check_prompt(tokens, max_tokens)
+        self.check_prompt(tokens, max_tokens)
         rules = DecodeRules(stop, max_tokens=max_tokens, sampling=Sampling(**sampling))
         return TokenStream(self.engine_model.decode(tokens, rules, rng))
 
@@ -260,7 +240,7 @@ class InferenceGpt(LanguageModel):
     ) -> Job:
         """Return a `Job` for several replies to a prompt, from seed + `prompt.n_replies` on."""
         num_replies, seed = checked("num_replies", num_replies, int), check_seed(seed)
-        self._check_prompt(prompt.tokens, max_tokens)
+        self.check_prompt(prompt.tokens, max_tokens)
         end_turn = self.tokenizer.end_turn_id
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
         for hook in reversed(self._hooks):  # the first one counts
@@ -277,7 +257,9 @@ class InferenceGpt(LanguageModel):
         """Return the first continuation of a job, token by token."""
         if job.fixed:
             return TokenStream(_repeated(job.fixed))
-        rng = random.Random(job.seeds[0])
+        return self._stream(job, random.Random(job.seeds[0]))
+
+    def _stream(self, job: Job, rng: random.Random) -> TokenStream:
         return TokenStream(self.engine_model.decode(job.prompts[0], job.rules, rng))
 
     def decode(self, jobs: Iterable[Job], *, threads: int = 1) -> Iterator[list[int]]:
@@ -290,12 +272,6 @@ class InferenceGpt(LanguageModel):
         decoded = self.engine_model.decode_many(prompts, seeds, jobs[0].rules, threads=threads)
         for job in jobs:
             yield job.fixed.tokens if job.fixed else next(decoded)
-
-    def _check_prompt(self, tokens: Sequence[int], max_tokens: int | None) -> None:
-        """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""
-        if max_tokens is not None:
-            checked("max_tokens", max_tokens, int, minimum=1, maximum=MAX_NEW_TOKENS)
-        self.check_prompt(tokens)
 
 
 def _repeated(fixed: Continuation) -> Generator[int, None, FinishReason]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
-from microgpt.config import EngineName, TextKind, TrainConfig, checked
+from microgpt.config import MAX_NEW_TOKENS, EngineName, TextKind, TrainConfig, checked
 from microgpt.data.contamination import trained_share
 from microgpt.data.tokenizer import AnyDocument, Document, as_documents
 from microgpt.errors import ConfigError, PromptError
@@ -33,10 +33,6 @@ class LanguageModel:
         self._read_text: TextKind = TrainConfig.text
         if isinstance(trained, TrainResult):
             self._read, self._read_text = trained.documents, trained.config.text
-
-    def __repr__(self) -> str:
-        size = self.config.block_size
-        return f"<{type(self).__name__}: {self.num_params:,} weights, block_size {size}>"
 
     @property
     def num_params(self) -> int:
@@ -78,8 +74,9 @@ class LanguageModel:
         self.check_prompt(tokens)
         return self.engine_model.log_probabilities(tokens, first)
 
-    def check_prompt(self, tokens: Sequence[int]) -> None:
-        """Raise PromptError if there are not 1 to block_size tokens, or one is unknown."""
+    def check_prompt(self, tokens: Sequence[int], max_tokens: int | None = None) -> None:
+        """Raise PromptError unless there are 1 to block_size known tokens; check max_tokens."""
+        checked("max_tokens", max_tokens, int | None, maximum=MAX_NEW_TOKENS)
         self.check_tokens(tokens)
         if not 1 <= len(tokens) <= self.config.block_size:
             raise PromptError(

@@ -17,7 +17,6 @@ from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers, by_name, count_params
 from microgpt.model import Weights, cross_entropy
 from microgpt.model_variants import gpt_type, init_variant
-from microgpt.plugins import Tell
 from microgpt.sampling import (
     NOT_FINITE_MESSAGE,
     Continuation,
@@ -27,7 +26,7 @@ from microgpt.sampling import (
     TokenStream,
     decode,
 )
-from microgpt.training.reference_training import RUN_S, ReferenceTraining
+from microgpt.training.reference_training import ReferenceTraining
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +34,12 @@ if TYPE_CHECKING:
 
 BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
 BYTES_PER_PRODUCT = 32  # both operands and gradients are stored
+RUN_S = 0.02  # target duration of a call of `ReferenceBatch.run`
 
 
-def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: Tell) -> None:
-    """Do nothing: there are no kernels."""
+def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
+    """Return False: there are no kernels to compile."""
+    return False
 
 
 def n_bytes(model: ModelConfig, longest: int) -> int:

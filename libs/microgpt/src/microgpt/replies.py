@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from microgpt.config import Sampling
+from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Documents, Message, Tokenizer
 from microgpt.plugins import PluginError, Tell, find_plugins, plugin
 
@@ -26,14 +27,6 @@ class Preparation(NamedTuple):
     extra: Mapping[str, Any] = {}  # JSON, by the name of the plug-in
 
 
-class ReplyTest(NamedTuple):
-    """Questions with replies that a plug-in expects of a trained model."""
-
-    name: str  # in the output of `train --json`
-    what: str  # in the printed report, such as "other wordings right"
-    items: "Sequence[Item]"
-
-
 class ReplyHook(Protocol):
     """What a plug-in does before the model replies."""
 
@@ -49,18 +42,24 @@ class ReplyPlugin(Protocol):
     Each `extra` is the JSON that the plug-in has recorded.
     """
 
-    def prepare(self, docs: Sequence[Document], given: "Given", tell: Tell) -> Preparation | None:
-        """Return what training on these conversations needs, or None to leave it as it is."""
+    def prepare(
+        self, docs: Sequence[Document], given: "Given", tell: Tell, file: TextFile | None
+    ) -> Preparation | None:
+        """Return what training on these conversations needs, or None to leave it as it is.
 
-    def hook(self, extra: Any, tokenizer: Tokenizer, options: Mapping[str, Any]) -> ReplyHook:
-        """Return the hook of a model, with options of `microgpt chat` by name, if any.
+        Args:
+            file: the file that they come from, if any.
+        """
+
+    def hook(self, extra: Any) -> ReplyHook:
+        """Return the hook of a model.
 
         Raises:
             CheckpointError: the record is damaged.
         """
 
-    def tests(self, extra: Any) -> Sequence[ReplyTest]:
-        """Return the questions of the training data, and then others that test the model."""
+    def tests(self, extra: Any) -> "Sequence[Item]":
+        """Return questions of the training data and others, with the expected replies."""
 
     def page_facts(self, extra: Any) -> Mapping[str, Any]:
         """Return the data with which the page of a model does what the hook does."""
@@ -77,10 +76,12 @@ def reply_plugin(name: str) -> ReplyPlugin:
     return found
 
 
-def prepare_replies(docs: Documents, given: "Given", tell: Tell) -> Preparation:
-    """Return what the first plug-in wants that has a use for the documents."""
+def prepare_replies(
+    docs: Documents, given: "Given", tell: Tell, file: TextFile | None = None
+) -> Preparation:
+    """Return what the first plug-in wants that has a use for the documents of a file."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):
-            if found := reply_plugin(name).prepare(docs, given, tell):
+            if found := reply_plugin(name).prepare(docs, given, tell, file):
                 return found._replace(extra={name: found.extra})
     return Preparation(given)

@@ -43,7 +43,7 @@ class Settings(TrainConfig, ModelConfig):
         None, "Read this column of a CSV or TSV file, or this field of JSON objects.", short=True
     )
     separator: str | None = data(
-        None, "Line that separates documents of several lines, such as %. blank: blank lines."
+        None, "Line that separates documents of several lines, such as %, or blank."
     )
     me: str | None = data(
         None, "Name of the participant who is the assistant in an exported chat between people."
@@ -64,7 +64,7 @@ class Settings(TrainConfig, ModelConfig):
     )
     unknown: str | None = training(
         None,
-        "With --chat and few questions, the reply to a question that the model does not know.  "
+        "With --chat and a table of questions, the reply to a question that it does not have.  "
         "[default: I don't know.]",
     )
     threads: int = training(
@@ -84,7 +84,6 @@ class Settings(TrainConfig, ModelConfig):
     )
     # A genome, an earlier training or a caller in Python sets these.
     genome: str | None = setting(None, "SHA-256 of the genome.json that gives settings.")
-    most_steps: int | None = setting(None, "Number of steps that are enough, within a budget.")
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
     # None: the context.
     gap: int | None = setting(None, "Unused characters around a held-out stretch.", minimum=0)
@@ -149,11 +148,6 @@ def with_given(config: Config, given: Given) -> Config:
     names = (each.name for each in fields(config))  # type: ignore[arg-type]
     found = {name: given[name] for name in names if name in given}
     return replace(config, **found)  # type: ignore[type-var]
-
-
-def has_steps(given: Given) -> bool:
-    """Return whether the number of steps is given, so that the budget follows from it."""
-    return "steps" in given or "most_steps" in given
 
 
 def check_conflicts(given: Given) -> None:

@@ -50,9 +50,6 @@ class TrainedModel:
         return f"<{type(self).__name__}: {count_params(self.model):,} weights, {self.model}>"
 
 
-CHANGED = ("steps", "warmup_steps", "dropout", "weight_decay", "patience")  # in the student
-
-
 @dataclass(frozen=True)
 class Ensemble:
     """Teachers that differ in their seeds. The settings of their student are those of the plan."""
@@ -66,18 +63,11 @@ class Ensemble:
         digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
         return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
 
-    def given(self, given: Given) -> Given:
-        """Return the recorded settings of a student with those that choose its ensemble again."""
-        names = CHANGED[:1] if given.get("budget") else CHANGED
-        found = {name: getattr(self.teacher, name) for name in names}
-        found = {name: value for name, value in found.items() if value is not None}
-        return {**given, **found, "n_teachers": self.n_teachers}
-
 
 class TeacherRecord(NamedTuple):
     """A teacher of a training run."""
 
-    directory: str  # absolute path, encoded by `path_to_text`
+    directory: str  # absolute path
     weights_sha256: str
 
 
@@ -155,7 +145,7 @@ class TrainEvent:
     n_docs: int  # number of documents or chunks read since the last event
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
-    seconds: float = 0.0  # training time so far, without pauses of the program
+    seconds: float = 0.0  # training time so far
 
 
 @dataclass(frozen=True, repr=False)
@@ -167,9 +157,7 @@ class TrainResult(TrainedModel, Plottable):
     """
 
     plan: TrainingPlan
-    # Loss of each step of this `train` call, in nats per token; NaN if a step predicts no token
-    # that counts.
-    losses: Sequence[float]
+    losses: Sequence[float]  # of each step of this `train` call, in nats per token
     state: "TrainState"  # final state
     ending: "Ending"
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling

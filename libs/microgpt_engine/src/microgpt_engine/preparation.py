@@ -19,7 +19,6 @@ from microgpt import (
     DecodeRules,
     DType,
     ModelConfig,
-    Tell,
     TrainConfig,
     Use,
     init_weights,
@@ -40,21 +39,21 @@ class _NotCompiledError(Exception):
     """A kernel is not in the cache, or its file cannot be used."""
 
 
-def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: Tell) -> None:
-    """Load the kernels for some uses; `tell` is called with a message if they must be compiled."""
+def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
+    """Load the kernels for some uses; report that they must be compiled, and return whether."""
     kinds = list(product(dtypes, uses))
     try:
         with on_compiling(_stop):
             _load(kinds)
     except _NotCompiledError as error:
-        with on_compiling(tell):
-            if str(error) != machine_code.COMPILING:
-                tell(str(error))
-            report(machine_code.COMPILING)
-            if machine_code.can_be_kept():
-                shares = [TRAINING, INFERENCE, *([THREADS] if "threads" in uses else [])]
-                compile_together({dtype for dtype, _ in kinds}, shares, stderr=subprocess.DEVNULL)
-            _load(kinds)
+        report(str(error))
+        report(machine_code.COMPILING)
+        if machine_code.can_be_kept():
+            shares = [TRAINING, INFERENCE, *([THREADS] if "threads" in uses else [])]
+            compile_together({dtype for dtype, _ in kinds}, shares, stderr=subprocess.DEVNULL)
+        _load(kinds)
+        return True
+    return False
 
 
 def _stop(line: str) -> NoReturn:

@@ -4,7 +4,7 @@ Layout: columns in the buffers; the layout "weights" for weights, gradients and 
 Callers get flat copies of these, in the order of `weight_shapes`. See docs/engine.md#a-step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -92,20 +92,15 @@ class CompiledEngine:
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return losses
 
-    def backward(self, should_stop: Callable[[], bool] = lambda: False) -> float:
-        """Compute the next step's gradients; return the loss, or NaN if any value is not finite.
-
-        should_stop is called between micro-batches. If it returns True, the loss covers only the
-        documents read so far.
-        """
+    def backward(self) -> float:
+        """Compute the next step's gradients; return the loss, or NaN if any value is not finite."""
         self._discard_batch()
-        losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
-        while not losses and not should_stop():
+        losses = list[float]()
+        while not losses:
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
-        loss = losses[0] if losses else float(self._progress[2])
         self._grads_are_fresh = False  # kept for `grads`, discarded by the next `run`
         self._progress[1:] = 0
-        return loss
+        return losses[0]
 
     def flat_weights(self) -> NDArray[Any]:
         """Return a flat copy of the weights in the order of `weight_shapes`."""

@@ -12,32 +12,32 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files as resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import finalize
+
+import numpy as np
+from numpy.typing import NDArray
 
 from microgpt import (
     QK_SCALE,
     ROTARY_BASE,
     CheckpointError,
     ConfigError,
-    ExportRequest,
     InferenceGpt,
     ModelConfig,
     SavedModel,
+    Tokenizer,
     as_argument,
     count_params,
     printable,
     tensors_of,
+    weight_shapes,
 )
-from microgpt_exports.format import RECEIPT, Exported, Format, Numbers
-from microgpt_exports.receipt import Program, generated_text
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Arrays = dict[str, NDArray[Any]]
+from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers
+from microgpt_exports.receipt import Program, Receipt, generated_text
 
 LARGEST = 127  # of int8
 N_TEXTS = 100  # generated to measure what int8 costs
@@ -63,22 +63,16 @@ int main(void) {
 class NumbersInC(Numbers):
     """The numbers of an array in C, each with the same number of characters."""
 
-    def may_be(self, other: bytes) -> bool:
-        """Return whether the compiler would read numbers only, since it reads these bytes."""
-        return re.fullmatch(rb"[-+.e\d, \n]*", other) is not None
+    pattern = re.compile(rb"[-+.e\d, \n]*")  # the compiler reads these bytes
 
 
-def tensors(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
-    """Return the matrices in float32."""
-    return tensors_of(config, weights, "float32")
+tensors = partial(tensors_of, dtype="float32")
 
 
-def int8_tensors(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
+def int8_tensors(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
     """Return the matrices in int8, each followed by the scales of its rows in float32."""
-    import numpy as np
-
     found = {}
-    for name, matrix in tensors(config, weights).items():
+    for name, matrix in tensors_of(config, weights, "float32").items():
         largest = np.maximum(abs(matrix).max(axis=1), np.finfo("float32").tiny)
         scales = largest / np.float32(LARGEST)
         found[name] = np.rint(matrix / scales[:, None]).astype("int8")
@@ -89,54 +83,45 @@ def int8_tensors(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
 def rounded(saved: SavedModel) -> SavedModel:
     """Return a model with the weights that int8 numbers and their scales give."""
     found = int8_tensors(saved.model, saved.weights)
-    names = [name for name in found if not name.endswith(SCALES)]
-    weights = {name: (found[name] * found[name + SCALES][:, None]).tolist() for name in names}
+    weights = {
+        name: (found[name] * found[name + SCALES][:, None]).tolist()
+        for name in weight_shapes(saved.model)
+    }
     meta = saved.meta.model_copy(update={"weights_sha256": saved.sha256})
     return replace(saved, weights=weights, meta=meta)
 
 
-def files(exported: Exported) -> dict[str, list[bytes]]:
-    """Return the parts of a file, whose receipt is in a comment.
-
-    Raises:
-        ConfigError: the model has subwords.
-    """
-    if not exported.tokenizer.chars:
+def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
+    """Return the parts of a file, whose receipt is in a comment."""
+    if not tokenizer.chars:
         raise ConfigError("a C file has a model of characters; train one with --tokenizer char")
     template = resources("microgpt_exports").joinpath("model.c").read_text(encoding="utf-8")
-    if exported.name.endswith(HEADER):
+    if receipt.name.endswith(HEADER):
         template = template[: template.index(MAIN)]
-    parts: list[bytes] = []
-    values = _values(exported)
-    for i, text in enumerate(re.split("@([A-Z_]+)@", template)):
-        if i % 2 == 0 or text != "WEIGHTS":
-            parts.append((values[text] if i % 2 else text).encode())
-        else:
-            for name, tensor in exported.tensors.items():
-                kind = "int8_t" if tensor.dtype.kind == "i" else "float"
-                parts.append(f"static const {kind} {_label(name)}[] = {{\n".encode())
-                parts += [_numbers(tensor), b"};\n"]
+    values = _values(receipt, tokenizer, tensors)
+    start, end = (
+        re.sub("@([A-Z_]+)@", lambda name: values[name[1]], half).encode()
+        for half in template.split("@WEIGHTS@")
+    )
+    arrays: list[bytes] = []
+    for name, tensor in tensors.items():
+        kind = "int8_t" if tensor.dtype.kind == "i" else "float"
+        head = f"static const {kind} {_label(name)}[] = {{\n".encode()
+        arrays += [head, _numbers(tensor), b"};\n"]
     # No text of the receipt can end the comment.
-    receipt = exported.receipt.replace("\\/", "/").replace("/", "\\/")
-    return {"": [*parts, f"\n/* {RECEIPT}\n{receipt}\n*/\n".encode()]}
+    comment = receipt.to_json().replace("/", "\\/")
+    return {"": [start, *arrays, end, f"\n/* {RECEIPT}\n{comment}\n*/\n".encode()]}
 
 
 def run(path: Path) -> Program:
-    """Compile a file; the program reads all tokens again in each call.
-
-    Raises:
-        ConfigError: there is no C compiler.
-        CheckpointError: the compiler refuses the file.
-    """
-    import numpy as np
-
+    """Compile a file; the program reads all tokens again in each call."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
         raise ConfigError("verifying a C file requires a C compiler; install gcc, or set CC")
     folder = tempfile.mkdtemp()
     program = Path(folder, "main")
 
-    def read(tokens: Sequence[int], before: list[int] | None) -> "tuple[NDArray[Any], list[int]]":
+    def read(tokens: Sequence[int], before: list[int] | None) -> tuple[NDArray[Any], list[int]]:
         known = [*(before or []), *tokens]
         text = subprocess.check_output([program], input=" ".join(map(str, known)), text=True)
         rows = [[*map(float.fromhex, line.split())] for line in text.splitlines()]
@@ -157,8 +142,8 @@ def _following(path: Path) -> str:
     return f"microgpt verify {file}" if path.suffix == HEADER else f"cc -O2 {file} -lm && ./a.out"
 
 
-def _tell_loss(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
-    """Tell by how much a token of generated texts becomes less likely in int8."""
+def _loss_of_int8(saved: SavedModel) -> str:
+    """Say by how much a token of generated texts becomes less likely in int8."""
     gpts = InferenceGpt(saved), InferenceGpt(rounded(saved))
     losses = []
     for seed in range(N_TEXTS):
@@ -166,20 +151,19 @@ def _tell_loss(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
         each = (gpt.log_probabilities(tokens[:-1]) for gpt in gpts)
         losses += [ours[i] - theirs[i] for i, ours, theirs in zip(tokens[1:], *each, strict=True)]
     loss = sum(losses) / len(losses)
-    request.note(f"int8 costs {loss:.4f} nats per token, on texts that the model has generated")
-    return {}
+    return f"int8 costs {loss:.4f} nats per token, on texts that the model has generated"
 
 
 C_FORMAT = Format("c", tensors, files, run, following=_following)
 INT8_FORMAT = Format(
-    "c-int8", int8_tensors, files, run, following=_following, stored=rounded, also=_tell_loss
-)
-C, C_INT8 = C_FORMAT.plugin, INT8_FORMAT.plugin
+    "c-int8", int8_tensors, files, run,
+    following=_following, stored=rounded, remark=_loss_of_int8,
+)  # fmt: skip
 
 
-def _values(exported: Exported) -> dict[str, str]:
+def _values(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, str]:
     """Return what replaces the names in model.c, other than the weights."""
-    config, tokenizer, tensors = exported.model, exported.tokenizer, exported.tensors
+    config = receipt.model
     sizes = {
         "VOCAB": config.vocab_size,
         "PIECES": len(tokenizer.piece_names),
@@ -196,41 +180,38 @@ def _values(exported: Exported) -> dict[str, str]:
     if tokenizer.is_chat:
         sizes |= {role.upper(): tokenizer.role_id(role) for role in ("user", "assistant")}
         sizes["END_TURN"] = tokenizer.end_turn_id
-    matrices = {}
-    for name, each in tensors.items():
-        if not name.endswith(SCALES):
-            rows, columns = each.shape
-            arrays = f"{_label(name)}, {_label(name + SCALES, tensors)}"
-            matrices[name] = f"{{{rows}, {columns}, {arrays}}}"
+    matrices = {
+        name: f"{{{rows}, {columns}, {_label(name)}, {_label(name + SCALES, tensors)}}}"
+        for name, (rows, columns) in weight_shapes(config).items()
+    }
     layers = (
         ", ".join(each for name, each in matrices.items() if name.startswith(f"layer{i}."))
         for i in range(config.n_layer)
     )
-    single = (
-        f"static const microgpt_matrix microgpt_{name} = {each};"
-        for name, each in matrices.items()
-        if "." not in name
-    )
     return {
-        "FILE": re.sub(r"[^\w.-]", "_", exported.name, flags=re.ASCII),
+        "FILE": re.sub(r"[^\w.-]", "_", receipt.name, flags=re.ASCII),
         "COUNT": f"{count_params(config):,}",
         "SIZES": "\n".join(f"#define MICROGPT_{name} {size}" for name, size in sizes.items()),
         "CHARS": "\n".join(f"    {ord(each)}," for each in tokenizer.chars or ()),
         "NUMBER": "int8_t" if tensors["wte"].dtype.kind == "i" else "float",
         "LAYERS": "\n".join(f"    {{{each}}}," for each in layers),
-        "MATRICES": "\n".join(single),
+        "MATRICES": "\n".join(
+            f"static const microgpt_matrix microgpt_{name} = {each};"
+            for name, each in matrices.items()
+            if "." not in name
+        ),
         "ROTARY_BASE": f"{ROTARY_BASE}",
         "QK_SCALE": f"{QK_SCALE}",
     }
 
 
-def _label(name: str, known: "Arrays | None" = None) -> str:
+def _label(name: str, known: Arrays | None = None) -> str:
     """Return the name of an array in C; NULL if it is not among the known ones."""
     is_known = known is None or name in known
     return f"microgpt_array_{name.replace('.', '_')}" if is_known else "NULL"
 
 
-def _numbers(tensor: "NDArray[Any]") -> NumbersInC:
+def _numbers(tensor: NDArray[Any]) -> NumbersInC:
     """Return the numbers of an array; nine digits identify a float32."""
     pattern, width = ("%4d,", 16) if tensor.dtype.kind == "i" else ("% .8e,", 6)
     numbers = tensor.ravel().tolist()

@@ -1,11 +1,10 @@
 """A tokenizer for other programs: GPT-2's byte-level BPE, special tokens and a chat template."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from microgpt import Tokenizer, TokenizerError, printable
+from microgpt import SavedModel, Tokenizer, TokenizerError, printable
 
 PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes written as themselves
 
@@ -17,7 +16,6 @@ class ForeignTokenizer:
     pieces: tuple[str, ...]  # each byte is a character
     merges: tuple[tuple[str, str], ...]  # of characters of several bytes, and of subwords
     special: dict[str, int]  # names, such as "<|bos|>", in the order of their ids
-    bos_id: int
     end_id: int  # ends a text or a reply
     suppressed: tuple[int, ...]  # special tokens that are never generated
     chat_template: str  # in Jinja
@@ -48,18 +46,18 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
         pieces,
         tuple(dict.fromkeys(merges)),
         special,
-        tokenizer.bos_id,
         end_id,
         tuple(token for token in tokenizer.special_ids if token != end_id),
         _chat_template(tokenizer),
     )
 
 
-def note_characters(tokenizer: Tokenizer, note: Callable[[str], None]) -> None:
+def known_characters(saved: SavedModel) -> str:
     """Say which characters other programs leave out."""
-    if tokenizer.chars:
-        chars = printable("".join(tokenizer.chars))
-        note(f'there, the tokenizer leaves out all characters other than "{chars}"')
+    if not saved.tokenizer.chars:
+        return ""
+    chars = printable("".join(saved.tokenizer.chars))
+    return f'there, the tokenizer leaves out all characters other than "{chars}"'
 
 
 def _byte_characters() -> list[str]:

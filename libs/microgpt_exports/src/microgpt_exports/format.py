@@ -6,11 +6,14 @@ the other program reads nothing else of a file that may be untrusted.
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from microgpt import (
     CheckpointError,
@@ -22,7 +25,6 @@ from microgpt import (
     Tokenizer,
     Verification,
     as_argument,
-    check_extra,
     check_unedited,
     count_params,
     printable,
@@ -39,10 +41,7 @@ from microgpt_exports.receipt import (
     read_receipt,
 )
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, NDArray[Any]]
 
 MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
 RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # its key in a file; in a directory
@@ -54,20 +53,7 @@ ALSO = (".md", "LICENSE")  # ends of the names of other files that a directory m
 class Numbers(bytes):
     """Weights in a file. All other parts of an export follow from its receipt."""
 
-    def may_be(self, _: bytes) -> bool:
-        """Return whether bytes of this length may be other weights."""
-        return True
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What the files of a format are made of."""
-
-    receipt: str  # in JSON; empty while the weights are hashed
-    name: str  # of the file or the directory
-    model: ModelConfig
-    tokenizer: Tokenizer
-    tensors: "Arrays"
+    pattern = re.compile(rb".*", re.DOTALL)  # of bytes that may be other weights
 
 
 @dataclass(frozen=True)
@@ -77,24 +63,26 @@ class Format:
     Args:
         name: its name in `export --format`.
         tensors: converts the weights of a model, in the order of `weight_shapes`.
-        files: returns the parts of each file, by its name; "" is the output itself.
-        run: opens an export in the program.
+        files: returns the parts of each file by its name, "" of the output itself; raises
+            ConfigError if the format has no such models.
+        run: opens an export in the program; raises ConfigError if the program is not installed,
+            and CheckpointError if it cannot run the model.
         weights_file: the file with the weights, if an export is a directory.
         following: returns the command that one runs next.
         stored: returns the model with the weights that an export stores.
-        also: tells what else a person should know, and returns files beside the export.
-        requires: the arguments of `check_extra`, if packages are needed to write an export.
+        remark: returns what else a person should know.
+        check: raises ConfigError if a package is missing that writing an export requires.
     """
 
     name: str
-    tensors: "Callable[[ModelConfig, Mapping[str, Any]], Arrays]"
-    files: Callable[[Exported], Mapping[str, Sequence[bytes]]]
+    tensors: Callable[[ModelConfig, Mapping[str, Any]], Arrays]
+    files: Callable[[Receipt, Tokenizer, Arrays], Mapping[str, Sequence[bytes]]]
     run: Callable[[Path], Program]
     weights_file: str = ""
     following: Callable[[Path], str] = lambda path: f"microgpt verify {as_argument(path)}"
     stored: Callable[[SavedModel], SavedModel] = lambda saved: saved
-    also: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]] = lambda *_: {}
-    requires: tuple[str, ...] = ()
+    remark: Callable[[SavedModel], str] = lambda _: ""
+    check: Callable[[], None] = lambda: None
 
     @property
     def plugin(self) -> ExportFormat:
@@ -112,24 +100,22 @@ class Format:
         """
         check_exportable(saved)
         check_unedited("the exported model")
-        self._check_extra()
-        tensors, name = self.tensors(saved.model, saved.weights), request.output.name
-        exported = Exported("", name, saved.model, saved.tokenizer, tensors)
-        parts = [part for file in self.files(exported).values() for part in file]
-        digest = _sha256_of(part for part in parts if isinstance(part, Numbers))
-        receipt = make_receipt(self.stored(saved), self.name, name, digest)
-        files = self.files(replace(exported, receipt=receipt.to_json()))
-        request.note(f"next: {self.following(request.output)}")
-        written = {request.output / file: b"".join(parts) for file, parts in files.items()}
-        return written | dict(self.also(saved, request))
+        self.check()
+        output, tokenizer = request.output, saved.tokenizer
+        tensors = self.tensors(saved.model, saved.weights)
+        receipt = make_receipt(self.stored(saved), self.name, output.name)
+        parts = [part for file in self.files(receipt, tokenizer, tensors).values() for part in file]
+        digest = _sha256_of([part for part in parts if isinstance(part, Numbers)])
+        receipt = receipt.model_copy(update={"weights_sha256": digest})
+        files = self.files(receipt, tokenizer, tensors)
+        for note in filter(None, (self.remark(saved), f"next: {self.following(output)}")):
+            request.note(note)
+        return {output / name: b"".join(file) for name, file in files.items()}
 
     def verify(self, path: Path) -> Verification | None:
         """Compare what the program computes with the receipt; None if there is no receipt."""
         receipt = self.read(path)
-        if receipt is None:
-            return None
-        found = compare(receipt, self.run(path))
-        return Verification(found.lines, found.passes)
+        return compare(receipt, self.run(path)).verification if receipt else None
 
     def read(self, path: Path) -> Receipt | None:
         """Check an export that may be untrusted; return its receipt, or None if it has none.
@@ -138,40 +124,31 @@ class Format:
             ConfigError: an extra is missing.
             CheckpointError: a file cannot be read, or is not what microgpt writes.
         """
-        text, n_bytes = self._receipt_in(path)
-        if not text:
+        is_directory = bool(self.weights_file)
+        file = path / RECEIPT_FILE if is_directory else path
+        if path.is_dir() != is_directory or not file.exists():
             return None
-        receipt = read_receipt(text, path, n_bytes)
+        content = read(file, MAX_FILE)
+        found = [content] if is_directory else IN_FILE.findall(content)[:1]
+        if not found:
+            return None
+        n_bytes = len(read(path / self.weights_file, MAX_FILE))
+        receipt = read_receipt(found[0].decode(errors="replace"), path, n_bytes)
         if receipt.format != self.name:
             return None
-        self._check_extra()
+        self.check()
         with damaged(path):
-            tokenizer, model = receipt.restored_tokenizer(path), receipt.model
-            tensors = self.tensors(model, zero_weights(model))
-            files = self.files(Exported(text, receipt.name, model, tokenizer, tensors))
-        found = [
+            tokenizer = receipt.restored_tokenizer(path)
+            tensors = self.tensors(receipt.model, zero_weights(receipt.model))
+            files = self.files(receipt, tokenizer, tensors)
+        weights = [
             part for name, parts in files.items() for part in _checked(path / name, parts, receipt)
         ]
-        if self.weights_file:
+        if is_directory:
             _check_no_others(path, files.keys())
-        if _sha256_of(found) != receipt.weights_sha256:
+        if _sha256_of(weights) != receipt.weights_sha256:
             raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
         return receipt
-
-    def _check_extra(self) -> None:
-        if self.requires:
-            check_extra(*self.requires)
-
-    def _receipt_in(self, path: Path) -> tuple[str, int]:
-        """Return the receipt of an export, if it has one, and the size of the file with weights."""
-        if path.is_dir():
-            if not (self.weights_file and (path / RECEIPT_FILE).exists()):
-                return "", 0
-            content = read(path / RECEIPT_FILE, MAX_FILE)
-            return content.decode(errors="replace"), len(read(path / self.weights_file, MAX_FILE))
-        content = b"" if self.weights_file else read(path, MAX_FILE)
-        found = IN_FILE.search(content)
-        return found[1].decode(errors="replace") if found else "", len(content)
 
 
 def check_exportable(saved: SavedModel) -> None:
@@ -187,10 +164,8 @@ def check_exportable(saved: SavedModel) -> None:
         raise CheckpointError(f"an export has at most {MAX_FILE:,} bytes; use safetensors")
 
 
-def zero_weights(model: ModelConfig) -> "Arrays":
+def zero_weights(model: ModelConfig) -> Arrays:
     """Return weights that are all 0, for what does not depend on them."""
-    import numpy as np
-
     return {name: np.zeros(shape, "float32") for name, shape in weight_shapes(model).items()}
 
 
@@ -212,7 +187,7 @@ def _checked(path: Path, parts: Sequence[bytes], receipt: Receipt) -> Iterator[b
         found = content[at : at + len(part)]
         at += len(part)
         if isinstance(part, Numbers):
-            is_equal &= part.may_be(found)
+            is_equal &= part.pattern.fullmatch(found) is not None
             yield found
         else:
             is_equal &= found == part
@@ -233,8 +208,5 @@ def _check_no_others(directory: Path, names: Collection[str]) -> None:
             )
 
 
-def _sha256_of(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+def _sha256_of(parts: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -1,27 +1,20 @@
 """ONNX files: the graph of a model of any architecture, with the KV cache as inputs and outputs.
 
-    input_ids (B, T)                     tokens, int64
-    past_key_values.N.key, .value        of layer N: (B, H, P, D); P is 0 at first
-    past_embedding, past_mlp_input.N     of the token before, with token shift: (B, 1, C); first 0
-    logits (B, T, V)                     float32
-    present.N.key, present_embedding, …  the cache for the next call
-
-B = batch, T = length, P = tokens in the cache, H = n_head, D = head_dim, C = n_embd. The weights
-are initializers: `wte` and `wpe` as in the model, the other matrices transposed.
+docs/reference/exports.md lists the inputs and outputs. The weights are initializers: `wte` and
+`wpe` as in the model, the other matrices transposed. B = batch, T = length, C = n_embd.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from microgpt import QK_SCALE, ConfigError, ModelConfig, angles, check_extra, tensors_of
-from microgpt_exports.format import RECEIPT, Exported, Format, Numbers, running
-from microgpt_exports.receipt import Program
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Arrays = dict[str, NDArray[Any]]
+from microgpt import QK_SCALE, ConfigError, ModelConfig, Tokenizer, angles, check_extra, tensors_of
+from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers, running
+from microgpt_exports.receipt import Program, Receipt
 
 EXTRA = ("microgpt-exports[onnx]", "ONNX files")
 TABLES = ("wte", "wpe")  # matrices whose rows are looked up; the others are factors
@@ -49,12 +42,14 @@ POSITIONS = """
   shape = Shape (input_ids)
   positions = Expand (new, shape)
 """
+KARPATHYS_EMBEDDING = """\
+  position = Gather (wpe, positions)
+  embedding = Add (token, position)
+"""
 
 
-def tensors(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
+def tensors(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
     """Return the initializers: the weights, gains, and the angles of each position."""
-    import numpy as np
-
     if config.block_size * config.n_embd > MAX_ANGLES:
         raise ConfigError(f"block_size times n_embd is above {MAX_ANGLES:,}; use --format html")
     ours = tensors_of(config, weights, "float32")
@@ -67,15 +62,15 @@ def tensors(config: ModelConfig, weights: Mapping[str, Any]) -> "Arrays":
     return {name: np.ascontiguousarray(each, "float32") for name, each in found.items()}
 
 
-def files(exported: Exported) -> dict[str, list[bytes]]:
+def files(receipt: Receipt, _: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
     """Return the parts of a file; the receipt is in the metadata."""
     from onnx.helper import set_model_props
     from onnx.numpy_helper import from_array
     from onnx.parser import parse_model
 
-    model = parse_model(graph(exported.model))
-    model.graph.initializer.extend(from_array(*each[::-1]) for each in exported.tensors.items())
-    set_model_props(model, {RECEIPT: exported.receipt})
+    model = parse_model(graph(receipt.model))
+    model.graph.initializer.extend(from_array(*each[::-1]) for each in tensors.items())
+    set_model_props(model, {RECEIPT: receipt.to_json()})
     content, parts, at = model.SerializeToString(), [], 0
     for tensor in model.graph.initializer:
         numbers = tensor.raw_data  # ends its message
@@ -87,14 +82,8 @@ def files(exported: Exported) -> dict[str, list[bytes]]:
 
 
 def run(model: bytes | Path) -> Program:
-    """Open a file, or its content, in onnxruntime on one core.
-
-    Raises:
-        ConfigError: the extra onnx is missing.
-        CheckpointError: onnxruntime cannot run the model.
-    """
+    """Open a file, or its content, in onnxruntime on one core."""
     check_extra(*EXTRA, "onnxruntime")
-    import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -105,7 +94,7 @@ def run(model: bytes | Path) -> Program:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     caches = session.get_inputs()[1:]
 
-    def read(tokens: Sequence[int], cache: "Arrays | None") -> "tuple[NDArray[Any], Arrays]":
+    def read(tokens: Sequence[int], cache: Arrays | None) -> tuple[NDArray[Any], Arrays]:
         if cache is None:
             sizes = {"batch": 1, "past": 0}
             shapes = {each.name: [sizes.get(size, size) for size in each.shape] for each in caches}
@@ -117,8 +106,7 @@ def run(model: bytes | Path) -> Program:
     return read
 
 
-ONNX_FORMAT = Format("onnx", tensors, files, run, requires=(*EXTRA, "onnx"))
-ONNX = ONNX_FORMAT.plugin
+ONNX_FORMAT = Format("onnx", tensors, files, run, check=partial(check_extra, *EXTRA, "onnx"))
 
 
 def graph(config: ModelConfig) -> str:
@@ -135,86 +123,80 @@ def graph(config: ModelConfig) -> str:
         f'float{shape.replace("%s", "total")} "present{name.removeprefix("_key_values")}"'
         for shape, name in caches
     ]
-    nodes = f"{POSITIONS}  by_head = Constant <value_ints = [0, 0, {H}, {D}]> ()\n"
-    nodes += f"  joined = Constant <value_ints = [0, 0, {C}]> ()\n{_embedding(config)}"
-    for i in range(config.n_layer):
-        nodes += _attention(config, i) + _mlp(config, i)
-    x = f"x{config.n_layer}"
+    embedding = {"karpathy": KARPATHYS_EMBEDDING, "portable": "", "modern": _turned(C)}
+    x, last = ("token" if config.architecture == "portable" else "embedding"), f"x{config.n_layer}"
+    layers = "".join(_layer(config, i) for i in range(config.n_layer))
+    normed = "" if config.is_karpathys else f"  out = {NORM} ({last}, ones)\n"
+    return f"""\
+{VERSIONS}
+microgpt (int64[batch, length] input_ids, {", ".join(inputs)})
+=> (float[batch, length, {V}] logits, {", ".join(outputs)}) {{{POSITIONS}\
+  by_head = Constant <value_ints = [0, 0, {H}, {D}]> ()
+  joined = Constant <value_ints = [0, 0, {C}]> ()
+  token = Gather (wte, input_ids)
+{embedding[config.architecture]}  x0 = {NORM} ({x}, ones)
+{layers}{normed}  logits = MatMul ({"out" if normed else last}, lm_head)
+}}"""
+
+
+def _turned(C: int) -> str:
+    """Return the nodes of the embedding plus that of the token before, whose halves change places.
+
+    `is_shifted` tells which numbers the MLP reads of the token before: the first half.
+    """
+    half, order = C // 2, [*range(C)]
+    is_shifted = ", ".join(str(int(i < half)) for i in order)
+    return f"""\
+{_before("token", "embedding")}\
+  turned = Constant <value_ints = {order[-half:] + order[:-half]}> ()
+  other = Gather <axis = 2> (token_before, turned)
+  embedding = Add (token, other)
+  is_shifted = Constant <value = bool[{C}] {{{is_shifted}}}> ()
+"""
+
+
+def _layer(config: ModelConfig, i: int) -> str:
+    """Return the nodes of the next x: x plus causal attention, and that plus the MLP: (B, T, C)."""
+    H, q, k, x, active = config.n_head, f"q{i}", f"k{i}", f"input{i}", f"active{i}"
+    rotated = shifted = squared = ""
     if not config.is_karpathys:
-        nodes += f"  out = {NORM} ({x}, ones)\n"
-        x = "out"
-    return (
-        f"{VERSIONS}\nmicrogpt (int64[batch, length] input_ids, {', '.join(inputs)})\n"
-        f"=> (float[batch, length, {V}] logits, {', '.join(outputs)}) {{{nodes}"
-        f"  logits = MatMul ({x}, lm_head)\n}}"
-    )
-
-
-def _embedding(config: ModelConfig) -> str:
-    """Return the nodes of x0, the normalized sum of the embeddings: (B, T, C)."""
-    nodes, x = "  token = Gather (wte, input_ids)\n", "token"
-    if config.is_karpathys:
-        nodes += "  position = Gather (wpe, positions)\n  embedding = Add (token, position)\n"
-        x = "embedding"
+        rotated = _rotated(q, H) + _rotated(k, H)
+        squared = f"  square{i} = Mul ({active}, {active})\n"
+        q, k, active = f"{q}_rotated", f"{k}_rotated", f"square{i}"
     if config.architecture == "modern":
-        half, order = config.n_embd // 2, [*range(config.n_embd)]
-        nodes += _before("token", "embedding")
-        nodes += f"  turned = Constant <value_ints = {order[-half:] + order[:-half]}> ()\n"
-        nodes += "  other = Gather <axis = 2> (token_before, turned)\n"
-        nodes += "  embedding = Add (token, other)\n"
-        is_shifted = ", ".join(str(int(i < half)) for i in order)
-        nodes += f"  is_shifted = Constant <value = bool[{len(order)}] {{{is_shifted}}}> ()\n"
-        x = "embedding"
-    return nodes + f"  x0 = {NORM} ({x}, ones)\n"
+        shifted = _before(x, f"mlp_input.{i}")
+        shifted += f"  shifted{i} = Where (is_shifted, {x}_before, {x})\n"
+        x = f"shifted{i}"
+    return f"""\
+  normed{i} = {NORM} (x{i}, ones)
+  q{i} = MatMul (normed{i}, "layer{i}.attn_wq")
+  k{i} = MatMul (normed{i}, "layer{i}.attn_wk")
+  v{i} = MatMul (normed{i}, "layer{i}.attn_wv")
+{rotated}\
+  heads{i}, "present.{i}.key", "present.{i}.value" =
+    Attention <q_num_heads = {H}, kv_num_heads = {H}>
+    ({q}, {k}, v{i}, is_visible, "past_key_values.{i}.key", "past_key_values.{i}.value")
+  attention{i} = MatMul (heads{i}, "layer{i}.attn_wo")
+  y{i} = Add (x{i}, attention{i})
+  input{i} = {NORM} (y{i}, ones)
+{shifted}\
+  hidden{i} = MatMul ({x}, "layer{i}.mlp_fc1")
+  active{i} = Relu (hidden{i})
+{squared}\
+  mlp{i} = MatMul ({active}, "layer{i}.mlp_fc2")
+  x{i + 1} = Add (y{i}, mlp{i})
+"""
 
 
-def _attention(config: ModelConfig, i: int) -> str:
-    """Return the nodes of y, x plus causal attention to the tokens and the cache: (B, T, C)."""
-    H, nodes = config.n_head, f"  normed{i} = {NORM} (x{i}, ones)\n"
-    for x in "qkv":
-        nodes += f'  {x}{i} = MatMul (normed{i}, "layer{i}.attn_w{x}")\n'
-    q, k = f"q{i}", f"k{i}"
-    if not config.is_karpathys:
-        for x in (q, k):
-            nodes += f"""\
+def _rotated(x: str, H: int) -> str:
+    """Return the nodes of queries or keys, normalized and rotated: (B, T, C)."""
+    return f"""\
   {x}_heads = Reshape ({x}, by_head)
   {x}_normed = {NORM} ({x}_heads, qk_scale)
   {x}_joined = Reshape ({x}_normed, joined)
   {x}_rotated = RotaryEmbedding <interleaved = 1, num_heads = {H}>
     ({x}_joined, cosine, sine, positions)
 """
-        q, k = f"{q}_rotated", f"{k}_rotated"
-    return (
-        nodes
-        + f"""\
-  heads{i}, "present.{i}.key", "present.{i}.value" =
-    Attention <q_num_heads = {H}, kv_num_heads = {H}>
-    ({q}, {k}, v{i}, is_visible, "past_key_values.{i}.key", "past_key_values.{i}.value")
-  attention{i} = MatMul (heads{i}, "layer{i}.attn_wo")
-  y{i} = Add (x{i}, attention{i})
-"""
-    )
-
-
-def _mlp(config: ModelConfig, i: int) -> str:
-    """Return the nodes of the next x, y plus the two-layer MLP: (B, T, C)."""
-    x, nodes = f"input{i}", f"  input{i} = {NORM} (y{i}, ones)\n"
-    if config.architecture == "modern":
-        nodes += _before(x, f"mlp_input.{i}")
-        nodes += f"  shifted{i} = Where (is_shifted, {x}_before, {x})\n"
-        x = f"shifted{i}"
-    nodes += f'  hidden{i} = MatMul ({x}, "layer{i}.mlp_fc1")\n  active{i} = Relu (hidden{i})\n'
-    active = f"active{i}"
-    if not config.is_karpathys:
-        nodes += f"  square{i} = Mul ({active}, {active})\n"
-        active = f"square{i}"
-    return (
-        nodes
-        + f"""\
-  mlp{i} = MatMul ({active}, "layer{i}.mlp_fc2")
-  x{i + 1} = Add (y{i}, mlp{i})
-"""
-    )
 
 
 def _before(x: str, name: str) -> str:

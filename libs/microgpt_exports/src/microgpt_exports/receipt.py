@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from microgpt import (
     TOKENIZERS,
@@ -26,6 +28,7 @@ from microgpt import (
     SpecialTokens,
     Tokenizer,
     TokenizerKind,
+    Verification,
     count_params,
     first_problem,
     other_version,
@@ -33,11 +36,8 @@ from microgpt import (
     tokenizer_fields,
 )
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 # Returns the logits after each token (T, V), and the new cache; None is an empty cache.
-Program = Callable[[Sequence[int], Any], "tuple[NDArray[Any], Any]"]
+Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
 FORMAT_VERSION = 4  # earlier versions had other results
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
@@ -45,6 +45,11 @@ SEED = 42  # of the first text
 MAX_LAYERS = 512  # llama.cpp reads no more
 MOST = 1e-3  # largest difference of a log-probability, in nats
 PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
+# What reading a damaged JSON file raises.
+DAMAGE = (
+    MicrogptError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -98,10 +103,10 @@ class Receipt(_Strict):
         return restore_tokenizer(path, fields, content if has_file else None, self.model.vocab_size)
 
 
-def make_receipt(saved: SavedModel, format: str, name: str, weights_sha256: str) -> Receipt:
-    """Return the receipt of an export with the weights of a model."""
+def make_receipt(saved: SavedModel, format: str, name: str) -> Receipt:
+    """Return the receipt of an export of a model, still without the hash of its weights."""
     gpt = InferenceGpt(saved)
-    tokenizer, bos_id = gpt.tokenizer, gpt.tokenizer.bos_id
+    tokenizer = gpt.tokenizer
     facts = tokenizer_fields(tokenizer) | {
         "ids": {str(tokenizer.names[token]): token for token in tokenizer.special_ids},
         "file": tokenizer.file and json.loads(tokenizer.file),
@@ -112,19 +117,15 @@ def make_receipt(saved: SavedModel, format: str, name: str, weights_sha256: str)
         name=name,
         model=saved.model,
         model_sha256=saved.sha256,
-        weights_sha256=weights_sha256,
+        weights_sha256="0" * 64,
         tokenizer=ReceiptTokenizer.model_validate(facts),
         texts=tuple(_text(gpt, SEED + i) for i in range(N_TEXTS)),
-        greedy=tuple(_generated(gpt, [bos_id], temperature=0, seed=SEED)),
+        greedy=tuple(_generated(gpt, [tokenizer.bos_id], 0, SEED)),
     )
 
 
 def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
-    """Return a receipt that may be untrusted, of weights in a file of n_bytes.
-
-    Raises:
-        CheckpointError: it is not valid, or its model has more weights.
-    """
+    """Return a receipt; raise CheckpointError if it is not valid, or n_bytes hold fewer weights."""
     if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     with damaged(path):
@@ -147,7 +148,7 @@ def damaged(path: Path, what: str = "the receipt is damaged: ") -> Iterator[None
     """Begin errors with the path of a file, and with what is wrong with it."""
     try:
         yield
-    except (ValidationError, MicrogptError) as error:
+    except DAMAGE as error:
         problem = first_problem(error).removeprefix(f"{path}: ")
         raise CheckpointError(f"{path}: {what}{problem}") from error
 
@@ -161,41 +162,33 @@ class Comparison:
     n_greedy: int
 
     @property
-    def passes(self) -> bool:
+    def verification(self) -> Verification:
         """Whether all differences are within their limits; NaN never is."""
-        return self.largest <= MOST and self.n_equal == self.n_greedy
-
-    @property
-    def lines(self) -> tuple[str, str]:
-        """What to tell a person."""
         is_equal = self.n_equal == self.n_greedy
         outcome = "equal" if is_equal else f"token {self.n_equal + 1} differs"
-        return (
+        lines = (
             f"greedy continuation: {outcome} ({self.n_greedy} tokens)",
             f"largest difference: {self.largest:.1e} nats (at most {MOST:g})",
         )
+        return Verification(lines, is_equal and self.largest <= MOST)
 
 
 def compare(receipt: Receipt, program: Program) -> Comparison:
     """Read the texts of a receipt in a program, and compare the results."""
-    import numpy as np
-
     differences = []
     for text in receipt.texts:
-        logits = logits_of(program, text.tokens[:-1])
+        logits = _logits_of(program, text.tokens[:-1])
         with np.errstate(all="ignore"):  # a difference that is not a number does not pass
             logits -= np.logaddexp.reduce(logits, 1, keepdims=True)
             found = logits[range(len(logits)), text.tokens[1:]]
             differences.append(np.abs(found - text.log_probabilities).max())
-    likeliest = logits_of(program, receipt.greedy[:-1]).argmax(1)
+    likeliest = _logits_of(program, receipt.greedy[:-1]).argmax(1)
     is_equal = [*(likeliest == receipt.greedy[1:]), False]
     return Comparison(float(np.max(differences)), is_equal.index(False), len(likeliest))
 
 
-def logits_of(program: Program, tokens: Sequence[int]) -> "NDArray[Any]":
+def _logits_of(program: Program, tokens: Sequence[int]) -> NDArray[Any]:
     """Return the logits after each token in float64 (T, V), which a program reads in pieces."""
-    import numpy as np
-
     rows, cache = [], None
     for start in range(0, len(tokens), PIECE):
         logits, cache = program(tokens[start : start + PIECE], cache)
@@ -203,18 +196,25 @@ def logits_of(program: Program, tokens: Sequence[int]) -> "NDArray[Any]":
     return np.concatenate(rows)
 
 
+def _text(gpt: InferenceGpt, seed: int) -> ReceiptText:
+    """Return a generated text with the log-probability of each token after the first."""
+    tokens = generated_text(gpt, seed)
+    rows = gpt.log_probabilities(tokens[:-1])
+    each = tuple(row[token] for row, token in zip(rows, tokens[1:], strict=True))
+    return ReceiptText(tokens=tuple(tokens), log_probabilities=each)
+
+
 def generated_text(gpt: InferenceGpt, seed: int) -> list[int]:
     """Return the tokens of a generated document, with its end token if it has one."""
-    tokenizer = gpt.tokenizer
-    first = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
-    return _generated(gpt, first[: gpt.config.block_size], temperature=1, seed=seed, is_ended=True)
+    bos_id = gpt.tokenizer.bos_id
+    first = [bos_id, gpt.tokenizer.role_id("user")] if gpt.tokenizer.is_chat else [bos_id]
+    return _generated(gpt, first[: gpt.config.block_size], 1, seed, stop=(bos_id,))
 
 
 def _generated(
-    gpt: InferenceGpt, first: list[int], *, temperature: float, seed: int, is_ended: bool = False
+    gpt: InferenceGpt, first: list[int], temperature: float, seed: int, stop: tuple[int, ...] = ()
 ) -> list[int]:
-    """Return the given tokens and those after them until the context is full, or until BOS."""
-    stop = (gpt.tokenizer.bos_id,) if is_ended else ()
+    """Return the given tokens and those after them, until the context is full or a stop token."""
     stream = gpt.generate_from_prompt(
         first,
         stop=stop,
@@ -224,11 +224,3 @@ def _generated(
     )
     tokens = [*first, *stream]
     return [*tokens, *stop] if stream.finish_reason == "stop" else tokens
-
-
-def _text(gpt: InferenceGpt, seed: int) -> ReceiptText:
-    """Return a generated text with the log-probability of each token after the first."""
-    tokens = generated_text(gpt, seed)
-    rows = gpt.log_probabilities(tokens[:-1])
-    each = tuple(row[token] for row, token in zip(rows, tokens[1:], strict=True))
-    return ReceiptText(tokens=tuple(tokens), log_probabilities=each)

@@ -53,8 +53,9 @@ class Gpt(nn.Module):
             raise ConfigError(f"{tokens.shape[1]} tokens exceed the context of {most}")
         x = rmsnorm(self.embedding(tokens))  # (B, T, C)
         for layer in range(self.config.n_layer):
-            x = x + self.attention(rmsnorm(x), f"layer{layer}")
-            x = x + self.mlp(rmsnorm(x), f"layer{layer}")
+            weights = self.get_submodule(f"layer{layer}")
+            x = x + self.attention(rmsnorm(x), weights)
+            x = x + self.mlp(rmsnorm(x), weights)
         return F.linear(x if self.config.is_karpathys else rmsnorm(x), self.lm_head)
 
     def embedding(self, tokens: Tensor) -> Tensor:
@@ -66,13 +67,11 @@ class Gpt(nn.Module):
             x = x + before(embedded).roll(self.config.n_embd // 2, -1)
         return x
 
-    def attention(self, x: Tensor, layer: str) -> Tensor:
+    def attention(self, x: Tensor, weights: nn.Module) -> Tensor:
         """Apply causal multi-head attention: (B, T, C) -> (B, T, C)."""
-        weights = self.get_submodule(layer)
         q, k = self.query_or_key(x, weights.attn_wq), self.query_or_key(x, weights.attn_wk)
-        out = F.scaled_dot_product_attention(
-            q, k, self.heads(x, weights.attn_wv), is_causal=True
-        )  # (B, H, T, D)
+        v = self.heads(x, weights.attn_wv)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, H, T, D)
         return F.linear(out.transpose(1, 2).flatten(2), weights.attn_wo)
 
     def heads(self, x: Tensor, matrix: Tensor) -> Tensor:
@@ -89,9 +88,9 @@ class Gpt(nn.Module):
         a, b = x[..., ::2], x[..., 1::2]
         return torch.stack((a * cosine - b * sine, a * sine + b * cosine), -1).flatten(3)
 
-    def mlp(self, x: Tensor, layer: str) -> Tensor:
+    def mlp(self, x: Tensor, weights: nn.Module) -> Tensor:
         """Apply the two-layer MLP: (B, T, C) -> (B, T, C)."""
-        weights, half = self.get_submodule(layer), self.config.n_embd // 2
+        half = self.config.n_embd // 2
         if self.config.architecture == "modern":
             x = torch.cat((before(x)[..., :half], x[..., half:]), -1)
         hidden = F.relu(F.linear(x, weights.mlp_fc1))
@@ -100,19 +99,14 @@ class Gpt(nn.Module):
 
     def to_model(self) -> SavedModel:
         """Return a model with the current weights; save it with `microgpt.save`."""
-        weights = {name: each.tolist() for name, each in self.named_parameters()}
         old = self.model
+        weights = {name: each.tolist() for name, each in self.named_parameters()}
         trained = TrainedModel(self.config, weights, old.tokenizer, old.dtype)
-        ancestors = [data and asdict(data) for data in old.trained_on]
-        meta = description_of(
-            trained,
-            imported_from="PyTorch",
-            text=old.config.text,
-            ancestor_data=ancestors,
-        )
+        data = [facts and asdict(facts) for facts in old.trained_on]
+        text = old.config.text
+        meta = description_of(trained, imported_from="PyTorch", text=text, ancestor_data=data)
         examples = old.meta.examples if isinstance(old, SavedModel) else None
-        facts = {"extra": dict(old.extra) or None, "examples": examples}
-        meta = meta.model_copy(update=facts)
+        meta = meta.model_copy(update={"extra": dict(old.extra) or None, "examples": examples})
         return SavedModel(self.config, weights, old.tokenizer, old.dtype, meta)
 
 

@@ -11,45 +11,31 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from microgpt import (
-    TABLE,
-    ExportRequest,
-    ModelConfig,
-    Sampling,
-    SavedModel,
-    Tokenizer,
-    check_extra,
-)
+from numpy.typing import NDArray
+
+from microgpt import TABLE, ModelConfig, Sampling, Tokenizer, check_extra
 from microgpt_exports.apertus import settings_of, to_apertus
-from microgpt_exports.foreign_tokenizer import foreign_tokenizer, note_characters
-from microgpt_exports.format import RECEIPT_FILE, Exported, Format, Numbers, running
-from microgpt_exports.receipt import Program
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from microgpt_exports.foreign_tokenizer import foreign_tokenizer, known_characters
+from microgpt_exports.format import RECEIPT_FILE, Arrays, Format, Numbers, running
+from microgpt_exports.receipt import Program, Receipt
 
 WEIGHTS = "model.safetensors"
 
 
-def files(exported: Exported) -> dict[str, list[bytes]]:
+def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
     """Return the parts of each file of a directory."""
     small = {
         name: [(json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()]
-        for name, facts in _small_files(exported.model, exported.tokenizer).items()
+        for name, facts in _small_files(receipt.model, tokenizer).items()
     }
-    weights = _safetensors(exported.tensors)
-    return small | {WEIGHTS: weights, RECEIPT_FILE: [exported.receipt.encode()]}
+    receipt_file = [receipt.to_json().encode()]
+    return small | {WEIGHTS: _safetensors(tensors), RECEIPT_FILE: receipt_file}
 
 
 def run(directory: Path) -> Program:
-    """Open a directory in transformers on the CPU, which loads no code from it.
-
-    Raises:
-        ConfigError: the extra transformers is missing.
-        CheckpointError: transformers cannot run the model.
-    """
+    """Open a directory in transformers on the CPU, which loads no code from it."""
     extra, what = "microgpt-exports[transformers]", "Directories of transformers"
     check_extra(extra, what, "torch", "transformers")
     import torch
@@ -64,7 +50,7 @@ def run(directory: Path) -> Program:
     names = signature(model.forward).parameters
     cache_name = "cache" if "cache" in names else "past_key_values"
 
-    def read(tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
+    def read(tokens: Sequence[int], cache: Any) -> tuple[NDArray[Any], Any]:
         cache = transformers.DynamicCache(config=model.config) if cache is None else cache
         with torch.inference_mode():
             found = model(torch.tensor([tokens]), use_cache=True, **{cache_name: cache})
@@ -73,19 +59,12 @@ def run(directory: Path) -> Program:
     return read
 
 
-def _also(saved: SavedModel, request: ExportRequest) -> dict[Path, bytes]:
-    """Tell which characters are left out."""
-    note_characters(saved.tokenizer, request.note)
-    return {}
-
-
 TRANSFORMERS_FORMAT = Format(
-    "transformers", to_apertus, files, run, weights_file=WEIGHTS, also=_also
+    "transformers", to_apertus, files, run, weights_file=WEIGHTS, remark=known_characters
 )
-TRANSFORMERS = TRANSFORMERS_FORMAT.plugin
 
 
-def _safetensors(tensors: "Mapping[str, NDArray[Any]]") -> list[bytes]:
+def _safetensors(tensors: Arrays) -> list[bytes]:
     """Return the parts of a file of float32 tensors."""
     facts: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -100,10 +79,10 @@ def _safetensors(tensors: "Mapping[str, NDArray[Any]]") -> list[bytes]:
 def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
     """Return the content of the files other than the weights and the receipt, in JSON."""
     read = foreign_tokenizer(tokenizer)
-    names = {token: name for name, token in read.special.items()}
+    bos, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
     # Without BOS among the tokens that end a text, `generate` takes it for padding and ignores it.
-    ends = sorted({read.end_id, read.bos_id})
-    ids = {"bos_token_id": read.bos_id, "eos_token_id": ends, "pad_token_id": read.bos_id}
+    ends = sorted({read.end_id, bos_id})
+    ids = {"bos_token_id": bos_id, "eos_token_id": ends, "pad_token_id": bos_id}
     generation: dict[str, object] = ids | {
         "do_sample": True,
         "temperature": Sampling.temperature,
@@ -118,9 +97,9 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]
         "tokenizer.json": _tokenizer_file(tokenizer, read.special),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": names[read.bos_id],
-            "eos_token": names[read.end_id],
-            "pad_token": names[read.bos_id],
+            "bos_token": bos,
+            "eos_token": tokenizer.label(read.end_id),
+            "pad_token": bos,
             "additional_special_tokens": [*read.special],
             "model_max_length": config.block_size,
             "clean_up_tokenization_spaces": False,
@@ -145,28 +124,23 @@ def _tokenizer_file(tokenizer: Tokenizer, special: Mapping[str, int]) -> dict[st
             "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
         }
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    bos, text = (
-        {kind: {"id": id, "type_id": 0}}
-        for kind, id in (("SpecialToken", "<|bos|>"), ("Sequence", "A"))
-    )
+    name, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
+    bos = {"SpecialToken": {"id": name, "type_id": 0}}
+    text, other = ({"Sequence": {"id": id, "type_id": 0}} for id in "AB")
     steps = [*_normalizers(tokenizer)]
     return facts | {
         "added_tokens": [
-            {"id": token, "content": name, **flags, "special": True}
-            for name, token in special.items()
+            {"id": token, "content": each, **flags, "special": True}
+            for each, token in special.items()
         ],
         "normalizer": {"type": "Sequence", "normalizers": steps} if steps else None,
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [bos, text],
-            "pair": [bos, text, {"Sequence": {"id": "B", "type_id": 0}}],
-            "special_tokens": {
-                "<|bos|>": {
-                    "id": "<|bos|>", "ids": [tokenizer.bos_id], "tokens": ["<|bos|>"],
-                }
-            },
+            "pair": [bos, text, other],
+            "special_tokens": {name: {"id": name, "ids": [bos_id], "tokens": [name]}},
         },
-    }  # fmt: skip
+    }
 
 
 def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:

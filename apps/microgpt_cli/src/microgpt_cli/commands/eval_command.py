@@ -1,7 +1,7 @@
 """`microgpt eval`: held-out loss and exact-match score on a file."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
-    from microgpt import Document, HeldOutLoss, Item, SavedModel, Tokenizer
+    from microgpt import Document, Item, SavedModel
 
 
 @examples("microgpt eval my-model --data held-out.txt")
@@ -39,8 +39,7 @@ def evaluate(
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
     was not trained on. Documents longer than the context are read in overlapping windows.
 
-    The calibration says how many of the most likely tokens came, by their probability. Its expected
-    error is the mean difference of the two.
+    The calibration says how many of the most likely tokens came, by their probability.
 
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
     task, the model generates these replies at temperature 0, and the command prints the share of
@@ -48,18 +47,17 @@ def evaluate(
     """
     model_dir = opt.model_of(model, model_option)
 
-    from microgpt import Use
+    from microgpt import bits, mark
     from microgpt_cli.calibration import draw_calibration, reply_calibration, token_calibration
     from microgpt_cli.charts import check_files, write_chart
-    from microgpt_cli.chat_answers import generate_replies, reply_facts, report_lines
+    from microgpt_cli.chat_answers import ChatAnswers, generate_replies
     from microgpt_cli.counting import comparison
     from microgpt_cli.model_loading import inference, load_model, note_training_data
 
     check_files(output or ())
     saved = load_model(model_dir)
     docs, items = _read(data, column, me, separator, saved)
-    uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    gpt = inference(saved, uses)
+    gpt = inference(saved, ["evaluation", "decoding"] if items else ["evaluation"])
     result = gpt.evaluate(docs, text=saved.config.text, threads=threads)
     share = note_training_data(docs, result.contamination, saved, model_dir)
     answers = generate_replies(gpt, items, threads) if items else ()
@@ -74,13 +72,19 @@ def evaluate(
         facts["training_share"] = share
         facts["calibration"] = {name: asdict(each) for name, each in calibrations.items()}
         if answers:
-            facts["replies"] = reply_facts(answers) | {"contamination": share}
+            facts |= ChatAnswers(answers, share).facts()
         print(json.dumps(facts))
         return
-    print(*_loss_lines(result, share, gpt.tokenizer), sep="\n")
+    where = " in assistant messages" if saved.tokenizer.is_chat else ""
+    in_bits = f"({bits(result.loss):.4f} bits){mark(share)}"
+    print(f"documents:  {result.n_docs}")
+    print(f"tokens:     {result.n_tokens}{where}")
+    print(f"loss:       {result.loss:.4f} nats per token {in_bits}")
+    if saved.tokenizer.kind != "char":
+        print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
     print(f"compare:    {comparison(saved)}")
     if answers:
-        print(*report_lines(answers, share), sep="\n")
+        print("", *ChatAnswers(answers, share).lines(), sep="\n")
     for name, each in calibrations.items():
         print("", *each.lines(f"most likely {name}"), sep="\n")
 
@@ -91,29 +95,15 @@ def _read(
     """Return the documents of a file, and for a chat model the replies that have a task."""
     from microgpt import ReadOptions, load_chat_tests, load_documents
 
-    if saved.tokenizer.is_chat:
-        for flag, value in (("--column", column), ("--separator", separator)):
-            if value is not None:
-                raise ConfigError(f"{flag} cannot be used with a chat model; omit {flag}")
+    is_chat = saved.tokenizer.is_chat
+    excluded = {"--column": column, "--separator": separator} if is_chat else {"--me": me}
+    for flag, value in excluded.items():
+        if value is not None:
+            kind = "a chat model" if is_chat else "a model of texts"
+            raise ConfigError(f"{flag} cannot be used with {kind}; omit {flag}")
+    if is_chat:
         exam = load_chat_tests(data, me=me, tell=note)
         return exam.conversations, exam.items
-    if me is not None:
-        raise ConfigError("--me requires a chat model; omit --me")
     how = ReadOptions(saved.config.text, column, separator=separator)
     found = load_documents(data, how, tell=note)
     return [found] if isinstance(found, str) else found, ()
-
-
-def _loss_lines(found: "HeldOutLoss", share: float | None, tokenizer: "Tokenizer") -> Iterator[str]:
-    """Yield the lines of a report on the loss of documents.
-
-    Args:
-        share: share of the documents that the model has read; None if it is unknown.
-    """
-    from microgpt import bits, mark
-
-    yield f"documents:  {found.n_docs}"
-    yield f"tokens:     {found.n_tokens}{' in assistant messages' if tokenizer.is_chat else ''}"
-    yield f"loss:       {found.loss:.4f} nats per token ({bits(found.loss):.4f} bits){mark(share)}"
-    if tokenizer.kind != "char":
-        yield f"characters: {found.n_characters} ({found.bits_per_character:.4f} bits each)"

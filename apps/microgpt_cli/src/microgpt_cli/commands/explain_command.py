@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
@@ -45,18 +45,18 @@ def explain(
         raise ConfigError("there is no text to explain; pass one after the model")
     model = model or opt.DEFAULT_MODEL_DIR
     saved = load_model(model)
-    doc = _document_of(text, is_chat=saved.tokenizer.is_chat)
+    if saved.tokenizer.is_chat:
+        roles = zip(cycle(ROLES), text, strict=False)
+        doc: Document = tuple(Message(role, each) for role, each in roles)
+    else:
+        doc = opt.one_text(text) or ""
     gpt = inference(saved, ["evaluation"])
     result = explain_text(gpt, doc, n_alternatives=top, text_kind=saved.config.text)
     note_training_data([doc], None, saved, model)
     if as_json:
         print(json.dumps(result.facts()))
         return
-    for line in _predictions(result):
-        print(line)
-    print(
-        f"{result.bits:.1f} bits in all, {result.bits / max(len(result.scored), 1):.2f} per token"
-    )
+    print(*_lines(result), sep="\n")
 
 
 def style_of(bits: float) -> str:
@@ -64,17 +64,12 @@ def style_of(bits: float) -> str:
     return next(style for limit, style in STYLES.items() if bits <= limit)
 
 
-def _document_of(texts: list[str], *, is_chat: bool) -> Document:
-    """Return a text, or a conversation that begins with the user; refuse several texts."""
-    if is_chat:
-        return tuple(Message(role, text) for role, text in zip(cycle(ROLES), texts, strict=False))
-    return opt.one_text(texts) or ""
-
-
-def _predictions(explanation: Explanation) -> Iterator[str]:
-    labels = _aligned([each.text for each in explanation.scored])
-    for each, label in zip(explanation.scored, labels, strict=True):
-        style = style_of(each.bits)
+def _lines(explanation: Explanation) -> Iterator[str]:
+    """Yield a line for each prediction that counts, and their sum."""
+    scored = explanation.scored
+    width = max((cell_len(_shown(each.text)) for each in scored), default=0)
+    for each in scored:
+        label = _shown(each.text)
         likely = [
             styled(
                 f"{_shown(one.text)} {one.probability:.0%}",
@@ -83,15 +78,11 @@ def _predictions(explanation: Explanation) -> Iterator[str]:
             for one in each.alternatives
             if one.probability >= LEAST
         ]
-        figures = f"{each.probability:>7.2%}  {each.bits:5.1f} bits"
-        yield "  ".join([styled(label, style), figures, "", *likely])
-
-
-def _aligned(tokens: Sequence[str]) -> list[str]:
-    """Return tokens as they are printed, padded to the same width in columns."""
-    labels = [_shown(token) for token in tokens]
-    width = max(map(cell_len, labels), default=0)
-    return [label + " " * (width - cell_len(label)) for label in labels]
+        padding = " " * (width - cell_len(label))
+        figures = f"{padding}  {each.probability:>7.2%}  {each.bits:5.1f} bits"
+        yield "  ".join([styled(label, style_of(each.bits)) + figures, "", *likely])
+    bits = explanation.bits
+    yield f"{bits:.1f} bits in all, {bits / max(len(scored), 1):.2f} per token"
 
 
 def _shown(text: str) -> str:

@@ -1,17 +1,13 @@
 """`microgpt export`: convert a model to another format."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 from microgpt import ConfigError, WeightsFormat, find_plugins
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
-
-if TYPE_CHECKING:
-    from microgpt import ExportFormat
 
 OWN = get_args(WeightsFormat)
 # Packages of the formats that the documentation names, for an installation without them.
@@ -65,12 +61,15 @@ def export(
     if format is None:
         format = _format_of(output) or "safetensors"
     if format in OWN:
-        write_model(model_dir, output, cast("WeightsFormat", format), half=half, is_forced=force)
+        files = _write_model(
+            model_dir, output, cast("WeightsFormat", format), half=half, is_forced=force
+        )
+    elif half:
+        raise ConfigError(f"{format} has a precision of its own; omit --half")
     else:
-        found = installed_format(format)
-        if half:
-            raise ConfigError(f"{format} has a precision of its own; omit --half")
-        write_export(model_dir, output, format, found, is_forced=force)
+        files = _write_export(model_dir, output, format, is_forced=force)
+    for file in files:
+        print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
 
 
 def _format_of(file: Path) -> str | None:
@@ -80,21 +79,10 @@ def _format_of(file: Path) -> str | None:
     return ending if is_known else None
 
 
-def installed_format(name: str) -> "ExportFormat":
-    """Return a format of a plug-in; raise ConfigError if no installed package has it."""
-    from microgpt import export_format
-
-    if found := export_format(name):
-        return found
-    if package := PACKAGES.get(name):
-        raise ConfigError(f"--format {name} requires the package {package}; install it")
-    raise ConfigError(f"--format must be one of {', '.join(formats())}, got {name}")
-
-
-def write_model(
+def _write_model(
     model_dir: Path, output: Path, format: WeightsFormat, *, half: bool, is_forced: bool
-) -> None:
-    """Write a model directory, and print the path of its weights file."""
+) -> list[Path]:
+    """Write a model directory, and return its weights file."""
     from microgpt import WEIGHTS_FILES, has_copy, save
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import check_replacement
@@ -106,18 +94,27 @@ def write_model(
     if not (is_forced or is_in_place or has_copy(output, saved)):
         check_replacement(output, "--output")
     save(saved, output, weights_format=format, half=half)
-    file = output / WEIGHTS_FILES[format]
-    print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
+    return [output / WEIGHTS_FILES[format]]
 
 
-def write_export(
-    model_dir: Path, output: Path, format: str, found: "ExportFormat", *, is_forced: bool
-) -> None:
-    """Write a model in the format of a plug-in, and print the paths of its files."""
-    from microgpt import ExportRequest, blaming_format, name_of, on_compiling
+def _write_export(model_dir: Path, output: Path, format: str, *, is_forced: bool) -> list[Path]:
+    """Write a model in the format of a plug-in, and return its files."""
+    from microgpt import (
+        ExportRequest,
+        blaming_format,
+        export_format,
+        name_of,
+        on_compiling,
+        publish,
+    )
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import check_export
 
+    found = export_format(format)
+    if not found and format in PACKAGES:
+        raise ConfigError(f"--format {format} requires the package {PACKAGES[format]}; install it")
+    if not found:
+        raise ConfigError(f"--format must be one of {', '.join(formats())}, got {format}")
     check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
     saved = load_model(model_dir)
     with on_compiling(note), blaming_format(format):
@@ -125,16 +122,6 @@ def write_export(
     if not found.mark:
         for beside in files.keys() - {output}:
             check_export(beside, None, beside.name, is_forced=is_forced)
-    write_files(files)
-
-
-def write_files(files: Mapping[Path, bytes]) -> None:
-    """Write the files of a directory atomically, and print their paths. Links to files are kept."""
-    from microgpt import publish
-
-    targets = {Path(os.path.realpath(file)): content for file, content in files.items()}
-    for directory in dict.fromkeys(target.parent for target in targets):
-        found = {each.name: targets[each] for each in targets if each.parent == directory}
-        publish(directory, found)
-    for file, content in files.items():
-        print(terminal_safe(f"{file}: {len(content):,} bytes"))
+    for directory in {file.parent for file in files}:
+        publish(directory, {each.name: files[each] for each in files if each.parent == directory})
+    return [*files]

@@ -4,10 +4,11 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from microgpt import DEFAULT_SEED, ConfigError, Sampling, checked, printable
 from microgpt_cli.terminal import options as opt
@@ -16,6 +17,8 @@ from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
     from microgpt import InferenceGpt, SavedModel
+
+Fault = Callable[[str], object]  # is true of an unwanted sample
 
 MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
 
@@ -55,41 +58,46 @@ def generate(
     Documents that were longer than the context in training are continued beyond it.
     """
     texts, model_dir = opt.texts_and_model(words, model_dir)
+    prompt, model_dir = opt.one_text(texts) or "", model_dir or opt.DEFAULT_MODEL_DIR
     given = Sampling.temperature if temperature is None else temperature
-    settings: dict[str, Any] = asdict(Sampling(given, top_k, top_p, min_p))
-    settings |= {"seed": opt.seed_of(seed), "threads": threads}
+    sampling, first_seed = Sampling(given, top_k, top_p, min_p), opt.seed_of(seed)
     checked("--num-samples (-n)", num_samples, int)
-    pattern = None if matches is None else _compiled(matches)
-    banned = None if never is None else _words(never)
+    faults, seen = list[Fault](), set[str]()
+    if unique:
+        faults.append(seen.__contains__)
+    if matches is not None:
+        faults.append(_mismatch(matches))
+    if never is not None:
+        faults.append(_words(never).search)
 
     from microgpt_cli.model_loading import inference, load_model
     from microgpt_cli.samples import note_faults, usual_length, usual_temperature
 
-    prompt, model_dir = opt.one_text(texts) or "", model_dir or opt.DEFAULT_MODEL_DIR
     saved = load_model(model_dir)
-    trained = _training_hashes(saved, model_dir) if novel else ()
+    if novel:
+        faults.append(_training_hashes(saved, model_dir).__contains__)
     model = inference(saved, ["generation"])
     _note_odd_use(model, model_dir, prompt)
     if temperature is None and given != (usual := usual_temperature(saved)):
-        settings["temperature"] = given = usual
+        sampling = replace(sampling, temperature=usual)
         note(f"--temperature {usual:g}, which suits this kind of text")
     max_tokens = usual_length(saved) if max_tokens is None else max_tokens
-    settings["max_tokens"] = max_tokens
-    is_choosy = bool(pattern or banned or unique or novel)
-    samples = model.samples(None if is_choosy else num_samples, prompt=prompt, **settings)
-    if is_choosy:
-        samples = _select(samples, num_samples, pattern, banned, unique=unique, trained=trained)
+    settings = {**asdict(sampling), "max_tokens": max_tokens, "seed": first_seed}
+    drawn = model.samples(
+        None if faults else num_samples, prompt=prompt, threads=threads, **settings
+    )
     shown = []
-    for i, text in enumerate(samples, start=1):
+    for text in islice(_without_faults(drawn, faults) if faults else drawn, num_samples):
         shown.append(text)
+        seen.add(text)
         if not as_json:
-            print(f"sample {i:2d}: {terminal_safe(text)}")
+            print(f"sample {len(shown):2d}: {terminal_safe(text)}")
     if as_json:
         print(json.dumps({"samples": shown}))
     sys.stdout.flush()
     n_given = len(prompt) if max_tokens else 0  # the context has the prompt, too
     note_faults([text[n_given:] for text in shown], saved, max_tokens)
-    if seed == str(DEFAULT_SEED) and given and sys.stderr.isatty():
+    if seed == str(DEFAULT_SEED) and sampling.temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 
 
@@ -106,13 +114,15 @@ def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
         note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _mismatch(pattern: str) -> Fault:
+    """Return a function that is true of texts that do not match a regular expression."""
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            return re.compile(pattern)
+            compiled = re.compile(pattern)
     except (re.error, ValueError, OverflowError, RecursionError) as error:  # it may be too large
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
+    return lambda text: not compiled.fullmatch(text)
 
 
 def _words(file: Path) -> re.Pattern[str]:
@@ -124,32 +134,17 @@ def _words(file: Path) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
 
-def _select(
-    samples: Iterable[str],
-    n_wanted: int,
-    pattern: re.Pattern[str] | None,
-    banned: re.Pattern[str] | None,
-    *,
-    unique: bool,
-    trained: Container[str],
-) -> Iterator[str]:
-    """Yield n_wanted samples that match and are new, or fewer and print a note."""
-    seen: set[str] = set()
+def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator[str]:
+    """Yield samples without a fault, until too many in a row have one."""
     n_found = n_skipped = 0
-    for n_drawn, text in enumerate(samples, start=1):
-        is_unwanted = (pattern and not pattern.fullmatch(text)) or (banned and banned.search(text))
-        if is_unwanted or text in trained or text in seen:
-            n_skipped += 1
-            if n_skipped == MAX_DRAWS:
-                share = f"{n_found:,} of {n_drawn:,} ({n_found / n_drawn:.2%})"
-                note(f"stopped after {n_found} of {n_wanted} samples: {share} met the conditions")
-                return
+    for text in samples:
+        if not any(has_fault(text) for has_fault in faults):
+            n_found, n_skipped = n_found + 1, 0
+            yield text
             continue
-        n_found, n_skipped = n_found + 1, 0
-        if unique:
-            seen.add(text)
-        yield text
-        if n_found == n_wanted:
+        n_skipped += 1
+        if n_skipped == MAX_DRAWS:
+            note(f"stopped after {n_found} samples, because {MAX_DRAWS:,} in a row were skipped")
             return
 
 

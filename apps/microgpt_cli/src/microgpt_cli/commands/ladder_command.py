@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from microgpt import DEFAULT_SEED, bits, check_setting
 from microgpt_cli.terminal import options as opt
@@ -19,13 +19,9 @@ if TYPE_CHECKING:
 @examples("microgpt ladder", "microgpt ladder --data my.txt --output ladder.svg")
 def ladder(
     data: Path | None = opt.option(
-        None, f"{opt.TEXT_HELP}; with --chat, conversations.  [default: data/names.txt]", *opt.DATA
+        None, f"{opt.TEXT_HELP}, or conversations.  [default: data/names.txt]", *opt.DATA
     ),
-    chat: bool = opt.flag("--chat", "Read the file as conversations."),
     column: str | None = opt.COLUMN,
-    me: str | None = opt.ME,
-    separator: str | None = opt.SEPARATOR,
-    text: str = opt.option("lines", "stream: one running text.", metavar="lines|stream"),
     budget: float | None = opt.option(
         None, "Operations of the first GPT, as for train.  [default: 1e11, about a second]"
     ),
@@ -35,30 +31,26 @@ def ladder(
 ) -> None:
     """Train models from a uniform guess to a GPT on a text, and compare their losses.
 
-    Some documents are held out to choose among models, others to measure them. All losses are of
-    the same characters. The Elman network and the first GPT take the same number of operations, the
-    second GPT about twelve times as many.
+    Some documents are held out to choose among models, others to measure them. The Elman network
+    and the first GPT take the same number of operations, the second about twelve times as many.
     """
-    given: dict[str, Any] = {"chat": chat, "column": column, "me": me, "separator": separator}
-    given |= {"text": text, "budget": budget, "seed": seed}
-    given = {name: value for name, value in given.items() if value not in (None, False)}
-    for name, value in given.items():
-        check_setting(name, value, f"--{name}")
+    check_setting("seed", seed, "--seed")
+    check_setting("budget", budget, "--budget")
 
-    from microgpt import check_conflicts, default_engine, hold_out
+    from microgpt import ReadOptions, TextFile, default_engine, hold_out, prepare_engine
     from microgpt_cli import ladder as models
     from microgpt_cli.charts import check_files, write_chart
-    from microgpt_cli.terminal.progress_bar import load_kernels
-    from microgpt_cli.training.inputs import read_input
+    from microgpt_cli.dataset_report import read_any
+    from microgpt_cli.training.inputs import default_input
 
-    check_conflicts(given)
     check_files(output or ())
     engine = default_engine()
-    file, docs = read_input(data, given)
-    sets = hold_out(docs, {"budget": models.BUDGET[engine], **given})
-    load_kernels(engine, uses=["training", "evaluation"])
-    kind: TextKind = "stream" if isinstance(docs, str) else "lines"
-    found = models.ladder(sets, text=kind, budget=budget, seed=seed, tell=note)
+    file = TextFile(data or default_input())
+    docs = read_any(file, ReadOptions(None, column))
+    sets = hold_out(docs, {"budget": budget or models.BUDGET[engine]})
+    prepare_engine(engine, uses=["training", "evaluation"])
+    text: TextKind = "stream" if isinstance(docs, str) else "lines"
+    found = models.ladder(sets, text=text, budget=budget, seed=seed, tell=note)
     if output:
         write_chart(models.draw_ladder(found), output)
     if as_json:

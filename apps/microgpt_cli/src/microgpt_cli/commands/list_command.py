@@ -5,15 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from microgpt import (
-    META,
-    STATE_DESCRIPTION,
-    CheckpointError,
-    ConfigError,
-    as_argument,
-    committed_path,
-    printable,
-)
+from microgpt import META, CheckpointError, ConfigError, printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import AS_JSON, argument
@@ -49,21 +41,18 @@ def list_models(
 
 def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
     """Yield the path, kind, number of weights and loss of each model in a directory tree."""
-    from microgpt import count_params, has_model, has_state, load, read_meta, read_training
+    from microgpt import count_params, has_model, has_state, load, read_meta
     from microgpt_cli.model_loading import loss_of
 
     for folder, names, _ in os.walk(top, onerror=lambda error: note(f"cannot read {error}")):
         names[:] = sorted(name for name in names if not name.startswith("."))
         path = Path(folder)
-        about = STATE_DESCRIPTION if (is_unfinished := not has_model(path)) else META
-        if not committed_path(path, about).exists():
+        is_unfinished = not has_model(path)
+        if not (has_state(path) if is_unfinished else (path / META).exists()):
             continue
         try:
             meta = load(path).meta if is_unfinished else read_meta(path)
             n_params = count_params(meta.model())
-            if has_state(path) and not is_unfinished and read_training(path)[2] == "running":
-                command = f"microgpt train --resume {as_argument(path)}"
-                note(f"a training run in {printable(folder)} is unfinished; go on with {command}")
         except CheckpointError as error:
             note(str(error))
             continue

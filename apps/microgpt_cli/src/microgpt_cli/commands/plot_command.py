@@ -6,25 +6,23 @@ from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
 
-DEFAULT_FILES = (Path("curves.png"), Path("curves.svg"))
-
 
 @examples("microgpt plot my-model other-model")
 def plot(
     models: list[Path] | None = opt.MODEL_ARGUMENT,
     model_option: list[Path] | None = opt.MODEL_OPTION,
     output: list[Path] | None = opt.option(
-        None, f"{opt.CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]", metavar="<path>"
+        None, f"{opt.CHART_HELP}  [default: curves.png, curves.svg]", metavar="<path>"
     ),
 ) -> None:
     """Plot the loss curves of training runs.
 
-    Points show the held-out loss. A faint line shows the training loss, and a dashed line shows the
-    smoothed training loss. Unfinished runs are also plotted.
+    Points show the held-out loss, and a dashed line shows the smoothed training loss. Unfinished
+    runs are also plotted.
     """
     from microgpt_cli.charts import check_files, draw, read_training_runs, write_chart
 
-    files = output or DEFAULT_FILES
+    files = output or [Path("curves.png"), Path("curves.svg")]
     given = opt.one_of(models, model_option, "--model")
     directories = given or [opt.DEFAULT_MODEL_DIR]
     check_files(files)

@@ -2,15 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import get_args
 
 import typer
 
-from microgpt import CheckpointError, ConfigError, DType, EngineName, PluginError, find_plugins
+from microgpt import CheckpointError, ConfigError, EngineName, PluginError, find_plugins
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
-from microgpt_cli.terminal.progress_bar import load_kernels
 
 
 @examples(
@@ -28,11 +26,11 @@ def verify(
     ),
     engine: EngineName | None = option(None, "Engine to check.  [default: compiled and reference]"),
 ) -> None:
-    """Check the gradients of the engines, or an exported model.
+    """Check the engines, or an exported model.
 
-    Compare the reference engine's gradients with finite differences, the compiled engine's loss and
-    gradients with the reference engine, and the losses of both engines with Karpathy's run. With
-    --steps 1000, the reference engine takes about 15 seconds.
+    Compare the reference engine's gradients with finite differences, and the losses and names of
+    both engines with Karpathy's run. With --steps 1000, the reference engine takes about 15
+    seconds.
 
     With a PATH, run the exported model in its program instead, such as onnxruntime, and compare its
     log-probabilities with those that microgpt recorded in its receipt.
@@ -47,12 +45,8 @@ def verify(
 
 def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
     """Print the outcome of each check of the engines; exit with 1 if one has failed."""
-    from microgpt import Use, problem_of
     from microgpt_cli.engine_checks import run_checks
 
-    if engine != "reference" and not problem_of("compiled"):
-        uses: list[Use] = ["training", "decoding"]
-        load_kernels("compiled", *get_args(DType), uses=uses)
     failed = 0
     for check in run_checks(steps=steps, engine=engine):
         print(f"{'ok  ' if check.passed else 'FAIL'} {check.name}: {check.outcome}", flush=True)
@@ -63,14 +57,7 @@ def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
 
 
 def _verify_file(file: Path) -> None:
-    """Run an exported model in the program of its format, and print how its results differ there.
-
-    Raises:
-        PluginError: no format has the file, but the package of one cannot be imported.
-        ConfigError: no package is installed that can verify a file.
-        CheckpointError: the file does not exist, or has none of the formats.
-        Exit: the results differ.
-    """
+    """Run an exported model in the program of its format, and print how its results differ."""
     from microgpt import blaming_format, export_format
 
     if not os.path.lexists(file):

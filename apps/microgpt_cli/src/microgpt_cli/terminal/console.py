@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any, NoReturn, Self, TextIO
+from typing import NoReturn, Self, TextIO
 
 from microgpt import find_plugins, printable
 
@@ -19,6 +19,8 @@ ESCAPES = {
     code: repr(chr(code))[1:-1]
     for code in (*range(9), *range(11, 32), *range(127, 160), *BIDI_CONTROLS)
 }
+CLEAR_LINE = "\r\x1b[K"
+_shown: list[str] = []  # the line of progress on the terminal, if there is one
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEATED_S = 0.3  # a signal so soon after the first is its copy: `uv run` passes signals on
 
@@ -34,13 +36,30 @@ def prepare_streams() -> None:
 
 
 def say(line: str) -> None:
-    """Print one line to stderr; ignore a closed pipe."""
+    """Print one line to stderr, in place of the line of progress; ignore a closed pipe."""
     text = as_typed(printable(" ".join(line.splitlines()), MAX_LINE))
+    show_progress("")
+    _write(f"{text}\n")  # in one piece: an interrupted `print` could omit the line feed
+
+
+def show_progress(line: str) -> None:
+    """Show a line on a terminal, in place of the previous one; "" removes that."""
+    if line or _shown:
+        _write(f"{CLEAR_LINE}{line}")
+    _shown[:] = [line] if line else []
+
+
+def _write(text: str) -> None:
     try:
-        sys.stderr.write(f"{text}\n")  # an interrupted `print` could omit the line feed
+        sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
         discard_output(sys.stderr)
+
+
+def rewrites_lines() -> bool:
+    """Return whether stderr is a terminal that can rewrite a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def as_typed(text: str) -> str:
@@ -74,15 +93,11 @@ def terminal_safe(text: str) -> str:
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 
 
-def shows_color() -> bool:
-    """Return whether stdout is a terminal with colors, and NO_COLOR is not set."""
-    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not is_plain
-
-
 def styled(text: str, style: str) -> str:
     """Return a text in an ANSI style, such as "1;31" for bold red, if stdout shows colors."""
-    return f"\x1b[{style}m{text}\x1b[0m" if style and shows_color() else text
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    shows = style and sys.stdout.isatty() and not is_plain
+    return f"\x1b[{style}m{text}\x1b[0m" if shows else text
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
@@ -123,15 +138,13 @@ class StopRequest:
     def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal
         self._received = 0.0
-        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in STOP_SIGNALS:
-            self._before[number] = signal.signal(number, self._note)
+        self._before = [(number, signal.signal(number, self._note)) for number in STOP_SIGNALS]
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._before:
             signal.signal(number, handler)
 
     def __call__(self) -> bool:

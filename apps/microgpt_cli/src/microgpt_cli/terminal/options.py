@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import Parameter, Signature, get_annotations
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import typer
 
-from microgpt import DEFAULT_SEED, ConfigError, Sampling, check_seed
+from microgpt import DEFAULT_SEED, ConfigError, Sampling, Settings, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
@@ -20,9 +20,6 @@ DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ an
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
     """Return an option, as the default value of a parameter; `facts` are passed to typer.Option."""
     return typer.Option(default, *flags, help=help, **facts)
-
-
-eager = partial(option, is_eager=True)  # an option that is read before the others
 
 
 def flag(name: str, help: str, *others: str) -> Any:
@@ -55,21 +52,33 @@ AS_JSON = flag("--json", "Print one JSON document.")
 SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")
 TEXT_HELP = "UTF-8 text, one document per line"
-COLUMN = option(
-    None,
-    "Read this column of a CSV or TSV file, or this field of JSON objects.",
-    rich_help_panel="Data",
+
+
+def field_option(
+    kind: Any, name: str, panel: str | None = None, *, is_short: bool = False, usual: str = ""
+) -> Any:
+    """Return the option of a field of a dataclass, as the default value of a parameter.
+
+    Args:
+        is_short: whether the short help shows it, if the field does not say so.
+        usual: what the command chooses by default, instead of the default of the field.
+    """
+    field = kind.__dataclass_fields__[name]
+    facts = field.metadata
+    return option(
+        None if usual else field.default,
+        f"{facts['help']}  [default: {usual}]" if usual else facts["help"],
+        *(facts.get("flags") or [f"--{name.replace('_', '-')}"]),
+        rich_help_panel=facts.get("panel", panel),
+        hidden=not (is_short or facts.get("short")),
+        metavar=facts.get("metavar"),
+    )
+
+
+COLUMN, ME, SEPARATOR = (
+    field_option(Settings, name, is_short=True) for name in ("column", "me", "separator")
 )
-ME = option(
-    None,
-    "Name of the participant who is the assistant in an exported chat between people.",
-    rich_help_panel="Data",
-)
-SEPARATOR = option(
-    None,
-    "Line that separates documents of several lines, such as %, or blank.",
-    rich_help_panel="Data",
-)
+sampling_option = partial(field_option, Sampling, panel="Sampling")
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
@@ -120,14 +129,6 @@ def seed_option(what: str) -> Any:
     return option(str(DEFAULT_SEED), help, metavar="<int>|random")
 
 
-def sampling_option(name: str, panel: str | None = "Sampling", usual: str = "") -> Any:
-    """Return the option of a field of `Sampling`; `usual` is a default that the command chooses."""
-    field = Sampling.__dataclass_fields__[name]
-    facts, default = field.metadata, None if usual else field.default
-    help = f"{facts['help']}  [default: {usual}]" if usual else facts["help"]
-    return option(default, help, rich_help_panel=panel, hidden=not facts.get("short"))
-
-
 def seed_of(text: str) -> int:
     """Return a seed; draw and print one for the text "random"."""
     if text == "random":
@@ -154,18 +155,16 @@ def with_options(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., N
 
         def run(ctx: typer.Context, **values: Any) -> None:
             facts = {name: values.pop(name) for name in kind.__dataclass_fields__ if name in values}
-            sources = {name: ctx.get_parameter_source(name) for name in values}
-            typed = {name for name, found in sources.items() if found and found.name != "DEFAULT"}
             if has_settings:
-                facts["given"] = {name: values[name] for name in values if name in typed}
+                sources = {name: ctx.get_parameter_source(name) for name in values}
+                typed = [name for name, each in sources.items() if each and each.name != "DEFAULT"]
+                facts["given"] = {name: values[name] for name in typed}
             command(kind(**facts))
 
         options = [*_options_of(kind)]
         if has_settings:
-            from microgpt import Settings
-
             options += _options_of(Settings)
-            options.sort(key=lambda o: PANELS.index(o.annotation.__metadata__[0].rich_help_panel))
+            options.sort(key=lambda each: PANELS.index(each.default.rich_help_panel))
         context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)
         run.__signature__ = Signature([context, *options])  # type: ignore[attr-defined]
         run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -178,14 +177,6 @@ def _options_of(kind: Any) -> Iterator[Parameter]:
     """Yield the options of a dataclass: a field with a panel is one; own fields come first."""
     hints, fields = get_type_hints(kind), kind.__dataclass_fields__
     for name in dict.fromkeys([*get_annotations(kind), *fields]):
-        facts = fields[name].metadata
-        if "panel" in facts:
-            option = typer.Option(
-                *(facts["flags"] or [f"--{name.replace('_', '-')}"]),
-                help=facts["help"],
-                rich_help_panel=facts["panel"],
-                hidden=not facts.get("short"),
-                metavar=facts.get("metavar"),
-            )
-            annotation, default = Annotated[hints[name], option], fields[name].default
-            yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        if "panel" in fields[name].metadata:
+            option = field_option(kind, name)
+            yield Parameter(name, Parameter.KEYWORD_ONLY, default=option, annotation=hints[name])

@@ -1,36 +1,33 @@
-"""Show progress on stderr: a bar on a terminal, otherwise a few lines."""
+"""Show progress on stderr: a line that a terminal rewrites; elsewhere, a line now and then."""
 
-import sys
-from collections.abc import Collection, Iterable, Iterator
-from math import isfinite
+from collections import deque
+from collections.abc import Iterable, Iterator
+from math import inf, isfinite
+from shutil import get_terminal_size
+from statistics import fmean
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from microgpt import duration
-from microgpt_cli.terminal.console import note, say
+from microgpt_cli.terminal.console import note, rewrites_lines, say, show_progress
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.progress import Progress
-
-    from microgpt import DType, EngineName, Place, TrainEvent, Use
+    from microgpt import Place, TrainEvent
 
 T = TypeVar("T")
 
 N_LINES = 10  # number of progress lines if stderr is not a terminal, and more in long work
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
-LOSS_WINDOW = 100  # number of steps in the running mean of the loss
-ACCENT = "cyan"  # rich's own bar is red
+REDRAW_S = 0.1  # minimum time after which a terminal rewrites the line
+LOSS_WINDOW = 100  # number of steps in the mean of the loss
 
 
-class ProgressBar:
-    """Progress bar on a terminal; elsewhere, a line per 10 % of the work or per half minute."""
+class Progress:
+    """A line of progress; without a terminal, one per 10 % of the work or per half minute."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, total, 0
-        self._console = rich_console()
-        self._bar: Progress | None = None
-        self._last_line = perf_counter()
+    def __init__(self) -> None:
+        self._tenth = 0  # tenths of the work that the latest line tells of
+        self._shown_at = -inf if rewrites_lines() else perf_counter()
 
     def __enter__(self) -> Self:
         return self
@@ -38,139 +35,76 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def show(self, done: int, left: str, line: str, figures: str = "") -> None:
-        """Update the bar, time left and figures; without a terminal, print `line` if it is due."""
-        tenth_before, self._done = self._done * N_LINES // self._total, done
-        silence = perf_counter() - self._last_line
-        if self._console:
-            self._bar = self._bar or _make_bar(self._console, self._what, self._total)
-            self._bar.update(self._bar.task_ids[0], completed=done, left=left, figures=figures)
-            self._bar.start()
-        elif silence >= (
-            LINE_INTERVAL_S if done * N_LINES // self._total > tenth_before else MAX_SILENCE_S
-        ):
-            self._last_line = perf_counter()
+    def show(self, share: float, line: str) -> None:
+        """Show a line, if it is due after this share of the work."""
+        now, tenth, is_live = perf_counter(), int(share * N_LINES), rewrites_lines()
+        interval = LINE_INTERVAL_S if tenth > self._tenth else MAX_SILENCE_S
+        if now - self._shown_at < (REDRAW_S if is_live else interval):
+            return
+        self._tenth, self._shown_at = tenth, now
+        if is_live:
+            show_progress(line[: get_terminal_size().columns - 1])
+        else:
             say(line)
 
     def stop(self) -> None:
-        """Hide the bar until the next update."""
-        if self._bar:
-            self._bar.stop()
-        self._bar = None  # a restarted bar would overwrite lines printed in the meantime
+        """Remove the line from a terminal, until the next one is shown."""
+        show_progress("")
 
 
-class TrainingProgress(ProgressBar):
-    """Progress of a training run: step, losses, speed and time left.
+class TrainingProgress(Progress):
+    """Progress of a training run: step, time left, losses and speed.
 
     The steps of an ensemble are those of all models.
     """
 
     def __init__(self, place: "Place | None" = None, mark: str = "") -> None:
         """Prepare the progress; `mark` is that of the held-out losses."""
-        super().__init__("step", 0)
+        super().__init__()
         self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
-        self._mark = mark
-        self._n_losses, self._mean_loss, self._last_loss = 0, 0.0, 0.0
+        self._mark, self._total = mark, 0
+        self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
-        self._began, self._n_done = 0.0, (0, 0, 0)  # steps, documents and tokens since then
+        self._began: float | None = None  # seconds of the run at the first event
+        self._n_steps, self._n_tokens = 0, 0  # since then
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""
-        for loss in filter(isfinite, event.losses):  # NaN: a step without targets
-            self._n_losses += 1
-            self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
-            self._last_loss = loss
+        self._losses.extend(filter(isfinite, event.losses))  # NaN: a step without targets
         if event.val_loss is not None:
             self._val_loss = event.val_loss
-        step, steps = event.step + self._before, event.steps + self._before + self._after
-        if is_first := not self._total:
-            self._total, self._done = steps, step - len(event.losses)
-        if steps != self._total:
-            self.stop()
-            note(f"the run now ends at step {steps:,}, not {self._total:,}")
-            self._total = steps
-        steps_per_s, docs_per_s, tokens_per_s = self._speed(event, is_first=is_first)
-        figures = f"{docs_per_s:,.0f} docs/s, {tokens_per_s:,.0f} tokens/s"
-        if self._val_loss is not None:
-            figures = f"held out {self._val_loss:.3f}{self._mark} | {figures}"
-        if self._n_losses:  # a resumed run may start with an evaluation
-            figures = f"mean loss {self._mean_loss:.3f}, last {self._last_loss:.3f} | {figures}"
-        if self._model:
-            figures = f"{self._model} | {figures}"
-        left = time_left(self._total - step, steps_per_s)
-        line = f"step {step:4d} / {self._total:4d} | {figures} | {left}"
-        self.show(step, left, line, figures)
-
-    def _speed(self, event: "TrainEvent", *, is_first: bool) -> list[float]:
-        """Return steps, documents and tokens per second since the first event."""
-        if is_first or event.seconds < self._began:  # the run began again
-            self._began, self._n_done = event.seconds, (0, 0, 0)
+        if self._began is None:
+            self._began = event.seconds
         else:
-            steps, docs, tokens = self._n_done
-            steps += len(event.losses)
-            self._n_done = steps, docs + event.n_docs, tokens + event.n_tokens
+            self._n_steps += len(event.losses)
+            self._n_tokens += event.n_tokens
+        step, total = event.step + self._before, event.steps + self._before + self._after
+        if self._total not in (0, total):
+            note(f"the run now ends at step {total:,}, not {self._total:,}")
+        self._total = total
         seconds = max(event.seconds - self._began, 1e-9)
-        return [n / seconds for n in self._n_done]
+        figures = [f"step {step:4d} / {total:4d}", time_left(total - step, self._n_steps / seconds)]
+        if self._model:
+            figures.append(self._model)
+        if self._losses:  # a resumed run may start with an evaluation
+            figures.append(f"mean loss {fmean(self._losses):.3f}, last {self._losses[-1]:.3f}")
+        if self._val_loss is not None:
+            figures.append(f"held out {self._val_loss:.3f}{self._mark}")
+        figures.append(f"{self._n_tokens / seconds:,.0f} tokens/s")
+        self.show(step / total, " | ".join(figures))
 
 
 def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
     """Yield the n results of an iterable, and show the progress."""
     started = perf_counter()
-    with ProgressBar(what, n) as bar:
-        bar.show(0, "? left", "")
+    with Progress() as progress:
+        progress.show(0, f"0 / {n:,} {what}")
         for i, result in enumerate(work, start=1):
             yield result
             left = time_left(n - i, i / max(perf_counter() - started, 1e-9))
-            bar.show(i, left, f"{i:,} / {n:,} {what}")
+            progress.show(i / n, f"{i:,} / {n:,} {what} | {left}")
 
 
 def time_left(n: float, per_s: float) -> str:
     """Format the time left for n items at per_s items per second; a rate of 0 means unknown."""
     return f"{duration(round(n / per_s))} left" if per_s else "? left"
-
-
-def load_kernels(engine: "EngineName | None", *dtypes: "DType", uses: "Collection[Use]") -> float:
-    """Load the kernels of an engine, by default the default engine, with a note on a compilation.
-
-    Return the seconds that the compilation took, or 0 if there was none.
-    """
-    from microgpt import prepare_engine
-
-    return prepare_engine(engine, *dtypes, uses=uses, tell=note)
-
-
-def rich_console() -> "Console | None":
-    """Return a rich console for stderr, or None if stderr cannot redraw lines."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return None if console.is_dumb_terminal else console
-
-
-def _make_bar(console: "Console", what: str, total: int) -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.text import Text
-
-    class WithFigures(Progress):
-        """Progress bar, with the figures below it: on a narrow terminal, on several lines."""
-
-        def get_renderables(self) -> "Iterator[RenderableType]":
-            yield self.make_tasks_table(self.tasks)
-            for task in self.tasks:  # no tasks until rich has created the bar
-                if task.fields["figures"]:
-                    yield Text(task.fields["figures"])
-
-    bar = WithFigures(
-        TextColumn(what),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=None, complete_style=ACCENT, finished_style=ACCENT),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-        transient=True,
-        expand=True,
-        redirect_stdout=False,  # otherwise rich sends the results to stderr
-    )
-    bar.add_task(what, total=total, figures="", left="")
-    return bar

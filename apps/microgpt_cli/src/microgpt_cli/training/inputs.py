@@ -1,4 +1,4 @@
-"""The inputs of `microgpt train`: documents, a parent model and teachers."""
+"""Plan a new run of `microgpt train`: its documents, parent and teachers, and its settings."""
 
 import os
 from collections.abc import Sequence
@@ -11,37 +11,82 @@ from microgpt import (
     ConfigError,
     Document,
     Given,
+    Preparation,
     ReadOptions,
     SavedModel,
     Split,
     Teachers,
     TextFile,
     TextKind,
+    TimeLimit,
     TrainingJob,
     bundled,
     find_plugins,
+    hold_out,
     load_documents,
+    plan_training,
+    prepare_replies,
+    recorded_path,
     records_of,
 )
+from microgpt_cli.chosen_settings import explain_settings
+from microgpt_cli.counting import baselines
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress_bar import with_progress
+from microgpt_cli.training.train_request import TrainRequest
 
 N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of examples for the page
 N_SEARCHED = 100  # number of conversations in which to look for examples
+
+
+def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
+    """Read and split the documents, and choose the settings that are not given."""
+    if given.get("budget") and "steps" in request.given:  # a time limit has corrected them
+        given = {name: value for name, value in given.items() if name != "steps"}
+    parent = load_model(request.from_) if request.from_ else None
+    teachers = load_teachers(request.teacher or ())
+    like = parent or (teachers and teachers.models[0])
+    kind = like.config.text if isinstance(like, SavedModel) else None
+    file, docs = read_input(request.input, given, kind)
+    text: TextKind = "stream" if isinstance(docs, str) else "lines"
+    given = {"shuffle": not file.is_in_order, **given, "text": text}
+    sources = [each for each in (parent, teachers) if each]
+    prepared = Preparation(given) if sources else prepare_replies(docs, given, note, file)
+    sets = hold_out(docs, prepared.given, sources, note)
+    losses = baselines(sets, text) if sets.validation else {}
+    job = plan_training(
+        sets,
+        prepared.given,
+        tokenizer=prepared.tokenizer,
+        extra=prepared.extra,
+        parent=parent,
+        teachers=teachers,
+        limit=TimeLimit(given["minutes"], started) if given.get("minutes") else None,
+        tell=note,
+    )
+    for line in explain_settings(job.choice) if job.choice else ():
+        note(line)
+    if given.get("budget") and "steps" in request.given:
+        job = job.with_steps(request.given["steps"])
+    typed = {n: value for n, value in request.given.items() if n not in ("steps", "threads")}
+    plan = replace(
+        job.plan,
+        baselines=losses,
+        input=file.path,
+        given={**job.plan.given, **typed},
+        parent_sha256=parent.sha256 if parent else None,
+        teachers=records_of(teachers),
+        examples=() if file.is_chat_export else first_messages(sets),  # people's are private
+    )
+    return replace(job, plan=plan)
 
 
 def load_teachers(paths: Sequence[Path]) -> Teachers | None:
     """Return the teachers in directories, which show their progress; None without directories."""
     models = tuple(map(load_model, paths))
     return Teachers(models, names=[*map(str, paths)], show=with_progress) if models else None
-
-
-def text_of(parent: SavedModel | None, teachers: Teachers | None) -> TextKind | None:
-    """Return the kind of text that the parent, or the first teacher, was trained on, if any."""
-    like = parent or (teachers and teachers.models[0])
-    return like.config.text if isinstance(like, SavedModel) else None
 
 
 def read_input(
@@ -58,7 +103,7 @@ def read_input(
     if given.get("text") == "lines" and not given.keys() & {"column", "chat"}:
         given = {"separator": LINE, **given}
     docs = load_documents(file, ReadOptions.from_settings({"text": text, **given}), tell=note)
-    file.path = Path(os.path.abspath(file.path))
+    file.path = Path(recorded_path(file.path))
     return file, docs
 
 
@@ -82,28 +127,7 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
     return bundled(name)
 
 
-def with_records(job: TrainingJob, file: TextFile, given: Given) -> TrainingJob:
-    """Return a job that records where its inputs come from.
-
-    Args:
-        given: what the user has given.
-    """
-    if given.get("budget") and "steps" in given:  # as a time limit has corrected them
-        job = job.with_steps(given["steps"])
-    plan, parent = job.plan, job.parent
-    typed = {name: given[name] for name in given if name not in ("steps", "threads")}
-    plan = replace(
-        plan,
-        input=file.path,
-        given={**plan.given, **typed},
-        parent_sha256=parent.sha256 if isinstance(parent, SavedModel) else None,
-        teachers=records_of(job.teachers),
-        examples=() if file.is_chat_export else examples(job.sets),  # people's are private
-    )
-    return replace(job, plan=plan)
-
-
-def examples(sets: Split) -> tuple[str, ...]:
+def first_messages(sets: Split) -> tuple[str, ...]:
     """Return the first short messages that a chat model reads, as examples for its page."""
     first = [doc[0] for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
     texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]

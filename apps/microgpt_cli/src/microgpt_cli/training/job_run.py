@@ -23,20 +23,21 @@ from microgpt import (
     count_params,
     has_model,
     mark,
+    prepare_engine,
     remove_teachers,
     train_job,
     with_teachers,
     with_tried_rate,
 )
 from microgpt_cli.terminal.console import StopRequest, note, print_or_discard, say
-from microgpt_cli.terminal.progress_bar import TrainingProgress, load_kernels, with_progress
+from microgpt_cli.terminal.progress_bar import TrainingProgress, with_progress
 from microgpt_cli.training.train_request import TrainRequest
 from microgpt_cli.training.training_report import use_command
 
 
 def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainRequest) -> TrainResult:
     """Train and save the model; print the header to stdout, progress and notes to stderr."""
-    chunks, threads = job.chunks, request.threads
+    chunks, threads = job.chunks, request.given.get("threads", 1)
     train = partial(_train, model_dir=directory.path, threads=threads)
     try:
         _prepare(job, chunks, threads, has_samples=request.num_samples != 0)
@@ -64,6 +65,7 @@ def _train(
         model_dir: the directory of the model, with which the run is resumed.
     """
     of, hint = f" of {job.place.name}" if job.place.name else "", _resume_hint(model_dir)
+    is_teacher = directory.path != model_dir
     if job.resume and (job.resume.step or not of):
         note(f"resuming after step {job.resume.step} of {job.plan.config.steps}{of}")
     read = mark(job.plan.contamination.get("validation", 0.0))
@@ -71,30 +73,24 @@ def _train(
         try:
             hooks = [OnEvent(progress.update), Checkpoints(directory.keep), StopWhen(stop)]
             result = train_job(job, threads=threads, hooks=hooks)
+            place = f"step {result.state.step} of {result.config.steps}{of}"
+            if result.ending == "stopped":
+                assert stop.reason
+                raise stop.reason(f"at {place}{_save_interrupted(directory, result, hint)}")
+            if is_cut := result.ending == "until" and job.limit is not None:
+                more = "--minutes 1" if of else f"--steps {result.config.steps}"
+                rest = f"; train the rest with --resume {as_argument(model_dir)} {more}"
+                note(f"the time was over after {place}{'' if is_teacher else rest}")
+            directory.finish(result)
         except DivergedError as error:
-            progress.stop()
             say(f"error: {error}")
             raise typer.Exit(1) from error
         except CheckpointError as error:
-            progress.stop()
-            raise _failed(error, directory, hint) from error
-        progress.stop()
-        place = f"step {result.state.step} of {result.config.steps}{of}"
-        if result.ending == "stopped":
-            assert stop.reason
-            raise stop.reason(f"at {place}{_save_interrupted(directory, result, hint)}")
-        if is_cut := result.ending == "until" and job.limit is not None:
-            more = "--minutes 1" if of else f"--steps {result.config.steps}"
-            rest = f"; train the rest with --resume {as_argument(model_dir)} {more}"
-            note(f"the time was over after {place}{rest if directory.path == model_dir else ''}")
-        try:
-            directory.finish(result)
-        except CheckpointError as error:
-            raise _failed(error, directory, hint) from error
+            say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
+            raise typer.Exit(1) from error  # not 2, as the directory was writable before
         if not is_cut:
             remove_teachers(directory.path)
         if stop.reason:
-            is_teacher = directory.path != model_dir
             rest = hint if is_teacher else f"the model is in {directory.path}"
             raise stop.reason(f"after the last step{of}; {rest}")
         return result
@@ -107,18 +103,12 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
     uses += ["decoding"] if has_samples or plan.tokenizer.is_chat else []
     uses += ["evaluation"] if job.sets.validation or job.sets.test or plan.ensemble else []
     uses += ["generation"] if plan.ensemble else []
-    job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
+    job.extend(prepare_engine(plan.engine, plan.dtype, uses=uses))
     if teachers := job.teachers:
-        job.extend(teachers.load_kernels(load_kernels))
+        job.extend(teachers.prepare())
         n = len(teachers.models)
         note(f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}")
         teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
-
-
-def _failed(error: CheckpointError, directory: TrainingDirectory, hint: str) -> typer.Exit:
-    """Print why a file cannot be written, and how to resume; return the end of the command."""
-    say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
-    return typer.Exit(1)  # not 2, as the directory was writable before
 
 
 def _save_interrupted(directory: TrainingDirectory, result: TrainResult, hint: str) -> str:

@@ -11,8 +11,6 @@ from microgpt import (
     Ending,
     ReadOptions,
     Split,
-    TeacherRecord,
-    Teachers,
     TimeLimit,
     TrainConfig,
     TrainingDirectory,
@@ -20,12 +18,10 @@ from microgpt import (
     TrainingPlan,
     TrainState,
     check_engine,
-    check_patience,
     count,
     ending,
     flag,
     open_ensemble,
-    path_from_text,
     read_training,
     records_of,
     remove_teachers,
@@ -40,7 +36,7 @@ from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.inputs import load_teachers, read_input
 from microgpt_cli.training.train_request import TrainRequest
 
-CHANGES = ("steps", "until", "patience")  # settings with which a run can go on
+CHANGES = ("steps", "until")  # settings with which a run can go on
 MAY_DIFFER = ("engine", "minutes", "threads")  # they do not change the settings of the run
 
 
@@ -65,16 +61,14 @@ def resumed_job(
         steps_per_s = n_steps / state.seconds
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
-    check_engine(config.engine or "", plan.dtype, request.threads)
-    if minutes and state.best:  # not as patient as before: the time ends the run
+    check_engine(config.engine or "", plan.dtype, given.get("threads", 1))
+    if given.keys() & {"steps", "minutes"} and state.best:  # more patience was asked for
         state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
             recorded_documents(plan, request.input)  # refuses other documents
-        _tell_end(
-            directory.path, state.step, reason or "steps", replace(plan, config=config), request
-        )
+        _tell_end(directory.path, state.step, reason or "steps", config.steps, request)
         return None
     if config.steps != plan.config.steps:
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
@@ -85,7 +79,7 @@ def resumed_job(
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
     job = TrainingJob(plan, sets, resume=state, limit=limit)
-    return _with_recorded_teachers(job, directory, request)
+    return _with_recorded_teachers(job, directory, request.teacher)
 
 
 def _changed_config(
@@ -105,7 +99,6 @@ def _changed_config(
     config = replace(plan.config, **changes)
     if changes.keys() & {"steps"} or "minutes" in request.given:
         config = replace(config, until=changes.get("until"))
-    check_patience(config.patience, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
             f"--steps is {config.steps}, but the training run in {directory} has "
@@ -115,23 +108,13 @@ def _changed_config(
     return config
 
 
-def _tell_end(
-    path: Path, step: int, reason: Ending, plan: TrainingPlan, request: TrainRequest
-) -> None:
+def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainRequest) -> None:
     """Print that a run has ended and how to continue it."""
-    config, patience = plan.config, 2 * (plan.config.patience or 0)
     if reason != "until":
         remove_teachers(path)  # if the process was killed before it did
-    options: dict[Ending, str] = {
-        "until": f"--steps {config.steps}",
-        "patience": f"--patience {patience} --steps {config.steps}",
-        "steps": "a larger --steps",
-    }
-    more = f"pass {options[reason]}, or --minutes"
-    if plan.ensemble:
-        more = f"pass --minutes{'' if reason == 'until' else ' or a larger --steps'}"
-    where = f"the training run in {path} ended after step {step} of {config.steps}"
-    note(f"{where} ({reason}); to continue it, {more}")
+    more = "a larger --steps" if reason == "steps" else f"--steps {steps}"
+    where = f"the training run in {path} ended after step {step} of {steps} ({reason})"
+    note(f"{where}; to continue it, pass {more}, or --minutes")
     if request.as_json:
         print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))
 
@@ -158,44 +141,26 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
 
 
 def _with_recorded_teachers(
-    job: TrainingJob, directory: TrainingDirectory, request: TrainRequest
+    job: TrainingJob, directory: TrainingDirectory, given: Sequence[Path] | None
 ) -> TrainingJob:
     """Return a resumed job with its teachers or, before the first step, with its ensemble."""
-    plan, state, given = job.plan, job.resume, request.teacher
+    plan, state = job.plan, job.resume
     assert state
     ensemble = open_ensemble(directory.path, plan, state)
     if ensemble and not state.step:
         return replace(job, resume=None)
-    if plan.ensemble and not ensemble:
-        raise ConfigError(
-            f"the teachers of the run in {directory.path} are missing; train from scratch with "
-            "--force"
-        )
-    if ensemble:
-        given = given or teacher_paths(directory.path, ensemble)
-    teachers, records = _recorded_teachers(plan, given)
-    job = replace(job, plan=replace(plan, teachers=records), teachers=teachers)
-    directory.keep(job.plan, state)
-    return with_samples(job) if ensemble else job
-
-
-def _recorded_teachers(
-    plan: TrainingPlan, given: Sequence[Path] | None
-) -> tuple[Teachers | None, tuple[TeacherRecord, ...]]:
-    """Return the teachers of a recorded run, and their records with the current directories.
-
-    Raises:
-        CheckpointError: a teacher cannot be loaded.
-        ConfigError: a teacher is missing, or a different model is in its directory.
-    """
-    directories = given or [path_from_text(each.directory) for each in plan.teachers]
-    teachers = load_teachers(directories) if all(map(os.path.isdir, directories)) else None
+    paths = given or [Path(each.directory) for each in plan.teachers]
+    if ensemble and not given:
+        paths = teacher_paths(directory.path, ensemble)  # the model may have been moved
+    teachers = load_teachers(paths) if all(map(os.path.isdir, paths)) else None
     records = records_of(teachers)
     found, wanted = ([each.weights_sha256 for each in some] for some in (records, plan.teachers))
     if found != wanted:
         remedy = "pass their directories with --teacher, in the original order"
         raise ConfigError(
-            f"{', '.join(map(str, directories))}: not the {count(len(wanted), 'teacher')} of the "
+            f"{', '.join(map(str, paths))}: not the {count(len(wanted), 'teacher')} of the "
             f"run; {remedy if wanted else 'omit --teacher'}"
         )
-    return teachers, records
+    job = replace(job, plan=replace(plan, teachers=records), teachers=teachers)
+    directory.keep(job.plan, state)
+    return with_samples(job) if ensemble else job

@@ -44,7 +44,8 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
             )
     if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
         return  # the model goes on in its own directory
-    if not (request.is_default and has_same_model(path, job.plan)):
+    changes = request.input or request.teacher or request.genome or request.from_
+    if changes or request.given.keys() - {"threads"} or not has_same_model(path, job.plan):
         check_replacement(path, unused_model(job.plan.input))
 
 

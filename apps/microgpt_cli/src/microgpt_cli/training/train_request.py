@@ -6,9 +6,24 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from microgpt import ConfigError, check_conflicts, check_setting, checked, flag, plugin, setting
+from microgpt import (
+    ConfigError,
+    check_conflicts,
+    check_setting,
+    checked,
+    flag,
+    plugin,
+    preset_settings,
+    setting,
+)
 from microgpt_cli.terminal.options import DATA, DEFAULT_MODEL_DIR
 
+EXCLUSIVE = {
+    "genome": ("preset",),
+    "chat": ("num_samples",),
+    "teacher": ("tokenizer", "vocab_size"),
+    "resume": ("genome", "from_", "force"),
+}
 N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples, and of those of running text
 data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
@@ -59,54 +74,30 @@ class TrainRequest:
     )
     as_json: bool = printing(False, "Print one JSON document.", "--json")
 
-    @property
-    def is_default(self) -> bool:
-        """Whether nothing is asked that changes the model."""
-        changes = self.input or self.teacher or self.genome or self.from_
-        return not (self.given.keys() - {"threads"} or changes)
-
-    @property
-    def threads(self) -> int:
-        """The number of threads."""
-        return int(self.given.get("threads", 1))
-
     def settings(self) -> dict[str, Any]:
         """Return the given settings, completed by those of a genome or preset.
 
         Raises:
             ConfigError: a setting is invalid or excludes another.
         """
-        given = self.given
-        completed = given if self.resume or self.genome else self._completed()
+        given, name = self.given, self.given.get("preset")
+        recipe = preset_settings(name) if name and not self.resume else {}
         for name in given:
             check_setting(name, given[name], flag(name))
         if self.num_samples is not None:
             checked("--num-samples (-n)", self.num_samples, int, minimum=0)
-        exclusive = [
-            ("--genome", self.genome, given, ("preset",)),
-            ("--chat", completed.get("chat"), vars(self), ("num_samples",)),
-            ("--teacher", self.teacher, given, ("tokenizer", "vocab_size")),
-            ("--resume", self.resume, vars(self), ("genome", "from_", "force")),
-        ]
-        for name, value, others, names in exclusive:
-            for other in names:
-                if value and others.get(other):
+        asked = {name for name, value in {**vars(self), **recipe, **given}.items() if value}
+        for name, others in EXCLUSIVE.items():
+            for other in others if name in asked else ():
+                if other in asked:
                     shown = f"--{other.strip('_').replace('_', '-')}"
-                    both = f"{shown} cannot be used with {name}"
+                    both = f"{shown} cannot be used with --{name}"
                     raise ConfigError(f"{both}; omit one of them")
-        return self._completed() if self.genome else completed
-
-    def _completed(self) -> dict[str, Any]:
-        given, recipe = self.given, dict[str, Any]()
         if self.genome:
             recipe = self._genome_settings(self.genome)
-        elif name := given.get("preset"):
-            from microgpt import preset_settings
-
-            recipe = preset_settings(name)
-        joined = {**recipe, **given}
-        check_conflicts(joined)
-        return joined
+        if not self.resume:
+            check_conflicts({**recipe, **given})
+        return {**recipe, **given}
 
     def _genome_settings(self, path: Path) -> dict[str, Any]:
         read_recipe = plugin("recipes", "genome")
@@ -115,10 +106,6 @@ class TrainRequest:
                 "--genome requires microgpt-evolution, which is not installed; install this package"
             )
         facts = {name: fact for name, fact in read_recipe(path).items() if fact is not None}
-        limits = [name for name in ("minutes", "budget") if self.given.get(name)]
-        if limits and "steps" in facts:
-            what = f"{flag(limits[0])} cannot be used with --steps {facts['steps']}"
-            raise ConfigError(f"{what} (--genome {path}); omit one of them")
-        if limits or "steps" in self.given:
-            facts = {n: fact for n, fact in facts.items() if n not in ("budget", "evaluations")}
+        if self.given.keys() & {"minutes", "budget", "steps"}:  # they say how long it trains
+            facts = {n: f for n, f in facts.items() if n not in ("steps", "budget", "evaluations")}
         return {**facts, "genome": sha256(path.read_bytes()).hexdigest()}

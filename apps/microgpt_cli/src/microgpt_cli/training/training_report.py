@@ -16,11 +16,11 @@ from microgpt import (
     bits,
     count_params,
     count_predictions,
-    default_lr,
     mark,
     other_data,
     plain,
     read_forms,
+    read_meta,
 )
 from microgpt_cli.counting import compared
 from microgpt_cli.hidden_units import note_on_units
@@ -45,10 +45,7 @@ def draw_samples(result: TrainResult, n: int | None) -> list[str]:
 
 
 def print_results(
-    result: TrainResult,
-    samples: Sequence[str],
-    sets: Split,
-    request: TrainRequest,
+    result: TrainResult, samples: Sequence[str], sets: Split, request: TrainRequest
 ) -> None:
     """Print the result and samples to stdout, and a note on memorised samples to stderr."""
     text, output = result.config.text, request.resume or request.output
@@ -66,12 +63,10 @@ def print_results(
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, sets)
-    _note_more_steps(result)
-    _note_uniform_guess(result, request.given.get("lr"))
     note(_worth(result, sets))
     if line := note_on_units(result, sets.validation or sets.train):
         note(line)
-    for line in answers.lines() if answers else ():
+    for line in (*answers.lines(), *answers.samples()) if answers else ():
         print(line)
     is_names = result.plan.data.sha256 == NAMES_SHA256
     what = "text" if text == "stream" else "names" if is_names else "documents"
@@ -89,14 +84,6 @@ def print_results(
         note(f"{copied:.0%} of the samples' text is copied from the training data")
     note_faults(samples, result, usual_length(result))
     note(f"the model is in {output}; try: {use_command(result, output)}")
-
-
-def _note_more_steps(result: TrainResult) -> None:
-    """Note that a finished model that went on has not become better."""
-    legs, best = result.plan.legs, result.state.best
-    if legs and best and best.step <= legs[-1][1]:
-        more = f"{result.state.step - legs[-1][1]:,} more steps have not lowered the held-out loss"
-        note(f"{more}, so the model stays as it was; more text helps, or a larger model")
 
 
 def use_command(result: TrainResult, output: Path) -> str:
@@ -120,17 +107,6 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
     if result.test_loss is not None:
         loss = _format_loss(result.test_loss, result, sets.test)
         print(f"test loss            {loss}{mark(shares.get('test', 0.0))}")
-
-
-def _note_uniform_guess(result: TrainResult, lr: float | None) -> None:
-    """Print a note if a given learning rate made the model no better than a uniform guess."""
-    loss = result.state.train_loss if result.val_loss is None else result.val_loss
-    guess, usual = log(result.model.vocab_size), default_lr(result.model.n_embd)
-    if lr not in (None, usual) and loss is not None and loss > 0.999 * guess:
-        note(
-            f"the model is no better than a uniform guess, whose loss is {guess:.4f} (mean loss: "
-            f"{loss:.4g}); use --learning-rate {usual:g} instead of {lr:g}"
-        )
 
 
 def _worth(result: TrainResult, sets: Split) -> str:
@@ -162,22 +138,14 @@ def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -
 def _summary(
     result: TrainResult, samples: Sequence[str], n_trained: int, output: Path
 ) -> dict[str, object]:
-    """Return the output of `--json`."""
-    best = result.state.best
+    """Return the output of `--json`: what meta.json records of the training run, and more."""
+    losses = result.state.recent_losses
     facts = {
+        **read_meta(output).training,
         "num_docs": result.plan.data.n_docs,
         "vocab_size": result.model.vocab_size,
         "num_params": count_params(result.model),
-        "steps": result.state.step,
-        "loss": result.state.recent_losses[-1] if result.state.recent_losses else None,
-        "val_loss": result.val_loss,
-        "best_step": best.step if best else None,
-        "test_loss": result.test_loss,
-        "contamination": result.plan.contamination or None,
-        "baselines": result.plan.baselines or None,
-        "seconds": round(result.state.seconds, 3),
-        "budget": result.plan.given.get("budget"),
-        "teachers": len(result.plan.teachers) or None,
+        "loss": losses[-1] if losses else None,
         "samples": samples,
         "memorised": {"n_samples": len(samples), "n_known": n_trained} if samples else None,
         "output": str(output),

@@ -73,9 +73,8 @@ class BpeTokenizer(Tokenizer):
     ) -> "BpeTokenizer":
         """Train a tokenizer on texts or conversations; of long data, use evenly spaced parts.
 
-        Args:
-            vocab_size: maximum number of tokens, including special tokens. The vocabulary
-                is smaller if too few pairs occur at least twice.
+        The vocabulary is smaller than vocab_size, which includes special tokens, if too few pairs
+        occur at least twice.
 
         Raises:
             ConfigError: vocab_size is too small for the 256 bytes and the special tokens.

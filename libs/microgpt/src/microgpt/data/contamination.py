@@ -7,7 +7,6 @@ import re
 import struct
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Self
 from zlib import crc32
 
 from microgpt.config import TextKind
@@ -145,42 +144,24 @@ class DocumentHashes(Container[str]):
     """A set of documents, stored only as the CRC-32 of each of their `read_forms`.
 
     A text that is not among n documents is mistaken for one with a probability of n / 2³².
-
-    Example:
-        >>> read = DocumentHashes.from_documents(["anna", "emma"])
-        >>> "Anna" in read, "ann" in read
-        (True, False)
     """
 
-    def __init__(self, hashes: Iterable[int]) -> None:
-        self._hashes = frozenset(hashes)
-
-    @classmethod
-    def from_documents(cls, docs: Sequence[Document]) -> Self:
-        """Return the hashes of some documents and of their parts."""
-        return cls(map(_hash, read_forms(docs)))
-
-    @classmethod
-    def decode(cls, content: bytes) -> Self:
-        """Decode the content of documents.crc32."""
-        return cls(struct.unpack_from(f"<{len(content) // HASH_BYTES}I", content))
-
-    def encode(self) -> bytes:
-        """Return the content of documents.crc32: distinct 32-bit integers in ascending order."""
-        return struct.pack(f"<{len(self._hashes)}I", *sorted(self._hashes))
+    def __init__(self, content: bytes) -> None:
+        """Read the content of documents.crc32: 32-bit integers, little-endian."""
+        n = len(content) // HASH_BYTES
+        self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
         """Return whether a text, or a form of a conversation, is a document or a part of one."""
-        ways = (text, plain(text)) if isinstance(text, str) else ()  # the first is an earlier one
-        return not self._hashes.isdisjoint(map(_hash, ways))
+        return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
     """Return the file for the documents of a model; None for running text or over a million."""
     if text == "stream" or not 0 < len(docs) <= MAX_HASHES:
         return None
-    content = DocumentHashes.from_documents(docs).encode()
-    return content if len(content) <= HASH_BYTES * MAX_HASHES else None
+    hashes = sorted({*map(_hash, read_forms(docs))})
+    return struct.pack(f"<{len(hashes)}I", *hashes) if len(hashes) <= MAX_HASHES else None
 
 
 def _hash(form: str) -> int:

@@ -19,30 +19,26 @@ Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss
 class SlidingWindows:
     """Overlapping chunks of a sequence; each token except the first is predicted exactly once.
 
-    Tokens that an earlier chunk predicts are masked. The default stride is half the context, so
-    predictions after the first chunk see at least half a context of preceding tokens. Each chunk
-    is computed on access.
+    Tokens that an earlier chunk predicts are masked. With a stride of half the context, predictions
+    after the first chunk see at least half a context of preceding tokens. Each chunk is computed on
+    access.
     """
 
     tokens: Sequence[int]  # the first is not predicted
     block_size: int
+    stride: int  # tokens between the starts of consecutive chunks
     first: int | None = None  # replaces the first token of each chunk
-    stride: int = 0  # tokens between the starts of consecutive chunks; 0: half the context
 
     def __len__(self) -> int:
-        return n_windows(self.n_predictions, self.block_size, self._stride)
+        return n_windows(self.n_predictions, self.block_size, self.stride)
 
     @property
     def n_predictions(self) -> int:
         """The number of predicted tokens."""
         return len(self.tokens) - 1
 
-    @property
-    def _stride(self) -> int:
-        return self.stride or default_stride(self.block_size)
-
     def __getitem__(self, i: int) -> Chunk:
-        start, n_made = i * self._stride, self.block_size - self._stride if i else 0
+        start, n_made = i * self.stride, self.block_size - self.stride if i else 0
         tokens = self.tokens[start : start + self.block_size + 1]
         if self.first is not None:
             tokens = [self.first, *tokens[1:]]
@@ -62,23 +58,21 @@ def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKi
     Raise TokenizerError if it contains an unknown character.
     """
     if text == "stream":
-        return cut_stream(doc, tokenizer, block_size)
+        return cut_stream(doc, tokenizer, block_size, default_stride(block_size))
     tokens, mask = tokenizer.encode_document(doc), tokenizer.mask(doc)
     if len(tokens) <= block_size + 1:
         return [(tokens, mask)]
     if mask is None:
-        return SlidingWindows(tokens, block_size)
+        return SlidingWindows(tokens, block_size, default_stride(block_size))
     return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])
 
 
-def cut_stream(
-    doc: Document, tokenizer: Tokenizer, block_size: int, stride: int = 0
-) -> SlidingWindows:
+def cut_stream(doc: Document, tokenizer: Tokenizer, block_size: int, stride: int) -> SlidingWindows:
     """Return the chunks of running text; raise ConfigError for a conversation."""
     if not isinstance(doc, str):
         raise ConfigError('conversations cannot be read as running text; use text="lines"')
     tokens = array("i", tokenizer.encode_document(doc)[:-1])  # without the end token
-    return SlidingWindows(tokens, block_size, tokenizer.bos_id, stride)
+    return SlidingWindows(tokens, block_size, stride, tokenizer.bos_id)
 
 
 def default_stride(block_size: int) -> int:
@@ -157,19 +151,13 @@ class ChunkedDataset:
     def encode(self, order: Iterable[int]) -> TokenDataset:
         """Return the encoded chunks with these indices; those of a document are consecutive."""
         dataset, firsts = TokenDataset(), self._firsts
-        if not firsts:
-            for i in order:
-                doc = self.docs[i]
-                dataset.append(self.tokenizer.encode_document(doc), self.tokenizer.mask(doc))
-            return dataset
-        # The chunks of long documents by document index.
-        long: dict[int, Chunks] = dict(enumerate(self._stretches)) if self.text == "stream" else {}
+        long: dict[int, Chunks] = {}  # the chunks of long documents, by the index of the document
         for place in order:
-            i = bisect_right(firsts, place) - 1
-            chunks = long.get(i) or self._chunks(self.docs[i])
+            i = bisect_right(firsts, place) - 1 if firsts else place
+            chunks = long.get(i) or self._chunks(i)
             if len(chunks) > 1:
                 long[i] = chunks
-            dataset.append(*chunks[place - firsts[i]])
+            dataset.append(*chunks[place - firsts[i] if firsts else 0])
         return dataset
 
     @cached_property
@@ -194,12 +182,12 @@ class ChunkedDataset:
     def n_tokens(self) -> int:
         """The number of predicted tokens in all chunks, including masked tokens."""
         n, n_repeated = sum(self.lengths), self.block_size - self._stride
-        places = pairwise(self._firsts)  # none if each document is one chunk
-        for doc, length, (first, end) in zip(self.docs, self.lengths, places, strict=False):
-            if isinstance(doc, str):
+        # There are no places if each document is one chunk.
+        for i, (first, end) in enumerate(pairwise(self._firsts)):
+            if isinstance(self.docs[i], str):
                 n += max(0, end - first - 1) * n_repeated
-            elif length > self.block_size:
-                n += sum(len(tokens) - 1 for tokens, _ in self._chunks(doc)) - length
+            elif self.lengths[i] > self.block_size:
+                n += sum(len(tokens) - 1 for tokens, _ in self._chunks(i)) - self.lengths[i]
         return n
 
     @property
@@ -207,8 +195,10 @@ class ChunkedDataset:
         """The number of tokens between the starts of consecutive chunks of a text."""
         return self.block_size if self.text == "stream" else default_stride(self.block_size)
 
-    def _chunks(self, doc: Document) -> Chunks:
-        return chunks_of(doc, self.tokenizer, self.block_size, self.text)
+    def _chunks(self, i: int) -> Chunks:
+        if self.text == "stream":
+            return self._stretches[i]
+        return chunks_of(self.docs[i], self.tokenizer, self.block_size, self.text)
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
@@ -219,8 +209,8 @@ class ChunkedDataset:
         counts = (
             n_windows(length, size, stride)
             if isinstance(doc, str) or length <= size
-            else len(self._chunks(doc))
-            for doc, length in zip(self.docs, self.lengths, strict=True)
+            else len(self._chunks(i))
+            for i, (doc, length) in enumerate(zip(self.docs, self.lengths, strict=True))
         )
         return array("q", accumulate(counts, initial=0))
 
@@ -228,7 +218,7 @@ class ChunkedDataset:
     def _stretches(self) -> Sequence[SlidingWindows]:
         """The chunks of each document of running text."""
         size = self.block_size
-        return [cut_stream(doc, self.tokenizer, size, stride=size) for doc in self.docs]
+        return [cut_stream(doc, self.tokenizer, size, size) for doc in self.docs]
 
 
 @dataclass(frozen=True)

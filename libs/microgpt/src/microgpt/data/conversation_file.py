@@ -19,24 +19,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from microgpt.data.column_file import (
-    NOT_TEXT,
-    Records,
-    is_named_table,
-    listed,
-    messages,
-    question_in,
-    read_records,
-    turns_in,
-)
+from microgpt.data.column_file import NOT_TEXT, Records, is_named_table, listed, read_records
+from microgpt.data.message_formats import turns_in
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message, as_conversation
 from microgpt.data.transcript import N_HEAD, conversations, is_transcript
 from microgpt.errors import DataError
 from microgpt.formatting import count, printable
 from microgpt.plugins import Tell
-
-KEYS = {"role", "content", "from"}  # of a message
 
 
 @dataclass(frozen=True)
@@ -48,6 +38,7 @@ class Item:
     place: int  # index of the reply in the conversation
     line: int  # line number of the conversation in the file, or its position in the file
     unit: str = "line"  # "line", "item" in an array or "conversation" in an export
+    also: tuple[str, ...] = ()  # other replies that are right
 
     @property
     def expected(self) -> str:
@@ -69,19 +60,15 @@ class ChatTestSet:
 
 
 def conversation_records(file: TextFile) -> Records:
-    """Return the JSON values of a file, or the questions and answers of a table, as messages.
+    """Return the JSON values of a file, the rows of a table, or the conversations of a transcript.
 
-    Empty rows are omitted. A question without an answer, or the reverse, is a user message.
+    Raise DataError if it has none of them.
     """
     if is_transcript(islice(file, N_HEAD)):
         return Records(enumerate(conversations(file), 1), "conversation")
     records = read_records(file, "conversation")
-    if records.columns is None:
+    if records.columns is None or records.has_questions:
         return records
-    if records.has_questions:
-        pairs = ((n, question_in(row) or ()) for n, row in records.values)
-        texts = ((n, [text.strip() for text in pair]) for n, pair in pairs)
-        return Records((n, messages(filter(None, pair))) for n, pair in texts if any(pair))
     if is_named_table(file.path) and len(records.columns) > 1:
         problem = f"has the columns {listed(records.columns)}; name two of them question and answer"
         raise DataError(f"{file.path} {problem}")
@@ -95,24 +82,19 @@ def conversation_records(file: TextFile) -> Records:
 def parse_conversations(path: Path, records: Records, tell: Tell | None) -> ChatTestSet:
     """Return the conversations, with an `Item` for each reply that has a `task`."""
     tests = ChatTestSet([], [])
-    n_ignored = n_unanswered = n_without_reply = n_unlearned = 0
+    n_ignored = n_unlearned = n_unanswered = n_without_reply = 0
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         turns = _turns(value, where)
-        kept = [
-            turn
-            for turn in turns
-            if not (isinstance(turn, dict) and turn.get("role") in IGNORED_ROLES)
-        ]
+        kept = [turn for turn in turns if _fact(turn, "role") not in IGNORED_ROLES]
+        learned = _learned(kept)
         n_ignored += len(turns) - len(kept)
-        n_turns = len(kept)
-        kept = _learned(kept)
-        n_unlearned += (n_turns - len(kept)) // 2
-        if n_turns and not kept:
+        n_unlearned += (len(kept) - len(learned)) // 2
+        if not learned:
             continue
-        conversation = as_conversation(f"{where}: messages", kept)
+        conversation = as_conversation(f"{where}: messages", learned)
         _check(conversation, where)
-        tasks = [*_tasks(kept, where)]
+        tasks = [*_tasks(learned, where)]
         if conversation[-1].role == "user":
             n_unanswered, conversation = n_unanswered + 1, conversation[:-1]
         if not conversation:
@@ -135,46 +117,38 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
     return tests
 
 
-def _learned(turns: Sequence[Any]) -> list[Any]:
-    """Return the messages without the replies of weight 0 (OpenAI) and the messages before."""
-    left_out = {
-        place
-        for i, turn in enumerate(turns)
-        if isinstance(turn, dict) and turn.get("role") == ROLES[1] and turn.get("weight") == 0
-        for place in (i - 1, i)
-    }
-    return [turn for i, turn in enumerate(turns) if i not in left_out]
-
-
-def _turns(value: Any, where: str) -> list[Any]:
+def _turns(value: Any, where: str) -> Sequence[Any]:
     """Return the messages in a value of any format; raise DataError if it has none."""
     if isinstance(value, Exception):
         problem = re.sub(r"( at)?: line 1 column", " at column", str(value))
         remedy = "write one conversation per line, or export the chat again"
         raise DataError(f"{where}: not JSON: {problem}; {remedy}")
     if isinstance(value, list | tuple) and value and isinstance(value[0], Message):
-        return [*value]  # from a reader of a package
+        return value  # from a reader of a package
     if (turns := turns_in(value)) is None:
-        found = value
-        if isinstance(value, dict):
-            found = value.get("messages", value.get("conversations", value))
-        if not isinstance(found, dict | list | tuple):
-            raise DataError(f"{where}: messages must be a list, got {found!r:.80}")
-        first = found if isinstance(found, dict) else next(iter(found), None)
-        if isinstance(first, dict) and not (first is not found and KEYS & first.keys()):
-            names = printable(", ".join(first)) or "none"
-            raise DataError(
-                f"{where}: not a conversation (fields: {names}); use prompt and completion, "
-                "messages (OpenAI) or conversations (ShareGPT)"
-            )
-        return [*found]  # `as_conversation` and `_check` name what is missing
+        remedy = "use prompt and completion, role and content (OpenAI) or conversations (ShareGPT)"
+        raise DataError(f"{where}: not a conversation: {printable(repr(value), 80)}; {remedy}")
     return turns
 
 
+def _fact(turn: Any, name: str) -> Any:
+    """Return a value of a message in JSON, or None."""
+    return turn.get(name) if isinstance(turn, dict) else None
+
+
+def _learned(turns: Sequence[Any]) -> list[Any]:
+    """Return the messages without the replies of weight 0 (OpenAI) and the messages before."""
+    left_out = {
+        place
+        for i, turn in enumerate(turns)
+        if _fact(turn, "role") == ROLES[1] and _fact(turn, "weight") == 0
+        for place in (i - 1, i)
+    }
+    return [turn for i, turn in enumerate(turns) if i not in left_out]
+
+
 def _check(conversation: Conversation, where: str) -> None:
-    """Raise DataError if a conversation has no messages, a wrong order or messages without text."""
-    if not conversation:
-        raise DataError(f"{where}: the conversation is empty")
+    """Raise DataError if the order of the messages is wrong, or one has no text."""
     for i, message in enumerate(conversation):
         problem = ""
         if message.role != ROLES[i % 2]:
@@ -192,7 +166,7 @@ def _check(conversation: Conversation, where: str) -> None:
 def _tasks(turns: Sequence[Any], where: str) -> Iterator[tuple[int, str]]:
     """Yield the index and the task of each reply that has one."""
     for i, turn in enumerate(turns):
-        if i % 2 and isinstance(turn, dict) and (task := turn.get("task")) is not None:
+        if i % 2 and (task := _fact(turn, "task")) is not None:
             if not isinstance(task, str) or not task.strip():
                 problem = f".task: must be a non-empty string, got {task!r:.80}"
                 raise DataError(f"{where}: messages[{i}]{problem}")

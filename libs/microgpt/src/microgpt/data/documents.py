@@ -25,8 +25,8 @@ from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
 FEW, LONG_LINE = 3, 1_000  # fewer documents are told; a longer line alone is running text
-FEW_LINES, MOST_NEW = 20, 0.75  # different lines, and their share, by which records are suspected
-DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
+DEMO_MODEL = "models/chat"  # bundled assistant, which a service has if the user has no model
+CHARACTER_MODEL = "models/skerry"  # bundled character, which needs a plug-in
 
 
 # It returns conversations if the options have `chat`, and None for a file of another kind.
@@ -43,20 +43,16 @@ def load_documents(
     docs = read_by_kind(file, how, tell)
     if docs is None:
         docs = _lines_or_text(file, how)
-    if tell and how.text is None and file.kind != "line":
-        what = f": {count(len(docs), 'document')}, each a {file.kind}"
-        if isinstance(docs, str):
-            what = f" as running text of {count(len(docs), 'character')}"
-        otherwise = f" ({file.otherwise})" if file.otherwise else ""
-        tell(f"reading {file.path}{what}{otherwise}")
-    if tell and how.text is None and how.separator is None and file.kind == "line":
-        lines = docs[:MAX_LINES]
-        if FEW_LINES <= len({*lines}) <= MOST_NEW * len(lines):
-            ways = "if a document has several lines, use --separator or --text stream"
-            tell(f"many lines of {file.path} are alike; {ways}")
-    if tell and how.text is None and not isinstance(docs, str) and len(docs) < FEW:
-        learned = "a model can only repeat them, and nothing can be held out to measure it"
-        tell(f"{file.path} has only {count(len(docs), 'document')}: {learned}; add more")
+    if tell and how.text is None:
+        if file.kind != "line":
+            what = f": {count(len(docs), 'document')}, each a {file.kind}"
+            if isinstance(docs, str):
+                what = f" as running text of {count(len(docs), 'character')}"
+            otherwise = f" ({file.otherwise})" if file.otherwise else ""
+            tell(f"reading {file.path}{what}{otherwise}")
+        if not isinstance(docs, str) and len(docs) < FEW:
+            learned = "a model can only repeat them, and nothing can be held out to measure it"
+            tell(f"{file.path} has only {count(len(docs), 'document')}: {learned}; add more")
     return docs
 
 
@@ -87,8 +83,7 @@ def load_text(
     """Return the non-empty lines of a UTF-8 text file, with surrounding white space removed.
 
     Args:
-        column: table column or field of JSON objects to read; see `load_column`.
-        tell: called with a message for the user if rows of a table were omitted.
+        column: table column or field of JSON objects to read, instead of lines.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, has no text, or is a table or JSON.
@@ -102,16 +97,14 @@ def load_conversations(
 ) -> list[Conversation]:
     """Return the conversations of a file; see `conversation_file` for the formats.
 
-    Each conversation starts with a user message, and the roles alternate. Other fields and blank
-    lines are ignored. System messages and a final user message without a reply are omitted.
+    Each begins with a user message, and the roles alternate. System messages and a final user
+    message without a reply are omitted, and `tell` is called with a note.
 
     Args:
         me: name of the participant who is the assistant in an exported chat between people.
-        tell: called with a message for the user if any messages were omitted.
 
     Raises:
-        DataError: the file cannot be read or has no conversation, or a line is invalid; the error
-            message contains the line number.
+        DataError: the file cannot be read or has no conversation, or a line is invalid.
     """
     return load_chat_tests(path, me=me, tell=tell).conversations
 

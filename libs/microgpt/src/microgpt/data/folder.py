@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
-from microgpt.data.column_file import JSON_SUFFIXES, is_named_table
+from microgpt.data.column_file import JSON_SUFFIXES, TABLE_SUFFIXES
 from microgpt.data.other_formats import refuse_markup
 from microgpt.data.text_file import ReadOptions, TextFile
 from microgpt.data.tokenizer import Documents
@@ -28,12 +28,8 @@ def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> D
         return None
     paths = _inside(path) if is_folder else map(Path, sorted(glob(str(path), recursive=True)))
     for each in filter(Path.is_file, paths):
-        if (
-            each.suffix.lower() in JSON_SUFFIXES
-            or is_named_table(each)
-            or how.column
-            or how.separator
-        ):
+        is_data = each.suffix.lower() in (*JSON_SUFFIXES, *TABLE_SUFFIXES)
+        if is_data or how.column or how.separator:
             problem = f"{path} has several files, such as {each.name}"
             raise DataError(f"{problem}; pass one of them, or join them first")
         try:

@@ -26,11 +26,6 @@ LABEL = re.compile(
 START = re.compile(
     r"(?:BEGIN:V(?:CARD|EVENT)|- \w+: |commit (?=[0-9a-f]{40})|diff --git |0 (?=@|HEAD|TRLR))"
 )  # of records without gaps
-# A token and its label, as of the CoNLL shared tasks, or a number, a token and eight facts.
-TOKEN = re.compile(
-    r"[\d.-]+\t([^\t]+)(?:\t[^\t]+){8}"
-    r"|(\S+)(?:[\t ]+\S+)*?(?:[\t ]+(?:O|[BIES]-\S+)|\t(?:[A-Z]{1,5}\$?|[^\w\s]+))"
-)
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
@@ -49,8 +44,10 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
     if any(map(MARKED.search, head)):
         file.kind = "text between <|endoftext|> or <|startoftext|>"
         docs = [text.strip() for text in END_OF_TEXT.split("\n".join(file)) if text.strip()]
-    elif found := _without_labels(file, texts):
-        file.kind, docs = found
+    elif _is_fasta(texts):
+        file.kind = "sequence of FASTA, without its header"
+        groups = groupby(file, lambda line: line.startswith((">", ";")))
+        docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
     elif begun := _begun(texts):
         file.kind = f"record that begins with {begun!r}"
         parts = re.split(rf"^(?={re.escape(begun)})", "\n".join(file), flags=re.MULTILINE)
@@ -89,19 +86,6 @@ def _begun(texts: Sequence[str]) -> str | None:
     found = [each[0] for each in map(START.match, texts) if each]
     is_first = bool(found) and (texts[0].startswith((found[0], "BEGIN:")))
     return found[0] if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]} else None
-
-
-def _without_labels(file: TextFile, texts: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Return the kind and the documents of sequences or tokens with labels; None for others."""
-    if _is_fasta(texts):
-        groups = groupby(file, lambda line: line.startswith((">", ";")))
-        docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
-        return "sequence of FASTA, without its header", docs
-    if texts and all(line[0] == "#" or TOKEN.fullmatch(line) for line in texts):
-        rows = ([*filter(None, map(TOKEN.fullmatch, lines))] for _, lines in _blocks(file))
-        docs = [" ".join(row[1] or row[2] for row in found) for found in rows]
-        return "sentence of tokens, without their labels", docs
-    return None
 
 
 def _is_fasta(texts: Sequence[str]) -> bool:

@@ -15,7 +15,6 @@ from microgpt.data.tokenizer import (
     Document,
     Documents,
     Tokenizer,
-    are_texts,
     as_documents,
 )
 from microgpt.errors import ConfigError, DataError
@@ -77,10 +76,11 @@ class Split:
     @property
     def has_own_sets(self) -> bool:
         """Whether the caller has replaced a set, so that a document may be in two sets."""
-        made, sets = self._by_fractions, {name: getattr(self, name) for name in SETS}
-        others = [name for name in FRACTIONS if made and getattr(self, name) != getattr(made, name)]
-        others += [n for n, docs in sets.items() if docs and docs is not getattr(made, n, None)]
-        return bool(others)
+        made = self._by_fractions
+        others = (name for name in SETS if getattr(self, name))
+        return not made or any(
+            getattr(self, name) != getattr(made, name) for name in (*others, *FRACTIONS)
+        )
 
     def read_before(self, name: str) -> Sequence[Document]:
         """Return the documents that are read before a held-out set: validation chooses weights."""
@@ -203,12 +203,10 @@ def fingerprint(docs: Sequence[Document]) -> str:
     """
     digest = hashlib.sha256()
     for i in range(0, len(docs), HASH_BATCH):
-        batch = docs[i : i + HASH_BATCH]
-        lines = batch if are_texts(batch) else [*map(as_line, batch)]
-        text = "\n".join(lines)
-        if len(docs) > 1 and text.count("\n") >= len(batch):  # some have several lines
-            text = "\n".join(json.dumps(line) if "\n" in line else line for line in lines)
-        digest.update((text + "\n").encode(errors="surrogatepass"))
+        lines: Iterable[str] = map(as_line, docs[i : i + HASH_BATCH])
+        if len(docs) > 1:
+            lines = (json.dumps(line) if "\n" in line else line for line in lines)
+        digest.update(("\n".join(lines) + "\n").encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 

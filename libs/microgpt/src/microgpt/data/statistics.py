@@ -1,7 +1,6 @@
 """What documents are like: running text or lines, prose or not, and their lengths in tokens."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,38 +20,17 @@ MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for a
 def is_running_text(lines: Sequence[str]) -> bool:
     """Return whether lines are running text rather than separate documents.
 
-    Running text has blank lines between paragraphs of prose, verse or source code, or is prose
-    wrapped at a fixed width. See docs/reference/data.md for the rule.
+    Running text has blank lines between paragraphs of prose, verse or source code.
     """
     lines = [line.rstrip() for line in lines[:MAX_LINES]]
     texts = [line for line in lines if line]
     n_breaks = sum(bool(line and not before) for before, line in pairwise(lines))
     has_paragraphs = 2 * len(texts) >= 3 * (n_breaks + 1)
-    if has_paragraphs and n_breaks >= 3 and 50 * n_breaks >= len(texts):
-        n_indented = sum(line[0].isspace() for line in texts)
-        n_chars = sum(len(line.strip()) for line in texts)
-        return n_chars >= 25 * len(texts) or 10 * n_indented >= len(texts)
-    return len(texts) >= 20 and _has_full_lines(texts) and _continues_sentences(texts)
-
-
-def _has_full_lines(texts: Sequence[str]) -> bool:
-    """Return whether most lines have nearly the full width, and most end in mid-sentence."""
-    width = sorted(map(len, texts))[len(texts) * 95 // 100]  # ignore a few very long lines
-    n_full = sum(3 * width <= 4 * len(text) <= 4 * width for text in texts)
-    n_ends = sum(text[-1] in ".!?:;\"'\u201d" for text in texts)
-    return width >= 40 and 4 * n_full >= 3 * len(texts) and 2 * n_ends < len(texts)
-
-
-def _continues_sentences(texts: Sequence[str]) -> bool:
-    """Return whether lines continue sentences, unlike logs, arithmetic, chess moves and titles."""
-    words = [text.split() for text in texts]
-    n_words = sum(map(len, words))
-    n_numbers = sum(bool(re.search(r"\d", word)) for line in words for word in line)
-    n_continued = sum(line[0][0].isalpha() and not line[0][0].isupper() for line in words)
-    n_ends = sum(bool(re.search(r"[^\W\d][.!?]\S? ", text)) for text in texts)
-    n_same = Counter(line[0] for line in words).most_common(1)[0][1]  # most common first word
-    is_varied = n_words >= 5 * len(texts) and 10 * n_numbers <= n_words and 4 * n_same <= len(texts)
-    return is_varied and 5 * n_continued >= 2 * len(texts) and 10 * n_ends >= len(texts)
+    if not has_paragraphs or n_breaks < 3 or 50 * n_breaks < len(texts):
+        return False
+    n_indented = sum(line[0].isspace() for line in texts)
+    n_chars = sum(len(line.strip()) for line in texts)
+    return n_chars >= 25 * len(texts) or 10 * n_indented >= len(texts)
 
 
 def is_prose(docs: Sequence[Document]) -> bool:

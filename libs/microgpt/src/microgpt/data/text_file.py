@@ -127,19 +127,17 @@ def _with_plain_ends(text: str) -> str:
 
 def _diagnose(sample: bytes) -> tuple[str, str]:
     """Return what the file should be ("UTF-8 text" or "a text file") and a remedy."""
-    odd = sample.translate(None, PLAIN)
-    encoding = ""
+    odd, text = sample.translate(None, PLAIN), sample.decode(errors="replace")
+    n_bad, n_ascii = text.count("\ufffd"), len(text.encode("ascii", "ignore"))
     if not odd.strip(b"\0") and 3 * len(odd) >= len(sample):  # ASCII, two bytes per character
         encoding = "utf-16"
-    text = sample.decode(errors="replace")
-    n_bad, n_ascii = text.count("\ufffd"), len(text.encode("ascii", "ignore"))
-    if not encoding and len(text) - n_ascii >= 2 * n_bad:  # mostly valid UTF-8
+    elif len(text) - n_ascii >= 2 * n_bad:  # mostly valid UTF-8
         return "UTF-8 text", "fix that line"
-    if not encoding and sample.translate(None, CONTROLS) != sample:
+    elif sample.translate(None, CONTROLS) != sample:
         return "a text file", "use a UTF-8 text file"
-    is_western = "\ufffd" not in sample.decode("cp1252", errors="replace")
-    if not encoding and is_western and 2 * len(odd) <= len(sample):  # most bytes are ASCII
-        encoding = "cp1252"
+    else:
+        is_western = "\ufffd" not in sample.decode("cp1252", errors="replace")
+        encoding = "cp1252" if is_western and 2 * len(odd) <= len(sample) else ""
     guess = f"it seems to be {encoding}" if encoding else "it is in another encoding"
     command = f"iconv -f {encoding or 'ENCODING'} -t utf-8 FILE > NEW"
     return "UTF-8 text", f"{guess}; save it as UTF-8, in an editor or with: {command}"

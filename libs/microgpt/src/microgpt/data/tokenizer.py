@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeGuard, TypeVar, cast, get_args
 
-from microgpt.config import TextKind, check_type
+from microgpt.config import TextKind
 from microgpt.errors import DataError, TokenizerError
 
 Role = Literal["user", "assistant"]
@@ -31,10 +31,6 @@ class Message:
     role: Role
     content: str
 
-    def __post_init__(self) -> None:
-        check_type("role", self.role, str)
-        check_type("content", self.content, str)
-
 
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
@@ -48,16 +44,14 @@ def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
     """Return documents as texts and tuples of messages, in a tuple that nobody can change.
 
     Raises:
-        DataError: a document is neither a text nor a conversation, or docs has no documents or no
-            fixed order, like an open file, a table or a set.
+        DataError: a document is neither a text nor a conversation, or docs is no list of them.
     """
-    if isinstance(docs, str) or hasattr(docs, "read"):  # the lines of a file have their ends
-        what = "a string" if isinstance(docs, str) else "a file"
-        raise DataError(f"docs is {what}; pass a list of texts, such as load_text(path)")
-    # A data frame yields the names of its columns. The order of a set differs between processes.
-    unordered = isinstance(docs, Mapping | set | frozenset) or hasattr(docs, "columns")
-    if unordered or not (isinstance(docs, Iterable) or hasattr(docs, "__getitem__")):
-        raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
+    # The lines of a file have their ends, and a data frame yields the names of its columns. The
+    # order of a set differs between processes.
+    is_other = isinstance(docs, str | Mapping | Set) or hasattr(docs, "read")
+    if is_other or hasattr(docs, "columns") or not hasattr(docs, "__iter__"):
+        what = "a list of texts, such as load_text(path), or of conversations"
+        raise DataError(f"docs must be {what}, not {type(docs).__name__}")
     return tuple(
         doc if isinstance(doc, str) else as_conversation(f"docs[{i}]", doc)
         for i, doc in enumerate(docs)
@@ -229,10 +223,6 @@ class Tokenizer(ABC):
             for message in doc
         )
         return b"\0" + b"".join(turns) + b"\0"
-
-    def count_tokens(self, doc: Document) -> int:
-        """Return the number of tokens of a text or conversation, including BOS at both ends."""
-        return 1 + count_all(doc, "lines", self.count)
 
     def _chat_id(self, name: str) -> int:
         if not self.is_chat:

@@ -20,7 +20,7 @@ from microgpt.data.contamination import (
     hashes_file,
     other_data,
 )
-from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.data.documents import CHARACTER_MODEL, DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files import (
     DirectoryLock,
@@ -34,6 +34,7 @@ from microgpt.files import (
 )
 from microgpt.flat_weights import by_name, count_params
 from microgpt.formatting import printable
+from microgpt.plugins import find_plugins
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.saved_model import (
     MAX_TOKENIZER_BYTES,
@@ -163,7 +164,7 @@ def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes |
     content = read_committed(directory, DOCUMENT_HASHES, HASH_BYTES * MAX_HASHES)
     if _sha256(content) != saved.meta.documents_sha256:
         return None  # of another model, if a save was killed before it removed this file
-    return DocumentHashes.decode(content)
+    return DocumentHashes(content)
 
 
 def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[str]) -> None:
@@ -201,6 +202,14 @@ def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
             )
         sources[name] = directory
     return sources
+
+
+def bundled_chats() -> dict[str, Path]:
+    """Return the bundled chat models by name: the character, if its plug-in is installed, first."""
+    chats = {"skerry": CHARACTER_MODEL, "assistant": DEMO_MODEL}
+    if "characters" not in find_plugins("replies"):
+        del chats["skerry"]
+    return {name: bundled(path) for name, path in chats.items()}
 
 
 def name_of(path: str | os.PathLike[str]) -> str:
@@ -283,7 +292,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
             f"microgpt train --resume {as_argument(directory)}"
         )
     steps = plan.config.steps
-    weights = by_name(plan.model, state.final_weights(steps).tolist())
+    weights = by_name(plan.model, state.final_weights.tolist())
     model = plan.model, weights, plan.tokenizer, plan.dtype
     meta = meta_of(TrainedModel(*model), plan, state)
     return SavedModel(*model, meta, f"at step {state.step} of {steps}")

@@ -28,8 +28,6 @@ from microgpt.errors import CheckpointError
 from microgpt.files import (
     DirectoryLock,
     check_is_directory,
-    path_from_text,
-    path_to_text,
     publish,
     read_committed,
     read_consistently,
@@ -55,11 +53,11 @@ from microgpt.storage.saved_model import (
     tokenizer_fields,
 )
 from microgpt.storage.weights_file import max_bytes
-from microgpt.training.train_state import BestWeights, HistoryPoint, TrainState, WeightAverage
+from microgpt.training.train_state import BestWeights, HistoryPoint, TrainState
 
-FORMAT_VERSION = 6  # earlier versions had other splits, names of settings, or teachers' weights
+FORMAT_VERSION = 7  # earlier versions had other splits or settings, or weights of teachers
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
-N_ARRAYS = 5  # a checkpoint has at most so many arrays with a number for each weight
+N_ARRAYS = 4  # a checkpoint has at most so many arrays with a number for each weight
 Status = Literal["running", "ended"]
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
@@ -155,7 +153,6 @@ class _Description(BaseModel):
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
     legs: tuple[tuple[int, int], ...] = Field((), exclude_if=not_)
     best: _Numbers | None = None  # the fields of `BestWeights`, without the weights
-    average: _Numbers | None = None
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
     created_by: str
@@ -175,10 +172,9 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> dict[
     arrays = {"weights": state.weights, "adam_m": state.adam_m, "adam_v": state.adam_v}
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
-    for name, array in (("best", "best_weights"), ("average", "average")):
-        if facts[name]:
-            facts[name] = {**vars(facts[name])}
-            arrays[array] = facts[name].pop("weights")
+    if state.best:
+        facts["best"] = {**vars(state.best)}
+        arrays["best_weights"] = facts["best"].pop("weights")
     tensors: dict[str, NDArray[Any]] = {
         name: np.asarray(each, state.dtype) for name, each in arrays.items()
     }
@@ -188,7 +184,7 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> dict[
     facts |= {
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
-        "input": plan.input and path_to_text(plan.input),
+        "input": plan.input and str(plan.input),
         "created_by": f"microgpt {version('microgpt-lib')}",
     }
     description = _Description(**facts).model_dump_json(indent=2)
@@ -221,7 +217,7 @@ def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
         ) from error
     tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
-    plan |= {"tokenizer": tokenizer, "input": facts.input and path_from_text(facts.input)}
+    plan |= {"tokenizer": tokenizer, "input": facts.input and Path(facts.input)}
     status: Status = "ended" if facts.status == "ended" else "running"
     return TrainingPlan(**plan), state, status
 
@@ -230,7 +226,6 @@ def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainSta
     """Decode a checkpoint; raise ValueError if the arrays are invalid."""
     n_params = count_params(facts.model)
     best: Any = facts.best
-    average: Any = facts.average
 
     def numbers(name: str) -> NDArray[Any]:
         if tensors[name].shape != (n_params,) or tensors[name].dtype != facts.dtype:
@@ -240,7 +235,6 @@ def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainSta
     state = {each.name: getattr(facts, each.name, None) for each in fields(TrainState)} | {
         **{name: numbers(name) for name in ("weights", "adam_m", "adam_v")},
         "best": best and BestWeights(**best, weights=numbers("best_weights")),
-        "average": average and WeightAverage(**average, weights=numbers("average")),
         "trained_on": (facts.data, *facts.ancestor_data),
     }
     return TrainState(**state)

@@ -23,7 +23,6 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
     "safetensors": "model.safetensors",
 }
-DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}  # of tensors, in NumPy
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
@@ -101,18 +100,13 @@ def rows_of(
             f"{path} has too few matrices for n_layer {model.n_layer} in {source}"
         )
     shapes = weight_shapes(model)
-    missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
-    if missing or foreign:
-        problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} is unexpected"
-        raise CheckpointError(f"{path} does not match {source}: {printable(problem)}")
-    for name, (rows, columns) in shapes.items():
-        n_rows = len(matrices[name])
-        width = next((len(row) for row in matrices[name] if len(row) != columns), columns)
-        if (n_rows, width) != (rows, columns):
-            found = f"{n_rows} × {width}"
-            raise CheckpointError(
-                f"{path} does not match {source}: {name} is {found}, not {rows} × {columns}"
-            )
+    for name in (*shapes, *sorted(matrices.keys() - shapes.keys())):
+        rows, columns = shapes.get(name, (0, 0))
+        matrix = matrices.get(name, ())
+        width = next((len(row) for row in matrix if len(row) != columns), columns)
+        if (len(matrix), width) != (rows, columns):
+            sizes = f"{len(matrix)} × {width}, not {rows} × {columns}"
+            raise CheckpointError(f"{path} does not match {source}: {printable(name)} is {sizes}")
     check_fits(model)
     return {
         name: tuple(map(tuple, m if isinstance(m := matrices[name], Sequence) else m.tolist()))
@@ -127,22 +121,18 @@ _MATRICES = TypeAdapter(
 
 
 def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
-    """Return the tensors of a safetensors file; those in bfloat16 become float32."""
-    import numpy as np
-    from safetensors import SafetensorError, deserialize
+    """Return the tensors of a safetensors file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     try:
-        tensors = {}
-        for name, facts in deserialize(content):  # type: ignore[no-untyped-call]
-            numbers = np.frombuffer(facts["data"], DTYPES[facts["dtype"]])
-            if facts["dtype"] == "BF16":  # the first half of a float32
-                numbers = (numbers.astype("<u4") << 16).view("<f4")
-            tensors[name] = numbers.reshape(facts["shape"])
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path}: the tensor {printable(name)} has the unsupported dtype "
-            f"{printable(str(error))}; convert it to one of {', '.join(DTYPES)}"
-        ) from error
+        tensors = load(content)
+        other = next((str(each.dtype) for each in tensors.values() if each.dtype.kind != "f"), None)
+    except KeyError as error:  # NumPy does not have bfloat16
+        other = str(error)
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
+    if other:
+        problem = f"has tensors of the type {printable(other)}"
+        raise CheckpointError(f"{path} {problem}; convert them to float32")
     return tensors

@@ -21,8 +21,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.flat_weights import count_params
 from microgpt.muon import N_ITERATIONS
-from microgpt.settings import has_steps
-from microgpt.training.engines import Engine, make_engine, prepare_engine
+from microgpt.training.engines import Engine, make_engine
 from microgpt.training.hooks import Hook
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ OPTIMIZER = 20  # per weight and step
 MUON = 0.7  # per floating-point operation of Muon
 STEP = 5e6  # per step
 
-N_PARTS, PART_S = 3, 0.1  # the median of some sets ignores a short disturbance
+N_PARTS, PART_S = 4, 0.1  # the median of all but the first ignores a short disturbance
 TINY = 4  # number of tokens of a document for the reference engine
 # Operations per second of a machine that has not been measured: one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
@@ -106,10 +105,9 @@ def operations_per_second(
     # No step limit, and a learning rate too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
     engine = make_engine(model, timed, docs, rng, threads)
-    _steps_per_second(engine)  # fills the caches
-    steps_per_s = median(_steps_per_second(engine) for _ in range(N_PARTS))
+    speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first fills the caches
     share = batch_size * n_read / (config.batch_size * n_tokens)
-    return steps_per_s * share * step_operations(model, config, n_tokens)
+    return median(speeds[1:]) * share * step_operations(model, config, n_tokens)
 
 
 def _steps_per_second(engine: Engine) -> float:
@@ -128,8 +126,6 @@ class TimeLimit:
     started: float  # reading of the clock when the run started
     reserve_s: float = RESERVE_S
     clock: Callable[[], float] = perf_counter  # in seconds
-    # Loads the kernels with which the speed is measured; returns the seconds of the compilation.
-    load_kernels: Callable[..., float] = prepare_engine
 
     @property
     def seconds(self) -> float:
@@ -165,7 +161,7 @@ class Deadline(Hook):
         left = self._limit.seconds_left()
         if self._n_models is not None:
             self._measure(run, left, self._n_models)
-        if run.step and left - run.evaluation_s < -LATE * self._limit.seconds:
+        if run.step and left < -LATE * self._limit.seconds:
             run.end()
 
     def should_stop(self) -> bool:
@@ -193,9 +189,9 @@ class Deadline(Hook):
         per_step = (self._first[0] - left) / (done - self._first[1])
         whole = n_models * work(steps) + test
         late = ((whole - done) * per_step - left) / self._limit.seconds
-        # Teachers would have to predict the targets of more steps, and given steps are enough.
+        # Teachers would have to predict the targets of more steps.
         given, budget = self._job.plan.given, math.inf
-        if not (self._job.teachers or has_steps(given)):
+        if not self._job.teachers:
             budget = given.get("budget", math.inf) / step_cost
         if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > USED * budget):
             setup_s = self._left_before - self._left_at_start  # the documents are encoded again

@@ -8,13 +8,13 @@ the study `fit_choice`, last at a922fbb8.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import lcm
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, Given, ModelConfig, TextKind, TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, is_prose, measure
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
-from microgpt.settings import has_steps, with_given
+from microgpt.settings import with_given
 from microgpt.state import Ensemble
 from microgpt.training.budget import held_out_operations, step_operations
 
@@ -60,13 +60,6 @@ class Choice(NamedTuple):
     operations_per_s: float | None = None  # measured for --minutes
     ensemble: Ensemble | None = None
 
-    @property
-    def n_passes(self) -> float:
-        """The number of passes over the training documents; for an ensemble, by one teacher."""
-        config = self.ensemble.teacher if self.ensemble else self.config
-        length = self.sizes.chunk_length(self.model.block_size)
-        return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)
-
 
 def held_out_fraction(n_characters: int) -> float:
     """Return the default fraction of the documents to hold out for validation and for testing."""
@@ -108,7 +101,7 @@ def choose(
     model = parent or _model(width, _context(sizes, text), given)
     model = replace(model, vocab_size=tokenizer.vocab_size)
     length = sizes.chunk_length(model.block_size)
-    config = _config(model, length, useful, text, given)
+    config = _config(length, useful, text, given)
     per_step = step_operations(model, config, length)
     has_trials = parent and sets.validation and "lr" not in given
     if parent:
@@ -122,10 +115,8 @@ def choose(
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
     spent = held_out * (evaluations + 1)  # the last one is that of the test set
     steps = max(1, int((useful - spent) / per_step))
-    if enough := given.get("most_steps"):
-        steps = min(enough, max(1, int((budget - spent) / per_step)))
     steps = given.get("steps", steps)
-    used = min(steps * per_step, limit) if has_steps(given) else useful
+    used = min(steps * per_step, limit) if "steps" in given else useful
     trial_steps = min(steps, int(TRIAL_SHARE * budget / per_step)) if has_trials else 0
     if trial_steps < MIN_TRIAL:
         trial_steps = 0
@@ -137,9 +128,9 @@ def choose(
         "dropout": TUNING_DROPOUT if parent else round(DROPOUT * used / limit, 2),
     }
     config = with_given(config, {**found, **given})
-    is_limited = limit < budget and not has_steps(given)
+    is_limited = limit < budget and "steps" not in given
     operations = (steps + TRIALS * trial_steps) * per_step + spent
-    if has_steps(given):
+    if "steps" in given:
         whole = float(f"{operations:.2g}")
     return Choice(model, config, tokenizer, sizes, operations, whole, is_limited, trial_steps)
 
@@ -162,10 +153,8 @@ def _model(width: int, context: int, given: Given) -> ModelConfig:
     return with_given(ModelConfig(), {"n_embd": width, **rule, **given, "vocab_size": 0})
 
 
-def _config(
-    model: ModelConfig, length: float, useful: float, text: TextKind, given: Given
-) -> TrainConfig:
-    """Return the training settings for a model and chunks of this mean length, without steps."""
+def _config(length: float, useful: float, text: TextKind, given: Given) -> TrainConfig:
+    """Return the training settings for chunks of this mean length, without steps."""
     lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     rule = {
@@ -173,13 +162,8 @@ def _config(
         "lr": lr,
         "optimizer": "muon",
         "weight_decay": WEIGHT_DECAY if WEIGHT_DECAY * MUON_LR_RATIO * lr <= 1 else 0.0,
-        "steps": given.get("most_steps", TrainConfig.steps),
     }
-    config = with_given(TrainConfig(), {**rule, **given, "text": text})
-    has_shape = has_steps(given) and "n_embd" in given and "n_layer" in given
-    if "batch_size" in given or not has_shape:
-        return config
-    return _affordable(model, config, length, useful / config.steps, given)
+    return with_given(TrainConfig(), {**rule, **given, "text": text})
 
 
 def with_steps(
@@ -189,25 +173,6 @@ def with_steps(
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)
-
-
-def _affordable(
-    model: ModelConfig, config: TrainConfig, length: float, per_step: float, given: Given
-) -> TrainConfig:
-    """Return the settings with the batch size that the operations per step allow.
-
-    The cost of Muon does not depend on the batch size. If it would exceed half of a step, AdamW
-    replaces Muon, with its default learning rate: a larger batch then lowers the loss more.
-    """
-
-    def cost(**changes: Any) -> float:
-        return step_operations(model, replace(config, **{"batch_size": 1, **changes}), length)
-
-    muon = cost(optimizer="muon") - cost(optimizer="adamw")
-    if 2 * muon > per_step and not ("optimizer" in given or "lr" in given):
-        config = replace(config, optimizer="adamw", lr=None)
-    n = 1 + max(0, int((per_step - cost()) / (cost(batch_size=2) - cost())))
-    return replace(config, batch_size=min(n, config.batch_size))
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:

@@ -21,16 +21,22 @@ from math import ceil
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from microgpt.config import Sampling
+from microgpt.config import Sampling, Use
 from microgpt.data.context import ChunkedDataset
 from microgpt.data.split import DataFacts
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.errors import ConfigError, PromptError
 from microgpt.resource_limits import check_memory, map_in_threads
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
-from microgpt.training.engines import EngineModel, default_engine, engine_module, reading_order
+from microgpt.training.engines import (
+    EngineModel,
+    default_engine,
+    engine_module,
+    prepare_engine,
+    reading_order,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,10 +84,10 @@ class Teachers:
         """The data of the training runs of all teachers; None for unknown data."""
         return tuple(dict.fromkeys(each for model in self.models for each in model.trained_on))
 
-    def load_kernels(self, load: Callable[..., float]) -> float:
+    def prepare(self) -> float:
         """Load the kernels of the teachers; return the seconds of a compilation."""
-        uses = ["evaluation", "generation"] if self.n_samples else ["evaluation"]
-        return load(None, *sorted({teacher.dtype for teacher in self.models}), uses=uses)
+        uses: list[Use] = ["evaluation", "generation"] if self.n_samples else ["evaluation"]
+        return prepare_engine(None, *sorted({each.dtype for each in self.models}), uses=uses)
 
     def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
         """Raise ConfigError unless the teachers can predict documents for this student."""
@@ -103,14 +109,6 @@ class Teachers:
             raise ConfigError(
                 f"the teachers are {kinds[tokenizer.is_chat]} models, but the data are "
                 f"{data[is_chat]}; use {kinds[is_chat]} models as teachers"
-            )
-        if is_chat and self.n_samples:
-            raise ConfigError("teachers cannot generate conversations; set n_samples to 0")
-        chars = "".join(CharTokenizer.from_documents(docs).chars)
-        if unknown := tokenizer.unknown_characters(chars):
-            raise ConfigError(
-                f"the teachers do not know the characters {', '.join(map(repr, unknown))}; "
-                "remove them from the text, or use teachers that were trained on it"
             )
 
     def dataset(
@@ -142,15 +140,11 @@ class Teachers:
     ) -> TokenDataset:
         """Return chunks and samples with soft targets; samples are numbered after the chunks."""
         n_chunks, dataset = len(chunks), TokenDataset()
-        texts = chunks.encode([i for i in order if i < n_chunks])
-        places = iter(range(len(texts)))
+        encoded = chunks.encode([i for i in order if i < n_chunks])
+        texts = ((encoded[i], encoded.mask_of(i)) for i in range(len(encoded)))
         samples = self._samples([i for i in order if i >= n_chunks], chunks, seed, threads)
         for i in order:
-            if i < n_chunks:
-                place = next(places)
-                dataset.append(texts[place], texts.mask_of(place))
-            else:
-                dataset.append(samples[i])
+            dataset.append(*(next(texts) if i < n_chunks else (samples[i], None)))
         dataset.soft_targets = self._predictions(dataset, [i >= n_chunks for i in order], threads)
         return dataset
 

@@ -26,7 +26,7 @@ from microgpt.edited_sources import edit_missing_in
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
-from microgpt.plugins import EngineWarning, Tell, find_plugins, plugin
+from microgpt.plugins import EngineWarning, find_plugins, plugin
 from microgpt.reference_engine import ReferenceBatch, ReferenceModel
 from microgpt.resource_limits import check_memory
 from microgpt.training.reference_training import ReferenceTraining
@@ -41,8 +41,8 @@ EngineBatch = ReferenceBatch
 class EngineModule(Protocol):
     """An engine: `microgpt.reference_engine`, or a plug-in of the group `engines`."""
 
-    def prepare(self, dtypes: Iterable[DType], uses: Collection[Use], tell: Tell) -> None:
-        """Load what some uses need; call `tell` with a message before a slow compilation."""
+    def prepare(self, dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
+        """Load what some uses need; return whether it had to be compiled, after a `report`."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
         """Return about how many bytes a thread needs to train on up to `longest` predictions."""
@@ -65,19 +65,14 @@ class EngineModule(Protocol):
 
 
 def engine_module(name: str) -> EngineModule:
-    """Return an engine; see `check_usable` for the errors."""
-    check_usable(name)
-    return reference_engine if name == "reference" else cast(EngineModule, plugin("engines", name))
-
-
-def check_usable(name: str) -> None:
-    """Raise ConfigError if an engine is not installed, or if the sources have been edited."""
+    """Return an engine; raise ConfigError if it is not installed, or the sources are edited."""
     if problem := problem_of(name):
         why, remedy = problem
         raise ConfigError(
             f"{why}; use the reference engine (--engine reference; "
             f'engine="reference" in Python), or {remedy}'
         )
+    return reference_engine if name == "reference" else cast(EngineModule, plugin("engines", name))
 
 
 def default_engine() -> EngineName:
@@ -112,29 +107,20 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
     checked("threads", threads, int, maximum=MAX_THREADS)
     if engine == "reference" and threads > 1:
         raise ConfigError("the reference engine supports only one thread; omit threads")
-    check_usable(engine)
+    engine_module(engine)
 
 
 def prepare_engine(
-    engine: EngineName | None,
-    *dtypes: DType,
-    uses: Collection[Use] = TRAINING,
-    tell: Tell = lambda line: None,
+    engine: EngineName | None, *dtypes: DType, uses: Collection[Use] = TRAINING
 ) -> float:
     """Load the kernels of an engine, by default the default engine; compile what is not cached.
 
-    `tell` is called before a compilation. Return its seconds, or 0 if there was none.
+    Return the seconds of a compilation, or 0 if there was none; see `on_compiling`.
     """
     engine = engine or default_engine()
-    module, started, lines = engine_module(engine), perf_counter(), list[str]()
-
-    def note(line: str) -> None:
-        lines.append(line)
-        tell(line)
-
-    if uses:
-        module.prepare(dtypes or (DEFAULT_DTYPE[engine],), uses, note)
-    return perf_counter() - started if lines else 0.0
+    module, started = engine_module(engine), perf_counter()
+    has_compiled = module.prepare(dtypes or (DEFAULT_DTYPE[engine],), uses)
+    return perf_counter() - started if has_compiled else 0.0
 
 
 def make_engine(

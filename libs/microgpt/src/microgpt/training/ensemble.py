@@ -4,7 +4,6 @@ The teachers are in MODEL/.teachers/1, 2, … until the student, which is in MOD
 long as the student has no steps, its run is resumed with the teachers.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import Any
 
 from microgpt.data.contamination import contamination
 from microgpt.errors import ConfigError
-from microgpt.files import path_to_text
+from microgpt.files import recorded_path
 from microgpt.settings import RECORDED
 from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult
 from microgpt.storage.model_directory import load
@@ -110,7 +109,7 @@ def with_samples(job: TrainingJob) -> TrainingJob:
 def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
     """Return what is recorded of teachers from directories."""
     return tuple(
-        TeacherRecord(path_to_text(os.path.abspath(name)), each.sha256)
+        TeacherRecord(recorded_path(name), each.sha256)
         for name, each in (zip(teachers.names, teachers.models, strict=True) if teachers else ())
         if isinstance(each, SavedModel)
     )

@@ -7,17 +7,16 @@ different errors, so a student of their mean predictions is better than any of t
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from time import perf_counter
 
 from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use, default_lr
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
 from microgpt.data.statistics import measure
-from microgpt.data.tokenizer import Tokenizer, all_texts
+from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError
 from microgpt.formatting import DIGITS, in_short
-from microgpt.settings import Settings, has_steps, with_given
+from microgpt.settings import Settings, with_given
 from microgpt.state import Ensemble
 from microgpt.training.budget import (
     TYPICAL,
@@ -36,11 +35,9 @@ from microgpt.training.choice import (
     useful_operations,
     with_steps,
 )
-from microgpt.training.distillation import Teachers
-from microgpt.training.engines import default_engine
+from microgpt.training.engines import default_engine, prepare_engine
 
 MIN_TRAINING_S = 1.0  # minimum time that a message recommends
-N_TIMED = 100_000  # number of characters to encode, to estimate the time for all of them
 # Of an ensemble.
 LEAST = 2.0  # times the operations that a single model can use; with fewer, it is as good
 STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
@@ -56,8 +53,7 @@ class Fitting:
 
     sets: Split
     given: Given  # settings of the user, a preset or a genome
-    tokenizer: Tokenizer | None = None  # by default, that of the teachers, or one is chosen
-    teachers: Teachers | None = None
+    tokenizer: Tokenizer | None = None  # by default, one is chosen
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
@@ -65,8 +61,6 @@ class Fitting:
         self.engine = self.config.engine or default_engine()
         self.dtype = self.config.dtype or DEFAULT_DTYPE[self.engine]
         self.threads: int = self.given.get("threads", 1)
-        if self.teachers:
-            self.tokenizer = self.teachers.tokenizer
         self._tokenizers: dict[int | None, Tokenizer] = {}  # by requested size of the vocabulary
         if self.tokenizer:
             self._tokenizers[None] = self.tokenizer
@@ -82,14 +76,12 @@ class Fitting:
         guess = self.for_budget(_operations(TYPICAL[self.engine], limit))
         limit.reserve_for(guess.model, is_chat=guess.tokenizer.is_chat)
         uses: list[Use] = ["training"] if self.threads == 1 else ["training", "threads"]
-        limit.extend(limit.load_kernels(self.engine, self.dtype, uses=uses))
+        limit.extend(prepare_engine(self.engine, self.dtype, uses=uses))
         config = replace(guess.config, engine=self.engine, dtype=self.dtype)
         length = guess.sizes.chunk_length(guess.model.block_size)
         speed = operations_per_second(guess.model, config, length=length, threads=self.threads)
         self._tokenizer(self._vocabulary(_operations(speed, limit)))  # to learn subwords takes time
-        guess = self.for_budget(_operations(speed, limit))
-        spent_s = self.encoding_s(guess) + self._teaching_operations(guess) / speed
-        return self.for_budget(_operations(speed, limit, spent_s))._replace(operations_per_s=speed)
+        return self.for_budget(_operations(speed, limit))._replace(operations_per_s=speed)
 
     def for_budget(self, budget: float | None) -> Choice:
         """Return the settings for a number of operations; None: Karpathy's, but for given ones."""
@@ -131,31 +123,11 @@ class Fitting:
             return None
         return choose_vocabulary(self.sets.train, budget)
 
-    def encoding_s(self, choice: Choice) -> float:
-        """Estimate the time to encode the training documents that are read."""
-        docs = self.sets.train[:: max(1, len(self.sets.train) // 1000)]
-        texts = [text[: N_TIMED // len(docs) + 1] for text in all_texts(docs)]
-        started = perf_counter()
-        for text in texts:
-            choice.tokenizer.encode(text)
-        per_character = (perf_counter() - started) / max(1, sum(map(len, texts)))
-        n_times = 1.0  # running text is encoded as a whole
-        if self.config.text == "lines":  # the tokens of all documents are counted if they are BPE
-            n_times = min(1.0, choice.n_passes) + (choice.tokenizer.kind == "bpe")
-        return per_character * n_times * choice.sizes.n_characters
-
-    def _teaching_operations(self, choice: Choice) -> float:
-        """Return the operations in which the teachers predict the documents that are read."""
-        models = [each.model for each in self.teachers.models] if self.teachers else []
-        n_tokens = min(1.0, choice.n_passes) * choice.sizes.n_tokens
-        length = choice.sizes.chunk_length(choice.model.block_size)
-        return sum(evaluation_operations(model, length, n_tokens) for model in models)
-
 
 def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
     """Return the settings of one model or of an ensemble; see `Fitting.fit`."""
     given, choice = fitting.given, _with_ensemble(fitting, fitting.fit(limit))
-    is_of_search = "evaluations" in given and "most_steps" not in given
+    is_of_search = "evaluations" in given and "steps" not in given
     if given.get("budget") and is_of_search:  # a search does not count evaluations
         length = choice.sizes.chunk_length(choice.model.block_size)
         config = with_steps(choice.config, choice.model, given["budget"], length)
@@ -165,9 +137,9 @@ def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
     return choice
 
 
-def _operations(speed: float, limit: TimeLimit, spent_s: float = 0) -> float:
+def _operations(speed: float, limit: TimeLimit) -> float:
     """Return for how many operations there is time, with as many digits as are printed."""
-    left = limit.seconds_left() - spent_s
+    left = limit.seconds_left()
     if left <= 0:
         least = (limit.seconds - left + MIN_TRAINING_S) / 60
         raise ConfigError(
@@ -208,10 +180,9 @@ def _is_possible(fitting: Fitting, choice: Choice) -> bool:
         given.get("single")
         or given.get("genome")
         or fitting.parent
-        or fitting.teachers
         or choice.tokenizer.is_chat  # teachers cannot make up conversations
         or fitting.engine == "reference"
-        or (has_steps(given) and not given.get("n_teachers"))
+        or ("steps" in given and not given.get("n_teachers"))
         or n_made_up(choice, 1) < 0
     )
 

@@ -36,7 +36,7 @@ class Hook:
         return None
 
     def should_stop(self) -> bool:
-        """Return whether to stop; called about every 20 ms, even within a step.
+        """Return whether to stop; called about every 20 ms, or after a step of the slow engine.
 
         The result covers all completed steps; its state can be resumed.
         """
@@ -74,14 +74,11 @@ class Checkpoints(Hook):
     def on_step(self, run: "TrainingLoop") -> None:
         """Save the state if it is due."""
         if run.config.steps != self._steps:  # the first call, or the run begins again
-            self._steps, self._due, self._seconds = run.config.steps, 0.0, 0.0
+            self._steps, self._due = run.config.steps, 0.0
             self._saved_step = run.job.resume.step if run.job.resume else -1
         if run.step == self._saved_step or perf_counter() < self._due:
             return
         started = perf_counter()
         self._save(run.plan, run.state())
-        now = perf_counter()
-        self._saved_step = run.step
-        # One slow write, such as the first or one during a pause, does not delay the next.
-        usual_s, self._seconds = min(self._seconds, now - started), now - started
-        self._due = now + max(STATE_INTERVAL_S, usual_s / STATE_SHARE)
+        self._saved_step, now = run.step, perf_counter()
+        self._due = now + max(STATE_INTERVAL_S, (now - started) / STATE_SHARE)

@@ -5,9 +5,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from time import perf_counter, process_time
+from time import perf_counter
 
-from microgpt.config import NOT_NEGATIVE, TrainConfig, checked
+from microgpt.config import TrainConfig
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
 from microgpt.errors import MicrogptError
@@ -23,15 +23,10 @@ from microgpt.training.train_state import (
     Ending,
     LossHistory,
     TrainState,
-    WeightAverage,
     ending,
-    next_averaged_step,
 )
 
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
-# Between two calls of the engine, a program that waits for so long, and computes for a smaller
-# share of that time, was stopped, as by Ctrl-Z. On a busy machine, it computes for a larger share.
-PAUSE_S, PAUSE_SHARE = 3.0, 1 / 20
 
 
 class DivergedError(MicrogptError):
@@ -54,9 +49,6 @@ class TrainingLoop:
         check_engine(plan.engine, plan.dtype, self.threads)
         if resume:
             plan.check_state(resume)
-        if type(plan.config).lr_at is not TrainConfig.lr_at:  # of the user
-            for step in range(plan.config.steps):
-                checked(f"lr_at({step})", plan.config.lr_at(step), float, limits=NOT_NEGATIVE)
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
         self.engine = make_engine(plan.model, plan.config, self.dataset, self.rng, self.threads)
@@ -68,14 +60,9 @@ class TrainingLoop:
             self.engine.set_weights(weights)
         self.history = LossHistory(plan.config.steps, resume)
         self.best = resume.best if resume else None
-        average = resume.average if resume else None
-        # The total number of steps determines which steps are averaged.
-        self.average = average if average and average.steps == plan.config.steps else None
         self.validation = self._evaluation_set(job.sets.validation)
         self.n_reported, self.event_due = 0, perf_counter() + EVENT_INTERVAL_S
-        self._latest = perf_counter(), process_time()
         self.is_stopping = False  # whether a hook has asked to stop
-        self.evaluation_s = 0.0  # duration of the latest evaluation
 
     @property
     def config(self) -> TrainConfig:
@@ -91,14 +78,14 @@ class TrainingLoop:
         """Train until the last step, an early stop or an interruption, and return the result."""
         while not (reason := self._pause()):
             self._take_steps()
-        if not math.isfinite(self.engine.backward(self.should_stop)):
-            raise self.diverged(f"after step {self.step}")
         test_loss = None
         if reason != "stopped":
+            if not math.isfinite(self.engine.backward()):
+                raise self.diverged(f"after step {self.step}")
             if reason != "until":  # whose state can be resumed
                 self.history.mark()
             test_set = self._evaluation_set(self.job.sets.test)
-            weights = self.best.weights if self.best else self.weights()
+            weights = self.best.weights if self.best else self.engine.flat_weights()
             test_loss = self.loss(test_set, weights) if test_set else None
             reason = "stopped" if test_set and test_loss is None else reason
         self.report()
@@ -106,7 +93,6 @@ class TrainingLoop:
 
     def _pause(self) -> Ending | None:
         """Call the hooks between two steps. Return the reason to end, or None."""
-        self._add_to_average()
         self._validate()
         if self.is_stopping:  # during an evaluation
             return "stopped"
@@ -114,7 +100,6 @@ class TrainingLoop:
             self.report()
         if reason := ending(self.step, self.best, self.config):
             return reason
-        self._note_pause()
         for hook in self.hooks:
             hook.on_step(self)
         return "stopped" if self.should_stop() else ending(self.step, self.best, self.config)
@@ -132,33 +117,16 @@ class TrainingLoop:
         """Train for a short time, until a hook needs a pause at the latest."""
         step, last = self.step, min(self.config.steps, self.config.until or self.config.steps)
         interval = self.config.steps_between_evaluations if self.validation else last
-        pauses = [next_averaged_step(step, self.config), (step // interval + 1) * interval]
-        pauses += [hook.next_step(self) for hook in self.hooks]
-        losses = self.engine.run(min([last, *(pause for pause in pauses if pause)]))
+        pauses = [last, (step // interval + 1) * interval]
+        pauses += [pause for hook in self.hooks if (pause := hook.next_step(self))]
+        losses = self.engine.run(min(pauses))
         has_diverged = bool(losses) and math.isnan(losses[-1])
-        self._add_losses(losses[:-1] if has_diverged else losses)
-        self._note_pause()
+        taken = losses[:-1] if has_diverged else losses
+        self.losses.extend(taken)
+        self.history.add(taken)
         if has_diverged:
             self.report()
             raise self.diverged(f"at step {step + len(losses)}")
-
-    def _note_pause(self) -> None:
-        """Recognise that the program was stopped since the last call; see `PAUSE_S`."""
-        before, self._latest = self._latest, (perf_counter(), process_time())
-        passed, computed = (now - then for now, then in zip(self._latest, before, strict=True))
-        if passed > PAUSE_S and computed < PAUSE_SHARE * passed:
-            self.started += passed
-            self.job.extend(passed)
-
-    def _add_to_average(self) -> None:
-        """Add the current weights to the average if this step is averaged."""
-        step, average = self.step, self.average
-        if next_averaged_step(step - 1, self.config) != step:
-            return
-        if not average:
-            self.average = WeightAverage(self.engine.flat_weights(), 1, step, self.config.steps)
-        elif average.step < step:
-            self.average = average.updated(self.engine.flat_weights(), step)
 
     def _validate(self) -> None:
         """Measure the validation loss if it is due, and keep the best weights."""
@@ -166,7 +134,7 @@ class TrainingLoop:
         is_due = step % config.steps_between_evaluations == 0 or step >= config.steps
         if not (self.validation and step and is_due) or (best and best.measured_at >= step):
             return
-        weights = self.weights()
+        weights = self.engine.flat_weights()
         loss = self.loss(self.validation, weights)
         if loss is None:  # the run is stopped meanwhile
             return
@@ -179,32 +147,11 @@ class TrainingLoop:
         self.history.mark(loss)
         self.report(loss)
 
-    def _add_losses(self, losses: Sequence[float]) -> None:
-        first = self.step - len(losses)
-        losses = [
-            loss if loss or self._has_targets(step) else math.nan
-            for step, loss in enumerate(losses, start=first)
-        ]
-        self.losses.extend(losses)
-        self.history.add(losses)
-
-    def _has_targets(self, step: int) -> bool:
-        """Return whether a step predicts a token that counts: some documents have no replies."""
-        n, dataset = self.config.batch_size, self.dataset
-        masks = (dataset.mask_of(i % len(dataset)) for i in range(step * n, (step + 1) * n))
-        return any(mask is None or 1 in mask[1:] for mask in masks)
-
-    def weights(self) -> Numbers:
-        """Return the averaged weights, or the current weights if none are averaged."""
-        return self.average.weights if self.average else self.engine.flat_weights()
-
     def loss(self, docs: EvaluationSet, weights: Numbers) -> float | None:
         """Return the loss of some weights, or None if a hook has asked to stop."""
         plan = self.plan
         model = engine_module(plan.engine).make_model(plan.model, weights, plan.dtype)
-        started = perf_counter()
         evaluation = docs.evaluate(partial(model.nll, threads=self.threads), self.should_stop)
-        self.evaluation_s = perf_counter() - started
         return evaluation.loss if evaluation else None
 
     def _evaluation_set(self, docs: Sequence[Document]) -> EvaluationSet | None:
@@ -242,7 +189,7 @@ class TrainingLoop:
 
     @property
     def seconds(self) -> float:
-        """The training time so far, in seconds, without pauses of the program."""
+        """The training time so far, in seconds."""
         before = self.job.resume.seconds if self.job.resume else 0.0
         return before + perf_counter() - self.started
 
@@ -260,14 +207,13 @@ class TrainingLoop:
             history=tuple(self.history.points),
             since_history=self.history.since_point,
             seconds=self.seconds,
-            average=self.average,
             trained_on=self.plan.trained_on,
         )
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
         """Return the training result after the current step."""
         plan, state, train_docs = self.plan, self.state(), self.job.sets.train
-        weights = by_name(plan.model, state.final_weights(plan.config.steps).tolist())
+        weights = by_name(plan.model, state.final_weights.tolist())
         ancestors = trained_documents(self.job.sets.docs, plan.ancestor_data)
         return TrainResult(
             *(plan.model, weights, plan.tokenizer, plan.dtype),

@@ -103,7 +103,7 @@ def plan_training(
     """
     if "unknown" in given and not extra:
         raise ConfigError(
-            "--unknown is for few questions, with the package microgpt-characters; omit --unknown"
+            "--unknown is for tables, with the package microgpt-characters; omit --unknown"
         )
     check_patience(given.get("patience"), sets.val_fraction)
     base = with_given(config or TrainConfig(), given)
@@ -119,12 +119,12 @@ def plan_training(
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(sets.docs))
     elif teachers:  # their student has their context and tokenizer, if no others are given
-        size, kind = teachers.block_size, teachers.tokenizer.kind
-        given = {"block_size": size, "tokenizer": kind, **given}
+        tokenizer = tokenizer or teachers.tokenizer
+        given = {"block_size": teachers.block_size, "tokenizer": tokenizer.kind, **given}
     chosen = None
     if not model or (parent and (given.get("minutes") or given.get("budget"))):
-        wanted, shape_of_parent = {**given, "text": base.text}, parent.model if parent else None
-        fitting = Fitting(sets, wanted, tokenizer, teachers, shape_of_parent)
+        wanted = {**given, "text": base.text, **({"single": True} if teachers else {})}
+        fitting = Fitting(sets, wanted, tokenizer, parent.model if parent else None)
         chosen = choose_settings(fitting, limit)
         base = base if config else chosen.config
         if not model:
@@ -135,7 +135,7 @@ def plan_training(
     read = data_of([each for each in (parent, teachers) if each])
     ensemble = chosen.ensemble if chosen and not config else None
     plan = TrainingPlan(
-        model=_with_vocabulary(model, tokenizer),
+        model=replace(model, vocab_size=tokenizer.vocab_size),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         data=sets.facts,
@@ -157,15 +157,6 @@ def _recorded(given: Given, chosen: Choice | None) -> Given:
     budget = chosen.budget if chosen and has_budget else None
     found = {**given, "budget": budget, "vocab_size": chosen.vocab_size if chosen else None}
     return {name: found[name] for name in RECORDED if found.get(name) is not None}
-
-
-def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
-    if model.vocab_size not in (0, tokenizer.vocab_size):
-        raise ConfigError(
-            f"vocab_size is {model.vocab_size}, but the tokenizer has {tokenizer.vocab_size} "
-            "tokens; omit vocab_size"
-        )
-    return replace(model, vocab_size=tokenizer.vocab_size)
 
 
 def check_patience(patience: int | None, val_fraction: float) -> None:

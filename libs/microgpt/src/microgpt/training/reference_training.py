@@ -1,12 +1,11 @@
-"""Training with the reference engine, with pauses, all settings, and masked or soft targets.
+"""Training with the reference engine, with all settings, and masked or soft targets.
 
 `ReferenceEngine.backward` is the same computation without these features.
 """
 
 import math
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from time import perf_counter
+from collections.abc import Sequence
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
@@ -20,8 +19,6 @@ from microgpt.value import Number, exp, log, total
 Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
 Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
 
-RUN_S = 0.02  # target duration of `run`, which reads at least one document
-
 
 class ReferenceTraining:
     """A model being trained by the reference engine; flat numbers are as in `weight_shapes`."""
@@ -34,7 +31,6 @@ class ReferenceTraining:
         gpt = GptVariant if batch_dropout(config, 0) else gpt_type(model)
         self._engine = kind(model, weights, *adam, gpt)
         self._config, self._docs = config, docs
-        self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
         """Restore the step, weights and Adam moments of a checkpoint."""
@@ -66,53 +62,33 @@ class ReferenceTraining:
         return array("d", [param.grad for param in self._engine.params])
 
     def run(self, until: int) -> list[float]:
-        """Train for about 20 ms, at most to step `until`; return the losses of the new steps.
+        """Take a step, unless `until` steps have been taken; return the losses of the new steps.
 
         If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
         """
         if self.n_steps >= until:
             return []
-        pause_at = perf_counter() + RUN_S
-        self._reading = self._reading or self._read_batch()
-        for n_read, loss in self._reading:
-            if n_read == self._config.batch_size:
-                self._reading = None
-                if not math.isnan(loss):
-                    self._engine.update(self._config.lr_at(self.n_steps))
-                return [loss]
-            if perf_counter() >= pause_at:
-                break
-        return []
+        loss = self.backward()
+        if not math.isnan(loss):
+            self._engine.update(self._config.lr_at(self.n_steps))
+        return [loss]
 
-    def backward(self, should_stop: Callable[[], bool]) -> float:
-        """Return the loss of the next batch without an update, or NaN if a value is not finite.
-
-        If should_stop returns true, return the loss of the documents read so far (at least one).
-        """
-        batch, self._reading, loss = self._reading or self._read_batch(), None, 0.0
-        for _, loss_so_far in batch:
-            loss = loss_so_far
-            if should_stop():
-                break
-        return loss
-
-    def _read_batch(self) -> Iterator[tuple[int, float]]:
-        """Read the next batch; after each document, yield the document count and loss so far."""
+    def backward(self) -> float:
+        """Return the loss of the next batch without an update, or NaN if a value is not finite."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
         drops = batch_dropout(self._config, self.n_steps)
-        return enumerate(accumulate(self._engine, batch, targets, drops), start=1)
+        return accumulate(self._engine, batch, targets, drops)
 
 
 def accumulate(
     engine: ReferenceEngine, batch: Batch, targets: Targets = (), drops: Sequence[Dropout] = ()
-) -> Iterator[float]:
-    """Compute the gradients; after each document, yield the loss of the batch so far in nats.
+) -> float:
+    """Compute the gradients; return the mean loss over the targets (default: the next tokens).
 
-    This is a generator so that training can be interrupted within a step. The last loss is the mean
-    over the targets (by default, the next tokens), or NaN if a loss or gradient is not finite.
-    `drops` has the dropout of each document, for an engine with a `GptVariant`.
+    Return NaN if the loss or a gradient is not finite. `drops` has the dropout of each document,
+    for a `GptVariant`.
     """
     engine.zero_grad()
     size = engine.gpt.config.block_size
@@ -127,10 +103,8 @@ def accumulate(
             share = (1 / n_targets) * target_loss(gpt, doc[: size + 1], wanted)
             share.backward()  # gradients accumulate; the graph of each document is freed
             loss += share.data
-        is_last = i + 1 == len(batch)
-        if is_last and not all(map(math.isfinite, [loss, *(p.grad for p in engine.params)])):
-            loss = math.nan
-        yield loss
+    is_finite = all(map(math.isfinite, [loss, *(param.grad for param in engine.params)]))
+    return loss if is_finite else math.nan
 
 
 def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> Number:

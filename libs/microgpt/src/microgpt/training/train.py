@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import cbrt, inf
 from typing import Any
 
-from microgpt.config import Given, TrainConfig, check_type
+from microgpt.config import Given, TrainConfig
 from microgpt.data.contamination import mark, recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import AnyDocument, Tokenizer
@@ -17,7 +17,7 @@ from microgpt.state import TrainedModel, TrainResult
 from microgpt.training.budget import Deadline
 from microgpt.training.choice import RATIO, TRIALS, WARMUP
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import check_engine, default_engine
+from microgpt.training.engines import default_engine
 from microgpt.training.hooks import Hook
 from microgpt.training.inheritance import data_of
 from microgpt.training.loop import DivergedError, TrainingLoop
@@ -48,26 +48,19 @@ def train(
             With a `Split`, the validation loss is measured 20 times; the result has the weights
             with the lowest validation loss, and their test loss. By default, the documents of the
             parent or a teacher are split as in its training.
-        model: model shape; defaults to the shape of the parent, or to a shape that suits the
-            documents (`choose`). The vocab_size is set from the tokenizer.
-        config: training settings. If neither model nor parent is given, the default suits the
-            documents; otherwise, it is Karpathy's. The engine is "compiled" or "reference", which
-            computes the same results on scalars, thousands of times slower; see `default_engine`.
-            The dtype defaults to that of `resume` or `parent`, or to float32; the reference engine
-            always uses float64. A subclass with its own `lr_at` is not recorded; pass it again to
-            resume the training.
-        tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents.
-            Without a parent, it is a `CharTokenizer` for the documents; for conversations without
-            capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords
-            suit the documents better, it is a `BpeTokenizer`.
+        model: defaults to the shape of the parent, or to one that suits the documents. Its
+            vocab_size is set from the tokenizer.
+        config: by default, suits the documents; with a model or a parent, Karpathy's. Its dtype
+            defaults to that of `resume` or `parent`, or to float32; the reference engine uses
+            float64. A subclass with its own `lr_at` is not recorded; pass it again to resume.
+        tokenizer: defaults to that of the parent, extended by new characters, or of the teachers,
+            or to one that suits the documents.
         threads: number of threads of the compiled engine; it does not affect the result.
         parent: model to fine-tune. New tokens get random weights.
-        teachers: models whose predictions are the targets, instead of the tokens of the documents;
-            the mean of their probabilities is used. By default, the student has their tokenizer,
-            and unless its shape is given, their context.
-        resume: checkpoint of a training run with the same documents and settings. Only the number
-            of steps may differ; the learning rate schedule then uses the new number. A checkpoint
-            has no settings, so others are not noticed.
+        teachers: models whose mean probabilities are the targets, instead of the next tokens. The
+            context of the student defaults to theirs.
+        resume: checkpoint of a run with the same documents and settings, which it does not contain.
+            Only the number of steps may differ; the learning rate then falls to 0 by the new one.
         hooks: what observes the training or stops it, such as `OnEvent`, `Checkpoints` and
             `StopWhen`, or your own `Hook`.
 
@@ -88,9 +81,6 @@ def train(
     """
     engine = (config.engine if config else None) or default_engine()
     dtype = config.dtype if config else None
-    check_engine(engine, dtype, threads)
-    for hook in hooks:
-        check_type("each of hooks", hook, Hook)
     together = teachers if isinstance(teachers, Teachers) else Teachers(teachers)
     taught = together if together.models else None
     sets = docs if isinstance(docs, Split) else split(docs)

@@ -1,15 +1,9 @@
-"""The state of a training run: weights, moments, the weights that it keeps, and its losses.
+"""The state of a training run: weights, moments, those with the lowest validation loss, losses."""
 
-A run keeps the weights with the lowest validation loss, or their average over its last steps
-(stochastic weight averaging, Izmailov et al. 2018, with a decaying learning rate).
-"""
-
-import math
-from array import array
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -23,7 +17,6 @@ if TYPE_CHECKING:
 # "steps": all steps are done. "patience": the validation loss has not improved for
 # `config.patience` evaluations. "until": the step `config.until`. "stopped": a hook asked to stop.
 Ending = Literal["steps", "patience", "until", "stopped"]
-MAX_AVERAGED = 100  # maximum number of steps whose weights are averaged
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 N_POINTS = 500  # approximate number of points in a history; sufficient for a chart
 
@@ -40,34 +33,11 @@ class BestWeights:
 
 
 @dataclass(frozen=True)
-class WeightAverage:
-    """The mean of the weights at n steps near the end of a training run."""
-
-    weights: Numbers = field(repr=False)
-    n: int  # number of averaged steps
-    step: int  # latest averaged step
-    steps: int  # total number of steps of the training run
-
-    def updated(self, weights: Any, step: int) -> "WeightAverage":
-        """Return the mean updated with the weights of another step."""
-        n = self.n + 1
-        mean: Any = self.weights
-        if isinstance(mean, array):  # the reference engine does not import numpy
-            pairs = zip(mean, weights, strict=True)
-            average: Any = array("d", (old + 1 / n * (new - old) for old, new in pairs))
-        else:
-            average = mean + mean.dtype.type(1 / n) * (weights - mean)
-        return WeightAverage(average, n, step, self.steps)
-
-
-@dataclass(frozen=True)
 class HistoryPoint:
     """A point on the loss curve."""
 
     step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
-    # Mean training loss since the previous point, in nats per token; as there, if no step since has
-    # predicted a token that counts.
-    loss: float
+    loss: float  # mean training loss since the previous point, in nats per token
     val_loss: float | None = None  # validation loss after this step, if it was measured
 
 
@@ -81,11 +51,10 @@ class TrainState:
     adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
     dtype: DType
     best: BestWeights | None = None  # best weights; None before the first evaluation
-    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats, without NaN
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats
     history: Sequence[HistoryPoint] = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
-    average: WeightAverage | None = None  # running average of the weights, if enabled
     # `trained_on` of the result; empty if it is unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 
@@ -95,13 +64,10 @@ class TrainState:
         losses = self.recent_losses
         return total(losses) / len(losses) if losses else None
 
-    def final_weights(self, steps: int) -> Numbers:
-        """Return the weights of a run of `steps` steps that ends here: best, averaged or latest."""
-        if self.best:
-            return self.best.weights
-        # The total number of steps determines which steps are averaged.
-        is_valid = self.average and self.average.steps == steps
-        return self.average.weights if self.average and is_valid else self.weights
+    @property
+    def final_weights(self) -> Numbers:
+        """The weights of a run that ends here: the best ones, or the latest without validation."""
+        return self.best.weights if self.best else self.weights
 
 
 def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending | None:
@@ -111,17 +77,6 @@ def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending |
     if best and config.patience and best.n_worse >= config.patience:
         return "patience"
     return "until" if config.until and step >= config.until else None
-
-
-def next_averaged_step(step: int, config: TrainConfig) -> int | None:
-    """Return the next step whose weights are averaged, or None if there is none."""
-    if not config.average_tail:
-        return None
-    interval = math.ceil(config.steps / MAX_AVERAGED)
-    tail = round(config.average_tail * config.steps)
-    n_left = config.steps - max(step, config.steps - tail)
-    # Count back from the last step to include the last weights, which are the best.
-    return config.steps - (n_left - 1) // interval * interval if n_left > 0 else None
 
 
 class LossHistory:
@@ -134,14 +89,12 @@ class LossHistory:
         self.since_point = state.since_history if state else (0.0, 0)  # sum and count of losses
 
     def add(self, losses: Sequence[float]) -> None:
-        """Append the losses of consecutive steps; NaN marks a step without targets."""
-        self.recent.extend(loss for loss in losses if not math.isnan(loss))
+        """Append the losses of consecutive steps."""
+        self.recent.extend(losses)
         total, n = self.since_point
         for loss in losses:
-            self._step += 1
-            if not math.isnan(loss):
-                total, n = total + loss, n + 1
-            if n and self._step % self._interval == 0:
+            self._step, total, n = self._step + 1, total + loss, n + 1
+            if self._step % self._interval == 0:
                 self.points.append(HistoryPoint(self._step, total / n))
                 total, n = 0.0, 0
         self.since_point = total, n
@@ -152,8 +105,5 @@ class LossHistory:
         if n:
             self.points.append(HistoryPoint(self._step, total / n))
             self.since_point = 0.0, 0
-        if val_loss is not None and self.points:
-            last = self.points[-1]  # of an earlier step, if no step since has had a target
-            if last.step == self._step or last.val_loss is None:
-                self.points.pop()
-            self.points.append(HistoryPoint(self._step, last.loss, val_loss))
+        if val_loss is not None:
+            self.points[-1] = replace(self.points[-1], val_loss=val_loss)

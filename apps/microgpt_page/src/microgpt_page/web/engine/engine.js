@@ -5,9 +5,9 @@ import { BpeTokenizer } from "./bpe.js";
 import { Decoder } from "./decoder.js";
 import { edited, hasEdits, rowsOf } from "./edits.js";
 import { EngineError } from "./errors.js";
-import { explain } from "./explanation.js";
+import { explain, lossesWithout } from "./explanation.js";
 import { FoldingTokenizer } from "./folding.js";
-import { KnownQuestions } from "./known_questions.js";
+import { Knowledge } from "./knowledge.js";
 import { drawUniforms } from "./mersenne_twister.js";
 import { Model } from "./model.js";
 import { Prompts } from "./prompts.js";
@@ -38,7 +38,7 @@ export class Engine {
       ? new BpeTokenizer(bpe.pieces, bpe.merges, model.chat)
       : new Characters(model.characters, model.chat);
     this.#model = loaded ?? new Model(file);
-    this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), { ...model, text });
+    this.#prompts = new Prompts(this.#tokenizer, questions && new Knowledge(questions), { ...model, text });
   }
 
   /** Return the answer to a request: a value, a promise of one, or a generator of parts. */
@@ -50,6 +50,7 @@ export class Engine {
       matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#matrix(body.name))),
       chat: () => this.#alone(signal, () => this.#changed(body, () => this.#chat(body, signal))),
       units: () => this.#alone(signal, () => this.#changed(body, () => this.#units(body))),
+      parts: () => this.#alone(signal, () => this.#changed(body, () => lossesWithout(this.#model, this.#tokensOf(body)))),
       decode: () => this.#decoded(body.tokens),
       reply: () => this.#inTurn(signal, this.#reply(body, signal)),
       continue: () => this.#inTurn(signal, this.#continue(body, signal)),
@@ -177,10 +178,14 @@ export class Engine {
 
   /** Return facts on the hidden units of a layer, from texts. */
   #units({ texts, layer }) {
-    const { n_layer: L, block_size: size } = this.#file.model;
-    checkWhole("layer", layer, 0, L - 1);
-    const read = texts.map((text) => this.#prompts.ofExplained({ text }).tokens.slice(0, size + 1));
-    return unitsOf(this.#model, this.#tokenizer, read, layer);
+    checkWhole("layer", layer, 0, this.#file.model.n_layer - 1);
+    return unitsOf(this.#model, this.#tokenizer, this.#tokensOf({ texts }), layer);
+  }
+
+  /** Return the tokens of texts, as far as they fit into the context. */
+  #tokensOf({ texts }) {
+    const size = this.#file.model.block_size;
+    return texts.map((text) => this.#prompts.ofExplained({ text }).tokens.slice(0, size + 1));
   }
 
   /**
@@ -213,7 +218,7 @@ export class Engine {
   #rules(body, stop, forbidden, minTokens) {
     const most = this.#file.model.block_size > MAX_NEW_TOKENS ? MAX_NEW_TOKENS : null; // null: all that fit
     const maxTokens = body.max_tokens ?? most;
-    const sampling = samplingOf(this.#file.questions ? { temperature: 0 } : body); // see `reply_job`
+    const sampling = samplingOf(this.#file.questions?.is_table ? { temperature: 0 } : body); // see `reply_job`
     return { stop, forbidden, minTokens, maxTokens, sampling };
   }
 

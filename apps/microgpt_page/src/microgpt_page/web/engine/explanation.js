@@ -5,6 +5,7 @@ import { countedOf } from "./backward.js";
 import { edited } from "./edits.js";
 import { windows } from "./dataset.js";
 import { EngineError } from "./errors.js";
+import { heldOutLoss } from "./held_out_loss.js";
 
 const N_CHANGES = 3; // number of tokens whose probability a part raises or lowers most
 const inBits = (nats) => nats / Math.LN2;
@@ -55,8 +56,6 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
 /** Return the effect of each head and MLP, by layer. */
 function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   const { position, step } = wanted;
-  const { n_layer: L, n_head: H } = model.config;
-  const weights = model.packed.flat();
   const n = tokens.length - 1;
   const own = logProbabilities(model, tokens, true);
   const counted = countedOf(step, tokenizer, tokens);
@@ -65,11 +64,7 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   const total = (rows) =>
     rows.reduce((sum, row, i) => sum + (isAny && !counted[i] ? 0 : inBits(-row[tokens[i + 1]])), 0);
   const bits = total(own);
-  const parts = Array.from({ length: L * (H + 1) }, (_, i) => [Math.floor(i / (H + 1)), i % (H + 1)]);
-  const all = parts.map(([layer, part]) => {
-    const head = part < H ? part : null;
-    const body = head === null ? { without_mlps: [layer] } : { without_heads: [[layer, head]] };
-    model.setWeights(edited(model.config, weights, body));
+  return Array.from(withoutEach(model), ({ layer, head }) => {
     const rows = logProbabilities(model, tokens, true);
     const found = { layer, head, bits, bits_without: total(rows), came: null, raised: [], lowered: [] };
     if (position === undefined) return found;
@@ -85,8 +80,27 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
     const lowered = order.slice(-N_CHANGES).reverse().filter((each) => each.probability < each.without); // prettier-ignore
     return { ...found, came: changes[tokens[at + 1]], raised, lowered };
   });
+}
+
+/** Return by how many nats the mean loss of texts grows without each head and MLP, by layer. */
+export function lossesWithout(model, /** @type {number[][]} */ texts) {
+  const chunks = texts.map((tokens) => ({ tokens }));
+  const loss = heldOutLoss(model, chunks);
+  return Array.from(withoutEach(model), (part) => ({ ...part, change: heldOutLoss(model, chunks) - loss }));
+}
+
+/** Yield the place of each head and MLP, by layer, while the model is without it. */
+function* withoutEach(model) {
+  const { n_layer: L, n_head: H } = model.config;
+  const weights = model.packed.flat();
+  for (let i = 0; i < L * (H + 1); i++) {
+    const layer = Math.floor(i / (H + 1));
+    const head = i % (H + 1) < H ? i % (H + 1) : null;
+    const body = head === null ? { without_mlps: [layer] } : { without_heads: [[layer, head]] };
+    model.setWeights(edited(model.config, weights, body));
+    yield { layer, head };
+  }
   model.setWeights(weights);
-  return all;
 }
 
 /** Return the log-probabilities of each token but the first. */

@@ -1,4 +1,4 @@
-// Find the known question that a text means, by the words that both have. Equals questions/matching.py.
+// Find the asking that a message means, by words and groups of letters. Equals matching.py.
 
 import { fold } from "./folding.js";
 
@@ -7,145 +7,131 @@ const WORD = /[\p{L}\p{N}_]+(?:['’][\p{L}\p{N}_]+)*/gu;
 /** Return the words of a text without case and accents; "e-mail" is one word. */
 export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
 
-/** Return the similarity of two words in percent, as `rapidfuzz.fuzz.ratio` does. */
-export function ratio(a, b) {
-  const [left, right] = [[...a], [...b]];
-  let row = new Array(right.length + 1).fill(0); // lengths of the longest common subsequences
-  for (const char of left) {
-    const next = [0];
-    right.forEach((other, j) => next.push(char === other ? row[j] + 1 : Math.max(row[j + 1], next[j])));
-    row = next;
-  }
-  const n = left.length + right.length;
-  return n ? (1 - (n - 2 * row.at(-1)) / n) * 100 : 100;
-}
-
 export class Matcher {
-  #rules; // the words and numbers of matching.py, by their names there
+  #askings; // text, number of the topic, number of words that may be any words
+  #rules; // the numbers and lists of matching.py, by their names there
   #weights = new Map(); // by known word
-  #places = new Map(); // by known word: questions, and the part of its weight that counts
-  #sizes; // by question
-  #stems = new Map(); // the known words by stem
-  #synonyms = new Map(); // sets of stems
-  #unknown;
+  #places = new Map(); // by known word: askings, and the part of its weight that counts
+  #withGroup = new Map(); // by group of letters: known words
+  #synonyms = new Map();
+  #most; // weight of a word that is not known
+  #sizes; // by asking
 
-  /** @param {[string, string][]} pairs questions and answers */
-  constructor(pairs, rules) {
-    this.#rules = {
-      ...rules,
-      functionWords: new Set(rules.functionWords),
-      commonWords: new Set(rules.commonWords),
-    };
-    const asked = pairs.map(([question]) => new Set(wordsOf(question)));
-    const both = pairs.map(([, answer], i) => new Set([...asked[i], ...wordsOf(answer)]));
-    const counts = new Map();
-    for (const words of both) {
-      const stems = new Set(Array.from(words, (word) => this.#stem(word)));
-      for (const stem of stems) counts.set(stem, (counts.get(stem) ?? 0) + 1);
-    }
-    this.#unknown = Math.log(pairs.length + 1);
-    both.forEach((words, i) => {
-      for (const word of words) {
-        const weight = Math.log((pairs.length + 1) / counts.get(this.#stem(word)));
-        this.#weights.set(word, this.#weighted(word, weight));
-        add(this.#places, word, [i, asked[i].has(word) ? 1 : rules.answer]);
+  /** @param {{askings: [string, number, number][], replies: string[], matching: any}} facts */
+  constructor({ askings, replies, matching }) {
+    this.#askings = askings;
+    this.#rules = { ...matching, functionWords: new Set(matching.functionWords) };
+    this.#most = Math.log(replies.length + 1);
+    const replied = replies.map(wordsOf);
+    const asked = askings.map(([text]) => new Set(wordsOf(text)));
+    const topics = new Map();
+    askings.forEach(([, topic], i) => {
+      for (const word of new Set([...asked[i], ...replied[topic]])) {
+        add(this.#places, word, [i, asked[i].has(word) ? 1 : matching.reply]);
+        add(topics, word, topic);
       }
     });
-    const weightOf = (words) => Array.from(words, (word) => this.#weights.get(word));
-    this.#sizes = asked.map((words) => weightOf(words).reduce((total, x) => total + x, 0));
-    for (const word of this.#weights.keys()) add(this.#stems, this.#stem(word), word);
-    for (const words of rules.synonyms) {
-      const group = words.map((word) => this.#stem(word));
-      for (const stem of group) add(this.#synonyms, stem, ...group);
+    for (const [word, some] of topics) {
+      const weight = Math.log((replies.length + 1) / new Set(some).size);
+      this.#weights.set(word, this.#weighted(word, weight));
+      for (const group of this.#groups(word)) add(this.#withGroup, group, word);
     }
+    this.#sizes = asked.map((words) => sum(Array.from(words, (word) => this.#weights.get(word))));
+    for (const line of matching.synonyms) for (const word of line) add(this.#synonyms, word, ...line);
   }
 
-  /** Return the known questions that have words of a text, the most similar first. */
+  /** Return the askings that share words with a text, the most similar first. */
   rank(/** @type {string} */ text) {
-    const [scores, covered] = [new Map(), new Map()];
-    let total = 0;
-    const cut = Array.from(text).slice(0, this.#rules.maxCharacters).join("");
-    for (const word of [...new Set(wordsOf(cut))].slice(0, this.#rules.maxWords)) {
-      const found = new Map();
+    const [found, covered, shared] = [/** @type {any[]} */ ([]), new Map(), new Map()];
+    for (const word of this.#read(text)) {
+      const weights = new Map();
       for (const [known, similarity] of this.#similar(word)) {
         for (const [i, part] of this.#places.get(known)) {
-          raise(found, i, part * similarity * this.#weights.get(known));
+          raise(weights, i, part * similarity * this.#weights.get(known));
           if (part !== 1) continue;
           if (!covered.has(i)) covered.set(i, new Map());
           raise(covered.get(i), known, similarity);
         }
       }
-      for (const [i, weight] of found) scores.set(i, (scores.get(i) ?? 0) + weight);
-      total += found.size ? Math.max(...found.values()) : this.#unknownWeight(word);
+      for (const [i, weight] of weights) shared.set(i, (shared.get(i) ?? 0) + weight);
+      const most = weights.size ? Math.max(...weights.values()) : this.#weighted(word, this.#most);
+      found.push({ word, most, weights });
     }
-    return [...scores]
-      .filter(([, score]) => score)
-      .map(([i, score]) => this.#match(i, score, total, covered.get(i) ?? new Map()))
-      .sort((a, b) => b.score - a.score || a.number - b.number);
+    const total = sum(found.map(({ most }) => most));
+    const matches = Array.from(shared, ([asking, weight]) => {
+      const nOpen = this.#askings[asking][2];
+      const canFill = (word) => !this.#rules.functionWords.has(word) && !covered.get(asking)?.has(word);
+      const fillers = nOpen ? found.filter(({ word }) => canFill(word)) : [];
+      const gaps = fillers.map(({ most, weights }) => most - (weights.get(asking) ?? 0));
+      const filled = gaps.sort((a, b) => a - b).slice(-nOpen || gaps.length);
+      const similarity = this.#similarity(asking, weight, total - sum(filled), covered.get(asking) ?? []);
+      return { asking, similarity, isFilled: filled.length === nOpen };
+    });
+    const filled = matches.filter(({ isFilled }) => isFilled).map(({ asking, similarity }) => ({ asking, similarity }));
+    return filled.sort((a, b) => b.similarity - a.similarity || a.asking - b.asking);
   }
 
-  #match(number, score, total, covered) {
-    const { coverage: part, evidence } = this.#rules;
-    let weight = 0;
-    for (const [word, similarity] of covered) weight += this.#weights.get(word) * similarity;
-    const size = this.#sizes[number];
+  /** Return the similarity of an asking, from the weights that it shares and that were read. */
+  #similarity(asking, shared, read, covered) {
+    const { coverage: part, evidence, open } = this.#rules;
+    const weight = sum(Array.from(covered, ([word, similarity]) => this.#weights.get(word) * similarity));
+    const size = this.#sizes[asking];
     const coverage = size ? weight / size : 0;
-    const similarity =
-      (score / total) * (1 - part + part * coverage) +
-      evidence * coverage * Math.min(score / this.#unknown, 2); // two rare words at most
-    return { number, score: score / (Math.sqrt(size) + 1), similarity: Math.min(similarity, 1) };
+    if (this.#askings[asking][2] && coverage < open) return 0;
+    const share = read ? (shared / read) * (1 - part + part * coverage) : 0;
+    const bonus = evidence * coverage * Math.min(shared / this.#most, 2); // two rare words at most
+    return Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
   }
 
-  /** Return the known words that are similar to a word, with their highest similarity. */
+  /** Return the different words of a text, with a sign for each unknown number. */
+  #read(text) {
+    const { mostCharacters, mostWords, number } = this.#rules;
+    const words = wordsOf(Array.from(text).slice(0, mostCharacters).join(""));
+    const isNumber = (word) => /^\p{Nd}+$/u.test(word) && !this.#weights.has(word);
+    return [...new Set(words.map((word) => (isNumber(word) ? number : word)))].slice(0, mostWords);
+  }
+
+  /** Return the known words that are similar to a word, with their similarity. */
   #similar(word) {
-    const { functionWords, commonWords, leastStem, leastEqual, ...rules } = this.#rules;
-    const [stem, found] = [this.#stem(word), new Map()];
-    const take = (other, similarity) => {
-      for (const known of this.#stems.get(other) ?? []) raise(found, known, similarity);
-    };
-    if (!functionWords.has(word)) {
-      if ([...stem].length > leastStem && !commonWords.has(word)) {
-        for (const other of this.#stems.keys()) {
-          const equal = ratio(stem, other);
-          if (equal >= leastEqual) take(other, (rules.misspelled * equal) / 100);
-        }
+    const found = this.#forms(word);
+    const synonyms = this.#rules.functionWords.has(word) ? [] : (this.#synonyms.get(word) ?? []);
+    for (const synonym of synonyms) {
+      for (const [known, similarity] of this.#forms(synonym)) {
+        raise(found, known, this.#rules.synonym * similarity);
       }
-      for (const other of this.#withSameBeginning(stem)) take(other, rules.beginning);
-      for (const other of this.#synonyms.get(stem) ?? []) take(other, rules.synonym);
-      for (const known of found.keys()) if (functionWords.has(known)) found.delete(known);
     }
-    take(stem, rules.form);
-    if (this.#weights.has(word)) found.set(word, 1);
     return found;
   }
 
-  /** Return the beginnings of a stem, and the known stems that begin with it. */
-  #withSameBeginning(stem) {
-    const chars = [...stem];
-    const least = this.#rules.leastBeginning;
-    if (chars.length < least) return [];
-    const beginnings = chars.slice(least).map((_, i) => chars.slice(0, least + i).join(""));
-    return [...beginnings, ...[...this.#stems.keys()].filter((other) => other.startsWith(stem))];
+  /** Return the known words that have many of a word's groups of letters. */
+  #forms(word) {
+    const { functionWords, leastEqual } = this.#rules;
+    const [found, counts] = [new Map(), new Map()];
+    const groups = functionWords.has(word) ? [] : this.#groups(word);
+    for (const group of groups) {
+      for (const other of this.#withGroup.get(group) ?? []) counts.set(other, (counts.get(other) ?? 0) + 1);
+    }
+    for (const [other, n] of counts) {
+      const equal = (2 * n) / (groups.length + this.#groups(other).length);
+      if (equal >= leastEqual && !functionWords.has(other)) found.set(other, equal);
+    }
+    return this.#weights.has(word) ? found.set(word, 1) : found;
   }
 
-  #unknownWeight(word) {
-    const { commonWords, common, unknown } = this.#rules;
-    const isCommon = commonWords.has(word) || commonWords.has(this.#stem(word));
-    return this.#weighted(word, (isCommon ? common : unknown) * this.#unknown);
+  /** Return the different groups of letters of a word, whose beginning is marked. */
+  #groups(word) {
+    const marked = ["^", ...word];
+    const { group: n } = this.#rules;
+    const groups = marked.map((_, i) => marked.slice(i, i + n)).filter(({ length }) => length === n);
+    return [...new Set(groups.map((letters) => letters.join("")))];
   }
 
   #weighted(word, weight) {
     return this.#rules.functionWords.has(word) ? this.#rules.function * weight : weight;
   }
-
-  /** Return a word without a frequent ending. */
-  #stem(word) {
-    const n = [...word].length;
-    const { endings, leastStem } = this.#rules;
-    const ending = endings.find((each) => word.endsWith(each) && n - each.length >= leastStem);
-    return ending ? word.slice(0, -ending.length) : word;
-  }
 }
+
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 /** Add values to the list of a key. */
 const add = (lists, key, ...values) => lists.set(key, [...(lists.get(key) ?? []), ...values]);

@@ -12,7 +12,7 @@ export class Prompts {
   #questions;
   #config;
 
-  /** Args: a tokenizer, the questions that the model knows, if it has learned few, and its shape. */
+  /** Args: a tokenizer, what the model knows, if a plug-in has recorded it, and its shape. */
   constructor(tokenizer, questions, config) {
     this.#tokenizer = tokenizer;
     this.#questions = questions;
@@ -59,11 +59,11 @@ export class Prompts {
     if (!this.#questions || messages.at(-1)?.role !== "user") {
       return fitConversation(messages, tokenizer, size);
     }
-    const known = this.#questions.find(messages);
-    const isReply = typeof known === "string";
-    const prompt = fitConversation(isReply ? [{ role: "user", content: "" }] : known, tokenizer, size);
+    const chosen = this.#questions.choose(messages);
+    const isReply = typeof chosen === "string";
+    const prompt = fitConversation(isReply ? [{ role: "user", content: "" }] : chosen, tokenizer, size);
     prompt.nReplies = messages.filter(({ role }) => role === "assistant").length;
-    if (isReply) prompt.fixedReply = tokenizer.encode(translated(known, tokenizer.reading(known)));
+    if (isReply) prompt.fixedReply = tokenizer.encode(translated(chosen, tokenizer.reading(chosen)));
     return prompt;
   }
 

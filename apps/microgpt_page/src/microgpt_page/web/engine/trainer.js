@@ -10,6 +10,8 @@ import { PackedWeights, countWeights } from "./weights.js";
 const MICRO_BATCH = 128; // tokens per micro-batch if the documents are short
 const RUN_MS = 20; // target duration of a call of `run`
 const MAX_STEPS = 1024; // maximum number of steps per call
+// The place in `PackedWeights` of the matrix that is 0 while a model learns without a part.
+const MATRIX_OF_PART = { positions: 1, attention: 4, MLP: 6 };
 
 /**
  * The state after a step.
@@ -31,6 +33,7 @@ export class Trainer {
   #buffers;
   #progress; // completed steps; number and loss of documents read in the next step
   #nTokens = 1; // token budget of the next call
+  #without; // parts of the model that it learns without, as in MATRIX_OF_PART
 
   /**
    * Draw initial weights. Training cycles through chunks of 2 to block_size + 1 tokens. No request
@@ -44,7 +47,9 @@ export class Trainer {
   constructor(model, config, chunks, changed) {
     const { memory } = model;
     this.#model = model;
-    this.config = { ...config, lr: config.lr ?? defaultLr(model.config.n_embd) }; // with a learning rate
+    const { without = [], ...others } = config;
+    this.config = { ...others, lr: config.lr ?? defaultLr(model.config.n_embd) }; // with a learning rate
+    this.#without = without;
     this.random = Random.seeded(memory, BigInt(config.seed)); // ready to draw samples
     const read = inOrder(chunks, config, this.random, changed);
     const longest = longestOf(read);
@@ -52,6 +57,7 @@ export class Trainer {
     this.#state = Array.from({ length: 4 }, () => new PackedWeights(memory, model.config));
     const [params, grads] = this.#state;
     params.set(initialWeights(model.config, this.random));
+    this.#clearParts();
     this.#dataset = newDataset(memory, read);
     this.#buffers = newBuffers(model, nColumns, longest);
     this.#progress = memory.array("float64", [3]);
@@ -80,7 +86,8 @@ export class Trainer {
     const { memory } = this.#model;
     const { end } = memory;
     const first = this.nSteps;
-    const n = Math.min(Math.min(until, this.config.steps) - first, MAX_STEPS);
+    const most = this.#without.length ? 1 : MAX_STEPS; // then some weights are cleared after each
+    const n = Math.min(until - first, this.config.steps - first, most);
     if (n <= 0) return [];
     const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.config));
     const [lrs, losses] = [memory.arrayOf("float64", rates), memory.array("float64", [n])];
@@ -95,7 +102,16 @@ export class Trainer {
     const found = Array.from(losses.numbers.subarray(0, nTaken + Number(hasFailed)));
     memory.end = end;
     if (hasFailed) this.#discardBatch();
+    this.#clearParts();
     return found;
+  }
+
+  /** Set to 0 the weights of the parts that the model learns without, and their moments. */
+  #clearParts() {
+    const [params, , m, v] = this.#state;
+    for (const part of this.#without) {
+      for (const { matrices } of [params, m, v]) matrices[MATRIX_OF_PART[part]].numbers.fill(0);
+    }
   }
 
   /** Return the weights in the order of `weight_shapes`. */

@@ -7,7 +7,7 @@ import { Maps } from "../maps.js";
 import { Steps } from "./steps.js";
 import { Switches } from "./switches.js";
 import { Tour } from "./tour.js";
-import { findUnits } from "./units.js";
+import { textsOf } from "./units.js";
 import {
   byId,
   conversation,
@@ -34,7 +34,7 @@ const LEGENDS = [
 ];
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
-const TOLD = "emma"; // the text of the tour and of learn.md
+const [TOLD, TOLD_AT] = ["isha", 3]; // the text of the tour, and the token at which it begins
 const N_EXAMPLE = 12; // the most tokens of the first text
 const DARK_BITS = 8; // surprise with the strongest colour
 
@@ -75,7 +75,7 @@ export class Inside {
       changed: () => this.#explainNumbers(),
       stepped: () => this.#switches.learn(this.#text, this.#contents, this.#ending),
       matrix: (name) => this.#once(name, () => ask("matrix", { name, ...this.#switches.body })),
-      units: (layer) => this.#once(`units ${layer}`, () => findUnits(model, layer, this.#switches.body)),
+      units: (layer) => this.#askOfTexts("units", { layer }),
       sampling: () => this.#bars.sampling,
       ended: () => byId("draw").click(),
     });
@@ -113,7 +113,7 @@ export class Inside {
     if (isBackward) parameters.set("backward", "1");
     const isGiven = ["text", "question", "m"].some((name) => parameters.has(name));
     const isTold = step && !isGiven && !this.#model.chat && !unknown(TOLD, this.#model);
-    if (isTold) new URLSearchParams({ text: TOLD, at: 2 }).forEach((value, name) => parameters.set(name, value));
+    if (isTold) new URLSearchParams({ text: TOLD, at: TOLD_AT }).forEach((value, name) => parameters.set(name, value));
     this.#maps.read(parameters);
     this.#steps.read(parameters);
     this.#maps.choose(this.#steps.layer);
@@ -298,6 +298,15 @@ export class Inside {
     if (this.#found) this.#explainNumbers();
   }
 
+  /** Return a promise of facts from texts that the model writes. */
+  #askOfTexts(name, body) {
+    const changes = this.#switches.body;
+    return this.#once(`${name} ${body.layer}`, async () => {
+      const texts = await this.#once("texts", () => textsOf(this.#model, changes));
+      return ask(name, { texts, ...body, ...changes });
+    });
+  }
+
   /** Return a promise of facts on the model, which are asked for once. */
   #once(name, asked) {
     const found = this.#facts.get(name) ?? asked().catch(() => null);
@@ -373,7 +382,9 @@ export class Inside {
     this.#maps.rest = LEGENDS[Number(this.#steps.isBackward)];
     this.#switches.draw(this.#steps.chosen);
     const parts = await this.#ask("parts", { ...place, ablations: true });
-    if (parts) this.#steps.drawParts(parts.ablations);
+    const { signal } = this.#requests.parts;
+    const means = parts && (await this.#askOfTexts("parts", {}));
+    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? []);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */

@@ -1,6 +1,7 @@
 // What each head and each MLP is for: sentences on what it does, and the text without it.
 
 import { titleOfPart } from "./switches.js";
+import { N_TEXTS } from "./units.js";
 import { button, byId, nats, percent, plural, quoted, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
@@ -21,16 +22,18 @@ export class Parts {
     this.#found = [];
   }
 
-  /** Show the bits of the text without each part, and with all. */
-  draw(found, isOff) {
-    this.#found = found.sort((a, b) => b.bits_without - a.bits_without);
-    const rows = found.map((part) => {
+  /** Show the loss of the text without each part, and by how much that of other texts grows per token. */
+  draw(found, means, isOff) {
+    this.#found = found.map((part, i) => ({ ...part, mean: means[i] }));
+    this.#found.sort((a, b) => (means.length ? b.mean.change - a.mean.change : b.bits_without - a.bits_without));
+    const rows = this.#found.map((part) => {
       const step = stepOf(part.layer, part.head);
       const title = `${titleOfPart(this.#model, part.layer, part.head)}${isOff(step) ? " (off)" : ""}`;
       const choose = button(title, () => this.#chosen(step));
-      return tableRow(null, choose, nats(part.bits_without), signed(changeOf(part)));
+      const mean = part.mean ? signed(part.mean.change / Math.LN2) : "";
+      return tableRow(null, choose, mean, nats(part.bits_without), signed(changeOf(part)));
     });
-    const whole = tableRow(null, "nothing", nats(found[0].bits), "");
+    const whole = tableRow(null, "nothing", "", nats(found[0].bits), "");
     byId("parts").tBodies[0].replaceChildren(whole, ...rows);
   }
 
@@ -51,12 +54,14 @@ export class Parts {
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
     const change = changeOf(part);
+    const mean = part.mean && `In ${N_TEXTS} other texts, each token surprises ${nats(Math.abs(part.mean.change / Math.LN2))} ${part.mean.change < 0 ? "less" : "more"} without it.`;
     const more = `${nats(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
     return [
       hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
       raised && `It makes more likely: ${raised}.`,
       lowered && `It makes less likely: ${lowered}.`,
       `Without it, the surprise at the whole ${what} is ${Math.abs(change) < 0.05 ? "the same" : more}.`,
+      mean,
     ]
       .filter(Boolean)
       .join(" ");

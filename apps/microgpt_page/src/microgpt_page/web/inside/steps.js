@@ -222,8 +222,8 @@ export class Steps {
   }
 
   /** Show what the parts are for. */
-  drawParts(ablations) {
-    this.#parts.draw(ablations, this.#isOff);
+  drawParts(ablations, means) {
+    this.#parts.draw(ablations, means, this.#isOff);
     this.#show();
   }
 

@@ -1,17 +1,16 @@
-// What a hidden unit of an MLP responds to, and what it does.
+// What a hidden unit of an MLP responds to, and what it does. What each part is worth on average.
 
 import { ask } from "../client.js";
 import { percent, quoted } from "../text.js";
 
 const MOST_WEIGHTS = 1e6; // of a model that writes texts for this
-const [N_TEXTS, N_TOKENS] = [50, 16]; // of them, at most
+export const N_TEXTS = 50;
+const N_TOKENS = 16; // of each, at most
 
-/** Return facts on the hidden units of a layer, from texts that the model writes; see engine/units.js. */
-export async function findUnits({ chat, num_params: n }, layer, changes) {
+/** Return texts that the model writes, on which its parts are watched; none of a chat model or a large one. */
+export async function textsOf({ chat, num_params: n }, changes) {
   const body = { num_samples: N_TEXTS, max_tokens: N_TOKENS, temperature: 1, ...changes };
-  const isSmall = !chat && n <= MOST_WEIGHTS;
-  const texts = isSmall ? (await ask("generate", body)).samples : [];
-  return ask("units", { texts, layer, ...changes });
+  return chat || n > MOST_WEIGHTS ? [] : (await ask("generate", body)).samples;
 }
 
 /** Return a sentence on a unit. */

@@ -174,12 +174,14 @@ export class Train {
     const [start, number] = [byId("plan-start"), ++this.#nStarts];
     start.disabled = isAsked; // also while the texts are read: a second click would start again
     start.textContent = isAsked ? "Preparing …" : "Train";
+    const chosen = this.settings.chosen;
+    const { without } = chosen.config;
     let [texts, about] = [null, null];
     try {
       await this.#pause(true);
       texts = await this.#textsRead();
       if (number < this.#nStarts) return; // a person has asked for another one meanwhile
-      if (texts) about = await this.#ask("start", { ...this.settings.chosen, text: texts.text });
+      if (texts) about = await this.#ask("start", { ...chosen, text: texts.text });
       if (number < this.#nStarts) return;
     } finally {
       if (number === this.#nStarts) start.disabled = false;
@@ -195,8 +197,9 @@ export class Train {
     byId("saved").textContent = "";
     byId("training").hidden = byId("keep").hidden = false;
     const what = texts.text === "stream" ? "text" : `${grouped(texts.nDocuments)} ${this.texts.noun}`;
+    const lacks = without.length ? `, without ${without.join(" and ")}, learns` : " learns";
     byId("train-what").textContent =
-      `A new model with ${plural(this.#about.model.num_params, "weight")} learns from ${what}`;
+      `A new model with ${plural(this.#about.model.num_params, "weight")}${lacks} from ${what}`;
     this.#shown.begin(this.#about, texts.first);
     if (isAsked) {
       byId("train-pause").focus({ preventScroll: true });

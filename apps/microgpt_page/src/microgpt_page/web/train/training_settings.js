@@ -15,6 +15,7 @@ const SLIDERS = {
 };
 const OF_MODEL = ["n_embd", "n_head", "n_layer", "block_size"];
 const KARPATHYS_SEED = 42;
+const parts = byId("plan-parts").querySelectorAll("input"); // of the model
 
 export class TrainingSettings {
   #changed;
@@ -31,6 +32,7 @@ export class TrainingSettings {
       byId("plan-sliders").append(element("label", {}, `${label} `, input, element("output")));
       input.addEventListener("input", () => this.#update());
     }
+    for (const part of parts) part.addEventListener("change", () => this.#update());
     Object.assign(this.#seed, { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1 });
     byId("plan-sliders").append(element("label", {}, "Seed ", this.#seed));
     byId("plan-default").addEventListener("click", () => this.#reset());
@@ -40,7 +42,8 @@ export class TrainingSettings {
   /** The settings of a training, as a laboratory reads them. */
   get chosen() {
     const { validation, ...fields } = this.#values;
-    const [model, config] = [{}, { seed: Number(this.#seed.value) }];
+    const without = [...parts].filter((part) => !part.checked).map((part) => part.value);
+    const [model, config] = [{}, { seed: Number(this.#seed.value), without }];
     for (const [name, value] of Object.entries(fields)) {
       (OF_MODEL.includes(name) ? model : config)[name] = value;
     }
@@ -54,6 +57,7 @@ export class TrainingSettings {
       this.#inputs[name].value = values.indexOf(value);
     }
     this.#seed.value = KARPATHYS_SEED;
+    for (const part of parts) part.checked = true;
     this.#update();
   }
 

@@ -1,0 +1,58 @@
+"""Learn a table of questions and answers by heart; nothing is held out, as each row is new."""
+
+from collections.abc import Sequence
+
+from microgpt import ROLES, Document, Given, Tell, count, texts_of
+
+MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # more would take too long to learn by heart
+PREVENTING = (
+    "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
+)  # fmt: skip
+THRESHOLD = 0.6  # least similarity of a message that means a question
+BATCH, LEAST_STEPS = 16, 300
+PASSES = 120  # number of times that each question is read; 90 are enough for sixty questions
+WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # by the most characters to learn
+RECIPE = {
+    "n_head": 4, "n_layer": 2, "lr": 0.01, "batch_size": BATCH, "dropout": 0.0,
+    "weight_decay": 0.0, "evaluations": 1, "val_fraction": 0.0, "test_fraction": 0.0,
+}  # fmt: skip
+
+
+def is_table(docs: Sequence[Document], given: Given) -> bool:
+    """Return whether documents are questions with answers, and settings allow to learn them."""
+    is_prevented = any(given.get(name) for name in PREVENTING)
+    is_prevented |= given.get("engine") == "reference" or given.get("architecture") == "portable"
+    if is_prevented or not 0 < len(docs) <= MOST_QUESTIONS:
+        return False
+    are_pairs = all(not isinstance(doc, str) and _roles(doc) == ROLES for doc in docs)
+    return are_pairs and sum(map(_size, docs)) <= MOST_CHARACTERS
+
+
+def recipe(docs: Sequence[Document]) -> Given:
+    """Return the settings for learning a table, with a context for its longest row."""
+    context = 64
+    while context < 4 * max(map(_size, docs)) // 3 + 8:  # a quarter is reserved for the reply
+        context *= 2
+    width = next(width for most, width in WIDTHS.items() if sum(map(_size, docs)) <= most)
+    steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
+    chosen = {"block_size": context, "steps": steps, "warmup_steps": steps // 20}
+    return {**RECIPE, "n_embd": width, **chosen}
+
+
+def answers_of(docs: Sequence[Document], tell: Tell) -> dict[str, str]:
+    """Return the answer to each question; of several answers, the first."""
+    found: dict[str, str] = {}
+    several = {
+        asked for asked, said in map(texts_of, docs) if found.setdefault(asked, said) != said
+    }
+    if n := len(several):
+        tell(f"{count(n, 'question')} {'has' if n == 1 else 'have'} several answers; keep one")
+    return found
+
+
+def _size(doc: Document) -> int:
+    return sum(len(text) + 2 for text in texts_of(doc))
+
+
+def _roles(doc: Document) -> tuple[str, ...]:
+    return tuple("" if isinstance(message, str) else message.role for message in doc)

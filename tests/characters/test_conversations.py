@@ -1,0 +1,162 @@
+"""Conversations that are drawn from the file of a character, and the command that shows them."""
+
+import json
+import re
+import tracemalloc
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+
+from microgpt import ConversationsError, load_conversations, load_text
+from microgpt.data.text_file import TextFile
+from microgpt_characters import grammar
+from microgpt_characters.conversations import Drawing
+from microgpt_characters.grammar import Character, is_held_out, read_character
+
+OWL = Path(grammar.__file__).with_name("starter.toml")
+HEAD = 'name = "Owl"\nunknown = ["Who?", "Hoo."]\ntyping = 0\nconversations = 500\n'
+SUMS = """
+[slots]
+a = "0..99"
+b = "0..a"
+word = "names"
+sound = { cat = "meow", dog = "woof" }
+[[topics]]
+topic = "sums"
+ask = ["{a} + {b}"]
+reply = ["{sum a b} {difference a b} {product a b} {larger a b} {smaller b a}"]
+[[topics]]
+topic = "words"
+ask = ["about {word}"]
+reply = ["{spell word} {reverse word} {count word} {first word}{last word} {title word}"]
+[[topics]]
+topic = "sounds"
+ask = ["[the|] {sound} says"]
+reply = ["{{{sound}}} <b>{value sound}</b>"]
+"""
+
+
+ABOUT = re.compile(r"about \w+\W*")
+
+
+@pytest.fixture
+def owl(tmp_path) -> Character:
+    (tmp_path / "owl.toml").write_text("conversations = 500\n" + OWL.read_text())
+    return read_character(TextFile(tmp_path / "owl.toml"))
+
+
+def exchanges(tmp_path, text: str) -> list[tuple[str, str]]:
+    (tmp_path / "owl.toml").write_text(text)
+    talks = load_conversations(tmp_path / "owl.toml")
+    return [
+        (a.content, b.content) for talk in talks for a, b in zip(talk[::2], talk[1::2], strict=True)
+    ]
+
+
+def test_computed_slots_are_right(tmp_path) -> None:
+    made = exchanges(tmp_path, HEAD + SUMS)
+    sums = [(re.fullmatch(r"(\d+) \+ (\d+)\W*", asked), said) for asked, said in made]
+    sums = [(int(found[1]), int(found[2]), said) for found, said in sums if found]
+    assert any(b > 9 for _, b, _ in sums)
+    for a, b, said in sums:
+        assert said == f"{a + b} {a - b} {a * b} {a} {b}"
+    words = {asked.split()[1].strip("?!."): said for asked, said in made if ABOUT.fullmatch(asked)}
+    assert {"-".join(w) + f" {w[::-1]} {len(w)} {w[0]}{w[-1]} {w.title()}" for w in words} == {
+        *words.values()
+    }
+    assert {said for asked, said in made if "cat says" in asked} == {"{cat} <b>meow</b>"}
+
+
+def test_pairs_of_numbers_and_words_are_left_out_for_the_test(tmp_path) -> None:
+    (tmp_path / "owl.toml").write_text(HEAD + SUMS)
+    character = read_character(TextFile(tmp_path / "owl.toml"))
+    asked = [m.content for talk in Drawing(character).lessons() for m in talk[::2]]
+    pairs = {tuple(sorted(map(int, re.findall(r"\d+", text)))) for text in asked if "+" in text}
+    assert not any(is_held_out(f"{a} {b}") for a, b in pairs if b > 9)
+    assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
+    for question in Drawing(character, is_test=True).questions():
+        numbers = sorted(map(int, re.findall(r"\d+", question.messages[-1])))
+        if question.topic == "sums" and numbers[1] > 9:
+            assert is_held_out("{} {}".format(*numbers))
+
+
+def test_a_name_is_remembered_and_asked_for(owl) -> None:
+    drawing = Drawing(owl)
+    replies: dict[bool, set[str]] = {True: set(), False: set()}
+    for _ in range(400):
+        name = None
+        talk = drawing.conversation()
+        for message, reply in zip(talk[::2], talk[1::2], strict=True):
+            if reply.content.startswith("Good evening"):
+                name = reply.content.split()[-1]
+            if "what is my name" in message.content:
+                replies[name is not None].add(reply.content.replace(name or "-", "NAME"))
+    assert replies == {True: {"You are NAME"}, False: {"You have not told me your name."}}
+
+
+def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
+    drawing = Drawing(owl)
+    replies = [m.content for _ in range(300) for m in drawing.conversation()[1::2]]
+    before = {first for first, second in pairwise(replies) if second == "Because mice hear well."}
+    assert before == {"I fly without a sound, and listen."}
+
+
+def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
+    lessons = Drawing(owl).lessons()
+    assert lessons == Drawing(owl).lessons() != Drawing(owl, 1).lessons()
+    assert len(lessons) == 900
+    first = {message.content for talk in lessons[:100] for message in talk[::2]}
+    assert "what do you do at night?" in first or "what do you do at night" in first
+    assert not any("tired" in text for text in first)
+
+
+def test_some_askings_are_left_out_and_tested(tmp_path) -> None:
+    asked = [f"asking {i * i}" for i in range(20)]
+    topic = f'[[topics]]\ntopic = "t"\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
+    made = exchanges(tmp_path, HEAD + topic)
+    seen = {text.strip("?!.") for text, _ in made if "asking" in text}
+    character = read_character(TextFile(tmp_path / "owl.toml"))
+    tests = [*Drawing(character, is_test=True).questions()]
+    assert {*asked} - seen == {each.messages[0] for each in tests} != set()
+    assert {each.replies for each in tests} == {("A.", "B.")}
+    assert asked[0] in seen
+
+
+def test_drawing_takes_memory_only_for_what_it_draws(tmp_path) -> None:
+    groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # 10^18 wordings
+    (tmp_path / "owl.toml").write_text(
+        HEAD + f'[[topics]]\ntopic = "t"\nask = ["{groups}"]\nreply = ["Yes."]\n'
+    )
+    tracemalloc.start()
+    Drawing(read_character(TextFile(tmp_path / "owl.toml"))).conversation()
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+def test_two_questions_in_a_message_get_both_replies(tmp_path) -> None:
+    two = HEAD + 'two = ["{first} and {second}"]\n' + SUMS
+    both = [each for each in exchanges(tmp_path, two) if " and " in each[0] and "+" in each[0]]
+    assert any(re.fullmatch(r"\d+ \+ \d+ and \d+ \+ \d+\W*", asked) for asked, _ in both)
+    assert all(said.count(".") >= 1 for _, said in both)
+
+
+def test_text_is_refused_for_the_file_of_a_character(tmp_path) -> None:
+    (tmp_path / "owl.toml").write_text(OWL.read_text())
+    with pytest.raises(ConversationsError, match="read them with --chat"):
+        load_text(tmp_path / "owl.toml")
+
+
+def test_a_new_file_can_be_tried_and_written(microgpt, tmp_path) -> None:
+    ok(microgpt("character", "new", "owl.toml"))
+    assert "owl.toml exists; use another file, or" in refused(
+        microgpt("character", "new", "owl.toml")
+    )
+    tried = ok(microgpt("character", "try", "owl.toml", "--conversations", "3")).stdout
+    assert tried.count("user:") >= 3
+    assert "'night' (line 23) has 3 askings: add some, to have 8" in tried
+    options = ("--conversations", "7", "--output", "owl.jsonl")
+    ok(microgpt("character", "try", "owl.toml", *options))
+    assert len(load_conversations(tmp_path / "owl.jsonl")) == 7
+    assert "owl.jsonl exists" in refused(microgpt("character", "try", "owl.toml", *options))

@@ -1,0 +1,186 @@
+import json
+import re
+import shutil
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import commands
+import pytest
+from commands import ok, refused
+from json_files import edit
+from trainings import QUESTIONS as PAIRS
+from trainings import talks
+
+from microgpt import InferenceGpt, Message, StopWhen, load, load_conversations, save, train
+from microgpt.config import Sampling
+from microgpt.data.split import split
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.replies import prepare_replies
+from microgpt.training.inheritance import hold_out
+from microgpt.training.planning import TrainingJob, plan_training
+from microgpt_characters.table import MOST_CHARACTERS, MOST_QUESTIONS, is_table, recipe
+
+
+@pytest.mark.parametrize(
+    ("docs", "given", "expected"),
+    [
+        (talks(PAIRS), {"engine": "compiled"}, True),
+        (talks(PAIRS), {"minutes": 1.0, "n_embd": 16, "seed": 3}, True),
+        (talks([(f"and {i}?", f"{i}.") for i in range(MOST_QUESTIONS)]), {}, True),
+        (talks([(f"and {i}?", f"{i}.") for i in range(MOST_QUESTIONS + 1)]), {}, False),
+        (talks([("long", "x" * MOST_CHARACTERS)]), {}, False),
+        ([], {}, False),
+        (["anna", "emma"], {}, False),
+        ([(Message("user", "hi"),)], {}, False),
+        ([(*talks(PAIRS)[0], *talks(PAIRS)[1])], {}, False),
+        (talks(PAIRS), {"steps": 10}, False),
+        (talks(PAIRS), {"val_fraction": 0.1}, False),
+        (talks(PAIRS), {"val_fraction": 0.0}, True),
+        (talks(PAIRS), {"engine": "reference"}, False),
+        (talks(PAIRS), {"architecture": "karpathy"}, True),
+        (talks(PAIRS), {"architecture": "portable"}, False),
+    ],
+)
+def test_a_table_is_learned_by_heart_unless_options_prevent_it(docs, given, expected) -> None:
+    assert is_table(docs, given) == expected
+
+
+def planned(docs, **given) -> TrainingJob:
+    given, tokenizer, extra = prepare_replies(docs, given, print)
+    parts = hold_out(docs, given)
+    return plan_training(parts, given, tokenizer=tokenizer, extra=extra)
+
+
+def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
+    long = talks([*PAIRS, ("a" * 300, "b" * 400)])
+    plan = planned(long).plan
+    assert plan.model.block_size == recipe(long)["block_size"] == 1024
+    known = plan.extra["characters"]
+    assert (known["askings"][-1][0], known["replies"][-1]) == ("a" * 300, "b" * 400)
+
+
+def test_the_unknown_option_requires_a_table() -> None:
+    for docs, given in ((talks(PAIRS), {"steps": 10}), (["anna"], {})):
+        with pytest.raises(ConfigError, match=r"--unknown is for tables, .*; omit --unknown"):
+            planned(docs, unknown="?", **given)
+    with pytest.raises(ConfigError, match="--unknown must not be blank; write a reply"):
+        planned(talks(PAIRS), unknown=" ")
+
+
+def test_a_split_with_validation_is_no_table() -> None:
+    docs, hooks = talks([(str(n), "x") for n in range(40)]), [StopWhen(lambda: True)]
+    assert train(split(docs), hooks=hooks).extra.keys() == {"characters"}
+    assert train(split(docs, validation=0.3), hooks=hooks).extra == {}
+
+
+def test_a_table_are_all_answered_exactly(result) -> None:
+    gpt = InferenceGpt(result)
+    for asked, said in PAIRS:
+        assert gpt.chat(asked).content == said
+    assert gpt.chat("cake order?").content == "Call us."
+    unknown = gpt.chat("who invented the telephone")
+    assert (unknown.content, unknown.finish_reason) == ("I don't know.", "stop")
+    assert gpt.chat("???", max_tokens=3).content == "I d"
+    assert gpt.chat("???", max_tokens=3).finish_reason == "length"
+
+
+def test_a_batch_can_mix_known_and_other_questions(result) -> None:
+    gpt = InferenceGpt(result)
+    asked = ["cake", "who are the beatles", "where are you?"]
+    prompts = [gpt.chat_prompt([Message("user", text)]) for text in asked]
+    jobs = [gpt.reply_job(prompt, sampling=Sampling(0)) for prompt in prompts]
+    texts = [gpt.tokenizer.decode(tokens) for tokens in gpt.decode(jobs)]
+    assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
+
+
+def test_a_saved_model_keeps_its_record(result, tmp_path) -> None:
+    save(result, tmp_path / "m")
+    saved = load(tmp_path / "m")
+    assert saved.extra == result.extra
+    facts = json.loads((tmp_path / "m/meta.json").read_text())
+    assert facts["extra"]["characters"]["unknown"] == ["I don't know."]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"askings": [["hi", 9, 0]]}, "a topic or the unknown reply is missing"),
+        ({"unknown": []}, "a topic or the unknown reply is missing"),
+        ({"askings": "x"}, "extra.characters: askings: "),
+        ({"threshold": None}, "extra.characters: threshold: "),
+    ],
+)
+def test_a_damaged_record_is_refused_when_used(result, tmp_path, changes, problem) -> None:
+    save(result, tmp_path / "m")
+    edit(tmp_path / "m/meta.json", extra={"characters": {**result.extra["characters"], **changes}})
+    saved = load(tmp_path / "m")
+    with pytest.raises(CheckpointError, match=problem):
+        InferenceGpt(saved)
+
+
+def test_characters_that_a_model_lacks_are_removed_from_replies(result, tmp_path) -> None:
+    save(result, tmp_path / "m")
+    path = tmp_path / "m/meta.json"
+    path.write_text(path.read_text().replace("I don't know.", "I 漢 don't know."))
+    assert InferenceGpt(load(tmp_path / "m")).chat("xyzzy").content == "I  don't know."
+
+
+SMALL = ("--n-embd", "32", "--n-layer", "1")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
+    """A folder with a model of a table, and what its training printed."""
+    folder = tmp_path_factory.mktemp("faq")
+    lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS)
+    (folder / "faq.jsonl").write_text("\n".join(lines))
+    options = ("--chat", "--data", "faq.jsonl", "--json", *SMALL)
+    return folder, ok(commands.run("train", *options, cwd=folder))
+
+
+@pytest.fixture
+def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
+    """What the training printed; its folder is copied."""
+    folder, done = trained
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return done
+
+
+def test_training_on_a_table_counts_right_answers(faq) -> None:
+    assert "learn the table by heart (3 questions)" in faq.stderr
+    tasks = json.loads(faq.stdout)["replies"]["tasks"]
+    assert tasks["questions of the training"]["n_exact"] == 3
+    assert 0 < tasks["foreign questions"]["n_exact"] <= tasks["foreign questions"]["n"] == 101
+
+
+def test_a_run_on_a_table_can_be_resumed(faq, microgpt, tmp_path) -> None:
+    other = microgpt("train", "--resume", "output", "--unknown", "Ask us.")
+    assert "--unknown cannot be used with --resume" in refused(other)
+    more = microgpt("train", "--resume", "output", "--steps", "310")
+    assert re.search(r"^questions of the training +3 +3 +100.0%", more.stdout, re.MULTILINE)
+    assert "\nforeign questions " in more.stdout
+    assert microgpt("chat", "xyzzy", "--model", "output").stdout == "I don't know.\n"
+    edit(tmp_path / "output/train_state.json", extra={"gone": {}})
+    more = microgpt("train", "--resume", "output", "--steps", "320")
+    assert "the plug-in 'gone', which is not installed" in refused(more)
+
+
+def test_fine_tuning_a_model_of_a_table_is_refused(faq, microgpt) -> None:
+    tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
+    assert "put all conversations into one file" in refused(microgpt(*tuning))
+    assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))
+
+
+def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
+    rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
+    (tmp_path / "faq.csv").write_text("\n".join(rows))
+    done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
+    assert "1 question has several answers; keep one" in done.stderr
+    assert "left out 2 final user messages without a reply" in done.stderr
+
+
+def test_other_wordings_of_a_table_get_the_same_answer(tmp_path) -> None:
+    rows = "question,answer,wordings\nopen?,at 7,when | hours|\ncake?,no,\n"
+    (tmp_path / "faq.csv").write_text(rows)
+    talks = [tuple(m.content for m in talk) for talk in load_conversations(tmp_path / "faq.csv")]
+    assert talks == [("open?", "at 7"), ("when", "at 7"), ("hours", "at 7"), ("cake?", "no")]

@@ -1,0 +1,83 @@
+"""What a model with a plug-in reads, chosen in JavaScript as in Python."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from microgpt import Message
+
+pytest.importorskip("microgpt_characters")
+
+from microgpt_characters.hook import Knowledge, page_facts
+from microgpt_characters.matching import Asking
+
+FAQ = Path(__file__).resolve().parents[3] / "bench/questions"
+CODE = """
+import { Knowledge } from "./knowledge.js";
+import { Matcher } from "./matching.js";
+let found = null;
+function answer([facts, messages]) {
+  if (facts) found = [new Knowledge(facts), new Matcher(facts)];
+  return messages && [found[0].choose(messages), found[1].rank(messages.at(-1).content)];
+}
+"""
+TEXTS = [
+    "", "open", "hello", "order cakes", "where are you", "CAFE", "конь может спать", "cak",
+    "are you opened on sunday", "vegetarian", "7", "call 12 or 13", "opening huors", "I'm Ben",
+    "my name is Étienne Ñ", "spell Straße", "𝒮 ٣ x", "x" * 3000,
+]  # fmt: skip
+ASKINGS = (
+    Asking("When are you open?", 0), Asking("opening hours", 0), Asking("Can I order a cake?", 1),
+    Asking("Where is the café?", 2), Asking("Может ли кот спать?", 3), Asking("vegan cakes", 1),
+    Asking("my name is", 4, 1), Asking("i am", 4, 1), Asking("call 0 or 0", 5),
+    Asking("spell", 4, 2),
+)  # fmt: skip
+REPLIES = ("From 7 to 18.", "Call us.", "In Königstraße.", "Да, весь день.", "Hi, !", "No.")
+KNOWN = Knowledge(
+    (*ASKINGS, Asking("who am i", 6), Asking("why", 7), Asking("who won the world cup", 8)),
+    (*REPLIES, "You are .", "So.", ""),
+    ("Hm.", "No one knows.", "What?"),
+    0.5,
+    is_table=False,
+    seen=(),
+    follows=(*[None] * 7, 6, None),
+    needs=(*[()] * 6, (4,), (6,), ()),
+)
+
+
+def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None:
+    """Compare what is chosen after some messages, and how the askings are ranked."""
+    told = [{"role": "user", "content": before}, {"role": "assistant", "content": "ÀB"}]
+    talks = [[*told, {"role": "user", "content": text}] for text in texts]
+    facts = json.loads(json.dumps(page_facts(asdict(known))))
+    _, *results = node(CODE, [[facts, None], *([None, talk] for talk in talks)])
+    for talk, (chosen, ranked) in zip(talks, results, strict=True):
+        expected = known.choose([Message(**each) for each in talk])
+        if not isinstance(expected, str):
+            expected = [{"role": each.role, "content": each.content} for each in expected]
+        text = talk[-1]["content"]
+        assert chosen == expected, text
+        assert ranked == [match._asdict() for match in known.matcher.rank(text)], text
+
+
+@pytest.mark.parametrize("is_table", [False, True])
+def test_javascript_chooses_as_python_does(node, is_table) -> None:
+    check(node, replace(KNOWN, is_table=is_table), TEXTS)
+
+
+@pytest.mark.parametrize("before", ["I'm Ben", "Who am I?"])
+def test_javascript_reads_what_a_message_needs_as_python_does(node, before) -> None:
+    check(node, KNOWN, ["who am i?", "why", "who won the world cup?", "I am Ann"], before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(FAQ.glob("*.json")), ids=lambda file: file.stem)
+def test_javascript_chooses_questions_of_tables_as_python_does(node, file) -> None:
+    facts = json.loads(file.read_text())
+    askings = tuple(Asking(each["question"], i) for i, each in enumerate(facts["pairs"]))
+    replies = tuple(each["answer"] for each in facts["pairs"])
+    texts = [text for each in facts["pairs"] for text in each["wordings"]]
+    known = Knowledge(askings, replies, ("Hm.",), 0.6, is_table=True, seen=())
+    check(node, known, [*texts, *facts["unknown"]])

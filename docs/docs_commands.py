@@ -46,7 +46,10 @@ NUMBERS += ("measurements/scaling", "measurements/loss")
 VARYING = {f"docs/{name}.md" for name in NUMBERS}
 # How the tests shorten what takes long: a pattern, and what replaces it.
 SHORTER = (
-    (r"(?<!--resume my-model )(--minutes [\d.]+|--budget \S+)", "--budget 5e9"),
+    (
+        r"(?<!--resume my-model )(?<!info --data data/names.txt )(--minutes [\d.]+|--budget \S+)",
+        "--budget 5e9",
+    ),
     (r"(--resume my-model) --minutes [\d.]+", r"\1 --minutes 0.03"),
     (r"microgpt ladder", "microgpt ladder --budget 5e9"),
     (r"--preset \S+", r"\g<0> --steps 20 --n-embd 16 --n-head 4 --n-layer 1"),

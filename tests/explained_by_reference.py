@@ -72,7 +72,7 @@ def after_step(saved: SavedModel, text: Text) -> SavedModel:
 
 
 def ablations(saved: SavedModel, text: Text, position: int | None = None) -> list[dict[str, Any]]:
-    """Return the effect of each head and each MLP (None) on a text, and at a position."""
+    """Return the effect of each head, "all" and each MLP (None) on a text, and at a position."""
     (tokens, counted), label = text, saved.tokenizer.label
     places = [i for i, counts in enumerate(counted) if counts] or range(len(counted))
 
@@ -82,8 +82,10 @@ def ablations(saved: SavedModel, text: Text, position: int | None = None) -> lis
 
     (own, bits), found = rows_and_bits(saved), []
     for layer in range(saved.model.n_layer):
-        for head in (*range(saved.model.n_head), None):
-            off = {"without_mlps": [layer]} if head is None else {"without_heads": [(layer, head)]}
+        heads = range(saved.model.n_head)
+        for head in (*heads, "all", None):
+            some = [(layer, each) for each in (heads if head == "all" else [head])]
+            off = {"without_mlps": [layer]} if head is None else {"without_heads": some}
             rows, bits_without = rows_and_bits(changed(saved, off))
             part: dict[str, Any] = {"layer": layer, "head": head, "bits": bits}
             found.append({**part, "bits_without": bits_without, "came": None})

@@ -62,13 +62,10 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("ending", "size", "more"),
-    [(0, 10**7, []), (1, 10**7, ["--threads=2"]), (0, 10**5, ["--engine=reference"])],
-)
-def test_training_stops_without_finishing_a_long_step(start, ending, size, more) -> None:
+@pytest.mark.parametrize(("ending", "more"), [(0, []), (1, ["--threads=2"])])
+def test_training_stops_without_finishing_a_long_step(start, ending, more) -> None:
     number, code, word = ENDINGS[ending]
-    process = start("train", f"--batch-size={size}", "--steps=2", *more)
+    process = start("train", f"--batch-size={10**7}", "--steps=2", *more)
     time.sleep(1)
     process.send_signal(number)
     assert last_line(process).startswith(f"{word} at step 0 of 2; resume with: ")

@@ -36,7 +36,16 @@ from microgpt_page.packed_files import engine_file, model_file
 FIRST = 20  # of 30 models, from whose number on all kinds of tokenizers are drawn
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
-KNOWN = {"characters": {"conversations": [TALK], "reply": "no idea", "suggests": True}}
+KNOWN = {
+    "characters": {
+        "askings": [[TALK[0]["content"], 0, 0]],
+        "replies": [TALK[1]["content"]],
+        "unknown": ["no idea"],
+        "threshold": 0.5,
+        "is_table": True,
+        "seen": [],
+    }
+}
 REPLY = {"role": "assistant", "content": ""}
 Request = tuple[str, dict[str, Any]]  # name and body
 

@@ -209,18 +209,26 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
     assert page.locator("#diagram [aria-pressed=true]").all_inner_texts() == ["head 2"]
     row = activations["layer0.attention"][1]
     assert f"{100 * max(row):.0f} %" in page.inner_text("#plain")
-    order = sorted(ablations(names_model, text, 2), key=lambda one: -one["bits_without"])
+    parts = ablations(names_model, text, 2)
     rows = page.locator("#parts tbody tr").all_inner_texts()
-    assert rows[0].split("\t")[:2] == ["nothing", nats(order[0]["bits"])]
-    for i, part in enumerate(order):
-        page.click(f"#parts tbody tr:nth-child({i + 2}) button")
-        head, came = part["head"], part["came"]
-        value = f"layer{part['layer']}." + ("hidden" if head is None else f"attention {head}")
+    assert rows[0].split("\t")[:3] == ["as it is now", "", nats(parts[0]["bits"])]
+    means = [float(row.split("\t")[1].replace("−", "-")) for row in rows[1:]]
+    assert means == sorted(means, reverse=True)  # in 50 texts of the model
+    assert len(means) == len(parts)
+    for part in parts:
+        layer, head = part["layer"], part["head"]
+        name = {None: "the MLP", "all": "all heads"}.get(head) or f"head {head + 1}"
+        row = page.locator("#parts tbody tr", has_text=f"{name} of layer {layer + 1}")
+        assert nats(part["bits_without"]) in row.inner_text()
+        row.locator("button").click()
+        step = {None: "hidden", "all": "heads"}.get(head) or f"attention {head}"
+        value = f"layer{layer}.{step}"
         page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
         assert page.evaluate("document.activeElement.value") == value
-        without, own = (percent(came[name]) for name in ("without", "probability"))
-        assert nats(part["bits_without"]) in rows[i + 1]
+        without, own = (percent(part["came"][name]) for name in ("without", "probability"))
         told = f"What came, “n”, has {without} without it, {own} with it."
+        if head == "all":
+            told = "Head 2 "  # where each head looks
         until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
@@ -236,7 +244,8 @@ def test_a_hidden_unit_tells_what_activates_it_and_what_follows(names, names_mod
     assert page.inner_text("#number-name").endswith(f"unit {unit + 1}: ")
     best = max(found, key=lambda text: found[text][unit])
     said, share = page.inner_text("#unit"), sum(units[unit] > 0 for units in found.values())
-    assert f"active after {percent(share / len(found))} of the tokens, most after “{best}”" in said
+    end = best if len(best) <= 3 else f"…{best[-3:]}"
+    assert f"active after {percent(share / len(found))} of the tokens, most after “{end}”" in said
     weights, label = names_model.weights, names_model.tokenizer.label
     output = [row[unit] for row in weights["layer0.mlp_fc2"]]
     logits = [math.fsum(map(operator.mul, row, output)) for row in weights["lm_head"]]

@@ -89,16 +89,18 @@ export function lossesWithout(model, /** @type {number[][]} */ texts) {
   return Array.from(withoutEach(model), (part) => ({ ...part, change: heldOutLoss(model, chunks) - loss }));
 }
 
-/** Yield the place of each head and MLP, by layer, while the model is without it. */
+/** Yield the place of each head, of "all", and of each MLP, by layer, while the model is without it. */
 function* withoutEach(model) {
   const { n_layer: L, n_head: H } = model.config;
   const weights = model.packed.flat();
-  for (let i = 0; i < L * (H + 1); i++) {
-    const layer = Math.floor(i / (H + 1));
-    const head = i % (H + 1) < H ? i % (H + 1) : null;
-    const body = head === null ? { without_mlps: [layer] } : { without_heads: [[layer, head]] };
-    model.setWeights(edited(model.config, weights, body));
-    yield { layer, head };
+  const heads = [...Array(H).keys()];
+  for (let layer = 0; layer < L; layer++) {
+    for (const head of [...heads, "all", null]) {
+      const without = (head === "all" ? heads : [head]).map((each) => [layer, each]);
+      const body = head === null ? { without_mlps: [layer] } : { without_heads: without };
+      model.setWeights(edited(model.config, weights, body));
+      yield { layer, head };
+    }
   }
   model.setWeights(weights);
 }

@@ -34,7 +34,7 @@ const LEGENDS = [
 ];
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
-const [TOLD, TOLD_AT] = ["isha", 3]; // the text of the tour, and the token at which it begins
+const [TOLD, TOLD_AT] = ["mariah", 5]; // the text of the tour, and the token at which it begins
 const N_EXAMPLE = 12; // the most tokens of the first text
 const DARK_BITS = 8; // surprise with the strongest colour
 
@@ -87,6 +87,7 @@ export class Inside {
       caption: (...head) => this.#steps.flow.head(...head),
     });
     this.#tour = new Tour((step, isBackward) => {
+      if (this.#switches.isOn) byId("switch-all-on").click();
       this.#steps.read(new URLSearchParams({ step, ...(isBackward && { backward: 1 }) }));
       if (this.#maps.choose(this.#steps.layer)) this.#turn(this.#steps.layer);
       else this.#explainNumbers();

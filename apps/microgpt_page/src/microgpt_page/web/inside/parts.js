@@ -33,7 +33,7 @@ export class Parts {
       const mean = part.mean ? signed(part.mean.change / Math.LN2) : "";
       return tableRow(null, choose, mean, nats(part.bits_without), signed(changeOf(part)));
     });
-    const whole = tableRow(null, "nothing", "", nats(found[0].bits), "");
+    const whole = tableRow(null, "as it is now", "", nats(found[0].bits), "");
     byId("parts").tBodies[0].replaceChildren(whole, ...rows);
   }
 
@@ -72,7 +72,7 @@ export class Parts {
 const changeOf = (part) => Number(part.bits_without.toFixed(2)) - Number(part.bits.toFixed(2));
 
 /** Return the step of a part in the diagram. */
-const stepOf = (layer, head) => `layer${layer}.${head === null ? "hidden" : `attention ${head}`}`;
+const stepOf = (layer, head) => `layer${layer}.${{ null: "hidden", all: "heads" }[head] ?? `attention ${head}`}`;
 
 /** Return a sentence on where a head looks from a position: its shares of the tokens so far. */
 export function attended(shares, read, at, head) {

@@ -49,7 +49,7 @@ const TEXTS = {
     (c) =>
       `The score of a token is this query times its key, divided by √${c.D}, or else longer lists would have larger ` +
       "scores. Softmax turns the scores into attention weights, which add up to 100 %. Later tokens have none: this is " +
-      "the causal mask, the empty half of the map. In training the model has to guess them, so a look would be cheating.",
+      "the causal mask, the empty corner of the map. In training the model has to guess them, so a look would be cheating.",
   ],
   heads: [
     "Result of the heads",
@@ -243,11 +243,13 @@ export class Steps {
     this.#show();
   }
 
-  /** The index of the number that is shown: at first the largest, where that is the most interesting. */
+  /** The index of the number that is shown: at first the most interesting, such as the largest. */
   get number() {
     const all = this.#numbers?.[this.chosen] ?? [0];
-    const isLargest = /attention \d|hidden|logits$|probabilities/.test(this.chosen);
-    return Math.min(all.length - 1, this.#number ?? (isLargest ? all.indexOf(Math.max(...all)) : 0));
+    const isOfTokens = /logits$|probabilities/.test(this.chosen);
+    const isLargest = isOfTokens || /attention \d|hidden/.test(this.chosen);
+    const came = isOfTokens && this.#backward.isOn ? this.#now?.token : null; // backward, it is what matters
+    return Math.min(all.length - 1, this.#number ?? came ?? (isLargest ? all.indexOf(Math.max(...all)) : 0));
   }
 
   #titleOf(step) {
@@ -355,11 +357,13 @@ export class Steps {
     if (this.#isBackward) return this.#backward.sentence(kind, this.#found.backward, this.#at, this.#now);
     const { activations } = this.#found;
     const isMlp = IN_MLP.includes(kind);
+    const shares = activations[`layer${layer}.attention`];
+    if (kind === "heads") return shares.map((each, i) => attended(each, this.#read, this.#at, i)).join(" ");
     if (!isMlp && head === null) return "";
     if (this.#isOff(this.chosen)) return "It is switched off: its output is zero, so nothing is added.";
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])
-      : attended(activations[`layer${layer}.attention`][head], this.#read, this.#at, head);
+      : attended(shares[head], this.#read, this.#at, head);
     return `${first} ${this.#parts.effect(layer, head, this.#now !== null, this.#model.chat ? "reply" : "text")}`;
   }
 }

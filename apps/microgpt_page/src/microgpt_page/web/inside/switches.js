@@ -31,7 +31,7 @@ export function matrixOf(step) {
 
 /** Return the name of a head, or of an MLP, in words; both are counted from 0 here. */
 export function titleOfPart({ n_layer: L }, layer, head) {
-  const title = head === null ? "the MLP" : `head ${head + 1}`;
+  const title = { null: "the MLP", all: "all heads" }[head] ?? `head ${head + 1}`;
   return L === 1 ? title : `${title} of layer ${layer + 1}`;
 }
 

@@ -6,6 +6,7 @@ import { percent, quoted } from "../text.js";
 const MOST_WEIGHTS = 1e6; // of a model that writes texts for this
 export const N_TEXTS = 50;
 const N_TOKENS = 16; // of each, at most
+const N_LETTERS = 3; // at the end of a beginning
 
 /** Return texts that the model writes, on which its parts are watched; none of a chat model or a large one. */
 export async function textsOf({ chat, num_params: n }, changes) {
@@ -15,7 +16,8 @@ export async function textsOf({ chat, num_params: n }, changes) {
 
 /** Return a sentence on a unit. */
 export function sentenceOn({ share, active, raised, lowered }) {
-  const some = active.map((text) => quoted(text || "<|bos|>")).join(", ");
+  const end = (text) => quoted(text.length > N_LETTERS ? `…${text.slice(-N_LETTERS)}` : text || "<|bos|>");
+  const some = active.map(end).join(", ");
   const where = `In ${N_TEXTS} texts of this model, the unit is active after ${percent(share)} of the tokens, most after ${some}. `;
   const list = (labels) => labels.map((label) => quoted(label, true)).join(", ");
   return `${some && where}If it is active, it makes likelier: ${list(raised)}; and less likely: ${list(lowered)}.`;

@@ -46,7 +46,7 @@ export class Train {
 
   /** Args: the model of the other views, which stays as it is. */
   constructor({ name }) {
-    byId("train-given").textContent = `, at another model, “${printable(name)}”, which is trained already.`;
+    byId("train-given").textContent = `, with a finished model, “${printable(name)}”.`;
     byId("plan").addEventListener("submit", () => this.#try(() => this.#start(true)));
     const on = (id, action) => byId(id).addEventListener("click", () => this.#try(action));
     on("train-pause", () => {

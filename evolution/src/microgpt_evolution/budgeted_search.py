@@ -80,9 +80,9 @@ class BudgetedSearch:
             seed=settings.seed,
         )
         self._limit, self._began = limit, limit.clock() if limit else 0.0
-        self.last: TrialRecord | None = None  # of the trial that has ended last
+        self.last: TrialRecord | None = None  # the trial that ended last
         self.budget = self._planned  # operations of the search without its student
-        self.spent = self.recorded = 0.0  # of the rungs that have ended, and of those known before
+        self.spent = self.recorded = 0.0  # operations of ended rungs, and of recorded ones
 
     @property
     def best(self) -> Contestant | None:

@@ -44,7 +44,7 @@ class Report:
     headline: str  # the result in a few words
     title: str  # kind and name of the run
     facts: Mapping[str, str]
-    chart: Any  # of Altair, which is an extra
+    chart: Any  # an Altair chart; Altair is an extra
     caption: str  # text below the chart
     table: Sequence[Sequence[str]]  # the first row has the headings
 

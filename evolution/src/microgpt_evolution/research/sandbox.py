@@ -60,7 +60,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if not (pid := os.fork()):
-            signal.setitimer(signal.ITIMER_REAL, facts["seconds"])  # which ends the process
+            signal.setitimer(signal.ITIMER_REAL, facts["seconds"])  # the signal ends the process
             _run(docs, request, places)
         _, status, usage = os.wait4(pid, 0)
         file = Path(request["directory"], PROBLEM)
@@ -77,7 +77,7 @@ def _run(docs: list[str], request: dict[str, Any], places: set[str]) -> None:
     """Run the experiment with a seed, save its model or its problem, and end the process."""
     os.chdir(request["directory"])
     problem = os.open(PROBLEM, os.O_WRONLY | os.O_CREAT)
-    for stream in range(3):  # what is printed, and the pipes to the judge
+    for stream in range(3):  # close what leads to the judge
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
     module = sys.modules["experiment"] = ModuleType("experiment")
     for name, loaded in sys.modules.items():
@@ -99,7 +99,7 @@ def _save(found: object) -> None:
     if not isinstance(found, TrainedModel):
         problem = "experiment must return what `train` returns, or a TrainedModel"
         raise ConfigError(f"{problem}, not {type(found).__name__}")
-    if not isinstance(found, TrainResult | SavedModel):  # of a training loop of its own
+    if not isinstance(found, TrainResult | SavedModel):  # it has its own training loop
         parts = found.model, found.weights, found.tokenizer, found.dtype
         found = SavedModel(*parts, description_of(found))
     save(found, MODEL)

@@ -1,6 +1,7 @@
 """The view "Train", in Chromium and in Firefox."""
 
 import base64
+import itertools
 import json
 import re
 import statistics
@@ -147,6 +148,24 @@ def test_a_saved_page_gives_the_texts_of_the_same_training(train_view, opened, t
     assert texts == json.loads(out)["samples"]
     assert about.startswith("names: a text model with 4,192 weights, 1 layer, 4 heads")
     assert b"with 4,192 weights in single precision (float32)" in page
+
+
+def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
+    script = f"""{TOOLS}
+        const drawn = [];
+        const {{ fillText }} = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {{
+            if (this.canvas.closest("#embedding-map")) drawn.push(place);
+            return fillText.call(this, text, ...place);
+        }};
+        await trained();
+        drawn.length = 0;
+        set("train-moment", 3);
+        await until(() => drawn.length >= 27);
+        return drawn.slice(-27);
+    """
+    for (x, y), (other_x, other_y) in itertools.combinations(train_view(script), 2):
+        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # pixels of a letter
 
 
 def test_a_text_model_opens_on_a_training_that_runs(names, names_gpt, chromium, page) -> None:

@@ -351,6 +351,7 @@ export class Inside {
     const where = `after ${after.length ? `“${end}”` : quoted(read[i])}`;
     const start = where.replace("a", "A");
     const came = hasCome ? ` What came is ${name(now.text)}: a surprise of ${nats(now.bits)}.` : "";
+    showText("drawn", "");
     byId("sentence").textContent = `${start}, the most likely is ${name(likeliest.text)}.${came}`;
     this.#bars.draw(now, i === this.#last, hasCome);
     this.#tellEffect(now);
@@ -375,17 +376,21 @@ export class Inside {
     const found = await this.#ask("numbers", { ...place, ...this.#steps.request });
     if (!found) return;
     const isFull = isLast && read.length === this.#model.block_size;
-    this.#bars.setLogits(found.activations.logits, i >= firstOf(read) - 1 && !isFull);
-    if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
+    const isGiven = i < firstOf(read) - 1;
+    this.#bars.setLogits(found.activations.logits, !isGiven && !isFull);
+    if (isFull) showText("drawn", `The context of ${read.length} tokens is full. Choose an earlier token to draw from there.`);
+    if (isGiven) showText("drawn", "The model writes only replies. Choose a token of the reply to draw from there.");
     const isOff = (key) => this.#switches.isOff(key);
     const now = this.#hasCome ? predictions[i] : null;
     this.#steps.draw(found, read, i, now, isOff, this.#switches.isEdited);
+    this.#tour.reached();
     this.#maps.rest = LEGENDS[Number(this.#steps.isBackward)];
     this.#switches.draw(this.#steps.chosen);
     const parts = await this.#ask("parts", { ...place, ablations: true });
     const { signal } = this.#requests.parts;
     const means = parts && (await this.#askOfTexts("parts", {}));
-    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? []);
+    const what = this.#bitsOf(this.#found) ? (this.#model.chat ? "reply" : "text") : "";
+    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], what);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */
@@ -426,20 +431,22 @@ export class Inside {
   /** Continue the text at the position with a token, and go to its end. */
   async #append(token) {
     const tokens = [...tokensOf(this.#found, this.#at + 1), token];
+    const again = byId("drawn").textContent ? " again" : "";
     try {
       const { text, label } = await ask("decode", { tokens }, this.#begin("draw"));
-      if (isSpecial(label)) {
-        byId("draw").disabled = true;
-        byId("ends").checked ||= this.#at === this.#last;
-        await this.#explain(this.#at);
-        byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
-      } else if (nBroken(text) > nBroken(byId("text").value)) {
-        byId("sentence").textContent = "Drawn: a part of a character. It cannot be shown; draw again.";
-      } else {
-        byId("text").value = text;
-        byId("ends").checked = false;
-        this.#explain(Infinity);
+      if (!isSpecial(label) && nBroken(text) > nBroken(byId("text").value)) {
+        showText("drawn", "Drawn: a part of a character. It cannot be shown; draw again.");
+        return;
       }
+      byId("text").value = text;
+      byId("ends").checked = isSpecial(label);
+      await this.#explain(Infinity);
+      if (!isSpecial(label)) return;
+      showText(
+        "drawn",
+        `Drawn${again}: ${quoted(label, true)}, so the text ends here. Draw again for another way to go on, or ` +
+          "choose an earlier token.",
+      );
     } catch (error) {
       tell(error);
     }

@@ -114,9 +114,9 @@ def test_the_maps_of_a_long_text_have_letters_and_of_a_longer_one_positions(
             return fillText.call(this, text, ...place);
         };
     """)
-    opened(page, names, "inside", text="emilyjohannaste")
-    until(page, "[...'emilyjohannaste'].every((letter) => written.has(letter))")
-    opened(page, talk, "inside", question="hi there " * 4, text="yo")
+    opened(page, names, "inside", text="olivianoahsofia")
+    until(page, "[...'olivianoahsofia'].every((letter) => written.has(letter))")
+    opened(page, talk, "inside", question="hi there " * 3, text="yo man")
     until(page, "['0', '10', '20'].every((position) => written.has(position))")
 
 

@@ -4,7 +4,7 @@ import { colours, paintPixels, rgb } from "./colours.js";
 import { element, percent, quoted, sign } from "./text.js";
 
 const LETTERED = 4.5; // pixels of a cell from which rows and columns have letters; below, some have positions
-const IN_LINE = 9; // pixels of a cell below which the letters take turns between two lines
+const IN_LINE = 8; // pixels of a cell below which the letters take turns between two lines
 const MARGIN = 18; // pixels for labels
 const APART = 20; // pixels between positions, at least
 const GAP = 12; // pixels between maps

@@ -35,7 +35,7 @@ const LEGENDS = [
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
 const [TOLD, TOLD_AT] = ["mariah", 5]; // the text of the tour, and the token at which it begins
-const N_EXAMPLE = 12; // the most tokens of the first text
+const [N_EXAMPLE, N_REPLY] = [12, 8]; // the most tokens of the first text, and of the first reply
 const DARK_BITS = 8; // surprise with the strongest colour
 
 export class Inside {
@@ -135,22 +135,26 @@ export class Inside {
     byId("text").value = text;
   }
 
-  /** Show what suits the model: the last reply in the chat, or a text that it generates. */
+  /** Show what suits the model: the last reply in the chat, or what it writes. */
   async #showExample() {
-    if (this.#model.chat) {
-      const question = missing(GREETING, this.#model) ? "" : GREETING;
-      const last = this.#lastReply() ?? { question };
-      this.#fill(last);
-      this.#bars.read(new URLSearchParams(last));
-    } else {
-      const signal = this.#begin("example");
-      const body = { max_tokens: N_EXAMPLE };
-      const found = await ask("generate", body, signal).catch(() => ({}));
-      if (signal.aborted) return; // a text was typed meanwhile
-      const text = found.samples?.[0] ?? "";
-      this.#fill({ text, unfinished: text.length >= N_EXAMPLE });
-    }
+    const last = this.#model.chat && this.#lastReply();
+    if (last) this.#bars.read(new URLSearchParams(last));
+    const signal = this.#begin("example");
+    const example = last || (await this.#writeExample(signal).catch(() => ({})));
+    if (signal.aborted) return; // a text was typed meanwhile
+    this.#fill(example);
     this.#explain(Infinity);
+  }
+
+  /** Return the fields of a reply to a greeting, or of a text. */
+  async #writeExample(signal) {
+    const question = this.#model.chat && !missing(GREETING, this.#model) ? GREETING : "";
+    if (this.#model.chat && !question) return {};
+    const most = question ? N_REPLY : N_EXAMPLE;
+    const text = question
+      ? await ask("chat", { messages: conversation([question]), max_tokens: most }, signal)
+      : (await ask("generate", { max_tokens: most }, signal)).samples[0];
+    return { question, text, unfinished: text.length >= most };
   }
 
   get #text() {

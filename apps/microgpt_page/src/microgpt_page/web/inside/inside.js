@@ -435,10 +435,10 @@ export class Inside {
   /** Continue the text at the position with a token, and go to its end. */
   async #append(token) {
     const tokens = [...tokensOf(this.#found, this.#at + 1), token];
-    const again = byId("drawn").textContent ? " again" : "";
+    const again = byId("drawn").textContent.includes("ends here") ? " again" : "";
     try {
       const { text, label } = await ask("decode", { tokens }, this.#begin("draw"));
-      if (!isSpecial(label) && nBroken(text) > nBroken(byId("text").value)) {
+      if (nBroken(text) > nBroken(byId("text").value)) {
         showText("drawn", "Drawn: a part of a character. It cannot be shown; draw again.");
         return;
       }

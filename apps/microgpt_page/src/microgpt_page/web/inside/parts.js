@@ -41,8 +41,8 @@ export class Parts {
   }
 
   /**
-   * Return sentences on what a part does at the position: which tokens it raises and lowers.
-   * Args: whether a token came there.
+   * Return sentences on what a part does at the position: which tokens it raises and lowers. Args: whether a
+   * token came there.
    */
   effect(layer, head, hasCome) {
     const part = this.#found.find((each) => each.layer === layer && each.head === head);

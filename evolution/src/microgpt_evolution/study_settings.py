@@ -26,7 +26,7 @@ from microgpt_evolution.genome import Gene, Genome
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
 from microgpt_evolution.trial import Genes, Stored, Trial
 
-SETTINGS, FORMAT_VERSION = "settings.json", 7
+SETTINGS, FORMAT_VERSION = "settings.json", 8
 MAX_SETTINGS_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 MAX_SEEDS = 1000  # training runs per configuration of a sweep
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets

@@ -1,6 +1,7 @@
 """Charts of a study: the trials of a search, the settings of a sweep, the tries of a research."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import altair as alt
 from altair.typing import ChartType
@@ -10,7 +11,7 @@ from microgpt_cli.charts import COLORS, GREEN, GREY, ORANGE, Row
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
-from microgpt_evolution.research.research import Research, Try
+from microgpt_evolution.research.research import START, Research, Try
 from microgpt_evolution.research.sequential_test import KEPT, SEARCH, UNCONFIRMED
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
@@ -86,7 +87,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 def _try_rows(research: Research) -> list[Row]:
     """Return a row for each try: the champion's loss less its gain, with the interval."""
     first, *tries = research.tries
-    level = first.loss.value
+    level = fmean(loss for loss, _ in first.losses(START))
     rows: list[Row] = [{"trial": 0, "best": level}]
     for each in tries:
         row: Row = {"trial": each.number}

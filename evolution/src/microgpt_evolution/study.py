@@ -12,7 +12,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
@@ -56,7 +56,7 @@ OnMeasured = Callable[[int, TrialRecord], None]  # called with the index and the
 S = TypeVar("S", bound=StudySettings)
 
 
-class Study(AbstractContextManager["Study[S]"], Generic[S]):
+class Study(Generic[S]):
     """The settings and trials of one study. The log file is next to the directory."""
 
     def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
@@ -105,6 +105,9 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         except OSError as error:
             raise cannot_write(folder, error) from error
         return cls(directory, type(settings), is_locked=True)
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *error: object) -> None:
         """Release the lock."""

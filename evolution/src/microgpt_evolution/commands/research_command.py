@@ -44,8 +44,8 @@ def start(
     check_setting("budget", budget)
     code, path = read_code(experiment), input or default_input()
     sets = read_documents(path, {}, None, ResearchSettings)
-    paths = {"input": recorded_path(path), "experiment": recorded_path(experiment)}
-    settings = ResearchSettings(**facts_of(sets), **paths, seed=seed, operations=budget)
+    facts, program = facts_of(sets) | {"input": recorded_path(path)}, recorded_path(experiment)
+    settings = ResearchSettings(**facts, experiment=program, seed=seed, operations=budget)
     with Judge(sets, budget) as judge:
         if reason := judge.measure(code, seed, "validation")[0].reason:
             raise StudyError(f"{experiment} has no model: {reason}")

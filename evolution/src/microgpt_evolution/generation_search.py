@@ -90,8 +90,7 @@ def evolve(
     Args:
         docs: a split, or documents to split: 80 % training, 10 % validation and 10 % test.
         objective: "loss", "aesthetic", "hydra", or a function that returns a number to minimise.
-            It receives the trained model, an `InferenceGpt`; if its parameter is called `genome`,
-            it receives the genome, and nothing is trained. Pass it again to resume a search. An
+            It receives the trained model, an `InferenceGpt`. Pass it again to resume a search. An
             exception, and a result that is no finite number, count as failures of the organism,
             with a warning.
         population: number of organisms per generation (Hydra: per head). Default: 8; aesthetic: 12.
@@ -229,7 +228,7 @@ def _record_of(
     assert found
     return GenomeRecord(
         genome=winner.genome,
-        loss=fresh[0].last_loss if found.last_loss is None else found.last_loss,
+        loss=found.last_loss,
         generation=winner.generation,
         objective=settings.objective,
         head=settings.head,

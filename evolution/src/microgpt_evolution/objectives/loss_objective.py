@@ -1,6 +1,7 @@
-"""Train a genome on documents; measure its losses, score its names, or call a function of it."""
+"""Train a genome on documents; measure its losses, score its names, or call a function."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,10 +24,11 @@ from microgpt import (
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.fitness import Fitness, known_names, score_names
-from microgpt_evolution.objectives.objective import DIVERGED, OwnFunction, evaluate, needs_training
+from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 TEMPERATURE = 1.0
+OwnFunction = Callable[[InferenceGpt], float]  # returns the number to minimise
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
 
 
@@ -79,10 +81,7 @@ class LossObjective:
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train and evaluate a genome, or call a function of it."""
-        function = self.function
-        if function and not needs_training(function):
-            return evaluate(function, trial.genome, should_stop)
+        """Train and evaluate a genome."""
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
@@ -99,8 +98,10 @@ class LossObjective:
             facts["samples"] = tuple(names)
             if self.fitness is None:
                 fitness, facts["scores"] = math.inf, score_names(names, self.names)
-        if function:
-            return replace(evaluate(function, model, should_stop), **facts)
+        if self.function:
+            fitness = facts["value"] = float(self.function(model))
+            if not math.isfinite(fitness):
+                raise ValueError(f"the objective returned {fitness:g}, which is no finite number")
         return Evaluation("ok", fitness, **facts)
 
     def held_out(self, block_size: int) -> EvaluationSet:

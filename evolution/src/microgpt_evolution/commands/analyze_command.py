@@ -12,7 +12,6 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument
 from microgpt_evolution.commands.study_options import RUNS, newest_run
 from microgpt_evolution.confidence_intervals import Mean
-from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.report.ranking import (
     Candidate,
@@ -41,30 +40,21 @@ Series = Sequence[Candidate]
 
 @examples("microgpt sweep steps && microgpt analyze")
 def analyze(
-    runs: list[Path] | None = argument(
-        None, f"Directories of sweeps.  [default: the newest in {RUNS}]", "RUN"
+    run: Path | None = argument(
+        None, f"Directory of a sweep.  [default: the newest in {RUNS}]", "RUN"
     ),
 ) -> None:
     """Show how the loss scales with steps, model size and cost.
 
     The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
-    gain per 1,000 steps. Sweeps on the same documents are combined.
+    gain per 1,000 steps.
     """
-    paths = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
-    sweeps = [Study(path, SweepSettings) for path in paths]
-    first = sweeps[0]
-    for each in sweeps:
-        n_ok, n_all = sum(record.is_ok for record in each.records), len(each.settings.trials)
-        if n_ok < n_all:
-            note(f"{n_ok} of {n_all} training runs of {each.directory} ended without a failure")
-        if each.settings.data_sha256 != first.settings.data_sha256:
-            raise StudyError(
-                f"{first.directory} and {each.directory} use different documents "
-                f"({first.settings.input}, {each.settings.input}), so their losses are not "
-                "comparable; analyze them separately"
-            )
-    records = [record for each in sweeps for record in each.records]
-    for line in describe_scaling(Ranking(first.settings, records, name=str(first.directory))):
+    sweep = Study(run or newest_run("sweep_*", "sweep", "sweep steps"), SweepSettings)
+    n_ok, n_all = sum(record.is_ok for record in sweep.records), len(sweep.settings.trials)
+    if n_ok < n_all:
+        note(f"{n_ok} of {n_all} training runs of {sweep.directory} ended without a failure")
+    ranking = Ranking(sweep.settings, sweep.records, name=str(sweep.directory))
+    for line in describe_scaling(ranking):
         print(line)
 
 

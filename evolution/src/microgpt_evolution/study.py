@@ -10,7 +10,6 @@ A resumed study starts from the beginning and reuses the recorded trials.
 
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
@@ -177,15 +176,10 @@ class Study(Generic[S]):
         """Remove the state of an organism that will not be trained further."""
         shutil.rmtree(self.directory / STATES / id, ignore_errors=True)
 
-    def warn_of_failures(self) -> None:
-        """Warn of trials without a result, once per reason."""
-        for reason in self._reasons():
-            warnings.warn(f"a training run has no value: {reason}", stacklevel=5)
-
     def why_no_winner(self) -> str:
         """Return the error message for a study without a winner, with the first reason."""
-        problem, *reasons = "no training run completed", *self._reasons()
-        return f"{problem}: {reasons[0]}" if reasons else f"{problem}; use other documents"
+        reasons = (each.reason for each in self.records if each.reason and not each.is_ok)
+        return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
         """Give the study more of a setting; raise ConfigError for less, and for other changes."""
@@ -212,10 +206,6 @@ class Study(Generic[S]):
         """Record that the study has ended, unless that is recorded."""
         if not self.has_ended:
             self.change(n_trials=len(self._records))
-
-    def _reasons(self) -> list[str]:
-        reasons = (each.reason for each in self.records if each.reason and not each.is_ok)
-        return [*dict.fromkeys(reasons)]
 
     def _know(self, record: TrialRecord) -> None:
         self._records[record.key] = record
@@ -245,16 +235,12 @@ def open_in_python(
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:
         folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
-        directory = Path(folder).absolute()  # an objective may change the working directory
+        directory = Path(folder)
         if os.path.lexists(directory):
             study = Study(directory, type(settings), is_locked=True)
         else:
             study = Study[S].begin(directory.parent, directory.name, settings, is_stamped=False)
         stack.enter_context(study)
         study.extend({name: value for name, value in settings if name not in settings.facts})
-        try:
-            yield study, workers
-        finally:
-            if settings.has_function:
-                study.warn_of_failures()
+        yield study, workers
         study.end()

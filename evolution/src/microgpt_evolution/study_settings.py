@@ -66,7 +66,6 @@ class StudySettings(Stored):
     gap: int = 0  # number of unused characters around held-out stretches of running text
     # Share of each held-out set whose texts are also read in training, as in TrainingPlan.
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
-    has_function: bool = False  # whether the user passes an objective, from Python
     train_winner: str | None = None  # path of the directory for the model of the winner
 
     def mark(self, name: str = "validation") -> str:

@@ -60,7 +60,6 @@ class Evaluation:
     test_loss: float | None = None  # only the winner has one, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # the search may score the names
-    value: float | None = None  # a function of the user returns it
     # In nats per character: one per evaluation of a search with a budget; those of a pair.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line

@@ -16,7 +16,7 @@ from microgpt_evolution.commands.study_options import (
     refuse_both,
     typed,
 )
-from microgpt_evolution.objectives.fitness import HeadName, LossName, ObjectiveName
+from microgpt_evolution.objectives.fitness import Fitness, HeadName, ObjectiveName
 
 LIMITS = ("minutes", "budget")
 ONLY_GENERATIONS = ("objective", "population", "generations", "fitness", "head", "trace")
@@ -47,7 +47,7 @@ class SearchOptions(WorkerOptions):
         "Number of generations; with hydra, number of cycles of three generations each.  "
         "[default: 10; aesthetic, hydra: 5]",
     )
-    fitness: LossName | None = rare_search(
+    fitness: Fitness | None = rare_search(
         None,
         "held-out: loss of held-out documents. last-doc: loss of the last training document, as in "
         "evolve-rust; depends mostly on luck.  [default: held-out]",

@@ -162,8 +162,6 @@ def _recorded(given: Given) -> dict[str, Any]:
 
 def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
     """Return the documents of a study to resume; raise ConfigError if they differ."""
-    if settings.has_function:
-        raise ConfigError(f"the {settings.noun} measures a function; resume it in Python")
     if path is None:
         path = Path(settings.input)
         check_regular(path, f"restore or pass the documents of this {settings.noun}")

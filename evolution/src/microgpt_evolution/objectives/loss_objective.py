@@ -1,7 +1,6 @@
-"""Train a genome on documents; measure its losses, score its names, or call a function."""
+"""Train a genome on documents; measure its losses, or score its names."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -28,7 +27,6 @@ from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 TEMPERATURE = 1.0
-OwnFunction = Callable[[InferenceGpt], float]  # returns the number to minimise
 N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
 
 
@@ -38,7 +36,6 @@ class LossObjective:
 
     sets: Split
     fitness: Fitness | None = "held-out"  # None to score names
-    function: OwnFunction | None = None  # what to minimise if the fitness is "own"
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"
@@ -85,7 +82,7 @@ class LossObjective:
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
-        if self.fitness in ("held-out", "own") or self.measures_test:
+        if self.fitness == "held-out" or self.measures_test:
             found = self.held_out(model.config.block_size).evaluate(model.engine_model.nll)
             assert found
             fitness = facts["val_loss"] = found.loss
@@ -98,10 +95,6 @@ class LossObjective:
             facts["samples"] = tuple(names)
             if self.fitness is None:
                 fitness, facts["scores"] = math.inf, score_names(names, self.names)
-        if self.function:
-            fitness = facts["value"] = float(self.function(model))
-            if not math.isfinite(fitness):
-                raise ValueError(f"the objective returned {fitness:g}, which is no finite number")
         return Evaluation("ok", fitness, **facts)
 
     def held_out(self, block_size: int) -> EvaluationSet:

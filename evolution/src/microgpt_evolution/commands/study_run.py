@@ -58,7 +58,7 @@ N_REMARKS = 3  # maximum number of printed remarks; the study records all of the
 def open_study(
     given: Given,
     kind: type[S],
-    plan: Plan[S] | None,
+    plan: Plan[S],
     limits: Mapping[str, float] | None = None,  # `minutes` or `budget` of a search, if it has one
     limit: TimeLimit | None = None,
     is_saved: Callable[[Path], bool] = lambda directory: True,  # the winner of a study
@@ -82,12 +82,11 @@ def open_study(
         pool = stack.enter_context(_workers(given, limit))
         if study:
             study.extend(recorded)  # last, because an error must change nothing
-            if study.has_ended and not limits and is_saved(study.directory):
+            if study.has_ended and is_saved(study.directory):
                 how = f"see it with: microgpt report {as_argument(study.directory)}"
                 note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
                 raise typer.Exit
         else:
-            assert plan
             facts = {"seed": given.get("seed", DEFAULT_SEED), **facts_of(sets), **recorded}
             settings = plan(sets, facts, pool.n_workers())
             name = "sweep" if settings.noun == "sweep" else "evolve"

@@ -18,7 +18,7 @@ from statistics import fmean
 
 from microgpt import ConfigError, in_short, publish, read
 from microgpt_evolution.confidence_intervals import Mean
-from microgpt_evolution.evolution_errors import StudyError, raised_as
+from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
@@ -156,8 +156,7 @@ class Research(Study[ResearchSettings]):
 
 def read_code(path: Path) -> str:
     """Return a program; raise StudyError if it cannot be read."""
-    with raised_as(StudyError, path):
-        return read(path, MAX_BYTES, StudyError).decode()
+    return read(path, MAX_BYTES, StudyError).decode(errors="replace")
 
 
 def neighbors(code: str) -> list[str]:

@@ -67,7 +67,7 @@ def test_analyze_prints_losses_and_returns(microgpt, tmp_path) -> None:
     table = sections(done.stdout)["Return on investment"]
     assert table[0] == ["Steps", "Loss", "Delta Loss", "Return"]
     assert table[1] == ["1,000", "2.9487", "-", "-"]
-    assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.1581 ± 0.0000"]
+    assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.158114 ± 0.000000"]
     assert len(table) == 5
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from math import floor, log10
 from pathlib import Path
 
 from microgpt import printable
@@ -33,7 +32,7 @@ SIZE = AXES["parameters"][:3]
 MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZES.items()}
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 N_SHOWN = 24  # maximum number of characters shown per sample
-DIGITS = 3  # significant digits of the largest value in the column Return
+N_DIGITS = 6  # decimal places in the column Return, whose values may be small
 # Two or more candidates that differ only in steps or only in size, smallest first.
 Series = Sequence[Candidate]
 
@@ -134,12 +133,10 @@ def _model_name(candidate: Candidate) -> str:
 
 def _returns(axis: str, series: Series) -> Iterator[str]:
     found = returns_on(axis, series)
-    largest = max(abs(value.value) for _, value in found.values())
-    digits = 4 if not largest else max(4, DIGITS - 1 - floor(log10(largest)))
     cells: Cells = {
         axis.capitalize(): lambda each: f"{_size(axis, each):,}",
         "Loss": lambda each: f"{each.mean.value:.4f}",
         "Delta Loss": lambda each: found[each][0] if each in found else NONE,
-        "Return": lambda each: found[each][1].show(digits) if each in found else NONE,
+        "Return": lambda each: found[each][1].show(N_DIGITS) if each in found else NONE,
     }
     return text_of(rows_of(series, cells))

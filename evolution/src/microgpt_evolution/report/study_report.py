@@ -30,7 +30,7 @@ SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
 TRIED = (
     "One mark per try: the champion's loss less its gain, with a 95 % interval over its pairs of "
     "seeds. Line: the champion, which is lowered by gains with seeds that no decision has seen. "
-    "The first pair alone would have kept the orange tries too."
+    "Orange tries looked better, and were not with fresh seeds."
 )
 # Vega draws a point with its description, which becomes its tooltip.
 POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')

@@ -31,8 +31,7 @@ class Library(ModuleType):
 
     def __setattr__(self, name: str, value: object) -> None:
         if not isinstance(value, ModuleType):  # an import sets these
-            rule = "change what experiment.py itself defines"
-            raise ConfigError(f"{self.__name__}.{name} may not be replaced; {rule}")
+            raise ConfigError(f"{self.__name__}.{name} may not be replaced; change experiment.py")
         super().__setattr__(name, value)
 
 
@@ -73,8 +72,7 @@ def _run(request: dict[str, Any], places: Iterable[str], file: int) -> None:
         exec(compile(request["code"], "experiment.py", "exec"), vars(module))
         found = module.experiment(request["docs"], request["seed"], request["operations"])
         if not isinstance(found, TrainedModel):
-            rule = "experiment must return what `train` returns, or a TrainedModel"
-            raise ConfigError(f"{rule}, not {type(found).__name__}")
+            raise ConfigError(f"experiment must return a TrainedModel, not {type(found).__name__}")
         save(found, MODEL)
     except BaseException as error:
         frames = traceback.extract_tb(error.__traceback__)

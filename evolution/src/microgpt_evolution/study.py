@@ -234,8 +234,7 @@ def open_in_python(
     if not isinstance(workers, Workers):
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:
-        folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
-        directory = Path(folder)
+        directory = Path(run_dir or Path(stack.enter_context(TemporaryDirectory()), "run"))
         if os.path.lexists(directory):
             study = Study(directory, type(settings), is_locked=True)
         else:

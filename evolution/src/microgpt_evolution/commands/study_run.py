@@ -68,7 +68,10 @@ def open_study(
     An error and Ctrl-C name the command that resumes the study. The command ends if the study has
     ended, gets nothing more, and its winner is saved.
     """
-    recorded, path = _recorded(given), given.get("input")
+    recorded: dict[str, Any] = {"column": given["column"]} if "column" in given else {}
+    if "train_winner" in given:
+        recorded["train_winner"] = recorded_path(given["train_winner"])
+    path = given.get("input")
     study: Study[S] | None = None
     with ExitStack() as stack:
         if "resume" in given:
@@ -149,14 +152,6 @@ def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
         if new > (n := len(old) if name == "seeds" else old):
             note(f"{count(new - n, name[:-1])} more than the {n:,} so far")
     return changes
-
-
-def _recorded(given: Given) -> dict[str, Any]:
-    """Return the options that a study records, new or resumed."""
-    found = {"column": given["column"]} if "column" in given else {}
-    if "train_winner" in given:
-        found["train_winner"] = recorded_path(given["train_winner"])
-    return found
 
 
 def read_documents_again(settings: StudySettings, path: Path | None) -> Split:

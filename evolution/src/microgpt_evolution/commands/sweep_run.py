@@ -22,10 +22,7 @@ N_ROWS = 10  # maximum number of configurations in the ranking
 
 
 def run_sweep(given: Given, genomes: Sequence[Genome] = (), skipped: Sequence[str] = ()) -> None:
-    """Run the trials of a new or resumed sweep that are not recorded, and print a ranking.
-
-    Print notes on the combinations that are skipped.
-    """
+    """Run a new sweep of genomes, or the one to resume, and print its ranking."""
     for problem in skipped:
         note(f"skipped: {problem}")
 

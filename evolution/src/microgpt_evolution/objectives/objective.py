@@ -8,7 +8,6 @@ from microgpt import ConfigError, DataError, DivergedError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
-N_CHARACTERS = 400  # maximum length of the message of an error
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
@@ -47,4 +46,4 @@ def measure(
 def describe_error(error: BaseException) -> str:
     """Return the type and the message of an error on one line."""
     message = " ".join(str(error).split()).encode(errors="replace").decode()
-    return f"{type(error).__name__}: {message[:N_CHARACTERS]}".removesuffix(": ")
+    return f"{type(error).__name__}: {message}".removesuffix(": ")

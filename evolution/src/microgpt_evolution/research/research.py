@@ -127,9 +127,8 @@ class Research(Study[ResearchSettings]):
 
     def propose(self) -> str:
         """Return the champion with another setting, the same one until it has a verdict."""
-        tries = self.tries
-        known = [each.code for each in tries if each.verdict not in PARTS]
-        if found := [each for each in neighbors(tries[-1].winner) if each not in known]:
+        known = [each.code for each in self.tries if each.verdict not in PARTS]
+        if found := [each for each in neighbors(self.tries[-1].winner) if each not in known]:
             return random.Random(f"{self.settings.seed}/{len(known)}").choice(found)
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
@@ -144,8 +143,7 @@ class Research(Study[ResearchSettings]):
         """Record the next trial of a part; the champion must not fail in it."""
         place, held_out = len(each.losses(part)), "test" if part == FINAL else "validation"
         seed = training_seed(self.settings.seed, each.number, place, PARTS.index(part))
-        codes = {each.code, each.champion}
-        found = {code: judge.measure(code, seed, held_out) for code in codes}
+        found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}
         (ours, operations), (theirs, _) = found[each.code], found[each.champion]
         if problem := theirs.reason or ("" if each.number else ours.reason):
             raise StudyError(f"the champion failed: {problem}")

@@ -86,8 +86,7 @@ def _guard(places: Iterable[str], file: int) -> Callable[[str, tuple[Any, ...]],
     """Return an audit hook that ends the process before it leaves its directory."""
     abspath, write, leave = os.path.abspath, os.write, os._exit  # an experiment may replace them
     own, data = f"{os.getcwd()}/", f"{bundled('names.txt').parent}/"  # data may be held out
-    python = *sys.path, sys.prefix, sys.base_prefix
-    readable = tuple(f"{abspath(path)}/" for path in (*places, *python))
+    readable = tuple(f"{abspath(p)}/" for p in (*places, *sys.path, sys.prefix, sys.base_prefix))
 
     def guard(event: str, args: tuple[Any, ...]) -> None:
         problem = ""

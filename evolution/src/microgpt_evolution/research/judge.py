@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,6 @@ from microgpt import (
     MicrogptError,
     SavedModel,
     Split,
-    TrainConfig,
     fingerprint,
     in_short,
     load,
@@ -84,7 +84,7 @@ class Judge(AbstractContextManager["Judge"]):
                 held_out = InferenceGpt(model).evaluate(self._parts[part], text="lines")
                 if not math.isfinite(held_out.loss):
                     raise StudyError("the loss of its model is not a finite number")
-            except (MicrogptError, ArithmeticError) as error:
+            except (MicrogptError, ArithmeticError, TypeError) as error:
                 reason = " ".join(str(error).replace(f"{directory}/", "").split())
                 return Evaluation("crashed", reason=printable(reason, N_CHARACTERS)), 0.0
         loss = held_out.loss * held_out.n_tokens / held_out.n_characters
@@ -103,11 +103,9 @@ class Judge(AbstractContextManager["Judge"]):
             raise StudyError("its tokenizer leaves out characters that it should predict")
         if "steps" not in facts:
             return 0.0
-        lengths = measure(self._train, tokenizer, "lines")
-        length = lengths.chunk_length(model.model.block_size)
-        chosen = {name: facts[name] for name in ("batch_size", "optimizer") if name in facts}
-        operations: float = step_operations(model.model, TrainConfig(**chosen), length)
-        operations *= facts["steps"]
+        length = measure(self._train, tokenizer, "lines").chunk_length(model.model.block_size)
+        config = replace(model.config, batch_size=facts.get("batch_size", 1))
+        operations: float = facts["steps"] * step_operations(model.model, config, length)
         if operations > self._operations:
             costs, most = in_short(operations), in_short(self._operations)
             raise StudyError(f"it trained with {costs} operations, but may use {most}")

@@ -152,6 +152,7 @@ from .plugins import package as package
 from .plugins import plugin as plugin
 from .plugins import report as report
 from .reference import ReferenceEngine as ReferenceEngine
+from .reference_engine import target_loss as target_loss
 from .replies import Preparation as Preparation
 from .replies import ReplyHook as ReplyHook
 from .replies import prepare_replies as prepare_replies
@@ -250,7 +251,6 @@ from .training.loop import DivergedError as DivergedError
 from .training.planning import Place as Place
 from .training.planning import TrainingJob as TrainingJob
 from .training.planning import plan_training as plan_training
-from .training.reference_training import target_loss as target_loss
 from .training.train import train as train
 from .training.train import train_job as train_job
 from .training.train import with_tried_rate as with_tried_rate

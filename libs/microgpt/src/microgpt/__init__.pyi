@@ -175,10 +175,14 @@ from .settings import check_names as check_names
 from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .settings import preset_settings as preset_settings
+from .state import Ending as Ending
+from .state import HistoryPoint as HistoryPoint
 from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
+from .state import TrainState as TrainState
+from .state import ending as ending
 from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
@@ -254,10 +258,6 @@ from .training.planning import plan_training as plan_training
 from .training.train import train as train
 from .training.train import train_job as train_job
 from .training.train import with_tried_rate as with_tried_rate
-from .training.train_state import Ending as Ending
-from .training.train_state import HistoryPoint as HistoryPoint
-from .training.train_state import TrainState as TrainState
-from .training.train_state import ending as ending
 from .value import Number as Number
 from .value import Value as Value
 from .value import dot as dot

@@ -22,8 +22,7 @@ from microgpt.errors import CheckpointError, ConfigError, MicrogptError, Tokeniz
 from microgpt.files import read_committed
 from microgpt.formatting import first_problem, other_version
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel, TrainingPlan, TrainResult
-from microgpt.training.train_state import TrainState
+from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"

@@ -35,7 +35,15 @@ from microgpt.files import (
 from microgpt.flat_weights import count_params
 from microgpt.formatting import printable
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
-from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult
+from microgpt.state import (
+    BestWeights,
+    Ensemble,
+    HistoryPoint,
+    TeacherRecord,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+)
 from microgpt.storage.model_directory import (
     TRAINING,
     encode_model,
@@ -53,7 +61,6 @@ from microgpt.storage.saved_model import (
     tokenizer_fields,
 )
 from microgpt.storage.weights_file import max_bytes
-from microgpt.training.train_state import BestWeights, HistoryPoint, TrainState
 
 FORMAT_VERSION = 7  # earlier versions had other splits or settings, or weights of teachers
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json

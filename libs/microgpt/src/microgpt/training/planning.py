@@ -16,14 +16,13 @@ from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError
 from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
-from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.budget import TimeLimit
 from microgpt.training.choice import Choice
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fitting import Fitting, choose_settings
 from microgpt.training.inheritance import check_shape, data_of, inherited_tokenizer
-from microgpt.training.train_state import TrainState
 
 
 class Place(NamedTuple):

@@ -13,7 +13,7 @@ from microgpt.errors import DataError
 from microgpt.model_config import ModelConfig
 from microgpt.plugins import Tell
 from microgpt.replies import prepare_replies
-from microgpt.state import TrainedModel, TrainResult
+from microgpt.state import TrainedModel, TrainResult, TrainState
 from microgpt.training.budget import Deadline
 from microgpt.training.choice import RATIO, TRIALS, WARMUP
 from microgpt.training.distillation import Teachers
@@ -22,7 +22,6 @@ from microgpt.training.hooks import Hook
 from microgpt.training.inheritance import data_of
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.train_state import TrainState
 
 # Trials of learning rates for fine-tuning.
 TOLERANCE = 0.01  # a lower rate forgets less: it may have a held-out loss that is so much higher

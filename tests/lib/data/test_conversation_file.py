@@ -110,18 +110,6 @@ def test_the_context_of_an_instruction_is_read_with_it(file) -> None:
     assert (question.content, answer.content) == ("Sum up.\n\nIt rains.", "Rain.")
 
 
-def test_replies_of_weight_0_are_omitted_with_a_note(file) -> None:
-    told: list[str] = []
-    path = file(
-        [user("a"), assistant("b", weight=0), user(), assistant(weight=1)],
-        [user("c"), assistant("d", weight=0)],
-    )
-    assert load_conversations(path, tell=told.append) == [
-        (Message("user", "hi"), Message("assistant", "yo"))
-    ]
-    assert told == ["left out 2 replies with weight 0, and the messages before"]
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

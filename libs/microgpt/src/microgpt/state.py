@@ -156,9 +156,6 @@ class TrainingPlan:
     extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
-    # Earlier parts of a run that was resumed with another number of steps: the number of steps,
-    # and the step after which the part ended.
-    legs: tuple[tuple[int, int], ...] = ()
 
     @property
     def engine(self) -> EngineName:
@@ -204,7 +201,6 @@ class TrainEvent:
     step: int  # number of completed steps
     steps: int  # total number of steps
     losses: Sequence[float]  # as in `TrainResult`, since the last event
-    n_docs: int  # number of documents or chunks read since the last event
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
     seconds: float = 0.0  # training time so far

@@ -82,19 +82,17 @@ def conversation_records(file: TextFile) -> Records:
 def parse_conversations(path: Path, records: Records, tell: Tell | None) -> ChatTestSet:
     """Return the conversations, with an `Item` for each reply that has a `task`."""
     tests = ChatTestSet([], [])
-    n_ignored = n_unlearned = n_unanswered = n_without_reply = 0
+    n_ignored = n_unanswered = n_without_reply = 0
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         turns = _turns(value, where)
         kept = [turn for turn in turns if _fact(turn, "role") not in IGNORED_ROLES]
-        learned = _learned(kept)
         n_ignored += len(turns) - len(kept)
-        n_unlearned += (len(kept) - len(learned)) // 2
-        if not learned:
+        if not kept:
             continue
-        conversation = as_conversation(f"{where}: messages", learned)
+        conversation = as_conversation(f"{where}: messages", kept)
         _check(conversation, where)
-        tasks = [*_tasks(learned, where)]
+        tasks = [*_tasks(kept, where)]
         if conversation[-1].role == "user":
             n_unanswered, conversation = n_unanswered + 1, conversation[:-1]
         if not conversation:
@@ -107,9 +105,6 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
         raise DataError(f"{path} {problem}; write one conversation per line")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
-    if n_unlearned and tell:
-        replies = "reply" if n_unlearned == 1 else "replies"
-        tell(f"left out {n_unlearned:,} {replies} with weight 0, and the messages before")
     if n_unanswered and tell:
         note = f"left out {count(n_unanswered, 'final user message')} without a reply"
         others = f", and {count(n_without_reply, 'conversation')} with no reply"
@@ -134,17 +129,6 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
 def _fact(turn: Any, name: str) -> Any:
     """Return a value of a message in JSON, or None."""
     return turn.get(name) if isinstance(turn, dict) else None
-
-
-def _learned(turns: Sequence[Any]) -> list[Any]:
-    """Return the messages without the replies of weight 0 (OpenAI) and the messages before."""
-    left_out = {
-        place
-        for i, turn in enumerate(turns)
-        if _fact(turn, "role") == ROLES[1] and _fact(turn, "weight") == 0
-        for place in (i - 1, i)
-    }
-    return [turn for i, turn in enumerate(turns) if i not in left_out]
 
 
 def _check(conversation: Conversation, where: str) -> None:

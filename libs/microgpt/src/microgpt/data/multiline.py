@@ -23,9 +23,6 @@ RULE = re.compile(r"%+|-{3,}|={3,}|~{3,}|\*{3,}|\* \* \*")
 LABEL = re.compile(
     r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
-START = re.compile(
-    r"(?:BEGIN:V(?:CARD|EVENT)|- \w+: |commit (?=[0-9a-f]{40})|diff --git |0 (?=@|HEAD|TRLR))"
-)  # of records without gaps
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
@@ -48,10 +45,6 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
         file.kind = "sequence of FASTA, without its header"
         groups = groupby(file, lambda line: line.startswith((">", ";")))
         docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
-    elif begun := _begun(texts):
-        file.kind = f"record that begins with {begun!r}"
-        parts = re.split(rf"^(?={re.escape(begun)})", "\n".join(file), flags=re.MULTILINE)
-        docs = [*map(str.strip, parts)]
     elif rule := _rule(head, file.path.suffix):
         file.kind = f"block between lines {rule}"
         docs = _between(file, rule)
@@ -79,13 +72,6 @@ def _between(file: TextFile, separator: str) -> list[str]:
             f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
         )
     return docs
-
-
-def _begun(texts: Sequence[str]) -> str | None:
-    """Return the beginning of the first line of each record, such as that of a vCard, or None."""
-    found = [each[0] for each in map(START.match, texts) if each]
-    is_first = bool(found) and (texts[0].startswith((found[0], "BEGIN:")))
-    return found[0] if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]} else None
 
 
 def _is_fasta(texts: Sequence[str]) -> bool:

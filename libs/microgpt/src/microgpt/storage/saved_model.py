@@ -195,7 +195,6 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
             name: given[name] for name in ("preset", "genome", "minutes", "budget") if name in given
         },
         "edited_sources": plan.edited_sources or None,
-        "legs": [[*leg] for leg in plan.legs] or None,
     }
 
 

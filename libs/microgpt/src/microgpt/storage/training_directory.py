@@ -158,7 +158,6 @@ class _Description(BaseModel):
     extra: dict[str, Any] = Field({}, exclude_if=not_)
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
-    legs: tuple[tuple[int, int], ...] = Field((), exclude_if=not_)
     best: _Numbers | None = None  # the fields of `BestWeights`, without the weights
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]

@@ -175,7 +175,6 @@ class TrainingLoop:
                 step=step,
                 steps=self.config.steps,
                 losses=losses,
-                n_docs=n * self.config.batch_size,
                 n_tokens=self._tokens_until(step) - self._tokens_until(step - n),
                 val_loss=val_loss,
                 seconds=self.seconds,

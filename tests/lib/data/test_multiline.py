@@ -36,8 +36,6 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("\n\n".join(HAIKU), HAIKU, "record between blank lines"),
         ("\n\n".join(GAMES), GAMES, "record between blank lines"),
         ("\n\n\n".join(STANZAS), STANZAS, "record between blank lines"),
-        ("\n%\n".join(STORIES), STORIES, "block between lines %"),
-        ("\n\n***\n\n".join(STORIES), STORIES, r"block between lines \*"),
         ("<|endoftext|>\n".join(STORIES), STORIES, r"text between <\|endoftext"),
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),

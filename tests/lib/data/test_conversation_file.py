@@ -141,7 +141,7 @@ def test_an_unknown_format_is_refused(tmp_path, content, problem) -> None:
 @pytest.mark.parametrize(
     ("unanswered", "alone", "told"),
     [(0, 0, []), (1, 0, ["left out 1 final user message without a reply"]),
-     (2, 1, ["left out 3 final user messages without a reply, and 1 conversation with no reply"])],
+     (2, 1, ["left out 3 final user messages without a reply"])],
 )  # fmt: skip
 def test_unanswered_messages_are_skipped_with_a_note(file, unanswered, alone, told) -> None:
     whole = [user(), assistant()]

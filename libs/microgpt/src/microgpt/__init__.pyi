@@ -87,8 +87,6 @@ from .evaluation import score_texts as score_texts
 from .exports import ExportFormat as ExportFormat
 from .exports import ExportRequest as ExportRequest
 from .exports import Verification as Verification
-from .exports import blaming_format as blaming_format
-from .exports import export_format as export_format
 from .files import SAVING as SAVING
 from .files import DirectoryLock as DirectoryLock
 from .files import FullDiskError as FullDiskError
@@ -145,6 +143,7 @@ from .plugins import EngineWarning as EngineWarning
 from .plugins import Plottable as Plottable
 from .plugins import PluginError as PluginError
 from .plugins import Tell as Tell
+from .plugins import blaming as blaming
 from .plugins import check_extra as check_extra
 from .plugins import find_plugins as find_plugins
 from .plugins import on_compiling as on_compiling

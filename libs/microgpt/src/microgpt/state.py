@@ -178,10 +178,8 @@ class TrainingPlan:
         """Raise ConfigError unless a checkpoint can belong to this plan."""
         sizes = {len(numbers) for numbers in (state.weights, state.adam_m, state.adam_v)}
         problem = ""
-        if state.dtype != self.dtype:
-            problem = f"has dtype {state.dtype}, not {self.dtype}; omit dtype"
-        elif sizes != {count_params(self.model)}:
-            problem = "has a different model shape; use the same shape as the checkpoint"
+        if state.dtype != self.dtype or sizes != {count_params(self.model)}:
+            problem = f"has dtype {state.dtype} or another shape; use those of the checkpoint"
         elif state.trained_on not in ((), self.trained_on):
             problem = (
                 "belongs to different documents, a different split, or a different parent or "

@@ -82,7 +82,7 @@ def conversation_records(file: TextFile) -> Records:
 def parse_conversations(path: Path, records: Records, tell: Tell | None) -> ChatTestSet:
     """Return the conversations, with an `Item` for each reply that has a `task`."""
     tests = ChatTestSet([], [])
-    n_ignored = n_unanswered = n_without_reply = 0
+    n_ignored = n_unanswered = 0
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         turns = _turns(value, where)
@@ -95,20 +95,17 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
         tasks = [*_tasks(kept, where)]
         if conversation[-1].role == "user":
             n_unanswered, conversation = n_unanswered + 1, conversation[:-1]
-        if not conversation:
-            n_without_reply += 1
-            continue
-        tests.conversations.append(conversation)
-        tests.items.extend(Item(task, conversation, i, number, records.unit) for i, task in tasks)
+        if conversation:
+            found = (Item(task, conversation, i, number, records.unit) for i, task in tasks)
+            tests.conversations.append(conversation)
+            tests.items.extend(found)
     if not tests.conversations:
-        problem = "has no assistant reply" if n_without_reply else "is empty"
+        problem = "has no assistant reply" if n_unanswered else "is empty"
         raise DataError(f"{path} {problem}; write one conversation per line")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
     if n_unanswered and tell:
-        note = f"left out {count(n_unanswered, 'final user message')} without a reply"
-        others = f", and {count(n_without_reply, 'conversation')} with no reply"
-        tell(note + (others if n_without_reply else ""))
+        tell(f"left out {count(n_unanswered, 'final user message')} without a reply")
     return tests
 
 

@@ -110,9 +110,7 @@ class SavedModel(TrainedModel):
     def trained_on(self) -> tuple[DataFacts | None, ...]:
         """The training data of the model, its parent and its teachers; None for unknown data."""
         training = self.meta.training
-        has_split = training.keys() & {"val_fraction", "test_fraction"}
-        is_unknown = self.config.text == "stream" and has_split and "gap" not in training
-        data = None if is_unknown else {**training, "sha256": training.get("data_sha256")}
+        data = {**training, "sha256": training.get("data_sha256")}
         is_derived = training.keys() & {"parent_sha256", "teachers"}
         ancestors = training.get("ancestor_data", [None] if is_derived else [])
         return tuple(map(_data_facts, [data, *(ancestors if isinstance(ancestors, list) else "?")]))

@@ -137,7 +137,7 @@ class _Description(BaseModel):
 
     format_version: int = FORMAT_VERSION
     state_sha256: str
-    status: Literal["running", "ended", "diverged"]  # the last one of earlier versions
+    status: Status
     step: _Count
     model: Annotated[ModelConfig, BeforeValidator(partial(_settings, ModelConfig))]
     tokenizer: TokenizerKind = "char"
@@ -224,8 +224,7 @@ def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": facts.input and Path(facts.input)}
-    status: Status = "ended" if facts.status == "ended" else "running"
-    return TrainingPlan(**plan), state, status
+    return TrainingPlan(**plan), state, facts.status
 
 
 def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainState:

@@ -144,7 +144,7 @@ def test_stopping_in_the_middle_of_a_step_loses_nothing(threads, monkeypatch) ->
 def test_resuming_from_an_incompatible_state_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(
-        ConfigError, match="checkpoint to resume has dtype .* or another shape; use those"
+        ConfigError, match=r"checkpoint to resume has dtype .* or another shape; use those"
     ):
         train(DOCS, config=TrainConfig(steps=9), resume=state)
     with pytest.raises(ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3"):

@@ -116,9 +116,9 @@ def _write_export(model_dir: Path, output: Path, format: str, *, is_forced: bool
         raise ConfigError(f"--format {format} requires the package {PACKAGES[format]}; install it")
     if not found:
         raise ConfigError(f"--format must be one of {', '.join(formats())}, got {format}")
-    check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
     saved = load_model(model_dir)
     with on_compiling(note), blaming(find_plugins("exports")[format], "has failed"):
+        check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
         files = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
     if not found.mark:
         for beside in files.keys() - {output}:

@@ -23,7 +23,6 @@ HAIKU = [f"An old pond {i}\na frog leaps in with a splash\nthe sound of water" f
 GAMES = [f'[Event "{i}"]\n[White "Anna"]\n\n1. e4 e5 2. Nf3 {i}. a3' for i in range(5)]
 STANZAS = [f"Poem {i}\n\nA line\nand more\n\nand the end" for i in range(8)]
 PAPERS = [f"TY  - JOUR\nAU  - Anna {i}\nTI  - The sea\nER  -" for i in range(5)]
-QUIZ = [f"#Q What {i}?\n^ sea\nA sea\nB sky" for i in range(5)]
 STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
 
 
@@ -40,7 +39,6 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),
         ("\n\n".join(PAPERS), PAPERS, "record between blank lines"),
-        ("\n\n".join(QUIZ), QUIZ, "record between blank lines"),
     ],
 )
 @pytest.mark.parametrize("text", [None, "lines"])

@@ -256,7 +256,6 @@ from .training.planning import TrainingJob as TrainingJob
 from .training.planning import plan_training as plan_training
 from .training.train import train as train
 from .training.train import train_job as train_job
-from .training.train import with_tried_rate as with_tried_rate
 from .value import Number as Number
 from .value import Value as Value
 from .value import dot as dot

@@ -181,10 +181,7 @@ class TrainingPlan:
         if state.dtype != self.dtype or sizes != {count_params(self.model)}:
             problem = f"has dtype {state.dtype} or another shape; use those of the checkpoint"
         elif state.trained_on not in ((), self.trained_on):
-            problem = (
-                "belongs to different documents, a different split, or a different parent or "
-                "teachers; pass the original ones"
-            )
+            problem = "belongs to other documents, another split, parent or teachers; pass its own"
         elif state.step > self.config.steps:
             steps = f">= {state.step}, the step of the checkpoint, got {self.config.steps}"
             problem = f"is too late: the total number of steps must be {steps}"

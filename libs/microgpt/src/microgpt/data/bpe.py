@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from microgpt.config import checked
 from microgpt.data.tokenizer import (
-    LONE_SURROGATE,
     SPECIAL_TOKENS,
     AnyDocument,
     Document,
@@ -180,9 +179,8 @@ def _stretches(text: str) -> Iterator[str]:
 
 def _unknown_error(chars: str) -> TokenizerError:
     unknown = ", ".join(map(repr, dict.fromkeys(chars)))
-    if not SURROGATE.search(chars):
-        return TokenizerError(f"the vocabulary has no token for {unknown}")
-    return TokenizerError(f"{unknown} is {LONE_SURROGATE}")
+    remedy = "remove it, or read the text as UTF-8"
+    return TokenizerError(f"the vocabulary has no token for {unknown}; {remedy}")
 
 
 def _new_library() -> "Library":

@@ -86,7 +86,9 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         turns = _turns(value, where)
-        kept = [turn for turn in turns if _fact(turn, "role") not in IGNORED_ROLES]
+        kept = [
+            one for one in turns if not (isinstance(one, dict) and one["role"] in IGNORED_ROLES)
+        ]
         n_ignored += len(turns) - len(kept)
         if not kept:
             continue
@@ -123,11 +125,6 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
     return turns
 
 
-def _fact(turn: Any, name: str) -> Any:
-    """Return a value of a message in JSON, or None."""
-    return turn.get(name) if isinstance(turn, dict) else None
-
-
 def _check(conversation: Conversation, where: str) -> None:
     """Raise DataError if the order of the messages is wrong, or one has no text."""
     for i, message in enumerate(conversation):
@@ -147,7 +144,8 @@ def _check(conversation: Conversation, where: str) -> None:
 def _tasks(turns: Sequence[Any], where: str) -> Iterator[tuple[int, str]]:
     """Yield the index and the task of each reply that has one."""
     for i, turn in enumerate(turns):
-        if i % 2 and (task := _fact(turn, "task")) is not None:
+        task = turn.get("task") if isinstance(turn, dict) else None
+        if i % 2 and task is not None:
             if not isinstance(task, str) or not task.strip():
                 problem = f".task: must be a non-empty string, got {task!r:.80}"
                 raise DataError(f"{where}: messages[{i}]{problem}")

@@ -99,9 +99,6 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
     if n < MIN_RECORDS:
         return None
     are_long = 2 * n_lines >= 3 * n
-    firsts = Counter(lines[0].split()[0] for _, lines in blocks)
-    if n_lines >= 3 * n and len(firsts) == 1 and not any(map(str.isalpha, firsts)):
-        return lambda block: True
     labels = [found and found[1] for _, lines in blocks for found in [LABEL.match(lines[0])]]
     label, n_label = labels[0], labels.count(labels[0])
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:

@@ -9,13 +9,7 @@ from typing import Any, TypeVar, cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, checked
 from microgpt.data.context import ChunkedDataset
-from microgpt.data.tokenizer import (
-    AnyDocument,
-    Document,
-    Documents,
-    Tokenizer,
-    as_documents,
-)
+from microgpt.data.tokenizer import AnyDocument, Document, Documents, Tokenizer, as_documents
 from microgpt.errors import ConfigError, DataError
 
 T = TypeVar("T")

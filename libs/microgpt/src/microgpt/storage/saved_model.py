@@ -3,7 +3,6 @@
 import hashlib
 from array import array
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -100,11 +99,8 @@ class SavedModel(TrainedModel):
     @property
     def config(self) -> TrainConfig:
         """The recorded settings of a training step, else the defaults."""
-        config, training = super().config, self.meta.training
-        for name in ("lr", "optimizer", "weight_decay", "text"):
-            with suppress(ConfigError, TypeError):  # a setting of another program
-                config = replace(config, **{name: training.get(name) or getattr(config, name)})
-        return config
+        training, names = self.meta.training, {"lr", "optimizer", "weight_decay", "text"}
+        return replace(super().config, **{name: training[name] for name in names & training.keys()})
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:

@@ -116,7 +116,7 @@ def test_fine_tuning_reads_the_data_at_most_twenty_times() -> None:
     assert tuned(TOWNS[:20], 1e13).config.steps == pytest.approx(200, rel=0.05)
 
 
-def test_fine_tuning_takes_half_of_the_rate_and_stays_within_the_budget() -> None:
+def test_fine_tuning_takes_half_of_the_rate_within_the_budget() -> None:
     towns = [f"{town} {i}" for town in TOWNS for i in range(50)]
     for budget in (1e10, 1e11):
         choice = tuned(towns, budget)

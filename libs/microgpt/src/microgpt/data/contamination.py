@@ -31,14 +31,13 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
 
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
-    again = split_again(sets.docs, sets.facts)
     same = recorded_facts(sets.docs, runs)
     # A short overlap of stretches of running text is not found.
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
         # A search tests later, and has no test set.
-        if docs := getattr(sets, name) or getattr(again, name):
+        if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
             found[name] = share if share or finds_all else None

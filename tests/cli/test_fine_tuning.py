@@ -30,7 +30,6 @@ def test_the_budget_determines_the_fine_tuning_settings(microgpt, folder) -> Non
         assert child[name] == parent[name]
     assert f"{facts['steps']} steps of {facts['batch_size']} documents, dropout 0.1 " in done.stderr
     assert "note: why: " in done.stderr
-    assert f"note: learning rate {facts['lr']:g}, because of the held-out losses" in done.stderr
 
 
 def test_a_text_model_can_be_fine_tuned_on_conversations(microgpt, folder) -> None:

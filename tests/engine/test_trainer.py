@@ -20,7 +20,7 @@ from microgpt.flat_weights import by_name
 from microgpt.model import init_weights, weight_shapes
 from microgpt.model_variants import Dropout, GptVariant, batch_dropout
 from microgpt.reference import ReferenceEngine
-from microgpt.training.reference_training import accumulate
+from microgpt.reference_engine import accumulate
 from microgpt_engine.trainer import CompiledEngine
 
 # Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6

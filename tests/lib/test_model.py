@@ -16,7 +16,7 @@ from microgpt.errors import ConfigError
 from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
 from microgpt.model_variants import Dropout, GptVariant
 from microgpt.reference import ReferenceEngine
-from microgpt.training.reference_training import target_loss
+from microgpt.reference_engine import target_loss
 
 
 def values_of(weights):

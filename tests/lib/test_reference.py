@@ -8,7 +8,7 @@ from microgpt import ModelConfig, TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.training.reference_training import accumulate, soft_cross_entropy
+from microgpt.reference_engine import accumulate, soft_cross_entropy
 from microgpt.training.train import train
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)

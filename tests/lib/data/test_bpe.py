@@ -79,7 +79,9 @@ def test_a_vocabulary_with_no_room_for_all_bytes_is_refused(docs, least) -> None
 def test_a_lone_surrogate_is_refused() -> None:
     assert TEXT.unknown_characters("a\ud800b\udfff\ud800") == "\ud800\udfff"
     for use in (TEXT.encode, TEXT.count, lambda text: BpeTokenizer.from_documents([text])):
-        with pytest.raises(TokenizerError, match=r"'.ud800' is a lone surrogate"):
+        with pytest.raises(
+            TokenizerError, match=r"no token for '.ud800'; .*read the text as UTF-8"
+        ):
             use("a \ud800")
 
 

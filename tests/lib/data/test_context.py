@@ -8,9 +8,9 @@ from microgpt import CharTokenizer, Message
 from microgpt.data.context import (
     ChunkedDataset,
     SlidingWindows,
+    conversation_windows,
     default_stride,
     fit_conversation,
-    turn_windows,
 )
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.token_dataset import TokenDataset
@@ -125,7 +125,7 @@ def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, 
     mask = bytes(byte % 2 for byte in data.draw(st.binary(min_size=size, max_size=size)))
     places = [i for i in range(1, size) if mask[i]]
     learnt = []
-    for chunk, counts in turn_windows(tokens, block_size, mask, ROLE_IDS):
+    for chunk, counts in conversation_windows(tokens, block_size, mask, ROLE_IDS[0]):
         assert 2 <= len(chunk) <= block_size + 1
         assert len(counts) == len(chunk)
         assert counts[0] == 0
@@ -134,32 +134,19 @@ def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, 
     assert learnt == [tokens[i] for i in places]
 
 
-@given(lengths=st.lists(st.integers(1, 6), min_size=2, max_size=20), block_size=st.integers(20, 40))
-def test_a_chunk_consists_of_whole_turns_if_they_fit(lengths, block_size) -> None:
-    """As it is read in use: from BOS on, whole turns, the user's first, none cut off."""
+@given(lengths=st.lists(st.integers(1, 5), min_size=2, max_size=20), block_size=st.integers(28, 40))
+def test_a_chunk_begins_like_a_prompt_and_has_the_question(lengths, block_size) -> None:
+    """It begins with BOS and a turn of the user, half a context before what it learns at most."""
     tokens = conversation_of(lengths)
     is_reply, mask = False, bytearray()
     for token in tokens:
         is_reply = token == ROLE_IDS[1] or (is_reply and token not in (0, ROLE_IDS[0]))
         mask.append(is_reply and token not in ROLE_IDS)
-    for chunk, counts in turn_windows(tokens, block_size, bytes(mask), ROLE_IDS):
+    for chunk, counts in conversation_windows(tokens, block_size, bytes(mask), ROLE_IDS[0]):
         assert tuple(chunk[:2]) == (0, ROLE_IDS[0])
         begin = tokens.index(chunk[2]) - 1
         assert chunk[1:] == tokens[begin : begin + len(chunk) - 1]
-        end = begin + len(chunk) - 1
-        assert tokens[end] in (0, *ROLE_IDS), "it ends with a turn"
-        first = counts.index(1)
-        question = max(i for i in range(first) if chunk[i] == ROLE_IDS[0])
-        assert question < first, "the question is there"
-
-
-def test_earlier_turns_fill_at_most_half_the_context() -> None:
-    tokens = conversation_of([1, 1] * 4)  # eight turns of two tokens
-    mask = bytes([0] + [0, 0, 0, 1] * 4 + [0])
-    chunks = turn_windows(tokens, 12, mask, ROLE_IDS)
-    assert [chunk[1::2] for chunk, _ in chunks] == [[100, 101] * 3, [100, 101] * 2]
-    assert [chunk[2::2] for chunk, _ in chunks] == [[*range(200, 206)], [*range(204, 208)]]
-    assert [counts.count(1) for _, counts in chunks] == [3, 1]
+        assert counts.index(1) - 1 <= block_size // 2
 
 
 SPECIAL = ("<|user|>", "<|assistant|>", "<|end_turn|>", "<|bos|>")

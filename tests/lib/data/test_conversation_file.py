@@ -110,18 +110,6 @@ def test_the_context_of_an_instruction_is_read_with_it(file) -> None:
     assert (question.content, answer.content) == ("Sum up.\n\nIt rains.", "Rain.")
 
 
-def test_replies_of_weight_0_are_omitted_with_a_note(file) -> None:
-    told: list[str] = []
-    path = file(
-        [user("a"), assistant("b", weight=0), user(), assistant(weight=1)],
-        [user("c"), assistant("d", weight=0)],
-    )
-    assert load_conversations(path, tell=told.append) == [
-        (Message("user", "hi"), Message("assistant", "yo"))
-    ]
-    assert told == ["left out 2 replies with weight 0, and the messages before"]
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -153,7 +141,7 @@ def test_an_unknown_format_is_refused(tmp_path, content, problem) -> None:
 @pytest.mark.parametrize(
     ("unanswered", "alone", "told"),
     [(0, 0, []), (1, 0, ["left out 1 final user message without a reply"]),
-     (2, 1, ["left out 3 final user messages without a reply, and 1 conversation with no reply"])],
+     (2, 1, ["left out 3 final user messages without a reply"])],
 )  # fmt: skip
 def test_unanswered_messages_are_skipped_with_a_note(file, unanswered, alone, told) -> None:
     whole = [user(), assistant()]

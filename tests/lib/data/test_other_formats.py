@@ -38,9 +38,9 @@ CUE = b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHi.\r\n"
     ("content", "what", "remedy"),
     [
         (gzip.compress(TEXT, mtime=0), "gzip", "gunzip"),
-        (bz2.compress(TEXT), "bzip2", "bunzip2"),
-        (lzma.compress(TEXT), "xz", "unxz"),
-        (tar(), "tar", "tar -xf"),
+        (bz2.compress(TEXT), "compressed", "unpack"),
+        (lzma.compress(TEXT), "compressed", "unpack"),
+        (tar(), "archive", "unpack"),
         (archive(("a.txt", TEXT)), "zip", "unzip"),
         (archive(("mimetype", b"application/epub+zip")), "EPUB", "pandoc .*data.txt -t plain"),
         (archive(("mimetype", b"application/vnd.oasis.opendocument.text")), "OpenDoc", "pandoc"),
@@ -50,7 +50,6 @@ CUE = b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHi.\r\n"
         (b"{\\rtf1\\ansi hi}", "RTF", "pandoc"),
         (b"PAR1\x15\x04\x15", "table", "CSV or JSON Lines"),
         (b"SQLite format 3\0", "SQLite", "CSV"),
-        (b"MThd\0\0\0\6", "MIDI", "midi2abc"),
         (b"\x89PNG\r\n\x1a\n", "picture", "text file"),
     ],
 )
@@ -67,9 +66,6 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (b'<?xml version="1.0"?>\n<a>hi</a>\n', "XML", "take the text out"),
         (CUE, "subtitles", "grep -vE .* .*data.txt > NEW.txt"),
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi.\n", "subtitles", "grep"),
-        (b"[ar:Anna]\n[00:12.00]La la\n", "lyrics", "sed .*data.txt"),
-        (b"#EXTM3U\n#EXTINF:9,Anna - Sea\na.mp3\n", "playlist", "titles"),
-        (b"[playlist]\nFile1=a.mp3\nTitle1=Sea\n", "playlist", "titles"),
         (b"LOCUS       AB1  9 bp  DNA\nORIGIN\n 1 acgt\n//\n", "file of sequences", "FASTA"),
         (b"ID   A_HUMAN  Reviewed; 9 AA.\nSQ\n     MAV\n//\n", "file of sequences", "FASTA"),
         (b"@s1\nACGT\n+\nIIII\n", "file of sequences", "FASTA"),
@@ -77,7 +73,6 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (b"Return-Path: <a@a.org>\nSubject: hi\n", "mailbox", "messages"),
         (b"<notes>\n <note>hi</note>\n</notes>\n", "XML", "take the text out"),
         (b"0:00:01.000,0:00:02.000\nHi.\n", "subtitles", "grep"),
-        (b"[Script Info]\nTitle: a\n", "subtitles", "convert it to SRT"),
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
     ],
 )

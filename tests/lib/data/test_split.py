@@ -1,5 +1,4 @@
 import hashlib
-import json
 from itertools import pairwise
 
 import pytest
@@ -7,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message
-from microgpt.data.split import DataFacts, fingerprint, forms, split, split_stream
+from microgpt.data.split import DataFacts, fingerprint, split, split_stream
 from microgpt.errors import ConfigError, DataError
 
 
@@ -101,13 +100,6 @@ def test_held_out_pieces_are_spread_over_the_text() -> None:
 def test_a_split_that_cannot_be_made_is_refused(divide, docs, shares, problem) -> None:
     with pytest.raises((ConfigError, DataError), match=problem):
         divide(docs, **shares)
-
-
-def test_a_conversation_is_compared_by_at_most_32_beginnings() -> None:
-    talk = tuple(Message(role, f"A {i}") for i in range(2000) for role in ("user", "assistant"))
-    beginnings = [json.loads(form) for form in forms(talk)]
-    assert [len(each) for each in beginnings] == [*range(2, 65, 2)]
-    assert beginnings[0] == [["user", "a 0"], ["assistant", "a 0"]]
 
 
 def test_what_is_made_of_a_split_serves_later_training_runs() -> None:

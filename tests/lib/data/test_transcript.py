@@ -25,15 +25,6 @@ TWO = [["hi", "yo"], ["and?", "no"]]
          [["hi", "yo\nyo", "and?", "no"], ["a", "b"]]),
         ("Bot: welcome\nUser: hi\nBot: yo\n", [["hi", "yo"]]),
         (CHATML + "\n" + SYSTEM + CHATML, [["hi\n\nyou", "yo"]] * 2),
-        ("<s>[INST] hi [/INST] yo </s><s>[INST] and? [/INST] no </s>\n[INST] a [/INST] b\n",
-         [["hi", "yo", "and?", "no"], ["a", "b"]]),
-        ("<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nhi\n\nyou [/INST] yo </s>\n",
-         [["hi\n\nyou", "yo"]]),
-        ("<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>"
-         "<|start_header_id|>assistant<|end_header_id|>\n\nyo<|eot_id|>\n", [["hi", "yo"]]),
-        ("<bos><start_of_turn>user\nhi<end_of_turn>\n<start_of_turn>model\nyo<end_of_turn>\n",
-         [["hi", "yo"]]),
-        ("<|user|>\nhi</s>\n<|assistant|>\nyo</s>\n", [["hi", "yo"]]),
         ("**User:** hi\n**Assistant:** yo\n", [["hi", "yo"]]),
     ],
 )  # fmt: skip

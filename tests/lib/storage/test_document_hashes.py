@@ -46,7 +46,7 @@ def test_a_conversation_is_recognised_as_a_tuple_or_a_list() -> None:
     talk = Message("user", "hi"), Message("assistant", "ho")
     known = hashes_of([talk])
     longer = (*talk, Message("user", "HI"), Message("assistant", "no"))
-    assert [known_share([one], known) for one in (talk, [*talk], longer, "hi")] == [1, 1, 0.5, 0]
+    assert [known_share([one], known) for one in (talk, [*talk], longer, "hi")] == [1, 1, 0, 0]
 
 
 def test_the_hashes_of_the_training_set_are_saved_and_checked(tmp_path) -> None:

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -44,12 +43,10 @@ def test_an_evaluation_is_marked_with_the_share_that_was_read(tmp_path) -> None:
     for model in map(InferenceGpt, (result, load(tmp_path / "model"))):
         found = model.evaluate(iter(PARTS.docs))
         assert found.contamination == len(PARTS.train) / len(PARTS.docs)
-        assert repr(found).endswith(f") (contamination {100 * found.contamination:.3g} %)")
-    assert repr(model.evaluate(PARTS.test)).endswith(") (contamination unknown)")
+        assert f"contamination={found.contamination}" in repr(found)
+    assert model.evaluate(PARTS.test).contamination is None
     assert InferenceGpt(result).evaluate(PARTS.test).contamination == 0
     assert InferenceGpt(result).evaluate(PARTS.train[:3]).contamination == 1
-    assert repr(replace(found, contamination=0.0)).endswith(")")
-    assert "contamination" not in repr(replace(found, contamination=0.0))
 
 
 def test_pieces_of_text_are_marked_but_not_parts_of_lines() -> None:

@@ -87,8 +87,6 @@ from .evaluation import score_texts as score_texts
 from .exports import ExportFormat as ExportFormat
 from .exports import ExportRequest as ExportRequest
 from .exports import Verification as Verification
-from .exports import blaming_format as blaming_format
-from .exports import export_format as export_format
 from .files import SAVING as SAVING
 from .files import DirectoryLock as DirectoryLock
 from .files import FullDiskError as FullDiskError
@@ -145,6 +143,7 @@ from .plugins import EngineWarning as EngineWarning
 from .plugins import Plottable as Plottable
 from .plugins import PluginError as PluginError
 from .plugins import Tell as Tell
+from .plugins import blaming as blaming
 from .plugins import check_extra as check_extra
 from .plugins import find_plugins as find_plugins
 from .plugins import on_compiling as on_compiling
@@ -152,6 +151,7 @@ from .plugins import package as package
 from .plugins import plugin as plugin
 from .plugins import report as report
 from .reference import ReferenceEngine as ReferenceEngine
+from .reference_engine import target_loss as target_loss
 from .replies import Preparation as Preparation
 from .replies import ReplyHook as ReplyHook
 from .replies import prepare_replies as prepare_replies
@@ -174,10 +174,14 @@ from .settings import check_names as check_names
 from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .settings import preset_settings as preset_settings
+from .state import Ending as Ending
+from .state import HistoryPoint as HistoryPoint
 from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
+from .state import TrainState as TrainState
+from .state import ending as ending
 from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
@@ -250,14 +254,8 @@ from .training.loop import DivergedError as DivergedError
 from .training.planning import Place as Place
 from .training.planning import TrainingJob as TrainingJob
 from .training.planning import plan_training as plan_training
-from .training.reference_training import target_loss as target_loss
 from .training.train import train as train
 from .training.train import train_job as train_job
-from .training.train import with_tried_rate as with_tried_rate
-from .training.train_state import Ending as Ending
-from .training.train_state import HistoryPoint as HistoryPoint
-from .training.train_state import TrainState as TrainState
-from .training.train_state import ending as ending
 from .value import Number as Number
 from .value import Value as Value
 from .value import dot as dot

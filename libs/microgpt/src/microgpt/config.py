@@ -188,13 +188,6 @@ def check_seed(seed: int) -> int:
     return number
 
 
-def check_type(name: str, value: object, *kinds: Any) -> None:
-    """Raise ConfigError unless an argument is an object of one of the types."""
-    if not isinstance(value, kinds):
-        expected = " or ".join(kind.__name__ for kind in kinds)
-        raise ConfigError(f"{name} must be of type {expected}, not {type(value).__name__}")
-
-
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
     """Raise ConfigError unless an argument is a valid file path."""
     if not os.fspath(path):  # such as the value of an unset variable; Path("") is "."

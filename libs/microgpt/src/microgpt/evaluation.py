@@ -5,14 +5,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from heapq import nlargest
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
-from microgpt.config import N_ALTERNATIVES, Sampling, TextKind, TrainConfig, check_type, checked
+from microgpt.config import N_ALTERNATIVES, Sampling, TextKind, TrainConfig, checked
 from microgpt.data.context import ChatPrompt, SlidingWindows, chunks_of, default_stride
 from microgpt.data.conversation_file import Item
-from microgpt.data.tokenizer import Document, Message, Tokenizer, as_conversation, as_documents
+from microgpt.data.tokenizer import (
+    Document,
+    Message,
+    Tokenizer,
+    are_texts,
+    as_conversation,
+    as_documents,
+)
 from microgpt.errors import ConfigError, PromptError, TokenizerError
 from microgpt.held_out_loss import EvaluationSet, bits
 from microgpt.inference import InferenceGpt
@@ -124,11 +131,11 @@ def score_texts(
     tokenizer, size, n_ends = gpt.tokenizer, gpt.config.block_size, int(text == "lines")
     if tokenizer.is_chat:
         raise ConfigError("a chat model cannot score texts; use a model trained on texts")
-    texts = cast("list[str]", list(as_documents(texts)))
-    for i, each in enumerate(texts):
-        check_type(f"texts[{i}]", each, str)
-    omit = str.maketrans("", "", tokenizer.unknown_characters("".join({*"".join(texts)})))
-    read = [each.translate(omit) for each in texts]
+    docs = as_documents(texts)
+    if not are_texts(docs):
+        raise ConfigError("texts must be texts, not conversations; pass their messages")
+    omit = str.maketrans("", "", tokenizer.unknown_characters("".join({*"".join(docs)})))
+    read = [each.translate(omit) for each in docs]
     chunks = [[*chunks_of(each, tokenizer, size, text)] for each in read]
     portions = EvaluationSet(chunks).portions
     losses = np.concatenate([np.empty(0), *map(gpt.engine_model.losses, portions)])
@@ -137,10 +144,10 @@ def score_texts(
     counts = [sum(len(tokens) - 1 for tokens, _ in of_text) for of_text in chunks]
     text_ids = np.repeat(np.arange(len(chunks)), np.array(counts, np.int64))
     sums = np.bincount(text_ids, losses / math.log(2), len(chunks)).tolist()  # masked: 0
-    n_unknown = [len(each) - len(known) for each, known in zip(texts, read, strict=True)]
+    n_unknown = [len(each) - len(known) for each, known in zip(docs, read, strict=True)]
     return [
         Score(each, read_bits + UNKNOWN_BITS * n, len(each) + n_ends, n)
-        for each, read_bits, n in zip(texts, sums, n_unknown, strict=True)
+        for each, read_bits, n in zip(docs, sums, n_unknown, strict=True)
     ]
 
 

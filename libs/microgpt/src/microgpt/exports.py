@@ -1,11 +1,10 @@
 """The formats of `microgpt export`, which packages add as plug-ins of the group `exports`."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
+from microgpt.plugins import Tell
 from microgpt.storage.saved_model import SavedModel
 
 
@@ -40,17 +39,3 @@ class ExportFormat:
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]
     mark: str | None = None
     verify: Callable[[Path], Verification | None] | None = None
-
-
-def export_format(name: str) -> ExportFormat | None:
-    """Return a format, or None if no package has it; see `plugin` for the errors."""
-    found = plugin("exports", name)
-    if not isinstance(found, ExportFormat | None):
-        fault = f"{package(find_plugins('exports')[name])} has no ExportFormat of the name {name}"
-        raise PluginError(f"{fault}; repair or uninstall this package")
-    return found
-
-
-def blaming_format(name: str) -> AbstractContextManager[None]:
-    """Convert an unexpected exception of a format to a PluginError that names its package."""
-    return blaming(find_plugins("exports")[name], "has failed")

@@ -53,7 +53,6 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
         CheckpointError: the files cannot be written. If the disk is full, no file has changed.
     """
     try:
-        check_place(directory)
         for path in (directory / name for name in files):
             if path.exists() and not path.is_file():  # a device would be replaced, too
                 what = "a directory" if path.is_dir() else "not a regular file"
@@ -73,18 +72,6 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
             raise
     except OSError as error:
         raise cannot_write(directory, error, sum(map(len, files.values()))) from error
-
-
-def check_place(directory: Path) -> None:
-    """Raise CheckpointError if a directory is not writable or cannot be created."""
-    for path in (directory, *directory.parents):
-        if path.is_dir():
-            if not os.access(path, os.W_OK) and path.is_dir():  # a holder may have removed it
-                raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
-            return
-        if os.path.lexists(path) and not path.is_dir():  # another process may have just created it
-            what = "a file" if path.exists() else "a broken link"
-            raise CheckpointError(f"{path} is {what}, not a directory; use another path")
 
 
 def check_is_directory(path: Path, remedy: str) -> None:
@@ -192,7 +179,6 @@ class DirectoryLock:
         self.path, self._is_new = directory, False
         self._lock: BaseFileLock | None = None
         try:
-            check_place(directory)
             self._is_new = not os.path.isdir(directory)
             self._lock = self._acquire()
             if self._names_holder:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from microgpt.config import TextKind, checked
-from microgpt.data.contamination import mark
 from microgpt.data.context import Chunk, chunks_of
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
@@ -30,10 +29,6 @@ class HeldOutLoss:
     n_tokens: int  # number of unmasked tokens
     n_characters: int  # number of characters of the unmasked tokens; a special token counts as one
     contamination: float | None = 0.0  # share that was read in training; None if it is unknown
-
-    def __repr__(self) -> str:
-        facts = f"loss={self.loss}, n_docs={self.n_docs}, n_tokens={self.n_tokens}"
-        return f"HeldOutLoss({facts}, n_characters={self.n_characters}){mark(self.contamination)}"
 
     @property
     def bits_per_character(self) -> float:

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice, repeat
 from typing import Any, Unpack
 
@@ -118,7 +117,7 @@ class InferenceGpt(LanguageModel):
         elif threads > 1:
             raise ConfigError("rng cannot be used with several threads; omit threads")
         else:
-            sequences = islice(map(partial(self._stream, job), repeat(rng)), num_samples)
+            sequences = islice(map(self.stream, repeat(job), repeat(rng)), num_samples)
         return (prompt + self.tokenizer.decode(each) for each in sequences)
 
     def _decode_batches(self, job: Job, n: int | None, threads: int) -> Iterator[list[int]]:
@@ -167,7 +166,6 @@ class InferenceGpt(LanguageModel):
             what = f"block_size {self.config.block_size} is too small for a prompt"
             raise PromptError(f"{what}; train a model with a larger --block-size")
         if not isinstance(prompt, str):
-            self.check_tokens(prompt)
             return [*([] if prompt[:1] == [tokenizer.bos_id] else opening), *prompt]
         return opening + tokenizer.encode(prompt or self._start)
 
@@ -253,13 +251,11 @@ class InferenceGpt(LanguageModel):
             fixed = Continuation(tokens, "stop" if is_whole else "length")
         return Job([prompt.tokens], range(first, first + num_replies), rules, fixed=fixed)
 
-    def stream(self, job: Job) -> TokenStream:
-        """Return the first continuation of a job, token by token."""
+    def stream(self, job: Job, rng: random.Random | None = None) -> TokenStream:
+        """Return the first continuation of a job, token by token; rng is used instead of a seed."""
         if job.fixed:
             return TokenStream(_repeated(job.fixed))
-        return self._stream(job, random.Random(job.seeds[0]))
-
-    def _stream(self, job: Job, rng: random.Random) -> TokenStream:
+        rng = rng or random.Random(job.seeds[0])
         return TokenStream(self.engine_model.decode(job.prompts[0], job.rules, rng))
 
     def decode(self, jobs: Iterable[Job], *, threads: int = 1) -> Iterator[list[int]]:

@@ -77,15 +77,11 @@ class LanguageModel:
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None = None) -> None:
         """Raise PromptError unless there are 1 to block_size known tokens; check max_tokens."""
         checked("max_tokens", max_tokens, int | None, maximum=MAX_NEW_TOKENS)
-        self.check_tokens(tokens)
-        if not 1 <= len(tokens) <= self.config.block_size:
-            raise PromptError(
-                f"a prompt must have 1 to {self.config.block_size} tokens, got {len(tokens)}"
-            )
-
-    def check_tokens(self, tokens: Sequence[int]) -> None:
-        """Raise PromptError if a token is not in the vocabulary."""
         if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
             raise PromptError(
                 f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"
+            )
+        if not 1 <= len(tokens) <= self.config.block_size:
+            raise PromptError(
+                f"a prompt must have 1 to {self.config.block_size} tokens, got {len(tokens)}"
             )

@@ -1,12 +1,14 @@
 """The reference engine as an `EngineModule`: plain Python, without kernels and threads.
 
-It imports NumPy only where a caller wants arrays.
+Training has all settings, and masked or soft targets; `ReferenceEngine.backward` is the same
+computation without these features. NumPy is imported only where a caller wants arrays.
 """
 
 import math
-import random
+from array import array
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from random import Random
 from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,8 +17,10 @@ from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers, by_name, count_params
-from microgpt.model import Weights, cross_entropy
-from microgpt.model_variants import gpt_type, init_variant
+from microgpt.model import Gpt, Weights, cross_entropy
+from microgpt.model_variants import Dropout, GptVariant, batch_dropout, gpt_type, init_variant
+from microgpt.muon import MuonEngine
+from microgpt.reference import Batch, ReferenceEngine
 from microgpt.sampling import (
     NOT_FINITE_MESSAGE,
     Continuation,
@@ -26,11 +30,14 @@ from microgpt.sampling import (
     TokenStream,
     decode,
 )
-from microgpt.training.reference_training import ReferenceTraining
+from microgpt.value import Number, exp, log, total
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
+Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
 
 BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
 BYTES_PER_PRODUCT = 32  # both operands and gradients are stored
@@ -47,18 +54,121 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
     return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_PRODUCT)
 
 
-def make_engine(
-    model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
-) -> ReferenceTraining:
-    """Return a training with random weights; it computes in float64 on one thread."""
-    return ReferenceTraining(model, config, init_variant(model, rng), docs)
-
-
-def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
+def shuffled(n: int, rng: Random, n_first: int) -> Sequence[int]:
     """Shuffle range(n) by `rng.shuffle` and return the first n_first numbers."""
     order = list(range(n))
     rng.shuffle(order)
     return order[:n_first]
+
+
+class ReferenceTraining:
+    """A model being trained by the reference engine; flat numbers are as in `weight_shapes`."""
+
+    def __init__(
+        self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
+    ) -> None:
+        """Start with random weights; the engine computes in float64 on one thread."""
+        adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
+        kind = MuonEngine if config.optimizer == "muon" else ReferenceEngine
+        gpt = GptVariant if batch_dropout(config, 0) else gpt_type(model)
+        self._engine = kind(model, init_variant(model, rng), *adam, gpt)
+        self._config, self._docs = config, docs
+
+    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
+        """Restore the step, weights and Adam moments of a checkpoint."""
+        self.set_weights(weights.tolist())
+        self._engine.n_steps = step
+        self._engine.adam_m, self._engine.adam_v = adam_m.tolist(), adam_v.tolist()
+
+    @property
+    def n_steps(self) -> int:
+        """The number of optimizer steps so far."""
+        return self._engine.n_steps
+
+    def set_weights(self, numbers: Sequence[float]) -> None:
+        """Set the weights from flat numbers."""
+        for param, number in zip(self._engine.params, numbers, strict=True):
+            param.data = number
+
+    def flat_weights(self) -> Numbers:
+        """Return a flat copy of the weights."""
+        return array("d", [param.data for param in self._engine.params])
+
+    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Return copies of the weights and of the Adam moments m and v."""
+        adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
+        return self.flat_weights(), adam_m, adam_v
+
+    def grads(self) -> Numbers:
+        """Return a flat copy of the gradients of the last `backward` call."""
+        return array("d", [param.grad for param in self._engine.params])
+
+    def run(self, until: int) -> list[float]:
+        """Take a step, unless `until` steps have been taken; return the losses of the new steps.
+
+        If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
+        """
+        if self.n_steps >= until:
+            return []
+        loss = self.backward()
+        if not math.isnan(loss):
+            self._engine.update(self._config.lr_at(self.n_steps))
+        return [loss]
+
+    def backward(self) -> float:
+        """Return the loss of the next batch without an update, or NaN if a value is not finite."""
+        first = self.n_steps * self._config.batch_size
+        ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
+        batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
+        drops = batch_dropout(self._config, self.n_steps)
+        return accumulate(self._engine, batch, targets, drops)
+
+
+make_engine = ReferenceTraining
+
+
+def accumulate(
+    engine: ReferenceEngine, batch: Batch, targets: Targets = (), drops: Sequence[Dropout] = ()
+) -> float:
+    """Compute the gradients; return the mean loss over the targets (default: the next tokens).
+
+    Return NaN if the loss or a gradient is not finite. `drops` has the dropout of each document,
+    for a `GptVariant`.
+    """
+    engine.zero_grad()
+    size = engine.gpt.config.block_size
+    targets = [wanted[:size] for wanted in targets or [doc[1:] for doc in batch]]
+    n_targets, loss = sum(len(wanted) - wanted.count(None) for wanted in targets), 0.0
+    for i, (doc, wanted) in enumerate(zip(batch, targets, strict=True)):
+        if len(wanted) > wanted.count(None):
+            gpt = engine.gpt
+            if drops:
+                assert isinstance(gpt, GptVariant)
+                gpt = gpt.with_dropout(drops[i])
+            share = (1 / n_targets) * target_loss(gpt, doc[: size + 1], wanted)
+            share.backward()  # gradients accumulate; the graph of each document is freed
+            loss += share.data
+    is_finite = all(map(math.isfinite, [loss, *(param.grad for param in engine.params)]))
+    return loss if is_finite else math.nan
+
+
+def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> Number:
+    """Return the summed cross-entropy of the targets in nats; `document_loss` for any targets."""
+    cache = gpt.new_cache()
+    logits = [gpt.forward(token, cache) for token in tokens[:-1]]
+    return total(
+        cross_entropy(x, target) if isinstance(target, int) else soft_cross_entropy(x, target)
+        for x, target in zip(logits, targets, strict=True)
+        if target is not None
+    )
+
+
+def soft_cross_entropy(logits: Sequence[Number], target: Sequence[float]) -> Number:
+    """Return the mean cross-entropy over a distribution of targets, in nats."""
+    largest = max(map(float, logits))
+    shares = zip(logits, target, strict=True)
+    mean = total((logit - largest) * share for logit, share in shares)
+    return log(total(exp(logit - largest) for logit in logits)) - mean
 
 
 class ReferenceModel:
@@ -120,7 +230,7 @@ class ReferenceModel:
                 yield [logit - norm for logit in logits]
 
     def decode(
-        self, prompt: Tokens, rules: DecodeRules, rng: random.Random
+        self, prompt: Tokens, rules: DecodeRules, rng: Random
     ) -> Generator[int, None, FinishReason]:
         """Yield the tokens of `sampling.decode`; other engines may draw from rng in advance."""
         return decode(self._gpt, prompt, rules, rng)
@@ -135,7 +245,7 @@ class ReferenceModel:
     ) -> Iterator[list[int]]:
         """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`."""
         for prompt, seed in zip(prompts, seeds, strict=True):
-            yield list(self.decode(prompt, rules, random.Random(seed)))
+            yield list(self.decode(prompt, rules, Random(seed)))
 
     def max_sequences(self, rules: DecodeRules) -> int:
         """Return the maximum number of sequences per batch: 1, as a batch is no faster here."""
@@ -155,7 +265,7 @@ class ReferenceBatch:
     def __init__(self, model: ReferenceModel, jobs: Sequence[Job]) -> None:
         self.open = {  # the unfinished jobs by their indices
             number: [
-                (TokenStream(model.decode(prompt, job.rules, random.Random(seed))), list[int]())
+                (TokenStream(model.decode(prompt, job.rules, Random(seed))), list[int]())
                 for prompt, seed in product(job.prompts, job.seeds)
             ]
             for number, job in enumerate(jobs)

@@ -1,25 +1,29 @@
-"""Trained models, and the plan, events and result of a training run."""
+"""Trained models, and the plan, state, events and result of a training run."""
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from microgpt.config import MAX_SIZE, DType, EngineName, Given, ModelConfig, TrainConfig, default_lr
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError
-from microgpt.flat_weights import count_params
+from microgpt.flat_weights import Numbers, count_params
 from microgpt.model import Weights
 from microgpt.plugins import Plottable
+from microgpt.value import total
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
-    from microgpt.training.train_state import Ending, TrainState
+
+# "steps": all steps are done. "patience": the validation loss has not improved for
+# `config.patience` evaluations. "until": the step `config.until`. "stopped": a hook asked to stop.
+Ending = Literal["steps", "patience", "until", "stopped"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,6 +76,64 @@ class TeacherRecord(NamedTuple):
 
 
 @dataclass(frozen=True)
+class BestWeights:
+    """The weights with the lowest validation loss so far."""
+
+    step: int  # step after which the weights were evaluated
+    val_loss: float  # validation loss of the weights, in nats per token
+    weights: Numbers = field(repr=False)  # flat weights in the order of `weight_shapes`
+    measured_at: int  # step of the latest evaluation
+    n_worse: int  # number of evaluations since the best weights
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """A point on the loss curve."""
+
+    step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
+    loss: float  # mean training loss since the previous point, in nats per token
+    val_loss: float | None = None  # validation loss after this step, if it was measured
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """A checkpoint. A run resumed from it gives the same result as an uninterrupted run."""
+
+    step: int  # number of completed steps
+    weights: Numbers = field(repr=False)  # all weights, in the order of `weight_shapes`
+    adam_m: Numbers = field(repr=False)  # running mean of each gradient
+    adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
+    dtype: DType
+    best: BestWeights | None = None  # best weights; None before the first evaluation
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats
+    history: Sequence[HistoryPoint] = field(default=(), repr=False)
+    since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
+    seconds: float = 0.0  # training time so far, in seconds
+    # `trained_on` of the result; empty if it is unknown.
+    trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
+
+    @property
+    def train_loss(self) -> float | None:
+        """The mean of the recent losses, or None before the first step."""
+        losses = self.recent_losses
+        return total(losses) / len(losses) if losses else None
+
+    @property
+    def final_weights(self) -> Numbers:
+        """The weights of a run that ends here: the best ones, or the latest without validation."""
+        return self.best.weights if self.best else self.weights
+
+
+def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending | None:
+    """Return the reason to end training after this step, or None to continue."""
+    if step >= config.steps:
+        return "steps"
+    if best and config.patience and best.n_worse >= config.patience:
+        return "patience"
+    return "until" if config.until and step >= config.until else None
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """Settings and data of a training run, as recorded in the model directory."""
 
@@ -94,9 +156,6 @@ class TrainingPlan:
     extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
     examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
-    # Earlier parts of a run that was resumed with another number of steps: the number of steps,
-    # and the step after which the part ended.
-    legs: tuple[tuple[int, int], ...] = ()
 
     @property
     def engine(self) -> EngineName:
@@ -115,19 +174,14 @@ class TrainingPlan:
         """The training data of the model, its parent and its teachers; None for unknown data."""
         return (self.data, *self.ancestor_data)
 
-    def check_state(self, state: "TrainState") -> None:
+    def check_state(self, state: TrainState) -> None:
         """Raise ConfigError unless a checkpoint can belong to this plan."""
         sizes = {len(numbers) for numbers in (state.weights, state.adam_m, state.adam_v)}
         problem = ""
-        if state.dtype != self.dtype:
-            problem = f"has dtype {state.dtype}, not {self.dtype}; omit dtype"
-        elif sizes != {count_params(self.model)}:
-            problem = "has a different model shape; use the same shape as the checkpoint"
+        if state.dtype != self.dtype or sizes != {count_params(self.model)}:
+            problem = f"has dtype {state.dtype} or another shape; use those of the checkpoint"
         elif state.trained_on not in ((), self.trained_on):
-            problem = (
-                "belongs to different documents, a different split, or a different parent or "
-                "teachers; pass the original ones"
-            )
+            problem = "belongs to other documents, another split, parent or teachers; pass its own"
         elif state.step > self.config.steps:
             steps = f">= {state.step}, the step of the checkpoint, got {self.config.steps}"
             problem = f"is too late: the total number of steps must be {steps}"
@@ -142,7 +196,6 @@ class TrainEvent:
     step: int  # number of completed steps
     steps: int  # total number of steps
     losses: Sequence[float]  # as in `TrainResult`, since the last event
-    n_docs: int  # number of documents or chunks read since the last event
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
     seconds: float = 0.0  # training time so far
@@ -158,8 +211,8 @@ class TrainResult(TrainedModel, Plottable):
 
     plan: TrainingPlan
     losses: Sequence[float]  # of each step of this `train` call, in nats per token
-    state: "TrainState"  # final state
-    ending: "Ending"
+    state: TrainState  # final state
+    ending: Ending
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling
     test_loss: float | None = None  # loss of the test documents, in nats per token
     documents: "Sequence[Document]" = ()  # training documents, of which `save` writes hashes

@@ -100,24 +100,25 @@ def _write_model(
 def _write_export(model_dir: Path, output: Path, format: str, *, is_forced: bool) -> list[Path]:
     """Write a model in the format of a plug-in, and return its files."""
     from microgpt import (
+        ExportFormat,
         ExportRequest,
-        blaming_format,
-        export_format,
+        blaming,
         name_of,
         on_compiling,
+        plugin,
         publish,
     )
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import check_export
 
-    found = export_format(format)
+    found: ExportFormat | None = plugin("exports", format)
     if not found and format in PACKAGES:
         raise ConfigError(f"--format {format} requires the package {PACKAGES[format]}; install it")
     if not found:
         raise ConfigError(f"--format must be one of {', '.join(formats())}, got {format}")
-    check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
     saved = load_model(model_dir)
-    with on_compiling(note), blaming_format(format):
+    with on_compiling(note), blaming(find_plugins("exports")[format], "has failed"):
+        check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
         files = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
     if not found.mark:
         for beside in files.keys() - {output}:

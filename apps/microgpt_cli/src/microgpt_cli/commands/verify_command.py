@@ -58,21 +58,21 @@ def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
 
 def _verify_file(file: Path) -> None:
     """Run an exported model in the program of its format, and print how its results differ."""
-    from microgpt import blaming_format, export_format
+    from microgpt import blaming, plugin
 
     if not os.path.lexists(file):
         raise CheckpointError(f"{file} does not exist")
     names, broken = [], None
-    for name in find_plugins("exports"):
+    for name, entry in find_plugins("exports").items():
         try:
-            found = export_format(name)
+            found = plugin("exports", name)
         except PluginError as error:
             broken = error
             continue
         if not (found and found.verify):
             continue
         names.append(name)
-        with blaming_format(name):
+        with blaming(entry, "has failed"):
             verdict = found.verify(file)
         if verdict:
             print_or_discard("\n".join(verdict.lines))

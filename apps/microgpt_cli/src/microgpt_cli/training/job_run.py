@@ -27,7 +27,6 @@ from microgpt import (
     remove_teachers,
     train_job,
     with_teachers,
-    with_tried_rate,
 )
 from microgpt_cli.terminal.console import StopRequest, note, print_or_discard, say
 from microgpt_cli.terminal.progress_bar import TrainingProgress, with_progress
@@ -41,7 +40,6 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
     train = partial(_train, model_dir=directory.path, threads=threads)
     try:
         _prepare(job, chunks, threads, has_samples=request.num_samples != 0)
-        job = with_tried_rate(job, threads=threads, tell=note)
         _note_data(job, chunks, quiet=request.as_json)
         if job.plan.ensemble and not job.teachers:
             if not request.resume:

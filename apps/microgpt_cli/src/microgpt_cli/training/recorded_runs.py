@@ -74,8 +74,6 @@ def resumed_job(
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
         note(f"{change}; its learning rate now falls to 0 by then")
     path, sets = recorded_documents(plan, request.input)
-    if config.steps != plan.config.steps and state.step:
-        plan = replace(plan, legs=(*plan.legs, (plan.config.steps, state.step)))
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
     job = TrainingJob(plan, sets, resume=state, limit=limit)

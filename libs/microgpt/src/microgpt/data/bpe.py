@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from microgpt.config import checked
 from microgpt.data.tokenizer import (
-    LONE_SURROGATE,
     SPECIAL_TOKENS,
     AnyDocument,
     Document,
@@ -30,14 +29,15 @@ if TYPE_CHECKING:
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
+SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character in UTF-16; UTF-8 has none
 MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 
 # The library never merges tokens across words, so words (matches of WORDS) are encoded and cached
 # individually. Unlike Unicode, Python's \s treats U+001C to U+001F as white space.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS = 2**17  # about 30 MB; at most 100 MB, as longer words are not cached
-MAX_CACHED_LENGTH, MAX_CACHED_TOKENS = 64, 8  # per word
+MAX_CACHED_WORDS = 2**16  # about 15 MB; at most 100 MB, as longer words are not cached
+MAX_CACHED_LENGTH = 32
 # Training time is quadratic in the word length, and the trainer uses 80 bytes of memory per
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
@@ -65,7 +65,7 @@ class BpeTokenizer(Tokenizer):
         super().__init__(pieces, is_chat=is_chat)
         self._bytes_of = dict(enumerate(pieces)) | dict.fromkeys(self.special_ids, b"")
         self._missing = {*range(N_BYTES)} - {piece[0] for piece in pieces if len(piece) == 1}
-        self._cache: dict[str, Sequence[int]] = {}
+        self._tokens_of = _EncodedWords(self._library)
 
     @classmethod
     def from_documents(
@@ -88,8 +88,8 @@ class BpeTokenizer(Tokenizer):
                 f"vocab_size must be >= {N_BYTES + n_other} ({N_BYTES} bytes and {n_other} special "
                 f"tokens), got {vocab_size}"
             )
-        if found := "".join(map(_surrogates, texts)):
-            raise _unknown_error(found)
+        if found := [*chain.from_iterable(map(SURROGATE.findall, texts))]:
+            raise _unknown_error("".join(found))
         return cls(_learn(texts, vocab_size - n_other), is_chat=is_chat)
 
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "BpeTokenizer":
@@ -98,17 +98,16 @@ class BpeTokenizer(Tokenizer):
 
     def unknown_characters(self, text: str) -> str:
         """Return the lone surrogates in a text, and characters with a byte that has no token."""
-        if not self._missing:
-            return "".join(dict.fromkeys(_surrogates(text)))
-        return "".join(
-            char
-            for char in dict.fromkeys(text)
-            if _surrogates(char) or self._missing.intersection(char.encode())
-        )
+        chars = dict.fromkeys(text if self._missing else SURROGATE.findall(text))
+        return "".join(char for char in chars if self._is_unknown(char))
+
+    def _is_unknown(self, char: str) -> bool:
+        is_surrogate = bool(SURROGATE.match(char))
+        return is_surrogate or not self._missing.isdisjoint(char.encode())
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text; raise TokenizerError listing all unknown characters."""
-        return list(chain.from_iterable(self._words(text)))
+        return [*chain.from_iterable(self._words(text))]
 
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
@@ -127,29 +126,27 @@ class BpeTokenizer(Tokenizer):
             raise TokenizerError(f"token {token} is not in the vocabulary")
         return self._bytes_of[token]
 
-    def _words(self, text: str) -> list[Sequence[int]]:
+    def _words(self, text: str) -> Iterator[Sequence[int]]:
         """Return the tokens of each word of a text."""
-        words = WORDS.findall(text)
-        if len(self._cache) > MAX_CACHED_WORDS:
-            self._cache = {}  # a new dict, because another thread may still use the old one
-        cache = self._cache
-        tokens = []
-        for word in words:
-            found = cache.get(word)
-            if found is None:
-                if self.unknown_characters(word):
-                    raise _unknown_error(self.unknown_characters(text))
-                found = self._encode_word(word)
-                if len(word) <= MAX_CACHED_LENGTH and len(found) <= MAX_CACHED_TOKENS:
-                    cache[word] = found
-            tokens.append(found)
-        return tokens
+        if unknown := self.unknown_characters(text):
+            raise _unknown_error(unknown)
+        return map(self._tokens_of.__getitem__, WORDS.findall(text))
 
-    def _encode_word(self, word: str) -> Sequence[int]:
-        if len(word) <= MAX_CACHED_LENGTH:
-            return tuple(self._library.encode(word, add_special_tokens=False).ids)
+
+class _EncodedWords(dict[str, Sequence[int]]):
+    """The tokens of words, which are encoded on first use; those of short words are kept."""
+
+    def __init__(self, library: "Library") -> None:
+        self._library = library
+
+    def __missing__(self, word: str) -> Sequence[int]:
         # Long words are slow (quadratic time); only the batch method releases the GIL.
-        return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
+        tokens = tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
+        if len(word) <= MAX_CACHED_LENGTH:
+            if len(self) >= MAX_CACHED_WORDS:
+                self.clear()
+            self[word] = tokens
+        return tokens
 
 
 def _learn(texts: Collection[str], n_pieces: int) -> bytes:
@@ -180,20 +177,10 @@ def _stretches(text: str) -> Iterator[str]:
         start = end
 
 
-def _surrogates(text: str) -> str:
-    """Return the lone surrogates in a text, including repeated ones."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "".join(char for char in text if "\ud800" <= char <= "\udfff")
-    return ""
-
-
 def _unknown_error(chars: str) -> TokenizerError:
     unknown = ", ".join(map(repr, dict.fromkeys(chars)))
-    if not _surrogates(chars):
-        return TokenizerError(f"the vocabulary has no token for {unknown}")
-    return TokenizerError(f"{unknown} is {LONE_SURROGATE}")
+    remedy = "remove it, or read the text as UTF-8"
+    return TokenizerError(f"the vocabulary has no token for {unknown}; {remedy}")
 
 
 def _new_library() -> "Library":

@@ -119,9 +119,6 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
     only = "text" if "text" in texts else texts[0] if len(texts) == 1 else None
-    if only and all(isinstance(_parse(row.get(only, "")), dict | list) for row in rows):
-        remedy = f"take the texts out, for example with: jq -r '.{only} | fromjson | .NAME'"
-        raise DataError(f"{path} has JSON inside the strings of {printable(only)!r}; {remedy}")
     if only and (len(rows) > 1 or len(names) == 1):
         file.otherwise = f"--column: one of {listed(names)}" if len(names) > 1 else ""
         return _texts_in(file, records, only, tell)

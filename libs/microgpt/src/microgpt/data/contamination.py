@@ -11,8 +11,8 @@ from zlib import crc32
 
 from microgpt.config import TextKind
 from microgpt.data.folding import plain
-from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, forms, split_again
-from microgpt.data.tokenizer import Document
+from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, split_again
+from microgpt.data.tokenizer import Document, Message
 
 PIECE = 50  # number of characters of running text that are compared at once
 HASH_BYTES, MAX_HASHES = 4, 2**20
@@ -23,22 +23,21 @@ Facts = Sequence[DataFacts | None]  # earlier training runs have read them; None
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the share of each held-out set that was read in training.
 
-    It is a share of the texts, of the replies in conversations or of the characters of running
-    text, which one document always is. There is none if nothing was read.
+    It is a share of the documents or of the characters of running text, which one document always
+    is. There is none if nothing was read.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
     return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
 
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
-    again = sets if sets.has_own_sets else split_again(sets.docs, sets.facts)
     same = recorded_facts(sets.docs, runs)
     # A short overlap of stretches of running text is not found.
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
         # A search tests later, and has no test set.
-        if docs := getattr(sets, name) or getattr(again, name):
+        if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
             found[name] = share if share or finds_all else None
@@ -89,32 +88,36 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     return "" if is_same else "without other data of its parent or teacher"
 
 
-def read_forms(docs: Iterable[Document], first: int = 2) -> Iterator[str]:
-    """Yield the forms of documents that are read, and of their lines; see `forms` for `first`."""
+def form(doc: Document) -> str:
+    """Return the form in which documents are compared.
+
+    Those that differ only in case, accents, white space and invisible characters have one form.
+    """
+    if isinstance(doc, str):
+        return plain(doc)
+    return as_line([Message(one.role, plain(one.content)) for one in doc])
+
+
+def read_forms(docs: Iterable[Document]) -> Iterator[str]:
+    """Yield the forms of documents that are read, and of the lines of texts."""
     for doc in docs:
-        yield from forms(doc, first, from_any_question=True)
+        yield form(doc)
         if isinstance(doc, str) and "\n" in doc:
             yield from map(plain, doc.split("\n"))
 
 
-def known_share(docs: Iterable[Document], read: Container[str]) -> float:
-    """Return the share of texts, or of replies in conversations, whose forms were read.
+def known_share(docs: Sequence[Document], read: Container[str]) -> float:
+    """Return the share of documents whose forms, or those of each of their lines, were read."""
+    return sum(_is_known(doc, read) for doc in docs) / max(1, len(docs))
 
-    A text of several lines also counts if each of them was read.
-    """
-    found = list[bool]()
-    for doc in docs:
-        if isinstance(doc, str):
-            lines = [line for line in doc.split("\n") if line.strip()]
-            is_known = plain(doc) in read
-            found.append(is_known or (bool(lines) and all(plain(line) in read for line in lines)))
-        else:
-            found += [form in read for form in forms(doc)]
-    return sum(found) / max(1, len(found))
+
+def _is_known(doc: Document, read: Container[str]) -> bool:
+    lines = [line for line in doc.split("\n") if line.strip()] if isinstance(doc, str) else []
+    return form(doc) in read or (bool(lines) and all(plain(line) in read for line in lines))
 
 
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
-    """Return the share of texts, of replies or of running text that was read.
+    """Return the share of documents or of running text that was read.
 
     Of running text, the pieces of PIECE characters are looked up at all places of what was read.
     This takes about 0.3 s per million characters read.
@@ -152,7 +155,7 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a text, or a form of a conversation, is a document or a part of one."""
+        """Return whether a text, or the form of a conversation, is a document or a line of one."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 

@@ -9,7 +9,7 @@ from itertools import accumulate, chain, pairwise
 
 from microgpt.config import TextKind
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer, are_texts, count_all
+from microgpt.data.tokenizer import Document, Message, Tokenizer, are_texts, count_all
 from microgpt.errors import ConfigError, PromptError
 
 Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss mask)
@@ -64,7 +64,7 @@ def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKi
         return [(tokens, mask)]
     if mask is None:
         return SlidingWindows(tokens, block_size, default_stride(block_size))
-    return turn_windows(tokens, block_size, mask, [tokenizer.role_id(role) for role in ROLES])
+    return conversation_windows(tokens, block_size, mask, tokenizer.role_id("user"))
 
 
 def cut_stream(doc: Document, tokenizer: Tokenizer, block_size: int, stride: int) -> SlidingWindows:
@@ -87,49 +87,29 @@ def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
     return 1 + max(0, -((block_size - n_predictions) // stride))
 
 
-def turn_windows(
-    tokens: Sequence[int], block_size: int, mask: bytes, roles: Sequence[int]
+def conversation_windows(
+    tokens: Sequence[int], block_size: int, mask: bytes, user_id: int
 ) -> list[Chunk]:
-    """Return the training chunks of a conversation, each in the format of a chat prompt.
+    """Return the training chunks of a conversation, in the format of a chat prompt.
 
-    A chunk is [BOS, turns…] and starts with a user turn. Turns repeated from earlier chunks fill up
-    to half the context (three quarters for a single question); as many new turns as fit follow. The
-    rest of a long turn, and a reply to a question that is too long for a prompt, are split as in
-    `SlidingWindows`. Each token that counts towards the loss is predicted in exactly one chunk, and
-    each chunk predicts at least one such token. The first of the role tokens is the user's.
+    A chunk is [BOS, turns…] and starts with a user turn: the first one within half a context before
+    the new tokens, or else the question. If the question takes more than the room for turns, the
+    rest of its reply is cut as in `SlidingWindows`. Each token that counts towards the loss is
+    predicted in exactly one chunk, and each chunk predicts at least one such token.
     """
-    # Where each turn starts, and where the last one ends.
-    bounds = [*(i for i, token in enumerate(tokens) if token in roles), len(tokens)]
+    starts = [i for i, token in enumerate(tokens) if token == user_id]
     chunks: list[Chunk] = []
     end = 1  # end of the tokens covered so far
     while (new := mask.find(1, end)) >= 0:
-        turn = bisect_right(bounds, new) - 1
-        begin = _first_turn(tokens, block_size, turn, bounds, roles[0])
-        if begin is not None and end <= bounds[turn] and new < begin + block_size:
-            last = bisect_right(bounds, begin + block_size) - 1  # index of the last end that fits
-            end = bounds[last] if last > turn else begin + block_size
-            head = [tokens[0]]
-        else:
-            begin = max(0, new - 1 - (block_size - default_stride(block_size)))
-            end = min(begin + block_size + 1, bounds[turn + 1])
-            head = []
-        end = mask.rfind(1, new, end) + 1
+        question = bisect_right(starts, new) - 1
+        begin = starts[min(question, bisect_left(starts, new - block_size // 2))]
+        head = [tokens[0]]
+        if new - begin > room_for_turns(block_size):
+            begin, head = max(0, new - 1 - (block_size - default_stride(block_size))), []
+        end = mask.rfind(1, new, begin + block_size + 1 - len(head)) + 1
         chunk = [*head, *tokens[begin:end]]
         chunks.append((chunk, bytes(len(chunk) - (end - new)) + mask[new:end]))
     return chunks
-
-
-def _first_turn(
-    tokens: Sequence[int], block_size: int, turn: int, bounds: Sequence[int], user: int
-) -> int | None:
-    """Return the start of the chunk for a turn, or None if the question does not fit."""
-    near = bisect_left(bounds, bounds[turn] - block_size // 2)
-    for begin in bounds[near : turn + 1]:
-        if tokens[begin] == user and bounds[turn + 1] - begin <= block_size:
-            return begin
-    question = next((start for start in bounds[turn::-1] if tokens[start] == user), None)
-    is_room = question is not None and bounds[turn] - question <= room_for_turns(block_size)
-    return question if is_room else None
 
 
 @dataclass(frozen=True)

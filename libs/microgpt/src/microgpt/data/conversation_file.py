@@ -82,38 +82,32 @@ def conversation_records(file: TextFile) -> Records:
 def parse_conversations(path: Path, records: Records, tell: Tell | None) -> ChatTestSet:
     """Return the conversations, with an `Item` for each reply that has a `task`."""
     tests = ChatTestSet([], [])
-    n_ignored = n_unlearned = n_unanswered = n_without_reply = 0
+    n_ignored = n_unanswered = 0
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         turns = _turns(value, where)
-        kept = [turn for turn in turns if _fact(turn, "role") not in IGNORED_ROLES]
-        learned = _learned(kept)
+        kept = [
+            one for one in turns if not (isinstance(one, dict) and one["role"] in IGNORED_ROLES)
+        ]
         n_ignored += len(turns) - len(kept)
-        n_unlearned += (len(kept) - len(learned)) // 2
-        if not learned:
+        if not kept:
             continue
-        conversation = as_conversation(f"{where}: messages", learned)
+        conversation = as_conversation(f"{where}: messages", kept)
         _check(conversation, where)
-        tasks = [*_tasks(learned, where)]
+        tasks = [*_tasks(kept, where)]
         if conversation[-1].role == "user":
             n_unanswered, conversation = n_unanswered + 1, conversation[:-1]
-        if not conversation:
-            n_without_reply += 1
-            continue
-        tests.conversations.append(conversation)
-        tests.items.extend(Item(task, conversation, i, number, records.unit) for i, task in tasks)
+        if conversation:
+            found = (Item(task, conversation, i, number, records.unit) for i, task in tasks)
+            tests.conversations.append(conversation)
+            tests.items.extend(found)
     if not tests.conversations:
-        problem = "has no assistant reply" if n_without_reply else "is empty"
+        problem = "has no assistant reply" if n_unanswered else "is empty"
         raise DataError(f"{path} {problem}; write one conversation per line")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
-    if n_unlearned and tell:
-        replies = "reply" if n_unlearned == 1 else "replies"
-        tell(f"left out {n_unlearned:,} {replies} with weight 0, and the messages before")
     if n_unanswered and tell:
-        note = f"left out {count(n_unanswered, 'final user message')} without a reply"
-        others = f", and {count(n_without_reply, 'conversation')} with no reply"
-        tell(note + (others if n_without_reply else ""))
+        tell(f"left out {count(n_unanswered, 'final user message')} without a reply")
     return tests
 
 
@@ -129,22 +123,6 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
         remedy = "use prompt and completion, role and content (OpenAI) or conversations (ShareGPT)"
         raise DataError(f"{where}: not a conversation: {printable(repr(value), 80)}; {remedy}")
     return turns
-
-
-def _fact(turn: Any, name: str) -> Any:
-    """Return a value of a message in JSON, or None."""
-    return turn.get(name) if isinstance(turn, dict) else None
-
-
-def _learned(turns: Sequence[Any]) -> list[Any]:
-    """Return the messages without the replies of weight 0 (OpenAI) and the messages before."""
-    left_out = {
-        place
-        for i, turn in enumerate(turns)
-        if _fact(turn, "role") == ROLES[1] and _fact(turn, "weight") == 0
-        for place in (i - 1, i)
-    }
-    return [turn for i, turn in enumerate(turns) if i not in left_out]
 
 
 def _check(conversation: Conversation, where: str) -> None:
@@ -166,7 +144,8 @@ def _check(conversation: Conversation, where: str) -> None:
 def _tasks(turns: Sequence[Any], where: str) -> Iterator[tuple[int, str]]:
     """Yield the index and the task of each reply that has one."""
     for i, turn in enumerate(turns):
-        if i % 2 and (task := _fact(turn, "task")) is not None:
+        task = turn.get("task") if isinstance(turn, dict) else None
+        if i % 2 and task is not None:
             if not isinstance(task, str) or not task.strip():
                 problem = f".task: must be a non-empty string, got {task!r:.80}"
                 raise DataError(f"{where}: messages[{i}]{problem}")

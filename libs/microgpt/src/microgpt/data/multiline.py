@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice, pairwise
+from itertools import chain, groupby, islice
 from statistics import mean, median
 
 from microgpt.data.statistics import MAX_LINES
@@ -13,19 +13,15 @@ from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
 BLANK, LINE = "blank", "line"  # separators: blank lines, and the end of each line
-LONGEST = 40  # a separator that is not %, or two blank lines, is one if documents are shorter
+LONGEST = 40  # two blank lines separate records if these have fewer lines on average
 MAX_VERSE = 60  # mean number of characters of lines that are not those of paragraphs
 MIN_RECORDS = 4  # fewer blocks are not taken for documents without being asked
 END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
 MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$")  # not in a sentence
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
-RULE = re.compile(r"%+|-{3,}|={3,}|~{3,}|\*{3,}|\* \* \*")
 LABEL = re.compile(
     r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
-START = re.compile(
-    r"(?:BEGIN:V(?:CARD|EVENT)|- \w+: |commit (?=[0-9a-f]{40})|diff --git |0 (?=@|HEAD|TRLR))"
-)  # of records without gaps
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
@@ -48,13 +44,6 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
         file.kind = "sequence of FASTA, without its header"
         groups = groupby(file, lambda line: line.startswith((">", ";")))
         docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
-    elif begun := _begun(texts):
-        file.kind = f"record that begins with {begun!r}"
-        parts = re.split(rf"^(?={re.escape(begun)})", "\n".join(file), flags=re.MULTILINE)
-        docs = [*map(str.strip, parts)]
-    elif rule := _rule(head, file.path.suffix):
-        file.kind = f"block between lines {rule}"
-        docs = _between(file, rule)
     elif is_first := _first_blocks(head):
         file.kind = "record between blank lines"
         docs = [*_records(_blocks(file), is_first)]
@@ -81,32 +70,11 @@ def _between(file: TextFile, separator: str) -> list[str]:
     return docs
 
 
-def _begun(texts: Sequence[str]) -> str | None:
-    """Return the beginning of the first line of each record, such as that of a vCard, or None."""
-    found = [each[0] for each in map(START.match, texts) if each]
-    is_first = bool(found) and (texts[0].startswith((found[0], "BEGIN:")))
-    return found[0] if is_first and len(found) >= MIN_RECORDS and {*found} == {found[0]} else None
-
-
 def _is_fasta(texts: Sequence[str]) -> bool:
     """Return whether lines are headers with > and letters of sequences."""
     is_headed = len(texts) > 1 and texts[0].startswith(">") and not texts[-1:][0].startswith(">>")
     rest = [text for text in texts if not text.startswith((">", ";"))]
     return is_headed and bool(rest) and all(map(SEQUENCE.fullmatch, map(str.strip, rest)))
-
-
-def _rule(head: Sequence[str], suffix: str) -> str | None:
-    """Return the line that separates short texts, such as % or ***, or None."""
-    lines = [line.strip() for line in head]
-    if suffix in (".md", ".rst") or RULE.fullmatch(lines[0] if lines else ""):
-        return None  # these underline titles, or enclose what precedes a text
-    found = Counter(filter(RULE.fullmatch, lines)).most_common(1)
-    if not found or found[0][1] < 2 or len(lines) > LONGEST * found[0][1]:
-        return None
-    rule = found[0][0]
-    above = [before for before, line in pairwise(lines) if line == rule]
-    is_underline = sum(abs(len(text) - len(rule)) <= 1 for text in above) * 2 > len(above)
-    return None if is_underline and len(rule) > 1 else rule
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[Block]:
@@ -131,9 +99,6 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
     if n < MIN_RECORDS:
         return None
     are_long = 2 * n_lines >= 3 * n
-    firsts = Counter(lines[0].split()[0] for _, lines in blocks)
-    if n_lines >= 3 * n and len(firsts) == 1 and not any(map(str.isalpha, firsts)):
-        return lambda block: True
     labels = [found and found[1] for _, lines in blocks for found in [LABEL.match(lines[0])]]
     label, n_label = labels[0], labels.count(labels[0])
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:

@@ -14,11 +14,8 @@ MAIL = "Return-Path|Delivered-To|Received|MIME-Version"
 # What begins a file, what it is, and what to do. The first row that matches counts.
 BINARY = (
     (r"\x1f\x8b", "a gzip file", f"{UNPACK} (gunzip)"),
-    (r"BZh[1-9]1AY", "a bzip2 file", f"{UNPACK} (bunzip2)"),
-    (r"\xfd7zXZ\0", "an xz file", f"{UNPACK} (unxz)"),
-    (r"\x28\xb5\x2f\xfd", "a zstd file", f"{UNPACK} (unzstd)"),
-    (r"7z\xbc\xaf\x27\x1c|Rar!\x1a", "an archive", UNPACK),
-    (r".{257}ustar", "a tar archive", f"{UNPACK} (tar -xf)"),
+    (r"BZh[1-9]1AY|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "a compressed file", UNPACK),  # bzip2, xz, zstd
+    (r"7z\xbc\xaf\x27\x1c|Rar!\x1a|.{257}ustar", "an archive", UNPACK),  # 7z, rar, tar
     (r"PK\x03\x04.{26}mimetypeapplication/epub", "an EPUB book", PANDOC),
     (r"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis", "an OpenDocument file", PANDOC),
     (rf"{ZIP}word/", "a Word document", PANDOC),
@@ -26,13 +23,10 @@ BINARY = (
     (rf"{ZIP}\[Content_Types\]", "an Office document", f"{TABLE} if it is a workbook"),
     (r"PK\x03\x04", "a zip archive", f"{UNPACK} (unzip)"),
     (r"\xd0\xcf\x11\xe0", "an old Office document", TABLE),
-    (r"%!PS-", "a PostScript file", "convert it to text, for example with ps2ascii"),
     (r"%PDF-", "a PDF", "extract its text, for example with: pdftotext {path} NEW.txt"),
     (r"\{\\rtf", "an RTF document", PANDOC),
     (r"PAR1\x15|ARROW1\0|\x89HDF", "a table in a binary format", "save it as CSV or JSON Lines"),
     (r"SQLite format 3", "an SQLite database", "export a table as CSV"),
-    (r".{60}BOOKMOBI", "a Kindle book", "convert it to text, for example with Calibre"),
-    (r"MThd\0", "a MIDI file", "convert it to text, for example to ABC with midi2abc"),
     (r"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", "a picture", PLAY),
     (r"ID3[\x02-\x04]|OggS\0|fLaC\0|RIFF....WAVE|\0{3}.ftyp", "a recording", PLAY),
 )
@@ -44,24 +38,16 @@ MARKUP = (
         "a file of subtitles",
         r"remove numbers and times: grep -vE '^[0-9:.,]*.?$|-->' {path} > NEW.txt",
     ),
-    (r"\[Script Info\]", "a file of subtitles", "convert it to SRT first"),
-    (
-        r"\[(?:(?:ar|ti|al|by):.*|\d\d:\d\d\.\d+)\]",
-        "a file of lyrics with times",
-        r"remove them: sed 's/\[.*\]//' {path} > NEW.txt",
-    ),
     (
         rf"From \S+@\S+ .*\d{{4}}\r?\n|(?:{MAIL}): \S",
         "a mailbox",
         "write the messages into text files",
     ),
-    (r"#EXTM3U|\[playlist\]", "a playlist", "write its titles into a text file"),
     (
         rf"LOCUS {{3,}}\S|ID {{3}}\S.*(?:BP|AA)\.|{READS}",
         "a file of sequences",
         "convert it to FASTA (seqret)",
     ),
-    (r"(?:window\.|var |const )[\w.]+ ?= ?\[\s*\{", "JSON in a script", "remove the text before ["),
 )
 
 

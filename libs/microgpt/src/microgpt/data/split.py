@@ -3,30 +3,21 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, checked
 from microgpt.data.context import ChunkedDataset
-from microgpt.data.folding import plain
-from microgpt.data.tokenizer import (
-    AnyDocument,
-    Document,
-    Documents,
-    Tokenizer,
-    as_documents,
-)
+from microgpt.data.tokenizer import AnyDocument, Document, Documents, Tokenizer, as_documents
 from microgpt.errors import ConfigError, DataError
 
 T = TypeVar("T")
 HELD_OUT = ("validation", "test")
-SETS, FRACTIONS = ("docs", "train", *HELD_OUT), ("val_fraction", "test_fraction", "gap")
+SETS = ("docs", "train", *HELD_OUT)
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
-MAX_BEGINNING = 64  # messages; the work for all beginnings grows with the square of the length
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
-_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,11 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Split:
-    """Documents split into training, validation and test sets."""
+    """Documents split into training, validation and test sets.
+
+    `split` divides documents by fractions, which are recorded. For sets of your own, pass them
+    without fractions: a `Split` whose sets were replaced would record what it does not have.
+    """
 
     docs: Sequence[Document]  # all documents, including duplicates
     train: Sequence[Document]
@@ -53,7 +48,6 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    _by_fractions: "Split | None" = field(default=None, compare=False)  # as it was made
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # by `once`
 
     def __post_init__(self) -> None:
@@ -67,20 +61,10 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts that are saved with a model; of the training set alone if a set is replaced."""
-        if self.has_own_sets:
-            return DataFacts(len(self.train), fingerprint(self.train))
+        """The facts that are saved with a model; of the training set alone without fractions."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
-        return DataFacts(len(self.docs), fingerprint(self.docs), *fractions, self.gap)
-
-    @property
-    def has_own_sets(self) -> bool:
-        """Whether the caller has replaced a set, so that a document may be in two sets."""
-        made = self._by_fractions
-        others = (name for name in SETS if getattr(self, name))
-        return not made or any(
-            getattr(self, name) != getattr(made, name) for name in (*others, *FRACTIONS)
-        )
+        docs = self.docs if any(fractions) else self.train
+        return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
 
     def read_before(self, name: str) -> Sequence[Document]:
         """Return the documents that are read before a held-out set: validation chooses weights."""
@@ -172,7 +156,7 @@ def _require_sets(sets: Split, what: str, more: str) -> Split:
         if fraction and not getattr(sets, name):
             problem = f"too few {what}: the {name} split is empty"
             raise DataError(f"{problem}; add {more} or use another fraction")
-    return replace(sets, _by_fractions=sets)
+    return sets
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:
@@ -214,24 +198,5 @@ def as_line(doc: Document) -> str:
     """Return the line of text that is hashed for a document."""
     if isinstance(doc, str):
         return doc
-    return _as_json([[message.role, message.content] for message in doc])
-
-
-def forms(doc: Document, first: int = 2, *, from_any_question: bool = False) -> list[str]:
-    """Return a text, or the beginnings of a conversation, to be compared.
-
-    Texts that differ only in case, accents, white space and invisible characters have one form.
-
-    Args:
-        first: 2 for beginnings that end with a reply, 1 for those that end with a question.
-        from_any_question: also return the beginnings of what is left of a conversation without its
-            first messages. A model reads these if the conversation is longer than the context.
-    """
-    if isinstance(doc, str):
-        return [plain(doc)]
-    lines = [_as_json([one.role, plain(one.content)]) for one in doc]
-    return [
-        f"[{','.join(lines[start:end])}]"
-        for start in (range(0, len(doc), 2) if from_any_question else (0,))
-        for end in range(start + first, 1 + min(len(doc), start + MAX_BEGINNING), 2)
-    ]
+    turns = [[message.role, message.content] for message in doc]
+    return json.dumps(turns, ensure_ascii=False, separators=(",", ":"))

@@ -80,7 +80,8 @@ class TextFile:
                     if not n_lines:
                         refuse_binary(chunk, self.path)
                         chunk = chunk.removeprefix(BOM_UTF8)
-                        if encoding := bom_encoding(chunk):
+                        named = (name for bom, name in BOMS.items() if chunk.startswith(bom))
+                        if encoding := next(named, None):
                             chunk = self._as_utf8(chunk + file.read(), encoding)
                     text = _with_plain_ends(self._decode(chunk, n_lines))
                     lines = text.removesuffix("\n").split("\n")
@@ -114,11 +115,6 @@ class TextFile:
         first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
         what, remedy = _diagnose(chunk[first : first + SAMPLE])
         raise DataError(f"{self.path} is not {what} {where}; {remedy}")
-
-
-def bom_encoding(head: bytes) -> str | None:
-    """Return the encoding that a byte order mark names, if it is not UTF-8."""
-    return next((name for bom, name in BOMS.items() if head.startswith(bom)), None)
 
 
 def _with_plain_ends(text: str) -> str:

@@ -21,7 +21,6 @@ ROLES: tuple[Role, ...] = get_args(Role)
 IGNORED_ROLES = ("system", "developer")  # the models have no tokens for these roles
 SPECIAL_TOKENS = (*ROLES, "end_turn")  # names of the chat tokens in meta.json
 TokenizerKind = Literal["char", "bpe"]
-LONE_SURROGATE = "a lone surrogate, not a character; read the text as UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +244,7 @@ class CharTokenizer(Tokenizer):
             if len(char) != 1:
                 raise TokenizerError(f"{char!r:.80} is not a single character")
             if "\ud800" <= char <= "\udfff":  # UTF-8 cannot encode it
-                raise TokenizerError(f"{char!r} is {LONE_SURROGATE}")
+                raise TokenizerError(f"{char!r} is a lone surrogate; read the text as UTF-8")
             if self._id_of.setdefault(char, i) != i:
                 raise TokenizerError(f"{char!r} is in the vocabulary twice")
         super().__init__(self.chars, is_chat=is_chat)

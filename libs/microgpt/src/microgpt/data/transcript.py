@@ -1,4 +1,4 @@
-"""Conversations in plain text: tags of chat templates, and lines with a role, such as `User:`."""
+"""Conversations in plain text: ChatML, and lines with a role, such as `User:`."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,16 +15,6 @@ USERS = ("user", "human", "question", "q", "customer", "visitor", "instruction")
 ASSISTANTS = ("assistant", "bot", "chatbot", "ai", "answer", "a", "agent", "gpt", "response")
 ROLE_OF = {**dict.fromkeys(USERS, "user"), **dict.fromkeys(ASSISTANTS, "assistant")}
 ROLE_OF["system"] = "system"
-TAGS = (  # of other chat templates, and what they are in ChatML; a blank line ends a conversation
-    (r"^\s*(?:<s>)?\s*\[INST\]", f"{END}\n\n{START}user\n"),
-    (r"^\s*(?:<s>|<bos>|<\|begin_of_text\|>)", f"{END}\n\n"),
-    (r"\[INST\]|<</SYS>>", f"\n{START}user\n"),
-    (r"<<SYS>>", f"\n{START}system\n"),
-    (r"\[/INST\]|<start_of_turn>model", f"\n{START}assistant\n"),
-    (r"<\|start_header_id\|>(\w+)<\|end_header_id\|>", rf"\n{START}\1\n"),
-    (r"<start_of_turn>(\w+)|<\|(user|assistant|system)\|>", rf"\n{START}\1\2\n"),
-    (r"</?s>|<eos>|<end_of_turn>|<\|(?:eot_id|end|end_of_text|endoftext)\|>", END),
-)
 LABEL = re.compile(rf"[#*_>\s]{{0,4}}({'|'.join(ROLE_OF)})(?: \d+)?[*_]*:[*_]*(?:\s+|$)(.*)", re.I)
 CHATML = re.compile(rf"{re.escape(START)}(\w+)(.*)")
 
@@ -43,7 +33,7 @@ def refuse_transcript(
 
 def is_transcript(head: Iterable[str]) -> bool:
     """Return whether lines begin with roles: the first one, and every fourth at least."""
-    turns = [_turn(line) for line in _in_chatml(head) if line.strip(END)]
+    turns = [_turn(line) for line in head if line.strip(END)]
     roles = [role for role, _ in turns if role]
     is_begun = bool(turns) and bool(turns[0][0])
     return is_begun and {*roles} >= {"user", "assistant"} and 4 * len(roles) >= len(turns)
@@ -86,7 +76,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
     """Yield the lines between blank lines; a blank line inside a message of ChatML is its own."""
     block: list[Turn] = []
     is_open = False
-    for line in _in_chatml(lines):
+    for line in lines:
         is_open = START in line or (is_open and END not in line)
         if line.strip() or is_open:
             block.append(_turn(line))
@@ -95,15 +85,6 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
             block = []
     if block:
         yield block
-
-
-def _in_chatml(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines with the tags of ChatML instead of others."""
-    for line in lines:
-        if "<" in line or "[" in line:
-            for tag, ours in TAGS:
-                line = re.sub(tag, ours, line)
-        yield from line.split("\n")
 
 
 def _turn(line: str) -> Turn:

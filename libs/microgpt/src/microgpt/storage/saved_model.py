@@ -3,7 +3,6 @@
 import hashlib
 from array import array
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,8 +21,7 @@ from microgpt.errors import CheckpointError, ConfigError, MicrogptError, Tokeniz
 from microgpt.files import read_committed
 from microgpt.formatting import first_problem, other_version
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel, TrainingPlan, TrainResult
-from microgpt.training.train_state import TrainState
+from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"
@@ -101,19 +99,14 @@ class SavedModel(TrainedModel):
     @property
     def config(self) -> TrainConfig:
         """The recorded settings of a training step, else the defaults."""
-        config, training = super().config, self.meta.training
-        for name in ("lr", "optimizer", "weight_decay", "text"):
-            with suppress(ConfigError, TypeError):  # a setting of another program
-                config = replace(config, **{name: training.get(name) or getattr(config, name)})
-        return config
+        training, names = self.meta.training, {"lr", "optimizer", "weight_decay", "text"}
+        return replace(super().config, **{name: training[name] for name in names & training.keys()})
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:
         """The training data of the model, its parent and its teachers; None for unknown data."""
         training = self.meta.training
-        has_split = training.keys() & {"val_fraction", "test_fraction"}
-        is_unknown = self.config.text == "stream" and has_split and "gap" not in training
-        data = None if is_unknown else {**training, "sha256": training.get("data_sha256")}
+        data = {**training, "sha256": training.get("data_sha256")}
         is_derived = training.keys() & {"parent_sha256", "teachers"}
         ancestors = training.get("ancestor_data", [None] if is_derived else [])
         return tuple(map(_data_facts, [data, *(ancestors if isinstance(ancestors, list) else "?")]))
@@ -196,7 +189,6 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
             name: given[name] for name in ("preset", "genome", "minutes", "budget") if name in given
         },
         "edited_sources": plan.edited_sources or None,
-        "legs": [[*leg] for leg in plan.legs] or None,
     }
 
 

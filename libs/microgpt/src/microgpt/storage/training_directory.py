@@ -35,7 +35,15 @@ from microgpt.files import (
 from microgpt.flat_weights import count_params
 from microgpt.formatting import printable
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
-from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult
+from microgpt.state import (
+    BestWeights,
+    Ensemble,
+    HistoryPoint,
+    TeacherRecord,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+)
 from microgpt.storage.model_directory import (
     TRAINING,
     encode_model,
@@ -53,7 +61,6 @@ from microgpt.storage.saved_model import (
     tokenizer_fields,
 )
 from microgpt.storage.weights_file import max_bytes
-from microgpt.training.train_state import BestWeights, HistoryPoint, TrainState
 
 FORMAT_VERSION = 7  # earlier versions had other splits or settings, or weights of teachers
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
@@ -130,7 +137,7 @@ class _Description(BaseModel):
 
     format_version: int = FORMAT_VERSION
     state_sha256: str
-    status: Literal["running", "ended", "diverged"]  # the last one of earlier versions
+    status: Status
     step: _Count
     model: Annotated[ModelConfig, BeforeValidator(partial(_settings, ModelConfig))]
     tokenizer: TokenizerKind = "char"
@@ -151,7 +158,6 @@ class _Description(BaseModel):
     extra: dict[str, Any] = Field({}, exclude_if=not_)
     examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
-    legs: tuple[tuple[int, int], ...] = Field((), exclude_if=not_)
     best: _Numbers | None = None  # the fields of `BestWeights`, without the weights
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
@@ -218,8 +224,7 @@ def _read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": facts.input and Path(facts.input)}
-    status: Status = "ended" if facts.status == "ended" else "running"
-    return TrainingPlan(**plan), state, status
+    return TrainingPlan(**plan), state, facts.status
 
 
 def _state(facts: _Description, tensors: Mapping[str, NDArray[Any]]) -> TrainState:

@@ -40,8 +40,7 @@ VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 # Fine-tuning (study `fine_tuning`, last at a922fbb8) reads the data so many times, or takes so many
 # steps if these are more.
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
-TRIALS, RATIO = 3, 4  # so many learning rates are tried; each is so many times the next lower one
-TRIAL_SHARE, MIN_TRIAL = 0.1, 20  # a trial takes this share of the operations; its least steps
+TUNING_RATE = 0.5  # times that of the rule: weights that have been trained need smaller changes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -55,7 +54,6 @@ class Choice(NamedTuple):
     operations: float = 0.0  # cost of all training, including evaluations
     budget: float | None = None  # None for Karpathy's settings
     is_limited: bool = False  # whether the data are too small for the whole budget
-    trial_steps: int = 0  # steps of each trial of a learning rate for fine-tuning; 0: no trials
     vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
     operations_per_s: float | None = None  # measured for --minutes
     ensemble: Ensemble | None = None
@@ -103,11 +101,9 @@ def choose(
     length = sizes.chunk_length(model.block_size)
     config = _config(length, useful, text, given)
     per_step = step_operations(model, config, length)
-    has_trials = parent and sets.validation and "lr" not in given
     if parent:
         pass_steps = sizes.n_tokens / (config.batch_size * length)
         limit = per_step * max(TUNING_STEPS, TUNING_PASSES * pass_steps)
-        budget /= 1 + TRIALS * TRIAL_SHARE if has_trials else 1
         useful = min(budget, limit)
     held_out = held_out_operations(sets.validation, model, tokenizer, text)
     evaluations = config.evaluations
@@ -117,22 +113,19 @@ def choose(
     steps = max(1, int((useful - spent) / per_step))
     steps = given.get("steps", steps)
     used = min(steps * per_step, limit) if "steps" in given else useful
-    trial_steps = min(steps, int(TRIAL_SHARE * budget / per_step)) if has_trials else 0
-    if trial_steps < MIN_TRIAL:
-        trial_steps = 0
-        config = replace(config, lr=config.lr / RATIO) if parent and config.lr else config
     found = {
         "steps": steps,
         "evaluations": evaluations,
         "warmup_steps": steps // WARMUP,
+        "lr": (TUNING_RATE if parent else 1.0) * config.initial_lr,
         "dropout": TUNING_DROPOUT if parent else round(DROPOUT * used / limit, 2),
     }
     config = with_given(config, {**found, **given})
     is_limited = limit < budget and "steps" not in given
-    operations = (steps + TRIALS * trial_steps) * per_step + spent
+    operations = steps * per_step + spent
     if "steps" in given:
         whole = float(f"{operations:.2g}")
-    return Choice(model, config, tokenizer, sizes, operations, whole, is_limited, trial_steps)
+    return Choice(model, config, tokenizer, sizes, operations, whole, is_limited)
 
 
 def useful_operations(sizes: Sizes) -> float:

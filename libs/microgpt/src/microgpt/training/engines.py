@@ -27,9 +27,8 @@ from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
 from microgpt.plugins import EngineWarning, find_plugins, plugin
-from microgpt.reference_engine import ReferenceBatch, ReferenceModel
+from microgpt.reference_engine import ReferenceBatch, ReferenceModel, ReferenceTraining
 from microgpt.resource_limits import check_memory
-from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
 # The classes of another engine have the methods of those of the reference engine.

@@ -15,7 +15,15 @@ from microgpt.data.contamination import contamination
 from microgpt.errors import ConfigError
 from microgpt.files import recorded_path
 from microgpt.settings import RECORDED
-from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult
+from microgpt.state import (
+    BestWeights,
+    Ensemble,
+    TeacherRecord,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+    ending,
+)
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
@@ -23,7 +31,6 @@ from microgpt.training.distillation import Teachers, add_ngrams
 from microgpt.training.inheritance import data_of
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import Place, TrainingJob
-from microgpt.training.train_state import BestWeights, TrainState, ending
 
 TEACHERS = ".teachers"
 TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,19 +14,22 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import MicrogptError
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.held_out_loss import AT_ONCE, EvaluationSet
-from microgpt.state import TrainEvent, TrainResult
+from microgpt.state import (
+    BestWeights,
+    Ending,
+    HistoryPoint,
+    TrainEvent,
+    TrainResult,
+    TrainState,
+    ending,
+)
 from microgpt.training.engines import check_engine, engine_module, make_engine
 from microgpt.training.hooks import Hook
 from microgpt.training.inheritance import inherited_weights
 from microgpt.training.planning import TrainingJob
-from microgpt.training.train_state import (
-    BestWeights,
-    Ending,
-    LossHistory,
-    TrainState,
-    ending,
-)
 
+N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
+N_POINTS = 500  # approximate number of points in a history; sufficient for a chart
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
 
 
@@ -171,7 +175,6 @@ class TrainingLoop:
                 step=step,
                 steps=self.config.steps,
                 losses=losses,
-                n_docs=n * self.config.batch_size,
                 n_tokens=self._tokens_until(step) - self._tokens_until(step - n),
                 val_loss=val_loss,
                 seconds=self.seconds,
@@ -232,3 +235,33 @@ class TrainingLoop:
             f"the loss or its gradient became nan or infinite {when} of {self.config.steps}; "
             f"try a learning rate well below {self.config.lr_at(0):g}"
         )
+
+
+class LossHistory:
+    """The rolling and down-sampled losses of a training run, perhaps a resumed one."""
+
+    def __init__(self, steps: int, state: TrainState | None) -> None:
+        self._interval, self._step = max(1, steps // N_POINTS), state.step if state else 0
+        self.points = list(state.history if state else ())
+        self.recent = deque(state.recent_losses if state else (), maxlen=N_RECENT)
+        self.since_point = state.since_history if state else (0.0, 0)  # sum and count of losses
+
+    def add(self, losses: Sequence[float]) -> None:
+        """Append the losses of consecutive steps."""
+        self.recent.extend(losses)
+        total, n = self.since_point
+        for loss in losses:
+            self._step, total, n = self._step + 1, total + loss, n + 1
+            if self._step % self._interval == 0:
+                self.points.append(HistoryPoint(self._step, total / n))
+                total, n = 0.0, 0
+        self.since_point = total, n
+
+    def mark(self, val_loss: float | None = None) -> None:
+        """Add a point for the last step, with the validation loss if given."""
+        total, n = self.since_point
+        if n:
+            self.points.append(HistoryPoint(self._step, total / n))
+            self.since_point = 0.0, 0
+        if val_loss is not None:
+            self.points[-1] = replace(self.points[-1], val_loss=val_loss)

@@ -16,14 +16,13 @@ from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError
 from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
-from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.budget import TimeLimit
 from microgpt.training.choice import Choice
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fitting import Fitting, choose_settings
 from microgpt.training.inheritance import check_shape, data_of, inherited_tokenizer
-from microgpt.training.train_state import TrainState
 
 
 class Place(NamedTuple):
@@ -105,7 +104,10 @@ def plan_training(
         raise ConfigError(
             "--unknown is for tables, with the package microgpt-characters; omit --unknown"
         )
-    check_patience(given.get("patience"), sets.val_fraction)
+    if given.get("patience") and not sets.val_fraction:  # there is no held-out loss to watch
+        raise ConfigError(
+            "--patience requires --val-fraction; add --val-fraction or omit --patience"
+        )
     base = with_given(config or TrainConfig(), given)
     engine = base.engine or default_engine()
     default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
@@ -157,11 +159,3 @@ def _recorded(given: Given, chosen: Choice | None) -> Given:
     budget = chosen.budget if chosen and has_budget else None
     found = {**given, "budget": budget, "vocab_size": chosen.vocab_size if chosen else None}
     return {name: found[name] for name in RECORDED if found.get(name) is not None}
-
-
-def check_patience(patience: int | None, val_fraction: float) -> None:
-    """Raise ConfigError if there is no held-out loss for early stopping."""
-    if patience and not val_fraction:
-        raise ConfigError(
-            "--patience requires --val-fraction; add --val-fraction or omit --patience"
-        )

@@ -1,32 +1,24 @@
-"""Train a model on documents; train that of a job, with a time limit or trials of rates."""
+"""Train a model on documents; train that of a job, with a time limit."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import cbrt, inf
 from typing import Any
 
 from microgpt.config import Given, TrainConfig
-from microgpt.data.contamination import mark, recorded_facts
+from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import AnyDocument, Tokenizer
 from microgpt.errors import DataError
 from microgpt.model_config import ModelConfig
-from microgpt.plugins import Tell
 from microgpt.replies import prepare_replies
-from microgpt.state import TrainedModel, TrainResult
+from microgpt.state import TrainedModel, TrainResult, TrainState
 from microgpt.training.budget import Deadline
-from microgpt.training.choice import RATIO, TRIALS, WARMUP
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine
 from microgpt.training.hooks import Hook
 from microgpt.training.inheritance import data_of
-from microgpt.training.loop import DivergedError, TrainingLoop
+from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.train_state import TrainState
-
-# Trials of learning rates for fine-tuning.
-TOLERANCE = 0.01  # a lower rate forgets less: it may have a held-out loss that is so much higher
-CLEAR = 0.1  # a highest rate whose loss is so much lower than that of the next is kept
 
 
 def train(
@@ -117,40 +109,3 @@ def train_job(job: TrainingJob, *, threads: int = 1, hooks: Sequence[Hook] = ())
         return result
     job = job.with_steps(deadline.steps)
     return TrainingLoop(job, threads, (*hooks, Deadline(job, None))).run()
-
-
-def with_tried_rate(
-    job: TrainingJob, *, threads: int = 1, tell: Tell = lambda line: None
-) -> TrainingJob:
-    """Return a job with the learning rate that its trials recommend, if it has trials.
-
-    It is the lowest rate whose held-out loss is within TOLERANCE of the lowest loss, divided by the
-    cube root of the length of the training in trials, unless the highest rate is better by CLEAR.
-    """
-    config, n = job.plan.config, job.choice.trial_steps if job.choice else 0
-    if not n or not config.lr:
-        return job
-    tell(f"trying {TRIALS} learning rates, {n} steps each")
-    rates = [config.lr / RATIO**i for i in reversed(range(TRIALS))]
-    losses = {rate: _held_out_loss(job, rate, n, threads) for rate in rates}
-    found = next(r for r in rates if losses[r] <= (1 + TOLERANCE) * min(losses.values()))
-    is_clear = losses[rates[-2]] > (1 + CLEAR) * losses[rates[-1]]
-    chosen = float(f"{found * (1 if is_clear else cbrt(n / config.steps)):.2g}")
-    tried = ", ".join(f"{loss:.4f} with {rate:.2g}" for rate, loss in losses.items())
-    tried += mark(job.plan.contamination.get("validation", 0.0))
-    tell(f"learning rate {chosen:g}, because of the held-out losses after {n} steps: {tried}")
-    return replace(job, plan=replace(job.plan, config=replace(config, lr=chosen)))
-
-
-def _held_out_loss(job: TrainingJob, rate: float, n: int, threads: int) -> float:
-    """Return the lowest held-out loss of a trial of n steps; infinity if it diverges."""
-    config = job.plan.config
-    evaluations = max(1, config.evaluations * n // config.steps)
-    config = replace(config, lr=rate, steps=n, warmup_steps=n // WARMUP, evaluations=evaluations)
-    # The rate does not depend on the documents that are left out.
-    plan, sets = replace(job.plan, config=config), replace(job.sets, test=())
-    try:
-        trial = TrainingLoop(replace(job, plan=plan, sets=sets, limit=None), threads)
-        return trial.run().val_loss or inf
-    except DivergedError:
-        return inf

@@ -13,7 +13,8 @@ from microgpt import ConversationsError, load_conversations, load_text
 from microgpt.data.text_file import TextFile
 from microgpt_characters import grammar
 from microgpt_characters.conversations import Drawing
-from microgpt_characters.grammar import Character, is_held_out, read_character
+from microgpt_characters.grammar import Character, read_character
+from microgpt_characters.slots import is_held_out
 
 OWL = Path(grammar.__file__).with_name("starter.toml")
 HEAD = 'name = "Owl"\nunknown = ["Who?", "Hoo."]\ntyping = 0\nconversations = 500\n'
@@ -23,16 +24,13 @@ a = "0..99"
 b = "0..a"
 word = "names"
 sound = { cat = "meow", dog = "woof" }
-[[topics]]
-topic = "sums"
+[topics.sums]
 ask = ["{a} + {b}"]
 reply = ["{sum a b} {difference a b} {product a b} {larger a b} {smaller b a}"]
-[[topics]]
-topic = "words"
+[topics.words]
 ask = ["about {word}"]
 reply = ["{spell word} {reverse word} {count word} {first word}{last word} {title word}"]
-[[topics]]
-topic = "sounds"
+[topics.sounds]
 ask = ["[the|] {sound} says"]
 reply = ["{{{sound}}} <b>{value sound}</b>"]
 """
@@ -78,7 +76,7 @@ def test_pairs_of_numbers_and_words_are_left_out_for_the_test(tmp_path) -> None:
     assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
     for question in Drawing(character, is_test=True).questions():
         numbers = sorted(map(int, re.findall(r"\d+", question.messages[-1])))
-        if question.topic == "sums" and numbers[1] > 9:
+        if question.task == "sums, held out" and numbers[1] > 9:
             assert is_held_out("{} {}".format(*numbers))
 
 
@@ -114,7 +112,7 @@ def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
 
 def test_some_askings_are_left_out_and_tested(tmp_path) -> None:
     asked = [f"asking {i * i}" for i in range(20)]
-    topic = f'[[topics]]\ntopic = "t"\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
+    topic = f'[topics.t]\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
     made = exchanges(tmp_path, HEAD + topic)
     seen = {text.strip("?!.") for text, _ in made if "asking" in text}
     character = read_character(TextFile(tmp_path / "owl.toml"))
@@ -126,9 +124,7 @@ def test_some_askings_are_left_out_and_tested(tmp_path) -> None:
 
 def test_drawing_takes_memory_only_for_what_it_draws(tmp_path) -> None:
     groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # 10^18 wordings
-    (tmp_path / "owl.toml").write_text(
-        HEAD + f'[[topics]]\ntopic = "t"\nask = ["{groups}"]\nreply = ["Yes."]\n'
-    )
+    (tmp_path / "owl.toml").write_text(HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n')
     tracemalloc.start()
     Drawing(read_character(TextFile(tmp_path / "owl.toml"))).conversation()
     assert tracemalloc.get_traced_memory()[1] < 20e6

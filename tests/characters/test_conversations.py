@@ -118,7 +118,7 @@ def test_some_askings_are_left_out_and_tested(tmp_path) -> None:
     character = read_character(TextFile(tmp_path / "owl.toml"))
     tests = [*Drawing(character, is_test=True).questions()]
     assert {*asked} - seen == {each.messages[0] for each in tests} != set()
-    assert {each.replies for each in tests} == {("A.", "B.")}
+    assert all(each.replies == ["A.", "B."] for each in tests)
     assert asked[0] in seen
 
 

@@ -142,13 +142,12 @@ class Drawing:
         """
         slots = self._character.slots
         names = names_in(pattern) & slots.keys()
-        ends = {
-            source for name in names for source in slots[name].sources if isinstance(source, str)
-        }
+        ends = [end for name in names for end in slots[name].sources if isinstance(end, str)]
         while True:
             values = dict(self._told)
-            for name in (*sorted(ends), *sorted(names - ends)):
-                values[name] = slots[name].draw(self._rng, values, is_test=self._is_test)
+            for name in slots:
+                if name in names or name in ends:
+                    values[name] = slots[name].draw(self._rng, values, is_test=self._is_test)
             numbers = sorted(int(values[name]) for name in names if slots[name].are_numbers)
             is_free = len(numbers) < 2 or numbers[-1] <= SMALL
             if is_free or is_held_out(" ".join(map(str, numbers))) == self._is_test:

@@ -2,8 +2,9 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from random import Random
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from microgpt_characters.slots import Slot, computed, slot
 
 FEW_ASKINGS = 8  # of a topic: with fewer, the model understands few other wordings
 N_COMPARED = 16  # wordings of an asking that are compared with those of other topics
-_HEADER = re.compile(r"""\s*\[\s*topics\s*\.\s*["']?(.*?)["']?\s*\]""")
+_HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 
 
 class Topic(BaseModel, extra="forbid", strict=True):
@@ -24,7 +25,7 @@ class Topic(BaseModel, extra="forbid", strict=True):
     ask: list[str] = []
     reply: list[str] = Field(min_length=1)
     untold: list[str] = []  # replies while a slot of another topic is not told
-    remember: str | None = None
+    remember: str = ""  # the slot of its askings that other topics may use
     weight: float = Field(1.0, gt=0, le=1000, strict=False)  # how often it is drawn
     alone: bool = False  # whether it is never one of two questions in a message
     like: str | None = None  # the topic whose askings it has, with other words
@@ -53,7 +54,6 @@ class Character(BaseModel, extra="forbid", strict=True):
 
     name: str = Field(min_length=1)
     greeting: str = ""
-    examples: list[str] = []  # that the page offers to ask
     unknown: list[str] = Field(min_length=1)
     foreign: list[str] = []
     message: str = "{message}[?|?|?|!|.|||||]"  # what may be around an asking
@@ -73,17 +73,14 @@ class Character(BaseModel, extra="forbid", strict=True):
 
     def advice(self) -> list[str]:
         """Return what would make the character better."""
-        asked = [text for topic in self.topics.values() for text in topic.ask]
-        used = names_in(*asked, *self.foreign)
+        asked = chain(self.foreign, *(topic.ask for topic in self.topics.values()))
+        unused = self.slots.keys() - names_in(*asked)
         return [
-            *(
-                f"{name!r} (line {topic.line}) has {count(len(topic.ask), 'asking')}: "
-                f"add some, to have {FEW_ASKINGS}"
-                for name, topic in self.topics.items()
-                if len(topic.ask) < FEW_ASKINGS
-            ),
-            *(f"no asking has the slot {name!r}" for name in self.slots if name not in used),
-        ]
+            f"{name!r} (line {topic.line}) has {count(len(topic.ask), 'asking')}: add some, to "
+            f"have {FEW_ASKINGS}"
+            for name, topic in self.topics.items()
+            if len(topic.ask) < FEW_ASKINGS
+        ] + [f"no asking has the slot {name!r}" for name in sorted(unused)]
 
 
 def wordings(patterns: Iterable[str], n: int) -> list[str]:
@@ -118,11 +115,21 @@ class _Reading:
                 self._samples[name] = values.draw(Random(0), self._samples)
             except (KeyError, ValueError) as error:
                 problem = f"{name!r} must end at a number, or at an earlier slot of numbers"
-                raise self._error(problem, self._line("[slots]"), f"{name} =") from error
-        self._read_topics()
+                raise self._error(problem, self._headers["slots"], f"{name} =") from error
+        self._samples |= dict.fromkeys(("message", "first", "second"), "")
         found.foreign = self._patterns(found.foreign)
-        (found.message,) = self._patterns([found.message], own=("message",))
-        found.two = self._patterns(found.two, own=("first", "second"))
+        found.two = self._patterns(found.two)
+        (found.message,) = self._patterns([found.message])
+        asked: dict[str, list[str]] = {}  # the askings of earlier topics, as they are written
+        owners: dict[str, Topic] = {}  # by wording
+        for name, topic in found.topics.items():
+            topic.line = self._headers.get(name, 1)
+            if topic.like and topic.like not in asked:
+                problem = f"no topic before this one is called {topic.like!r}; change it"
+                raise self._error(problem, topic.line, "like =")
+            topic.ask += map(topic.in_other_words, asked.get(topic.like or "", ()))
+            asked[name] = topic.ask
+            self._read_topic(topic, owners)
         return found
 
     def _validated(self) -> Character:
@@ -131,81 +138,49 @@ class _Reading:
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise DataError(f"{self._path} is not valid TOML: {error}; fix that line") from error
         except ValidationError as error:
-            first, *rest = error.errors()[0]["loc"]
-            key = next(part for part in (*reversed(rest), first) if isinstance(part, str))
-            start = self._line(f"[{first}]")
-            if first == "topics" and rest:
-                start = self._headers.get(str(rest[0]), start)
-            raise self._error(first_problem(error), start, f"{key} =") from error
+            place = [part for part in error.errors()[0]["loc"] if isinstance(part, str)]
+            start = max(self._headers.get(part, 1) for part in place)
+            raise self._error(first_problem(error), start, f"{place[-1]} =") from error
 
-    def _line(self, text: str, start: int = 1) -> int:
-        """Return the first line from `start` on that has the beginning of a text, or `start`."""
+    def _error(self, problem: str, start: int, text: str) -> DataError:
+        """Return an error with the first line from `start` on that has the beginning of a text."""
         head = text.strip().partition("\n")[0]
         found = (n for n in range(start, len(self._lines) + 1) if head in self._lines[n - 1])
-        return next(found, start)
+        return DataError(f"{self._path}, line {next(found, start)}: {problem}")
 
-    def _error(self, problem: str, start: int = 1, text: str = "") -> DataError:
-        """Return an error with the line of a text."""
-        return DataError(f"{self._path}, line {self._line(text, start)}: {problem}")
-
-    def _patterns(
-        self,
-        texts: Sequence[str],
-        start: int = 1,
-        own: Sequence[str] = (),
-        *,
-        is_reply: bool = False,
-    ) -> list[str]:
-        """Return the patterns of texts, which need the slots `own` beside those of the file."""
-        patterns, values = [], dict.fromkeys(own, "") | self._samples
+    def _patterns(self, texts: list[str], start: int = 1, *, is_reply: bool = False) -> list[str]:
+        patterns = []
         for text in texts:
             try:
-                pattern = parse(text, self._found.macros, is_reply=is_reply)
-                if missing := {*own} - names_in(pattern):
-                    raise PatternError(f"the text needs {{{min(missing)}}}; add it")
-                for filled in slots_in(pattern):
-                    computed(filled, self._found.slots, values)
+                patterns.append(parse(text, self._found.macros, is_reply=is_reply))
+                for filled in slots_in(patterns[-1]):
+                    computed(filled, self._found.slots, self._samples)
             except PatternError as error:
                 raise self._error(str(error), start, text) from error
-            patterns.append(pattern)
         return patterns
 
-    def _read_topics(self) -> None:
-        topics = self._found.topics
-        told = {topic.remember for topic in self._found.all_topics if topic.remember}
-        asked: dict[str, list[str]] = {}  # the askings of earlier topics, as they are written
-        owners: dict[str, str] = {}  # topics of wordings
-        for name, topic in topics.items():
-            line = self._headers.get(name, 1)
-            if topic.like:
-                if topic.like not in asked:
-                    problem = f"no topic before this one is called {topic.like!r}; change it"
-                    raise self._error(problem, line, "like =")
-                topic.ask += map(topic.in_other_words, asked[topic.like])
-            asked[name] = topic.ask
-            for each in topic.and_follow_ups():
-                each.line = line
-                self._read_topic(name, each, told)
-            for wording in wordings(topic.ask, N_COMPARED):
-                other = owners.setdefault(plain(wording), name)
-                if topics[other].reply != topic.reply:
-                    place = f"{other!r} (line {topics[other].line})"
-                    problem = f"{wording!r:.60} is an asking of {place} too; change one of them"
-                    raise self._error(problem, line)
-
-    def _read_topic(self, name: str, topic: Topic, told: Set[str]) -> None:
+    def _read_topic(self, topic: Topic, owners: dict[str, Topic]) -> None:
         """Replace the texts of a topic by patterns, and check that its replies can be filled."""
-        if not topic.ask:
-            raise self._error(f'{name!r} has no askings; add ask = ["…"]', topic.line)
-        texts, topic.ask = topic.ask, self._patterns(topic.ask, topic.line)
-        topic.reply = self._patterns(topic.reply, topic.line, is_reply=True)
-        topic.untold = self._patterns(topic.untold, topic.line, is_reply=True)
-        wanted = names_in(*topic.reply) - told | ({topic.remember} if topic.remember else set())
+        texts, line = topic.ask, topic.line
+        if not texts:
+            raise self._error('the topic has no askings; add ask = ["…"]', line, "")
+        topic.ask = self._patterns(texts, line)
+        topic.reply = self._patterns(topic.reply, line, is_reply=True)
+        topic.untold = self._patterns(topic.untold, line, is_reply=True)
+        told = {other.remember for other in self._found.all_topics}
+        wanted = names_in(*topic.reply) - told | {topic.remember} - {""}
+        if topic.needs and not topic.untold:
+            problem = f"{{{min(topic.needs)}}} may not have been told"
+            raise self._error(f'{problem}; add untold = ["…"]', line, "")
         for text, pattern in zip(texts, topic.ask, strict=True):
             for wording in wordings([pattern], N_COMPARED):
                 if missing := wanted - names_in(wording):
                     problem = f"{{{min(missing)}}} is in the reply, but not in the asking"
-                    raise self._error(f"{problem} {wording!r:.60}; add it there", topic.line, text)
-        if topic.needs and not topic.untold:
-            problem = f"{{{min(topic.needs)}}} may not have been told to {name!r}"
-            raise self._error(f'{problem}; add untold = ["…"]', topic.line)
+                    raise self._error(f"{problem} {wording!r:.60}; add it there", line, text)
+                other = owners.setdefault(plain(wording), topic)
+                if other.reply != topic.reply:
+                    problem = f"{wording!r:.60} is an asking of the topic in line {other.line}"
+                    raise self._error(f"{problem}, too; change one of them", line, text)
+        for each in topic.follow:
+            each.line = line
+            self._read_topic(each, {})

@@ -69,14 +69,14 @@ def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
     for line in character.advice():
         tell(line)
     topics = character.all_topics
-    askings, replies = drawing.askings()
     before = {id(each): i for i, topic in enumerate(topics) for each in topic.follow}
     follows = [*(before.get(id(topic)) for topic in topics), None]
     needs = [[i for i, t in enumerate(topics) if t.remember in topic.needs] for topic in topics]
-    tests, threshold = [*drawing.questions(), *test.questions()], character.threshold
+    known, questions = drawing.askings(), [*drawing.questions(), *test.questions()]
     return Knowledge(
-        askings, replies, follows, [*needs, []], character.unknown, threshold, False, tests
-    )
+        *known, follows, [*needs, []], character.unknown, character.threshold,
+        is_table=False, tests=questions, greeting=character.greeting,
+    )  # fmt: skip
 
 
 def hook(extra: Any) -> Knowledge:

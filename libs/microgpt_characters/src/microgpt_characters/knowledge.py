@@ -32,6 +32,7 @@ class Knowledge:
     threshold: float  # least similarity of a message that is known; 0: the model decides
     is_table: bool  # whether a message must clearly mean one topic
     tests: Sequence[Question]
+    greeting: str = ""
 
     @property
     def sampling(self) -> Sampling | None:

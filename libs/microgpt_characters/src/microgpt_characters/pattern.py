@@ -3,6 +3,7 @@
 A text is drawn from the alternatives, so that a pattern takes no memory for its wordings.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -13,11 +14,11 @@ from microgpt import MicrogptError
 
 T = TypeVar("T")
 Options = list[list[Any]]
-MOST_CHARACTERS, MOST_DEPTH = 20_000, 20  # of a pattern without macros
+MOST_CHARACTERS = 20_000  # of a pattern without macros
 EARLY = 2.5  # how much more often early alternatives are drawn; 1: all equally often
 _MACRO, _SLOT = re.compile(r"<(\w+)>"), re.compile(r"\{([\w ]+)\}")
-_GROUP, _BRACKET = re.compile(r"\[[^][{}]*\]"), re.compile(r"([\[\]|])")
 _BRACES = str.maketrans({"\ue000": "{", "\ue001": "}"})  # private characters stand for {{ and }}
+_LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # make a JSON string lists
 _GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # what an empty alternative leaves
 
 
@@ -42,13 +43,14 @@ def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> st
             )
     if not is_reply and (unknown := _MACRO.search(found)):
         raise PatternError(f"no macro is called {unknown[0]}; add it to [macros]")
-    rest = _SLOT.sub("", found)
-    for _ in range(MOST_DEPTH):
-        rest = _GROUP.sub("", rest)
-    if wrong := re.search(r"[{}]", rest) or re.search(r"[][]", rest):
-        problem = f"{wrong[0]!r} has no partner, or is nested more than {MOST_DEPTH} deep"
-        raise PatternError(f"{problem}; write {{{{ and }}}} for braces")
-    return f"[{found}]"
+    if wrong := re.search(r"[{}]", _SLOT.sub("", found)):
+        raise PatternError(f"{wrong[0]!r} has no partner; write {{{{ and }}}} for braces")
+    pattern = f"[{found}]"
+    try:
+        draw(Random(0), pattern)
+    except (ValueError, RecursionError) as error:
+        raise PatternError("a [ or ] has no partner, or they are nested too deep") from error
+    return pattern
 
 
 def draw(rng: Random, pattern: str) -> str:
@@ -64,18 +66,8 @@ def _drawn(rng: Random, options: Options) -> str:
 @lru_cache(10_000)
 def _options(pattern: str) -> Options:
     """Return the alternatives of a pattern, each a list of texts and of other alternatives."""
-    groups: list[Options] = [[[]]]
-    for token in _BRACKET.split(pattern):
-        if token == "[":
-            groups.append([[]])
-        elif token == "]":
-            group = groups.pop()
-            groups[-1][-1].append(group)
-        elif token == "|":
-            groups[-1].append([])
-        else:
-            groups[-1][-1].append(token)
-    return groups[0]
+    found: Options = json.loads(f"[[{json.dumps(pattern).translate(_LISTS)}]]")
+    return found
 
 
 def fill(text: str, value: Callable[[str], str]) -> str:

@@ -207,7 +207,7 @@ class Drawing:
         for pattern in (*self._character.foreign, *general_questions()):
             for _ in range(N_FOREIGN):
                 text = self._message(pattern, self._filled(pattern))
-                if all(match.similarity < NEAR for match in known.rank(text)[:1]):
+                if all(similarity < NEAR for _, similarity in known.rank(text)[:1]):
                     found[Asking(text, len(replies))] = None
         return [*found], [*replies, ""]
 

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain
 from random import Random
@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, PlainValidator, ValidationError
 
 from microgpt import DataError, TextFile, count, first_problem, plain
-from microgpt_characters.pattern import PatternError, draw, names_in, parse, slots_in
+from microgpt_characters.pattern import draw, names_in, parse, slots_in
 from microgpt_characters.slots import Slot, computed, slot
 
 FEW_ASKINGS = 8  # of a topic: with fewer, the model understands few other wordings
@@ -42,12 +42,6 @@ class Topic(BaseModel, extra="forbid", strict=True):
         """Return an asking of the topic that it is like."""
         return re.sub(r"\w+", lambda word: self.words.get(word[0], word[0]), text)
 
-    def and_follow_ups(self) -> Iterator["Topic"]:
-        """Yield the topic and, in their order, those that follow it."""
-        yield self
-        for each in self.follow:
-            yield from each.and_follow_ups()
-
 
 class Character(BaseModel, extra="forbid", strict=True):
     """The content of a file, with patterns instead of its texts; see docs/character.md."""
@@ -68,8 +62,11 @@ class Character(BaseModel, extra="forbid", strict=True):
 
     @cached_property
     def all_topics(self) -> list[Topic]:
-        """The topics, and those that follow them."""
-        return [each for topic in self.topics.values() for each in topic.and_follow_ups()]
+        """The topics, and after them those that follow one."""
+        found = [*self.topics.values()]
+        for topic in found:
+            found += topic.follow
+        return found
 
     def advice(self) -> list[str]:
         """Return what would make the character better."""
@@ -90,11 +87,7 @@ def wordings(patterns: Iterable[str], n: int) -> list[str]:
 
 
 def read_character(file: TextFile) -> Character:
-    """Return the character that a file describes.
-
-    Raises:
-        DataError: the file has a mistake; the message has its line.
-    """
+    """Return the character that a file describes; raise DataError with the line of a mistake."""
     return _Reading(file).character()
 
 
@@ -155,7 +148,7 @@ class _Reading:
                 patterns.append(parse(text, self._found.macros, is_reply=is_reply))
                 for filled in slots_in(patterns[-1]):
                     computed(filled, self._found.slots, self._samples)
-            except PatternError as error:
+            except DataError as error:
                 raise self._error(str(error), start, text) from error
         return patterns
 

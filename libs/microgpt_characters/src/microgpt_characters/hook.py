@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import cycle
 from random import Random
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from microgpt import (
     ROLES,
@@ -58,7 +57,7 @@ def prepare(
     characters = "".join((*known.unknown, *map(chr, range(32, 127))))
     tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # also for other wordings
     is_bpe = given.get("tokenizer") == "bpe"
-    record = json.loads(json.dumps(asdict(known)))
+    record = known.model_dump(mode="json")
     return Preparation({**settings, **given}, None if is_bpe else tokenizer, record)
 
 
@@ -72,17 +71,18 @@ def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
     before = {id(each): i for i, topic in enumerate(topics) for each in topic.follow}
     follows = [*(before.get(id(topic)) for topic in topics), None]
     needs = [[i for i, t in enumerate(topics) if t.remember in topic.needs] for topic in topics]
-    known, questions = drawing.askings(), [*drawing.questions(), *test.questions()]
+    askings, replies = drawing.askings()
     return Knowledge(
-        *known, follows, [*needs, []], character.unknown, character.threshold,
-        is_table=False, tests=questions, greeting=character.greeting,
+        askings=askings, replies=replies, follows=follows, needs=[*needs, []],
+        unknown=character.unknown, threshold=character.threshold, is_table=False,
+        tests=[*drawing.questions(), *test.questions()], greeting=character.greeting,
     )  # fmt: skip
 
 
 def hook(extra: Any) -> Knowledge:
     """Return what a model knows; raise CheckpointError if its record is damaged."""
     try:
-        found = TypeAdapter(Knowledge).validate_json(json.dumps(extra), strict=True)
+        found = Knowledge.model_validate_json(json.dumps(extra))
     except ValidationError as error:
         raise CheckpointError(f"extra.characters: {first_problem(error)}") from error
     if not found.unknown or any(not 0 <= a.topic < len(found.replies) for a in found.askings):
@@ -105,4 +105,4 @@ def _item(task: str, messages: Sequence[str], replies: Sequence[str]) -> Item:
 
 def page_facts(extra: Any) -> Mapping[str, Any]:
     """Return what the page needs to choose as the hook does."""
-    return {**asdict(hook(extra)), "tests": (), "matching": RULES}
+    return {**hook(extra).model_dump(exclude={"tests"}), "matching": RULES}

@@ -1,13 +1,14 @@
 """What a model of a character or a table knows, and what it therefore reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import NamedTuple
 
+from pydantic import BaseModel
+
 from microgpt import Conversation, Message, Sampling, plain
-from microgpt_characters.matching import NUMBER, Asking, Match, Matcher
+from microgpt_characters.matching import NUMBER, Asking, Matcher
 
 SEEN = "questions of the training"  # a task
 
@@ -20,8 +21,7 @@ class Question(NamedTuple):
     replies: Sequence[str]  # that are right
 
 
-@dataclass(frozen=True)
-class Knowledge:
+class Knowledge(BaseModel, frozen=True, strict=True):
     """The askings that a model knows, and what it says to other messages."""
 
     askings: Sequence[Asking]
@@ -70,19 +70,14 @@ class Knowledge:
         return tuple(chain(*(latest[each] for each in latest if each in read)))
 
     def _meant(self, text: str, before: int | None) -> Asking | None:
-        """Return the asking that a message means; None if it is not known.
-
-        Args:
-            before: the topic of the message before it.
-        """
-        same = [Match(each, 1.0) for each in self.askings if self.is_table and each.text == text]
+        """Return the asking that a message means, if it is known; `before` is the topic before."""
+        same = [(each, 1.0) for each in self.askings if self.is_table and each.text == text]
         ranked = [
-            match
-            for match in same or self.matcher.rank(text)
-            if match.similarity >= self.threshold
-            if self.follows[match.asking.topic] in (None, before)
+            (asking, similarity)
+            for asking, similarity in same or self.matcher.rank(text)
+            if similarity >= self.threshold and self.follows[asking.topic] in (None, before)
         ]
-        best = [each.asking for each in ranked if each.similarity == ranked[0].similarity]
+        best = [asking for asking, similarity in ranked if similarity == ranked[0][1]]
         is_clear = not self.is_table or len({asking.topic for asking in best}) == 1
         return best[0] if best and is_clear and self.replies[best[0].topic] else None
 

@@ -1,17 +1,14 @@
 """Match a message with the asking that it means, by words and by groups of letters.
 
-Rare words weigh more than words of many topics (inverse document frequency; Spärck Jones 1972). A
-word also matches a synonym, and one that has many of its groups of three letters, such as another
-form or a misspelling; a word that only the reply contains counts less. The similarity, about 0 to
-1, is the share of the message's weight that the asking contains. It is lower if the asking has
-other words, and higher if both have much in common.
+Rare words weigh more (inverse document frequency; Spärck Jones 1972). A word also matches synonyms,
+and words with many of its groups of three letters. The similarity, about 0 to 1, is the share of
+the message's weight that the asking has; other words of the asking lower it, much in common raises.
 """
 
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -29,14 +26,9 @@ COVERAGE, EVIDENCE = 0.2, 0.2  # how much other words of the asking lower, share
 OPEN = 0.8  # least share of the asking's words, if some words of the message may be any
 
 
-def _lines(name: str) -> list[str]:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
-
-
-FUNCTION_WORDS = dict.fromkeys(" ".join(_lines("function_words.txt")).split())
-SYNONYMS = [line.split() for line in _lines("synonyms.txt")]
-
-
+_FOLDER = Path(__file__).parent
+FUNCTION_WORDS = dict.fromkeys((_FOLDER / "function_words.txt").read_text("utf-8").split())
+SYNONYMS = [*map(str.split, (_FOLDER / "synonyms.txt").read_text("utf-8").splitlines())]
 Weights = dict[str, float]  # by word
 
 
@@ -46,13 +38,6 @@ class Asking(NamedTuple):
     text: str
     topic: int
     n_open: int = 0  # number of words of a message that may be any words
-
-
-class Match(NamedTuple):
-    """An asking that a message may mean."""
-
-    asking: Asking
-    similarity: float
 
 
 class Matcher:
@@ -75,8 +60,8 @@ class Matcher:
         self._weights = {word: self._weight(word) for word in self._places}
         self._sizes = [sum(self._weights[word] for word in dict.fromkeys(some)) for some in asked]
 
-    def rank(self, text: str) -> list[Match]:
-        """Return the askings that a text may mean, most similar first."""
+    def rank(self, text: str) -> list[tuple[Asking, float]]:
+        """Return the askings that a text may mean, and their similarity; the largest first."""
         shared: dict[int, Weights] = defaultdict(dict)  # by asking, and word of the text
         covered: dict[int, Weights] = defaultdict(dict)  # similarities, by asking and word of it
         most: Weights = {}  # by word of the text, in any asking
@@ -92,8 +77,8 @@ class Matcher:
         found = []
         for i in sorted(shared):
             if similarity := self._similarity(i, most, shared[i], covered[i]):
-                found.append(Match(self._askings[i], similarity))
-        return sorted(found, key=lambda match: -match.similarity)
+                found.append((self._askings[i], similarity))
+        return sorted(found, key=lambda match: -match[1])
 
     def _similarity(self, i: int, most: Weights, shared: Weights, covered: Weights) -> float:
         """Return the similarity of an asking; 0 if words of it, or for its slots, are missing."""
@@ -131,15 +116,14 @@ class Matcher:
         lines = () if word in FUNCTION_WORDS else (line for line in SYNONYMS if word in line)
         for other in (word, *chain(*lines)):
             groups = groups_of(other)
+            part = 1.0 if other == word else SYNONYM
             counts = Counter(known for group in groups for known in self._with_group.get(group, ()))
-            forms = {
-                known: 2 * n / (len(groups) + len(groups_of(known))) for known, n in counts.items()
-            }
+            for known, n in counts.items():
+                equal = 2 * n / (len(groups) + len(groups_of(known)))
+                if equal >= LEAST_EQUAL:
+                    _raise(found, known, part * equal)
             if other in self._weights:
-                forms[other] = 1.0
-            for known, similarity in forms.items():
-                if similarity >= LEAST_EQUAL:
-                    _raise(found, known, similarity if other == word else SYNONYM * similarity)
+                _raise(found, other, part)
         return found
 
 
@@ -148,7 +132,6 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(fold(text).replace("-", ""))
 
 
-@cache
 def groups_of(word: str) -> Sequence[str]:
     """Return the different groups of letters of a word, whose beginning is marked."""
     marked = f"^{word}"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any, TypeVar
 
-from microgpt import MicrogptError
+from microgpt import DataError
 
 T = TypeVar("T")
 Options = list[list[Any]]
@@ -22,34 +22,30 @@ _LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # make a JSO
 _GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # what an empty alternative leaves
 
 
-class PatternError(MicrogptError):
-    """A pattern is invalid; the message has no place."""
-
-
 def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> str:
-    """Return a pattern without macros; raise PatternError if it is invalid.
+    """Return a pattern without macros; raise DataError if it is invalid.
 
     In a reply, `<name>` without such a macro is text, perhaps HTML.
     """
     if not text.strip():
-        raise PatternError("a text is empty; write one, or remove it")
+        raise DataError("a text is empty; write one, or remove it")
     found = re.sub(r"\}\}(?!\})", "\ue001", text.replace("{{", "\ue000"))
     while not macros.keys().isdisjoint(_MACRO.findall(found)):
         found = _MACRO.sub(lambda m: f"[{macros[m[1]]}]" if m[1] in macros else m[0], found)
         if len(found) > MOST_CHARACTERS:
-            raise PatternError(
+            raise DataError(
                 f"with its macros, it exceeds {MOST_CHARACTERS:,} characters; shorten it, or "
                 "change a macro that contains itself"
             )
     if not is_reply and (unknown := _MACRO.search(found)):
-        raise PatternError(f"no macro is called {unknown[0]}; add it to [macros]")
+        raise DataError(f"no macro is called {unknown[0]}; add it to [macros]")
     if wrong := re.search(r"[{}]", _SLOT.sub("", found)):
-        raise PatternError(f"{wrong[0]!r} has no partner; write {{{{ and }}}} for braces")
+        raise DataError(f"{wrong[0]!r} has no partner; write {{{{ and }}}} for braces")
     pattern = f"[{found}]"
     try:
         draw(Random(0), pattern)
     except (ValueError, RecursionError) as error:
-        raise PatternError("a [ or ] has no partner, or they are nested too deep") from error
+        raise DataError("a [ or ] has no partner, or they are nested too deep; mend it") from error
     return pattern
 
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from microgpt import bundled, load_text
-from microgpt_characters.pattern import PatternError, pick
+from microgpt import DataError, bundled, load_text
+from microgpt_characters.pattern import pick
 
 HELD_OUT = 0.1  # share of the words of a slot that are left out of the training
 LEAST_VALUES = 10  # words of a slot, so that some can be left out
@@ -39,8 +39,6 @@ WORD_LISTS = {
 }
 _RANGE = re.compile(r"0\.\.([a-z_]\w*)|(\d{1,9})\.\.(\d{1,9})")
 _NO_WORD = re.compile(r"[][{}|<>]|^\s*$")
-
-
 Source = str | tuple[Sequence[Any], Sequence[str]]  # values, and those left out of the training
 
 
@@ -107,11 +105,7 @@ def is_held_out(text: str) -> bool:
 
 
 def computed(text: str, slots: Mapping[str, Slot], values: Mapping[str, str]) -> str:
-    """Return what fills `{text}`: the value of a slot, or what a function makes of values.
-
-    Raises:
-        PatternError: it is neither.
-    """
+    """Return the value of a slot, or what a function makes of values; else, raise DataError."""
     function, *names = text.split()
     try:
         found = [values[name] for name in names or [function]]
@@ -124,4 +118,4 @@ def computed(text: str, slots: Mapping[str, Slot], values: Mapping[str, str]) ->
             return str(OF_TWO_NUMBERS[function](a, b))
         return str(OF_WORDS[function](*found))
     except (KeyError, TypeError, ValueError) as error:
-        raise PatternError(f"{{{text}}} cannot be filled; {USABLE}") from error
+        raise DataError(f"{{{text}}} cannot be filled; {USABLE}") from error

@@ -53,7 +53,10 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
     askings = [Asking(asked, replies.index(said)) for asked, said in answers.items()]
     tests = [Question(SEEN, [asked], [said]) for asked, said in answers.items()]
     n = len(replies)
-    return Knowledge(askings, replies, [None] * n, [[]] * n, [unknown], THRESHOLD, True, tests)
+    return Knowledge(
+        askings=askings, replies=replies, follows=[None] * n, needs=[[]] * n,
+        unknown=[unknown], threshold=THRESHOLD, is_table=True, tests=tests,
+    )  # fmt: skip
 
 
 def _size(doc: Document) -> int:

@@ -42,15 +42,13 @@ export class Knowledge {
   /** Return the asking that a message means, if it is known; `before` is the topic before it. */
   #meant(text, before) {
     const { askings, follows, is_table: isTable, replies, threshold } = this.#facts;
-    const same = askings.filter(([asked]) => isTable && asked === text);
-    const ranked = same.length ? same.map((asking) => ({ asking, similarity: 1 })) : this.#matcher.rank(text);
-    const known = ranked.filter(
-      ({ asking: [, topic], similarity }) =>
-        similarity >= threshold && (follows[topic] === null || follows[topic] === before),
+    const same = askings.filter(([asked]) => isTable && asked === text).map((asking) => [asking, 1]);
+    const known = (same.length ? same : this.#matcher.rank(text)).filter(
+      ([[, topic], similarity]) => similarity >= threshold && [null, before].includes(follows[topic]),
     );
-    const best = known.filter(({ similarity }) => similarity === known[0].similarity);
-    const isClear = !isTable || new Set(best.map(({ asking }) => asking[1])).size === 1;
-    return best.length && isClear && replies[best[0].asking[1]] ? best[0].asking : null;
+    const best = known.filter(([, similarity]) => similarity === known[0][1]).map(([asking]) => asking);
+    const isClear = !isTable || new Set(best.map(([, topic]) => topic)).size === 1;
+    return best.length && isClear && replies[best[0][1]] ? best[0] : null;
   }
 }
 

@@ -33,7 +33,7 @@ export class Matcher {
     this.#sizes = asked.map((words) => sum([...new Set(words)].map((word) => this.#weights.get(word))));
   }
 
-  /** Return the askings that a text may mean, the most similar first. */
+  /** Return the askings that a text may mean, and their similarity; the largest first. */
   rank(/** @type {string} */ text) {
     const [shared, covered, most] = [new Map(), new Map(), new Map()];
     for (const word of this.#read(text)) {
@@ -47,11 +47,9 @@ export class Matcher {
       }
       if (!most.has(word)) most.set(word, this.#weight(word));
     }
-    const found = [...shared.keys()].sort((a, b) => a - b).map((i) => ({
-      asking: this.#askings[i],
-      similarity: this.#similarity(i, most, shared.get(i), at(covered, i)),
-    }));
-    return found.filter(({ similarity }) => similarity).sort((a, b) => b.similarity - a.similarity);
+    const found = [...shared.keys()].sort((a, b) => a - b);
+    const ranked = found.map((i) => [this.#askings[i], this.#similarity(i, most, shared.get(i), at(covered, i))]);
+    return ranked.filter(([, similarity]) => similarity).sort(([, a], [, b]) => b - a);
   }
 
   /** Return the similarity of an asking; 0 if words of it, or for its slots, are missing. */
@@ -96,15 +94,15 @@ export class Matcher {
     const found = new Map();
     for (const other of [word, ...lines.flat()]) {
       const [groups, counts] = [this.#groups(other), new Map()];
+      const part = other === word ? 1 : synonym;
       for (const group of groups) {
         for (const known of this.#withGroup.get(group)?.keys() ?? []) counts.set(known, (counts.get(known) ?? 0) + 1);
       }
-      const equal = (known) => (2 * counts.get(known)) / (groups.length + this.#groups(known).length);
-      const forms = new Map(Array.from(counts.keys(), (known) => [known, equal(known)]));
-      if (this.#places.has(other)) forms.set(other, 1);
-      for (const [known, similarity] of forms) {
-        if (similarity >= leastEqual) raise(found, known, other === word ? similarity : synonym * similarity);
+      for (const [known, n] of counts) {
+        const equal = (2 * n) / (groups.length + this.#groups(known).length);
+        if (equal >= leastEqual) raise(found, known, part * equal);
       }
+      if (this.#places.has(other)) raise(found, other, part);
     }
     return found;
   }

@@ -98,7 +98,8 @@ def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
     drawing = Drawing(owl)
     replies = [m.content for _ in range(300) for m in drawing.conversation()[1::2]]
     before = {first for first, second in pairwise(replies) if second == "Because mice hear well."}
-    assert before == {"I fly without a sound, and listen."}
+    night = {"I fly without a sound, and listen.", "At night, I hunt.", "In the dark, I hunt."}
+    assert before == night
 
 
 def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
@@ -106,7 +107,7 @@ def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
     assert lessons == Drawing(owl).lessons() != Drawing(owl, 1).lessons()
     assert len(lessons) == 900
     first = {message.content for talk in lessons[:100] for message in talk[::2]}
-    assert "what do you do at night?" in first or "what do you do at night" in first
+    assert first & {"do you sleep", "do you sleep at night"}
     assert not any("tired" in text for text in first)
 
 
@@ -149,9 +150,12 @@ def test_a_new_file_can_be_tried_and_written(microgpt, tmp_path) -> None:
     assert "owl.toml exists; use another file, or" in refused(
         microgpt("character", "new", "owl.toml")
     )
-    tried = ok(microgpt("character", "try", "owl.toml", "--conversations", "3")).stdout
+    tried = ok(microgpt("character", "try", "owl.toml")).stdout
     assert tried.count("user:") >= 3
-    assert "'night' (line 23) has 3 askings: add some, to have 8" in tried
+    assert re.findall("assistant: .*(hunt|listen|mice hear|Good evening|You are)", tried)[1:] == [
+        "mice hear", "Good evening", "You are"
+    ]  # fmt: skip
+    assert tried.endswith("\n6 topics, 1 follow-up: no mistakes\n")
     options = ("--conversations", "7", "--output", "owl.jsonl")
     ok(microgpt("character", "try", "owl.toml", *options))
     assert len(load_conversations(tmp_path / "owl.jsonl")) == 7

@@ -93,5 +93,5 @@ def test_advice_names_few_askings_and_unused_slots(tmp_path) -> None:
     many = f'[topics.many]\nask = [{asked}]\nreply = ["Yes."]\n'
     found = read(tmp_path, HEAD + '[slots]\nprey = ["mouse"]\n' + many + TOPIC).advice()
     assert found == [
-        "'night' (line 8) has 1 asking: add some, to have 8", "no asking has the slot 'prey'"
+        "'night' (line 8) has 1 wording: add some, to have 8", "no asking has the slot 'prey'"
     ]  # fmt: skip

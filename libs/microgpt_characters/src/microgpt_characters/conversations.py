@@ -70,6 +70,12 @@ class Drawing:
             made += [Message("user", message), Message("assistant", reply)]
         return tuple(made)
 
+    def examples(self) -> Iterator[tuple[str, str]]:
+        """Yield an exchange of each topic, with its follow-ups, and one that is not known."""
+        for topic in self._topics:
+            yield from map(self._exchange, (topic, *topic.follow))
+        yield self._foreign(), pick(self._rng, self._character.unknown)
+
     def questions(self) -> Iterator[Question]:
         """Yield some questions of each topic: in a test, those that the training leaves out."""
         for name, topic in self._character.topics.items():

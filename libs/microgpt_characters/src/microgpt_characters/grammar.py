@@ -14,7 +14,7 @@ from microgpt import DataError, TextFile, count, first_problem, plain
 from microgpt_characters.pattern import draw, names_in, parse, slots_in
 from microgpt_characters.slots import Slot, computed, slot
 
-FEW_ASKINGS = 8  # of a topic: with fewer, the model understands few other wordings
+FEW_WORDINGS = 8  # of a topic: with fewer, the model understands few others
 N_COMPARED = 16  # wordings of an asking that are compared with those of other topics
 _HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 
@@ -72,11 +72,14 @@ class Character(BaseModel, extra="forbid", strict=True):
         """Return what would make the character better."""
         asked = chain(self.foreign, *(topic.ask for topic in self.topics.values()))
         unused = self.slots.keys() - names_in(*asked)
+        numbers = {
+            name: len(wordings(topic.ask, N_COMPARED)) for name, topic in self.topics.items()
+        }
         return [
-            f"{name!r} (line {topic.line}) has {count(len(topic.ask), 'asking')}: add some, to "
-            f"have {FEW_ASKINGS}"
-            for name, topic in self.topics.items()
-            if len(topic.ask) < FEW_ASKINGS
+            f"{name!r} (line {self.topics[name].line}) has {count(n, 'wording')}: add some, to "
+            f"have {FEW_WORDINGS}"
+            for name, n in numbers.items()
+            if n < FEW_WORDINGS
         ] + [f"no asking has the slot {name!r}" for name in sorted(unused)]
 
 

@@ -46,9 +46,7 @@ def prepare(
     settings: Given = {"val_fraction": 0.0, "test_fraction": 0.0}
     if file and file.path.suffix.lower() == SUFFIX:
         if unknown is not None:
-            raise ConfigError(
-                "--unknown is for tables; write unknown = ['…'] into the file instead"
-            )
+            raise ConfigError("--unknown is for tables; write unknown = ['…'] into the file")
         known = _known_of_character(file, tell)
     elif is_table(docs, given) and not (file and file.is_chat_export):
         known, settings = known_of_table(docs, unknown or DEFAULT_REPLY, tell), recipe(docs)

@@ -19,12 +19,7 @@ SUFFIX, WORDINGS = ".toml", "wordings"  # of a character; the column with other 
 def read(
     file: TextFile, how: ReadOptions, tell: Tell | None = None
 ) -> Sequence[Conversation] | None:
-    """Return the conversations of a character or of a table with wordings; None for other files.
-
-    Raises:
-        ConversationsError: text is requested.
-        DataError: the file has a mistake.
-    """
+    """Return the conversations of a character or of a table with wordings; None for other files."""
     if file.path.suffix.lower() != SUFFIX:
         return _with_wordings(file) if how.chat else None
     if how.text == "stream":
@@ -49,10 +44,7 @@ def _with_wordings(file: TextFile) -> list[Conversation] | None:
         pair = question_in(row) if isinstance(row, dict) and WORDINGS in row else None
         if not pair:
             return None
-        texts = [pair[0], *(row[WORDINGS] or "").split("|")]
-        found += [
-            (Message("user", text.strip()), Message("assistant", pair[1].strip()))
-            for text in texts
-            if text.strip() and pair[1].strip()
-        ]
+        reply = Message("assistant", pair[1].strip())
+        asked = map(str.strip, (pair[0], *(row[WORDINGS] or "").split("|")))
+        found += [(Message("user", text), reply) for text in asked if text and reply.content]
     return found

@@ -21,14 +21,10 @@ OF_TWO_NUMBERS: dict[str, Callable[[int, int], int]] = {
     "larger": max, "smaller": min,
 }  # fmt: skip
 OF_WORDS: dict[str, Callable[..., object]] = {
-    "spell": "-".join,
-    "reverse": lambda word: word[::-1],
-    "count": len,
-    "first": lambda word: word[0],
-    "last": lambda word: word[-1],
-    "title": str.title,
+    "spell": "-".join, "reverse": lambda word: word[::-1], "count": len, "title": str.title,
+    "first": operator.itemgetter(0), "last": operator.itemgetter(-1),
     "alphabetical": lambda a, b: ", ".join(sorted((a, b))),
-}
+}  # fmt: skip
 USABLE = (
     f"use a name of [slots], {', '.join(OF_TWO_NUMBERS)} with two names of numbers, "
     f"{', '.join(OF_WORDS)} with a name of words (alphabetical: two), or value with one of a table"
@@ -43,12 +39,9 @@ Source = str | tuple[Sequence[Any], Sequence[str]]  # values, and those left out
 
 
 class Slot(NamedTuple):
-    """The values of a slot, from sources that are drawn equally often.
+    """The values of a slot."""
 
-    A source that is a name stands for the numbers up to the one in the slot of that name.
-    """
-
-    sources: tuple[Source, ...]
+    sources: tuple[Source, ...]  # one is drawn; a name stands for the numbers up to its value
     are_numbers: bool = False
     table: Mapping[str, str] = {}
 

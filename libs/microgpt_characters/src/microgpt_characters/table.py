@@ -25,7 +25,7 @@ def is_table(docs: Sequence[Document], given: Given) -> bool:
     if any(given.get(name) for name in PREVENTING) or given.get("engine") == "reference":
         return False
     is_small = 0 < len(docs) <= MOST_QUESTIONS and given.get("architecture") != "portable"
-    are_pairs = all(not isinstance(doc, str) and _roles(doc) == ROLES for doc in docs)
+    are_pairs = all(not isinstance(doc, str) and [m.role for m in doc] == [*ROLES] for doc in docs)
     return is_small and are_pairs and sum(map(_size, docs)) <= MOST_CHARACTERS
 
 
@@ -47,8 +47,7 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
     if n := len({asked for asked, said in pairs if answers.setdefault(asked, said) != said}):
         tell(f"{count(n, 'question')} {'has' if n == 1 else 'have'} several answers; keep one")
     questions = count(len(answers), "question")
-    found = f'other wordings are found by their words, other questions get "{unknown}"'
-    tell(f"learn the table by heart ({questions}); {found}")
+    tell(f'learn the table by heart ({questions}); other questions get "{unknown}"')
     replies = [*dict.fromkeys(answers.values())]
     askings = [Asking(asked, replies.index(said)) for asked, said in answers.items()]
     tests = [Question(SEEN, [asked], [said]) for asked, said in answers.items()]
@@ -61,7 +60,3 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
 
 def _size(doc: Document) -> int:
     return sum(len(text) + 2 for text in texts_of(doc))
-
-
-def _roles(doc: Document) -> tuple[str, ...]:
-    return tuple("" if isinstance(message, str) else message.role for message in doc)

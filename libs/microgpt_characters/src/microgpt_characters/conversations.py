@@ -18,11 +18,12 @@ from microgpt_characters.pattern import draw, names_in, parse, pick, pick_early
 
 SEED = 42
 THRESHOLD, NEAR = 0.45, 0.7  # least similarity of a known message; of one that is not foreign
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4, 5), 6  # numbers of exchanges; most of basic ones
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; most of basic ones
 MOST_TOKENS = 240  # of a conversation; leaves room in a context of 256
 SHORT = 0.3  # share of questions in the first asking of their topic, which teaches most per token
-FOREIGN, OWN = 0.16, 0.5  # share of foreign messages, and of those of the file among them
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.06  # shares of turns, where they are possible
+FOREIGN, OWN = 0.14, 0.5  # share of foreign messages, and of those of the file among them
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # shares of turns, where they are possible
+TELLS_MORE = 0.3  # share of turns that tell something else after the first telling
 TWO, SHORT_OF_TWO = 0.19, 0.65  # share of messages with two questions, and of short ones there
 BASICS = 5  # one in so many conversations has only first askings, and comes first
 SMALL = 9  # a pair of numbers up to this one is never left out: users expect 1 + 1 to be right
@@ -55,14 +56,16 @@ class Drawing:
 
     def __init__(self, character: Character, seed: int = SEED, *, is_test: bool = False) -> None:
         self._character, self._rng, self._is_test = character, Random(seed), is_test
-        self._is_basic = False
+        self._is_basic = self._is_waiting = False  # for a recall of what was told
         self._told: dict[str, str] = {}  # in this conversation
         self._last: Follow | None = None
         topics = character.topics
-        self._totals = [*accumulate(topic.weight for topic in topics)]
         self._telling = [topic for topic in topics if topic.remember]
         self._recalling = [topic for topic in topics if topic.needs]
         self.threshold = THRESHOLD if character.threshold is None else character.threshold
+        varied = [t for t in topics if names_in(*t.ask) and not (t.remember or t.needs)]
+        lots = (topics, topics if self.threshold else varied or topics)  # the second: basic ones
+        self._lots = [(some, [*accumulate(topic.weight for topic in some)]) for some in lots]
         self.topics = [each for topic in topics for each in (topic, *topic.follow)]
         self._askings = {id(topic): self._divided(topic) for topic in self.topics}
 
@@ -77,9 +80,10 @@ class Drawing:
 
     def conversation(self, *, is_basic: bool = False) -> Conversation:
         """Return a conversation that fits into the context, if its first exchange does."""
-        self._told, self._last, self._is_basic = {}, None, is_basic
+        self._told, self._last, self._is_basic, self._is_waiting = {}, None, is_basic, False
         made, size = list[Message](), 2
-        for _ in range(pick(self._rng, range(1, MOST_TURNS) if is_basic else TURNS)):
+        turns = pick(self._rng, range(1, MOST_TURNS + 1) if is_basic else TURNS)
+        while len(made) < 2 * turns or self._is_waiting:
             message, reply = self._turn()
             size += len(message) + len(reply) + 4
             if made and size > MOST_TOKENS:
@@ -106,14 +110,14 @@ class Drawing:
     def _turn(self) -> Exchange:
         two = self._character.two
         if two and not self._is_basic and self._chance(TWO):
-            parts = [self._exchange(self._topic_of_two(), SHORT_OF_TWO) for _ in range(2)]
+            parts = [self._part() for _ in range(2)]
             asked = {"first": parts[0].message, "second": parts[1].message}
             text = draw(self._rng, pick_early(self._rng, two), lambda w: asked[w[0]].rstrip("?.!"))
             replies = dict.fromkeys(_sentence(part.reply) for part in parts)
             return Exchange(self._framed(text), " ".join(replies))
         if not self.threshold and not self._is_basic and self._chance(FOREIGN):
-            self._last = None
-            return Exchange(self._framed(self._foreign()), pick(self._rng, self._character.unknown))
+            message, reply = self._foreign()
+            return Exchange(self._framed(message), reply)
         topic = self._topic()
         message, reply = self._exchange(topic)
         return Exchange(self._framed(message) if self._is_noisy(topic) else message, reply)
@@ -126,17 +130,25 @@ class Drawing:
         """Return the next topic, which depends on what was said."""
         if isinstance(self._last, Topic) and self._last.follow and self._chance(FOLLOWS):
             return pick(self._rng, self._last.follow)
-        if self._told and self._recalling and self._chance(RECALLS):
-            return pick(self._rng, self._recalling)
-        if self._telling and self._chance(TELLS):
-            return pick(self._rng, self._telling)
-        place = self._rng.random() * self._totals[-1]
-        return self._character.topics[next(i for i, t in enumerate(self._totals) if place < t)]
+        if self._is_waiting and self._chance(RECALLS):
+            told = [topic for topic in self._recalling if topic.needs <= self._told.keys()]
+            return pick(self._rng, [*self._recalling, *told, *told])
+        telling = [topic for topic in self._telling if topic.remember not in self._told]
+        if telling and not self._is_basic and self._chance(TELLS_MORE if self._told else TELLS):
+            return pick(self._rng, telling)
+        topics, totals = self._lots[self._is_basic]
+        place = self._rng.random() * totals[-1]
+        return topics[next(i for i, total in enumerate(totals) if place < total)]
 
-    def _topic_of_two(self) -> Follow:
-        while (topic := self._topic()).alone:
+    def _part(self) -> Exchange:
+        """Return one of two questions; a word or two could as well be noise before the other."""
+        if not self.threshold and self._chance(FOREIGN):
+            while len((part := self._foreign()).message.split()) < 3:
+                pass
+            return part
+        while (topic := self._topic()).alone or topic.needs:
             pass
-        return topic
+        return self._exchange(topic, SHORT_OF_TWO)
 
     def _exchange(self, topic: Follow, short: float = SHORT) -> Exchange:
         is_noisy, pattern = self._is_noisy(topic), topic.ask[0]
@@ -149,6 +161,8 @@ class Drawing:
         reply = self._reply(pick(self._rng, replies or self._character.unknown), values)
         if topic.remember:
             self._told[topic.remember] = values[topic.remember]
+        if topic.remember or topic.needs:
+            self._is_waiting = bool(topic.remember and self._recalling)
         self._last = topic
         typing = self._character.typing if is_noisy else 0.0
         return Exchange(self._message(pattern, values, typing=typing), reply)
@@ -197,13 +211,15 @@ class Drawing:
             return (self._character.slots[words[1]].table or {})[found[0]]
         return str(function.apply(*(map(int, found) if function.kind == "numbers" else found)))
 
-    def _foreign(self) -> str:
-        """Return a message that the character does not understand."""
+    def _foreign(self) -> Exchange:
+        """Return a message that the character does not understand, and a reply."""
+        self._last = None
         own = self._character.foreign
         is_own = bool(own) and self._chance(OWN)
         pattern = pick(self._rng, own if is_own else general_questions())
         values = self._filled(pattern) if is_own else {}
-        return self._message(pattern, values, typing=self._character.typing)
+        message = self._message(pattern, values, typing=self._character.typing)
+        return Exchange(message, pick(self._rng, self._character.unknown))
 
     def _framed(self, text: str) -> str:
         """Return a message with what may be around it."""

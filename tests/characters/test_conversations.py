@@ -94,12 +94,21 @@ def test_a_name_is_remembered_and_asked_for(owl) -> None:
     assert replies == {True: {"You are NAME"}, False: {"You have not told me your name."}}
 
 
+def test_a_name_that_is_told_is_asked_for_later(owl) -> None:
+    drawing = Drawing(owl)
+    talks = [[m.content for m in drawing.conversation()] for _ in range(400)]
+    told = [talk for talk in talks if any(text.startswith("Good evening") for text in talk)]
+    asked = [talk for talk in told if any(text.startswith("You are") for text in talk)]
+    assert len(told) > 40
+    assert len(asked) > 0.7 * len(told)
+
+
 def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
     drawing = Drawing(owl)
     replies = [m.content for _ in range(300) for m in drawing.conversation()[1::2]]
     before = {first for first, second in pairwise(replies) if second == "Because mice hear well."}
     night = {"I fly without a sound, and listen.", "At night, I hunt.", "In the dark, I hunt."}
-    assert before == night
+    assert before and before <= night
 
 
 def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
@@ -137,6 +146,13 @@ def test_two_questions_in_a_message_get_both_replies(tmp_path) -> None:
     both = [each for each in exchanges(tmp_path, two) if " and " in each[0] and "+" in each[0]]
     assert any(re.fullmatch(r"\d+ \+ \d+ and \d+ \+ \d+\W*", asked) for asked, _ in both)
     assert all(said.count(".") >= 1 for _, said in both)
+
+
+def test_one_of_two_questions_may_be_foreign(tmp_path) -> None:
+    two = HEAD + 'threshold = 0\ntwo = ["{first} and then {second}"]\n' + SUMS
+    replies = [said for asked, said in exchanges(tmp_path, two) if " and then " in asked]
+    assert any(re.fullmatch(r"(Who\?|Hoo\.) \d+ .*", said) for said in replies)
+    assert any(re.fullmatch(r"\d+ .* (Who\?|Hoo\.)", said) for said in replies)
 
 
 def test_text_is_refused_for_the_file_of_a_character(tmp_path) -> None:

@@ -19,11 +19,12 @@ from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
 NEAR = 0.7  # least similarity with an asking of a message that is not foreign
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4, 5), 6  # numbers of exchanges; most of basic ones
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; most of basic ones
 MOST_TOKENS = 240  # of a conversation; leaves room in a context of 256
 SHORT = 0.3  # share of questions in the first asking of their topic, which teaches most per token
-FOREIGN, OWN = 0.16, 0.5  # share of foreign messages, and of those of the file among them
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.06  # shares of turns, where they are possible
+FOREIGN, OWN = 0.14, 0.5  # share of foreign messages, and of those of the file among them
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # shares of turns, where they are possible
+TELLS_MORE = 0.3  # share of turns that tell something else after the first telling
 TWO, SHORT_OF_TWO = 0.19, 0.65  # share of messages with two questions, and of short ones there
 BASICS = 5  # one in so many conversations has only first askings, and comes first
 SMALL = 9  # a pair of numbers up to this one is never left out: users expect 1 + 1 to be right
@@ -40,13 +41,14 @@ class Drawing:
 
     def __init__(self, character: Character, seed: int = SEED, *, is_test: bool = False) -> None:
         self._character, self._rng, self._is_test = character, Random(seed), is_test
-        self._is_basic = False
+        self._is_basic = self._is_waiting = False  # for a recall of what was told
         self._told: dict[str, str] = {}  # in this conversation
         self._last: Topic | None = None
         self._topics = [*character.topics.values()]
-        self._totals = [*accumulate(topic.weight for topic in self._topics)]
         self._telling = [topic for topic in self._topics if topic.remember]
         self._recalling = [topic for topic in self._topics if topic.needs]
+        varied = [t for t in self._topics if names_in(*t.ask) and not (t.remember or t.needs)]
+        self._basic = self._topics if character.threshold else varied or self._topics
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
 
     def lessons(self) -> list[Conversation]:
@@ -60,9 +62,10 @@ class Drawing:
 
     def conversation(self, *, is_basic: bool = False) -> Conversation:
         """Return a conversation that fits into the context, if its first exchange does."""
-        self._told, self._last, self._is_basic = {}, None, is_basic
+        self._told, self._last, self._is_basic, self._is_waiting = {}, None, is_basic, False
         made, size = list[Message](), 2
-        for _ in range(pick(self._rng, range(1, MOST_TURNS) if is_basic else TURNS)):
+        turns = pick(self._rng, range(1, MOST_TURNS + 1) if is_basic else TURNS)
+        while len(made) < 2 * turns or self._is_waiting:
             message, reply = self._turn()
             size += len(message) + len(reply) + 4
             if made and size > MOST_TOKENS:
@@ -74,7 +77,7 @@ class Drawing:
         """Yield an exchange of each topic, with its follow-ups, and one that is not known."""
         for topic in self._topics:
             yield from map(self._exchange, (topic, *topic.follow))
-        yield self._foreign(), pick(self._rng, self._character.unknown)
+        yield self._foreign()
 
     def questions(self) -> Iterator[Question]:
         """Yield some questions of each topic: in a test, those that the training leaves out."""
@@ -97,30 +100,40 @@ class Drawing:
         if character.two and is_noisy and self._chance(TWO):
             return self._two()
         if not character.threshold and is_noisy and self._chance(FOREIGN):
-            self._last = None
-            return self._framed(self._foreign()), pick(self._rng, character.unknown)
+            message, reply = self._foreign()
+            return self._framed(message), reply
         topic = self._topic()
         message, reply = self._exchange(topic)
         return self._framed(message) if self._is_noisy(topic) else message, reply
 
     def _two(self) -> tuple[str, str]:
         """Return two questions in a message, and both replies."""
-        topics = (next(t for t in iter(self._topic, None) if not t.alone) for _ in range(2))
-        (first, reply), (second, other) = (self._exchange(t, SHORT_OF_TWO) for t in topics)
+        (first, reply), (second, other) = (self._part() for _ in range(2))
         asked = {"first": first.rstrip("?.!"), "second": second.rstrip("?.!")}
         text = self._with(asked, draw(self._rng, pick_early(self._rng, self._character.two)))
         replies = dict.fromkeys(t if t[-1] in ".!?" else f"{t}." for t in (reply, other))
         return self._framed(text), " ".join(replies)
 
+    def _part(self) -> tuple[str, str]:
+        """Return one of two questions; a word or two could as well be noise before the other."""
+        if not self._character.threshold and self._chance(FOREIGN):
+            return next(each for each in iter(self._foreign, None) if len(each[0].split()) > 2)
+        topic = next(t for t in iter(self._topic, None) if not (t.alone or t.needs))
+        return self._exchange(topic, SHORT_OF_TWO)
+
     def _topic(self) -> Topic:
         """Return the next topic, which depends on what was said."""
         if self._last and self._last.follow and self._chance(FOLLOWS):
             return pick(self._rng, self._last.follow)
-        if self._told and self._recalling and self._chance(RECALLS):
-            return pick(self._rng, self._recalling)
-        if self._telling and self._chance(TELLS):
-            return pick(self._rng, self._telling)
-        return self._topics[bisect(self._totals, self._rng.random() * self._totals[-1])]
+        if self._is_waiting and self._chance(RECALLS):
+            told = [topic for topic in self._recalling if topic.needs <= self._told.keys()]
+            return pick(self._rng, [*self._recalling, *told, *told])
+        telling = [topic for topic in self._telling if topic.remember not in self._told]
+        if telling and not self._is_basic and self._chance(TELLS_MORE if self._told else TELLS):
+            return pick(self._rng, telling)
+        topics = self._basic if self._is_basic else self._topics
+        totals = [*accumulate(topic.weight for topic in topics)]
+        return topics[bisect(totals, self._rng.random() * totals[-1])]
 
     def _is_noisy(self, topic: Topic) -> bool:
         """Return whether the model reads messages as users write them, not only as askings."""
@@ -138,6 +151,8 @@ class Drawing:
         reply = self._with(values, draw(self._rng, pick(self._rng, replies)))
         if topic.remember:
             self._told[topic.remember] = values[topic.remember]
+        if topic.remember or topic.needs:
+            self._is_waiting = bool(topic.remember and self._recalling)
         self._last = topic
         return self._message(pattern, values, typing=is_noisy), reply
 
@@ -178,11 +193,12 @@ class Drawing:
         wrong = (a, b, b + a, a + a + b, a + pick(self._rng, string.ascii_lowercase))
         return word[:i] + pick(self._rng, wrong) + word[i + 2 :]
 
-    def _foreign(self) -> str:
-        """Return a message that the character does not understand."""
-        own = self._character.foreign
+    def _foreign(self) -> tuple[str, str]:
+        """Return a message that the character does not understand, and a reply."""
+        self._last, own = None, self._character.foreign
         pattern = pick(self._rng, own if own and self._chance(OWN) else general_questions())
-        return self._message(pattern, self._filled(pattern), typing=True)
+        message = self._message(pattern, self._filled(pattern), typing=True)
+        return message, pick(self._rng, self._character.unknown)
 
     def _framed(self, text: str) -> str:
         """Return a message with what may be around it."""

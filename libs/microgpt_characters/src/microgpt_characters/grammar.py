@@ -134,9 +134,11 @@ class _Reading:
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise DataError(f"{self._path} is not valid TOML: {error}; fix that line") from error
         except ValidationError as error:
-            place = [part for part in error.errors()[0]["loc"] if isinstance(part, str)]
+            problem = error.errors()[0]
+            place = [part for part in problem["loc"] if isinstance(part, str)]
             start = max(self._headers.get(part, 1) for part in place)
-            raise self._error(first_problem(error), start, f"{place[-1]} =") from error
+            text = "" if problem["type"] == "missing" else f"{place[-1]} ="
+            raise self._error(first_problem(error), start, text) from error
 
     def _error(self, problem: str, start: int, text: str) -> DataError:
         """Return an error with the first line from `start` on that has the beginning of a text."""

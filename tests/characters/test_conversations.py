@@ -108,7 +108,8 @@ def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
     replies = [m.content for _ in range(300) for m in drawing.conversation()[1::2]]
     before = {first for first, second in pairwise(replies) if second == "Because mice hear well."}
     night = {"I fly without a sound, and listen.", "At night, I hunt.", "In the dark, I hunt."}
-    assert before and before <= night
+    assert before
+    assert before <= night
 
 
 def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:

@@ -102,8 +102,7 @@ class Drawing:
         if not character.threshold and is_noisy and self._chance(FOREIGN):
             message, reply = self._foreign()
             return self._framed(message), reply
-        topic = self._topic()
-        message, reply = self._exchange(topic)
+        message, reply = self._exchange(topic := self._topic())
         return self._framed(message) if self._is_noisy(topic) else message, reply
 
     def _two(self) -> tuple[str, str]:

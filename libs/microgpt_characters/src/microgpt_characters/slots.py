@@ -67,9 +67,11 @@ def slot(given: object) -> Slot:
     return Slot((_divided(words),), table=table)
 
 
+@cache
 def _source(text: str) -> Source:
     if text in WORD_LISTS:
-        return _listed(text)
+        words = " ".join(load_text(WORD_LISTS[text])).split()
+        return _divided([word for word in words if 3 <= len(word) <= 7])
     found = _RANGE.fullmatch(text)
     if found and found[1]:
         return found[1]
@@ -78,12 +80,6 @@ def _source(text: str) -> Source:
         kinds = 'a list, a table, "names" or a range such as "0..99"'
         raise PydanticCustomError("slot", f"must be {kinds}")
     return numbers, ()
-
-
-@cache
-def _listed(name: str) -> Source:
-    words = " ".join(load_text(WORD_LISTS[name])).split()
-    return _divided([word for word in words if 3 <= len(word) <= 7])
 
 
 def _divided(words: list[str]) -> Source:

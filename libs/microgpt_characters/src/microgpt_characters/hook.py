@@ -83,7 +83,8 @@ def hook(extra: Any) -> Knowledge:
         found = Knowledge.model_validate_json(json.dumps(extra))
     except ValidationError as error:
         raise CheckpointError(f"extra.characters: {first_problem(error)}") from error
-    if not found.unknown or any(not 0 <= a.topic < len(found.replies) for a in found.askings):
+    n = min(map(len, (found.replies, found.follows, found.needs)))
+    if not found.unknown or any(not 0 <= asking.topic < n for asking in found.askings):
         raise CheckpointError("extra.characters: a topic or the unknown reply is missing")
     return found
 

@@ -53,12 +53,13 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         if not messages or messages[-1].role != "user":
             return None
         asked = [i for i, message in enumerate(messages) if message.role == "user"]
+        folded = {i: Message("user", plain(messages[i].content)) for i in asked}
         if not self.threshold:
-            return tuple(_folded(each) if i in asked else each for i, each in enumerate(messages))
+            return tuple(folded.get(i, message) for i, message in enumerate(messages))
         topic: int | None = None
         latest: dict[int | None, list[Message]] = {}  # exchange of a topic, in their order
         for i, end in pairwise([*asked, len(messages)]):
-            asking, message = self._meant(messages[i].content, topic), _folded(messages[i])
+            asking, message = self._meant(messages[i].content, topic), folded[i]
             topic = asking.topic if asking else None
             if asking and not asking.n_open and NUMBER not in asking.text.split():
                 message = Message("user", asking.text)
@@ -80,7 +81,3 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         best = [asking for asking, similarity in ranked if similarity == ranked[0][1]]
         is_clear = not self.is_table or len({asking.topic for asking in best}) == 1
         return best[0] if best and is_clear and self.replies[best[0].topic] else None
-
-
-def _folded(message: Message) -> Message:
-    return Message(message.role, plain(message.content))

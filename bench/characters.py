@@ -60,13 +60,12 @@ def trained(file: Path, model: Path, minutes: float) -> None:
 def with_few_askings(facts: dict, n: int) -> str:
     """Return the text of a file whose topics have n plain wordings each."""
     text, rng = FILE.read_text(), Random(1)
-    for topic in facts["topics"]:
+    for name, topic in facts["topics"].items():
         drawn: dict[str, None] = {}
         for _ in range(40):
             for asking in topic["ask"]:
-                pattern = parse(asking, facts["macros"])
-                drawn[draw(rng, pattern, lambda words: f"{{{words[0]}}}")] = None
-        given = f'topic = "{topic["topic"]}"'
+                drawn[draw(rng, parse(asking, facts["macros"]))] = None
+        given = f'[topics."{name}"]' if " " in name else f"[topics.{name}]"
         before, after = text.split(given, 1)
         _, rest = re.split(r"ask = \[.*?\]$", after, maxsplit=1, flags=re.S | re.M)
         between = after[: after.index("ask = [")]
@@ -114,13 +113,13 @@ def topic_of(reply: str, facts: dict) -> str | None:
     """Return the topic of a reply; None if it says that it does not know; "?" if it is none."""
     if reply in facts["unknown"]:
         return None
-    for topic in facts["topics"]:
+    for name, topic in facts["topics"].items():
         replies = topic["reply"] + topic.get("untold", [])
         replies += [text for follow in topic.get("follow", []) for text in follow["reply"]]
         for text in replies:
             pattern = re.sub(r"\\\{.*?\\\}", "[A-Z][a-z]+", re.escape(text).replace(r"\ ", " "))
             if re.fullmatch(pattern, reply):
-                return topic["topic"]
+                return name
     return "?"
 
 

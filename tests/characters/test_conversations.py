@@ -13,7 +13,8 @@ from microgpt import ConversationsError, load_conversations, load_text
 from microgpt.data.text_file import TextFile
 from microgpt_characters import grammar
 from microgpt_characters.conversations import Drawing
-from microgpt_characters.grammar import Character, is_held_out, read_character
+from microgpt_characters.grammar import Character, read_character
+from microgpt_characters.slots import is_held_out
 
 OWL = Path(grammar.__file__).with_name("starter.toml")
 HEAD = 'name = "Owl"\nunknown = ["Who?", "Hoo."]\ntyping = 0\nconversations = 500\n'
@@ -23,16 +24,13 @@ a = "0..99"
 b = "0..a"
 word = "names"
 sound = { cat = "meow", dog = "woof" }
-[[topics]]
-topic = "sums"
+[topics.sums]
 ask = ["{a} + {b}"]
 reply = ["{sum a b} {difference a b} {product a b} {larger a b} {smaller b a}"]
-[[topics]]
-topic = "words"
+[topics.words]
 ask = ["about {word}"]
 reply = ["{spell word} {reverse word} {count word} {first word}{last word} {title word}"]
-[[topics]]
-topic = "sounds"
+[topics.sounds]
 ask = ["[the|] {sound} says"]
 reply = ["{{{sound}}} <b>{value sound}</b>"]
 """
@@ -78,7 +76,7 @@ def test_pairs_of_numbers_and_words_are_left_out_for_the_test(tmp_path) -> None:
     assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
     for question in Drawing(character, is_test=True).questions():
         numbers = sorted(map(int, re.findall(r"\d+", question.messages[-1])))
-        if question.topic == "sums" and numbers[1] > 9:
+        if question.task == "sums, held out" and numbers[1] > 9:
             assert is_held_out("{} {}".format(*numbers))
 
 
@@ -96,11 +94,22 @@ def test_a_name_is_remembered_and_asked_for(owl) -> None:
     assert replies == {True: {"You are NAME"}, False: {"You have not told me your name."}}
 
 
+def test_a_name_that_is_told_is_asked_for_later(owl) -> None:
+    drawing = Drawing(owl)
+    talks = [[m.content for m in drawing.conversation()] for _ in range(400)]
+    told = [talk for talk in talks if any(text.startswith("Good evening") for text in talk)]
+    asked = [talk for talk in told if any(text.startswith("You are") for text in talk)]
+    assert len(told) > 40
+    assert len(asked) > 0.7 * len(told)
+
+
 def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
     drawing = Drawing(owl)
     replies = [m.content for _ in range(300) for m in drawing.conversation()[1::2]]
     before = {first for first, second in pairwise(replies) if second == "Because mice hear well."}
-    assert before == {"I fly without a sound, and listen."}
+    night = {"I fly without a sound, and listen.", "At night, I hunt.", "In the dark, I hunt."}
+    assert before
+    assert before <= night
 
 
 def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
@@ -108,27 +117,25 @@ def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
     assert lessons == Drawing(owl).lessons() != Drawing(owl, 1).lessons()
     assert len(lessons) == 900
     first = {message.content for talk in lessons[:100] for message in talk[::2]}
-    assert "what do you do at night?" in first or "what do you do at night" in first
+    assert first & {"do you sleep", "do you sleep at night"}
     assert not any("tired" in text for text in first)
 
 
 def test_some_askings_are_left_out_and_tested(tmp_path) -> None:
     asked = [f"asking {i * i}" for i in range(20)]
-    topic = f'[[topics]]\ntopic = "t"\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
+    topic = f'[topics.t]\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
     made = exchanges(tmp_path, HEAD + topic)
     seen = {text.strip("?!.") for text, _ in made if "asking" in text}
     character = read_character(TextFile(tmp_path / "owl.toml"))
     tests = [*Drawing(character, is_test=True).questions()]
     assert {*asked} - seen == {each.messages[0] for each in tests} != set()
-    assert {each.replies for each in tests} == {("A.", "B.")}
+    assert all(each.replies == ["A.", "B."] for each in tests)
     assert asked[0] in seen
 
 
 def test_drawing_takes_memory_only_for_what_it_draws(tmp_path) -> None:
     groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # 10^18 wordings
-    (tmp_path / "owl.toml").write_text(
-        HEAD + f'[[topics]]\ntopic = "t"\nask = ["{groups}"]\nreply = ["Yes."]\n'
-    )
+    (tmp_path / "owl.toml").write_text(HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n')
     tracemalloc.start()
     Drawing(read_character(TextFile(tmp_path / "owl.toml"))).conversation()
     assert tracemalloc.get_traced_memory()[1] < 20e6
@@ -142,6 +149,13 @@ def test_two_questions_in_a_message_get_both_replies(tmp_path) -> None:
     assert all(said.count(".") >= 1 for _, said in both)
 
 
+def test_one_of_two_questions_may_be_foreign(tmp_path) -> None:
+    two = HEAD + 'threshold = 0\ntwo = ["{first} and then {second}"]\n' + SUMS
+    replies = [said for asked, said in exchanges(tmp_path, two) if " and then " in asked]
+    assert any(re.fullmatch(r"(Who\?|Hoo\.) \d+ .*", said) for said in replies)
+    assert any(re.fullmatch(r"\d+ .* (Who\?|Hoo\.)", said) for said in replies)
+
+
 def test_text_is_refused_for_the_file_of_a_character(tmp_path) -> None:
     (tmp_path / "owl.toml").write_text(OWL.read_text())
     with pytest.raises(ConversationsError, match="read them with --chat"):
@@ -153,9 +167,12 @@ def test_a_new_file_can_be_tried_and_written(microgpt, tmp_path) -> None:
     assert "owl.toml exists; use another file, or" in refused(
         microgpt("character", "new", "owl.toml")
     )
-    tried = ok(microgpt("character", "try", "owl.toml", "--conversations", "3")).stdout
+    tried = ok(microgpt("character", "try", "owl.toml")).stdout
     assert tried.count("user:") >= 3
-    assert "'night' (line 23) has 3 askings: add some, to have 8" in tried
+    assert re.findall("assistant: .*(hunt|listen|mice hear|Good evening|You are)", tried)[1:] == [
+        "mice hear", "Good evening", "You are"
+    ]  # fmt: skip
+    assert tried.endswith("\n6 topics, 1 follow-up: no mistakes\n")
     options = ("--conversations", "7", "--output", "owl.jsonl")
     ok(microgpt("character", "try", "owl.toml", *options))
     assert len(load_conversations(tmp_path / "owl.jsonl")) == 7

@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import pytest
 
 from microgpt import DataError
 from microgpt.data.text_file import TextFile
 from microgpt_characters.grammar import Character, read_character
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAD = 'name = "Owl"\nunknown = ["Who?"]\n'
-TOPIC = '[[topics]]\ntopic = "night"\nask = ["do you sleep"]\nreply = ["No."]\n'
+TOPIC = '[topics.night]\nask = ["do you sleep"]\nreply = ["No."]\n'
 
 
 def read(tmp_path, text: str, encoding: str = "utf-8") -> Character:
@@ -14,41 +17,43 @@ def read(tmp_path, text: str, encoding: str = "utf-8") -> Character:
 
 
 def topic(ask: str, reply: str = "Yes.", more: str = "") -> str:
-    return f'[[topics]]\ntopic = "t"\nask = ["{ask}"]\nreply = ["{reply}"]\n{more}\n'
+    return f'[topics.t]\nask = ["{ask}"]\nreply = ["{reply}"]\n{more}\n'
 
 
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
         ("name = Owl", 1, "not valid TOML"),
+        (HEAD + TOPIC + TOPIC, 6, "not valid TOML: Cannot declare .*'night'.* twice"),
         (HEAD, 1, "topics"),
         (HEAD + "wings = 2\n" + TOPIC, 3, "wings"),
         (HEAD + TOPIC.replace('["do you sleep"]', "[]"), 3, "no askings; add ask"),
         (HEAD + TOPIC.replace("do you sleep", " "), 3, "a text is empty"),
-        (HEAD + TOPIC + "weight = 0", 7, "weight"),
-        (HEAD + topic("[a|b"), 5, "'\\[' has no partner"),
-        (HEAD + topic("a]"), 5, "'\\]' has no partner"),
-        (HEAD + topic("a {} b"), 5, "'{' has no partner; write {{ and }}"),
-        (HEAD + topic("<waht> is"), 5, "no macro is called <waht>; add it to"),
-        (HEAD + topic("say {word}"), 5, "no slot is called 'word'; add it to"),
-        (HEAD + topic("{sum a}"), 5, "no slot is called 'a'"),
+        (HEAD + TOPIC + "weight = 0", 6, "weight"),
+        (HEAD + topic("[a|b"), 4, "\\[ or \\] has no partner"),
+        (HEAD + topic("a]"), 4, "\\[ or \\] has no partner"),
+        (HEAD + topic("[" * 999 + "]" * 999), 4, "nested too deep"),
+        (HEAD + topic("a {} b"), 4, "'{' has no partner.* write {{ and }}"),
+        (HEAD + topic("<waht> is"), 4, "no macro is called <waht>; add it to"),
+        (HEAD + topic("say {word}"), 4, "{word} cannot be filled; use a name of \\[slots\\]"),
+        (HEAD + topic("{sum a}"), 4, "{sum a} cannot be filled; use"),
         (HEAD + '[slots]\na = "x"\n' + topic("{a}"), 4, "slots.a: must be a list, .* got 'x'"),
         (HEAD + '[slots]\na = "9..1"\n' + topic("{a}"), 4, "slots.a: must be .* got '9..1'"),
         (HEAD + '[slots]\na = "0..b"\nb = "0..a"\n' + topic("{a}"), 4, "'a' must end at a"),
         (HEAD + "[slots]\na = []\n" + topic("{a}"), 4, "slots.a: must be plain words"),
         (HEAD + '[slots]\na = ["{b}"]\n' + topic("{a}"), 4, "slots.a: must be plain words"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("{a} {a}", "{sum a a}"), 8, "sum needs numbers"),
-        (HEAD + '[slots]\na = "0..9"\n' + topic("{a}", "{spell a}"), 8, "spell needs words"),
-        (HEAD + '[slots]\na = "0..9"\n' + topic("{a}", "{sum a}"), 8, "sum takes 2 slots, got 1"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("{a}", "{value a}"), 8, "value needs table"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("{a}", "{cube a}"), 8, "'cube' is none of the func"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("[{a}|b]", "{a}"), 7, "{a} is in the reply, but"),
+        (HEAD + '[slots]\na = { b = 1 }\n' + topic("{a}"), 4, "slots.a: must be plain words"),
+        (HEAD + '[slots]\na = ["x"]\n' + topic("{a} {a}", "{sum a a}"), 7, "sum, .* two names"),
+        (HEAD + '[slots]\na = "0..9"\n' + topic("{a}", "{sum a}"), 7, "{sum a} cannot .* with two"),
+        (HEAD + '[slots]\na = ["x"]\n' + topic("{a}", "{value a}"), 7, "or value with one of a ta"),
+        (HEAD + '[slots]\na = ["x"]\n' + topic("{a}", "{cube a}"), 7, "{cube a} cannot be filled"),
+        (HEAD + '[slots]\na = ["x"]\n' + topic("[{a}|b]", "{a}"), 6, "{a} is in the reply, but"),
         (HEAD + '[slots]\nn = "names"\n' + topic("{n}", "Hi", 'remember = "n"')
-         + topic("who am i", "You are {n}."), 10, "{n} may not have been told .*; add untold"),
-        (HEAD + '[macros]\na = "x <b>"\nb = "<a>"\n' + topic("<a>"), 8, "contains itself, or"),
-        (HEAD + TOPIC + topic("[will|do] you sleep"), 7, "'do you sleep' is an asking of 'night' "),
-        (HEAD + TOPIC + '[[topics]]\ntopic = "x"\nlike = "y"', 7, "no topic .* is called 'y'"),
-        (HEAD + 'two = ["{first}"]\n' + TOPIC, 3, "must have {first} and {second}"),
+         + topic("who am i", "You are {n}.").replace("topics.t", "topics.u"), 9,
+         "{n} may not have been told; add untold"),
+        (HEAD + '[macros]\na = "x <b>"\nb = "<a>"\n' + topic("<a>"), 7, "exceeds 20,000 .*itself"),
+        (HEAD + TOPIC + topic("[will|do] you sleep"), 7, "'do you sleep' is .* in line 3"),
+        (HEAD + TOPIC + '[topics.x]\nlike = "y"\nreply = ["Z."]', 7, "no topic .* is called 'y'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line_and_a_remedy(tmp_path, text, line, problem) -> None:
@@ -57,8 +62,14 @@ def test_a_mistake_is_named_with_its_line_and_a_remedy(tmp_path, text, line, pro
     assert f"line {line}" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["assistant", "skerry"])
+def test_the_characters_that_are_shipped_have_no_mistakes(name) -> None:
+    found = read_character(TextFile(ROOT / f"data/characters/{name}.toml"))
+    assert [line for line in found.advice() if "no asking" in line] == []
+
+
 def test_another_encoding_is_refused_with_its_line(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"not UTF-8 text .line 6 .*save it as UTF-8"):
+    with pytest.raises(DataError, match=r"not UTF-8 text .line 5 .*save it as UTF-8"):
         read(tmp_path, HEAD + TOPIC.replace("No.", "Né."), "latin-1")
 
 
@@ -69,7 +80,9 @@ def test_macros_that_grow_without_end_take_no_memory(tmp_path) -> None:
 
 
 def test_five_thousand_topics_are_read_and_more_are_refused(tmp_path) -> None:
-    topics = "".join(TOPIC.replace("you sleep", f"you sleep {i}") for i in range(5_000))
+    topics = "".join(
+        TOPIC.replace("night", f"n{i}").replace("sleep", f"sleep {i}") for i in range(5_000)
+    )
     assert len(read(tmp_path, HEAD + topics).topics) == 5_000
     with pytest.raises(DataError, match="at most 5000"):
         read(tmp_path, HEAD + topics + TOPIC)
@@ -77,8 +90,8 @@ def test_five_thousand_topics_are_read_and_more_are_refused(tmp_path) -> None:
 
 def test_advice_names_few_askings_and_unused_slots(tmp_path) -> None:
     asked = ", ".join(f'"asking {i}"' for i in range(8))
-    many = f'[[topics]]\ntopic = "many"\nask = [{asked}]\nreply = ["Yes."]\n'
+    many = f'[topics.many]\nask = [{asked}]\nreply = ["Yes."]\n'
     found = read(tmp_path, HEAD + '[slots]\nprey = ["mouse"]\n' + many + TOPIC).advice()
     assert found == [
-        "'night' (line 9) has 1 asking: add some, to have 8", "no asking has the slot 'prey'"
+        "'night' (line 8) has 1 wording: add some, to have 8", "no asking has the slot 'prey'"
     ]  # fmt: skip

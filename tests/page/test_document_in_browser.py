@@ -92,6 +92,13 @@ def test_a_model_of_a_table_answers_in_the_file(tmp_path, chromium) -> None:
     assert run("return document.getElementById('chat-sampling').hidden")
 
 
+def test_a_character_greets_before_the_first_message(exported, opened) -> None:
+    pytest.importorskip("microgpt_characters")
+    run = opened(exported(bundled("models/skerry"))[0], "#/chat")
+    assert run(CHAT, "Who are you?")
+    assert run("return document.getElementById('greeting').innerText").startswith("Good evening.")
+
+
 def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complaints) -> None:
     run = opened(exported(names_dir)[0])
     refused = run("try { await fetch('http://127.0.0.1/'); } catch (error) { return error.name; }")

@@ -78,15 +78,17 @@ def model_file(
     """
     weights = tensors_of(saved.model, saved.weights, dtype).values()
     tokenizer = saved.tokenizer
-    questions = [reply_plugin(name).page_facts(extra) for name, extra in saved.extra.items()]
+    extra = saved.extra.items()
+    questions = next((reply_plugin(name).page_facts(facts) for name, facts in extra), None)
     facts: dict[str, object] = {
-        "model": model_facts(saved, name) | {"is_plain": is_plain},
+        "model": model_facts(saved, name)
+        | {"is_plain": is_plain, "greeting": questions["greeting"] if questions else ""},
         "text": saved.config.text,
         "dtype": dtype,
         "rates": angles(saved.model, 1),
         "step": asdict(saved.config),
         "bpe": bpe_facts(tokenizer) if tokenizer.file else None,
-        "questions": questions[0] if questions else None,
+        "questions": questions,
     }
     return PackedFile(facts, {"weights": b"".join(each.tobytes() for each in weights)})
 

@@ -17,7 +17,6 @@ from .config import WeightsFormat as WeightsFormat
 from .config import check_seed as check_seed
 from .data import TOKENIZERS as TOKENIZERS
 from .data.bpe import BpeTokenizer as BpeTokenizer
-from .data.column_file import read_records as read_records
 from .data.contamination import DocumentHashes as DocumentHashes
 from .data.contamination import contamination as contamination
 from .data.contamination import describe_read as describe_read
@@ -41,7 +40,6 @@ from .data.folding import FoldingTokenizer as FoldingTokenizer
 from .data.folding import char_tokenizer as char_tokenizer
 from .data.folding import fold as fold
 from .data.folding import plain as plain
-from .data.message_formats import question_in as question_in
 from .data.multiline import LINE as LINE
 from .data.ngram_model import NgramModel as NgramModel
 from .data.split import HELD_OUT as HELD_OUT

@@ -64,6 +64,11 @@ class InferenceGpt(LanguageModel):
         self._start = "\n" if trained.config.text == "stream" and has_lines else ""
         self._hooks = [reply_plugin(name).hook(facts) for name, facts in trained.extra.items()]
 
+    @property
+    def greeting(self) -> str:
+        """What the model says before the first message; empty: nothing."""
+        return next((hook.greeting for hook in self._hooks), "")
+
     def generate(
         self,
         num_samples: int = 1,

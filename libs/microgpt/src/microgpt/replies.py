@@ -31,6 +31,7 @@ class ReplyHook(Protocol):
     """What a plug-in does before the model replies."""
 
     sampling: Sampling | None  # of all replies; None: the caller chooses
+    greeting: str  # what the model says first; empty: nothing
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
         """Return other messages for the model to read, the reply itself, or None for neither."""

@@ -3,26 +3,28 @@
 import re
 import string
 import tomllib
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, partial
-from itertools import accumulate
+from functools import cache
+from itertools import accumulate, chain
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 from microgpt import Conversation, Message, plain
-from microgpt_characters.functions import FUNCTIONS
-from microgpt_characters.grammar import Character, Follow, Topic, is_held_out, wordings
+from microgpt_characters.grammar import Character, Topic, wordings
+from microgpt_characters.knowledge import SEEN, Question
 from microgpt_characters.matching import NUMBER, Asking, Matcher
-from microgpt_characters.pattern import draw, names_in, parse, pick, pick_early
+from microgpt_characters.pattern import draw, fill, names_in, parse, pick, pick_early, slots_in
+from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
-THRESHOLD, NEAR = 0.45, 0.7  # least similarity of a known message; of one that is not foreign
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4, 5), 6  # numbers of exchanges; most of basic ones
+NEAR = 0.7  # least similarity with an asking of a message that is not foreign
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; most of basic ones
 MOST_TOKENS = 240  # of a conversation; leaves room in a context of 256
 SHORT = 0.3  # share of questions in the first asking of their topic, which teaches most per token
-FOREIGN, OWN = 0.16, 0.5  # share of foreign messages, and of those of the file among them
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.06  # shares of turns, where they are possible
+FOREIGN, OWN = 0.14, 0.5  # share of foreign messages, and of those of the file among them
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # shares of turns, where they are possible
+TELLS_MORE = 0.3  # share of turns that tell something else after the first telling
 TWO, SHORT_OF_TWO = 0.19, 0.65  # share of messages with two questions, and of short ones there
 BASICS = 5  # one in so many conversations has only first askings, and comes first
 SMALL = 9  # a pair of numbers up to this one is never left out: users expect 1 + 1 to be right
@@ -31,23 +33,7 @@ LEAST_WORDINGS = 10  # of a topic, so that one in ten can be left out
 N_FOREIGN = 6  # wordings of a foreign question that are matched
 N_TESTS, N_REPLIES = 3, 50  # questions of each topic in a test; draws of the replies that are right
 
-
-_OWN_WORD, _FILLED = re.compile(r"(?<!\0)\b[a-z]{4,}\b(?!\0)"), re.compile(r"\0(\w+)\0")
-
-
-class Exchange(NamedTuple):
-    """A message and its reply."""
-
-    message: str
-    reply: str
-
-
-class Question(NamedTuple):
-    """A question that tests a model."""
-
-    topic: str
-    messages: tuple[str, ...]  # of both, beginning with the user
-    replies: tuple[str, ...]  # that are right
+_OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # not of a slot
 
 
 class Drawing:
@@ -55,16 +41,15 @@ class Drawing:
 
     def __init__(self, character: Character, seed: int = SEED, *, is_test: bool = False) -> None:
         self._character, self._rng, self._is_test = character, Random(seed), is_test
-        self._is_basic = False
+        self._is_basic = self._is_waiting = False  # for a recall of what was told
         self._told: dict[str, str] = {}  # in this conversation
-        self._last: Follow | None = None
-        topics = character.topics
-        self._totals = [*accumulate(topic.weight for topic in topics)]
-        self._telling = [topic for topic in topics if topic.remember]
-        self._recalling = [topic for topic in topics if topic.needs]
-        self.threshold = THRESHOLD if character.threshold is None else character.threshold
-        self.topics = [each for topic in topics for each in (topic, *topic.follow)]
-        self._askings = {id(topic): self._divided(topic) for topic in self.topics}
+        self._last: Topic | None = None
+        self._topics = [*character.topics.values()]
+        self._telling = [topic for topic in self._topics if topic.remember]
+        self._recalling = [topic for topic in self._topics if topic.needs]
+        varied = [t for t in self._topics if names_in(*t.ask) and not (t.remember or t.needs)]
+        self._basic = self._topics if character.threshold else varied or self._topics
+        self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
 
     def lessons(self) -> list[Conversation]:
         """Return conversations in the order in which to learn them.
@@ -77,9 +62,10 @@ class Drawing:
 
     def conversation(self, *, is_basic: bool = False) -> Conversation:
         """Return a conversation that fits into the context, if its first exchange does."""
-        self._told, self._last, self._is_basic = {}, None, is_basic
+        self._told, self._last, self._is_basic, self._is_waiting = {}, None, is_basic, False
         made, size = list[Message](), 2
-        for _ in range(pick(self._rng, range(1, MOST_TURNS) if is_basic else TURNS)):
+        turns = pick(self._rng, range(1, MOST_TURNS + 1) if is_basic else TURNS)
+        while len(made) < 2 * turns or self._is_waiting:
             message, reply = self._turn()
             size += len(message) + len(reply) + 4
             if made and size > MOST_TOKENS:
@@ -87,96 +73,117 @@ class Drawing:
             made += [Message("user", message), Message("assistant", reply)]
         return tuple(made)
 
+    def examples(self) -> Iterator[tuple[str, str]]:
+        """Yield an exchange of each topic, with its follow-ups, and one that is not known."""
+        for topic in self._topics:
+            yield from map(self._exchange, (topic, *topic.follow))
+        yield self._foreign()
+
     def questions(self) -> Iterator[Question]:
         """Yield some questions of each topic: in a test, those that the training leaves out."""
-        for topic in self._character.topics:
-            held_out = self._askings[id(topic)][1]
+        for name, topic in self._character.topics.items():
+            held_out = self._wordings[id(topic)][1]
             asked = held_out if self._is_test and not names_in(*topic.ask) else topic.ask
+            task = f"{name}, held out" if self._is_test else SEEN
             for _ in range(N_TESTS if asked else 0):
-                self._told, messages = {}, list[str]()
-                for other in self._telling if topic.needs else ():
-                    messages += self._exchange(other)
+                self._told = {}
+                told = [self._exchange(other) for other in self._telling if topic.needs]
                 values = self._filled(pattern := pick(self._rng, asked))
-                replies = {
-                    self._reply(reply, values) for reply in topic.reply for _ in range(N_REPLIES)
-                }
-                messages.append(self._message(pattern, values))
-                yield Question(topic.topic, tuple(messages), tuple(sorted(replies)))
+                replies = [reply for reply in topic.reply for _ in range(N_REPLIES)]
+                said = {self._with(values, draw(self._rng, reply)) for reply in replies}
+                messages = [*chain(*told), self._message(pattern, values)]
+                yield Question(task, messages, sorted(said))
 
-    def _turn(self) -> Exchange:
-        two = self._character.two
-        if two and not self._is_basic and self._chance(TWO):
-            parts = [self._exchange(self._topic_of_two(), SHORT_OF_TWO) for _ in range(2)]
-            asked = {"first": parts[0].message, "second": parts[1].message}
-            text = draw(self._rng, pick_early(self._rng, two), lambda w: asked[w[0]].rstrip("?.!"))
-            replies = dict.fromkeys(_sentence(part.reply) for part in parts)
-            return Exchange(self._framed(text), " ".join(replies))
-        if not self.threshold and not self._is_basic and self._chance(FOREIGN):
-            self._last = None
-            return Exchange(self._framed(self._foreign()), pick(self._rng, self._character.unknown))
-        topic = self._topic()
-        message, reply = self._exchange(topic)
-        return Exchange(self._framed(message) if self._is_noisy(topic) else message, reply)
+    def _turn(self) -> tuple[str, str]:
+        """Return a message and the reply."""
+        character, is_noisy = self._character, not self._is_basic
+        if character.two and is_noisy and self._chance(TWO):
+            return self._two()
+        if not character.threshold and is_noisy and self._chance(FOREIGN):
+            message, reply = self._foreign()
+            return self._framed(message), reply
+        message, reply = self._exchange(topic := self._topic())
+        return self._framed(message) if self._is_noisy(topic) else message, reply
 
-    def _is_noisy(self, topic: Follow) -> bool:
-        """Return whether the model reads messages as users write them, not only as askings."""
-        return not self._is_basic and bool(not self.threshold or names_in(*topic.ask))
+    def _two(self) -> tuple[str, str]:
+        """Return two questions in a message, and both replies."""
+        (first, reply), (second, other) = (self._part() for _ in range(2))
+        asked = {"first": first.rstrip("?.!"), "second": second.rstrip("?.!")}
+        text = self._with(asked, draw(self._rng, pick_early(self._rng, self._character.two)))
+        replies = dict.fromkeys(t if t[-1] in ".!?" else f"{t}." for t in (reply, other))
+        return self._framed(text), " ".join(replies)
 
-    def _topic(self) -> Follow:
+    def _part(self) -> tuple[str, str]:
+        """Return one of two questions; a word or two could as well be noise before the other."""
+        if not self._character.threshold and self._chance(FOREIGN):
+            return next(each for each in iter(self._foreign, None) if len(each[0].split()) > 2)
+        topic = next(t for t in iter(self._topic, None) if not (t.alone or t.needs))
+        return self._exchange(topic, SHORT_OF_TWO)
+
+    def _topic(self) -> Topic:
         """Return the next topic, which depends on what was said."""
-        if isinstance(self._last, Topic) and self._last.follow and self._chance(FOLLOWS):
+        if self._last and self._last.follow and self._chance(FOLLOWS):
             return pick(self._rng, self._last.follow)
-        if self._told and self._recalling and self._chance(RECALLS):
-            return pick(self._rng, self._recalling)
-        if self._telling and self._chance(TELLS):
-            return pick(self._rng, self._telling)
-        place = self._rng.random() * self._totals[-1]
-        return self._character.topics[next(i for i, t in enumerate(self._totals) if place < t)]
+        if self._is_waiting and self._chance(RECALLS):
+            told = [topic for topic in self._recalling if topic.needs <= self._told.keys()]
+            return pick(self._rng, [*self._recalling, *told, *told])
+        telling = [topic for topic in self._telling if topic.remember not in self._told]
+        if telling and not self._is_basic and self._chance(TELLS_MORE if self._told else TELLS):
+            return pick(self._rng, telling)
+        topics = self._basic if self._is_basic else self._topics
+        totals = [*accumulate(topic.weight for topic in topics)]
+        return topics[bisect(totals, self._rng.random() * totals[-1])]
 
-    def _topic_of_two(self) -> Follow:
-        while (topic := self._topic()).alone:
-            pass
-        return topic
+    def _is_noisy(self, topic: Topic) -> bool:
+        """Return whether the model reads messages as users write them, not only as askings."""
+        return not self._is_basic and bool(not self._character.threshold or names_in(*topic.ask))
 
-    def _exchange(self, topic: Follow, short: float = SHORT) -> Exchange:
+    def _exchange(self, topic: Topic, short: float = SHORT) -> tuple[str, str]:
+        """Return a message of a topic, without what may be around it, and the reply."""
         is_noisy, pattern = self._is_noisy(topic), topic.ask[0]
         if is_noisy and not self._chance(short):
             pattern = pick_early(self._rng, topic.ask)
         elif not self._is_basic and not is_noisy:
-            pattern = pick(self._rng, self._askings[id(topic)][0])
+            pattern = pick(self._rng, self._wordings[id(topic)][0])
         values = self._filled(pattern)
         replies = topic.reply if topic.needs <= self._told.keys() else topic.untold
-        reply = self._reply(pick(self._rng, replies or self._character.unknown), values)
+        reply = self._with(values, draw(self._rng, pick(self._rng, replies)))
         if topic.remember:
             self._told[topic.remember] = values[topic.remember]
+        if topic.remember or topic.needs:
+            self._is_waiting = bool(topic.remember and self._recalling)
         self._last = topic
-        typing = self._character.typing if is_noisy else 0.0
-        return Exchange(self._message(pattern, values, typing=typing), reply)
+        return self._message(pattern, values, typing=is_noisy), reply
 
     def _filled(self, pattern: str) -> dict[str, str]:
         """Return values for the slots of an asking, and those that were told.
 
         A pair of numbers is left out of the training as a whole, because each occurs in others.
         """
-        kinds = self._character.slots
-        names = names_in(pattern) & kinds.keys()
-        ends = {end for name in names for end in kinds[name].ends}
+        slots = self._character.slots
+        names = names_in(pattern) & slots.keys()
+        ends = [end for name in names for end in slots[name].sources if isinstance(end, str)]
         while True:
             values = dict(self._told)
-            for name in (*sorted(ends), *sorted(names - ends)):
-                values[name] = kinds[name].draw(self._rng, values, is_test=self._is_test)
-            numbers = sorted(int(values[name]) for name in names if kinds[name].are_numbers)
+            for name in slots:
+                if name in names or name in ends:
+                    values[name] = slots[name].draw(self._rng, values, is_test=self._is_test)
+            numbers = sorted(int(values[name]) for name in names if slots[name].are_numbers)
             is_free = len(numbers) < 2 or numbers[-1] <= SMALL
             if is_free or is_held_out(" ".join(map(str, numbers))) == self._is_test:
                 return values
 
-    def _message(self, pattern: str, values: Mapping[str, str], *, typing: float = 0.0) -> str:
-        """Return a message; `typing` is the probability of an error in one of its own words."""
-        text = draw(self._rng, pattern, lambda words: f"\0{words[0]}\0")
-        if self._chance(typing) and (words := [*_OWN_WORD.finditer(text)]):
+    def _message(self, pattern: str, values: Mapping[str, str], *, typing: bool = False) -> str:
+        """Return a message, perhaps with a typing error in one of its own words."""
+        text = draw(self._rng, pattern)
+        if self._chance(typing * self._character.typing) and (words := [*_OWN_WORD.finditer(text)]):
             word = pick(self._rng, words)
             text = text[: word.start()] + self._mistyped(word[0]) + text[word.end() :]
-        return plain(_FILLED.sub(lambda found: values[found[1]], text))
+        return plain(self._with(values, text))
+
+    def _with(self, values: Mapping[str, str], text: str) -> str:
+        """Return a text, with values in its slots and what functions make of them."""
+        return fill(text, lambda slot: computed(slot, self._character.slots, values))
 
     def _mistyped(self, word: str) -> str:
         """Return a word with a letter that is missing, doubled, wrong or in the wrong place."""
@@ -185,87 +192,57 @@ class Drawing:
         wrong = (a, b, b + a, a + a + b, a + pick(self._rng, string.ascii_lowercase))
         return word[:i] + pick(self._rng, wrong) + word[i + 2 :]
 
-    def _reply(self, pattern: str, values: Mapping[str, str]) -> str:
-        """Return a reply, with values and what functions make of them."""
-        return draw(self._rng, pattern, lambda words: self._computed(words, values))
-
-    def _computed(self, words: Sequence[str], values: Mapping[str, str]) -> str:
-        if len(words) == 1:
-            return values[words[0]]
-        function, found = FUNCTIONS[words[0]], [values[name] for name in words[1:]]
-        if function.kind == "table":
-            return (self._character.slots[words[1]].table or {})[found[0]]
-        return str(function.apply(*(map(int, found) if function.kind == "numbers" else found)))
-
-    def _foreign(self) -> str:
-        """Return a message that the character does not understand."""
-        own = self._character.foreign
-        is_own = bool(own) and self._chance(OWN)
-        pattern = pick(self._rng, own if is_own else general_questions())
-        values = self._filled(pattern) if is_own else {}
-        return self._message(pattern, values, typing=self._character.typing)
+    def _foreign(self) -> tuple[str, str]:
+        """Return a message that the character does not understand, and a reply."""
+        self._last, own = None, self._character.foreign
+        pattern = pick(self._rng, own if own and self._chance(OWN) else general_questions())
+        message = self._message(pattern, self._filled(pattern), typing=True)
+        return message, pick(self._rng, self._character.unknown)
 
     def _framed(self, text: str) -> str:
         """Return a message with what may be around it."""
         if text[-1:] in ".?!":
             return text
-        values = {**self._filled(self._character.message), "message": text}
-        return self._message(self._character.message, values)
+        pattern = self._character.message
+        return self._message(pattern, {**self._filled(pattern), "message": text})
 
     def _chance(self, share: float) -> bool:
         return self._rng.random() < share
 
-    def matcher(self) -> Matcher:
-        """Return what finds the topic of a message, by the askings of the training.
+    def askings(self) -> tuple[list[Asking], list[str]]:
+        """Return the askings of the training, and the replies of their topics.
 
-        The last topic is that of foreign questions, unless they resemble an asking.
+        Those of the last topic, without a reply, are foreign questions that resemble no asking.
         """
-        if not self.threshold:
-            return Matcher((), ())
-        found: dict[Asking, None] = {}
-        for i, (askings, _) in enumerate(self._askings.values()):
-            for text in askings:
-                names = names_in(text)
-                numbers = {name for name in names if self._character.slots[name].are_numbers}
-                shown = draw(Random(SEED), text, partial(_shown, numbers))
-                found[Asking(plain(shown), i, len(names) - len(numbers))] = None
-        replies = tuple(draw(Random(SEED), " ".join(t.reply), lambda _: "") for t in self.topics)
-        known = Matcher((*found,), replies)
+        if not self._character.threshold:
+            return [], []
+        numbers = {name: NUMBER for name, slot in self._character.slots.items() if slot.are_numbers}
+        found = dict[Asking, None]()
+        for i, (texts, _) in enumerate(self._wordings.values()):
+            for text in texts:
+                shown = plain(fill(text, lambda slot: numbers.get(slot, "")))
+                found[Asking(shown, i, len({*slots_in(text)} - numbers.keys()))] = None
+        said = (" ".join(topic.reply) for topic in self._character.all_topics)
+        replies = [fill(draw(Random(SEED), text), lambda _: "") for text in said]
+        known = Matcher([*found], replies)
         for pattern in (*self._character.foreign, *general_questions()):
             for _ in range(N_FOREIGN):
                 text = self._message(pattern, self._filled(pattern))
-                ranked = known.rank(text)
-                if not ranked or ranked[0].similarity < NEAR:
+                if all(similarity < NEAR for _, similarity in known.rank(text)[:1]):
                     found[Asking(text, len(replies))] = None
-        return Matcher((*found,), (*replies, ""))
+        return [*found], [*replies, ""]
 
-    def _divided(self, topic: Follow) -> tuple[Sequence[str], Sequence[str]]:
+    def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
         """Return wordings of a topic, and others that are left out of the training.
 
         None are left out of a topic with few wordings, or with slots, whose words are left out.
         """
         texts = wordings(topic.ask, max(1, N_INDEXED // len(topic.ask)))
+        if not self._character.threshold or names_in(*topic.ask) or len(texts) < LEAST_WORDINGS:
+            return texts, []
         first = wordings(topic.ask[:1], N_INDEXED)
         held_out = [text for text in texts if text not in first and is_held_out(text)]
-        if not self.threshold or names_in(*topic.ask) or len(texts) < LEAST_WORDINGS:
-            return texts, ()
         return [text for text in texts if text not in held_out], held_out
-
-    def order(self) -> tuple[tuple[int | None, ...], tuple[tuple[int, ...], ...]]:
-        """Return, by topic, the one whose reply it follows, and those that the model must read."""
-        follows: list[int | None] = []
-        for i, topic in enumerate(self.topics):
-            follows += [None, *[i] * len(topic.follow)] if isinstance(topic, Topic) else []
-        needs = (
-            (() if before is None else (before,))
-            + tuple(i for i, other in enumerate(self.topics) if other.remember in topic.needs)
-            for topic, before in zip(self.topics, follows, strict=True)
-        )
-        return (*follows, None), (*needs, ())
-
-
-def _shown(numbers: set[str], words: Sequence[str]) -> str:
-    return NUMBER if words[0] in numbers else ""
 
 
 @cache
@@ -273,7 +250,3 @@ def general_questions() -> Sequence[str]:
     """Return the questions of foreign.toml, which no character needs to answer."""
     facts = tomllib.loads(Path(__file__).with_name("foreign.toml").read_text(encoding="utf-8"))
     return [parse(line, facts["macros"]) for line in facts["foreign"].strip().splitlines()]
-
-
-def _sentence(text: str) -> str:
-    return text if text[-1] in ".!?" else f"{text}."

@@ -2,127 +2,41 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache, cached_property
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import chain
 from random import Random
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import BaseModel, Field, PlainValidator, ValidationError
-from pydantic_core import PydanticCustomError
 
-from microgpt import DataError, TextFile, bundled, count, first_problem, load_text, plain
-from microgpt_characters.functions import EXAMPLES, FUNCTIONS
-from microgpt_characters.pattern import PatternError, draw, names_in, parse, pick, slots_in
+from microgpt import DataError, TextFile, count, first_problem, plain
+from microgpt_characters.pattern import draw, names_in, parse, slots_in
+from microgpt_characters.slots import Slot, computed, slot
 
-HELD_OUT = 0.1  # share of the words of a slot that are left out of the training
-LEAST_VALUES = 10  # words of a slot, so that some can be left out
-FEW_ASKINGS = 8  # of a topic: with fewer, the model understands few other wordings
+FEW_WORDINGS = 8  # of a topic: with fewer, the model understands few others
 N_COMPARED = 16  # wordings of an asking that are compared with those of other topics
-WORD_LISTS = {
-    "names": bundled("names.txt"),
-    **{name: Path(__file__).with_name(f"{name}.txt") for name in ("words", "colors")},
-}
-_HEADER = re.compile(r"\s*\[\[\s*topics\s*\]\]")
-_RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9}|[a-z_]\w*)")
+_HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 
 
-class Values(NamedTuple):
-    """The values of a slot: one of several ranges, such as "0..99", or of several lists."""
+class Topic(BaseModel, extra="forbid", strict=True):
+    """What the character is asked, and what it replies."""
 
-    sources: tuple[str | tuple[str, ...], ...]
-    table: Mapping[str, str] | None = None
-
-    @property
-    def are_numbers(self) -> bool:
-        """Whether the values are numbers."""
-        return isinstance(self.sources[0], str)
-
-    @property
-    def ends(self) -> set[str]:
-        """The slots at which its ranges end."""
-        ends = {source.split("..")[1] for source in self.sources if isinstance(source, str)}
-        return {end for end in ends if not end.isdecimal()}
-
-    def draw(self, rng: Random, others: Mapping[str, str], *, is_test: bool) -> str:
-        """Return a random value; in a test, one that is left out of the training, if any."""
-        source = pick(rng, self.sources)
-        if isinstance(source, str):
-            first, last = source.split("..")
-            return str(
-                int(first) + int(rng.random() * (int(others.get(last, last)) - int(first) + 1))
-            )
-        seen, held_out = _divided(source)
-        return pick(rng, (held_out if is_test else seen) or source)
-
-
-def _values(given: object) -> Values:
-    """Return the values that a file gives; raise PydanticCustomError if it gives none."""
-    if isinstance(given, str):
-        texts = given.split("|")
-        if not all(text in WORD_LISTS or _is_range(text) for text in texts):
-            kinds = 'a list, a table, "names" or a range such as "0..99"'
-            raise PydanticCustomError("values", f"must be {kinds}")
-        return Values(tuple(_words(text) if text in WORD_LISTS else text for text in texts))
-    words = [*given] if isinstance(given, list | dict) else []
-    if not words or any(
-        not isinstance(word, str) or re.search(r"[][{}|<>]|^\s*$", word) for word in words
-    ):
-        raise PydanticCustomError("values", "must be plain words without [ ] | < > or braces")
-    return Values((tuple(words),), given if isinstance(given, dict) else None)
-
-
-def _is_range(text: str) -> bool:
-    found = _RANGE.fullmatch(text)
-    return found is not None and (not found[2].isdecimal() or int(found[1]) <= int(found[2]))
-
-
-@cache
-def _words(name: str) -> tuple[str, ...]:
-    words = " ".join(load_text(WORD_LISTS[name])).split()
-    return tuple(word for word in words if 3 <= len(word) <= 7)
-
-
-@cache
-def _divided(words: tuple[str, ...]) -> tuple[Sequence[str], Sequence[str]]:
-    if len(words) < LEAST_VALUES:
-        return words, ()
-    return [w for w in words if not is_held_out(w)], [w for w in words if is_held_out(w)]
-
-
-def is_held_out(text: str) -> bool:
-    """Return whether the value of a slot is left out of the training; only the text decides."""
-    return int(sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
-
-
-class Follow(BaseModel, extra="forbid", strict=True):
-    """What the character is asked directly after a reply, and what it replies."""
-
-    topic: str = ""
-    ask: list[str] = Field(min_length=1)
-    reply: list[str] = []  # by default, a reply to what it does not know
+    ask: list[str] = []
+    reply: list[str] = Field(min_length=1)
     untold: list[str] = []  # replies while a slot of another topic is not told
-    remember: str | None = None
+    remember: str = ""  # the slot of its askings that other topics may use
     weight: float = Field(1.0, gt=0, le=1000, strict=False)  # how often it is drawn
     alone: bool = False  # whether it is never one of two questions in a message
+    like: str | None = None  # the topic whose askings it has, with other words
+    words: dict[str, str] = {}
+    follow: list["Topic"] = []  # what it is asked directly after a reply
     line: int = 1  # where it begins
 
     @cached_property
     def needs(self) -> set[str]:
         """The slots of its replies that another topic tells."""
         return names_in(*self.reply) - names_in(*self.ask)
-
-
-class Topic(Follow):
-    """What the character is asked, and what it replies."""
-
-    topic: str = Field(min_length=1)
-    ask: list[str] = []
-    like: str | None = None  # the topic whose askings it has, with other words
-    words: dict[str, str] = {}
-    follow: list[Follow] = []
 
     def in_other_words(self, text: str) -> str:
         """Return an asking of the topic that it is like."""
@@ -134,78 +48,49 @@ class Character(BaseModel, extra="forbid", strict=True):
 
     name: str = Field(min_length=1)
     greeting: str = ""
-    examples: list[str] = []  # that the page offers to ask
     unknown: list[str] = Field(min_length=1)
     foreign: list[str] = []
     message: str = "{message}[?|?|?|!|.|||||]"  # what may be around an asking
     two: list[str] = []
     typing: float = Field(0.05, ge=0, le=1, strict=False)
-    threshold: float | None = Field(None, ge=0, le=1, strict=False)
+    # Least similarity of a message that is known; 0: the model alone decides.
+    threshold: float = Field(0.45, ge=0, le=1, strict=False)
     conversations: int = Field(20_000, ge=100, le=1_000_000)
     macros: dict[str, str] = {}
-    slots: dict[str, Annotated[Values, PlainValidator(_values)]] = {}
-    topics: list[Topic] = Field(min_length=1, max_length=5_000)
+    slots: dict[str, Annotated[Slot, PlainValidator(slot)]] = {}
+    topics: dict[str, Topic] = Field(min_length=1, max_length=5_000)
 
-    def pattern(self, text: str, own: Sequence[str] = (), *, is_reply: bool = False) -> str:
-        """Return the pattern of a text; raise PatternError if it is invalid.
-
-        Args:
-            own: slots that the text must have, which are no slots of the file.
-        """
-        if not text.strip():
-            raise PatternError("a text is empty; write one, or remove it")
-        found = parse(text, self.macros, is_reply=is_reply)
-        if not names_in(found) >= {*own}:
-            raise PatternError(f"it must have {{{'} and {'.join(own)}}}")
-        for words in slots_in(found):
-            if words[0] not in own:
-                self._check_slot(words, is_reply=is_reply)
+    @cached_property
+    def all_topics(self) -> list[Topic]:
+        """The topics, and after them those that follow one."""
+        found = [*self.topics.values()]
+        for topic in found:
+            found += topic.follow
         return found
-
-    def _check_slot(self, words: list[str], *, is_reply: bool) -> None:
-        function, names = words[0], words[1:] or words
-        if wrong := next((name for name in names if name not in self.slots), None):
-            raise PatternError(f"no slot is called {wrong!r}; add it to [slots]")
-        if len(words) == 1:
-            return
-        if not is_reply or function not in FUNCTIONS:
-            known = ", ".join(FUNCTIONS)
-            raise PatternError(f"{function!r} is none of the functions of replies: {known}")
-        n, kind = FUNCTIONS[function].n_slots, FUNCTIONS[function].kind
-        if len(names) != n:
-            raise PatternError(f"{function} takes {count(n, 'slot')}, got {len(names)}")
-        values = [self.slots[name] for name in names]
-        if any(each.are_numbers != (kind == "numbers") for each in values) or (
-            kind == "table" and not values[0].table
-        ):
-            raise PatternError(f"{function} needs {kind}, such as {EXAMPLES[kind]}")
 
     def advice(self) -> list[str]:
         """Return what would make the character better."""
-        few = [topic for topic in self.topics if len(topic.ask) < FEW_ASKINGS]
-        used = names_in(*(text for topic in self.topics for text in topic.ask), *self.foreign)
+        asked = chain(self.foreign, *(topic.ask for topic in self.topics.values()))
+        unused = self.slots.keys() - names_in(*asked)
+        numbers = {
+            name: len(wordings(topic.ask, N_COMPARED)) for name, topic in self.topics.items()
+        }
         return [
-            *(f"{t.topic!r} (line {t.line}) has {count(len(t.ask), 'asking')}: add some, to have "
-              f"{FEW_ASKINGS}" for t in few),
-            *(f"no asking has the slot {name!r}" for name in self.slots if name not in used),
-        ]  # fmt: skip
+            f"{name!r} (line {self.topics[name].line}) has {count(n, 'wording')}: add some, to "
+            f"have {FEW_WORDINGS}"
+            for name, n in numbers.items()
+            if n < FEW_WORDINGS
+        ] + [f"no asking has the slot {name!r}" for name in sorted(unused)]
 
 
 def wordings(patterns: Iterable[str], n: int) -> list[str]:
-    """Return different wordings, from n draws of each pattern; names stand for slots."""
-    rng, found = Random(0), dict[str, None]()
-    for pattern in patterns:
-        for _ in range(n):
-            found[plain(draw(rng, pattern, lambda words: f"{{{words[-1]}}}"))] = None
-    return [*found]
+    """Return different wordings, with slots, from n draws of each pattern."""
+    rng = Random(0)
+    return [*dict.fromkeys(draw(rng, each) for each in patterns for _ in range(n))]
 
 
 def read_character(file: TextFile) -> Character:
-    """Return the character that a file describes.
-
-    Raises:
-        DataError: the file has a mistake; the message has its line.
-    """
+    """Return the character that a file describes; raise DataError with the line of a mistake."""
     return _Reading(file).character()
 
 
@@ -214,102 +99,86 @@ class _Reading:
 
     def __init__(self, file: TextFile) -> None:
         self._lines, self._path = [*file], file.path
-        self._headers = [n for n, line in enumerate(self._lines, 1) if _HEADER.match(line)]
+        headers = ((n, _HEADER.match(line)) for n, line in enumerate(self._lines, 1))
+        self._headers = {header[1]: n for n, header in headers if header}
+        self._found = self._validated()
+        self._samples: dict[str, str] = {}  # a value of each slot
 
     def character(self) -> Character:
+        found = self._found
+        for name, values in found.slots.items():
+            try:
+                self._samples[name] = values.draw(Random(0), self._samples)
+            except (KeyError, ValueError) as error:
+                problem = f"{name!r} must end at a number, or at an earlier slot of numbers"
+                raise self._error(problem, self._headers["slots"], f"{name} =") from error
+        self._samples |= dict.fromkeys(("message", "first", "second"), "")
+        found.foreign = self._patterns(found.foreign)
+        found.two = self._patterns(found.two)
+        (found.message,) = self._patterns([found.message])
+        asked: dict[str, list[str]] = {}  # the askings of earlier topics, as they are written
+        owners: dict[str, Topic] = {}  # by wording
+        for name, topic in found.topics.items():
+            topic.line = self._headers.get(name, 1)
+            if topic.like and topic.like not in asked:
+                problem = f"no topic before this one is called {topic.like!r}; change it"
+                raise self._error(problem, topic.line, "like =")
+            topic.ask += map(topic.in_other_words, asked.get(topic.like or "", ()))
+            asked[name] = topic.ask
+            self._read_topic(topic, owners)
+        return found
+
+    def _validated(self) -> Character:
         try:
-            found = Character.model_validate(tomllib.loads("\n".join(self._lines)))
+            return Character.model_validate(tomllib.loads("\n".join(self._lines)))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise DataError(f"{self._path} is not valid TOML: {error}; fix that line") from error
         except ValidationError as error:
-            place = error.errors()[0]["loc"]
-            start = self._header(place[1]) if len(place) > 1 else 1
-            if place[0] in ("slots", "macros"):
-                start = self._line(f"[{place[0]}]", 1)
-            with self._at(f"{[each for each in place if isinstance(each, str)][-1]} =", start):
-                raise PatternError(first_problem(error)) from error
-        for name, values in found.slots.items():
-            plain_numbers = {n for n, v in found.slots.items() if v.are_numbers and not v.ends}
-            with self._at(f"{name} =", self._line("[slots]", 1)):
-                if not values.ends <= plain_numbers:
-                    raise PatternError(f"{name!r} must end at a number or a slot such as 0..99")
-        self._read_topics(found)
-        found.foreign = self._patterns(found, found.foreign, 1)
-        (found.message,) = self._patterns(found, [found.message], 1, ("message",))
-        found.two = self._patterns(found, found.two, 1, ("first", "second"))
-        return found
+            problem = error.errors()[0]
+            place = [part for part in problem["loc"] if isinstance(part, str)]
+            start = max(self._headers.get(part, 1) for part in place)
+            text = "" if problem["type"] == "missing" else f"{place[-1]} ="
+            raise self._error(first_problem(error), start, text) from error
 
-    def _header(self, i: object) -> int:
-        return self._headers[i] if isinstance(i, int) and i < len(self._headers) else 1
-
-    def _line(self, text: str, start: int) -> int:
-        """Return the first line from `start` on that has the beginning of a text, or `start`."""
-        head = text.strip().split("\n")[0] or '""'
+    def _error(self, problem: str, start: int, text: str) -> DataError:
+        """Return an error with the first line from `start` on that has the beginning of a text."""
+        head = text.strip().partition("\n")[0]
         found = (n for n in range(start, len(self._lines) + 1) if head in self._lines[n - 1])
-        return next(found, start)
+        return DataError(f"{self._path}, line {next(found, start)}: {problem}")
 
-    @contextmanager
-    def _at(self, text: str, start: int) -> Iterator[None]:
-        """Name the line of a text in the message of a PatternError."""
-        try:
-            yield
-        except PatternError as error:
-            raise DataError(f"{self._path}, line {self._line(text, start)}: {error}") from error
-
-    def _patterns(
-        self,
-        found: Character,
-        texts: Sequence[str],
-        start: int,
-        own: Sequence[str] = (),
-        *,
-        is_reply: bool = False,
-    ) -> list[str]:
+    def _patterns(self, texts: list[str], start: int = 1, *, is_reply: bool = False) -> list[str]:
         patterns = []
         for text in texts:
-            with self._at(text, start):
-                patterns.append(found.pattern(text, own, is_reply=is_reply))
+            try:
+                patterns.append(parse(text, self._found.macros, is_reply=is_reply))
+                for filled in slots_in(patterns[-1]):
+                    computed(filled, self._found.slots, self._samples)
+            except DataError as error:
+                raise self._error(str(error), start, text) from error
         return patterns
 
-    def _read_topics(self, found: Character) -> None:
-        earlier: dict[str, list[str]] = {}  # askings, as they are written
-        told = {topic.remember for topic in found.topics if topic.remember}
-        owners: dict[str, Topic] = {}
-        for i, topic in enumerate(found.topics):
-            topic.line = self._header(i)
-            with self._at("[[", topic.line):
-                if topic.like and topic.like not in earlier:
-                    raise PatternError(f"no topic before this one is called {topic.like!r}")
-                if topic.like:
-                    topic.ask += map(topic.in_other_words, earlier[topic.like])
-                if not topic.ask:
-                    raise PatternError(f'{topic.topic!r} has no askings; add ask = ["…"]')
-            earlier.setdefault(topic.topic, topic.ask)
-            self._read_exchanges(found, topic, told)
-            for each in topic.follow:
-                each.topic, each.line = f"{topic.topic}, then", topic.line
-                self._read_exchanges(found, each, set())
-            with self._at("[[", topic.line):
-                for text in wordings(topic.ask, N_COMPARED):
-                    other = owners.setdefault(text, topic)
-                    if other.reply != topic.reply:
-                        problem = f"{text!r:.60} is an asking of {other.topic!r}"
-                        raise PatternError(f"{problem} (line {other.line}) too; change one of them")
-
-    def _read_exchanges(self, found: Character, topic: Follow, told: set[str]) -> None:
+    def _read_topic(self, topic: Topic, owners: dict[str, Topic]) -> None:
         """Replace the texts of a topic by patterns, and check that its replies can be filled."""
-        texts, start = topic.ask, topic.line
-        topic.ask = self._patterns(found, texts, start)
-        topic.reply = self._patterns(found, topic.reply, start, is_reply=True)
-        topic.untold = self._patterns(found, topic.untold, start, is_reply=True)
-        wanted = names_in(*topic.reply) - told | ({topic.remember} if topic.remember else set())
-        for text, pattern in zip(texts, topic.ask, strict=True):
-            with self._at(text, start):
-                for wording in wordings([pattern], N_COMPARED):
-                    if missing := wanted - names_in(wording):
-                        problem = f"{{{min(missing)}}} is in the reply, but not in the asking"
-                        raise PatternError(f"{problem} {wording!r:.60}; add it there")
+        texts, line = topic.ask, topic.line
+        if not texts:
+            raise self._error('the topic has no askings; add ask = ["…"]', line, "")
+        topic.ask = self._patterns(texts, line)
+        topic.reply = self._patterns(topic.reply, line, is_reply=True)
+        topic.untold = self._patterns(topic.untold, line, is_reply=True)
+        told = {other.remember for other in self._found.all_topics}
+        wanted = names_in(*topic.reply) - told | {topic.remember} - {""}
         if topic.needs and not topic.untold:
-            with self._at("[[", start):
-                problem = f"{{{min(topic.needs)}}} may not have been told to {topic.topic!r}"
-                raise PatternError(f'{problem}; add untold = ["…"]')
+            problem = f"{{{min(topic.needs)}}} may not have been told"
+            raise self._error(f'{problem}; add untold = ["…"]', line, "")
+        for text, pattern in zip(texts, topic.ask, strict=True):
+            for wording in wordings([pattern], N_COMPARED):
+                if missing := wanted - names_in(wording):
+                    problem = f"{{{min(missing)}}} is in the reply, but not in the asking"
+                    raise self._error(f"{problem} {wording!r:.60}; add it there", line, text)
+                other = owners.setdefault(plain(wording), topic)
+                if other.reply != topic.reply:
+                    problem = f"{wording!r:.60} is an asking of the topic in line {other.line}"
+                    raise self._error(f"{problem}, too; change one of them", line, text)
+        for each in topic.follow:
+            each.line = line
+            self._read_topic(each, {})

@@ -1,25 +1,22 @@
-"""What a model of a character or a table knows: the plug-in of `microgpt.replies`."""
+"""The plug-in of `microgpt.replies`: what training needs, and what a model knows."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from itertools import cycle
 from random import Random
-from string import ascii_letters, digits, punctuation
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from microgpt import (
+    ROLES,
     CheckpointError,
     ConfigError,
-    Conversation,
     Document,
     Given,
     Item,
     Message,
     Preparation,
-    Sampling,
     Tell,
     TextFile,
     char_tokenizer,
@@ -27,90 +24,16 @@ from microgpt import (
     first_problem,
     plain,
 )
-from microgpt_characters.conversations import Drawing, Question, general_questions
+from microgpt_characters.conversations import Drawing, general_questions
 from microgpt_characters.grammar import read_character
-from microgpt_characters.matching import NUMBER, RULES, Asking, Matcher
+from microgpt_characters.knowledge import Knowledge, Question
+from microgpt_characters.matching import RULES
 from microgpt_characters.pattern import draw
 from microgpt_characters.reader import SUFFIX
-from microgpt_characters.table import THRESHOLD, answers_of, is_table, recipe
+from microgpt_characters.table import is_table, known_of_table, recipe
 
 SEED = 1  # of the foreign questions of a test
 DEFAULT_REPLY = "I don't know."
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """The askings that a model knows, and what it says to other messages."""
-
-    askings: tuple[Asking, ...]
-    replies: tuple[str, ...]  # of each topic; empty: its askings are foreign questions
-    unknown: tuple[str, ...]  # replies to other messages
-    threshold: float  # least similarity of a message that is known; 0: the model decides
-    is_table: bool  # whether a message must clearly mean one topic
-    seen: tuple[Question, ...]
-    held_out: tuple[Question, ...] = ()
-    follows: tuple[int | None, ...] = ()  # of each topic: the one whose reply it follows
-    needs: tuple[tuple[int, ...], ...] = ()  # of each topic: those that the model reads before it
-
-    @property
-    def sampling(self) -> Sampling | None:
-        """The answers of a table are learned by heart."""
-        return Sampling(temperature=0) if self.is_table else None
-
-    @cached_property
-    def matcher(self) -> Matcher:
-        """What finds the asking that a message means."""
-        return Matcher(self.askings, self.replies)
-
-    def choose(self, messages: Sequence[Message]) -> Conversation | str | None:
-        """Return what the model reads, or else the reply to a message that is not known.
-
-        The model reads the asking that is meant, or the message if it fills a slot; and before it,
-        only the exchanges that its topic needs.
-        """
-        if not messages or messages[-1].role != "user":
-            return None
-        asked = [i for i, message in enumerate(messages) if message.role == "user"]
-        if not self.threshold:
-            return tuple(_folded(each) if i in asked else each for i, each in enumerate(messages))
-        meant: list[Asking | None] = []
-        for i in asked:
-            before = meant[-1].topic if meant and meant[-1] else None
-            meant.append(self._meant(messages[i].content, before))
-        if not (last := meant[-1]):
-            text = messages[-1].content
-            return self.unknown[sum(map(ord, text)) % len(self.unknown)]
-        topics = [asking.topic if asking else None for asking in meant]
-        needed = self.needs[last.topic] if self.needs else ()
-        read: list[Message] = []
-        latest = {topic: n for n, topic in enumerate(topics[:-1]) if topic in needed}
-        for n in (*sorted(latest.values()), len(meant) - 1):
-            i, asking = asked[n], meant[n]
-            assert asking
-            is_filled = asking.n_open or NUMBER in asking.text.split()
-            read.append(_folded(messages[i]) if is_filled else Message("user", asking.text))
-            read += messages[i + 1 : asked[n + 1]] if n + 1 < len(asked) else ()
-        return tuple(read)
-
-    def _meant(self, text: str, before: int | None) -> Asking | None:
-        """Return the asking that a message means; None if it is not known.
-
-        Args:
-            before: the topic of the message before it.
-        """
-        known = [
-            (match.similarity, self.askings[match.asking])
-            for match in self.matcher.rank(text)
-            if match.similarity >= self.threshold
-        ]
-        if self.follows:
-            known = [each for each in known if self.follows[each[1].topic] in (None, before)]
-        same = [(1.0, each) for each in self.askings if each.text == text and self.is_table]
-        best = same or [each for each in known if each[0] == known[0][0]]
-        is_clear = len({asking.topic for _, asking in best}) == 1
-        if not best or (self.is_table and not is_clear) or not self.replies[best[0][1].topic]:
-            return None
-        return best[0][1]
 
 
 def prepare(
@@ -120,84 +43,65 @@ def prepare(
     unknown: str | None = given.get("unknown")
     if unknown is not None and not unknown.strip():
         raise ConfigError("--unknown must not be blank; write a reply to unknown questions")
+    settings: Given = {"val_fraction": 0.0, "test_fraction": 0.0}
     if file and file.path.suffix.lower() == SUFFIX:
-        known, settings = _of_character(file, tell), {"val_fraction": 0.0, "test_fraction": 0.0}
+        if unknown is not None:
+            raise ConfigError("--unknown is for tables; write unknown = ['…'] into the file")
+        known = _known_of_character(file, tell)
     elif is_table(docs, given) and not (file and file.is_chat_export):
-        known, settings = _of_table(docs, unknown or DEFAULT_REPLY, tell), {**recipe(docs)}
-        unknown = None
+        known, settings = known_of_table(docs, unknown or DEFAULT_REPLY, tell), recipe(docs)
     else:
         return None
-    if unknown is not None:
-        raise ConfigError("--unknown is for tables; write unknown = ['…'] into the file instead")
-    characters = f"{''.join(known.unknown)} {ascii_letters}{digits}{punctuation}"
+    characters = "".join((*known.unknown, *map(chr, range(32, 127))))
     tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # also for other wordings
-    record = json.loads(json.dumps(asdict(known)))
     is_bpe = given.get("tokenizer") == "bpe"
+    record = known.model_dump(mode="json")
     return Preparation({**settings, **given}, None if is_bpe else tokenizer, record)
 
 
-def hook(extra: Any) -> Knowledge:
-    """Return what a model knows; raise CheckpointError if its record is damaged."""
-    try:
-        found = TypeAdapter(Knowledge).validate_json(json.dumps(extra), strict=True)
-    except ValidationError as error:
-        raise CheckpointError(f"extra.characters: {first_problem(error)}") from error
-    if not found.unknown or any(not 0 <= a.topic < len(found.replies) for a in found.askings):
-        raise CheckpointError("extra.characters: a topic or the unknown reply is missing")
-    return found
-
-
-def tests(extra: Any) -> list[Item]:
-    """Return the questions of the training, held-out ones by topic, and foreign questions."""
-    known, rng = hook(extra), Random(SEED)
-    foreign = [
-        Question("", (plain(draw(rng, each, str)),), known.unknown) for each in general_questions()
-    ]
-    return [
-        *(_item("questions of the training", each) for each in known.seen),
-        *(_item(f"{each.topic}, held out", each) for each in known.held_out),
-        *(_item("foreign questions", each) for each in foreign),
-    ]
-
-
-def page_facts(extra: Any) -> Mapping[str, Any]:
-    """Return what the page needs to choose as the hook does."""
-    known = hook(extra)
-    names = ("askings", "replies", "unknown", "threshold", "is_table", "follows", "needs")
-    return {name: getattr(known, name) for name in names} | {"matching": RULES}
-
-
-def _of_character(file: TextFile, tell: Tell) -> Knowledge:
+def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
     character = read_character(file)
     drawing, test = Drawing(character), Drawing(character, is_test=True)
     tell(f"draw conversations about {count(len(character.topics), 'topic')}")
     for line in character.advice():
         tell(line)
-    matcher = drawing.matcher()
-    asked = tuple(drawing.questions()), tuple(test.questions())
-    unknown = tuple(character.unknown)
-    follows, needs = drawing.order()
+    topics = character.all_topics
+    before = {id(each): i for i, topic in enumerate(topics) for each in topic.follow}
+    follows = [*(before.get(id(topic)) for topic in topics), None]
+    needs = [[i for i, t in enumerate(topics) if t.remember in topic.needs] for topic in topics]
+    askings, replies = drawing.askings()
     return Knowledge(
-        matcher.askings, matcher.replies, unknown, drawing.threshold, False, *asked, follows, needs
-    )
+        askings=askings, replies=replies, follows=follows, needs=[*needs, []],
+        unknown=character.unknown, threshold=character.threshold, is_table=False,
+        tests=[*drawing.questions(), *test.questions()], greeting=character.greeting,
+    )  # fmt: skip
 
 
-def _of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
-    answers = answers_of(docs, tell)
-    questions = count(len(answers), "question")
-    found = f'other wordings are found by their words, other questions get "{unknown}"'
-    tell(f"learn the table by heart ({questions}); {found}")
-    topics = {said: i for i, said in enumerate(dict.fromkeys(answers.values()))}
-    askings = tuple(Asking(asked, topics[said]) for asked, said in answers.items())
-    seen = tuple(Question("", (asked,), (said,)) for asked, said in answers.items())
-    return Knowledge(askings, (*topics,), (unknown,), THRESHOLD, True, seen)
+def hook(extra: Any) -> Knowledge:
+    """Return what a model knows; raise CheckpointError if its record is damaged."""
+    try:
+        found = Knowledge.model_validate_json(json.dumps(extra))
+    except ValidationError as error:
+        raise CheckpointError(f"extra.characters: {first_problem(error)}") from error
+    n = min(map(len, (found.replies, found.follows, found.needs)))
+    if not found.unknown or any(not 0 <= asking.topic < n for asking in found.askings):
+        raise CheckpointError("extra.characters: a topic or the unknown reply is missing")
+    return found
 
 
-def _folded(message: Message) -> Message:
-    return Message(message.role, plain(message.content))
+def tests(extra: Any) -> list[Item]:
+    """Return the questions that the record has, and foreign questions."""
+    known, rng = hook(extra), Random(SEED)
+    foreign = (plain(draw(rng, pattern)) for pattern in general_questions())
+    questions = (Question("foreign questions", (text,), known.unknown) for text in foreign)
+    return [_item(*question) for question in (*known.tests, *questions)]
 
 
-def _item(task: str, question: Question) -> Item:
-    texts = (*question.messages, question.replies[0])
-    talk = tuple(Message("assistant" if i % 2 else "user", text) for i, text in enumerate(texts))
-    return Item(task, talk, len(talk) - 1, 1, also=question.replies)
+def _item(task: str, messages: Sequence[str], replies: Sequence[str]) -> Item:
+    talk = tuple(map(Message, cycle(ROLES), (*messages, replies[0])))
+    return Item(task, talk, len(messages), 1, also=tuple(replies))
+
+
+def page_facts(extra: Any) -> Mapping[str, Any]:
+    """Return what the page needs to choose as the hook does."""
+    return {**hook(extra).model_dump(exclude={"tests"}), "matching": RULES}

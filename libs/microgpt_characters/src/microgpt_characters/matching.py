@@ -1,16 +1,15 @@
 """Match a message with the asking that it means, by words and by groups of letters.
 
-Rare words weigh more than words of many topics (inverse document frequency; Spärck Jones 1972). A
-word also matches a synonym, and one that has many of its groups of three letters, such as another
-form or a misspelling; a word that only the reply contains counts less. The similarity, about 0 to
-1, is the share of the message's weight that the asking contains. It is lower if the asking has
-other words, and higher if both have much in common.
+Rare words weigh more (inverse document frequency; Spärck Jones 1972). A word also matches synonyms,
+and words with many of its groups of three letters. The similarity, about 0 to 1, is the share of
+the message's weight that the asking has; other words of the asking lower it, much in common raises.
 """
 
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +26,10 @@ COVERAGE, EVIDENCE = 0.2, 0.2  # how much other words of the asking lower, share
 OPEN = 0.8  # least share of the asking's words, if some words of the message may be any
 
 
-def _lines(name: str) -> list[str]:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
-
-
-FUNCTION_WORDS = dict.fromkeys(" ".join(_lines("function_words.txt")).split())
-SYNONYMS = [line.split() for line in _lines("synonyms.txt")]
+_FOLDER = Path(__file__).parent
+FUNCTION_WORDS = dict.fromkeys((_FOLDER / "function_words.txt").read_text("utf-8").split())
+SYNONYMS = [*map(str.split, (_FOLDER / "synonyms.txt").read_text("utf-8").splitlines())]
+Weights = dict[str, float]  # by word
 
 
 class Asking(NamedTuple):
@@ -43,82 +40,66 @@ class Asking(NamedTuple):
     n_open: int = 0  # number of words of a message that may be any words
 
 
-class Match(NamedTuple):
-    """An asking that a message may mean."""
-
-    asking: int
-    similarity: float
-
-
 class Matcher:
     """Finds the asking that a message means."""
 
-    def __init__(self, askings: tuple[Asking, ...], replies: tuple[str, ...]) -> None:
+    def __init__(self, askings: Sequence[Asking], replies: Sequence[str]) -> None:
         """Index askings, and the replies of their topics."""
-        self.askings, self.replies = askings, replies
-        self._most = math.log(len(replies) + 1)  # weight of a word that is not known
-        self._places: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        topics: dict[str, set[int]] = defaultdict(set)
+        self._askings, self._most = askings, math.log(len(replies) + 1)
+        self._places: dict[str, dict[int, float]] = defaultdict(dict)  # by known word, by asking
+        self._with_group: dict[str, list[str]] = defaultdict(list)
         asked, replied = [words_of(each.text) for each in askings], [*map(words_of, replies)]
         for i, asking in enumerate(askings):
-            for word in dict.fromkeys([*asked[i], *replied[asking.topic]]):
-                self._places[word].append((i, 1.0 if word in asked[i] else REPLY))
-                topics[word].add(asking.topic)
-        self._weights = {
-            word: _weighted(word, math.log((len(replies) + 1) / len(some)))
-            for word, some in topics.items()
-        }
-        self._sizes = [sum(self._weights[word] for word in dict.fromkeys(some)) for some in asked]
-        self._with_group: dict[str, list[str]] = defaultdict(list)
-        for word in self._weights:
+            for word in replied[asking.topic]:
+                self._places[word][i] = REPLY
+            for word in asked[i]:
+                self._places[word][i] = 1.0
+        for word in self._places:
             for group in groups_of(word):
                 self._with_group[group].append(word)
-        self._synonyms: dict[str, list[str]] = defaultdict(list)
-        for line in SYNONYMS:
-            for word in line:
-                self._synonyms[word] += line
+        self._weights = {word: self._weight(word) for word in self._places}
+        self._sizes = [sum(self._weights[word] for word in dict.fromkeys(some)) for some in asked]
 
-    def rank(self, text: str) -> list[Match]:
-        """Return the askings that share words with a text, most similar first."""
-        found: list[tuple[float, Mapping[int, float]]] = []  # a word's weight: at most, by asking
-        fillers: list[tuple[str, int]] = []  # words that may fill an open slot
-        covered: dict[int, dict[str, float]] = defaultdict(dict)
-        shared: dict[int, float] = {}
+    def rank(self, text: str) -> list[tuple[Asking, float]]:
+        """Return the askings that a text may mean, and their similarity; the largest first."""
+        shared: dict[int, Weights] = defaultdict(dict)  # by asking, and word of the text
+        covered: dict[int, Weights] = defaultdict(dict)  # similarities, by asking and word of it
+        most: Weights = {}  # by word of the text, in any asking
         for word in self._read(text):
-            weights: dict[int, float] = {}
             for known, similarity in self._similar(word).items():
-                for i, part in self._places[known]:
-                    weights[i] = max(weights.get(i, 0.0), part * similarity * self._weights[known])
+                for i, part in self._places[known].items():
+                    weight = part * similarity * self._weights[known]
+                    _raise(shared[i], word, weight)
+                    _raise(most, word, weight)
                     if part == 1.0:
-                        covered[i][known] = max(covered[i].get(known, 0.0), similarity)
-            for i, weight in weights.items():
-                shared[i] = shared.get(i, 0.0) + weight
-            if word not in FUNCTION_WORDS:
-                fillers.append((word, len(found)))
-            found.append((max(weights.values(), default=_weighted(word, self._most)), weights))
-        total = sum(most for most, _ in found)
-        matches = []
-        for i, weight in shared.items():
-            n_open = self.askings[i].n_open
-            numbers = [n for word, n in fillers if n_open and word not in covered[i]]
-            gaps = sorted(found[n][0] - found[n][1].get(i, 0.0) for n in numbers)[-n_open:]
-            read = total - sum(gaps)
-            if len(gaps) < n_open:
-                continue
-            matches.append(Match(i, self._similarity(i, weight, read, covered[i])))
-        return sorted(matches, key=lambda match: (-match.similarity, match.asking))
+                        _raise(covered[i], known, similarity)
+            most.setdefault(word, self._weight(word))
+        found = []
+        for i in sorted(shared):
+            if similarity := self._similarity(i, most, shared[i], covered[i]):
+                found.append((self._askings[i], similarity))
+        return sorted(found, key=lambda match: -match[1])
 
-    def _similarity(
-        self, i: int, shared: float, read: float, covered: Mapping[str, float]
-    ) -> float:
-        """Return the similarity of an asking, from the weights that it shares and those read."""
-        weight = sum(self._weights[word] * similarity for word, similarity in covered.items())
-        coverage = weight / self._sizes[i] if self._sizes[i] else 0.0
-        if self.askings[i].n_open and coverage < OPEN:
-            return 0.0
-        share = shared / read * (1 - COVERAGE + COVERAGE * coverage) if read else 0.0
-        share += EVIDENCE * coverage * min(shared / self._most, 2)  # two rare words at most
+    def _similarity(self, i: int, most: Weights, shared: Weights, covered: Weights) -> float:
+        """Return the similarity of an asking; 0 if words of it, or for its slots, are missing."""
+        coverage = sum(self._weights[word] * part for word, part in covered.items())
+        coverage /= self._sizes[i] or 1.0
+        read, weight = sum(most.values()), sum(shared.values())
+        if n_open := self._askings[i].n_open:
+            fillers = [word for word in most if word not in FUNCTION_WORDS and word not in covered]
+            gaps = [most[word] - shared.get(word, 0.0) for word in fillers]
+            if coverage < OPEN or len(gaps) < n_open:
+                return 0.0
+            read -= sum(sorted(gaps)[-n_open:])
+        share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
+        share += EVIDENCE * coverage * min(weight / self._most, 2)  # two rare words at most
         return math.floor(share * 1e9 + 0.5) / 1e9  # so that JavaScript, too, finds equal ones
+
+    def _weight(self, word: str) -> float:
+        """Return the weight of a word; one that is not known weighs as much as one of one topic."""
+        topics = {self._askings[i].topic for i in self._places.get(word, ())}
+        weight = self._most - math.log(len(topics) or 1)
+        return FUNCTION * weight if word in FUNCTION_WORDS else weight
 
     def _read(self, text: str) -> list[str]:
         """Return the different words of a text, with a sign for each unknown number."""
@@ -126,24 +107,24 @@ class Matcher:
         numbers = {word for word in words if word.isdecimal() and word not in self._weights}
         return [*dict.fromkeys(NUMBER if word in numbers else word for word in words)][:MOST_WORDS]
 
-    def _similar(self, word: str) -> Mapping[str, float]:
-        """Return the known words that are similar to a word, with their similarity."""
-        found = self._forms(word)
-        for synonym in () if word in FUNCTION_WORDS else self._synonyms.get(word, ()):
-            for known, similarity in self._forms(synonym).items():
-                found[known] = max(found.get(known, 0.0), SYNONYM * similarity)
-        return found
+    def _similar(self, word: str) -> Weights:
+        """Return the known words that resemble a word or a synonym of it, with the similarity.
 
-    def _forms(self, word: str) -> dict[str, float]:
-        """Return the known words that have many of a word's groups of letters."""
-        found = {}
-        groups = () if word in FUNCTION_WORDS else groups_of(word)
-        counts = Counter(other for group in groups for other in self._with_group.get(group, ()))
-        for other, n in counts.items():
-            equal = 2 * n / (len(groups) + len(groups_of(other)))
-            if equal >= LEAST_EQUAL and other not in FUNCTION_WORDS:
-                found[other] = equal
-        return found | ({word: 1.0} if word in self._weights else {})
+        Words resemble each other if they share many groups of letters.
+        """
+        found: Weights = {}
+        lines = () if word in FUNCTION_WORDS else (line for line in SYNONYMS if word in line)
+        for other in (word, *chain(*lines)):
+            groups = groups_of(other)
+            part = 1.0 if other == word else SYNONYM
+            counts = Counter(known for group in groups for known in self._with_group.get(group, ()))
+            for known, n in counts.items():
+                equal = 2 * n / (len(groups) + len(groups_of(known)))
+                if equal >= LEAST_EQUAL:
+                    _raise(found, known, part * equal)
+            if other in self._weights:
+                _raise(found, other, part)
+        return found
 
 
 def words_of(text: str) -> list[str]:
@@ -154,11 +135,13 @@ def words_of(text: str) -> list[str]:
 def groups_of(word: str) -> Sequence[str]:
     """Return the different groups of letters of a word, whose beginning is marked."""
     marked = f"^{word}"
-    return [*dict.fromkeys(marked[i : i + GROUP] for i in range(len(marked) - GROUP + 1))]
+    n_groups = 0 if word in FUNCTION_WORDS else len(marked) - GROUP + 1
+    return [*dict.fromkeys(marked[i : i + GROUP] for i in range(n_groups))]
 
 
-def _weighted(word: str, weight: float) -> float:
-    return FUNCTION * weight if word in FUNCTION_WORDS else weight
+def _raise(numbers: Weights, key: str, number: float) -> None:
+    """Set the number of a key to another one, unless it is larger."""
+    numbers[key] = max(numbers.get(key, 0.0), number)
 
 
 RULES = {  # for the page, which has no other numbers

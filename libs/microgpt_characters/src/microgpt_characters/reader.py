@@ -1,33 +1,17 @@
-"""Read the file of a character as conversations, and the wordings of a table as questions."""
+"""Read the file of a character as conversations."""
 
 from collections.abc import Sequence
 
-from microgpt import (
-    Conversation,
-    ConversationsError,
-    Message,
-    ReadOptions,
-    Tell,
-    TextFile,
-    question_in,
-    read_records,
-)
+from microgpt import Conversation, ConversationsError, ReadOptions, Tell, TextFile
 
-SUFFIX, WORDINGS = ".toml", "wordings"  # of a character; the column with other wordings, a|b
+SUFFIX = ".toml"
 
 
 def read(
     file: TextFile, how: ReadOptions, tell: Tell | None = None
 ) -> Sequence[Conversation] | None:
-    """Return the conversations of a character or of a table with wordings; None for other files.
-
-    Raises:
-        ConversationsError: text is requested.
-        DataError: the file has a mistake.
-    """
-    if file.path.suffix.lower() != SUFFIX:
-        return _with_wordings(file) if how.chat else None
-    if how.text == "stream":
+    """Return the conversations of a character; None for other files."""
+    if file.path.suffix.lower() != SUFFIX or how.text == "stream":
         return None
     if not how.chat:
         raise ConversationsError(f"{file.path} describes conversations; read them with --chat")
@@ -38,21 +22,3 @@ def read(
     found = read_character(file)
     file.is_in_order = True
     return Drawing(found).lessons()
-
-
-def _with_wordings(file: TextFile) -> list[Conversation] | None:
-    """Return each question and each of its wordings with the answer; None without wordings."""
-    if WORDINGS not in next(iter(file), "").lower():
-        return None
-    found: list[Conversation] = []
-    for _, row in read_records(file, "conversation").values:
-        pair = question_in(row) if isinstance(row, dict) and WORDINGS in row else None
-        if not pair:
-            return None
-        texts = [pair[0], *(row[WORDINGS] or "").split("|")]
-        found += [
-            (Message("user", text.strip()), Message("assistant", pair[1].strip()))
-            for text in texts
-            if text.strip() and pair[1].strip()
-        ]
-    return found

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from microgpt import ROLES, Document, Given, Tell, count, texts_of
+from microgpt_characters.knowledge import SEEN, Knowledge, Question
+from microgpt_characters.matching import Asking
 
 MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # more would take too long to learn by heart
 PREVENTING = (
@@ -20,12 +22,11 @@ RECIPE = {
 
 def is_table(docs: Sequence[Document], given: Given) -> bool:
     """Return whether documents are questions with answers, and settings allow to learn them."""
-    is_prevented = any(given.get(name) for name in PREVENTING)
-    is_prevented |= given.get("engine") == "reference" or given.get("architecture") == "portable"
-    if is_prevented or not 0 < len(docs) <= MOST_QUESTIONS:
+    if any(given.get(name) for name in PREVENTING) or given.get("engine") == "reference":
         return False
-    are_pairs = all(not isinstance(doc, str) and _roles(doc) == ROLES for doc in docs)
-    return are_pairs and sum(map(_size, docs)) <= MOST_CHARACTERS
+    is_small = 0 < len(docs) <= MOST_QUESTIONS and given.get("architecture") != "portable"
+    are_pairs = all(not isinstance(doc, str) and [m.role for m in doc] == [*ROLES] for doc in docs)
+    return is_small and are_pairs and sum(map(_size, docs)) <= MOST_CHARACTERS
 
 
 def recipe(docs: Sequence[Document]) -> Given:
@@ -39,20 +40,23 @@ def recipe(docs: Sequence[Document]) -> Given:
     return {**RECIPE, "n_embd": width, **chosen}
 
 
-def answers_of(docs: Sequence[Document], tell: Tell) -> dict[str, str]:
-    """Return the answer to each question; of several answers, the first."""
-    found: dict[str, str] = {}
-    several = {
-        asked for asked, said in map(texts_of, docs) if found.setdefault(asked, said) != said
-    }
-    if n := len(several):
+def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
+    """Return the questions of a table; if one has several answers, the first counts."""
+    answers: dict[str, str] = {}
+    pairs = map(texts_of, docs)
+    if n := len({asked for asked, said in pairs if answers.setdefault(asked, said) != said}):
         tell(f"{count(n, 'question')} {'has' if n == 1 else 'have'} several answers; keep one")
-    return found
+    questions = count(len(answers), "question")
+    tell(f'learn the table by heart ({questions}); other questions get "{unknown}"')
+    replies = [*dict.fromkeys(answers.values())]
+    askings = [Asking(asked, replies.index(said)) for asked, said in answers.items()]
+    tests = [Question(SEEN, [asked], [said]) for asked, said in answers.items()]
+    n = len(replies)
+    return Knowledge(
+        askings=askings, replies=replies, follows=[None] * n, needs=[[]] * n,
+        unknown=[unknown], threshold=THRESHOLD, is_table=True, tests=tests,
+    )  # fmt: skip
 
 
 def _size(doc: Document) -> int:
     return sum(len(text) + 2 for text in texts_of(doc))
-
-
-def _roles(doc: Document) -> tuple[str, ...]:
-    return tuple("" if isinstance(message, str) else message.role for message in doc)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from microgpt import ChatPrompt, InferenceGpt, SavedModel
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
+LABEL = "microgpt> "  # of what the model says, on a terminal
 QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they are messages
 
 
@@ -68,6 +69,8 @@ def chat(
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if at_terminal:
         _greet(saved)
+        if model.greeting:
+            print(f"{styled(LABEL, '36')}{terminal_safe(model.greeting)}")
     _run_chat(session, at_terminal=at_terminal)
 
 
@@ -219,7 +222,7 @@ def _answer(session: ChatSession, text: str, *, at_terminal: bool = False) -> No
     """Print the reply to a message; after Ctrl-C at a terminal, keep the part that came."""
     reply = session.ask(text)
     if at_terminal:
-        print(styled("microgpt> ", "36"), end="", flush=True)
+        print(styled(LABEL, "36"), end="", flush=True)
     try:
         with closing(reply):
             for piece in reply:

@@ -13,20 +13,22 @@ of the message.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from microgpt.data.column_file import NOT_TEXT, Records, is_named_table, listed, read_records
-from microgpt.data.message_formats import turns_in
+from microgpt.data.message_formats import question_in, turns_in
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message, as_conversation
 from microgpt.data.transcript import N_HEAD, conversations, is_transcript
 from microgpt.errors import DataError
 from microgpt.formatting import count, printable
 from microgpt.plugins import Tell
+
+WORDINGS = "wordings"  # a column of other questions with the same answer, separated by |
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ def conversation_records(file: TextFile) -> Records:
     if is_transcript(islice(file, N_HEAD)):
         return Records(enumerate(conversations(file), 1), "conversation")
     records = read_records(file, "conversation")
-    if records.columns is None or records.has_questions:
+    if records.columns is None:
         return records
+    if records.has_questions:
+        return records._replace(values=_with_wordings(records.values))
     if is_named_table(file.path) and len(records.columns) > 1:
         problem = f"has the columns {listed(records.columns)}; name two of them question and answer"
         raise DataError(f"{file.path} {problem}")
@@ -77,6 +81,16 @@ def conversation_records(file: TextFile) -> Records:
         '{"prompt": "hi", "completion": "hello"}, a table with the columns question and '
         "answer, or an exported chat (read by the package microgpt-chat-exports)"
     )
+
+
+def _with_wordings(rows: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """Yield the rows of a table, and after each the other wordings of its question, if any."""
+    for number, row in rows:
+        yield number, row
+        for text in (row.get(WORDINGS) or "").split("|"):
+            if text.strip():
+                _, answer = question_in(row) or ("", "")
+                yield number, {"question": text.strip(), "answer": answer}
 
 
 def parse_conversations(path: Path, records: Records, tell: Tell | None) -> ChatTestSet:

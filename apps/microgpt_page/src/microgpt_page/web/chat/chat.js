@@ -50,6 +50,8 @@ export class Chat {
     this.#alternatives = new Alternatives(model, turns, (...all) => this.#branch(...all));
     const texts = model.examples.length ? model.examples : [GREETING].filter((text) => !unknown(text, model));
     byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
+    byId("greeting").textContent = printable(model.greeting ?? "");
+    byId("greeting").hidden = !model.greeting;
     byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
     sendOnEnter(message);
     byId("chat-sampling").hidden = model.answers_few;

@@ -1,4 +1,4 @@
-// What a model of a character or a table knows, and what it reads. Equals hook.py.
+// What a model of a character or a table knows, and what it reads. Equals knowledge.py.
 
 import { plain } from "./folding.js";
 import { Matcher } from "./matching.js";
@@ -19,45 +19,37 @@ export class Knowledge {
    * @returns {import("./tokenizer.js").Message[] | string}
    */
   choose(messages) {
-    const { matching, needs, threshold, unknown } = this.#facts;
-    const folded = (message) => ({ ...message, content: plain(message.content) });
-    const asked = messages.map(({ role }, i) => (role === "user" ? i : -1)).filter((i) => i >= 0);
+    const { follows, matching, needs, threshold, unknown } = this.#facts;
     if (!threshold) return messages.map((each) => (each.role === "user" ? folded(each) : each));
-    const meant = [];
-    for (const i of asked) meant.push(this.#meant(messages[i].content, meant.at(-1)?.[1]));
-    const last = meant.at(-1);
-    if (!last) {
-      const text = messages[messages.length - 1].content;
-      const total = Array.from(text).reduce((n, char) => n + (char.codePointAt(0) ?? 0), 0);
-      return unknown[total % unknown.length];
+    let topic = null;
+    const latest = new Map(); // exchange of a topic, in their order
+    for (let i = 0; i < messages.length; i += 2) {
+      const asking = this.#meant(messages[i].content, topic);
+      topic = asking ? asking[1] : null;
+      const isRead = asking && !asking[2] && !asking[0].split(" ").includes(matching.number);
+      const message = isRead ? { role: "user", content: asking[0] } : folded(messages[i]);
+      latest.delete(topic);
+      latest.set(topic, [message, ...messages.slice(i + 1, i + 2)]);
     }
-    const latest = new Map();
-    meant.slice(0, -1).forEach((asking, n) => {
-      if (asking && needs[last[1]]?.includes(asking[1])) latest.set(asking[1], n);
-    });
-    const numbers = [...Array.from(latest.values()).sort((a, b) => a - b), meant.length - 1];
-    return numbers.flatMap((n) => {
-      const [text, , nOpen] = meant[n];
-      const isFilled = nOpen || text.split(" ").includes(matching.number);
-      const read = isFilled ? folded(messages[asked[n]]) : { role: "user", content: text };
-      return [read, ...messages.slice(asked[n] + 1, asked[n + 1] ?? asked[n] + 1)];
-    });
+    if (topic === null) {
+      const codes = Array.from(messages[messages.length - 1].content, (char) => char.codePointAt(0) ?? 0);
+      return unknown[codes.reduce((total, code) => total + code, 0) % unknown.length];
+    }
+    const read = [topic, follows[topic], ...needs[topic]].filter((each) => each !== null);
+    return Array.from(latest).flatMap(([each, exchange]) => (read.includes(each) ? exchange : []));
   }
 
   /** Return the asking that a message means, if it is known; `before` is the topic before it. */
   #meant(text, before) {
     const { askings, follows, is_table: isTable, replies, threshold } = this.#facts;
-    const known = this.#matcher
-      .rank(text)
-      .filter(({ similarity }) => similarity >= threshold)
-      .map(({ asking, similarity }) => ({ asking: askings[asking], similarity }))
-      .filter(({ asking: [, topic] }) => [undefined, null, before].includes(follows[topic]));
-    const same = askings
-      .filter(([asked]) => isTable && asked === text)
-      .map((asking) => ({ asking, similarity: 1 }));
-    const best = same.length ? same : known.filter(({ similarity }) => similarity === known[0].similarity);
-    const isClear = new Set(best.map(({ asking }) => asking[1])).size === 1;
-    if (!best.length || (isTable && !isClear) || !replies[best[0].asking[1]]) return null;
-    return best[0].asking;
+    const same = askings.filter(([asked]) => isTable && asked === text).map((asking) => [asking, 1]);
+    const known = (same.length ? same : this.#matcher.rank(text)).filter(
+      ([[, topic], similarity]) => similarity >= threshold && [null, before].includes(follows[topic]),
+    );
+    const best = known.filter(([, similarity]) => similarity === known[0][1]).map(([asking]) => asking);
+    const isClear = !isTable || new Set(best.map(([, topic]) => topic)).size === 1;
+    return best.length && isClear && replies[best[0][1]] ? best[0] : null;
   }
 }
+
+const folded = (message) => ({ ...message, content: plain(message.content) });

@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import refused
 
 from microgpt import load
 
@@ -49,11 +48,6 @@ def test_the_header_says_if_a_chat_model_folds_case_and_accents(microgpt, files)
     (files / "chat.jsonl").write_text('{"prompt": "Hi", "completion": "yo"}\n')
     done = microgpt("train", "--chat", "--data", "chat.jsonl", "--steps", "2", "--force")
     assert "folding" not in done.stdout
-
-
-def test_the_error_for_a_table_says_what_to_do(microgpt, files) -> None:
-    problem = refused(microgpt("train", "--data", "towns.csv"))
-    assert problem.startswith("towns.csv is a table; read one column (--column NAME")
 
 
 RECIPES = "Tea\nwater\nWait.\n%\nToast\nbread\nToast it.\n%\nSalad\nleaves\nMix.\n"

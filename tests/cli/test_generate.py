@@ -74,21 +74,6 @@ def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
     assert f"microgpt chat --model {chat_model}" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (["--num-samples", "0"], "--num-samples (-n) must be >= 1, got 0"),
-        (["--seed", "rnd"], "seed must be an integer or random, got 'rnd'"),
-        (["--seed=-1"], "seed must be >= 0, got -1"),
-        (["--threads", "9999"], "threads must be at most 1024, got 9999"),
-        (["--matches", "(a"], "--matches '(a' is not a regular expression: "),
-        (["--matches", "a{99999999999}"], "--matches 'a{99999999999}' is not a regular"),
-    ],
-)
-def test_bad_input_to_generate_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
-    assert refused(microgpt("generate", "--model-dir", text_model, *args)).startswith(problem)
-
-
 @pytest.mark.parametrize("others", [(), ("--unique",), ("a",)])
 def test_the_matches_option_leaves_out_samples_that_do_not_match(samples, others) -> None:
     args = ["--temperature", "2", *others]

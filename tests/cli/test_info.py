@@ -77,18 +77,6 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
     assert "documents:          2; 1 (50.0%) are duplicates" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (["names.txt", "--data", "names.txt"], "--data describes a file; omit the model"),
-        (["--data", "names.txt", "--model-dir", "gone"], "--data describes a file; omit the model"),
-        (["--chat"], "--chat requires --data; add --data or omit --chat"),
-    ],
-)
-def test_info_refuses_misplaced_options(microgpt, names, tmp_path, args, problem) -> None:
-    assert problem in refused(microgpt("info", *args))
-
-
 def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> None:
     """Keys, values and text in lists, with ESC, a turn of the writing direction, a line end."""
     odd = "\x1b[2J\u202e\n"

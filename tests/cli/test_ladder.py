@@ -3,7 +3,7 @@ from functools import cache
 from math import log
 
 import pytest
-from commands import ok, refused
+from commands import ok
 
 from microgpt import CharTokenizer, EvaluationSet, bundled, load_text, split
 from microgpt.errors import DataError
@@ -91,18 +91,3 @@ def test_conversations_and_running_text_have_a_ladder(microgpt, tmp_path) -> Non
     for given in ("talks.jsonl", "book.txt"):
         facts = json.loads(ok(microgpt("ladder", "--data", given, *cheap)).stdout)
         assert len(facts["rungs"]) == 7
-
-
-@pytest.mark.parametrize(
-    ("text", "given", "problem"),
-    [
-        ("anna\n", (), "add documents"),
-        ("a", (), "add documents"),
-        ("", (), "empty"),
-        ("anna\nbob\n", ("--budget", "-1"), "--budget must be a number greater than 0"),
-        ("anna\nbob\n", ("--output", "l.pdf"), ".svg"),
-    ],
-)
-def test_a_text_without_a_ladder_is_refused(microgpt, tmp_path, text, given, problem) -> None:
-    (tmp_path / "my.txt").write_text(text)
-    assert problem in refused(microgpt("ladder", "--data", "my.txt", *given))

@@ -2,7 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
-from commands import ok, refused
+from commands import ok
 from json_files import edit
 
 
@@ -42,4 +42,3 @@ def test_list_says_that_it_found_nothing(microgpt, tmp_path: Path) -> None:
     done = ok(microgpt("list"))
     assert done.stdout == ""
     assert "there is no model in ." in done.stderr
-    assert "nowhere does not exist" in refused(microgpt("list", "nowhere"))

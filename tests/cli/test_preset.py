@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from commands import ok, refused
+from commands import ok
 from trainings import training_of
 
 from microgpt import ModelConfig, count_params
@@ -29,15 +29,3 @@ def test_the_text_preset_holds_out_parts_of_shakespeare(microgpt, tmp_path, monk
     training = training_of(tmp_path / "output")
     assert (training["text"], training["gap"]) == ("stream", 8)
     ok(microgpt("train", "--resume", "output", "--steps", "3"))
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (("--preset", "names"), "unknown preset 'names'; use one of names-10s, names-60s"),
-        (("--preset", "text"), "requires your own data; pass it with --data"),
-        (("--preset", "chat", "--genome", "genome.json"), "omit one of them"),
-    ],
-)
-def test_options_that_contradict_a_preset_are_refused(microgpt, options, problem) -> None:
-    assert problem in refused(microgpt("train", *options))

@@ -71,18 +71,6 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
     assert len(second["text"]) == 100_000
 
 
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
-        (["--column=a"], "--column requires a file; add --data or omit --column"),
-        (["--top=0"], "must be greater than or equal to 1"),
-    ],
-)
-def test_bad_input_to_score_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
-    assert problem in refused(microgpt("score", text_model, *args))
-
-
 def test_score_reads_files_of_the_kinds_that_train_reads(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/a.txt").write_text("anna\nemma\n")

@@ -58,17 +58,3 @@ def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) 
     assert weights(folder / "student") == before
     state = json.loads((folder / "student/train_state.json").read_text())
     assert state["teachers"][1][0] == str(folder / "moved")
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (["--teacher", "nowhere"], "nowhere does not exist; use a directory"),
-        (["--teacher", "one", "--tokenizer", "char"], "--tokenizer cannot be used with --teacher"),
-        (["--teacher", "one", "--block-size", "9"], "the context of one (8 tokens) is shorter"),
-    ],
-)
-def test_incompatible_teacher_options_are_refused(microgpt, folder, options, problem) -> None:
-    command = ("train", "--data", "names.txt", *options, "--model", "new")
-    assert problem in refused(microgpt(*command))
-    assert not (folder / "new").exists()

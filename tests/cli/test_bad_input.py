@@ -105,6 +105,8 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         ("ladder --data names.txt --output l.pdf", ".svg"),
         ("verify --steps 0", "steps must be from 1 to 1000, got 0"),
         ("verify --steps 1001", "steps must be from 1 to 1000, got 1001"),
+        ("serve --port 70000", "PORT must be less than or"),
+        ("serve --model-dir nowhere", "nowhere does not exist"),
         ("fly", "no such command 'fly'; see 'microgpt --help'"),
         ("generat", "Did you mean 'generate'?"),
     ],

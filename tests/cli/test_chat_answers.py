@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from commands import ok
 
+from microgpt import Message
+from microgpt.data.split import split
+from microgpt_cli.training.inputs import first_messages
+
 SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
 QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")
 
@@ -49,3 +53,24 @@ def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> No
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
     assert [line.split(":")[0] for line in shown] == 2 * ["user", "assistant"]
     assert shown[0] == "user:      say av"
+
+
+DOCS = [
+    (Message("user", text), Message("assistant", reply))
+    for text, reply in (
+        ("hi", "no"), ("x" * 61, "yes"), ("is it open?", "yes"), ("hi", "yes"),
+        ("my secret", "yes"), ("how much?", "secret"), ("where?", "yes"), ("when?", "yes"),
+    )
+]  # fmt: skip
+
+
+def test_the_first_short_messages_are_the_examples() -> None:
+    parts = split([(Message("assistant", "hello"),), *DOCS])
+    assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
+
+
+def test_a_held_out_document_gives_no_example() -> None:
+    docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
+    parts = split(docs, validation=0.5)
+    held_out = {doc[0].content for doc in parts.validation}
+    assert held_out.isdisjoint(first_messages(parts))

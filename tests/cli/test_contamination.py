@@ -110,17 +110,3 @@ def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -
     after = training_of(folder / "child")
     assert after["contamination"] == before["contamination"]
     assert after["ancestor_data"] == before["ancestor_data"]
-
-
-def test_training_data_is_recognised_regardless_of_case(microgpt, tmp_path) -> None:
-    for name, change in (("title", str.title), ("lower", str.lower), ("other", str.upper)):
-        pairs = [{"prompt": change(one), "completion": "yes"} for one in NAMES.split("\n")]
-        if name == "other":
-            pairs = [{"prompt": 2 * one["prompt"], "completion": "yes"} for one in pairs]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, pairs)))
-    train = ("train", "--preset", "chat", "--data", "title.jsonl", "--val-fraction", "0")
-    small = ("--n-embd", "12", "--block-size", "32", "--steps", "2")
-    ok(microgpt(*train, *small, "--model", "child"))
-    for name, told in (("title", True), ("lower", True), ("other", False)):
-        done = ok(microgpt("eval", "child", "--data", f"{name}.jsonl"))
-        assert ("100.0%" in done.stderr) == ("contamination 100 %" in done.stdout) == told

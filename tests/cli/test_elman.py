@@ -12,7 +12,7 @@ from microgpt import TokenDataset, Value
 from microgpt_cli.elman import ElmanNetwork
 
 EXAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "examples/elman.py"))
-Elman, tanh = EXAMPLE["Elman"], EXAMPLE["tanh"]
+Elman = EXAMPLE["Elman"]
 V, H = 5, 4
 DOCS = [[0, 1, 2, 3, 0], [0, 4, 0], [0, 2, 2, 2, 1, 1, 0]]
 MASK = bytes([0, 0, 1, 1, 0])
@@ -72,11 +72,6 @@ def test_the_arrays_have_the_probabilities_of_the_reference() -> None:
             expected.append([each / sum(exps) for each in exps])
     found = network().probabilities(TokenDataset(DOCS))
     assert found == pytest.approx(np.array(expected), rel=1e-5)
-
-
-def test_tanh_agrees_with_the_standard_library() -> None:
-    xs = (-20.0, -0.5, 0.0, 3.0)
-    assert [tanh(x) for x in xs] == pytest.approx([math.tanh(x) for x in xs], abs=1e-15)
 
 
 def test_the_first_step_of_adam_has_the_size_of_the_rate() -> None:

@@ -8,27 +8,16 @@ from trainings import made_up_names, weights
 from trainings import training_of as training
 
 BUDGET = ("--budget", "2e9", "-n", "0")  # under a second
-SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
 NAMES = made_up_names(400)
-TALKS = [
-    [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
-    for name in NAMES[:240]
-]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A directory with training files of all kinds."""
+    """A directory with names and a book."""
     rng = random.Random(0)
-    files = {
-        "names.txt": "\n".join(NAMES),
-        "book.txt": "\n\n".join(" ".join(rng.choices(NAMES, k=30)) for _ in range(60)),
-        "talks.jsonl": "\n".join(map(json.dumps, TALKS)),
-        "few.jsonl": "\n".join(map(json.dumps, TALKS[:9])),
-        "table.csv": "\n".join(["n,name", *(f"{i},{name}" for i, name in enumerate(NAMES))]),
-    }
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
+    paragraphs = [" ".join(rng.choices(NAMES, k=30)) for _ in range(60)]
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    (tmp_path / "book.txt").write_text("\n\n".join(paragraphs))
     return tmp_path
 
 

@@ -101,7 +101,7 @@ def test_python_gives_the_same_error_for_a_wrong_setting(name, value) -> None:
         assert str(caught.value) == f"{name} {WRONG[name, value]}"
 
 
-@pytest.mark.parametrize("source", ["options", "preset", "train_state"])
+@pytest.mark.parametrize("source", ["options", "preset", "train_state", "python"])
 @pytest.mark.parametrize(("given", "sentence"), CONFLICTS)
 def test_each_source_gives_the_same_error_for_a_conflict(
     folder, monkeypatch, sentence_of, source, given, sentence
@@ -112,16 +112,13 @@ def test_each_source_gives_the_same_error_for_a_conflict(
     elif source == "preset":
         monkeypatch.setitem(PRESETS, "mine", given)
         command += ["--preset=mine"]
+    elif source == "python":
+        with pytest.raises(MicrogptError, match=f"^{re.escape(sentence)}$"):
+            Settings.from_dict(given)
+        return
     elif "budget" in given:
         pytest.skip("a run with a time limit records its budget")
     else:
         edit(folder / "model/train_state.json", given=given)
         command = ["train", "--resume=model", "--steps=9"]
     assert sentence_of(command) == sentence
-
-
-@pytest.mark.parametrize(("given", "sentence"), CONFLICTS)
-def test_python_gives_the_same_error_for_a_conflict(given, sentence) -> None:
-    with pytest.raises(MicrogptError) as caught:
-        Settings.from_dict(given)
-    assert str(caught.value) == sentence

@@ -124,19 +124,25 @@ def test_an_existing_file_is_replaced_only_with_force(
 
 
 @pytest.mark.parametrize(
-    ("options", "problem"),
+    ("command", "problem"),
     [
-        (["--format=onnx", "--output=new.onnx", "--half"], "onnx has a precision of its own; omit"),
-        (["--format=gguf", "--output=new.gguf", "--half"], "gguf has a precision of its own; omit"),
-        (["--format=c", "--output=."], ". is a directory; name a file, such as model.c"),
-        (["--format=c", "--output=/dev/full", "--force"], "/dev/full is not a regular file"),
+        ("export --format=onnx --output=new.onnx --half", "onnx has a precision of its own; omit"),
+        ("export --format=gguf --output=new.gguf --half", "gguf has a precision of its own; omit"),
+        ("export --format=c --output=.", ". is a directory; name a file, such as model.c"),
+        ("export --format=c --output=/dev/full --force", "/dev/full is not a regular file"),
+        ("verify none.onnx", "none.onnx does not exist"),
+        ("verify mine.onnx", "mine.onnx has none of the formats "),
+        ("verify /dev/zero", "cannot read /dev/zero: not a regular file"),
+        ("verify mine.onnx --steps 3", "--steps and --engine cannot be used with a PATH"),
     ],
 )
-def test_unsuitable_export_options_are_refused(
-    microgpt, text_model, tmp_path, options, problem
+def test_unsuitable_options_and_files_are_refused(
+    microgpt, text_model, tmp_path, command, problem
 ) -> None:
-    assert refused(microgpt("export", text_model, *options)).startswith(problem)
-    assert list(tmp_path.iterdir()) == [text_model]
+    text_model.rename(tmp_path / "output")
+    (tmp_path / "mine.onnx").write_text("mine")
+    assert problem in refused(microgpt(*command.split()))
+    assert {*os.listdir(tmp_path)} == {"mine.onnx", "output"}
 
 
 @pytest.mark.parametrize("name", ["weights.json", "meta.json"])
@@ -163,20 +169,6 @@ def test_a_full_disk_or_a_kill_leaves_the_old_export(
     assert "Traceback" not in done.stderr
     after = {path.name: path.is_dir() or path.read_bytes() for path in tmp_path.iterdir()}
     assert after == before
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (["none.onnx"], "none.onnx does not exist"),
-        (["mine.onnx"], "mine.onnx has none of the formats "),
-        (["/dev/zero"], "cannot read /dev/zero: not a regular file"),
-        (["mine.onnx", "--steps", "3"], "--steps and --engine cannot be used with a PATH"),
-    ],
-)
-def test_verify_refuses_a_file_that_is_not_an_export(microgpt, tmp_path, options, problem) -> None:
-    (tmp_path / "mine.onnx").write_text("mine")
-    assert problem in refused(microgpt("verify", *options))
 
 
 @pytest.mark.usefixtures("edited")

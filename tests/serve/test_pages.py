@@ -41,23 +41,19 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
     assert [each["model"] for each in told] == ["names", "talk"]
 
 
-def test_a_service_with_a_broken_page_names_the_package(names_dir, install) -> None:
-    install("microgpt-page", "pages", "document = broken:page", broken="import nosuchmodule")
-    page, other = ask_app(
-        create_app(ServiceSettings(model_dir=str(names_dir))),
-        ("GET", "/", {}),
-        ("GET", "/v1/models", {}),
-    )
-    assert (page.status_code, other.status_code) == (500, 200)
-    assert page.json()["error"].startswith("microgpt-page cannot be imported")
-
-
-def test_a_service_without_a_page_refers_to_its_docs(names_dir, install) -> None:
-    install("microgpt-page", "pages", "")  # it hides the package of this name
+@pytest.mark.parametrize(
+    ("entry", "status", "problem"),
+    [
+        ("document = broken:page", 500, "microgpt-page cannot be imported"),
+        ("", 404, "/docs"),  # it hides the package of this name
+    ],
+)
+def test_a_service_works_without_a_page(names_dir, install, entry, status, problem) -> None:
+    install("microgpt-page", "pages", entry, broken="import nosuchmodule")
     app = create_app(ServiceSettings(model_dir=str(names_dir)))
-    page, docs = ask_app(app, ("GET", "/", {}), ("GET", "/docs", {}))
-    assert (page.status_code, docs.status_code) == (404, 200)
-    assert "/docs" in page.json()["error"]
+    page, *others = ask_app(app, *(("GET", path, {}) for path in ("/", "/docs", "/v1/models")))
+    assert [page.status_code, *(each.status_code for each in others)] == [status, 200, 200]
+    assert problem in page.json()["error"]
 
 
 def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, tmp_path) -> None:

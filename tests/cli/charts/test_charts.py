@@ -11,33 +11,13 @@ from microgpt import HistoryPoint, InferenceGpt, ModelConfig, TrainConfig, Train
 from microgpt.errors import MicrogptError
 from microgpt_cli.charts import (
     COLORS,
-    GREY,
-    SCHEMES,
     TrainingRun,
     draw,
     picture,
     read_training_runs,
 )
 
-WEIGHTS = (0.2126, 0.7152, 0.0722)  # of red, green and blue in the luminance
 ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
-
-
-def contrast(*colors: str) -> float:
-    """Return the contrast of two colors, as WCAG 2.2 defines it."""
-    channels = [[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in colors]
-    low, high = sorted(
-        sum(weight * ((c + 0.055) / 1.055) ** 2.4 for weight, c in zip(WEIGHTS, color, strict=True))
-        for color in channels
-    )  # without the straight part of the curve, below 4 %
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-def test_marks_and_text_are_visible_in_both_color_schemes(scheme) -> None:
-    # WCAG 2.2, 1.4.11
-    assert min(contrast(color, scheme["paper"]) for color in (*COLORS, GREY)) >= 3
-    assert min(contrast(scheme[name], scheme["paper"]) for name in ("ink", "quiet")) >= 4.5
 
 
 def test_a_picture_is_wide_enough_for_its_longest_text() -> None:

@@ -1,10 +1,10 @@
 import json
 
 import pytest
-from commands import ok, refused
+from commands import ok
 
-from microgpt import InferenceGpt, load
-from microgpt.evaluation import score_texts
+from microgpt import InferenceGpt, Message, load
+from microgpt.evaluation import explain, score_texts
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
 CSI = "\x9b"  # ESC [ as one character
@@ -43,17 +43,6 @@ def test_top_chooses_the_most_surprising_lines(microgpt, text_model, scores) -> 
     assert found == sorted(bits, key=lambda i: -bits[i])[:2]
 
 
-def test_score_requires_a_column_name_for_a_table(microgpt, text_model, tmp_path) -> None:
-    content = 'name,more\nanna,"a\nb"\nemma,x\n'
-    (tmp_path / "t.csv").write_text(content)
-    (tmp_path / "names.txt").write_text("anna\nemma\n")
-    done = microgpt("score", text_model, "--data=t.csv")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "read one column (--column NAME; column= in Python): name" in done.stderr
-    column = microgpt("score", text_model, "--data=t.csv", "--column=name")
-    assert column.stdout == microgpt("score", text_model, "--data=names.txt").stdout
-
-
 def test_score_escapes_control_characters_at_a_terminal(terminal, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(f"q\x1b[2J\a\rn{CSI}2J\u202e\n".encode() + b"a\x9b2J\n")
     child = terminal("score", text_model, "--data=odd.txt")
@@ -71,14 +60,42 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
     assert len(second["text"]) == 100_000
 
 
-def test_score_reads_files_of_the_kinds_that_train_reads(microgpt, text_model, tmp_path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/a.txt").write_text("anna\nemma\n")
-    (tmp_path / "names.fasta").write_text(">a\nan\nna\n")
-    (tmp_path / "utf16.txt").write_text("anna\nemma\n", encoding="utf-16")
-    texts = {"folder": ["anna\nemma"], "names.fasta": ["anna"], "utf16.txt": ["anna", "emma"]}
-    for name, expected in texts.items():
-        done = microgpt("score", text_model, "--data", name, "--jsonl")
-        assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == expected
-    (tmp_path / "names.gz").write_bytes(b"\x1f\x8b\x08")
-    assert "names.gz is a gzip file" in refused(microgpt("score", text_model, "--data=names.gz"))
+@pytest.mark.parametrize(
+    ("name", "content", "options", "expected"),
+    [
+        ("folder/a.txt", b"anna\nemma\n", (), ["anna\nemma"]),
+        ("names.fasta", b">a\nan\nna\n", (), ["anna"]),
+        ("utf16.txt", "anna\nemma\n".encode("utf-16"), (), ["anna", "emma"]),
+        ("t.csv", b'name,more\nanna,"a\nb"\nemma,x\n', ("--column=name",), ["anna", "emma"]),
+    ],
+)
+def test_score_reads_files_of_the_kinds_that_train_reads(
+    microgpt, text_model, tmp_path, name, content, options, expected
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    done = microgpt("score", text_model, "--data", name.split("/")[0], *options, "--jsonl")
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == expected
+
+
+def test_explain_prints_the_same_result_as_the_library(microgpt, text_model) -> None:
+    done = microgpt("explain", text_model, "anna", "--top", "2")
+    result = explain(InferenceGpt(load(text_model)), "anna", n_alternatives=2)
+    *lines, total = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert [line.split()[0] for line in lines] == [*"anna", "<|bos|>"]
+    for line, prediction in zip(lines, result.predictions, strict=True):
+        assert f" {prediction.probability:.2%} " in line
+        assert f" {prediction.bits:.1f} bits " in line
+        assert f"{prediction.alternatives[0].text} " in line
+    assert total == f"{result.bits:.1f} bits in all, {result.bits / 5:.2f} per token"
+
+
+def test_the_json_of_explain_equals_the_library_result(microgpt, text_model, chat_model) -> None:
+    done = microgpt("explain", text_model, "anna", "--json")
+    result = explain(InferenceGpt(load(text_model)), "anna")
+    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
+    done = microgpt("explain", chat_model, "hi", "yo", "--json")  # a conversation, turn by turn
+    messages = [Message("user", "hi"), Message("assistant", "yo")]
+    result = explain(InferenceGpt(load(chat_model)), messages)
+    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))

@@ -111,7 +111,7 @@ def test_the_end_says_what_comes_next(microgpt, place: Path) -> None:
 
 def test_commands_are_printed_as_the_learner_types_them(microgpt, tmp_path: Path) -> None:
     def last_line(*words: str, **env: str) -> str:
-        done = microgpt("course", *words, cold=True, **env)
+        done = microgpt("course", *words, **env)
         return (done.stderr or done.stdout).splitlines()[-1]
 
     uv = {"UV_RUN_RECURSION_DEPTH": "1"}

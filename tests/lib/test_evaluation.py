@@ -145,12 +145,6 @@ def test_a_folded_text_has_the_score_of_what_is_read() -> None:
     assert [score.n_unknown for score in scores] == [0, 0, 1]
 
 
-def test_a_lone_surrogate_is_unknown_to_a_subword_model() -> None:
-    known, some = score_texts(InferenceGpt(model_of("bpe")), ["anna", "an\udcffna"])
-    assert some.n_unknown == 1
-    assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)
-
-
 @pytest.mark.parametrize(
     ("kind", "text"),
     [

@@ -28,7 +28,6 @@ from microgpt import bundled, load_text, publish, split
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.research import Research, Try
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
-from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 CODE = (ROOT / "examples" / "research" / "experiment.py").read_text()
@@ -115,12 +114,12 @@ def judge() -> Judge:
     return Judge(sets, OPERATIONS, 60)
 
 
-def begin(folder: Path, seed: int) -> Study[ResearchSettings]:
-    """Return the study of a new research."""
+def begin(folder: Path, seed: int) -> Research:
+    """Return a new research."""
     sets = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     facts = {"input": "names.txt", "experiment": "experiment.py", "operations": OPERATIONS}
     settings = ResearchSettings(**facts_of(sets), **facts, seed=seed)
-    return Study[ResearchSettings].begin(folder, f"research_{seed}", settings, is_stamped=False)
+    return Research.begin(folder, f"research_{seed}", settings, is_stamped=False)
 
 
 def nulls() -> Iterator[tuple[bool, str]]:
@@ -151,9 +150,9 @@ def reordered(code: str, seed: int) -> str:
 def null_changes(judged: Judge, n: int) -> dict[str, Any]:
     """Try programs that cannot be better, and count what each rule would have kept."""
     started, verdicts, tries = perf_counter(), list[Try](), list[Try]()
-    with TemporaryDirectory() as folder, begin(Path(folder), 1) as study:
-        research, seconds = Research(study), list[float]()
-        research.start(CODE, judged)
+    seconds = list[float]()
+    with TemporaryDirectory() as folder, begin(Path(folder), 1) as research:
+        research.run(CODE, judged)
         for (alters, code), _ in zip(nulls(), range(n), strict=False):
             before = perf_counter()
             verdicts.append(research.run(code, judged))
@@ -175,8 +174,8 @@ def null_changes(judged: Judge, n: int) -> dict[str, Any]:
 
 def is_clear(each: Try) -> bool:
     """Return whether both of two runs have lower losses than both of the champion."""
-    ours, theirs = each.losses(SEARCH, each.code), each.losses(SEARCH, each.champion)
-    return max([*ours.values()][:2]) < min([*theirs.values()][:2])
+    ours, theirs = zip(*each.losses(SEARCH)[:2], strict=True)
+    return max(ours) < min(theirs)
 
 
 def upper_limit(kept: int, n: int) -> float:
@@ -210,7 +209,7 @@ def improved(change: dict[str, Any]) -> str:
 def true_changes(judged: Judge, repeats: int) -> dict[str, Any]:
     """Try improvements, and compare how many are kept with the power of their sizes."""
     seeds = range(10**6, 10**6 + N_SIZE)
-    base = [judged.measure(CODE, seed, "validation").evaluation.fitness for seed in seeds]
+    base = [judged.measure(CODE, seed, "validation")[0].fitness for seed in seeds]
     rows, seconds = list[dict[str, Any]](), list[float]()
     for number, change in enumerate(CHANGES):
         # Another order of the vocabulary changes the deviation of the gains and not their mean,
@@ -220,7 +219,7 @@ def true_changes(judged: Judge, repeats: int) -> dict[str, Any]:
         code = ""
         for each in (plain, change):
             code = improved(each)
-            found = [judged.measure(code, seed, "validation").evaluation for seed in seeds]
+            found = [judged.measure(code, seed, "validation")[0] for seed in seeds]
             assert all(each.is_ok for each in found), (change, found[0].reason)
             gains = [before - each.fitness for before, each in zip(base, found, strict=True)]
             gain, deviation = gain or fmean(gains), stdev(gains)
@@ -228,9 +227,9 @@ def true_changes(judged: Judge, repeats: int) -> dict[str, Any]:
         row = {"change": change, "gain": gain, "effect": effect, "power": power(effect)}
         row["kept"] = 0
         for i in range(repeats):
-            with TemporaryDirectory() as folder, begin(Path(folder), 100 * number + i + 2) as study:
-                research = Research(study)
-                publish(study.directory / "tries", {"0.py": CODE.encode()})
+            seed = 100 * number + i + 2
+            with TemporaryDirectory() as folder, begin(Path(folder), seed) as research:
+                publish(research.directory / "tries", {"0.py": CODE.encode()})
                 before = perf_counter()
                 row["kept"] += research.run(code, judged).verdict == KEPT
                 seconds.append(perf_counter() - before)
@@ -249,15 +248,14 @@ def power(effect: float) -> float:
 def proposed(minutes: float) -> None:
     """Let the built-in proposer run, and compare its champion on the test part."""
     end = perf_counter() + 60 * minutes
-    with TemporaryDirectory() as folder, begin(Path(folder), 1) as study, judge() as judged:
-        research = Research(study)
-        research.start(CODE, judged)
+    with TemporaryDirectory() as folder, begin(Path(folder), 1) as research, judge() as judged:
+        research.run(CODE, judged)
         while perf_counter() < end:
             each = research.run(research.propose(), judged)
             print(each.describe(), flush=True)
         kept = sum(each.verdict == KEPT for each in research.tries[1:])
         print(f"kept {kept} of {len(research.tries) - 1}, test gain {research.read_test(judged)}")
-        print(research.champion)
+        print(research.tries[-1].winner)
 
 
 TABLES = {"research_nulls": null_table, "research_changes": change_table}

@@ -1,18 +1,18 @@
 """Evolve models whose names a judge of your own likes.
 
 `microgpt evolve --objective aesthetic` has a judge of its own; here it is a function of yours,
-`beauty`, which `evolve` minimises for the names that a model makes up. Prints the best genome to
-standard error, then the ten names that the judge likes most, one per line, within seconds.
-`microgpt judge` says what the other judge thinks of them.
+`beauty`, and so is the loop of the search. Prints the best genome to standard error, then the ten
+names that the judge likes most, one per line. `microgpt judge` says what the other judge thinks.
 
     python examples/own_judge.py | microgpt judge
 """
 
 import sys
 
-from microgpt import InferenceGpt, load_text, train
-from microgpt.data.documents import bundled
-from microgpt_evolution import evolve
+from microgpt import InferenceGpt, bundled, load_text, train
+from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.population import Organism
+from microgpt_evolution.trial import Evaluation
 
 N_NAMES = 200
 DOCS = load_text(bundled("names.txt"))
@@ -23,22 +23,21 @@ def beauty(name: str) -> float:
     return len(name) / len(set(name)) if len(name) >= 5 else 0.0
 
 
-def new_names(model: InferenceGpt) -> set[str]:
+def new_names(organism: Organism) -> set[str]:
     """Return the names that a model makes up; repeats do not count."""
-    return set(model.generate(N_NAMES, temperature=1, seed=1)) - set(DOCS)
-
-
-def ugliness(model: InferenceGpt) -> float:
-    """Return what the search minimises."""
-    return -sum(map(beauty, new_names(model))) / N_NAMES
+    genome = organism.genome
+    result = train(DOCS, model=genome.model(), config=genome.train_config(organism.seed))
+    return set(InferenceGpt(result).generate(N_NAMES, temperature=1, seed=1)) - set(DOCS)
 
 
 def main() -> None:
-    found = evolve(DOCS, objective=ugliness, generations=5, seed=1)
-    print(f"{-found.value:.3f} {found.genome.describe()}", file=sys.stderr)
-    genome = found.genome
-    model = InferenceGpt(train(DOCS, model=genome.model(), config=genome.train_config(seed=1)))
-    print("\n".join(sorted(new_names(model), key=lambda name: (beauty(name), name))[:-11:-1]))
+    search = LossSearch(size=8, fitness="held-out", seed=1)
+    for _ in range(5):  # what the search minimises is minus the mean beauty
+        scores = [sum(map(beauty, new_names(each))) / N_NAMES for each in search.ask()]
+        search.tell([Evaluation("ok", -score) for score in scores])
+    best = search.finalists()[0]
+    print(f"{-best.fitness:.3f} {best.genome.describe()}", file=sys.stderr)
+    print("\n".join(sorted(new_names(best), key=lambda name: (beauty(name), name))[:-11:-1]))
 
 
 if __name__ == "__main__":

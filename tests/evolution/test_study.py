@@ -55,10 +55,10 @@ def swept(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"version": 5, "runs": []}', "version is 5, but this microgpt reads only 7; use the"),
-        ('{"version": 7}', "kind"),
+        ('{"version": 5, "runs": []}', "version is 5, but this microgpt reads only 8; use the"),
+        ('{"version": 8}', "kind"),
         ("[]", "settings.json: kind must be one of search, "),
-        ('{"version": 7, "kind": {}}', "kind must be one of search, "),
+        ('{"version": 8, "kind": {}}', "kind must be one of search, "),
         ("[" * 100_000, "settings.json: invalid JSON"),
         ("\xff", "settings.json: it is not UTF-8 text"),
     ],

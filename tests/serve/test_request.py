@@ -173,6 +173,38 @@ def test_every_second_request_that_starts_is_a_small_one(monkeypatch, names_resu
     assert started[:4] == [9, 0, 10, 1]
 
 
+def test_every_second_turn_of_running_batches_is_for_the_oldest(monkeypatch, names_result) -> None:
+    monkeypatch.setattr(scheduler, "n_cpus", lambda: 1)
+    model = InferenceGpt(names_result)
+    jobs = [model.text_job(50, max_tokens=2000 + i) for i in range(4)]
+    turns, enough = list[int](), threading.Event()
+
+    class Endless:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def run(self) -> list[object]:
+            turns.append(self.number)
+            if len(turns) > 60:
+                enough.set()
+            return []
+
+    monkeypatch.setattr(model.engine_model, "batch", lambda batch: Endless(jobs.index(batch[0])))
+
+    async def ask() -> None:
+        work = BatchScheduler(64)
+        work.start()
+        for job in jobs:
+            work.submit(model, job)
+        assert await asyncio.to_thread(enough.wait, 30)
+        work.close()
+
+    asyncio.run(ask())
+    running = turns[-48:]
+    assert running.count(turns[0]) >= 24
+    assert all(running.count(number) >= 7 for number in range(4))
+
+
 def test_an_internal_error_gets_a_500_with_the_request_id(capfd, own_logs) -> None:
     counted, sent = [], []
 

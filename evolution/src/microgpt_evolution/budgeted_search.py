@@ -54,12 +54,10 @@ class BudgetedSearch:
         *,
         on_event: Callable[["BudgetedSearch"], None],
         limit: TimeLimit | None = None,
-        budget: float | None = None,
     ) -> None:
         """Prepare a search with the settings of the study.
 
-        It calls `on_event` when a generation begins and after each trial. `limit` and `budget`
-        tell for how long, or with how many operations in total, it goes on.
+        It calls `on_event` when a generation begins and after each trial, and ends within `limit`.
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
@@ -68,8 +66,7 @@ class BudgetedSearch:
         self._student = self.objective.student_cost(
             settings.first[0], settings.distill, settings.teacher_samples
         )
-        self._total, self._is_more = budget or settings.budget, bool(budget or limit)
-        self._planned = self._total - self._student * (1 + len(students_of(study)))
+        self._planned = settings.budget - self._student
         self.strategy = SurrogateSearch(
             Space(settings.values),
             settings.first,
@@ -97,7 +94,7 @@ class BudgetedSearch:
             if asked := self.strategy.ask():
                 self._forget_what_has_ended()
                 self._train(asked)
-            elif self.strategy.generation >= n_known + self._is_more:
+            elif self.strategy.generation >= n_known:
                 return
 
     def _next_budget(self) -> float:
@@ -107,7 +104,7 @@ class BudgetedSearch:
             budget = recorded[self.strategy.generation]
         else:
             budget = max(0.0, min(self._planned - self.spent, self._operations_left()))
-            self.study.change(budget=self._total, remaining=(*recorded, budget))
+            self.study.change(remaining=(*recorded, budget))
         self.budget = self.spent + budget
         return budget
 
@@ -189,16 +186,15 @@ class BudgetedSearch:
         """Train a model of the winner's size on the mean predictions of the best organisms.
 
         A student that is recorded is not trained again. There is none if there are fewer than two
-        teachers. Another best organism or other teachers make another student.
+        teachers.
         """
         best, found, study, objective = self.best, self._teachers(), self.study, self.objective
         if best is None or len(found) < 2:
             return None
         parents = tuple(each.id for each in (best, *found))
-        lessons = [record.parents for record in students_of(study)]
-        number = 1 + (lessons.index(parents) if parents in lessons else len(lessons))
-        id, seed = f"{STUDENT}-{number}", training_seed(study.settings.seed, 0, number)
-        if parents in lessons and (run := study.state(id)):
+        id, seed = f"{STUDENT}-1", training_seed(study.settings.seed, 0, 1)
+        is_known = any(each.id == id for each in study.records)
+        if is_known and (run := study.state(id)):
             return train_job(TrainingJob(run[0], objective.sets, resume=run[1]))
         teachers = Teachers([self._trained(each) for each in found], study.settings.teacher_samples)
         result = self._train_student(best.genome, seed, teachers, hooks)
@@ -257,8 +253,3 @@ class BudgetedSearch:
             teachers=teachers,
             hooks=hooks,
         )
-
-
-def students_of(study: Study[BudgetedSettings]) -> list[TrialRecord]:
-    """Return the students; a search that has gone on with more operations may have several."""
-    return [record for record in study.records if record.origin == STUDENT]

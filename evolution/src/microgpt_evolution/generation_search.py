@@ -7,7 +7,7 @@ from itertools import islice
 from statistics import fmean
 from typing import Any
 
-from microgpt import DEFAULT_SEED, ConfigError, Document, Plottable, Split, split
+from microgpt import DEFAULT_SEED, Document, Plottable, Split, split
 from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, score_of, write_genome
@@ -42,13 +42,8 @@ class EvolutionResult(Plottable):
 
     def __repr__(self) -> str:
         genome = " ".join(self.genome.describe().split())
-        what = f"value {self.value:.4g}" if self.record.fitness == "own" else score_of(self.record)
-        return f"<EvolutionResult: {genome}; {what}; {len(self.study.records):,} trials>"
-
-    @property
-    def value(self) -> float:
-        """The minimised value of the winner: its loss, or the result of a function."""
-        return self.winner.fitness
+        trials = f"{len(self.study.records):,} trials"
+        return f"<EvolutionResult: {genome}; {score_of(self.record)}; {trials}>"
 
     @property
     def genome(self) -> Genome:
@@ -74,7 +69,7 @@ class SearchEvent:
 def evolve(
     docs: Sequence[Document] | Split,
     *,
-    objective: ObjectiveName | Callable[..., float] = "loss",
+    objective: ObjectiveName = "loss",
     population: int | None = None,
     generations: int | None = None,
     fitness: Fitness | None = None,
@@ -89,11 +84,6 @@ def evolve(
 
     Args:
         docs: a split, or documents to split: 80 % training, 10 % validation and 10 % test.
-        objective: "loss", "aesthetic", "hydra", or a function that returns a number to minimise.
-            It receives the trained model, an `InferenceGpt`; if its parameter is called `genome`,
-            it receives the genome, and nothing is trained. Pass it again to resume a search. An
-            exception, and a result that is no finite number, count as failures of the organism,
-            with a warning.
         population: number of organisms per generation (Hydra: per head). Default: 8; aesthetic: 12.
         generations: number of generations (Hydra: cycles). Default: 10; aesthetic and hydra: 5.
         fitness: only for "loss": "held-out" (default), or "last-doc" as in evolve-rust.
@@ -109,17 +99,11 @@ def evolve(
         StudyError: the existing search is damaged.
     """
     sets = docs if isinstance(docs, Split) else split(docs, validation=HELD_OUT, test=HELD_OUT)
-    function = objective if callable(objective) else None
-    if function and fitness is not None:
-        raise ConfigError("fitness cannot be used with a function as the objective; omit it")
     given: dict[str, Any] = {"population": population, "generations": generations, "head": head}
-    given |= {"objective": "loss" if function else objective}
-    given |= {"fitness": "own" if function else fitness}
-    facts = {"input": "documents", "seed": seed, "has_function": function is not None}
-    facts |= facts_of(sets)
-    settings = SearchSettings.begin(given, **facts)
+    given |= {"objective": objective, "fitness": fitness}
+    settings = SearchSettings.begin(given, input="documents", seed=seed, **facts_of(sets))
     with open_in_python(run_dir, settings, workers) as (study, pool):
-        return run_search(sets, pool, study, log, on_event, function)
+        return run_search(sets, pool, study, log, on_event)
 
 
 def run_search(
@@ -128,22 +112,21 @@ def run_search(
     study: Study[SearchSettings],
     log: Callable[[str], None] = lambda line: None,
     on_event: Callable[[SearchEvent], None] = lambda event: None,
-    function: Callable[..., float] | None = None,
 ) -> EvolutionResult:
-    """Run or resume a search, and write genome.json; the function is an objective of the user.
+    """Run or resume a search, and write genome.json.
 
     A search trains the primordial genome, if the target depends on it; the generations; the
     finalists with more seeds, which choose the winner; and the winner with fresh seeds.
     """
     settings, breeding = study.settings, breeding_of(study.settings)
-    objective, fresh_objective = _objectives(sets, settings, function)
+    objective, fresh_objective = _objectives(sets, settings)
     measure = _Measuring(study, workers, on_event, breeding).records_of
     seed, lines = settings.seed, SearchLog(log, settings)
     n_generations = settings.generations * breeding.n_per_cycle
     n_bred = sum(each.size for each in breeding.populations.values())
     n_last = breeding.n_finalists * N_REPEATS + N_FRESH
     primordial: Evaluation | None = None
-    if settings.fitness in ("held-out", "own"):
+    if settings.fitness == "held-out":
         first = Trial(PRIMORDIAL, training_seed(seed, 0, 0), "g0-0", "primordial")
         (primordial,) = measure([first], objective, n_generations * n_bred + n_last)
     lines.begin(primordial)
@@ -196,16 +179,13 @@ class _Measuring:
         return self.study.measure(trials, objective, self.workers, note)
 
 
-def _objectives(
-    sets: Split, settings: SearchSettings, function: Callable[..., float] | None
-) -> tuple[LossObjective, LossObjective]:
+def _objectives(sets: Split, settings: SearchSettings) -> tuple[LossObjective, LossObjective]:
     """Return the objective of the search, and that of the winner with fresh seeds."""
     n_samples = N_SAMPLES if settings.measure else 0
-    objective = LossObjective(sets, settings.fitness, function, n_samples, text=settings.text)
+    objective = LossObjective(sets, settings.fitness, n_samples, text=settings.text)
     return objective, replace(
         objective,
         fitness=None if settings.measure else "held-out",
-        function=None,
         n_samples=n_samples or N_NAMES,
         measures_test=True,
     )
@@ -229,7 +209,7 @@ def _record_of(
     assert found
     return GenomeRecord(
         genome=winner.genome,
-        loss=fresh[0].last_loss if found.last_loss is None else found.last_loss,
+        loss=found.last_loss,
         generation=winner.generation,
         objective=settings.objective,
         head=settings.head,

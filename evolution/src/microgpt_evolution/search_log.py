@@ -33,9 +33,8 @@ class SearchLog:
             for line in (TITLE.format(len(HEADS), self._settings.generations), RULE, MOTTO):
                 self._write(line)
         if fitness := self._settings.fitness:
-            what = "value" if fitness == "own" else "loss"
             goal = target(fitness, primordial.fitness if primordial else None)
-            self._write(f"Target: {what} < {round(goal, 4)}{self._mark}")
+            self._write(f"Target: loss < {round(goal, 4)}{self._mark}")
 
     def generation(self, search: Population | Hydra, n_generations: int) -> None:
         """Write the best organism of each population; at the end of a cycle, the champions."""

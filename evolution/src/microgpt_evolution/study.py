@@ -10,9 +10,8 @@ A resumed study starts from the beginning and reuses the recorded trials.
 
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
@@ -56,7 +55,7 @@ OnMeasured = Callable[[int, TrialRecord], None]  # called with the index and the
 S = TypeVar("S", bound=StudySettings)
 
 
-class Study(AbstractContextManager["Study[S]"], Generic[S]):
+class Study(Generic[S]):
     """The settings and trials of one study. The log file is next to the directory."""
 
     def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
@@ -105,6 +104,9 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         except OSError as error:
             raise cannot_write(folder, error) from error
         return cls(directory, type(settings), is_locked=True)
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *error: object) -> None:
         """Release the lock."""
@@ -174,15 +176,10 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         """Remove the state of an organism that will not be trained further."""
         shutil.rmtree(self.directory / STATES / id, ignore_errors=True)
 
-    def warn_of_failures(self) -> None:
-        """Warn of trials without a result, once per reason."""
-        for reason in self._reasons():
-            warnings.warn(f"a training run has no value: {reason}", stacklevel=5)
-
     def why_no_winner(self) -> str:
         """Return the error message for a study without a winner, with the first reason."""
-        problem, *reasons = "no training run completed", *self._reasons()
-        return f"{problem}: {reasons[0]}" if reasons else f"{problem}; use other documents"
+        reasons = (each.reason for each in self.records if each.reason and not each.is_ok)
+        return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
         """Give the study more of a setting; raise ConfigError for less, and for other changes."""
@@ -209,10 +206,6 @@ class Study(AbstractContextManager["Study[S]"], Generic[S]):
         """Record that the study has ended, unless that is recorded."""
         if not self.has_ended:
             self.change(n_trials=len(self._records))
-
-    def _reasons(self) -> list[str]:
-        reasons = (each.reason for each in self.records if each.reason and not each.is_ok)
-        return [*dict.fromkeys(reasons)]
 
     def _know(self, record: TrialRecord) -> None:
         self._records[record.key] = record
@@ -241,17 +234,12 @@ def open_in_python(
     if not isinstance(workers, Workers):
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:
-        folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
-        directory = Path(folder).absolute()  # an objective may change the working directory
+        directory = Path(run_dir or Path(stack.enter_context(TemporaryDirectory()), "run"))
         if os.path.lexists(directory):
             study = Study(directory, type(settings), is_locked=True)
         else:
             study = Study[S].begin(directory.parent, directory.name, settings, is_stamped=False)
         stack.enter_context(study)
         study.extend({name: value for name, value in settings if name not in settings.facts})
-        try:
-            yield study, workers
-        finally:
-            if settings.has_function:
-                study.warn_of_failures()
+        yield study, workers
         study.end()

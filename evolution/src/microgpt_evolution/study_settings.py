@@ -26,7 +26,7 @@ from microgpt_evolution.genome import Gene, Genome
 from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
 from microgpt_evolution.trial import Genes, Stored, Trial
 
-SETTINGS, FORMAT_VERSION = "settings.json", 7
+SETTINGS, FORMAT_VERSION = "settings.json", 8
 MAX_SETTINGS_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 MAX_SEEDS = 1000  # training runs per configuration of a sweep
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
@@ -66,7 +66,6 @@ class StudySettings(Stored):
     gap: int = 0  # number of unused characters around held-out stretches of running text
     # Share of each held-out set whose texts are also read in training, as in TrainingPlan.
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
-    has_function: bool = False  # whether the user passes an objective, from Python
     train_winner: str | None = None  # path of the directory for the model of the winner
 
     def mark(self, name: str = "validation") -> str:

@@ -26,7 +26,7 @@ EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
 # Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Key = tuple[Genome, int, int | None, str]  # the genome, the seed, the end of a rung, the code
+Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
 FRESH = "fresh"  # the winner is trained again with seeds that did not choose it
 RETEST = "confirm"  # a finalist is trained again, and may win
 STUDENT = "student"  # a model learns from organisms
@@ -60,8 +60,7 @@ class Evaluation:
     test_loss: float | None = None  # only the winner has one, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # the search may score the names
-    value: float | None = None  # a function of the user returns it
-    # A search with a budget has one loss per evaluation, in nats per character.
+    # In nats per character: one per evaluation of a search with a budget; those of a pair.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line
     seconds: float = field(default=0.0, compare=False)  # the time that a worker needed
@@ -84,12 +83,11 @@ class Trial:
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
     until: int | None = None  # a rung ends at this number of evaluations
-    code: str = ""  # SHA-256 of the program that a research trains instead of a genome
 
     @property
     def key(self) -> Key:
         """What identifies the record of a trial."""
-        return self.genome, self.seed, self.until, self.code
+        return self.genome, self.seed, self.until
 
     @property
     def place(self) -> tuple[int, int]:
@@ -151,7 +149,7 @@ class TrialRecord(Trial, Evaluation):
 
     genome: Genes
     seed: int
-    n_params: int
+    n_params: int  # 0 for a program of a research
     flops: float  # the operations of training and, in a search with a budget, of evaluations
 
     @classmethod

@@ -13,14 +13,14 @@ from microgpt.state import TrainResult
 from microgpt.training.budget import TimeLimit
 from microgpt.training.hooks import OnEvent
 from microgpt.training.train import train
-from microgpt_evolution.budgeted_search import BudgetedSearch, students_of
+from microgpt_evolution.budgeted_search import BudgetedSearch
 from microgpt_evolution.evolution_errors import NoWinnerError, StudyError
 from microgpt_evolution.genome import VALUES
 from microgpt_evolution.objectives import rung_objective
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings
-from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
+from microgpt_evolution.trial import EVALUATIONS, RUNGS, STUDENT, Contestant
 from microgpt_evolution.workers import Threads
 
 GENES = ("n_embd", "lr", "n_tokens", "dropout")
@@ -159,7 +159,8 @@ def test_a_student_is_not_trained_again(tmp_path, taught, small_parts) -> None:
     again = student_of(opened(records.directory), small_parts)
     assert (again.weights, again.val_loss) == (first.weights, first.val_loss)
     assert contents(records.directory) == before
-    (student,) = students_of(Study(records.directory, BudgetedSettings))
+    *_, student = Study(records.directory, BudgetedSettings).records
+    assert student.origin == STUDENT
     assert student.losses[0] == pytest.approx(first.val_loss, rel=0.2)  # per character
 
 
@@ -173,34 +174,9 @@ def test_an_interrupted_student_is_trained_again(tmp_path, taught, small_parts) 
 
     with pytest.raises(KeyboardInterrupt):
         student_of(records, small_parts, OnEvent(stop_soon))
-    assert not students_of(records)
+    assert STUDENT not in {each.origin for each in records.records}
     again = student_of(opened(records.directory), small_parts)
     assert again.weights == expected.weights
-
-
-def test_other_teachers_have_another_student(tmp_path, taught, small_parts) -> None:
-    records = begun(tmp_path, taught)
-    first = student_of(records, small_parts)
-    other = student_of(opened(records.directory), small_parts, lowest=0.8)
-    assert other.weights != first.weights
-    students = students_of(Study(records.directory, BudgetedSettings))
-    assert [each.id for each in students] == ["student-1", "student-2"]
-
-
-def test_an_ended_search_goes_on_with_more_operations(tmp_path, small_parts, expected_run) -> None:
-    directory, (*_, known) = expected_run
-    shutil.copytree(directory, tmp_path / "whole")
-    longer = finished(opened(tmp_path / "whole"), small_parts, Threads(2), budget=9e8)
-    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
-    *_, lines = longer
-    assert {line[:2] for line in known} < {line[:2] for line in lines}
-    assert [line for line in lines if line in known] == known
-    assert 7.2e8 < sum(flops for *_, flops in lines) <= 9e8
-    path = tmp_path / "killed" / "trials.jsonl"
-    content = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(content[:-2]) + content[-2][:20])  # the states are written before
-    assert finished(opened(tmp_path / "killed"), small_parts, Threads(1)) == longer
-    assert finished(opened(tmp_path / "whole"), small_parts, Threads(1)) == longer
 
 
 def timed(folder, settings, parts, monkeypatch, slow: float):

@@ -14,7 +14,6 @@ from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
 
 SEEDS = (42, 43, 44)
-HEADING = "Ranking by held-out loss, nats per token (mean over 3 seeds ± 95 % interval; Behind 1"
 STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
 OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
 
@@ -29,12 +28,11 @@ def write(
     genomes=STEPS,
     *,
     loss=loss_of,
-    sha256="abc",
     failed=(),
     **facts,
 ) -> str:
     """Write a sweep, and return its directory as an argument."""
-    data = {"input": f"/{sha256}.txt", "data_sha256": sha256, **facts}
+    data = {"input": "/abc.txt", "data_sha256": "abc", **facts}
     settings = SweepSettings(genomes=genomes, seeds=SEEDS, **data)
     with Study.begin(folder / "experiments", "sweep", settings) as records:
         for trial in settings.trials:
@@ -69,19 +67,8 @@ def test_analyze_prints_losses_and_returns(microgpt, tmp_path) -> None:
     table = sections(done.stdout)["Return on investment"]
     assert table[0] == ["Steps", "Loss", "Delta Loss", "Return"]
     assert table[1] == ["1,000", "2.9487", "-", "-"]
-    assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.1581 ± 0.0000"]
+    assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.158114 ± 0.000000"]
     assert len(table) == 5
-
-
-def test_analyze_can_combine_several_sweeps(microgpt, tmp_path) -> None:
-    small = write(tmp_path)
-    large = write(tmp_path, (Genome(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
-    done = microgpt("analyze", small, large)
-    ranking = sections(done.stdout)[HEADING]
-    assert ranking[0][:2] == ["n_embd", "steps"]
-    assert [row[1:3] for row in ranking[1:3]] == [["32", "64,000"], ["16", "64,000"]]
-    assert "0.6186 ± 0.0000" in ranking[2]
-    assert microgpt("analyze", small, large, small).stdout == done.stdout
 
 
 def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> None:
@@ -100,13 +87,6 @@ def test_failed_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
     done = ok(microgpt("analyze", run))
     assert "±" not in done.stdout  # a single seed is left
     assert done.stderr == f"note: 4 of 12 training runs of {run} ended without a failure\n"
-
-
-def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:
-    mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
-    error = refused(microgpt("analyze", mine, yours))
-    assert error.startswith(f"{mine} and {yours} use different documents (/abc.txt, /xyz.txt), so")
-    assert "analyze them separately" in error
 
 
 def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:

@@ -30,10 +30,10 @@ def judge():
 @pytest.mark.slow
 def test_a_training_run_is_scored_and_repeatable(judge) -> None:
     first, again, other = (judge.measure(EXAMPLE, seed, "validation") for seed in (1, 1, 2))
-    assert first.evaluation.is_ok
-    assert first.evaluation == again.evaluation
-    assert first.evaluation.val_loss != other.evaluation.val_loss
-    assert 0.5e7 < first.operations <= 1e7
+    assert first[0].is_ok
+    assert first == again
+    assert first[0].fitness != other[0].fitness
+    assert 0.5e7 < first[1] <= 1e7
 
 
 @pytest.mark.slow
@@ -41,14 +41,13 @@ def test_a_training_loop_of_its_own_is_scored_too(judge) -> None:
     own = EXAMPLE.replace("train,\n", "train, TrainedModel,\n", 1).replace(END, "r = train(")
     own += "    return TrainedModel(r.model, r.weights, r.tokenizer, r.dtype)\n"
     found, usual = (judge.measure(code, 1, "validation") for code in (own, EXAMPLE))
-    assert found.evaluation == usual.evaluation
-    assert found.operations == 0
+    assert found == (usual[0], 0)
 
 
 @pytest.mark.slow
 def test_a_printed_result_counts_for_nothing(judge) -> None:
     printed = judge.measure(with_line('print("loss 0.0\\n0.0", flush=True)'), 1, "validation")
-    assert printed.evaluation == judge.measure(EXAMPLE, 1, "validation").evaluation
+    assert printed == judge.measure(EXAMPLE, 1, "validation")
 
 
 @pytest.mark.slow
@@ -73,7 +72,7 @@ def test_a_printed_result_counts_for_nothing(judge) -> None:
     ],
 )
 def test_an_experiment_that_breaks_a_rule_has_a_sentence(judge, code, problem) -> None:
-    found = judge.measure(code, 7, "validation").evaluation
+    found, _ = judge.measure(code, 7, "validation")
     assert found.status == "crashed"
     assert "\n" not in found.reason
     assert re.search(problem, found.reason)
@@ -91,11 +90,12 @@ def test_an_experiment_that_breaks_a_rule_has_a_sentence(judge, code, problem) -
         ("random._os.remove('../x')", "opened .*x"),
         ("random._os.system('true')", "called os.system"),
         ("random._os.fork()", "called os.fork"),
+        ("random._os.symlink('x', 'y')", "called os.symlink"),
         ("random._os.kill(1, 0)", "called os.kill"),
     ],
 )
 def test_what_leaves_its_directory_is_stopped(judge, line, problem) -> None:
     code = with_line(line).replace("from collections", "import random\nfrom collections", 1)
-    reason = judge.measure(code, 7, "validation").evaluation.reason
+    reason = judge.measure(code, 7, "validation")[0].reason
     assert re.search(problem, reason)
     assert "may use its own directory and the documents" in reason

@@ -1,7 +1,7 @@
 """Tries, verdicts and their records, with a judge that trains nothing."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +9,9 @@ from searches import PARTS as SETS
 
 from microgpt import CheckpointError, ConfigError
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.report.study_charts import kind_of
+from microgpt_evolution.report.study_charts import draw_tries
 from microgpt_evolution.report.study_report import write_report
-from microgpt_evolution.research.judge import Measured
 from microgpt_evolution.research.research import CHAMPION, Research, neighbors
-from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 from microgpt_evolution.trial import Evaluation
 
@@ -27,41 +25,34 @@ class FakeJudge:
     asked: list = field(default_factory=list)
     stops_after: int = 10**6
 
-    def measure(self, code, seed, part) -> Measured:
+    def measure(self, code, seed, part) -> tuple[Evaluation, float]:
         """Return the measurements of a program."""
         if len(self.asked) >= self.stops_after:
             raise KeyboardInterrupt
         self.asked.append((code, seed, part))
         last = code.split()[-1]
         if last == "crash":
-            return Measured(Evaluation("crashed", reason="line 1: it crashed"))
+            return Evaluation("crashed", reason="line 1: it crashed"), 0.0
         luck = random.Random(f"{seed}{code}").gauss(0, 0.01)
-        return Measured(Evaluation("ok", float(last) + luck, val_loss=1.0, seconds=1.0), 5.0, 7)
+        return Evaluation("ok", float(last) + luck, seconds=1.0), 5.0
 
 
 @pytest.fixture
-def study(tmp_path: Path):
-    """A new study of a research."""
+def research(tmp_path: Path):
+    """A research that has begun."""
     facts = {"input": "names.txt", "experiment": "experiment.py", "seed": 1, "operations": 1.0}
     settings = ResearchSettings(**facts_of(SETS), **facts)
-    with Study[ResearchSettings].begin(tmp_path, "r", settings, is_stamped=False) as begun:
+    with Research.begin(tmp_path, "r", settings, is_stamped=False) as begun:
+        begun.run(FIRST, FakeJudge())
         yield begun
-
-
-@pytest.fixture
-def research(study) -> Research:
-    """A research that has begun."""
-    found = Research(study)
-    found.start(FIRST, FakeJudge())
-    return found
 
 
 def test_an_improvement_is_kept_and_luck_is_not(research) -> None:
     judge = FakeJudge()
     better, null, worse = (research.run(f"# {i}\n# {i}", judge) for i in (-0.05, "-0.050", 0.05))
     assert [each.verdict for each in (better, null, worse)] == ["kept", "not better", "not better"]
-    assert research.champion == better.code
-    assert (research.study.directory / CHAMPION).read_text() == better.code
+    assert research.tries[-1].winner == better.code
+    assert (research.directory / CHAMPION).read_text() == better.code
     assert abs(better.gain.value - 0.05) < 0.01
 
 
@@ -70,7 +61,7 @@ def test_no_seed_decides_twice(research) -> None:
     for i in range(3):
         research.run(f"# {i}\n# {-0.1 * (i + 1)}", judge)
     research.read_test(judge)
-    assert len({seed for code, seed, _ in judge.asked}) == 3 * (5 + 16) + 8
+    assert len({seed for _, seed, _ in judge.asked}) == 3 * (5 + 16) + 8
     assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
 
 
@@ -78,11 +69,11 @@ def test_a_killed_try_goes_on_with_the_same_verdict(research, tmp_path) -> None:
     code = "# a\n# -0.02"
     with pytest.raises(KeyboardInterrupt):
         research.run(code, FakeJudge(stops_after=9))
-    assert research.champion == FIRST
+    assert research.tries[-1].winner == FIRST
     again = FakeJudge()
     resumed = research.run(code, again)
     assert resumed.number == 1
-    assert len(again.asked) == len(resumed.records) - 9
+    assert len(again.asked) == 2 * (len(resumed.records) - 4)
 
 
 def test_another_program_after_a_killed_try_has_other_seeds(research) -> None:
@@ -98,7 +89,7 @@ def test_a_program_that_fails_leaves_the_champion(research) -> None:
         failed.describe()
         == "try 1, verdict failed, pairs 0 + 0, lines +1 -2, reason line 1: it crashed"
     )
-    assert research.champion == FIRST
+    assert research.tries[-1].winner == FIRST
 
 
 def test_what_was_tried_is_refused(research) -> None:
@@ -120,9 +111,9 @@ def test_the_test_part_is_read_once_and_ends_the_research(research) -> None:
         research.run("# -0.2", FakeJudge())
 
 
-def test_a_second_research_in_the_directory_is_refused(study) -> None:
+def test_a_second_research_in_the_directory_is_refused(research) -> None:
     with pytest.raises(CheckpointError, match="being searched by process"):
-        Study(study.directory, ResearchSettings, is_locked=True)
+        Research(research.directory, ResearchSettings, is_locked=True)
 
 
 def test_the_proposer_changes_a_number_of_the_settings(research) -> None:
@@ -130,21 +121,30 @@ def test_the_proposer_changes_a_number_of_the_settings(research) -> None:
     assert len(drawn) == 8
     assert drawn[0] == FIRST.replace("0.01", "0.005")
     assert drawn[-1] == FIRST.replace("16", "32")
-    assert research.propose() in drawn
+    proposed = research.propose()
+    assert proposed in drawn
     with pytest.raises(KeyboardInterrupt):
-        research.run("# a\n# -0.02", FakeJudge(stops_after=9))
-    assert research.propose() == "# a\n# -0.02"
+        research.run(proposed, FakeJudge(stops_after=9))
+    assert research.propose() == proposed
 
 
 def test_the_report_shows_what_looked_better_and_was_not(research) -> None:
-    for i in range(6):
-        research.run(f"# {i}\n# 0", FakeJudge())
-    research.run("# -0.1", FakeJudge())
+    """The first try has luck in the search, and none with fresh seeds."""
+
+    class Lucky(FakeJudge):
+        def measure(self, code, seed, part) -> tuple[Evaluation, float]:
+            """Lower the loss of a program until its sixth pair."""
+            found, operations = super().measure(code, seed, part)
+            is_lucky = code != FIRST and len(self.asked) <= 10
+            return replace(found, fitness=found.fitness - is_lucky), operations
+
+    research.run("# a\n# 0", Lucky())
+    for loss in (0.1, -0.1):
+        research.run(f"# {loss}", FakeJudge())
     research.run("crash", FakeJudge())
-    kinds = [kind_of(each) for each in research.tries[1:-1]]
-    assert kinds[-1] == "kept"
-    assert {*kinds[:-1]} == {"looked better, was not", "no better"}
+    (rows,) = draw_tries(research).to_dict()["datasets"].values()
+    assert [row.get("origin") for row in rows[1:4]] == ["not confirmed", "not better", "kept"]
     assert research.tries[-1].facts["reason"] == "line 1: it crashed"
-    page = write_report(research.study.directory).read_text()
-    assert "1 of 8 tries kept" in page
-    assert page.count("<title>try ") == 7
+    page = write_report(research.directory).read_text()
+    assert "1 of 4 tries kept" in page
+    assert page.count("<title>try ") == 3

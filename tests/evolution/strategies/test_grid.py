@@ -60,9 +60,3 @@ def test_impossible_combinations_are_skipped_with_one_note() -> None:
 def test_an_impossible_grid_is_refused(axes, problem) -> None:
     with pytest.raises(MicrogptError, match=problem):
         grid(axes)
-
-
-def test_a_note_on_a_combination_names_what_was_not_given() -> None:
-    _, (line,) = grid({"n_embd": [16, 30]})
-    assert line.startswith("n_embd 30: n_embd (30) must be divisible by n_head (4)")
-    assert line.endswith("; all combinations have n_head 4, unless you vary it, too")

@@ -31,9 +31,9 @@ FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1
 def bred(stage, ranked, seed=0, blacklisted=()):
     """Return the generation that follows a ranked one in a stage."""
     search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
-    search.organisms, search.rng = ranked, Random(seed)
+    search.organisms, search.generations, search.rng = ranked, [ranked], Random(seed)
     search.stagnation, search.failures = STAGNATION[stage], Counter(2 * [*blacklisted])
-    search.breed()
+    search.ask()
     return search.organisms
 
 
@@ -156,7 +156,7 @@ def run(size, fitness, seed, n_generations=12):
     search, kept = LossSearch(size=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
         search.tell([measure(organism) for organism in search.ask()])
-        search.breed()
+        search.ask()
         kept.append("elite" in origins(search.organisms))
     return search, kept
 
@@ -189,7 +189,7 @@ def climb(*bests: float) -> list[tuple[int, str]]:
         search.organisms = [replace(o, evaluation=None) for o in search.organisms]
         search.tell([Evaluation("ok", best)])
         stagnation = search.stagnation
-        search.breed()
+        search.ask()
         told.append((stagnation, search.organisms[0].origin))
     return told
 

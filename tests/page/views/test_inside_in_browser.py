@@ -40,6 +40,7 @@ def nats(bits: float) -> str:
     return f"{bits * math.log(2):.2f} nats ({bits:.2f} bits)"
 
 
+WEIGHT = re.compile(r"Row (\d+), column (\d+) of ([\w.]+),")
 EFFECT = "document.getElementById('effect').innerText.includes('{} now.')"
 
 
@@ -82,7 +83,7 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page) 
     bars(page)
     page.click("#draw")
     if likeliest == "<|bos|>":
-        page.wait_for_selector("text=The text ends here")
+        page.wait_for_selector("text=so the text ends here. Draw again")
     else:
         until(page, f"document.getElementById('text').value === 'anna{likeliest}'")
 
@@ -98,8 +99,44 @@ def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) 
     page.fill("#text", "anna" * 5)
     until(page, "document.getElementById('cut').innerText.includes('21 tokens')")
     assert page.locator("#positions .token").count() == names_gpt.config.block_size
-    until(page, "document.getElementById('sentence').innerText.includes('context is full')")
+    until(page, "document.getElementById('drawn').innerText.includes('16 tokens is full. Choose')")
     assert page.is_disabled("#draw")
+
+
+def test_the_maps_of_a_long_text_have_letters_and_of_a_longer_one_positions(
+    names, talk, page
+) -> None:
+    page.add_init_script("""
+        window.written = new Set();
+        const { fillText } = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+            if (this.canvas.closest("#maps")) written.add(String(text));
+            return fillText.call(this, text, ...place);
+        };
+    """)
+    opened(page, names, "inside", text="olivianoahsofia")
+    until(page, "[...'olivianoahsofia'].every((letter) => written.has(letter))")
+    opened(page, talk, "inside", question="hi there " * 3, text="yo man")
+    until(page, "['0', '10', '20'].every((position) => written.has(position))")
+
+
+def test_on_a_phone_the_tour_leaves_in_view_what_it_describes(names, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    shown = ("#positions", "#sum", "#maps", "[value='layer0.hidden']", "#bars", "#make-step")
+    for stop, what in enumerate(shown, start=1):
+        opened(page, names, "inside", tour=stop)
+        box = "document.getElementById('stop-of-tour').getBoundingClientRect()"
+        place = f'document.querySelector("{what}").getBoundingClientRect()'
+        until(page, f"{place}.height && {place}.top >= 0 && {place}.bottom <= {box}.top + 1")
+
+
+def test_before_a_reply_nothing_is_said_of_its_parts(talk, page) -> None:
+    opened(page, talk, "inside", question="hi there", text="")
+    page.wait_for_selector("#parts button", state="attached")
+    assert page.is_hidden("#parts")
+    page.fill("#text", "yo")
+    page.wait_for_selector("#parts")
+    assert "NaN" not in page.inner_text("#parts")
 
 
 def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) -> None:
@@ -188,6 +225,7 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_model, pag
     page.click("#switches input")
     shown(without_mlp=True)
     until(page, "document.getElementById('plain').innerText.startsWith('It is switched off')")
+    until(page, "document.getElementById('sum').innerText.endsWith('nothing of it is added.')")
     off = "document.querySelectorAll('#diagram .off').length"
     until(page, f"{off} === 1 + 3")  # the head, and all of the MLP
     assert page.locator("#diagram .off").first.inner_text() == "head 2"
@@ -282,10 +320,8 @@ def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model
     assert "to “n”, which came. It should have been 100 %" in page.inner_text("#plain")
     page.click("#diagram button[value='layer0.query']")
     until(page, "document.querySelectorAll('#why canvas').length === 2")
-    name, row, column = re.match(
-        r"([\w.]+)\[(\d+),(\d+)\]", page.inner_text("#why-weight")
-    ).groups()  # type: ignore[union-attr]
-    weight = facts(name, int(row), int(column))["weight"]
+    row, column, name = WEIGHT.match(page.inner_text("#why-weight")).groups()  # type: ignore[union-attr]
+    weight = facts(name, int(row) - 1, int(column) - 1)["weight"]
     largest = max(abs(each) for numbers in weight["gradients"] for each in numbers)
     assert abs(weight["gradient"]) == largest
     assert f"{abs(weight['move']):.4f}" in page.inner_text("#why")

@@ -22,10 +22,10 @@ WORKERS = """
     };
 """
 FIGURES = (
-    r"These documents themselves take on average ([\d.]+) bits with all documents, ([\d.]+) "
-    r"without these: ([\d.]+) more\. By chance alone, this seed and 4 others differ by ([\d.]+) "
-    r"bits \(standard deviation\); this is ([\d.]+) times as much\. Below 3 "
-    r"times it may be chance\."
+    r"These documents themselves take on average ([\d.]+) nats .* with all documents, ([\d.]+) "
+    r"nats .* without these: ([\d.]+) nats .* more\. By chance alone, this seed and 4 others have "
+    r"a standard deviation of ([\d.]+) nats .*; this is ([\d.]+) times as much\. Below 3 times it "
+    r"may be chance\."
 )
 RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 
@@ -91,8 +91,8 @@ def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
     for i in (2, 3, 4):  # before, after, and the change
         assert number(total[i]) == pytest.approx(sum(number(row[i]) for row in tokens), abs=0.03)
     assert number(total[4]) == pytest.approx(number(total[3]) - number(total[2]), abs=0.011)
-    taken = f"“emma” takes {total[2]} bits with all documents, {total[3]} without these: "
-    assert page.inner_text("#compared-text").startswith(taken)
+    taken = rf"“emma” takes {total[2]} nats \([\d.]+ bits\) with all documents, {total[3]} nats "
+    assert re.match(taken, page.inner_text("#compared-text"))
     n = sum(name.startswith("emm") for name in first_names().split("\n"))
     assert page.inner_text("#compared-what").startswith(f"{n} documents begin with emm. In its 5")
     shown = re.fullmatch(FIGURES, page.inner_text("#compared-documents"))

@@ -8,6 +8,7 @@ delay a small one. Cancelled requests are dropped between these time slices.
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -144,11 +145,10 @@ class BatchScheduler:
                     self._changed.wait()
                 if self._is_closed:
                     return
-                if requests := self._take(batches, turn):
-                    batches.appendleft(_RunningBatch(requests))
+                requests = self._take(batches, turn)
                 if self._waiting:  # `_flush` wakes only one thread for all new requests
                     self._changed.notify()
-            batch = batches.popleft()
+            batch = _RunningBatch(requests) if requests else turn.running(batches)
             if outcomes := [*batch.run(), *batch.updates()]:
                 self.loop.call_soon_threadsafe(_deliver, outcomes)
             if batch.requests:
@@ -192,11 +192,13 @@ class _BatchOrder:
     """Makes large requests, small requests and running batches of a thread take turns.
 
     A new batch runs at once. A small request waits for at most one other turn; the remaining turns
-    go to the oldest request and to a running batch alternately.
+    go to the oldest request and to a running batch alternately. Every other turn of a running batch
+    is for the oldest, so that a long text ends although new batches keep coming.
     """
 
     began_small: bool = False
     ran_old: bool = True
+    ran_oldest: bool = False
 
     def next(
         self, able: Sequence[QueuedRequest], small: Sequence[QueuedRequest], *, is_busy: bool
@@ -208,6 +210,13 @@ class _BatchOrder:
         self.ran_old = is_busy and not self.ran_old
         return able[0] if able and not self.ran_old else None
 
+    def running(self, batches: deque["_RunningBatch"]) -> "_RunningBatch":
+        """Remove and return the batch whose turn it is; `batches` begins with the next in turn."""
+        self.ran_oldest = not self.ran_oldest
+        batch = min(batches, key=lambda one: one.began) if self.ran_oldest else batches[0]
+        batches.remove(batch)
+        return batch
+
 
 class _RunningBatch:
     """A batch in progress. `requests` maps job numbers to requests."""
@@ -215,6 +224,7 @@ class _RunningBatch:
     def __init__(self, requests: list[QueuedRequest]) -> None:
         self.requests = dict(enumerate(requests))
         self.is_large = requests[0].is_large
+        self.began = time.monotonic()
         self._model = requests[0].model
         self._batch: EngineBatch | None = None
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from math import floor, log10
 from pathlib import Path
 
 from microgpt import printable
@@ -12,7 +11,6 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument
 from microgpt_evolution.commands.study_options import RUNS, newest_run
 from microgpt_evolution.confidence_intervals import Mean
-from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.report.ranking import (
     Candidate,
@@ -34,37 +32,28 @@ SIZE = AXES["parameters"][:3]
 MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZES.items()}
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 N_SHOWN = 24  # maximum number of characters shown per sample
-DIGITS = 3  # significant digits of the largest value in the column Return
+N_DIGITS = 6  # decimal places in the column Return, whose values may be small
 # Two or more candidates that differ only in steps or only in size, smallest first.
 Series = Sequence[Candidate]
 
 
 @examples("microgpt sweep steps && microgpt analyze")
 def analyze(
-    runs: list[Path] | None = argument(
-        None, f"Directories of sweeps.  [default: the newest in {RUNS}]", "RUN"
+    run: Path | None = argument(
+        None, f"Directory of a sweep.  [default: the newest in {RUNS}]", "RUN"
     ),
 ) -> None:
     """Show how the loss scales with steps, model size and cost.
 
     The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
-    gain per 1,000 steps. Sweeps on the same documents are combined.
+    gain per 1,000 steps.
     """
-    paths = runs or [newest_run("sweep_*", "sweep", "sweep steps")]
-    sweeps = [Study(path, SweepSettings) for path in paths]
-    first = sweeps[0]
-    for each in sweeps:
-        n_ok, n_all = sum(record.is_ok for record in each.records), len(each.settings.trials)
-        if n_ok < n_all:
-            note(f"{n_ok} of {n_all} training runs of {each.directory} ended without a failure")
-        if each.settings.data_sha256 != first.settings.data_sha256:
-            raise StudyError(
-                f"{first.directory} and {each.directory} use different documents "
-                f"({first.settings.input}, {each.settings.input}), so their losses are not "
-                "comparable; analyze them separately"
-            )
-    records = [record for each in sweeps for record in each.records]
-    for line in describe_scaling(Ranking(first.settings, records, name=str(first.directory))):
+    sweep = Study(run or newest_run("sweep_*", "sweep", "sweep steps"), SweepSettings)
+    n_ok, n_all = sum(record.is_ok for record in sweep.records), len(sweep.settings.trials)
+    if n_ok < n_all:
+        note(f"{n_ok} of {n_all} training runs of {sweep.directory} ended without a failure")
+    ranking = Ranking(sweep.settings, sweep.records, name=str(sweep.directory))
+    for line in describe_scaling(ranking):
         print(line)
 
 
@@ -144,12 +133,10 @@ def _model_name(candidate: Candidate) -> str:
 
 def _returns(axis: str, series: Series) -> Iterator[str]:
     found = returns_on(axis, series)
-    largest = max(abs(value.value) for _, value in found.values())
-    digits = 4 if not largest else max(4, DIGITS - 1 - floor(log10(largest)))
     cells: Cells = {
         axis.capitalize(): lambda each: f"{_size(axis, each):,}",
         "Loss": lambda each: f"{each.mean.value:.4f}",
         "Delta Loss": lambda each: found[each][0] if each in found else NONE,
-        "Return": lambda each: found[each][1].show(digits) if each in found else NONE,
+        "Return": lambda each: found[each][1].show(N_DIGITS) if each in found else NONE,
     }
     return text_of(rows_of(series, cells))

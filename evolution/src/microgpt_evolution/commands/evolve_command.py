@@ -16,7 +16,7 @@ from microgpt_evolution.commands.study_options import (
     refuse_both,
     typed,
 )
-from microgpt_evolution.objectives.fitness import HeadName, LossName, ObjectiveName
+from microgpt_evolution.objectives.fitness import Fitness, HeadName, ObjectiveName
 
 LIMITS = ("minutes", "budget")
 ONLY_GENERATIONS = ("objective", "population", "generations", "fitness", "head", "trace")
@@ -47,7 +47,7 @@ class SearchOptions(WorkerOptions):
         "Number of generations; with hydra, number of cycles of three generations each.  "
         "[default: 10; aesthetic, hydra: 5]",
     )
-    fitness: LossName | None = rare_search(
+    fitness: Fitness | None = rare_search(
         None,
         "held-out: loss of held-out documents. last-doc: loss of the last training document, as in "
         "evolve-rust; depends mostly on luck.  [default: held-out]",
@@ -66,8 +66,8 @@ class SearchOptions(WorkerOptions):
     budget: float | None = rare_search(None, "Like --minutes, but limits the number of operations.")
     resume: Path | None = output(
         None,
-        f"Directory of the search to resume, in {RUNS}. A finished search goes on for --minutes, "
-        "or until it has --generations or --budget in total.",
+        f"Directory of the search to resume, in {RUNS}. A finished search without a budget goes on "
+        "until it has --generations in total.",
     )
     train_winner: Path | None = output(
         None, "Train a model with the best genome and save it in this directory."
@@ -107,7 +107,7 @@ def _is_budgeted(given: Given) -> bool:
 
         settings = read_settings(given["resume"])
         is_budgeted, by = isinstance(settings, BudgetedSettings), f"--resume of a {settings.kind}"
-        excluded = (*NOT_RESUMED, *(ONLY_GENERATIONS if is_budgeted else LIMITS))
+        excluded = (*NOT_RESUMED, *LIMITS, *(ONLY_GENERATIONS if is_budgeted else ()))
     for name in excluded:
         if name in given:
             refuse_both(typed(name), by)

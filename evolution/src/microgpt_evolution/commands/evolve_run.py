@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from microgpt import (
-    ConfigError,
     DirectoryLock,
     Given,
     InferenceGpt,
@@ -45,7 +44,6 @@ from microgpt_evolution.genome_file import (
 )
 from microgpt_evolution.search_log import describe, winner_table
 from microgpt_evolution.strategies.population import rank
-from microgpt_evolution.strategies.surrogate import SMALLEST
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, read_settings
 
@@ -186,44 +184,17 @@ def run_budgeted(given: Given, started: float) -> None:
         StudyProgress() as progress,
     ):
         study, sets, pool = opened
-        budget = None
-        if "resume" in given and limits:
-            budget = _longer_budget(study, given.get("budget"), limit, pool.n_workers())
         settings = study.settings
         print_or_discard(
-            f"Search: {in_short(budget or settings.budget)} operations, "
+            f"Search: {in_short(settings.budget)} operations, "
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {study.directory}"
         )
         follow = partial(_follow_budget, progress)
-        search = BudgetedSearch(sets, pool, study, on_event=follow, limit=limit, budget=budget)
+        search = BudgetedSearch(sets, pool, study, on_event=follow, limit=limit)
         search.run()
         progress.stop()
         _save_winner(search, winner)
-
-
-def _longer_budget(
-    study: Study[BudgetedSettings], budget: float | None, limit: TimeLimit | None, n_workers: int
-) -> float | None:
-    """Return the operations with which a search goes on in total; None if that is no more.
-
-    Without a requested budget, it goes on until the time limit.
-    """
-    old, spent = study.settings.budget, sum(record.flops for record in study.records)
-    if budget is None:
-        assert limit
-        seconds = max(0.0, limit.seconds_left()) * min(SMALLEST, n_workers)
-        used = sum(record.seconds for record in study.records)
-        budget = float(in_short(spent + spent / used * seconds)) if used else old
-    elif budget < old:
-        raise ConfigError(
-            f"the search has {in_short(old)} operations, which --budget {in_short(budget)} would "
-            "reduce; use a larger --budget"
-        )
-    if budget == old:
-        return None
-    note(f"the search has used {in_short(spent)} operations and goes on to {in_short(budget)}")
-    return budget
 
 
 def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:

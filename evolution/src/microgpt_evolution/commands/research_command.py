@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import sqrt
 from pathlib import Path
+from statistics import stdev
 
 from microgpt import DEFAULT_SEED, check_setting, recorded_path
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
+from microgpt_cli.training.inputs import default_input
 from microgpt_evolution.commands.study_options import RUNS, newest_run
+from microgpt_evolution.commands.study_run import read_documents, read_documents_again
+from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.research import research as work
 from microgpt_evolution.research.judge import Judge
-from microgpt_evolution.study import Study
+from microgpt_evolution.research.research import START, Research, read_code
+from microgpt_evolution.research.sequential_test import CLEAR_EFFECT
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 RUN = opt.option(None, f"Directory of the research.  [default: the newest in {RUNS}]")
@@ -36,23 +41,18 @@ def start(
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
 ) -> None:
     """Start a research: train the program with five seeds, and measure how much luck they have."""
-    from microgpt_cli.training.inputs import default_input
-    from microgpt_evolution.commands.study_run import read_documents
-    from microgpt_evolution.research.sequential_test import CLEAR_EFFECT
-
     check_setting("budget", budget)
-    code, path = work.read_code(experiment), input or default_input()
+    code, path = read_code(experiment), input or default_input()
     sets = read_documents(path, {}, None, ResearchSettings)
-    settings = ResearchSettings(
-        **facts_of(sets), input=recorded_path(path), seed=seed, operations=budget,
-        experiment=recorded_path(experiment),
-    )  # fmt: skip
+    facts, program = facts_of(sets) | {"input": recorded_path(path)}, recorded_path(experiment)
+    settings = ResearchSettings(**facts, experiment=program, seed=seed, operations=budget)
     with Judge(sets, budget) as judge:
-        if reason := judge.measure(code, seed, "validation").evaluation.reason:
+        if reason := judge.measure(code, seed, "validation")[0].reason:
             raise StudyError(f"{experiment} has no model: {reason}")
-        with Study[ResearchSettings].begin(RUNS, "research", settings) as study:
-            loss, noise = work.Research(study).start(code, judge)
-    print_or_discard(f"The program has loss {loss} nats per character (5 seeds)")
+        with Research.begin(RUNS, "research", settings) as study:
+            losses = [loss for loss, _ in study.run(code, judge).losses(START)]
+    noise = sqrt(2) * stdev(losses)
+    print_or_discard(f"The program has loss {Mean.over(losses)} nats per character (5 seeds)")
     print_or_discard(f"A gain of {CLEAR_EFFECT * noise:.4f} is kept nine times in ten")
     print_or_discard(f"Next: change {experiment}, then run: microgpt research try")
 
@@ -70,17 +70,16 @@ def try_(
 
     A try that was interrupted goes on. The champion is champion.py in the directory.
     """
-    with _opened(run) as (found, judge):
-        path = Path(found.study.settings.experiment)
+    with _opened(run) as (study, judge):
         for _ in range(random_tries or 1):
-            code = found.propose() if random_tries else work.read_code(path)
-            print_or_discard(found.run(code, judge).describe())
+            code = study.propose() if random_tries else read_code(Path(study.settings.experiment))
+            print_or_discard(study.run(code, judge).describe())
 
 
 @research.command(cls=GroupedCommand, epilog="microgpt research log")
 def log(run: Path | None = RUN) -> None:
     """Print the tries with their verdicts."""
-    for each in work.Research(Study(_directory(run), ResearchSettings)).tries[1:]:
+    for each in Research(_directory(run), ResearchSettings).tries[1:]:
         print_or_discard(each.describe())
 
 
@@ -93,8 +92,8 @@ def report(
     from microgpt_evolution.report.study_report import write_report
 
     if test:
-        with _opened(run) as (found, judge):
-            gain = found.read_test(judge)
+        with _opened(run) as (study, judge):
+            gain = study.read_test(judge)
         print_or_discard(f"gain of the champion on the test part: {gain}")
     print_or_discard(str(write_report(_directory(run))))
 
@@ -104,11 +103,9 @@ def _directory(run: Path | None) -> Path:
 
 
 @contextmanager
-def _opened(run: Path | None) -> Iterator[tuple[work.Research, Judge]]:
+def _opened(run: Path | None) -> Iterator[tuple[Research, Judge]]:
     """Yield a research that no other process changes meanwhile, and its judge."""
-    from microgpt_evolution.commands.study_run import read_documents_again
-
-    with Study(_directory(run), ResearchSettings, is_locked=True) as study:
+    with Research(_directory(run), ResearchSettings, is_locked=True) as study:
         sets = read_documents_again(study.settings, None)
         with Judge(sets, study.settings.operations) as judge:
-            yield work.Research(study), judge
+            yield study, judge

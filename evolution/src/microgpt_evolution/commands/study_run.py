@@ -58,7 +58,7 @@ N_REMARKS = 3  # maximum number of printed remarks; the study records all of the
 def open_study(
     given: Given,
     kind: type[S],
-    plan: Plan[S] | None,
+    plan: Plan[S],
     limits: Mapping[str, float] | None = None,  # `minutes` or `budget` of a search, if it has one
     limit: TimeLimit | None = None,
     is_saved: Callable[[Path], bool] = lambda directory: True,  # the winner of a study
@@ -68,7 +68,10 @@ def open_study(
     An error and Ctrl-C name the command that resumes the study. The command ends if the study has
     ended, gets nothing more, and its winner is saved.
     """
-    recorded, path = _recorded(given), given.get("input")
+    recorded: dict[str, Any] = {"column": given["column"]} if "column" in given else {}
+    if "train_winner" in given:
+        recorded["train_winner"] = recorded_path(given["train_winner"])
+    path = given.get("input")
     study: Study[S] | None = None
     with ExitStack() as stack:
         if "resume" in given:
@@ -82,12 +85,11 @@ def open_study(
         pool = stack.enter_context(_workers(given, limit))
         if study:
             study.extend(recorded)  # last, because an error must change nothing
-            if study.has_ended and not limits and is_saved(study.directory):
+            if study.has_ended and is_saved(study.directory):
                 how = f"see it with: microgpt report {as_argument(study.directory)}"
                 note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
                 raise typer.Exit
         else:
-            assert plan
             facts = {"seed": given.get("seed", DEFAULT_SEED), **facts_of(sets), **recorded}
             settings = plan(sets, facts, pool.n_workers())
             name = "sweep" if settings.noun == "sweep" else "evolve"
@@ -152,18 +154,8 @@ def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
     return changes
 
 
-def _recorded(given: Given) -> dict[str, Any]:
-    """Return the options that a study records, new or resumed."""
-    found = {"column": given["column"]} if "column" in given else {}
-    if "train_winner" in given:
-        found["train_winner"] = recorded_path(given["train_winner"])
-    return found
-
-
 def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
     """Return the documents of a study to resume; raise ConfigError if they differ."""
-    if settings.has_function:
-        raise ConfigError(f"the {settings.noun} measures a function; resume it in Python")
     if path is None:
         path = Path(settings.input)
         check_regular(path, f"restore or pass the documents of this {settings.noun}")

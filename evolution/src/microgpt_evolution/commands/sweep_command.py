@@ -79,9 +79,9 @@ def steps(options: StepsOptions) -> None:
     Both sets of step counts are from evolve-rust. The default, fibonacci, has more points, up to
     21,000 steps.
     """
-    from microgpt_evolution.commands.sweep_run import start_sweep
+    from microgpt_evolution.commands.sweep_run import run_sweep
 
-    start_sweep([Genome(steps=steps) for steps in STEPS[options.set]], given_of(vars(options)))
+    run_sweep(given_of(vars(options)), [Genome(steps=steps) for steps in STEPS[options.set]])
 
 
 @sweep.command(cls=GroupedCommand, epilog="microgpt sweep params && microgpt analyze")
@@ -91,9 +91,9 @@ def params(options: SweepOptions) -> None:
 
     The values of n_embd, n_head and n_layer are 16, 4, 1; 32, 4, 2; and 64, 8, 4.
     """
-    from microgpt_evolution.commands.sweep_run import start_sweep
+    from microgpt_evolution.commands.sweep_run import run_sweep
 
-    start_sweep([*SIZES.values()], given_of(vars(options)))
+    run_sweep(given_of(vars(options)), [*SIZES.values()])
 
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep grid {EXAMPLE}")
@@ -109,10 +109,10 @@ def grid(options: GridOptions) -> None:
         raise ConfigError("--vary names a setting twice; put all of its values into one list")
     if not axes:
         raise ConfigError(f"the grid has no settings; pass at least one, such as {EXAMPLE}")
-    from microgpt_evolution.commands.sweep_run import start_sweep
+    from microgpt_evolution.commands.sweep_run import run_sweep
 
     genomes, skipped = combinations(axes)
-    start_sweep(genomes, given, skipped)
+    run_sweep(given, genomes, skipped)
 
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 from microgpt import Given, Split, as_argument, count, duration
 from microgpt_cli.terminal.console import note, print_or_discard
-from microgpt_evolution.commands.study_run import Plan, StudyProgress, open_study
+from microgpt_evolution.commands.study_run import StudyProgress, open_study
 from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.objectives.loss_objective import LossObjective
@@ -20,17 +21,14 @@ N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
 N_ROWS = 10  # maximum number of configurations in the ranking
 
 
-def start_sweep(genomes: Sequence[Genome], given: Given, skipped: Sequence[str] = ()) -> None:
-    """Run a new sweep, and print notes on the combinations that are skipped."""
+def run_sweep(given: Given, genomes: Sequence[Genome] = (), skipped: Sequence[str] = ()) -> None:
+    """Run a new sweep of genomes, or the one to resume, and print its ranking."""
     for problem in skipped:
         note(f"skipped: {problem}")
 
-    n_seeds = given["seeds"]
-    run_sweep(given, lambda _, facts, n_workers: SweepSettings.begin(genomes, n_seeds, **facts))
+    def plan(_: Split, facts: dict[str, Any], n_workers: int) -> SweepSettings:
+        return SweepSettings.begin(genomes, given["seeds"], **facts)
 
-
-def run_sweep(given: Given, plan: Plan[SweepSettings] | None = None) -> None:
-    """Run the trials of a new or resumed sweep that are not recorded, and print a ranking."""
     started = perf_counter()
     with open_study(given, SweepSettings, plan) as (study, sets, pool):
         n_known = len(study.records)

@@ -1,8 +1,7 @@
 """What a search minimises: losses, and the scores of names by the judge and the heads of the Hydra.
 
 "held-out" is the loss on documents not used for training. "last-doc" is the loss on the last
-training document, as in evolve-rust; it is cheap to measure but mostly noise. "own" is the number
-that a user-defined function returns.
+training document, as in evolve-rust; it is cheap to measure but mostly noise.
 
 The formulas come from `judge.py`, `evolve` and `hydra` in evolve-rust.
 """
@@ -17,8 +16,7 @@ from microgpt import Document
 
 ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 HeadName = Literal["weaver", "mirror", "spark"]  # heads of the Hydra
-LossName = Literal["held-out", "last-doc"]
-Fitness = Literal[LossName, "own"]
+Fitness = Literal["held-out", "last-doc"]
 
 JUDGE = "judge"  # the score that the aesthetic search maximises
 LAST_DOC_TARGET = 1.2  # as in evolve-rust
@@ -37,7 +35,7 @@ def target(fitness: Fitness, primordial: float | None = None) -> float:
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"
-    return primordial - HELD_OUT_GAIN if fitness == "held-out" else primordial
+    return primordial - HELD_OUT_GAIN
 
 
 def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:

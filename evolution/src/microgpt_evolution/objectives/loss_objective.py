@@ -1,4 +1,4 @@
-"""Train a genome on documents; measure its losses, score its names, or call a function of it."""
+"""Train a genome on documents; measure its losses, or score its names."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from microgpt import (
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.fitness import Fitness, known_names, score_names
-from microgpt_evolution.objectives.objective import DIVERGED, OwnFunction, evaluate, needs_training
+from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 TEMPERATURE = 1.0
@@ -36,7 +36,6 @@ class LossObjective:
 
     sets: Split
     fitness: Fitness | None = "held-out"  # None to score names
-    function: OwnFunction | None = None  # what to minimise if the fitness is "own"
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"
@@ -79,14 +78,11 @@ class LossObjective:
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train and evaluate a genome, or call a function of it."""
-        function = self.function
-        if function and not needs_training(function):
-            return evaluate(function, trial.genome, should_stop)
+        """Train and evaluate a genome."""
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
-        if self.fitness in ("held-out", "own") or self.measures_test:
+        if self.fitness == "held-out" or self.measures_test:
             found = self.held_out(model.config.block_size).evaluate(model.engine_model.nll)
             assert found
             fitness = facts["val_loss"] = found.loss
@@ -99,8 +95,6 @@ class LossObjective:
             facts["samples"] = tuple(names)
             if self.fitness is None:
                 fitness, facts["scores"] = math.inf, score_names(names, self.names)
-        if function:
-            return replace(evaluate(function, model, should_stop), **facts)
         return Evaluation("ok", fitness, **facts)
 
     def held_out(self, block_size: int) -> EvaluationSet:

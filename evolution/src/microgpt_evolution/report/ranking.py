@@ -63,8 +63,6 @@ class Ranking:
     def measure(self) -> Measure:
         """The value that decides, or with which the winner of a Hydra is reported."""
         settings, label = self.settings, f"held-out loss{self.settings.mark()}"
-        if settings.has_function:
-            return Measure("own objective", "own objective", lambda r: r.value)
         if isinstance(settings, BudgetedSettings):
             axis = f"{label}, nats per character"
             return Measure(label, axis, lambda r: min(r.losses, default=None))

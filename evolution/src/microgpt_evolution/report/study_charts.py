@@ -1,6 +1,7 @@
 """Charts of a study: the trials of a search, the settings of a sweep, the tries of a research."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import altair as alt
 from altair.typing import ChartType
@@ -10,13 +11,13 @@ from microgpt_cli.charts import COLORS, GREEN, GREY, ORANGE, Row
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
-from microgpt_evolution.research.research import Research, Try
-from microgpt_evolution.research.sequential_test import KEPT, SEARCH, UNCONFIRMED
+from microgpt_evolution.research.research import START, Research
+from microgpt_evolution.research.sequential_test import KEPT, REJECTED, UNCONFIRMED
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
+VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # of the tries that are drawn
 N_SETTINGS = 30  # maximum number of settings of a sweep
-LUCKY, OTHERS = "looked better, was not", "no better"  # kinds of tries that were not kept
 
 
 def draw_result(result: EvolutionResult) -> ChartType:
@@ -32,7 +33,7 @@ def draw_trials(ranking: Ranking) -> ChartType:
 
 def draw_tries(research: Research) -> ChartType:
     """Return the tries of a research with their intervals, and the champion's loss."""
-    colors = alt.Scale(domain=[KEPT, LUCKY, OTHERS], range=[GREEN, ORANGE, GREY])
+    colors = alt.Scale(domain=[*VERDICTS], range=[*VERDICTS.values()])
     return _staircase(_try_rows(research), "try", "loss, nats per character", colors)
 
 
@@ -86,24 +87,17 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 def _try_rows(research: Research) -> list[Row]:
     """Return a row for each try: the champion's loss less its gain, with the interval."""
     first, *tries = research.tries
-    level = first.loss.value
+    level = fmean(loss for loss, _ in first.losses(START))
     rows: list[Row] = [{"trial": 0, "best": level}]
     for each in tries:
         row: Row = {"trial": each.number}
-        if gain := each.gain:
+        if (gain := each.gain) and each.verdict in VERDICTS:
             half, loss = gain.half_width or 0.0, level - gain.value
-            row |= {"value": loss, "low": loss - half, "high": loss + half, "origin": kind_of(each)}
+            row |= {"value": loss, "low": loss - half, "high": loss + half, "origin": each.verdict}
             row |= {"about": f"try {each.number}, {each.verdict}: gain {gain}"}
             level = loss if each.verdict == KEPT else level
         rows.append({**row, "best": level})
     return rows
-
-
-def kind_of(each: Try) -> str:
-    """Return whether a try was kept, or looked better, or did not."""
-    if each.verdict == KEPT:
-        return KEPT
-    return LUCKY if each.verdict == UNCONFIRMED or each.gains(SEARCH)[0] > 0 else OTHERS
 
 
 def draw_means(ranking: Ranking) -> ChartType:

@@ -3,23 +3,19 @@
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
-from typing import Any, NamedTuple
+from tempfile import TemporaryDirectory
 
 from microgpt import (
-    EvaluationSet,
     InferenceGpt,
     MicrogptError,
     SavedModel,
     Split,
-    TrainConfig,
-    count_params,
     fingerprint,
     in_short,
     load,
@@ -31,17 +27,8 @@ from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.research import sandbox
 from microgpt_evolution.trial import Evaluation
 
-ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME")
-TOLERANCE = 1.001  # of the operations
+ENVIRONMENT = {"PATH", "HOME", "LANG", "TMPDIR", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME"}
 N_CHARACTERS = 200  # maximum length of a problem
-
-
-class Measured(NamedTuple):
-    """The measurements of a training run."""
-
-    evaluation: Evaluation
-    operations: float = 0.0  # 0 if the experiment has a training loop of its own
-    n_params: int = 0
 
 
 class Judge(AbstractContextManager["Judge"]):
@@ -54,34 +41,37 @@ class Judge(AbstractContextManager["Judge"]):
         """
         if not hasattr(os, "fork"):
             raise StudyError("research needs fork, which Windows lacks; run it on Linux or macOS")
-        self._sets, self._operations, self._sha256 = sets, operations, fingerprint(sets.train)
         known = {*"".join(map(str, sets.train))}  # texts with other characters have no loss
         parts = {"validation": sets.validation, "test": sets.test}
         self._parts = {n: [d for d in docs if known >= {*str(d)}] for n, docs in parts.items()}
-        self._folder = Path(mkdtemp()).resolve()
+        self._train, self._operations = sets.train, operations
+        self._limits = {"operations": operations, "seconds": seconds * max(1, operations / 1e9)}
+        self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [sys.executable, "-I", sandbox.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-            cwd=self._folder,
+            env={name: os.environ[name] for name in ENVIRONMENT & os.environ.keys()},
+            cwd=self._folder.name,
             text=True,
             start_new_session=True,  # Ctrl-C is for the judge
         )
-        self._send(docs=sets.train, seconds=seconds * max(1, operations / 1e9))
 
     def __exit__(self, *_: object) -> None:
         """End the sandbox and remove its directory."""
-        with suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with suppress(BrokenPipeError):
-            self._process.communicate()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._folder.cleanup()
 
-    def measure(self, code: str, seed: int, part: str) -> Measured:
-        """Train a program with a seed, and score its model on a part of the documents."""
-        with TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as folder:
-            self._send(directory=folder, code=code, seed=seed, operations=self._operations)
+    def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
+        """Train a program with a seed, and score its model on a part of the documents.
+
+        The number is that of its operations, or 0 if it has a training loop of its own.
+        """
+        with TemporaryDirectory(dir=self._folder.name, ignore_cleanup_errors=True) as directory:
+            request = {"directory": directory, "code": code, "seed": seed, "docs": self._train}
+            with suppress(BrokenPipeError):  # the sandbox may have ended
+                print(json.dumps(request | self._limits), file=self._process.stdin, flush=True)
             assert self._process.stdout
             if not (answer := self._process.stdout.readline()):
                 raise StudyError("the sandbox has ended; run `microgpt research try` again")
@@ -89,39 +79,23 @@ class Judge(AbstractContextManager["Judge"]):
             try:
                 if found["problem"]:
                     raise StudyError(found["problem"])
-                return self._score(Path(folder, sandbox.MODEL), found["seconds"], seed, part)
-            except (MicrogptError, ArithmeticError) as error:
-                reason = " ".join(str(error).replace(f"{folder}/", "").split())
-                return Measured(Evaluation("crashed", reason=printable(reason, N_CHARACTERS)))
-
-    def _send(self, **facts: object) -> None:
-        assert self._process.stdin
-        with suppress(BrokenPipeError):  # `measure` notices that the sandbox has ended
-            print(json.dumps(facts), file=self._process.stdin, flush=True)
-
-    def _score(self, path: Path, seconds: float, seed: int, part: str) -> Measured:
-        model = load(path)
-        operations = self._check(model, seed)
-        docs, size = self._parts[part], model.model.block_size
-        key = part, size, model.tokenizer.chars, model.tokenizer.file
-        held_out = self._sets.once(
-            key, lambda: EvaluationSet.from_documents(docs, model.tokenizer, size, "lines")
-        )
-        found = held_out.evaluate(InferenceGpt(model).engine_model.nll)
-        assert found
-        loss = found.loss * found.n_tokens / found.n_characters
-        if not math.isfinite(loss):
-            raise StudyError("the loss of its model is not a finite number")
-        name = "test_loss" if part == "test" else "val_loss"
-        facts: dict[str, Any] = {name: loss, "seconds": seconds}
-        return Measured(Evaluation("ok", loss, **facts), operations, count_params(model.model))
+                model = load(Path(directory, sandbox.MODEL))
+                operations = self._check(model, seed)
+                held_out = InferenceGpt(model).evaluate(self._parts[part], text="lines")
+                if not math.isfinite(held_out.loss):
+                    raise StudyError("the loss of its model is not a finite number")
+            except (MicrogptError, ArithmeticError, TypeError) as error:
+                reason = " ".join(str(error).replace(f"{directory}/", "").split())
+                return Evaluation("crashed", reason=printable(reason, N_CHARACTERS)), 0.0
+        loss = held_out.loss * held_out.n_tokens / held_out.n_characters
+        return Evaluation("ok", loss, seconds=found["seconds"]), operations
 
     def _check(self, model: SavedModel, seed: int) -> float:
         """Return the operations of a training run; raise StudyError if it broke a rule."""
         facts, tokenizer = model.meta.training, model.tokenizer
         if facts.get("seed", seed) != seed:
             raise StudyError(f"it trained with seed {facts['seed']}, not with the given one")
-        if facts.get("data_sha256") not in (None, self._sha256):
+        if facts.get("data_sha256") not in (None, fingerprint(self._train)):
             raise StudyError("it trained on other documents than those that it is given")
         if "parent_sha256" in facts or "teachers" in facts:
             raise StudyError("its model has learned from another model")
@@ -129,13 +103,10 @@ class Judge(AbstractContextManager["Judge"]):
             raise StudyError("its tokenizer leaves out characters that it should predict")
         if "steps" not in facts:
             return 0.0
-        key, train = ("lengths", tokenizer.chars, tokenizer.file), self._sets.train
-        lengths = self._sets.once(key, lambda: measure(train, tokenizer, "lines"))
-        length = lengths.chunk_length(model.model.block_size)
-        chosen = {name: facts[name] for name in ("batch_size", "optimizer") if name in facts}
-        operations: float = step_operations(model.model, TrainConfig(**chosen), length)
-        operations *= facts["steps"]
-        if operations > TOLERANCE * self._operations:
+        length = measure(self._train, tokenizer, "lines").chunk_length(model.model.block_size)
+        config = replace(model.config, batch_size=facts.get("batch_size", 1))
+        operations: float = facts["steps"] * step_operations(model.model, config, length)
+        if operations > self._operations:
             costs, most = in_short(operations), in_short(self._operations)
             raise StudyError(f"it trained with {costs} operations, but may use {most}")
         return operations

@@ -3,23 +3,22 @@
     tries/0.py       the program to begin with; tries/3.py is the third try
     champion.py      the program of the last try that was kept
 
-The verdicts follow from the records of trials.jsonl, so an interrupted try goes on.
+A trial trains a try and its champion with one seed. Verdicts follow from the recorded losses, so an
+interrupted try goes on.
 """
 
 import difflib
-import hashlib
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import sqrt
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from microgpt import ConfigError, in_short, publish, read
 from microgpt_evolution.confidence_intervals import Mean
-from microgpt_evolution.evolution_errors import StudyError, raised_as
+from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
@@ -31,45 +30,42 @@ TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
 START, FINAL, FAILED = "start", "final", "failed"
 PARTS = (START, SEARCH, CONFIRM, FINAL)  # each has seeds of its own
 N_START, N_FINAL = 5, 8  # number of training runs of the start, and of pairs on the test part
-NUMBER, FACTORS = re.compile(r"(?<=: )\d[\d.e-]*"), (0.5, 0.7, 1.4, 2.0)
+NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 
 @dataclass(frozen=True)
 class Try:
-    """A program, and the training runs that decided on it."""
+    """A program, and the trials that decided on it."""
 
     number: int
     code: str
     champion: str  # the program that it was compared with
     records: Sequence[TrialRecord]
 
-    def losses(self, part: str, code: str) -> dict[int, float]:
-        """Return the losses of a program in a part, by seed."""
-        key = code_hash(code)
-        found = (each for each in self.records if each.origin == part and each.code == key)
-        return {each.seed: each.fitness for each in found if each.is_ok}
-
-    @property
-    def loss(self) -> Mean:
-        """The loss of the program to begin with."""
-        return Mean.over([*self.losses(START, self.code).values()])
+    def losses(self, part: str) -> list[tuple[float, ...]]:
+        """Return the losses of this program and of the champion in each trial of a part."""
+        return [each.losses for each in self.records if each.is_ok and each.origin == part]
 
     def gains(self, part: str) -> list[float]:
-        """Return by how much the loss of each pair is lower than the champion's."""
-        ours, theirs = self.losses(part, self.code), self.losses(part, self.champion)
-        return [theirs[seed] - loss for seed, loss in ours.items() if seed in theirs]
+        """Return by how much each loss of this program is lower than the champion's."""
+        return [theirs - ours for ours, theirs in self.losses(part)]
+
+    @cached_property
+    def verdict(self) -> str:
+        """The verdict, or the part that the next trial belongs to."""
+        if not self.number:
+            return KEPT if len(self.losses(START)) == N_START else START
+        return FAILED if self.reason else decide(self.gains(SEARCH), self.gains(CONFIRM))
+
+    @property
+    def winner(self) -> str:
+        """The program that the next try is compared with."""
+        return self.code if self.verdict == KEPT else self.champion
 
     @property
     def reason(self) -> str:
         """Why the try has failed; empty if it has not."""
-        return next((each.reason for each in self.records if not each.is_ok), "")
-
-    @cached_property
-    def verdict(self) -> str:
-        """The verdict, or the part that the next pair of training runs belongs to."""
-        if self.reason or not self.number:
-            return FAILED if self.reason else KEPT
-        return decide(self.gains(SEARCH), self.gains(CONFIRM))
+        return "".join(each.reason for each in self.records)
 
     @property
     def gain(self) -> Mean | None:
@@ -82,7 +78,7 @@ class Try:
         """The verdict with its figures, by name."""
         diff = difflib.ndiff(self.champion.splitlines(), self.code.splitlines())
         signs = [line[0] for line in diff if line[2:].strip()]
-        runs = [each for each in self.records if each.code == code_hash(self.code) and each.is_ok]
+        runs = [each for each in self.records if each.is_ok]
         return {
             "try": str(self.number),
             "verdict": self.verdict,
@@ -99,108 +95,72 @@ class Try:
         return ", ".join(f"{name} {fact}" for name, fact in self.facts.items() if fact)
 
 
-@dataclass(frozen=True)
-class Research:
-    """The tries of a study, and what adds to them."""
-
-    study: Study[ResearchSettings]
+class Research(Study[ResearchSettings]):
+    """A study of changes to a program."""
 
     @property
     def tries(self) -> list[Try]:
         """The tries, the program to begin with first."""
-        found, champion, folder = list[Try](), "", self.study.directory / TRIES
-        for number in sorted(int(path.stem) for path in folder.glob("*.py")):
+        found, folder = list[Try](), self.directory / TRIES
+        for number in range(len([*folder.glob("*.py")])):
             code = read_code(folder / f"{number}.py")
-            records = [each for each in self.study.records if each.id == f"t{number}"]
-            found.append(Try(number, code, champion or code, records))
-            champion = code if found[-1].verdict == KEPT else champion
+            records = [each for each in self.records if each.id == f"t{number}"]
+            found.append(Try(number, code, found[-1].winner if found else code, records))
         return found
 
-    @property
-    def champion(self) -> str:
-        """The program of the last try that was kept."""
-        return next(each.code for each in reversed(self.tries) if each.verdict == KEPT)
-
-    def start(self, code: str, judge: Judge) -> tuple[Mean, float]:
-        """Train the program to begin with; return its loss, and the deviation of a null gain."""
-        self._add(0, code)
-        for place in range(N_START):
-            self._measure(judge, 0, START, place, code)
-        losses = [*self.tries[0].losses(START, code).values()]
-        return Mean.over(losses), sqrt(2) * stdev(losses)
-
     def run(self, code: str, judge: Judge) -> Try:
-        """Compare a program with the champion until there is a verdict; go on with the last try."""
+        """Train a program until there is a verdict; go on with the last one if it is the same."""
         tries = self.tries
-        if self.study.has_ended:
+        if self.has_ended:
             raise StudyError("the test part was read, which ended the research; start another one")
-        if code == self.champion:
-            raise ConfigError("the program is the champion; change it first")
-        if (last := tries[-1]).verdict not in PARTS or last.code != code:
-            if before := [each for each in tries if each.code == code]:
-                raise ConfigError(f"the program was tried before: {before[0].describe()}")
-            last = self._add(last.number + 1, code)
-        while (part := last.verdict) in PARTS:
-            place = len(last.gains(part))
-            if self._measure(judge, last.number, part, place, code).is_ok:
-                self._measure(judge, last.number, part, place, last.champion)
-            last = self.tries[-1]
-        publish(self.study.directory, {CHAMPION: self.champion.encode()})
+        if not tries or tries[-1].verdict not in PARTS or tries[-1].code != code:
+            if tries and code == tries[-1].winner:
+                raise ConfigError("the program is the champion; change it first")
+            for each in tries:
+                if each.code == code:
+                    raise ConfigError(f"the program was tried before: {each.describe()}")
+            publish(self.directory / TRIES, {f"{len(tries)}.py": code.encode()})
+        while (part := (last := self.tries[-1]).verdict) in PARTS:
+            self._measure(last, part, judge)
+        publish(self.directory, {CHAMPION: last.winner.encode()})
         return last
 
     def propose(self) -> str:
-        """Return the program of an interrupted try, else the champion with another setting."""
-        if (last := self.tries[-1]).verdict in PARTS:
-            return last.code
-        known = [each.code for each in self.tries]
-        if found := [each for each in neighbors(self.champion) if each not in known]:
-            return random.Random(f"{self.study.settings.seed}/{last.number}").choice(found)
-        raise ConfigError("no number of SETTINGS = {…} in the program is left to change")
+        """Return the champion with another setting, the same one until it has a verdict."""
+        known = [each.code for each in self.tries if each.verdict not in PARTS]
+        if found := [each for each in neighbors(self.tries[-1].winner) if each not in known]:
+            return random.Random(f"{self.settings.seed}/{len(known)}").choice(found)
+        raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
     def read_test(self, judge: Judge) -> Mean:
         """Compare the champion with the first program on the test part, and end the research."""
-        for place in range(N_FINAL):
-            for code in (self.tries[0].code, self.champion):
-                self._measure(judge, 0, FINAL, place, code)
-        self.study.end()
-        return Mean.over(self.final_gains())
+        while len((first := self.tries[0]).losses(FINAL)) < N_FINAL:
+            self._measure(replace(first, code=self.tries[-1].winner), FINAL, judge)
+        self.end()
+        return Mean.over(first.gains(FINAL))
 
-    def final_gains(self) -> list[float]:
-        """Return the gains of the champion on the test part; empty before it is read."""
-        first = self.tries[0]
-        return replace(first, code=self.champion, champion=first.code).gains(FINAL)
-
-    def _measure(self, judge: Judge, number: int, part: str, place: int, code: str) -> TrialRecord:
-        """Return the record of a training run, which is done unless there is one."""
-        seed = training_seed(self.study.settings.seed, number, place, PARTS.index(part))
-        trial = Trial(Genome(), seed, f"t{number}", part, code=code_hash(code))
-        if known := self.study.record_of(trial):
-            return known
-        found = judge.measure(code, seed, "test" if part == FINAL else "validation")
-        if (reason := found.evaluation.reason) and code in (self.tries[0].code, self.champion):
-            raise StudyError(f"the champion failed: {reason}")  # this is not recorded
-        return self.study.add(trial, found.evaluation, found.operations, found.n_params)
-
-    def _add(self, number: int, code: str) -> Try:
-        publish(self.study.directory / TRIES, {f"{number}.py": code.encode()})
-        return self.tries[-1]
-
-
-def code_hash(code: str) -> str:
-    """Return the SHA-256 of a program."""
-    return hashlib.sha256(code.encode()).hexdigest()
+    def _measure(self, each: Try, part: str, judge: Judge) -> None:
+        """Record the next trial of a part; the champion must not fail in it."""
+        place, held_out = len(each.losses(part)), "test" if part == FINAL else "validation"
+        seed = training_seed(self.settings.seed, each.number, place, PARTS.index(part))
+        found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}
+        (ours, operations), (theirs, _) = found[each.code], found[each.champion]
+        if problem := theirs.reason or ("" if each.number else ours.reason):
+            raise StudyError(f"the champion failed: {problem}")
+        losses = (ours.fitness, theirs.fitness) if ours.is_ok else ()
+        trial = Trial(Genome(), seed, f"t{each.number}", part)
+        self.add(trial, replace(ours, losses=losses), operations, n_params=0)
 
 
 def read_code(path: Path) -> str:
     """Return a program; raise StudyError if it cannot be read."""
-    with raised_as(StudyError, path):
-        return read(path, MAX_BYTES, StudyError).decode()
+    return read(path, MAX_BYTES, StudyError).decode(errors="replace")
 
 
 def neighbors(code: str) -> list[str]:
-    """Return the programs with a number of the dict SETTINGS multiplied by a factor."""
-    start, found = code.find("SETTINGS = {"), list[str]()
-    for each in NUMBER.finditer(code, max(start, 0), max(code.find("}", start), 0)):
+    """Return the programs with a number of SETTINGS multiplied by a factor."""
+    found = list[str]()
+    for each in NUMBER.finditer(code):
         for factor in FACTORS:
             new = float(each[0]) * factor
             text = str(max(1, round(new))) if each[0].isdigit() else f"{new:.2g}"

@@ -3,7 +3,6 @@
 docs/reference/research.md derives the error and states the power.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -11,7 +10,6 @@ from collections.abc import Sequence
 # together are the error of the search; it is rejected if its p-value is above the second.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
 N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and their error
-ERROR = sum(error for error, _ in LOOKS.values()) * CONFIRM_ERROR  # of a verdict: 0.001
 CLEAR_EFFECT = 1.05  # nine of ten gains of so many standard deviations of a pair are kept
 
 SEARCH, CONFIRM = "search", "confirm"  # the next pair belongs to this part
@@ -27,16 +25,11 @@ def p_value(gains: Sequence[float]) -> float:
     """
     order = sorted(gains, key=lambda gain: (abs(gain), gain <= 0))
     score = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)
-    return sum(_ways(len(gains))[score:]) / float(2 ** len(gains))
-
-
-@functools.cache
-def _ways(n: int) -> tuple[int, ...]:
-    """Return the number of subsets of the ranks 1 to n that have each sum."""
-    ways = [1] + [0] * (n * (n + 1) // 2)
-    for rank in range(1, n + 1):
-        ways = [w + (ways[i - rank] if i >= rank else 0) for i, w in enumerate(ways)]
-    return tuple(ways)
+    ways = [1]  # the number of subsets of the ranks that have each sum
+    for rank in range(1, len(gains) + 1):
+        more = [0] * rank
+        ways = [without + new for without, new in zip(ways + more, more + ways, strict=True)]
+    return sum(ways[score:]) / float(2 ** len(gains))
 
 
 def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:

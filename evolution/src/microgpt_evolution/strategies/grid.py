@@ -8,7 +8,7 @@ from typing import Any
 
 from microgpt import ConfigError, check_names
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
-from microgpt_evolution.genome import Genome, check_genes, values_of
+from microgpt_evolution.genome import Genome, check_genes
 
 # A sweep sets these itself: they follow from its seeds and its documents, or from its measurements.
 FIXED = {"seed", "text", "shuffle", "vocab_size", "n_tokens", "until", "evaluations"}
@@ -68,16 +68,9 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[Genome], list[str]]:
         except GenomeError as error:
             impossible.setdefault(str(error), []).append(describe(changes))
     notes = [
-        f"{first}{f' and {len(rest)} more' if rest else ''}: {problem}{_fixed(problem, axes)}"
+        f"{first}{f' and {len(rest)} more' if rest else ''}: {problem}"
         for problem, (first, *rest) in impossible.items()
     ]
     if not genomes:
         raise ConfigError(f"no combination of the grid is valid: {notes[0]}")
     return list(genomes), notes
-
-
-def _fixed(problem: str, axes: Mapping[str, Sequence[Any]]) -> str:
-    """Return the end of an error message that names a setting which is not an axis."""
-    names = [name for name in SETTINGS if name not in axes and f"{name} (" in problem]
-    shared = describe(values_of(Genome(), names))
-    return f"; all combinations have {shared}, unless you vary it, too" if names else ""

@@ -149,7 +149,7 @@ class Population(ABC):
     def ask(self) -> list[Organism]:
         """Return the organisms to evaluate; breed first if this generation has been evaluated."""
         if self.generations and self.organisms is self.generations[-1]:
-            self.breed()
+            self.organisms = self._placed(self._children(), self.generation + 1)
         return [organism for organism in self.organisms if organism.evaluation is None]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
@@ -160,10 +160,6 @@ class Population(ABC):
         self.organisms = rank(new)
         self.generations.append(self.organisms)
         return self.organisms
-
-    def breed(self) -> None:
-        """Replace the current generation with the next generation."""
-        self.organisms = self._placed(self._children(), self.generation + 1)
 
     @abstractmethod
     def _children(self) -> list[Organism]:

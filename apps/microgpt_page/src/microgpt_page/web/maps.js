@@ -3,8 +3,10 @@
 import { colours, paintPixels, rgb } from "./colours.js";
 import { element, percent, quoted, sign } from "./text.js";
 
-const LABELLED = 10; // pixels of a cell that leave room for the label of its row or column
-const MARGIN = 16; // pixels for labels
+const LETTERED = 4.5; // pixels of a cell from which rows and columns have letters; below, some have positions
+const IN_LINE = 8; // pixels of a cell below which the letters take turns between two lines
+const MARGIN = 18; // pixels for labels
+const APART = 20; // pixels between positions, at least
 const GAP = 12; // pixels between maps
 const LONG = 24; // tokens of which the maps need more room
 const NARROW = 480; // pixels in which only two maps fit side by side
@@ -15,7 +17,7 @@ export class Maps {
   #model;
   #on;
   #read = [];
-  #maps = []; // {rows, canvas, cell, margin, mark, side}
+  #maps = []; // {rows, canvas, cell, mark, side}
   #framed = null; // the row with a frame
   #rest = "\u00a0"; // what is said while none is pointed at; a space keeps the line
   #scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -84,10 +86,9 @@ export class Maps {
     const nInRow = Math.min(n, room < NARROW && n <= 4 ? 2 : 4);
     const wide = Math.floor((room - GAP * (nInRow - 1)) / nInRow);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
-      const margin = (wide - MARGIN) / rows.length >= LABELLED ? MARGIN : 0;
-      const cell = Math.min(28, (wide - margin) / rows.length);
-      const side = margin + cell * rows.length;
-      return { name, rows, cell, margin, side, canvas: element("canvas"), mark: element("i") };
+      const cell = Math.min(28, (wide - MARGIN) / rows.length);
+      const side = MARGIN + cell * rows.length;
+      return { name, rows, cell, side, canvas: element("canvas"), mark: element("i") };
     });
     this.#place.maps.replaceChildren(...this.#maps.map((map) => this.#figure(map)));
     this.#tell();
@@ -116,7 +117,7 @@ export class Maps {
     };
     const follow = (event) => {
       const box = place.getBoundingClientRect();
-      const index = (x) => Math.floor((x - map.margin) / map.cell);
+      const index = (x) => Math.floor((x - MARGIN) / map.cell);
       const [row, column] = [index(event.clientY - box.top), index(event.clientX - box.left)];
       if (Math.min(row, column) >= 0 && Math.max(row, column) <= last) point(row, column);
     };
@@ -140,8 +141,8 @@ export class Maps {
   }
 
   #point(map, number, row, column) {
-    const { cell, margin, mark, rows } = map;
-    mark.style.transform = `translate(${margin + column * cell}px, ${margin + row * cell}px)`;
+    const { cell, mark, rows } = map;
+    mark.style.transform = `translate(${MARGIN + column * cell}px, ${MARGIN + row * cell}px)`;
     mark.style.visibility = "visible";
     this.#on.pointed(rows[row]);
     const [from, to] = [this.#read[row], this.#read[column]];
@@ -163,7 +164,7 @@ export class Maps {
     for (const map of this.#maps) this.#paint(map, rgb(blue), soft, ink);
   }
 
-  #paint({ rows, canvas, cell, margin, side }, blue, soft, ink) {
+  #paint({ rows, canvas, cell, side }, blue, soft, ink) {
     const n = rows.length;
     const small = element("canvas");
     paintPixels(small, rows, (weight) => [blue, Math.sqrt(weight)]); // small weights can be seen
@@ -173,22 +174,24 @@ export class Maps {
     const context = canvas.getContext("2d");
     context.scale(scale, scale);
     context.imageSmoothingEnabled = false;
-    context.drawImage(small, margin, margin, cell * n, cell * n);
+    context.drawImage(small, MARGIN, MARGIN, cell * n, cell * n);
     context.strokeStyle = soft;
-    context.strokeRect(margin, margin, cell * n, cell * n);
+    context.strokeRect(MARGIN, MARGIN, cell * n, cell * n);
     if (this.#framed < n && this.#framed !== null) {
       [context.strokeStyle, context.lineWidth] = [ink, 2];
-      context.strokeRect(margin + 1, margin + this.#framed * cell, cell * (this.#framed + 1) - 1, cell);
+      context.strokeRect(MARGIN + 1, MARGIN + this.#framed * cell, cell * (this.#framed + 1) - 1, cell);
     }
-    if (!margin) return;
     context.fillStyle = soft;
-    context.font = `${Math.min(13, cell)}px ui-monospace, monospace`;
+    context.font = `${Math.max(9, Math.min(13, cell))}px ui-monospace, monospace`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    this.#read.forEach((label, i) => {
-      const [place, text] = [margin + (i + 0.5) * cell, sign(label)];
-      context.fillText(text, place, margin / 2, cell);
-      context.fillText(text, margin / 2, place, margin);
-    });
+    const distance = cell < LETTERED ? 10 * Math.ceil(APART / 10 / cell) : 1;
+    const nLines = cell < IN_LINE && distance === 1 ? 2 : 1;
+    for (let i = 0; i < n; i += distance) {
+      const [place, text] = [MARGIN + (i + 0.5) * cell, distance > 1 ? i : sign(this.#read[i])];
+      const line = (MARGIN * ((i % nLines) + 0.5)) / nLines;
+      context.fillText(text, place, line, cell * distance * nLines);
+      context.fillText(text, line, place, MARGIN);
+    }
   }
 }

@@ -43,6 +43,7 @@ from microgpt.storage.saved_model import (
     STATE_DESCRIPTION,
     Meta,
     SavedModel,
+    description_of,
     meta_of,
     read_meta,
     restore_tokenizer,
@@ -65,7 +66,7 @@ MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default 
 
 
 def save(
-    result: TrainResult | SavedModel,
+    result: TrainedModel,
     directory: str | Path,
     *,
     weights_format: WeightsFormat | None = None,
@@ -91,7 +92,7 @@ def save(
 
 
 def encode_model(
-    result: TrainResult | SavedModel,
+    result: TrainedModel,
     weights_format: WeightsFormat | None = None,
     *,
     half: bool = False,
@@ -108,9 +109,8 @@ def encode_model(
     if tokenizer.file:
         files[TOKENIZER] = tokenizer.file
         hashes["tokenizer_sha256"] = _sha256(tokenizer.file)
-    if isinstance(result, SavedModel):
-        meta = result.meta
-    else:
+    meta = result.meta if isinstance(result, SavedModel) else description_of(result)
+    if isinstance(result, TrainResult):
         meta = meta_of(result, result.plan, result.state, result.test_loss)
         if hashes_content := hashes_file(result.documents, result.config.text):
             files[DOCUMENT_HASHES] = hashes_content

@@ -50,7 +50,7 @@ export class Alternatives {
     pieces.forEach(({ now }, i) => said.children[i].style.setProperty("--doubt", 1 - now.probability));
     const bits = predictions.reduce((sum, each) => sum + each.bits, 0) / predictions.length;
     const title = "Mean probability of a token; the stronger its colour, the less likely it was";
-    item.querySelector(".role").append(element("span", { title }, ` · ${percent(2 ** -bits)}`));
+    item.querySelector(".role").append(element("span", { title }, ` · ${percent(2 ** -bits)} per token`));
   }
 
   /** Return what is known of a reply, with its pieces. */

@@ -82,8 +82,9 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   });
 }
 
-/** Return by how many nats the mean loss of texts grows without each head and MLP, by layer. */
+/** Return by how many nats the mean loss of texts, if any, grows without each head and MLP, by layer. */
 export function lossesWithout(model, /** @type {number[][]} */ texts) {
+  if (!texts.length) return [];
   const chunks = texts.map((tokens) => ({ tokens }));
   const loss = heldOutLoss(model, chunks);
   return Array.from(withoutEach(model), (part) => ({ ...part, change: heldOutLoss(model, chunks) - loss }));

@@ -1,7 +1,5 @@
 // The files of an engine and of a model, which packed_files.py writes.
 
-import { joined } from "./zip.js";
-
 /**
  * What engine_file writes.
  * @typedef {object} EngineFile
@@ -39,9 +37,9 @@ export function unpacked(bytes) {
   return { ...facts, parts };
 }
 
-/** Return the packed bytes of a model. */
+/** Return the packed bytes of a model, as a file. */
 export function packed(/** @type {ModelFile} */ { model, text, dtype, rates, step, parts: { weights } }) {
   const facts = { model, text, dtype, rates, step, bpe: null, questions: null };
   const line = JSON.stringify({ ...facts, sizes: { weights: weights.length } });
-  return joined([new TextEncoder().encode(`${line}\n`), weights]);
+  return new Blob([`${line}\n`, weights]);
 }

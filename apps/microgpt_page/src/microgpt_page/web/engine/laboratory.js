@@ -12,7 +12,6 @@ import { packed } from "./file.js";
 import { heldOutLoss } from "./held_out_loss.js";
 import { pairsLoss } from "./letter_pairs.js";
 import { Model } from "./model.js";
-import { modelFiles } from "./model_directory.js";
 import { momentsOf } from "./moments.js";
 import { places, turned } from "./principal_axes.js";
 import { samplingOf } from "./requests.js";
@@ -22,7 +21,6 @@ import { kindOf } from "./text_kind.js";
 import { Trainer } from "./trainer.js";
 import { untrained } from "./untrained_model.js";
 import { WhatIf } from "./what_if.js";
-import { zipped } from "./zip.js";
 
 const MESSAGE_MS = 50; // between messages to the page
 const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
@@ -77,7 +75,6 @@ export class Laboratory {
       pause: () => void (this.#isPaused = true),
       speed: () => void (this.#speed = body.speed),
       rewind: () => this.#started.rewind(body.step),
-      zip: () => zipped(this.#started.files()),
       model: () => packed(this.#started.modelFile(body.name)),
       explain: () => this.#started.explain(body),
       train: () => this.#train(body, signal),
@@ -173,7 +170,6 @@ class Run {
   #tokenizer;
   #validation;
   #documents;
-  #text;
   #steps; // of moments
   #kept = /** @type {Map<number, import("./trainer.js").Snapshot>} */ (new Map());
   #losses = /** @type {number[]} */ ([]); // since the last message
@@ -188,7 +184,6 @@ class Run {
   constructor(file, text, { model: shape, config, validation, text: kind }) {
     const size = shape.block_size ?? file.defaults.model.block_size;
     const data = dataOf(text, { text: kind, validation, size });
-    this.#text = kind;
     this.#file = untrained(file, shape, data.tokenizer, kind);
     this.#model = new Model(this.#file);
     this.#trainer = new Trainer(this.#model, { ...file.defaults.config, ...config, text: kind }, data.train);
@@ -306,14 +301,6 @@ class Run {
   explain(body) {
     this.#update();
     return this.#engine.answer("explain", body);
-  }
-
-  /** Return the files of a directory that `microgpt` reads. */
-  files() {
-    const { config } = this.#trainer;
-    const facts = { ...config, steps: this.step, text: this.#text };
-    const numbers = this.#trainer.weights();
-    return modelFiles(this.#file.model, this.#tokenizer, numbers, facts);
   }
 
   /** Return the file of the model under a name. */

@@ -145,9 +145,10 @@ export class Backward {
     }
     const { n_embd: C, n_ff_exp: factor, vocab_size: V, block_size: T } = this.#model;
     const kind = (this.#matrix = matrix).replace(/.*\./, "");
-    row.max = ({ wte: V, lm_head: V, wpe: T, mlp_fc1: factor * C }[kind] ?? C) - 1;
-    column.max = (kind === "mlp_fc2" ? factor * C : C) - 1;
-    const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
+    row.max = { wte: V, lm_head: V, wpe: T, mlp_fc1: factor * C }[kind] ?? C;
+    column.max = kind === "mlp_fc2" ? factor * C : C;
+    const { row: i, column: j } = weight;
+    [row.value, column.value] = [i + 1, j + 1];
     const isMuon = optimizer === "muon" && matrix.startsWith("layer");
     const rate = isMuon ? MUON_LR_RATIO * lr : lr;
     const terms = factors.map(([input, slope], i) => [i % read.length, input, slope, slope * input]);
@@ -164,14 +165,14 @@ export class Backward {
     const rest =
       order.length > MOST_TOKENS ? `; the ${MOST_TOKENS} largest of ${order.length} are shown` : "";
     byId("why-weight").textContent =
-      `${matrix}[${i},${j}], a weight of the ${titleOfMatrix(matrix)}, is ${brief(value)}. ${what} ` +
+      `Row ${i + 1}, column ${j + 1} of ${matrix}, the ${titleOfMatrix(matrix)}, is ${brief(value)}. ${what} ` +
       `Its gradient is the sum of products, one per token${rest}:`;
     byId("why-move").textContent =
       `The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon ? "Muon" : adam(decay), rate, move, gradient)}`;
     byId("why-matrix").textContent =
       "The gradients of all weights of this matrix, and their moves. A row for " +
       `${{ wte: "each token", lm_head: "each token", wpe: "each position" }[matrix] ?? "each output"}, ` +
-      "a column for each input, counted from 0. Choose a weight to see why it moves:";
+      `a column for each input, counted from 1; code counts from 0: ${matrix}[${i}][${j}]. Choose a weight to see why it moves:`;
     byId("why-maps").replaceChildren(
       this.#map("Gradients", weight, weight.gradients),
       this.#map("Moves", weight, weight.moves),
@@ -201,7 +202,8 @@ export class Backward {
 const lastOf = (activations) =>
   activations[Object.keys(activations).findLast((name) => name.endsWith(".x"))];
 
-const index = ({ value, max }) => Math.max(0, Math.min(Math.trunc(value), max)) || 0;
+/** Return the index of a row or column in a field, which counts from 1. */
+const index = ({ value, max }) => Math.max(1, Math.min(Math.trunc(value), max)) - 1 || 0;
 
 const direction = (gradient) => {
   if (!gradient) return "the text does not depend on this weight";

@@ -35,7 +35,7 @@ const LEGENDS = [
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
 const [TOLD, TOLD_AT] = ["mariah", 5]; // the text of the tour, and the token at which it begins
-const N_EXAMPLE = 12; // the most tokens of the first text
+const [N_EXAMPLE, N_REPLY] = [12, 8]; // the most tokens of the first text, and of the first reply
 const DARK_BITS = 8; // surprise with the strongest colour
 
 export class Inside {
@@ -135,22 +135,26 @@ export class Inside {
     byId("text").value = text;
   }
 
-  /** Show what suits the model: the last reply in the chat, or a text that it generates. */
+  /** Show what suits the model: the last reply in the chat, or what it writes. */
   async #showExample() {
-    if (this.#model.chat) {
-      const question = missing(GREETING, this.#model) ? "" : GREETING;
-      const last = this.#lastReply() ?? { question };
-      this.#fill(last);
-      this.#bars.read(new URLSearchParams(last));
-    } else {
-      const signal = this.#begin("example");
-      const body = { max_tokens: N_EXAMPLE };
-      const found = await ask("generate", body, signal).catch(() => ({}));
-      if (signal.aborted) return; // a text was typed meanwhile
-      const text = found.samples?.[0] ?? "";
-      this.#fill({ text, unfinished: text.length >= N_EXAMPLE });
-    }
+    const last = this.#model.chat && this.#lastReply();
+    if (last) this.#bars.read(new URLSearchParams(last));
+    const signal = this.#begin("example");
+    const example = last || (await this.#writeExample(signal).catch(() => ({})));
+    if (signal.aborted) return; // a text was typed meanwhile
+    this.#fill(example);
     this.#explain(Infinity);
+  }
+
+  /** Return the fields of a reply to a greeting, or of a text. */
+  async #writeExample(signal) {
+    const question = this.#model.chat && !missing(GREETING, this.#model) ? GREETING : "";
+    if (this.#model.chat && !question) return {};
+    const most = question ? N_REPLY : N_EXAMPLE;
+    const text = question
+      ? await ask("chat", { messages: conversation([question]), max_tokens: most }, signal)
+      : (await ask("generate", { max_tokens: most }, signal)).samples[0];
+    return { question, text, unfinished: text.length >= most };
   }
 
   get #text() {
@@ -351,6 +355,7 @@ export class Inside {
     const where = `after ${after.length ? `“${end}”` : quoted(read[i])}`;
     const start = where.replace("a", "A");
     const came = hasCome ? ` What came is ${name(now.text)}: a surprise of ${nats(now.bits)}.` : "";
+    showText("drawn", "");
     byId("sentence").textContent = `${start}, the most likely is ${name(likeliest.text)}.${came}`;
     this.#bars.draw(now, i === this.#last, hasCome);
     this.#tellEffect(now);
@@ -375,17 +380,21 @@ export class Inside {
     const found = await this.#ask("numbers", { ...place, ...this.#steps.request });
     if (!found) return;
     const isFull = isLast && read.length === this.#model.block_size;
-    this.#bars.setLogits(found.activations.logits, i >= firstOf(read) - 1 && !isFull);
-    if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
+    const isGiven = i < firstOf(read) - 1;
+    this.#bars.setLogits(found.activations.logits, !isGiven && !isFull);
+    if (isFull) showText("drawn", `The context of ${read.length} tokens is full. Choose an earlier token to draw from there.`);
+    if (isGiven) showText("drawn", "The model writes only replies. Choose a token of the reply to draw from there.");
     const isOff = (key) => this.#switches.isOff(key);
     const now = this.#hasCome ? predictions[i] : null;
     this.#steps.draw(found, read, i, now, isOff, this.#switches.isEdited);
+    this.#tour.reached();
     this.#maps.rest = LEGENDS[Number(this.#steps.isBackward)];
     this.#switches.draw(this.#steps.chosen);
     const parts = await this.#ask("parts", { ...place, ablations: true });
     const { signal } = this.#requests.parts;
     const means = parts && (await this.#askOfTexts("parts", {}));
-    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? []);
+    const what = this.#bitsOf(this.#found) ? (this.#model.chat ? "reply" : "text") : "";
+    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], what);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */
@@ -426,20 +435,22 @@ export class Inside {
   /** Continue the text at the position with a token, and go to its end. */
   async #append(token) {
     const tokens = [...tokensOf(this.#found, this.#at + 1), token];
+    const again = byId("drawn").textContent.includes("ends here") ? " again" : "";
     try {
       const { text, label } = await ask("decode", { tokens }, this.#begin("draw"));
-      if (isSpecial(label)) {
-        byId("draw").disabled = true;
-        byId("ends").checked ||= this.#at === this.#last;
-        await this.#explain(this.#at);
-        byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
-      } else if (nBroken(text) > nBroken(byId("text").value)) {
-        byId("sentence").textContent = "Drawn: a part of a character. It cannot be shown; draw again.";
-      } else {
-        byId("text").value = text;
-        byId("ends").checked = false;
-        this.#explain(Infinity);
+      if (nBroken(text) > nBroken(byId("text").value)) {
+        showText("drawn", "Drawn: a part of a character. It cannot be shown; draw again.");
+        return;
       }
+      byId("text").value = text;
+      byId("ends").checked = isSpecial(label);
+      await this.#explain(Infinity);
+      if (!isSpecial(label)) return;
+      showText(
+        "drawn",
+        `Drawn${again}: ${quoted(label, true)}, so the text ends here. Draw again for another way to go on, or ` +
+          "choose an earlier token.",
+      );
     } catch (error) {
       tell(error);
     }

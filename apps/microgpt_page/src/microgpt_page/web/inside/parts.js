@@ -10,6 +10,7 @@ export class Parts {
   #model;
   #chosen;
   #found = [];
+  #what = ""; // what the bits are of: "text", "reply", or nothing yet
 
   /** Args: a model, and a function that is called with the step of a part that is chosen. */
   constructor(model, chosen) {
@@ -23,7 +24,8 @@ export class Parts {
   }
 
   /** Show the loss of the text without each part, and by how much that of other texts grows per token. */
-  draw(found, means, isOff) {
+  draw(found, means, isOff, what) {
+    this.#what = what;
     this.#found = found.map((part, i) => ({ ...part, mean: means[i] }));
     this.#found.sort((a, b) => (means.length ? b.mean.change - a.mean.change : b.bits_without - a.bits_without));
     const rows = this.#found.map((part) => {
@@ -35,13 +37,14 @@ export class Parts {
     });
     const whole = tableRow(null, "as it is now", "", nats(found[0].bits), "");
     byId("parts").tBodies[0].replaceChildren(whole, ...rows);
+    byId("parts").parentElement.hidden = !what;
   }
 
   /**
-   * Return sentences on what a part does at the position: which tokens it raises and lowers.
-   * Args: whether a token came there, and what the bits are of: "text" or "reply".
+   * Return sentences on what a part does at the position: which tokens it raises and lowers. Args: whether a
+   * token came there.
    */
-  effect(layer, head, hasCome, what) {
+  effect(layer, head, hasCome) {
     const part = this.#found.find((each) => each.layer === layer && each.head === head);
     if (!part) return "";
     const share = (each) => `${percent(each.without)} without it, ${percent(each.probability)} with it`;
@@ -60,7 +63,7 @@ export class Parts {
       hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
       raised && `It makes more likely: ${raised}.`,
       lowered && `It makes less likely: ${lowered}.`,
-      `Without it, the surprise at the whole ${what} is ${Math.abs(change) < 0.05 ? "the same" : more}.`,
+      this.#what && `Without it, the surprise at the whole ${this.#what} is ${Math.abs(change) < 0.05 ? "the same" : more}.`,
       mean,
     ]
       .filter(Boolean)

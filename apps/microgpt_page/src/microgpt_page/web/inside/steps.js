@@ -19,7 +19,7 @@ const TEXTS = {
     "Embedding",
     (c) =>
       `The model computes with numbers, so it looks up ${c.C} numbers for ${c.token} in the table of tokens (wte)` +
-      `${c.isKarpathys ? ` and ${c.C} for position ${c.at} in the table of positions (wpe), and adds them` : ""}. ` +
+      `${c.isKarpathys ? ` and ${c.C} for position ${c.at} (the start has 0) in the table of positions (wpe), and adds them` : ""}. ` +
       `Training has found them.` +
       `${c.isShifted ? ` Those of the token before are added, too, in another order${c.none}.` : ""}`,
   ],
@@ -221,9 +221,9 @@ export class Steps {
     this.#show();
   }
 
-  /** Show what the parts are for. */
-  drawParts(ablations, means) {
-    this.#parts.draw(ablations, means, this.#isOff);
+  /** Show what the parts are for. Args: `what` as in `Parts`. */
+  drawParts(ablations, means, what) {
+    this.#parts.draw(ablations, means, this.#isOff, what);
     this.#show();
   }
 
@@ -314,7 +314,9 @@ export class Steps {
     const row = step === "embedding" ? this.#tokens()[this.#at] : number;
     const about = { model: this.#model, read: this.#read, at: this.#at, sampling: this.#on.sampling() };
     const weights = matrix && rowOf(matrix, row);
-    drawArithmetic(arithmetic(step, number, this.#found, weights, about), value, name && { name, row, ...matrix });
+    const made = arithmetic(step, number, this.#found, weights, about);
+    if (this.#isOff(step)) made.then = () => "this is switched off, so nothing of it is added";
+    drawArithmetic(made, value, name && { name, row, ...matrix });
     if (place.kind !== "hidden" || this.#isOff(step)) return;
     const units = await this.#on.units(place.layer);
     if (units && all === this.#numbers[step]) byId("unit").textContent = sentenceOn(units[number]);
@@ -364,7 +366,7 @@ export class Steps {
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])
       : attended(shares[head], this.#read, this.#at, head);
-    return `${first} ${this.#parts.effect(layer, head, this.#now !== null, this.#model.chat ? "reply" : "text")}`;
+    return `${first} ${this.#parts.effect(layer, head, this.#now !== null)}`;
   }
 }
 
@@ -385,7 +387,7 @@ function drawArithmetic({ lists = [], names = [], labels = [], terms = [], then 
   if (of) drawMatrix(of);
   const written = lists.length
     ? products.slice(0, N_WRITTEN).map((_, i) => lists.map((list) => inBrackets(list[i])).join(" × "))
-    : terms.map(([name, x]) => `${name} ${inBrackets(x)}`);
+    : terms.map(([name, x]) => `${brief(x)} (${name})`);
   const result = products.length > 1 || lists.length ? ` = ${brief(sum)}` : "";
   const more = products.length > N_WRITTEN && lists.length ? " + …" : "";
   const isSame = Math.abs(sum - value) <= 1e-3 * Math.max(1, Math.abs(value));
@@ -412,7 +414,7 @@ function drawMatrix({ name, row: chosen, ...matrix }) {
   mark.style.top = `${(row / rows.length) * height}px`;
   mark.style.height = `${Math.max(2, height / rows.length)}px`;
   mark.style.width = `${width}px`;
-  byId("matrix").querySelector("figcaption").textContent = `${titleOfMatrix(name)} (${name}), ${nRows} × ${matrix.columns}`;
+  byId("matrix").querySelector("figcaption").textContent = `${titleOfMatrix(name)}, in code ${name}, ${nRows}\u00a0×\u00a0${matrix.columns}`;
 }
 
 /** Return a share, which may be missing or too much, as a percentage. */

@@ -2,19 +2,20 @@
 
 import { byId } from "../text.js";
 
-// The step of each stop, whether it is about learning, and a few sentences.
+// The step of each stop, whether it is about learning, what it shows in the page, and a few sentences.
 const STOPS = [
-  ["embedding", false, "A text is cut into tokens, here letters. After each token the model guesses the next one: choose a token in the row below, and everything under it is about the guess after that token. First the model looks up the token’s embedding: a list of numbers that it has learned for it. The line with ⊕ in the picture carries this list on; at each ⊕ a part adds its result."],
-  ["layer0.attention 2", false, "A token alone does not know what stands before it. Attention fetches that: each token makes three lists of its numbers, a query (what I look for), a key (what I offer) and a value (what I hand over). Below, the query of this token is multiplied with the key of an earlier one. The better they fit, the more of the value of that token is added to the list here."],
-  ["layer0.heads", false, "Each small map is a head. Row: the token that looks; column: the token that is looked at; dark: much is taken from there. One head can fetch only one mixture, so there are several, which look at different tokens at once: below, it says at which. The empty corner is the causal mask: no token sees those after it, because they are what the model has to guess. Point at it."],
-  ["layer0.hidden", false, "The MLP looks at no other token: it works on this list, to which attention has added what it fetched. Each of its units is a sum of the numbers that counts only if it is positive. So it waits for a pattern, and then makes some tokens likelier; the unit below waits for an a after i, e or y, as in “mariah”. Switch the whole MLP off: then each letter, also a fetched one, only adds its own scores, whatever stands beside it."],
-  ["probabilities", false, "Each token has a score, its logit. The scores are divided by the temperature, and softmax makes probabilities of them. Then chance decides: one token is drawn by these probabilities, appended, and everything begins again, until the end is drawn. So the same model writes many texts. A temperature below 1 makes likely tokens likelier. Try the slider."],
-  ["logits", true, "How a weight learns: what came should have had 100 %. From that error, the model works backwards: for every weight it computes the gradient, how much the loss would rise if this weight grew a little. Then each weight moves a little the other way, so the loss falls. Click “Make this step” and look at the bars; below is one weight, with its gradient as a sum over the tokens."],
+  ["embedding", false, "#positions", "A text is cut into tokens, here letters. After each token the model guesses the next one: choose a token in the row, and everything under it is about the guess after that token. First the model looks up the token’s embedding: a list of numbers that it has learned for it. The line with ⊕ in the picture carries this list on; at each ⊕ a part adds its result."],
+  ["layer0.attention 2", false, "#sum", "A token alone does not know what stands before it. Attention fetches that: each token makes three lists of its numbers, a query (what I look for), a key (what I offer) and a value (what I hand over). Below, the query of this token is multiplied with the key of an earlier one. The better they fit, the more of the value of that token is added to the list here."],
+  ["layer0.heads", false, "#maps", "Each small map is a head. Row: the token that looks; column: the token that is looked at; dark: much is taken from there. One head can fetch only one mixture, so there are several, which look at different tokens at once: below, it says at which. The empty corner is the causal mask: no token sees those after it, because they are what the model has to guess. Point at it."],
+  ["layer0.hidden", false, "[value='layer0.hidden']", "The MLP looks at no other token: it works on this list, to which attention has added what it fetched. Each of its units is a sum of the numbers that counts only if it is positive. So it waits for a pattern, such as an a after i, e or y, and then makes some tokens likelier; which ones, it says below. Switch the whole MLP off: then each letter, also a fetched one, only adds its own scores, whatever stands beside it."],
+  ["probabilities", false, "#next", "Each token has a score, its logit. The scores are divided by the temperature, and softmax makes probabilities of them. Then chance decides: one token is drawn by these probabilities, appended, and everything begins again, until the end is drawn. So the same model writes many texts. A temperature below 1 makes likely tokens likelier. Try the slider."],
+  ["logits", true, "#make-step", "How a weight learns: what came should have had 100 %. From that error, the model works backwards: for every weight it computes the gradient, how much the loss would rise if this weight grew a little. Then each weight moves a little the other way, so the loss falls. Click “Make this step” and look at the bars; below is one weight, with its gradient as a sum over the tokens."],
 ];
 
 export class Tour {
   #at = 0; // the stop that is shown, counted from 1, or 0
   #gone;
+  #isNew = false; // whether the stop has not been scrolled to
 
   /** Args: a function that is called with the step of a stop, and whether it is about learning. */
   constructor(gone) {
@@ -35,6 +36,12 @@ export class Tour {
     return { tour: this.#at || undefined };
   }
 
+  /** Scroll to what the stop shows, once it is there: the box of the tour may hide it on a small screen. */
+  reached() {
+    if (this.#isNew && this.#at) document.querySelector(STOPS[this.#at - 1][2]).scrollIntoView({ block: "nearest" });
+    this.#isNew = false;
+  }
+
   #go(at) {
     this.#at = at;
     this.#show();
@@ -42,10 +49,11 @@ export class Tour {
   }
 
   #show() {
+    this.#isNew = true;
     byId("stop-of-tour").hidden = !this.#at;
     byId("tour").ariaPressed = String(this.#at > 0);
     if (!this.#at) return;
-    byId("stop-text").textContent = STOPS[this.#at - 1][2];
+    byId("stop-text").textContent = STOPS[this.#at - 1].at(-1);
     byId("stop-count").textContent = `${this.#at} of ${STOPS.length}`;
     byId("stop-before").disabled = this.#at === 1;
     byId("stop-after").textContent = this.#at === STOPS.length ? "End" : "Next stop ›";

@@ -6,6 +6,7 @@ import { sign } from "../text.js";
 
 export const MAX_SHOWN = 300; // maximum number of tokens on the map
 const MARGIN = 16; // pixels
+const ROUNDS = 20; // in which labels are moved apart
 
 export class EmbeddingMap extends Plot {
   #labels = [];
@@ -32,12 +33,31 @@ export class EmbeddingMap extends Plot {
     drawLine(context, [[width / 2, 0], [width / 2, height]]); // prettier-ignore
     context.textAlign = "center";
     context.textBaseline = "middle";
-    context.font = `${this.#labels.length > 100 ? 12 : 16}px ui-monospace, monospace`;
-    this.#labels.slice(0, MAX_SHOWN).forEach((label, token) => {
+    const size = this.#labels.length > 100 ? 12 : 16;
+    context.font = `${size}px ui-monospace, monospace`;
+    const labels = this.#labels.slice(0, MAX_SHOWN);
+    const places = labels.map((_, token) => [scale * this.#places[2 * token], scale * this.#places[2 * token + 1]]);
+    moveApart(places, 0.65 * size, 0.85 * size);
+    labels.forEach((label, token) => {
+      const [x, y] = places[token];
       [context.fillStyle] = colours(colourOf(label));
-      const [x, y] = this.#places.slice(2 * token, 2 * token + 2).map((each) => scale * each);
-      const text = sign(label);
-      context.fillText(text, width / 2 + x, height / 2 - y);
+      context.fillText(sign(label), width / 2 + x, height / 2 - y);
+    });
+  }
+}
+
+/** Move places that are closer than a width and a height apart, the shorter way. */
+function moveApart(places, width, height) {
+  for (let round = 0; round < ROUNDS; round++) {
+    places.forEach((one, i) => {
+      for (const other of places.slice(0, i)) {
+        const missing = [width - Math.abs(one[0] - other[0]), height - Math.abs(one[1] - other[1])];
+        if (missing[0] <= 0 || missing[1] <= 0) continue;
+        const axis = Number(missing[1] < missing[0]);
+        const half = (one[axis] < other[axis] ? -0.5 : 0.5) * missing[axis];
+        one[axis] += half;
+        other[axis] -= half;
+      }
     });
   }
 }

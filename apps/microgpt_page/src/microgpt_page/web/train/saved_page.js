@@ -5,9 +5,9 @@ import { element, grouped } from "../text.js";
 const MODEL = /(<script type="text\/plain" id="model-data">)[^<]*/;
 const ABOUT = /with [\d,]+ weights in \w+ precision \(float\d+\)/;
 
-/** Return the text of the page. Args: its text, the packed bytes of a model, and what it has. */
+/** Return the text of the page. Args: its text, the file of a model, and its number of weights. */
 export async function pageWith(text, model, nWeights) {
-  const deflated = new Blob([model]).stream().pipeThrough(new CompressionStream("deflate"));
+  const deflated = model.stream().pipeThrough(new CompressionStream("deflate"));
   const data = await base64(await new Response(deflated).blob());
   const about = `with ${grouped(nWeights)} weights in single precision (float32)`;
   return text.replace(MODEL, (_, start) => start + data).replace(ABOUT, about);

@@ -57,7 +57,6 @@ export class Train {
       await this.#pause();
       await this.#run(this.#step + 1);
     });
-    on("save-zip", () => this.#saveWeights());
     on("save-page", () => this.#savePage());
     speed.max = SPEEDS.length - 1;
     speed.value = SPEEDS.indexOf(SPEED);
@@ -308,20 +307,11 @@ export class Train {
     byId("train-about").textContent = this.#shown.sentence(this.#step, steps);
   }
 
-  async #saveWeights() {
-    save(await this.#ask("zip"), "application/zip", `${this.#name}.zip`);
-    this.#isSaved(`Saved as ${this.#name}.zip.`);
-  }
-
   async #savePage() {
     const model = await this.#ask("model", { name: this.#name });
     const page = await pageWith(pageText(), model, this.#about.model.num_params);
     save(page, "text/html", `${this.#name}.html`);
-    this.#isSaved(`Saved as ${this.#name}.html.`);
-  }
-
-  #isSaved(sentence) {
     this.#seconds = 0;
-    byId("saved").textContent = sentence;
+    byId("saved").textContent = `Saved as ${this.#name}.html, with the model of the step that is shown.`;
   }
 }

@@ -1,6 +1,6 @@
 // What a change of the documents has changed, in words and tables.
 
-import { byId, element, grouped, plural, printable, shown, tableRow } from "../text.js";
+import { byId, element, grouped, nats, plural, printable, shown, tableRow } from "../text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
 // By kind of change: the models before and after it, and the documents.
@@ -9,8 +9,8 @@ const NAMES = {
   with: ["without these", "with these", "added"],
 };
 
-const rounded = (number) => number.toFixed(2);
-const more = (change) => `${rounded(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
+const rounded = (bits) => (bits * Math.LN2).toFixed(2); // in nats
+const more = (change) => `${nats(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
 const signed = (number) => `${Number(rounded(number)) < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
 
 /** Show what is known of two models, and of the spread of other seeds. */
@@ -19,7 +19,7 @@ export function showComparison({ tokens, text, documents, nDocuments, nRead, nSt
   const one = nDocuments === 1;
   const they = one ? "The document itself takes" : "These documents themselves take on average";
   const told = (subject, figure) =>
-    `${subject} ${rounded(figure.before)} bits ${before}, ${rounded(figure.after)} ${after}: ` +
+    `${subject} ${nats(figure.before)} ${before}, ${nats(figure.after)} ${after}: ` +
     `${more(figure.change)}. ${judged(figure, nSeeds)}`;
   byId("compared").hidden = false;
   const some = nRead === nDocuments ? (one ? "it" : "all of them") : `${nRead ? grouped(nRead) : "none"} of them`;
@@ -40,8 +40,8 @@ function judged({ change, spread }, nSeeds) {
   if (spread === null) return "Without other seeds, it is not known whether this is chance.";
   const times = (Math.abs(change) / spread).toFixed(1);
   return (
-    `By chance alone, this seed and ${plural(nSeeds, "other")} differ by ${rounded(spread)} bits (standard ` +
-    `deviation); this is ${times} times as much. Below 3 times it may be chance.`
+    `By chance alone, this seed and ${plural(nSeeds, "other")} have a standard deviation of ${nats(spread)}; ` +
+    `this is ${times} times as much. Below 3 times it may be chance.`
   );
 }
 

@@ -55,7 +55,7 @@ SHORTER = (
     (r"--preset \S+", r"\g<0> --steps 20 --n-embd 16 --n-head 4 --n-layer 1"),
     (r"--chat --preset chat", r"\g<0> --data data/chat.jsonl"),
     (r"microgpt evolve(?!.*--(minutes|budget))", r"\g<0> --population 4 --generations 1"),
-    (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 2"),
+    (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 1"),
     (r"steps=1000,3000,9000,27000,100000", "steps=100,300"),
     (r"--random \d+", "--random 1"),
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),

@@ -1,12 +1,22 @@
-"""Every benchmark runs, in its shortest form, on a copy that may write its results."""
+"""The scripts of bench/ run in their shortest form; what they attack, store and show holds."""
 
+import json
+import random
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import commands
+import compare
+import fuzz
+import harness
 import pytest
+import report
+from fuzz_parsers import PARSERS, PROCESSES
+from machine import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "dict(steps=8, n_embd=8, n_head=2, n_layer=1)"
@@ -107,7 +117,7 @@ def run(command, *, check=False, cwd=".", **options):
 subprocess.run = run
 """
 PARTS = {"contenders", "harness", "machine", "mutants", "service", "tables", "texts"}
-PARTS |= {"fuzz", "fuzz_parsers"}  # see test_fuzz.py
+PARTS |= {"fuzz", "fuzz_parsers"}
 SCRIPTS = {path.stem for path in (ROOT / "bench").glob("*.py")}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
 DOCS.remove(ROOT / "docs" / "removed.md")
@@ -139,3 +149,96 @@ def test_every_benchmark_script_runs(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"{script}; {patch}\nbench.main()", *options.split()]
     done = commands.run_process(command, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+N_INPUTS = 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_changed_file_or_request_breaks_no_parser(name, tmp_path, monkeypatch) -> None:
+    if name.startswith("page") and not shutil.which("node"):
+        pytest.skip("Node is not installed")
+    if name == "import: torch.save" and not find_spec("torch"):
+        pytest.skip("PyTorch is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fuzz, "KEPT", tmp_path)
+    seeds, parse = PARSERS[name](tmp_path / "files")
+    for seed in seeds:
+        parse(seed)
+    attack, rng = fuzz.Attack(name, parse), random.Random(1)
+    for _ in range(N_INPUTS):
+        seed = rng.choice(seeds)
+        attack.attempt(fuzz.changed_json(seed, rng) or seed[: rng.randrange(len(seed))])
+    assert not attack.kinds
+
+
+@pytest.fixture(autouse=True)
+def _end_processes() -> Iterator[None]:
+    yield
+    while PROCESSES:
+        with PROCESSES.pop() as process:
+            process.kill()
+
+
+def test_the_docs_show_the_latest_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = list(report.PAGES)
+    copies = [Path(shutil.copy(page, tmp_path)) for page in pages]
+    monkeypatch.setattr(report, "PAGES", copies)
+    report.main()
+    differing = [
+        a.name for a, b in zip(pages, copies, strict=True) if a.read_text() != b.read_text()
+    ]
+    assert differing == [], "run `uv run python bench/report.py`"
+
+
+def test_every_stored_result_has_a_script_that_reads_it() -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "bench").glob("*.py"))
+    for path in (ROOT / "bench" / "results").iterdir():
+        script = ROOT / "bench" / f"{path.stem}.py"
+        tables = script.exists() and re.search(r"^TABLES = ", script.read_text("utf-8"), re.M)
+        assert tables or path.name in code, path.name
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["docs/measurements/comparison.md", "docs/decisions/0002-a-dot-product-is-one-node.md"],
+)
+def test_the_docs_state_the_measured_number_of_graph_nodes(page: str) -> None:
+    assert f" {compare.nodes_per_step():,.0f} " in (ROOT / page).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with results of an earlier run."""
+    file = tmp_path / "speed.json"
+    file.write_text('{"names": 1}')
+    monkeypatch.setattr(harness, "results_file", lambda bench: tmp_path / f"{bench}.json")
+    return file
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict:
+    monkeypatch.setattr(sys, "argv", ["speed.py", *arguments])
+    options = harness.parsed("Measure.", rounds=5, seconds=2.0, only="", quiet=False)
+    return harness.store("speed", {"names": 2}, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_stored"),
+    [
+        ("", True),
+        ("--rounds 6 --quiet", True),
+        ("--rounds 4", False),
+        ("--seconds 1.5 --rounds 9", False),
+    ],
+)
+def test_only_a_full_run_replaces_stored_results(
+    kept, monkeypatch, capsys, options, is_stored
+) -> None:
+    found = run(monkeypatch, *options.split())
+    assert found["names"] == 2
+    if is_stored:
+        assert found["machine"] == machine()
+        assert {"date", "commit"} <= found.keys()
+    assert json.loads(kept.read_text()) == (found if is_stored else {"names": 1})
+    assert ("not stored" in capsys.readouterr().err) != is_stored

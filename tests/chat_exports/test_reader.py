@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import ok, refused
+from commands import ok
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -304,18 +304,6 @@ def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> No
     info = ok(microgpt("info", *source))
     assert info.stdout.startswith(f"{data}: conversations\n  documents:          {n_docs};")
     assert " ".join(source[2:]) in info.stderr
-
-
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (["train", "--chat", "--data", "discord.json"], "name the assistant with --me NAME"),
-        (["train", "--data", "discord.json", "--me", "Anna"], "--me requires --chat"),
-        (["train", "--chat", "--data", "."], "cannot read .: Is a directory, but not a Slack"),
-    ],
-)
-def test_a_wrong_assistant_name_or_export_file_is_refused(microgpt, exports, args, problem) -> None:
-    assert problem in refused(microgpt(*args))
 
 
 def test_reading_a_whatsapp_export_as_lines_prints_a_note(microgpt, exports) -> None:

@@ -1,6 +1,7 @@
 """Each bad input, given to the real command: one clear line, the right exit code, nothing lost."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,81 +9,123 @@ from commands import refused
 
 from microgpt_cli.training import train_request
 
+FILES = {
+    "names.txt": b"anna\nemma\n",
+    "empty.txt": b"\n \n",
+    "latin.txt": b"anna\nren\xe9\n",
+    "xenia.txt": b"xenia\n",
+    "towns.csv": b"name;land\nLinz;AT\n",
+}
+NOT_UTF8 = os.fsdecode(b"a\xff")
+TRAIN = "train --data names.txt"
+STREAM = "train --text stream"
+
 
 @pytest.fixture
-def names(tmp_path: Path) -> Path:
-    """A small training file."""
-    path = tmp_path / "names.txt"
-    path.write_text("anna\nemma\n")
-    return path
+def files(tmp_path: Path, text_model: Path) -> Path:
+    """A directory with text-model, a model of four names, and some files."""
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("args", "problem"),
+    ("command", "problem"),
     [
-        (["--num-samples", "-1"], "--num-samples (-n) must be >= 0, got -1"),
-        (["--patience", "2"], "--patience requires --val-fraction"),
-        (["--text", "stream", "--chat"], "--chat cannot be used with --text stream"),
-        (["--text", "stream", "--column", "a"], "--column cannot be used with --text stream"),
-        (["--text", "stream", "--val-fraction", "0.2"], "the train split is empty; add text"),
-        (["--chat", "--num-samples", "5"], "--num-samples cannot be used with"),
-        (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
-        (["--from", "nowhere"], "nowhere does not exist; use a directory"),
-        (["--resume", "nowhere"], "nowhere does not exist; "),
-        (["--resume", "."], "has no checkpoint"),
-        (["--resume", "names.txt"], "names.txt is not a directory; "),
-        (["--minutes", "0.0001"], "--minutes 0.0001 is too short, because the preparation takes "),
-        (["--stepz", "5"], "no such option: --stepz"),
-        (["--data", "more.txt"], "--data is given more than once; it takes one value"),
+        (f"{TRAIN} --num-samples -1", "--num-samples (-n) must be >= 0, got -1"),
+        (f"{TRAIN} --patience 2", "--patience requires --val-fraction"),
+        (f"{TRAIN} --text stream --chat", "--chat cannot be used with --text stream"),
+        (f"{TRAIN} --text stream --column a", "--column cannot be used with --text stream"),
+        (f"{TRAIN} --text stream --val-fraction 0.2", "the train split is empty; add text"),
+        (f"{TRAIN} --chat --num-samples 5", "--num-samples cannot be used with"),
+        (f"{TRAIN} --val-fraction 0.001", "too few documents (2): the validation split is empty"),
+        (f"{TRAIN} --from nowhere", "nowhere does not exist; use a directory"),
+        (f"{TRAIN} --resume nowhere", "nowhere does not exist; "),
+        (f"{TRAIN} --resume .", "has no checkpoint"),
+        (f"{TRAIN} --resume names.txt", "names.txt is not a directory; "),
+        (f"{TRAIN} --minutes 0.0001", "--minutes 0.0001 is too short, because the preparation"),
+        (f"{TRAIN} --stepz 5", "no such option: --stepz"),
+        (f"{TRAIN} --data more.txt", "--data is given more than once; it takes one value"),
+        (f"{TRAIN} --output names.txt", "names.txt is a file"),
+        (f"{TRAIN} --output /proc/nowhere/model", "/proc/nowhere/model"),
+        (f"{TRAIN} --teacher nowhere", "nowhere does not exist; use a directory"),
+        (f"{TRAIN} --teacher text-model --tokenizer char", "--tokenizer cannot be used with --tea"),
+        (f"{TRAIN} --teacher text-model --block-size 17", "of text-model (16 tokens) is shorter"),
+        (f"{TRAIN} --from text-model --steps 9 --n-layer 9", "n_layer is 9, but the model to"),
+        ("train --data none.txt --model a/model", "cannot read none.txt: No such file or directo"),
+        ("train --data empty.txt --model a/model", "is empty; write one document per line"),
+        ("train --data latin.txt", "is not UTF-8 text (line 2 has the byte 0xe9); it seems to be"),
+        (f"{STREAM} --data none.txt", "cannot read none.txt: No such file or directory"),
+        (f"{STREAM} --data empty.txt", "has no text; use another file"),
+        (f"{STREAM} --data latin.txt", "is not UTF-8 text (line 2 has the byte 0xe9)"),
+        ("train --data towns.csv", "towns.csv is a table; read one column (--column NAME"),
+        ("train --data=https://a.org/b.txt", "https://a.org/b.txt: download it first"),
+        ("train --minutes 1m", "--minutes must be a number greater than 0, got '1m'"),
+        ("train names.txt", "(names.txt); to read a file, use --data names.txt; see "),
+        ("train --from '' --steps=1", "'--from': must not be empty"),
+        ("train --teacher '' --steps=1", "'--teacher': must not be empty"),
+        ("train --preset names", "unknown preset 'names'; use one of names-10s, names-60s"),
+        ("train --preset text", "requires your own data; pass it with --data"),
+        ("train --preset chat --genome genome.json", "omit one of them"),
+        ("generate text-model --num-samples 0", "--num-samples (-n) must be >= 1, got 0"),
+        ("generate text-model --seed rnd", "seed must be an integer or random, got 'rnd'"),
+        ("generate text-model --seed=-1", "seed must be >= 0, got -1"),
+        ("generate text-model --threads 9999", "threads must be at most 1024, got 9999"),
+        ("generate text-model --matches '(a'", "--matches '(a' is not a regular expression: "),
+        ("generate text-model --matches 'a{99999999999}'", "--matches 'a{99999999999}' is not a"),
+        (f"generate text-model {NOT_UTF8}", "does not contain"),
+        ("generate -n", "see 'microgpt generate --help'"),
+        *(
+            (f"{command} once upon 'a time'", "'once' is not a model")
+            for command in ("explain", "generate", "chat")
+        ),
+        *(
+            (f"{command} text-model anna emma", "2 texts are given, but this needs one; put it in")
+            for command in ("explain", "generate", "chat")
+        ),
+        *(
+            (f"{command} mine --model mine", "--model cannot be combined with the positional arg")
+            for command in ("info", "eval --data x", "export --output x", "serve")
+        ),
+        ("explain '' an", "'' is not a model"),
+        ("explain text-model anna --top=-1", "must be greater than or equal to 0"),
+        ("eval text-model --data xenia.txt", "the vocabulary does not contain 'x'; it contains"),
+        ("score text-model --data=none.txt", "cannot read none.txt: No such file or directory"),
+        ("score text-model --data=towns.csv", "read one column (--column NAME"),
+        ("score text-model --column=a", "--column requires a file; add --data or omit --column"),
+        ("score text-model --top=0", "must be greater than or equal to 1"),
+        ("info --model=", "'--model-dir': must not be empty"),
+        ("info names.txt --data names.txt", "--data describes a file; omit the model"),
+        ("info --data names.txt --model-dir gone", "--data describes a file; omit the model"),
+        ("info --chat", "--chat requires --data; add --data or omit --chat"),
+        ("list nowhere", "nowhere does not exist"),
+        ("ladder --data names.txt", "add documents"),
+        ("ladder --data empty.txt", "empty"),
+        ("ladder --data names.txt --budget -1", "--budget must be a number greater than 0"),
+        ("ladder --data names.txt --output l.pdf", ".svg"),
+        ("verify --steps 0", "steps must be from 1 to 1000, got 0"),
+        ("verify --steps 1001", "steps must be from 1 to 1000, got 1001"),
+        ("serve --port 70000", "PORT must be less than or"),
+        ("serve --model-dir nowhere", "nowhere does not exist"),
+        ("fly", "no such command 'fly'; see 'microgpt --help'"),
+        ("generat", "Did you mean 'generate'?"),
     ],
 )
-def test_train_refuses_invalid_settings(microgpt, names, tmp_path, args, problem) -> None:
-    assert problem in refused(microgpt("train", "--input", names, *args))
-    assert os.listdir(tmp_path) == ["names.txt"]
+def test_a_bad_input_is_explained_and_writes_nothing(microgpt, files, command, problem) -> None:
+    before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}
+    assert problem in refused(microgpt(*shlex.split(command)))
+    assert {path: path.stat().st_mtime_ns for path in files.rglob("*")} == before
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (None, "cannot read data: No such file or directory"),
-        (b"\n \n", "data is empty; write one document per line"),
-        (b"anna\nren\xe9\n", "data is not UTF-8 text (line 2 has the byte 0xe9); it seems to be"),
-    ],
-)
-def test_train_refuses_an_unusable_text_file(microgpt, tmp_path, content, problem) -> None:
-    if content is not None:
-        (tmp_path / "data").write_bytes(content)
-    assert problem in refused(microgpt("train", "--input", "data", "--output", "a/model"))
-    problem = problem.replace(
-        "is empty; write one document per line", "has no text; use another file"
-    )
-    stream = ("--text", "stream", "--output", "a/model")
-    assert problem in refused(microgpt("train", "--input", "data", *stream))
-    assert not (tmp_path / "a").exists()
-
-
-@pytest.mark.parametrize("output", ["names.txt", "/proc/nowhere/model"])
-def test_train_refuses_an_output_path_that_it_cannot_write(microgpt, names, output) -> None:
-    done = microgpt("train", "--input", names, "--output", output)
-    assert output in refused(done)
-    assert done.stdout == ""  # before any work
-    assert names.read_text() == "anna\nemma\n"
-
-
-def test_a_diverged_run_keeps_the_old_model(microgpt, names, text_model) -> None:
-    old = (text_model / "weights.json").read_bytes()
-    done = microgpt("train", "--input", names, "--output", text_model, "--lr", "1e200", "--force")
+def test_a_diverged_run_keeps_the_old_model(microgpt, files) -> None:
+    old = (files / "text-model/weights.json").read_bytes()
+    done = microgpt(*TRAIN.split(), "--output", "text-model", "--lr", "1e200", "--force")
     assert "the loss or its gradient became nan or infinite at step 2 of " in refused(done, 1)
     assert "try a learning rate" in done.stderr
-    assert (text_model / "weights.json").read_bytes() == old
+    assert (files / "text-model/weights.json").read_bytes() == old
 
 
-def test_an_argument_that_is_not_utf8_causes_no_traceback(microgpt, text_model) -> None:
-    prompt = os.fsdecode(b"a\xff")
-    assert "does not contain" in refused(microgpt("generate", "--model-dir", text_model, prompt))
-
-
-def test_a_genome_needs_the_package_of_searches(microgpt, names, monkeypatch) -> None:
+def test_a_genome_needs_the_package_of_searches(microgpt, files, monkeypatch) -> None:
     monkeypatch.setattr(train_request, "plugin", lambda group, name: None)
-    error = refused(microgpt("train", "--data", names, "--genome", "genome.json"))
+    error = refused(microgpt(*TRAIN.split(), "--genome", "genome.json"))
     assert error.startswith("--genome requires microgpt-evolution")

@@ -1,4 +1,11 @@
-from commands import ok
+import re
+import shutil
+import sys
+
+import pytest
+from commands import every_command, ok, refused
+
+from microgpt import plugins
 
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
 
@@ -50,3 +57,198 @@ def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path) ->
     microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")
     done = ok(microgpt("generate", "--num-samples", "1", PYTHONIOENCODING="latin-1"))
     assert "\\u03c9" in done.stdout
+
+
+def test_a_model_may_be_an_argument_or_an_option(microgpt, text_model, tmp_path) -> None:
+    shutil.copytree(text_model, tmp_path / "output")
+    (tmp_path / "lines.txt").write_text("anna\n")
+    data = ("--data", "lines.txt")
+    commands = [("explain", "anna"), ("generate", "an", "-n", "3"), ("score", *data)]
+    for name, *rest in [*commands, ("eval", *data), ("info",), ("export", "--output", "copy")]:
+        expected = ok(microgpt(name, *rest)).stdout  # with the model in output
+        assert ok(microgpt(name, text_model, *rest)).stdout == expected, name
+        assert ok(microgpt(name, *rest, "--model", text_model)).stdout == expected, name
+
+
+def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model) -> None:
+    for command, model in (("generate", text_model), ("chat", chat_model)):
+        done = microgpt(command, model.name, stdin="hi\n")
+        told = f"using the model in {model.name}; to use '{model.name}' as text, add --model"
+        assert done.stderr.startswith(f"note: {told}\n")
+        assert done.stdout == microgpt(command, "--model", model, stdin="hi\n").stdout
+        text = microgpt(command, model.name, "--model", model)
+        assert "using the model" not in text.stderr
+
+
+def test_data_may_be_standard_input(microgpt) -> None:
+    train = ("train", "--data", "-", "--steps=1", "--n-embd=4")
+    done = ok(microgpt(*train, stdin="anna\nemma\nmia\n", cold=True))
+    assert done.stdout.startswith("num docs: 3\n")
+
+
+START = ["train", "generate", "chat", "play", "info", "course", "evolve", "serve"]
+
+
+def test_help_shows_first_commands_then_those_of_each_package(microgpt) -> None:
+    wide = microgpt("--help", COLUMNS="80").stdout
+    sections = re.findall(r"^(\S+):\n((?:  .+\n)+)", wide, re.M)
+    first, *packages, last = (title for title, _ in sections)
+    assert (first, packages, last) == ("Start", sorted(packages), "Options")
+    assert "microgpt-cli" in packages
+    installed = {name.split()[1] for name, _ in every_command()}
+    named = [re.findall(r"^  (\w+) ", lines, re.M) for _, lines in sections[:-1]]
+    assert named[0] == [name for name in START if name in installed]
+    assert {name for each in named for name in each} == installed
+
+
+def test_the_help_of_each_command_fits_on_one_screen(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, command in every_command():
+        context = command.make_context(name, [], resilient_parsing=True)
+        lines = context.get_help().splitlines()
+        assert max(map(len, lines)) <= 80, name
+        assert len(lines) <= 42, name
+
+
+def test_the_help_of_train_is_short_and_help_all_is_complete(microgpt) -> None:
+    short, whole = (microgpt("train", flag).stdout for flag in ("--help", "--help-all"))
+    names = re.findall(r"^  (--[\w-]+)", short, re.M)
+    assert {"--data", "--model", "--minutes", "--steps"} <= {*names}
+    assert len(names) <= 17
+    assert len(re.findall(r"^    microgpt train", short, re.M)) == 3
+    train = dict(every_command())["microgpt train"]
+    for param in train.params:
+        assert param.opts[0] in whole, param.name
+    assert "\nModel:\n" in whole
+
+
+SHOUT = '''"""`microgpt shout`: print a word in capitals."""
+
+def shout(word: str) -> None:
+    """Print a word in capitals."""
+    print(word.upper())
+'''
+
+
+def test_a_command_of_another_package_is_listed_and_run(microgpt, install) -> None:
+    install("loud", "commands", "shout = loud:shout", loud=SHOUT)
+    listed = ok(microgpt("--help")).stdout
+    assert re.search(r"\nloud:\n  shout +Print a word in capitals\.\n", listed)
+    assert "loud" not in sys.modules
+    assert ok(microgpt("shout", "anna")).stdout == "ANNA\n"
+    assert "Print a word in capitals." in ok(microgpt("shout", "--help")).stdout
+    assert "missing argument" in refused(microgpt("shout"))
+
+
+def test_a_broken_command_names_its_package_and_stops_no_other(microgpt, install) -> None:
+    install("loud", "commands", "shout = loud:shout", loud="import nosuchmodule")
+    error = refused(microgpt("shout", "anna"))
+    assert error.startswith("loud cannot be imported (ModuleNotFoundError: No module named")
+    assert "uninstall this package" in error
+    assert "\nloud:\n  shout " in ok(microgpt("--help")).stdout
+    ok(microgpt("list"))
+
+
+def test_a_command_of_two_packages_names_both(microgpt, install) -> None:
+    install("loud", "commands", "train = loud:shout", loud=SHOUT)
+    assert "loud and microgpt-cli both add train" in refused(microgpt("train"))
+    ok(microgpt("--help"))
+    ok(microgpt("list"))
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [
+        ("evolve", "microgpt-evolution"),
+        ("serve", "microgpt-serve"),
+    ],
+)
+def test_a_founding_command_names_its_missing_package(microgpt, install, command, package) -> None:
+    install(package, "commands", "")  # it hides the package of this name, and has no plug-ins
+    assert f"\n  {command} " not in ok(microgpt("--help")).stdout
+    error = refused(microgpt(command))
+    assert f"the command {command} is in {package}, which is not installed" in error
+    assert "install this package" in error
+
+
+def test_shell_completion_lists_commands_and_options(microgpt) -> None:
+    def completed(line: str) -> list[str]:
+        word = str(line.count(" "))
+        variables = {"COMP_WORDS": line, "COMP_CWORD": word, "_MICROGPT_COMPLETE": "complete_bash"}
+        return microgpt(**variables).stdout.split()
+
+    assert set(completed("microgpt exp")) == {"explain", "export"}
+    assert completed("microgpt --hel") == ["--help"]
+    assert completed("microgpt train --n-em") == ["--n-embd"]
+
+
+CSV = '''"""Tables."""
+from microgpt.exports import ExportFormat, Verification
+
+def encode(saved, request):
+    rows = (",".join(map(str, row)) for row in saved.weights["wte"])
+    return {request.output: "\\n".join(rows).encode()}
+
+def verify(path):
+    if path.suffix == ".csv":
+        return Verification(("a table",), passed="," in path.read_text())
+
+csv = ExportFormat(encode, verify=verify)
+'''
+
+
+@pytest.fixture
+def csv(install) -> None:
+    install("tables", "exports", "csv = tables:csv", tables=CSV)
+
+
+@pytest.mark.usefixtures("csv")
+def test_another_package_adds_a_format(microgpt, text_model, tmp_path) -> None:
+    done = ok(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
+    assert done.stdout == f"mine.csv: {(tmp_path / 'mine.csv').stat().st_size:,} bytes\n"
+    assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"
+    (tmp_path / "mine.csv").write_text("")
+    done = microgpt("verify", "mine.csv")
+    assert (done.returncode, done.stdout) == (1, "a table\n")
+    options = ("export", text_model, "--format", "csv", "--output", "new.csv")
+    assert refused(microgpt(*options, "--half")) == "csv has a precision of its own; omit --half"
+
+
+@pytest.mark.parametrize("module", ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none")])
+def test_a_broken_format_names_its_package(microgpt, install, module, text_model) -> None:
+    install("broken-tables", "exports", "csv = tables:csv", tables=module)
+    problem = refused(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
+    assert problem.startswith("broken-tables ")
+    ok(microgpt("export", text_model, "--output", "copy"))
+
+
+def test_a_broken_format_does_not_stop_others(microgpt, install, csv, tmp_path) -> None:
+    install("broken", "exports", "abc = nosuchmodule:abc")
+    (tmp_path / "mine.csv").write_text("1,2")
+    assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"
+    (tmp_path / "mine.txt").write_text("1,2")
+    assert refused(microgpt("verify", "mine.txt")).startswith("broken cannot be imported")
+
+
+def test_a_format_whose_package_is_missing_names_it(microgpt, monkeypatch, tmp_path) -> None:
+    installed = {**plugins._installed(), "exports": []}
+    monkeypatch.setattr(plugins, "_installed", lambda: installed)
+    (tmp_path / "mine.onnx").touch()
+    for format, package in (("html", "microgpt-page"), ("gguf", "microgpt-exports")):
+        problem = refused(microgpt("export", "--format", format, "--output", "new"))
+        assert problem == f"--format {format} requires the package {package}; install it"
+    assert "microgpt-exports; install" in refused(microgpt("verify", "mine.onnx"))
+    problem = refused(microgpt("export", "--format", "docx", "--output", "new"))
+    assert problem == "--format must be one of json, safetensors, got docx"
+    assert "--format onnx requires" in refused(microgpt("export", "--output", "new.onnx"))
+    problem = refused(microgpt("export", "--output", "new.onnx", "--format", "json"))
+    assert "use --format onnx" in problem
+
+
+@pytest.mark.usefixtures("csv")
+def test_the_ending_of_the_output_is_a_format(microgpt, text_model, tmp_path) -> None:
+    ok(microgpt("export", text_model, "-o", "mine.csv"))
+    ok(microgpt("export", text_model, "-o", "same", "--format", "csv"))
+    assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "same").read_bytes()
+    ok(microgpt("export", text_model, "-o", "a.directory"))
+    assert (tmp_path / "a.directory/model.safetensors").exists()

@@ -84,7 +84,7 @@ def test_samples_found_in_the_data_of_the_parent_are_counted(microgpt, folder) -
     assert facts["memorised"]["n_known"] == sum(each in names for each in facts["samples"]) > 0
 
 
-def test_commands_say_that_other_data_of_the_parent_is_unknown(microgpt, folder) -> None:
+def test_commands_say_what_may_be_training_data(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")
@@ -93,9 +93,6 @@ def test_commands_say_that_other_data_of_the_parent_is_unknown(microgpt, folder)
     assert "does not record all documents" in done.stderr
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
-
-
-def test_scored_lines_of_running_text_may_be_training_data(microgpt, folder) -> None:
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
     done = microgpt("score", "running", stdin="abba\n")  # perhaps a part of it
     assert "may be training data" in done.stderr
@@ -110,17 +107,3 @@ def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -
     after = training_of(folder / "child")
     assert after["contamination"] == before["contamination"]
     assert after["ancestor_data"] == before["ancestor_data"]
-
-
-def test_training_data_is_recognised_regardless_of_case(microgpt, tmp_path) -> None:
-    for name, change in (("title", str.title), ("lower", str.lower), ("other", str.upper)):
-        pairs = [{"prompt": change(one), "completion": "yes"} for one in NAMES.split("\n")]
-        if name == "other":
-            pairs = [{"prompt": 2 * one["prompt"], "completion": "yes"} for one in pairs]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, pairs)))
-    train = ("train", "--preset", "chat", "--data", "title.jsonl", "--val-fraction", "0")
-    small = ("--n-embd", "12", "--block-size", "32", "--steps", "2")
-    ok(microgpt(*train, *small, "--model", "child"))
-    for name, told in (("title", True), ("lower", True), ("other", False)):
-        done = ok(microgpt("eval", "child", "--data", f"{name}.jsonl"))
-        assert ("100.0%" in done.stderr) == ("contamination 100 %" in done.stdout) == told

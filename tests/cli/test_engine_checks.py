@@ -1,11 +1,10 @@
 from unittest.mock import Mock
 
 import pytest
-from commands import ok
+from commands import ok, refused
 from trainings import training_of
 
 from microgpt import TrainConfig, Value
-from microgpt.errors import ConfigError
 from microgpt_cli import engine_checks
 from microgpt_cli.engine_checks import run_checks
 from microgpt_engine import trainer
@@ -52,12 +51,6 @@ def test_a_wrong_learning_rate_fails_the_replay_on_both_engines(monkeypatch) -> 
     assert not any(check.passed for check in runs)
 
 
-@pytest.mark.parametrize("steps", [0, 1001])
-def test_verify_accepts_only_1_to_1000_steps(steps: int) -> None:
-    with pytest.raises(ConfigError, match=f"steps must be from 1 to 1000, got {steps}"):
-        next(run_checks(steps=steps))
-
-
 SMALL = ("--data", "names.txt", "--preset", "karpathy", "--steps", "3", "--n-embd", "8")
 REASON = (
     "model.py has been edited, and the compiled engine does not implement the change; using the "
@@ -88,3 +81,21 @@ def test_verify_checks_both_engines(microgpt) -> None:
     assert runs == [f"{engine}: Karpathy's run" for engine in ENGINES]
     assert sum("1000 of 1000 steps: loss 2.6497" in line for line in lines) == 2
     assert sum("names: 20 of 20 agree" in line for line in lines) == 2
+
+
+NOTE = "note: the compiled engine is not installed; using the reference engine"
+TRAIN = ("train", "--steps", "2")
+
+
+def test_commands_fall_back_to_the_reference_engine(no_engine, microgpt) -> None:
+    done = ok(microgpt(*TRAIN, "--json"))
+    assert done.stderr.count(NOTE) == 1
+    for command in (["generate", "-n", "2"], ["info"]):
+        assert ok(microgpt(*command)).stdout
+    assert ok(microgpt("verify", "--steps", "1")).stdout
+
+
+def test_a_missing_engine_that_is_asked_for_is_refused(no_engine, microgpt) -> None:
+    for command in ((*TRAIN, "--engine", "compiled"), ("verify", "--engine", "compiled")):
+        assert "install microgpt-engine" in refused(microgpt(*command))
+    assert "float64" in refused(microgpt(*TRAIN, "--dtype", "float32"))

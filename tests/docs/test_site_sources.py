@@ -119,11 +119,8 @@ def test_each_command_has_a_page_and_a_line_in_the_index() -> None:
     pages = command_line.pages()
     nav = list(nav_paths(tomllib.loads(settings_of(""))["project"]["nav"]))
     assert set(pages) <= set(nav)
-    for name in ("train", "course"):
-        assert pages[f"docs/reference/command_line/{name}.md"].startswith(f"# microgpt {name}\n")
     index = pages[command_line.INDEX]
-    assert "(command_line/train.md){ #microgpt-train }: Train a model and" in index
-    start = "(command_line/course.md#microgpt-course-start){ #microgpt-course-start }: "
-    assert start in index
+    assert "(command_line/train.md){ #microgpt-train }: " in index
+    assert "(command_line/course.md#microgpt-course-start){ #microgpt-course-start }: " in index
     assert "\n## microgpt course start\n" in pages["docs/reference/command_line/course.md"]
     assert "| `--steps <int>` |" in pages["docs/reference/command_line/train.md"]

@@ -1,11 +1,15 @@
 """The sizes in docs/architecture.md, the map in CONTRIBUTING, and docs/reference/modules.md."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from build import ROOT, SITE, nav_paths
 
-ROOT = Path(__file__).parents[2]
+from microgpt import ModelConfig, count_params
+from microgpt.settings import PRESETS, preset_settings, with_given
+
 ROW = re.compile(r"^\| (.*\]\(.*) \| ([\d,]+) \|$", re.MULTILINE)
 PAGE = ROOT / "docs/architecture.md"
 SIZES = ROW.findall(PAGE.read_text().partition("## How large")[2])
@@ -64,3 +68,42 @@ def test_the_modules_page_names_no_module_that_is_gone() -> None:
     rows = re.findall(r"^\| (`[^|]*) \|", MODULES, re.MULTILINE)
     gone = {name for row in rows for name in re.findall(r"`(\w+)`", row)} - stems - folders
     assert not gone
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_docs_list_each_preset_with_its_size(name) -> None:
+    lines = (ROOT / "docs/training.md").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
+    if PRESETS[name].get("data") == "names.txt":
+        model = with_given(ModelConfig(), {**preset_settings(name), "vocab_size": 27})
+        assert f"| {count_params(model):,} |" in row
+
+
+MOST = 20_000
+LOOKED_UP = {"Measurements", "Reference"}  # sections of the navigation
+APART = ("docs/annotated/", "docs/decisions/")  # source code with its explanation; reasons
+CODE = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1")
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each page to be read, by its path."""
+    nav = tomllib.loads((SITE / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    paths = nav_paths([section for section in nav if not LOOKED_UP & section.keys()])
+    return {
+        path: (ROOT / path).read_text(encoding="utf-8")
+        for path in paths
+        if not path.startswith(APART)
+    }
+
+
+def test_the_pages_to_be_read_have_at_most_20000_words() -> None:
+    """Code and output do not count. A longer page has parts that belong in docs/reference."""
+    words = {path: len(CODE.sub("", text).split()) for path, text in pages().items()}
+    assert len(words) > 25
+    longest = sorted(words, key=words.__getitem__)[-5:]
+    assert sum(words.values()) <= MOST, f"{sum(words.values()):,} words; longest: {longest}"
+
+
+def test_each_page_to_be_read_says_first_for_whom_it_is() -> None:
+    beginnings = {path: text.split("\n\n", 2)[1] for path, text in pages().items()}
+    assert not [path for path, text in beginnings.items() if not text.startswith("For ")]

@@ -61,17 +61,6 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
     assert after.keys() - before.keys() == set(STATE_FILES)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("ending", "more"), [(0, []), (1, ["--threads=2"])])
-def test_training_stops_without_finishing_a_long_step(start, ending, more) -> None:
-    number, code, word = ENDINGS[ending]
-    process = start("train", f"--batch-size={10**7}", "--steps=2", *more)
-    time.sleep(1)
-    process.send_signal(number)
-    assert last_line(process).startswith(f"{word} at step 0 of 2; resume with: ")
-    assert process.returncode == code
-
-
 @pytest.mark.parametrize(("threads", "ending"), [(1, 0), (2, 1)])
 def test_generate_can_be_interrupted(start, text_model, threads, ending) -> None:
     number, code, word = ENDINGS[ending]

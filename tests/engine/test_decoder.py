@@ -58,16 +58,6 @@ def test_a_prompt_given_as_tokens_is_used_unchanged(text, chat) -> None:
         assert model.opening([opening[0], *pieces]) == [opening[0], *pieces]
 
 
-@pytest.mark.parametrize("n_before", [0, 2])
-def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
-    messages = [*[Message("user", "hi"), Message("assistant", "yo")] * n_before]
-    messages.append(Message("user", "hi"))
-    prompt = chat.chat_prompt(messages)
-    together = texts(chat, [chat.reply_job(prompt, 7, sampling=Sampling(9.0), seed=5)])[0]
-    assert together == [chat.chat(messages, temperature=9, seed=5 + i).content for i in range(7)]
-    assert len({*together}) > 1
-
-
 said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from commands import ok, refused
 from exported_models import PORTABLE, saved_model
+from foreign_models import moonbase
 from gguf import GGUFReader
 
 from microgpt import save
@@ -124,19 +125,25 @@ def test_an_existing_file_is_replaced_only_with_force(
 
 
 @pytest.mark.parametrize(
-    ("options", "problem"),
+    ("command", "problem"),
     [
-        (["--format=onnx", "--output=new.onnx", "--half"], "onnx has a precision of its own; omit"),
-        (["--format=gguf", "--output=new.gguf", "--half"], "gguf has a precision of its own; omit"),
-        (["--format=c", "--output=."], ". is a directory; name a file, such as model.c"),
-        (["--format=c", "--output=/dev/full", "--force"], "/dev/full is not a regular file"),
+        ("export --format=onnx --output=new.onnx --half", "onnx has a precision of its own; omit"),
+        ("export --format=gguf --output=new.gguf --half", "gguf has a precision of its own; omit"),
+        ("export --format=c --output=.", ". is a directory; name a file, such as model.c"),
+        ("export --format=c --output=/dev/full --force", "/dev/full is not a regular file"),
+        ("verify none.onnx", "none.onnx does not exist"),
+        ("verify mine.onnx", "mine.onnx has none of the formats "),
+        ("verify /dev/zero", "cannot read /dev/zero: not a regular file"),
+        ("verify mine.onnx --steps 3", "--steps and --engine cannot be used with a PATH"),
     ],
 )
-def test_unsuitable_export_options_are_refused(
-    microgpt, text_model, tmp_path, options, problem
+def test_unsuitable_options_and_files_are_refused(
+    microgpt, text_model, tmp_path, command, problem
 ) -> None:
-    assert refused(microgpt("export", text_model, *options)).startswith(problem)
-    assert list(tmp_path.iterdir()) == [text_model]
+    text_model.rename(tmp_path / "output")
+    (tmp_path / "mine.onnx").write_text("mine")
+    assert problem in refused(microgpt(*command.split()))
+    assert {*os.listdir(tmp_path)} == {"mine.onnx", "output"}
 
 
 @pytest.mark.parametrize("name", ["weights.json", "meta.json"])
@@ -165,22 +172,50 @@ def test_a_full_disk_or_a_kill_leaves_the_old_export(
     assert after == before
 
 
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (["none.onnx"], "none.onnx does not exist"),
-        (["mine.onnx"], "mine.onnx has none of the formats "),
-        (["/dev/zero"], "cannot read /dev/zero: not a regular file"),
-        (["mine.onnx", "--steps", "3"], "--steps and --engine cannot be used with a PATH"),
-    ],
-)
-def test_verify_refuses_a_file_that_is_not_an_export(microgpt, tmp_path, options, problem) -> None:
-    (tmp_path / "mine.onnx").write_text("mine")
-    assert problem in refused(microgpt("verify", *options))
-
-
 @pytest.mark.usefixtures("edited")
 def test_export_refuses_to_run_with_edited_sources(microgpt, text_model, tmp_path) -> None:
     options = ("--format", "onnx", "--output", "new.onnx")
     assert "model.py" in refused(microgpt("export", text_model, *options))
     assert not (tmp_path / "new.onnx").exists()
+
+
+def test_an_imported_chat_model_works_with_every_command(microgpt, tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    done = ok(microgpt("import", "theirs", "--model", "ours"))
+    assert done.stdout == "ours: 8,416 weights, from MoonBase\n"
+    assert "imported_from" in ok(microgpt("info", "ours")).stdout
+    ok(microgpt("chat", "--model", "ours", "what is 7"))
+    ok(microgpt("explain", "ours", "what is 7"))
+    ok(microgpt("export", "ours", "--output", "copy"))
+    ok(microgpt("export", "ours", "--format", "onnx", "--output", "ours.onnx"))
+    ok(microgpt("verify", "ours.onnx"))
+
+
+def test_info_suggests_import_for_a_moonbase_directory(microgpt, tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    problem = refused(microgpt("info", "theirs"))
+    assert problem.endswith("convert it with: microgpt import theirs --model NAME")
+
+
+def test_only_force_replaces_another_model(microgpt, text_model, tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    again = refused(microgpt("import", "theirs", "--model", text_model))
+    assert "has a model (" in again
+    assert again.endswith("use another directory with --model, or replace the model with --force")
+    ok(microgpt("import", "theirs", "--model", text_model, "--force"))
+
+
+def test_a_refused_checkpoint_leaves_the_old_model(microgpt, text_model, tmp_path) -> None:
+    before = {path.name: path.read_bytes() for path in Path(text_model).iterdir()}
+    (tmp_path / "bad.pt").write_bytes(b"PK\3\4 and nothing else")
+    problem = refused(microgpt("import", "bad.pt", "--model", text_model, "--force"))
+    assert problem.startswith("bad.pt has no checkpoint that `microgpt import` reads")
+    assert {path.name: path.read_bytes() for path in Path(text_model).iterdir()} == before
+
+
+def test_an_import_does_not_replace_its_own_checkpoint(microgpt, tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    problem = refused(microgpt("import", "theirs", "--model", "./theirs", "--force"))
+    assert problem == "theirs is the checkpoint itself; use another directory with --model"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()} == before

@@ -1,10 +1,8 @@
 """What all formats promise: each program computes what the model does, and no other file is run."""
 
 import random
-import re
 import shutil
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
@@ -19,7 +17,7 @@ from microgpt.errors import CheckpointError, ConfigError
 from microgpt.storage.saved_model import SavedModel
 from microgpt_exports import gguf_file, onnx_file, transformers_directory
 from microgpt_exports.format import Format, Numbers
-from microgpt_exports.receipt import Comparison, Receipt, compare
+from microgpt_exports.receipt import Comparison, compare
 
 PROGRAMS = {"gguf": "llama_cpp", "onnx": "onnxruntime", "transformers": "transformers"}
 IN_C = ("c", "c-int8")
@@ -141,36 +139,6 @@ def parts(format: Format) -> dict[str, list[bytes]]:
 
     replace(format, files=files).write(saved, ExportRequest(Path("model"), "model", str))
     return written
-
-
-@pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
-@pytest.mark.parametrize(
-    "n", [pytest.param(20, id="few"), pytest.param(300, marks=SLOW, id="many")]
-)
-def test_a_mutated_export_is_refused_in_one_line(format, n, tmp_path) -> None:
-    rng, path = random.Random(n), tmp_path / "model"
-    whole = {name: b"".join(each) for name, each in parts(format).items()}
-    text = re.search(rb'\{"format_version".*\}', b"".join(whole.values()))[0]
-    original = Receipt.model_validate_json(text)
-    for _ in range(n):
-        name = rng.choice([*whole])
-        content = bytearray(whole[name])
-        for _ in range(rng.randint(1, 3)):
-            start = rng.randrange(len(content))
-            size = rng.choice((1, 1, 4, 99))
-            other = rng.randbytes(rng.choice((0, size, size)))
-            content[start : start + size] = other
-        if content == whole[name]:
-            continue
-        for each, original in whole.items():
-            (path / each).parent.mkdir(exist_ok=True)
-            (path / each).write_bytes(content if each == name else original)
-        with suppress(CheckpointError):
-            receipt = format.read(path)
-            # None if its key or its format is another one; results that differ are found later.
-            assert receipt != original
-            continue
-        assert refusal(format.read, path)
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)

@@ -85,9 +85,9 @@ def test_a_stream_has_a_finish_reason_only_at_its_end(text: InferenceGpt) -> Non
 def test_consecutive_replies_have_consecutive_seeds(chat: InferenceGpt) -> None:
     messages = [*[HI, Message("assistant", "yo")] * 2, Message("user", "oh")]
     prompt = chat.chat_prompt(messages)
-    rules = DecodeRules([chat.tokenizer.end_turn_id], [4, 5, 7], 1, sampling=Sampling(3))
+    rules = DecodeRules([chat.tokenizer.end_turn_id], [4, 5, 7], 1, sampling=Sampling(30))
     expected = chat.engine_model.decode(prompt.tokens, rules, random.Random(100 + 2))
-    job = chat.reply_job(prompt, sampling=Sampling(3), seed=100)
+    job = chat.reply_job(prompt, sampling=Sampling(30), seed=100)
     assert list(expected) == list(chat.stream(job))
 
 

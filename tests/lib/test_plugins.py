@@ -16,10 +16,6 @@ def test_a_plugin_is_found_by_name_and_imported_when_it_is_used(install) -> None
     assert plugin("pages", "turn") == 6.28
 
 
-def test_a_plugin_that_no_package_has_is_none() -> None:
-    assert plugin("pages", "none") is None
-
-
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -4,12 +4,10 @@ from itertools import pairwise
 
 import pytest
 
-from microgpt import ModelConfig, TrainConfig
-from microgpt.data.documents import bundled, load_text
+from microgpt import ModelConfig
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.reference_engine import accumulate, soft_cross_entropy
-from microgpt.training.train import train
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
 GPT = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
@@ -57,12 +55,6 @@ def test_a_batch_gradient_is_the_mean_weighted_by_tokens() -> None:
 def test_tokens_beyond_the_context_are_not_read() -> None:
     fits = [4, 0, 1, 2, 3]
     assert engine().step([fits], lr=0.01) == engine().step([[*fits, 1, 1, 4]], lr=0.01)
-
-
-def test_karpathys_losses_are_reproduced_exactly(golden) -> None:
-    config = TrainConfig(engine="reference", until=8)
-    losses = train(load_text(bundled("names.txt")), config=config).losses
-    assert losses == pytest.approx(golden["losses"][:8], abs=1e-9, rel=0)
 
 
 def test_weight_decay_is_proportional_to_the_learning_rate() -> None:

@@ -1,3 +1,5 @@
+import contextlib
+import re
 import socket
 
 import pytest
@@ -43,16 +45,20 @@ def test_a_body_of_many_values_is_refused_soon(talk, value) -> None:
     assert reply.message == "the body has more than 20,000 values"
 
 
-def test_what_is_inside_a_text_counts_as_no_value(talk) -> None:
-    text = "hi" + r"\",[{" * 20_000
-    reply = talk.request("POST", CHAT, {"messages": [{**HI, "content": text}]})
-    assert reply.status == 200
-
-
-def test_every_conversation_of_maximum_length_fits_into_a_body(talk) -> None:
-    """As Python writes it by default, with an escape for each character."""
-    body = {"messages": [{**HI, "content": "é" * (MAX_CHARACTERS - 2)}, HI]}
-    assert talk.request("POST", CHAT, body).status == 200
+@pytest.mark.parametrize(
+    "contents",
+    [
+        ["hi" + r"\",[{" * 20_000],  # what is inside a text counts as no value
+        [
+            "é" * (MAX_CHARACTERS - 2),
+            "hi",
+        ],  # as Python writes it, with an escape for each character
+    ],
+    ids=["values", "escapes"],
+)
+def test_a_text_of_many_quotes_or_escapes_is_accepted(talk, contents) -> None:
+    messages = [{**HI, "content": content} for content in contents]
+    assert talk.request("POST", CHAT, {"messages": messages}).status == 200
 
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
@@ -118,3 +124,68 @@ def test_the_key_is_checked_before_and_after_the_body_is_sent(hasty) -> None:
         with socket.create_connection((hasty.host, hasty.port), timeout=30) as client:
             client.sendall(sent)
             assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+HEAD = "Host: localhost\r\nContent-Type: application/json\r\n"
+POST = f"POST /microgpt/v1/generate HTTP/1.1\r\n{HEAD}"
+GET = "GET /health HTTP/1.1\r\nConnection: close\r\n"
+BODY = '{"seed": 1}'
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("hello\r\n\r\n", 400),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        ("GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 400),
+        (f"{GET}Host: localhost\r\nA b: c\r\n\r\n", 400),
+        (f"{POST}Content-Length: -5\r\n\r\n", 400),
+        (f"{POST}Content-Length: {10**30}\r\n\r\n", 400),
+        (f"{POST}Content-Length: 11\r\nContent-Length: 12\r\n\r\n{BODY}", 400),
+        (f"{POST}Content-Length: 11\r\nTransfer-Encoding: chunked\r\n\r\n{BODY}", 400),
+        (f"{POST}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nxyz\r\n", 400),
+        (f"{POST}Content-Length: 2000000\r\n\r\n{BODY}", 413),
+        (f"{GET}Host: localhost\r\n\r\n", 200),
+        (f"{GET}Host: [::1]:8080\r\n\r\n", 200),
+        (f"{GET}\r\n", 200),
+        ("GET /health HTTP/1.0\r\n\r\n", 200),
+        (f"{GET}Host: localhost\r\nHost: evil.example\r\n\r\n", 403),
+        (f"{GET}Host: evil.example\r\nHost: localhost\r\n\r\n", 403),
+        (f"{GET}Origin: http://localhost\r\nOrigin: http://evil.example\r\n\r\n", 403),
+        (f"{GET}Origin: http://evil.example\r\nOrigin: http://localhost\r\n\r\n", 403),
+        (f"{GET}Host: a b\r\n\r\n", 403),
+        (f"{GET}Host:\r\n\r\n", 403),
+        (f"{POST}Origin: null\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{BODY}", 403),
+        (f"{POST}Content-Length: 11\r\nConnection: close\r\n\r\n{BODY}", 200),
+    ],
+)
+def test_bytes_are_answered_as_documented(names, sent, status) -> None:
+    received = names.raw(sent.encode("latin-1"), half_close="Connection: close" not in sent)
+    assert int(received[9:12]) == status, received
+    assert names.get("/health").status == 200
+
+
+def test_pipelined_requests_are_answered_in_order(names) -> None:
+    one = b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    received = names.raw(b"".join(one % i for i in range(10)) + last)
+    assert re.findall(rb"/(\w+) does not exist", received) == b"0 1 2 3 4 5 6 7 8 9 last".split()
+    names.raw(b"".join(one % i for i in range(5_000)), half_close=True)
+    assert names.get("/health").status == 200
+
+
+def test_a_half_closed_connection_does_not_hang(names) -> None:
+    whole, short = (f"{POST}Content-Length: {n}\r\n\r\n{BODY}".encode() for n in (11, 12))
+    for sent in (whole, short, POST.encode(), b""):
+        names.raw(sent, half_close=True)
+    assert names.get("/health").status == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /hea", POST.encode() + b"Content-Length: 99\r\n\r\n{"])
+def test_300_slow_connections_do_not_disturb_others(names, sent) -> None:
+    with contextlib.ExitStack() as slow:
+        for _ in range(300):
+            client = socket.create_connection((names.host, names.port), timeout=30)
+            slow.enter_context(client).sendall(sent)
+        assert names.get("/health").status == 200
+        assert names.generate(timeout=10).status == 200

@@ -1,9 +1,15 @@
 """OpenAI's own Python client, against the real process: it gets what it is made for."""
 
+import os
+import sys
+from pathlib import Path
+
 import openai
 import pytest
+from commands import run_process
 
 from microgpt import InferenceGpt, Message, Sampling
+from microgpt_serve.bodies import IGNORED, UNSUPPORTED, ChatCompletionRequest, CompletionRequest
 
 HI = {"role": "user", "content": "hi there"}
 HOT = {"temperature": 1.5}
@@ -33,17 +39,12 @@ def write(client, prompt="", **fields):
     return client.completions.create(model="any", prompt=prompt, **fields)
 
 
-def test_the_served_model_is_listed(writer) -> None:
+def test_the_served_model_is_listed_and_found_by_its_name(writer) -> None:
     (model,) = writer.models.list().data
     assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
     assert model.created > 1_700_000_000
-
-
-def test_a_model_is_found_by_its_name(writer) -> None:
-    assert writer.models.retrieve("names") == writer.models.list().data[0]
-    with pytest.raises(
-        openai.NotFoundError, match="model 'a/b' does not exist; use names"
-    ) as error:
+    assert writer.models.retrieve("names") == model
+    with pytest.raises(openai.NotFoundError, match="'a/b' does not exist; use names") as error:
         writer.models.retrieve("a/b")
     assert error.value.code == "model_not_found"
 
@@ -161,3 +162,83 @@ def test_the_stream_of_an_empty_reply_has_a_role_and_an_end(talker) -> None:
     first, *_, last = ask(talker, seed=1, temperature=9, stop=stop, stream=True)
     assert (first.choices[0].delta.role, first.choices[0].delta.content) == ("assistant", "")
     assert last.choices[0].finish_reason == "stop"
+
+
+LLM = Path(sys.executable).parent / "llm"
+OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
+
+
+@pytest.mark.slow
+def test_llm_asks_an_endpoint_without_any_configuration(talk, talk_gpt, tmp_path) -> None:
+    reply = talk_gpt.chat("hi there", temperature=1.5, seed=3).content
+    asked = ("hi there", "-m", "talk", *OPTIONS)
+    for args, said in ((asked, reply), ((*asked, "--no-stream"), reply), (["--models"], "talk")):
+        command = [LLM, "openai", "endpoint", f"http://{talk.host}:{talk.port}/v1", *args]
+        env = {**os.environ, "LLM_USER_PATH": str(tmp_path)}
+        done = run_process(command, env=env, stdin="", timeout=60)
+        assert (done.returncode, done.stdout.strip()) == (0, said.strip()), done.stderr
+
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+SHORT = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "best_of": 1},
+        {"frequency_penalty": None, "n": None, "temperature": None, "stop": None, "seed": 1},
+        {"suffix": "", "echo": False, "logprobs": None, "modalities": ["text"], "functions": []},
+        {"tools": [], "tool_choice": "none", "parallel_tool_calls": True, "logprobs": False},
+        {"response_format": {"type": "text"}, "top_logprobs": None},
+        {"stop": [], "user": "ann", "stream": False, "stream_options": None},
+        {"safety_identifier": "ann", "prompt_cache_key": "k", "verbosity": "low"},
+        {"metadata": {"run": "7"}, "verbosity": None, "prompt_cache_options": {"ttl": "30m"}},
+        {"prompt_cache_retention": "24h", "max_completion_tokens": 20},
+        {"store": True, "reasoning_effort": "minimal", "service_tier": "flex"},
+        {"top_p": 1, "top_k": 10_000, "min_p": 0, "model": "gpt-9"},
+    ],
+)
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_unsupported_fields_with_neutral_values_are_accepted(talk, path, fields) -> None:
+    body = {"seed": 1} | ({"messages": [SHORT]} if path == CHAT else {})
+    plain, adorned = (talk.request("POST", path, body | more) for more in ({}, fields))
+    assert adorned.status == 200, adorned
+    assert adorned.json["choices"] == plain.json["choices"]
+
+
+@pytest.mark.parametrize(
+    ("role", "extra"),
+    [
+        ("system", {"content": "", "name": "ann"}),
+        ("assistant", {"provider_specific_fields": {"refusal": None}}),
+        ("assistant", {"parsed": None, "refusal": "", "reasoning": None}),
+        ("assistant", {"reasoning_content": "because", "annotations": [], "audio": None}),
+        ("assistant", {"tool_calls": None, "function_call": None, "name": None}),
+    ],
+)
+def test_what_clients_keep_with_messages_is_accepted(talk, role, extra) -> None:
+    """As LangChain, instructor and litellm send it."""
+    messages = [SHORT, {"role": role, "content": "yo man", **extra}, SHORT]
+    assert talk.request("POST", CHAT, {"messages": messages}).status == 200
+
+
+@pytest.mark.parametrize(
+    "content", [{"content": ""}, {"content": " "}, {"content": None}, {"content": []}, {}]
+)
+def test_an_empty_assistant_message_counts_as_an_ordinary_turn(talk, talk_gpt, content) -> None:
+    body = {"messages": [SHORT, {"role": "assistant", **content}, SHORT], "seed": 4}
+    hi, nothing = Message("user", "hi"), Message("assistant", content.get("content") or "")
+    reply = talk.request("POST", CHAT, body).json["choices"][0]["message"]
+    assert reply["content"] == talk_gpt.chat([hi, nothing, hi], seed=4).content
+
+
+@pytest.mark.parametrize(
+    ("module", "body"),
+    [(openai.types.chat, ChatCompletionRequest), (openai.types, CompletionRequest)],
+)
+def test_every_field_that_the_client_can_send_is_known(module, body) -> None:
+    kinds = module.completion_create_params.CompletionCreateParams.__args__
+    fields = {field for kind in kinds for field in kind.__annotations__}
+    assert "seed" in fields
+    assert fields <= {*body.model_fields, *IGNORED, *UNSUPPORTED}

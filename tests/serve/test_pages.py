@@ -3,12 +3,15 @@
 import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import uvicorn
 from asgi import ask_app
 from packages import write_package
 
-from microgpt import load
+import microgpt_serve
+from microgpt import InferenceGpt, load, save
 from microgpt_serve import ServiceSettings, create_app
 
 KEY = {"Authorization": "Bearer secret"}
@@ -41,23 +44,19 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
     assert [each["model"] for each in told] == ["names", "talk"]
 
 
-def test_a_service_with_a_broken_page_names_the_package(names_dir, install) -> None:
-    install("microgpt-page", "pages", "document = broken:page", broken="import nosuchmodule")
-    page, other = ask_app(
-        create_app(ServiceSettings(model_dir=str(names_dir))),
-        ("GET", "/", {}),
-        ("GET", "/v1/models", {}),
-    )
-    assert (page.status_code, other.status_code) == (500, 200)
-    assert page.json()["error"].startswith("microgpt-page cannot be imported")
-
-
-def test_a_service_without_a_page_refers_to_its_docs(names_dir, install) -> None:
-    install("microgpt-page", "pages", "")  # it hides the package of this name
+@pytest.mark.parametrize(
+    ("entry", "status", "problem"),
+    [
+        ("document = broken:page", 500, "microgpt-page cannot be imported"),
+        ("", 404, "/docs"),  # it hides the package of this name
+    ],
+)
+def test_a_service_works_without_a_page(names_dir, install, entry, status, problem) -> None:
+    install("microgpt-page", "pages", entry, broken="import nosuchmodule")
     app = create_app(ServiceSettings(model_dir=str(names_dir)))
-    page, docs = ask_app(app, ("GET", "/", {}), ("GET", "/docs", {}))
-    assert (page.status_code, docs.status_code) == (404, 200)
-    assert "/docs" in page.json()["error"]
+    page, *others = ask_app(app, *(("GET", path, {}) for path in ("/", "/docs", "/v1/models")))
+    assert [page.status_code, *(each.status_code for each in others)] == [status, 200, 200]
+    assert problem in page.json()["error"]
 
 
 def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, tmp_path) -> None:
@@ -98,3 +97,62 @@ def test_the_api_docs_load_nothing_from_other_hosts(names) -> None:
     assert policy.startswith("default-src 'none'; ")
     assert "; img-src 'self' data:; " in policy
     assert "unsafe" not in policy
+
+
+README = Path(__file__).resolve().parents[2] / "apis/microgpt_serve/README.md"
+
+
+def test_the_public_names_can_be_imported() -> None:
+    assert microgpt_serve.__all__ == ["ServiceSettings", "create_app"]
+    assert all(getattr(microgpt_serve, name) for name in microgpt_serve.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = microgpt_serve.nothing
+
+
+def test_the_example_in_the_readme_serves_the_model(
+    monkeypatch, tmp_path, names_result, names_gpt
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(names_result, "output")
+    apps = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, port: apps.append(app))
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    exec(example, {})
+    (app,) = apps
+    requests = ("GET", "/hello", {}), ("POST", "/microgpt/v1/generate", {"json": {}})
+    hello, generated = ask_app(app, *requests)
+    assert hello.json() == "Hello!"
+    assert generated.json() == {"samples": names_gpt.generate()}
+
+
+def test_create_app_reads_its_settings_from_the_environment(monkeypatch, names_dir) -> None:
+    monkeypatch.setenv("MODEL_DIR", str(names_dir))
+    monkeypatch.setenv("MICROGPT_API_KEY", "k")
+    app = microgpt_serve.create_app()
+    assert list(app.state.service.models) == ["names"]
+    assert app.openapi()["security"] == [{"key": []}]
+
+
+OTHERS = ("characters", "cli", "course", "engine", "evolution", "exports", "page", "report")
+
+
+def test_the_service_needs_only_the_library(
+    serve, tmp_path, names_dir, names_result, talk_dir, talk_result
+) -> None:
+    site = tmp_path / "site-packages"
+    for name in (f"microgpt_{other}" for other in OTHERS):
+        hidden = f"raise ModuleNotFoundError('{name} is hidden', name='{name}')\n"
+        write_package(site, name.replace("_", "-"), "commands", "", **{name: hidden})
+    server = serve(f"names={names_dir},talk={talk_dir}", PYTHONPATH=str(site))
+    names, talk = (InferenceGpt(each, engine="reference") for each in (names_result, talk_result))
+    bodies = [{"num_samples": n, "seed": n} for n in range(1, 4)]
+    for body, reply in zip(bodies, server.at_once("/microgpt/v1/generate", bodies), strict=True):
+        assert reply.json["samples"] == names.generate(**body)
+    reply = server.chat("hi there", model="talk", seed=3, max_tokens=9)
+    assert reply.json["content"] == talk.chat("hi there", seed=3, max_tokens=9).content
+    stream = server.openai().completions.create(model="names", prompt="a", seed=5, stream=True)
+    (text,) = names.generate(prompt="a", seed=5)
+    assert "a" + "".join(part.choices[0].text for part in stream) == text
+    assert server.get("/").status == 404
+    assert server.get("/docs").status == 200
+    assert "install microgpt-engine" in server.log

@@ -83,31 +83,24 @@ def test_an_error_names_the_field_its_value_and_its_limit(request, body, problem
         ({"n": 30, "prompt": ["a", "b"]}, "n times the number of prompts must be at most 50", "n"),
         ([], "the body must be an object", None),
         ({"messages": [HI]}, "this is not a chat model; use /microgpt/v1/generate", "model"),
-    ],
-)
-def test_an_error_for_openai_has_its_field_apart(names, fields, message, field) -> None:
-    error = refused(names, OPENAI_CHAT if "messages" in fields else COMPLETIONS, fields)
-    assert message in error["message"]
-    assert error["param"] == field
-
-
-@pytest.mark.parametrize(
-    ("message", "problem", "place"),
-    [
-        ({"role": "tool"}, "'user', 'assistant', 'system' or 'developer', got \"tool\"", ".role"),
-        ({"role": "system"}, "messages must end with a message of the user", None),
-        ({"content": " "}, "content must not be empty", ".content"),
-        ({"content": ["hi"]}, "must be a string or a list of {", ".content"),
+        ({"role": "tool"}, "'system' or 'developer', got \"tool\"", "messages[0].role"),
+        ({"role": "system"}, "messages must end with a message of the user", "messages"),
+        ({"content": " "}, "content must not be empty", "messages[0].content"),
+        ({"content": ["hi"]}, "must be a string or a list of {", "messages[0].content"),
         ({"content": [{"type": "image_url"}]}, "type image, which is not supported; send text only",
-         ".content"),
-        ({"tool_calls": [{"id": "x"}]}, "tool_calls is not supported", ".tool_calls"),
-        ({"content": "h" * 99}, "the message has 99 characters", None),
+         "messages[0].content"),
+        ({"tool_calls": [{"id": "x"}]}, "tool_calls is not supported", "messages[0].tool_calls"),
+        ({"content": "h" * 99}, "the message has 99 characters", "messages"),
     ],
 )  # fmt: skip
-def test_an_error_for_openai_names_the_message(talk, message, problem, place) -> None:
-    error = refused(talk, OPENAI_CHAT, {"messages": [{**HI, **message}]})
-    assert problem in error["message"]
-    assert error["param"] == (f"messages[0]{place}" if place else "messages")
+def test_an_error_for_openai_has_its_field_apart(request, fields, message, field) -> None:
+    """Fields of a body, or of the only message of a chat."""
+    is_message = {"role", "content", "tool_calls"} & {*fields}
+    body = {"messages": [{**HI, **fields}]} if is_message else fields
+    server = request.getfixturevalue("talk" if is_message else "names")
+    error = refused(server, OPENAI_CHAT if "messages" in body else COMPLETIONS, body)
+    assert message in error["message"]
+    assert error["param"] == field
 
 
 @pytest.mark.parametrize(

@@ -1,43 +1,32 @@
-"""What all charts share: colors that can be seen, axes that say what they are, and words."""
+"""Charts of training runs: `plot`, `result.plot()`, and what all charts share."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import altair as alt
 import pytest
+from commands import refused
 
 from microgpt import HistoryPoint, InferenceGpt, ModelConfig, TrainConfig, TrainingDirectory, train
 from microgpt.errors import MicrogptError
-from microgpt_cli.charts import (
-    COLORS,
-    GREY,
-    SCHEMES,
-    TrainingRun,
-    draw,
-    picture,
-    read_training_runs,
-)
+from microgpt_cli.charts import COLORS, TrainingRun, draw, picture, read_training_runs
 
-WEIGHTS = (0.2126, 0.7152, 0.0722)  # of red, green and blue in the luminance
 ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
+POINTS = [
+    HistoryPoint(10 * i, 2 + 1 / i, 2.2 + 1 / i if i % 5 == 0 else None) for i in range(1, 21)
+]
+CONFIG = TrainConfig(steps=1, engine="reference")
+RESULT = train(["ab"], model=ModelConfig(n_embd=2, n_head=1, block_size=2), config=CONFIG)
 
 
-def contrast(*colors: str) -> float:
-    """Return the contrast of two colors, as WCAG 2.2 defines it."""
-    channels = [[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in colors]
-    low, high = sorted(
-        sum(weight * ((c + 0.055) / 1.055) ** 2.4 for weight, c in zip(WEIGHTS, color, strict=True))
-        for color in channels
-    )  # without the straight part of the curve, below 4 %
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-def test_marks_and_text_are_visible_in_both_color_schemes(scheme) -> None:
-    # WCAG 2.2, 1.4.11
-    assert min(contrast(color, scheme["paper"]) for color in (*COLORS, GREY)) >= 3
-    assert min(contrast(scheme[name], scheme["paper"]) for name in ("ink", "quiet")) >= 4.5
+def trained(directory: Path, history: Sequence[HistoryPoint] = POINTS) -> Path:
+    """Write the state of a training run, which is all that `plot` needs."""
+    with TrainingDirectory(directory) as held:
+        held.keep(RESULT.plan, replace(RESULT.state, history=tuple(history)))
+    return directory
 
 
 def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
@@ -69,11 +58,9 @@ def test_the_smoothed_loss_is_a_mean_of_near_points() -> None:
     [(0.0, ""), (1, " (contamination 100 %)"), (None, " (contamination unknown)")],
 )
 def test_contamination_marks_are_read_from_the_state(tmp_path: Path, share, mark) -> None:
-    config = TrainConfig(steps=1, engine="reference")
-    result = train(["ab"], model=ModelConfig(n_embd=2, n_head=1, block_size=2), config=config)
-    plan = replace(result.plan, contamination={"validation": share})
+    plan = replace(RESULT.plan, contamination={"validation": share})
     with TrainingDirectory(tmp_path / "run") as held:
-        held.keep(plan, result.state)
+        held.keep(plan, RESULT.state)
     (run,) = read_training_runs([tmp_path / "run", tmp_path / "run"])
     assert run.val_mark == mark
 
@@ -98,3 +85,39 @@ def test_plotting_a_training_run_without_losses_is_refused(result) -> None:
     empty = replace(result, state=replace(result.state, history=()))
     with pytest.raises(MicrogptError, match="has no losses yet; train"):
         empty.plot()
+
+
+@pytest.mark.slow
+def test_plot_draws_runs_of_any_name_as_a_png_and_an_svg(microgpt, tmp_path) -> None:
+    for name in ("names-model", "<b>&amp;", "two\nlines", os.fsdecode(b"caf\xe9"), "名前"):
+        trained(tmp_path / name)
+    names = sorted(os.listdir(tmp_path))
+    done = microgpt("plot", *names)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "curves.png\ncurves.svg\n"
+    assert {*os.listdir(tmp_path)} == {"curves.png", "curves.svg", *names}
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    svg = (tmp_path / "curves.svg").read_text()
+    assert svg.startswith("<svg")
+    shown = ("names-model", "held-out", "2.250 at step 200", "&lt;b&gt;&amp;amp;")
+    for text in (*shown, r"two\nlines", r"caf\udce9", "名前"):
+        assert text in svg
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["begun"], "begun has no losses yet; train for"),
+        (["broken"], "broken/train_state.json: invalid JSON: EOF"),
+        (["empty"], "empty has no checkpoint; use another directory"),
+        (["nowhere"], "nowhere does not exist; use another directory"),
+        (["begun", "--output", "x.gif"], "the chart must be a .png or .svg file, got x.gif"),
+        ([], "output "),
+    ],
+)
+def test_plot_refuses_other_formats_and_empty_runs(microgpt, tmp_path, args, problem) -> None:
+    trained(tmp_path / "begun", ())
+    (trained(tmp_path / "broken") / "train_state.json").write_text('{"step": 20, "lo')
+    (tmp_path / "empty").mkdir()
+    assert refused(microgpt("plot", *args)).startswith(problem)
+    assert sorted(os.listdir(tmp_path)) == ["begun", "broken", "empty"]

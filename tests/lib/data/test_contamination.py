@@ -176,24 +176,20 @@ def test_a_note_on_unknown_contamination_says_may() -> None:
 
 
 @pytest.mark.parametrize(
-    "record",
+    ("record", "share"),
     [
-        {"parent_sha256": "0"},
-        {"teachers": ["one"]},
-        {"contamination": {"validation": 0.0}},
-        {"contamination": {"test": [1]}},
-        {"contamination": {"test": 7}},
-        {"contamination": 5},
+        ({"parent_sha256": "0"}, UNKNOWN),
+        ({"teachers": ["one"]}, UNKNOWN),
+        ({"contamination": {"validation": 0.0}}, UNKNOWN),
+        ({"contamination": {"test": [1]}}, UNKNOWN),
+        ({"contamination": {"test": 7}}, UNKNOWN),
+        ({"contamination": 5}, UNKNOWN),
+        ({"val_loss": 2.0}, CLEAN),
+        ({"parent_sha256": None, "teachers": [], "contamination": {}}, CLEAN),
     ],
 )
-def test_contamination_of_a_child_without_a_record_is_unknown(record) -> None:
-    assert recorded_share(record, "test") == UNKNOWN
-
-
-def test_a_loss_of_a_model_without_ancestors_is_not_marked() -> None:
-    assert recorded_share({"val_loss": 2.0}, "test") == CLEAN
-    none = {"parent_sha256": None, "teachers": [], "contamination": {}}
-    assert recorded_share(none, "test") == CLEAN
+def test_only_a_model_without_ancestors_needs_no_record(record, share) -> None:
+    assert recorded_share(record, "test") == share
 
 
 def test_held_out_documents_in_the_training_set_are_contaminated() -> None:

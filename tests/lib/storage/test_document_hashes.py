@@ -66,11 +66,3 @@ def test_the_hashes_of_the_training_set_are_saved_and_checked(tmp_path) -> None:
         assert read_document_hashes(directory, saved) is None
     known = read_document_hashes(directory, of(hashlib.sha256(b"abc").hexdigest()))
     assert "anna" not in known
-
-
-def test_hashes_cover_the_lines_of_documents() -> None:
-    known = hashes_of(["anna\nemma \n", "olivia"])
-    for part in ("anna", "emma", "anna\nemma"):
-        assert part in known
-    for other in ("ann", "anna\nava"):
-        assert other not in known

@@ -305,10 +305,7 @@ def test_paths_name_models(models) -> None:
         ("mine", models / "talk"),
     ]
     assert [*model_sources("a,b")] == ["a,b"]
-
-
-def test_a_directory_of_models_gives_each_of_them(models) -> None:
-    assert [*model_sources("models")] == ["names", "talk"]
+    assert [*model_sources("models")] == ["names", "talk"]  # each of a directory
 
 
 def test_the_default_is_output_or_else_the_demo(models) -> None:

@@ -11,7 +11,7 @@ from trainings import talks
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, load_text
 from microgpt.config import default_lr
 from microgpt.data.split import Split, split
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError
 from microgpt.training import loop
 from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.loop import DivergedError
@@ -250,11 +250,6 @@ def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
     result = train(parts, model=SMALL, config=TrainConfig(steps=40))
     model = InferenceGpt(result, engine=result.plan.engine)
     assert result.val_loss == pytest.approx(model.evaluate(CONVERSATIONS[3:]).loss, rel=1e-5)
-
-
-def test_conversations_without_replies_are_refused(train) -> None:
-    with pytest.raises(DataError, match="add messages with the role assistant"):
-        train([(Message("user", "ab"),)], model=SMALL, config=TrainConfig(steps=4))
 
 
 def test_a_running_text_model_learns_no_end_token(train) -> None:

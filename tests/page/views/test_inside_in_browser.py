@@ -103,9 +103,7 @@ def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) 
     assert page.is_disabled("#draw")
 
 
-def test_the_maps_of_a_long_text_have_letters_and_of_a_longer_one_positions(
-    names, talk, page
-) -> None:
+def test_maps_of_long_texts_have_letters_and_then_positions(names, talk, page) -> None:
     page.add_init_script("""
         window.written = new Set();
         const { fillText } = CanvasRenderingContext2D.prototype;

@@ -1,16 +1,93 @@
-"""Directories of transformers, of models that have been exported and perhaps trained since then."""
+"""Models of MoonBase and transformers compute the same here; other directories are refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from exported_files import written
 from exported_models import PORTABLE, drawn_tokens, log_probabilities, saved_model
+from foreign_models import moonbase
 
-from microgpt import load, save
+from microgpt import InferenceGpt, load, save
 from microgpt.errors import CheckpointError
+from microgpt.model import Gpt
 from microgpt_exports.imports import import_model
 from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
+
+
+@pytest.mark.parametrize("is_chat", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dtype) -> None:
+    library, weights = moonbase(tmp_path / "theirs", is_chat=is_chat, dtype=dtype)
+    save(import_model(tmp_path / "theirs"), tmp_path / "ours")
+    saved = load(tmp_path / "ours")
+    read = saved.tokenizer
+    assert saved.meta.training == {"imported_from": "MoonBase"}
+    theirs = library.encode("what is 7", add_special_tokens=False).ids
+    tokens = [read.bos_id, *read.encode("what is 7")]
+    n_special = 4 if is_chat else 1
+    order = [*range(n_special, saved.model.vocab_size), *range(1, n_special), 0]
+    gpt = Gpt(saved.model, weights)  # the readable engine
+    cache = gpt.new_cache()
+    logits = np.array([gpt.forward(token, cache) for token in (0, *theirs)][-1])
+    expected = (logits - np.logaddexp.reduce(logits))[order]
+    row = [*InferenceGpt(saved).log_probabilities(tokens)][-1]
+    assert np.abs(expected - row).max() < 1e-5
+    assert read.unknown_characters("what is 7? Z") == "Z"
+    assert read.is_chat == is_chat
+
+
+@pytest.mark.parametrize(
+    ("dtype", "old", "new", "named"),
+    [("float32", b'"F32"', b'"I32"', "int32"), ("float16", b'"F16"', b'"BF16"', "'BF16'")],
+)
+def test_tensors_of_another_type_are_refused(tmp_path, dtype, old, new, named) -> None:
+    moonbase(tmp_path / "theirs", dtype=dtype)
+    file = tmp_path / "theirs/weights.safetensors"
+    content = file.read_bytes().replace(old, new)
+    n_header = int.from_bytes(content[:8], "little") + len(content) - file.stat().st_size
+    file.write_bytes(n_header.to_bytes(8, "little") + content[8:])
+    with pytest.raises(CheckpointError, match=f"of the type {named}; convert them to float32"):
+        import_model(tmp_path / "theirs")
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: None, Path.mkdir, Path.touch, lambda path: path.symlink_to("/dev/zero")]
+)
+def test_a_path_without_a_checkpoint_is_refused(tmp_path, make) -> None:
+    make(tmp_path / "given")
+    with pytest.raises(CheckpointError, match="has no checkpoint that `microgpt import` reads"):
+        import_model(tmp_path / "given")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "problem"),
+    [
+        ("meta.json", '"n_embd": 16', '"n_embd": 15', "n_embd .15. must be divisible by n_head"),
+        ("meta.json", '"n_head": 4', '"heads": 4', "meta.json: n_head: field required"),
+        ("meta.json", '"n_embd": 16', '"n_embd": 12', "lm_head is|wte is"),
+        ("meta.json", '"vocab_size": ', '"vocab_size": 1', "vocab_size is 1.*, but tokenizer.json"),
+        ("meta.json", '"assistant"', '"bot"', "input should be 'assistant', got 'bot'"),
+        ("tokenizer.json", '"content":"<user>"', '"content":"<human>"', "first tokens must be <bo"),
+        ("tokenizer.json", '"a":', '"aa":', "must be byte sequences|needs a missing token"),
+    ],
+)
+def test_an_unsuitable_moonbase_directory_is_refused(tmp_path, name, old, new, problem) -> None:
+    moonbase(tmp_path / "mb")
+    file = tmp_path / "mb" / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(CheckpointError, match=problem):
+        import_model(tmp_path / "mb")
+
+
+def test_a_model_directory_needs_no_import(tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    save(import_model(tmp_path / "theirs"), tmp_path / "ours")
+    with pytest.raises(CheckpointError, match="microgpt's own models need no import"):
+        import_model(tmp_path / "ours")
 
 
 @pytest.mark.parametrize("tokenizer", ["names", "chat", "text"])

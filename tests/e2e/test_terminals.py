@@ -1,19 +1,40 @@
 """A conversation at a real (pseudo-)terminal, with real keys."""
 
+import json
 import re
 import signal
 import termios
+from dataclasses import replace
+from pathlib import Path
 
 import pexpect
 import pytest
 from terminal import Terminal
 
+from microgpt import save
 from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.model import weight_shapes
 
 ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # what colours and moves the cursor
 YOU = "you> "
 REPLY = rf"microgpt> {ESCAPES}yo\r\n"
 ARROW_UP, CTRL_D = "\x1b[A", "\x04"
+
+
+@pytest.fixture(scope="module")
+def endless_model(chat_result, tmp_path_factory) -> Path:
+    """The directory of a chat model whose replies go on for many seconds."""
+    model = replace(chat_result.model, n_embd=8, n_head=1, n_layer=16, block_size=50_000)
+    weights = {
+        name: [[0.0] * columns for _ in range(rows)]
+        for name, (rows, columns) in weight_shapes(model).items()
+    }
+    weights["wte"] = [[1.0] * 8 for _ in weights["wte"]]
+    weights["lm_head"][chat_result.tokenizer.end_turn_id] = [-1000.0] * 8
+    path = tmp_path_factory.mktemp("models") / "endless"
+    result = replace(chat_result, model=model, weights=weights)
+    save(result, path, weights_format="safetensors")
+    return path
 
 
 @pytest.fixture
@@ -67,6 +88,7 @@ def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> No
         child.before,
     )
     say(child, "hi")
+    say(child, ARROW_UP)  # the same again
     say(child, "/fly", "error: unknown command /fly; the commands are /clear and /exit\r\n")
     say(child, "/clear", r"\(history cleared\)\r\n")
     child.send("Bye\r")
@@ -88,11 +110,6 @@ def test_a_character_greets_before_the_first_message(talk_to) -> None:
     pytest.importorskip("microgpt_characters")
     child = talk_to(bundled("models/skerry"))
     assert re.search(rf"microgpt> {ESCAPES}Good evening\. I am Skerry, a lighthouse", child.before)
-
-
-def test_messages_can_be_recalled(talk) -> None:
-    say(talk, "hi")
-    say(talk, ARROW_UP)
 
 
 def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
@@ -146,3 +163,42 @@ def test_closing_the_terminal_ends_a_chat_quietly(endless_model, tmp_path, is_re
     child.hang_up()
     assert child.process.wait(child.timeout) == -signal.SIGHUP
     assert (tmp_path / "errors").read_text() == ""
+
+
+EXCHANGE = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "yo", "task": "greet"},
+]
+
+
+def test_train_removes_its_progress_before_the_results(terminal, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\n")
+    size = (24, 60)
+    child = terminal("train", "--data=names.txt", "--steps=60", "--num-samples=1", size=size)
+    child.expect(r"step +\d+ / +60 \| \S+ .*left \| mean loss \d\.\d{3}, last \d\.\d{3}")
+    assert len(child.after) < 60  # on one line
+    child.expect_exact("\r\x1b[K")
+    child.expect_exact("step   60 /   60 | loss ")
+    child.expect_exact("sample  1: ")
+    assert child.exit_code() == 0
+
+
+def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_path) -> None:
+    (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
+    trained = terminal("train", "--input", "texts", "--dropout", "0", "--steps", "200")
+    trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    trained.expect(pexpect.EOF)
+    child = terminal("generate", "--num-samples", "1")
+    child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
+    child.expect_exact("use --seed random")
+    piped = microgpt("generate", "--num-samples", "1")
+    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
+
+
+def test_ctrl_c_ends_eval_while_it_compares_replies(terminal, endless_model, tmp_path) -> None:
+    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 4)
+    child = terminal("eval", endless_model, "--data", "exam.jsonl", "--threads", "2")
+    child.expect_exact("replies")
+    child.sendintr()
+    child.expect_exact("interrupted")
+    assert child.exit_code() == 130

@@ -1,4 +1,4 @@
-"""The limits of .ci/size, in a small repository of its own."""
+"""The limits of .ci/size, in a small repository, and what .ci/tear_out leaves of this one."""
 
 import shutil
 import subprocess
@@ -97,3 +97,18 @@ def test_limits_are_lowered_and_never_raised(folder: Path) -> None:
     limits = tomllib.loads((folder / ".ci/limits.toml").read_text())
     assert limits["evolution"] == {"lines": 1, "tokens": 1}
     assert limits["data: other files"] == {"kB": 1}
+
+
+ROOT = Path(__file__).parents[2]
+KEPT = {"libs/microgpt", "apps/microgpt_cli"}
+FOLDERS = [*ROOT.glob("libs/*"), *ROOT.glob("ap?s/*"), ROOT / "evolution"]
+PACKAGES = {str(folder.relative_to(ROOT)) for folder in FOLDERS} - KEPT
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_the_other_packages_install_train_and_generate(package, tmp_path) -> None:
+    script = [sys.executable, ROOT / ".ci/tear_out", package, tmp_path / "copy"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

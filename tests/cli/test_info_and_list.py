@@ -1,5 +1,7 @@
 import json
+import shutil
 from math import log
+from pathlib import Path
 
 import pytest
 from commands import ok, refused
@@ -77,18 +79,6 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
     assert "documents:          2; 1 (50.0%) are duplicates" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (["names.txt", "--data", "names.txt"], "--data describes a file; omit the model"),
-        (["--data", "names.txt", "--model-dir", "gone"], "--data describes a file; omit the model"),
-        (["--chat"], "--chat requires --data; add --data or omit --chat"),
-    ],
-)
-def test_info_refuses_misplaced_options(microgpt, names, tmp_path, args, problem) -> None:
-    assert problem in refused(microgpt("info", *args))
-
-
 def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> None:
     """Keys, values and text in lists, with ESC, a turn of the writing direction, a line end."""
     odd = "\x1b[2J\u202e\n"
@@ -108,3 +98,41 @@ def test_info_describes_the_lines_of_a_book(microgpt, tmp_path) -> None:
     done = microgpt("info", "--data", "book.txt")
     assert done.stdout.startswith("book.txt: running text, 2,")
     assert "tokens, lengths and repeats refer to the lines of this running text" in done.stderr
+
+
+def test_list_shows_each_model_on_one_line(microgpt, text_model, chat_model, tmp_path) -> None:
+    meta = json.loads((text_model / "meta.json").read_text())
+    for name in ("damaged", ".hidden", "line\nend"):
+        shutil.copytree(text_model, tmp_path / "below" / name)
+    edit(tmp_path / "below/line\nend/meta.json", training={"val_loss": 2.5})
+    (tmp_path / "below/damaged/meta.json").write_text("{")
+    (tmp_path / "below/other").mkdir()
+    (tmp_path / "below/other/meta.json").write_text("[]")  # of another program
+    (tmp_path / "below/loop").symlink_to(tmp_path)
+    done = ok(microgpt("list"))
+    head, *rows = (line.split("  ") for line in done.stdout.splitlines())
+    assert [cell.strip() for cell in head if cell] == ["model", "kind", "weights", "loss"]
+    shown = {row[0].strip(): " ".join(filter(None, (cell.strip() for cell in row))) for row in rows}
+    path, loss = f"./{text_model.name}", f"{meta['training']['train_loss']:.4f} training"
+    assert shown[path].startswith(f"{path} text ")
+    assert shown[path].endswith(loss)
+    assert " chat " in shown[f"./{chat_model.name}"]
+    assert shown["./below/line\\nend"].endswith("2.5000 held-out")
+    assert len(shown) == 3
+    assert done.stderr.startswith("note: below/damaged/meta.json: ")
+    assert len(ok(microgpt("list", "below")).stdout.splitlines()) == 2
+
+
+def test_list_shows_an_unfinished_run(microgpt, tmp_path) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    ok(microgpt("train", "--data", "names.txt", "--steps", "3", "--model", "half"))
+    assert "./half  text  " in ok(microgpt("list")).stdout
+    (tmp_path / "half/weights.json").unlink()
+    (found,) = json.loads(microgpt("list", "--json").stdout)["models"]
+    assert (found["path"], found["kind"]) == ("./half", "text, unfinished")
+
+
+def test_list_says_that_it_found_nothing(microgpt, tmp_path: Path) -> None:
+    done = ok(microgpt("list"))
+    assert done.stdout == ""
+    assert "there is no model in ." in done.stderr

@@ -1,16 +1,79 @@
-"""A text in pieces is the text in one piece, whatever the tokens, the pieces and the stops."""
+"""The same seed, the same text: alone, in a crowd, streamed or not, by the library.
 
+What every text is compared with comes from the library in this process, which knows no service.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stop_strings import cut_at_stop
 
-from microgpt import BpeTokenizer
+from microgpt import BpeTokenizer, InferenceGpt
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.sampling import Continuation
 from microgpt_serve.request import GeneratedChoice, stable_prefix
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+
+
+def cut_at_stop(text: str, stop: Sequence[str]) -> str:
+    """Return the text before the stop string that ends first, or all text if there is none."""
+    for end in range(len(text) + 1):
+        if found := [len(each) for each in stop if text[:end].endswith(each)]:
+            return text[: end - max(found)]
+    return text
+
+
+def wanted(gpt: InferenceGpt, path: str, said: list[str], stops) -> Iterator[tuple[dict, str]]:
+    """Yield 32 bodies, of which neighbours share a batch or not, each with its text."""
+    for i in range(32):
+        text, stop = said[i % len(said)], stops[i % len(stops)]
+        settings = {"seed": i // 2, "temperature": (0.5, 2.0, 0.0)[i % 3]}
+        if path == CHAT:
+            body: dict = {"messages": [{"role": "user", "content": text}]}
+            expected = gpt.chat(text, **settings).content
+        else:
+            body = {"prompt": text}
+            expected = gpt.generate(prompt=text, **settings)[0].removeprefix(text)
+        yield {**body, **settings, "stop": [*stop]}, cut_at_stop(expected, stop)
+
+
+def text_of(reply, path: str) -> str:
+    """Return the text of a reply, whole or streamed."""
+    if not reply.headers["content-type"].startswith("text/event-stream"):
+        (choice,) = reply.json["choices"]
+        return choice["text"] if path == COMPLETIONS else choice["message"]["content"]
+    *events, done = reply.body.decode().removesuffix("\n\n").split("\n\n")
+    assert done == "data: [DONE]"
+    choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events]
+    if path == COMPLETIONS:
+        return "".join(choice["text"] for choice in choices)
+    return "".join(choice["delta"].get("content", "") for choice in choices)
+
+
+STOPS = [(), ("a",), ("a", "th", "the"), ("yo m", "o"), ("ere", "er"), ()]
+CASES = {
+    "names": (COMPLETIONS, ["", "an", "o"], STOPS),
+    "talk": (CHAT, ["hi there", "yo man", "é hi"], STOPS),
+    "subword-chat": (CHAT, ["hi there", "漢 é 👩‍🚀"], [*STOPS, ("字", "漢字")]),
+    "subword-text": (COMPLETIONS, ["", "漢", "hi "], [*STOPS, ("\ufffd", "h")]),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_concurrent_texts_equal_those_of_the_library(request, case, stream) -> None:
+    path, said, stops = CASES[case]
+    name = case.partition("-")[0]
+    server, gpt = request.getfixturevalue(name), request.getfixturevalue(f"{name}_gpt")
+    bodies, expected = zip(*wanted(gpt, path, said, stops), strict=True)
+    bodies = [body | {"stream": stream} for body in bodies]
+    assert [text_of(server.request("POST", path, body), path) for body in bodies] == [*expected]
+    assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == [*expected]
+
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)

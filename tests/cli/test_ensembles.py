@@ -1,12 +1,14 @@
-"""Runs of several models, stopped by Ctrl-C in each of them and resumed."""
+"""Runs of several models, stopped by Ctrl-C in each of them and resumed, and their teachers."""
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from trainings import made_up_names, weights
+from json_files import edit
+from trainings import made_up_names, meta_of, training_of, weights
 
 from microgpt import load
 from microgpt_cli.terminal.progress_bar import TrainingProgress
@@ -17,7 +19,8 @@ RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fr
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def unspoilt(tmp_path: Path) -> Path:
+    """A directory with the names alone."""
     (tmp_path / "names.txt").write_text(NAMES)
     return tmp_path
 
@@ -53,15 +56,15 @@ def whole(prepare) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
-def test_a_run_stopped_in_any_model_has_the_same_student(microgpt, folder, whole, what) -> None:
+def test_a_run_stopped_in_any_model_has_the_same_student(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
     problem = refused(microgpt("train", *RUN, "--model", "a"))
     assert "the training run in a is unfinished (step " in problem
     assert ("a has no model yet" in microgpt("list").stderr) == (what != "the student")
     ok(microgpt("train", "--resume", "a", "-n", "0", "--threads", "2"))
-    assert weights(folder / "a") == whole
-    assert not (folder / "a/.teachers").exists()
+    assert weights(unspoilt / "a") == whole
+    assert not (unspoilt / "a/.teachers").exists()
     done = ok(microgpt("train", "--resume", "a"))
     assert "to continue it, pass a larger --steps, or --minutes" in done.stderr
     ok(microgpt("train", "--from", "a", "--data", "names.txt", "--steps", "9", "--model", "b"))
@@ -79,22 +82,74 @@ def test_a_finished_student_goes_on_without_its_teachers(microgpt, prepare, more
     ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # and again
 
 
-def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, folder) -> None:
+def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, unspoilt) -> None:
     stopped(microgpt, "teacher 2 of 2", *RUN, "--model", "a")
     one = ("--data", "names.txt", *SMALL, "--steps", "9")
     ok(microgpt("train", *one, "--model", "a", "--force"))
-    assert not (folder / "a/.teachers").exists()
+    assert not (unspoilt / "a/.teachers").exists()
     ok(microgpt("train", *one, "--model", "b"))
-    assert weights(folder / "a") == weights(folder / "b")
+    assert weights(unspoilt / "a") == weights(unspoilt / "b")
 
 
-def test_changed_or_missing_teachers_are_refused(microgpt, folder) -> None:
+def test_changed_or_missing_teachers_are_refused(microgpt, unspoilt) -> None:
     stopped(microgpt, "the student", *RUN, "--model", "a")
-    teachers = folder / "a/.teachers"
+    teachers = unspoilt / "a/.teachers"
     (teachers / "2").rename(teachers / "old")
     ok(microgpt("train", "--data", "names.txt", *SMALL, "--steps=9", "--model=a/.teachers/2"))
     problem = refused(microgpt("train", "--resume", "a"))
     assert "not the 2 teachers of the run" in problem
-    teachers.rename(folder / "elsewhere")
+    teachers.rename(unspoilt / "elsewhere")
     problem = refused(microgpt("train", "--resume", "a"))
     assert "not the 2 teachers of the run; pass their directories with --teacher" in problem
+
+
+TAUGHT = ("--teacher", "one", "--teacher", "two")
+
+
+@pytest.fixture(scope="module")
+def trained(prepare) -> Path:
+    """A directory with two teachers, and a student of them."""
+    small = (*SMALL, "--steps", "40", "--model")
+    student = (*small, "student", *TAUGHT, "--val-fraction", "0.2")
+    return prepare(NAMES, (*small, "one"), (*small, "two", "--seed", "7"), student)
+
+
+@pytest.fixture
+def folder(trained, folder) -> Path:
+    """The copy of that directory, whose student has its teachers there."""
+    state = folder / "student/train_state.json"
+    state.write_text(state.read_text().replace(str(trained), str(folder)))
+    return Path(folder)
+
+
+def unfinished(folder: Path) -> None:
+    """Have the student's training stand before it leaves its model."""
+    edit(folder / "student/train_state.json", status="running")
+    (folder / "student/weights.json").unlink()
+
+
+def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> None:
+    hashes = [meta_of(folder / name)["weights_sha256"] for name in ("one", "two")]
+    meta = training_of(folder / "student")
+    assert (meta["teachers"], meta["teacher_sha256"]) == (["one", "two"], hashes)
+    state = json.loads((folder / "student/train_state.json").read_text())
+    directories = [str(folder / name) for name in ("one", "two")]
+    assert state["teachers"] == [list(pair) for pair in zip(directories, hashes, strict=True)]
+    told = microgpt("info", "student").stdout
+    assert "teachers:        ['one', 'two']" in told
+    assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
+
+
+def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) -> None:
+    before = weights(folder / "student")
+    (folder / "two").rename(folder / "moved")
+    unfinished(folder)
+    command = ("train", "--resume", "student")
+    for given in ((), ("one",), ("moved", "one")):
+        error = refused(microgpt(*command, *(f"--teacher={each}" for each in given)))
+        assert (", ".join(given) or str(folder / "two")) in error
+        assert "not the 2 teachers of the run; pass their directories with --teacher" in error
+    ok(microgpt(*command, "--teacher", "one", "--teacher", "moved", "--threads", "2"))
+    assert weights(folder / "student") == before
+    state = json.loads((folder / "student/train_state.json").read_text())
+    assert state["teachers"][1][0] == str(folder / "moved")

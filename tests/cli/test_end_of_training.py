@@ -1,0 +1,110 @@
+"""At its end, the training of a chat model says what the model can do."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import ok
+
+from microgpt import Message, ModelConfig, TrainConfig, train
+from microgpt.data.split import split
+from microgpt_cli.hidden_units import note_on_units
+from microgpt_cli.training.inputs import first_messages
+
+SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
+QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")
+
+
+@pytest.fixture
+def talks(tmp_path: Path) -> Path:
+    """A file with 40 conversations of one exchange."""
+    pairs = [{"prompt": f"say {a}{b}", "completion": a} for a in "abcdefgh" for b in "vwxyz"]
+    path = tmp_path / "talks.jsonl"
+    path.write_text("\n".join(map(json.dumps, pairs)))
+    return path
+
+
+def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
+    done = microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5", "--json")
+    replies = json.loads(done.stdout)["replies"]
+    ((task, score),) = replies["tasks"].items()
+    assert task == "held-out questions"
+    assert 0 < score["n"] < 40
+    assert replies["contamination"] == 0
+    asked = {pair["prompt"] for pair in map(json.loads, talks.read_text().splitlines())}
+    assert {error["prompt"] for error in replies["errors"]} < asked
+
+
+def test_held_out_questions_that_were_read_are_marked(microgpt, tmp_path, talks) -> None:
+    talks.write_text(talks.read_text().replace('"say ', '" say  ') + "\n" + talks.read_text())
+    done = ok(microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5"))
+    assert "95% interval (contamination " in done.stdout
+
+
+def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) -> None:
+    assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
+    more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
+    child = ok(microgpt("train", "--data", talks, *more, "--val-fraction", "0.5"))
+    assert "95% interval (contamination 100 %)" in child.stdout
+
+
+def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> None:
+    done = ok(microgpt("train", "--data", talks, *QUICK))
+    assert "\nquestions of the training data      40 " in done.stdout
+    shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
+    assert [line.split(":")[0] for line in shown] == 2 * ["user", "assistant"]
+    assert shown[0] == "user:      say av"
+
+
+DOCS = [
+    (Message("user", text), Message("assistant", reply))
+    for text, reply in (
+        ("hi", "no"), ("x" * 61, "yes"), ("is it open?", "yes"), ("hi", "yes"),
+        ("my secret", "yes"), ("how much?", "secret"), ("where?", "yes"), ("when?", "yes"),
+    )
+]  # fmt: skip
+
+
+def test_the_first_short_messages_are_the_examples() -> None:
+    parts = split([(Message("assistant", "hello"),), *DOCS])
+    assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
+
+
+def test_a_held_out_document_gives_no_example() -> None:
+    docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
+    parts = split(docs, validation=0.5)
+    held_out = {doc[0].content for doc in parts.validation}
+    assert held_out.isdisjoint(first_messages(parts))
+
+
+NAMES = ["anna", "mia", "bob"]
+
+
+def test_a_model_with_few_active_units_is_told() -> None:
+    shape = ModelConfig(n_embd=8, n_head=2, n_layer=1, block_size=8)
+    result = train(NAMES, model=shape, config=TrainConfig(steps=1))
+    assert note_on_units(result, NAMES) is None
+    dead = {**result.weights, "layer0.mlp_fc1": [[0.0] * 8] * 32}
+    line = note_on_units(replace(result, weights=dead), NAMES)
+    assert line.startswith("of 32 hidden units, 0 are active")
+    assert "--learning-rate" in line
+
+
+def test_other_architectures_and_large_models_are_not_measured() -> None:
+    shape = ModelConfig(n_embd=8, n_head=2, n_layer=1, block_size=8, architecture="modern")
+    result = train(NAMES, model=shape, config=TrainConfig(steps=1))
+    assert note_on_units(result, NAMES) is None
+    wide = ModelConfig(n_embd=256, n_head=2, n_layer=1, block_size=8)
+    assert note_on_units(train(NAMES, model=wide, config=TrainConfig(steps=1)), NAMES) is None
+
+
+def test_train_tells_a_loss_what_it_is_worth(microgpt) -> None:
+    """A default run only knows the uniform guess; one with held-out names also counts."""
+    done = ok(microgpt("train", "--steps", "20", "-n", "0", "--model", "a"))
+    assert "a uniform guess has a loss of 3.2958" in done.stderr
+    held_out = ("--val-fraction", "0.1", "--steps", "20", "-n", "0", "--model", "b")
+    done = ok(microgpt("train", *held_out))
+    assert "; a uniform guess 3.30, pairs 2.46, n-grams 2.0" in done.stderr
+    assert "a uniform guess 3.30, pairs 2.46, n-grams 2.0" in ok(microgpt("info", "b")).stdout
+    assert "baselines:" in ok(microgpt("info", "a")).stdout

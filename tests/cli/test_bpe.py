@@ -67,7 +67,12 @@ def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) ->
     characters = f"{facts['n_characters']} ({facts['bits_per_character']:.4f} bits each)"
     assert f"\ncharacters: {characters}\n" in done.stdout
     assert json.loads(microgpt("info", "--model-dir", model, "--json").stdout)["tokenizer"] == "bpe"
-    assert microgpt("export", "--model-dir", model, "--output", "half", "--half").returncode == 0
+    assert (
+        microgpt(
+            "export", "--model-dir", model, "--output", "half", "--format", "float16"
+        ).returncode
+        == 0
+    )
     assert load(tmp_path / "half").tokenizer.file == load(model).tokenizer.file
 
 

@@ -210,8 +210,6 @@ def test_another_package_adds_a_format(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "mine.csv").write_text("")
     done = microgpt("verify", "mine.csv")
     assert (done.returncode, done.stdout) == (1, "a table\n")
-    options = ("export", text_model, "--format", "csv", "--output", "new.csv")
-    assert refused(microgpt(*options, "--half")) == "csv has a precision of its own; omit --half"
 
 
 @pytest.mark.parametrize("module", ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none")])

@@ -171,7 +171,7 @@ def test_exported_models_of_every_format_can_be_read(microgpt, text_model, tmp_p
     names, before = microgpt("generate", "--model", text_model).stdout, weights(text_model)
     done = microgpt("export", "--model", text_model, "--output", "copy")
     assert done.stdout.startswith("copy/model.safetensors: ")
-    ok(microgpt("export", "--model", text_model, "--output", "half", "--half"))
+    ok(microgpt("export", "--model", text_model, "--output", "half", "--format", "float16"))
     half, full = (tmp_path / name / "model.safetensors" for name in ("half", "copy"))
     assert half.stat().st_size < 0.6 * full.stat().st_size
     ok(microgpt("generate", "--model", "half"))

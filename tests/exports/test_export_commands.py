@@ -127,8 +127,6 @@ def test_an_existing_file_is_replaced_only_with_force(
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        ("export --format=onnx --output=new.onnx --half", "onnx has a precision of its own; omit"),
-        ("export --format=gguf --output=new.gguf --half", "gguf has a precision of its own; omit"),
         ("export --format=c --output=.", ". is a directory; name a file, such as model.c"),
         ("export --format=c --output=/dev/full --force", "/dev/full is not a regular file"),
         ("verify none.onnx", "none.onnx does not exist"),

@@ -46,8 +46,9 @@ def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
     def export(model: Path) -> tuple[Path, Path]:
         page, half = folder / f"{model.name}.html", folder / model.name
         if not page.exists():
-            for options in (["--format", "html", "--output", page], ["--half", "--output", half]):
-                commands.run_process([commands.COMMAND, "export", model, *options], check=True)
+            for kind, output in (("html", page), ("float16", half)):
+                command = [commands.COMMAND, "export", model, "--format", kind, "--output", output]
+                commands.run_process(command, check=True)
         assert b"weights in half precision" in page.read_bytes()
         return page, half
 

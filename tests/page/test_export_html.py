@@ -12,7 +12,6 @@ def test_a_model_is_exported_as_a_page(microgpt, text_model, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--output", "page.html", "--half"], "html has a precision of its own; omit --half"),
         (["--output", "page.html", "--model", "none"], "none does not exist"),
         (["--output", "page.html", "--format", "json"], "for a file, use --format html"),
     ],

@@ -236,7 +236,7 @@ def test_a_subword_tokenizer_is_saved_with_its_model(tmp_path: Path, weights_for
     loaded = load(tmp_path / "model")
     assert loaded.tokenizer.file == BPE.tokenizer.file
     assert loaded.tokenizer.encode("abcabé") == BPE.tokenizer.encode("abcabé")
-    save(loaded, tmp_path / "half", half=True)
+    save(loaded, tmp_path / "half", weights_format="float16")
     assert load(tmp_path / "half").tokenizer.file == BPE.tokenizer.file
     assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
 

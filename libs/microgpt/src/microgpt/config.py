@@ -29,7 +29,7 @@ EngineName = Literal["compiled", "reference"]  # `training.engines` says what an
 DType = Literal["float32", "float64"]
 # The kernels of an engine are prepared for some of these uses.
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]
-WeightsFormat = Literal["json", "safetensors"]
+WeightsFormat = Literal["json", "safetensors", "float16"]
 Given = Mapping[str, Any]  # maps names to values; `train` chooses the settings that it lacks
 
 POSITIVE: Limits = ("a number greater than 0", lambda x: 0 < x <= sys.float_info.max)

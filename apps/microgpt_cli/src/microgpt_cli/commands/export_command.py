@@ -23,7 +23,7 @@ def formats() -> list[str]:
 
 
 @examples(
-    "microgpt export my-model --output small-model --half",
+    "microgpt export my-model --output small-model --format float16",
     "microgpt export my-model -o my-model.html",
 )
 def export(
@@ -37,21 +37,20 @@ def export(
     model_option: Path | None = opt.MODEL_OPTION,
     format: str | None = opt.option(
         None,
-        "Format of the weights; html: a page that runs the model in a browser; c, gguf, onnx "
-        "and transformers: for other programs.  [default: by the ending of the output, else "
-        "safetensors]",
+        "Format of the weights, float16 with two bytes each; html: a page that runs the model in a "
+        "browser; c, gguf, onnx and transformers: for other programs.  [default: by the ending of "
+        "the output, else safetensors]",
         metavar=f"<{'|'.join(formats())}>",
         autocompletion=formats,
     ),
-    half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
     force: bool = opt.flag(
         "--force", "Replace an existing file, or another model in the output directory."
     ),
 ) -> None:
     """Write a model in another format.
 
-    Other programs can read safetensors; JSON is human-readable. All commands read both formats. An
-    HTML file contains the model, the engine and the playground; it works in a browser, without a
+    Other programs can read safetensors and float16; JSON is human-readable. All commands read them.
+    An HTML file contains the model, the engine and the playground; it works in a browser, without a
     network connection. A C file needs no other program. An ONNX file runs in onnxruntime, a GGUF
     file in llama.cpp, ollama and LM Studio, and a directory of transformers in Python; `microgpt
     verify PATH` compares the results there with those of the model. GGUF and transformers require a
@@ -61,11 +60,7 @@ def export(
     if format is None:
         format = _format_of(output) or "safetensors"
     if format in OWN:
-        files = _write_model(
-            model_dir, output, cast("WeightsFormat", format), half=half, is_forced=force
-        )
-    elif half:
-        raise ConfigError(f"{format} has a precision of its own; omit --half")
+        files = _write_model(model_dir, output, cast("WeightsFormat", format), is_forced=force)
     else:
         files = _write_export(model_dir, output, format, is_forced=force)
     for file in files:
@@ -80,7 +75,7 @@ def _format_of(file: Path) -> str | None:
 
 
 def _write_model(
-    model_dir: Path, output: Path, format: WeightsFormat, *, half: bool, is_forced: bool
+    model_dir: Path, output: Path, format: WeightsFormat, *, is_forced: bool
 ) -> list[Path]:
     """Write a model directory, and return its weights file."""
     from microgpt import WEIGHTS_FILES, has_copy, save
@@ -93,7 +88,7 @@ def _write_model(
     is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
     if not (is_forced or is_in_place or has_copy(output, saved)):
         check_replacement(output, "--output")
-    save(saved, output, weights_format=format, half=half)
+    save(saved, output, weights_format=format)
     return [output / WEIGHTS_FILES[format]]
 
 

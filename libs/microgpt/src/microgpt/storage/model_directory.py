@@ -70,14 +70,13 @@ def save(
     directory: str | Path,
     *,
     weights_format: WeightsFormat | None = None,
-    half: bool = False,
 ) -> None:
     """Write a model directory atomically, replacing any existing model and its training run.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
-    directory wait for each other. The default format is JSON for up to a million weights; `half`
-    rounds those of a safetensors file to float16. If a copy of a loaded model is replaced, the
-    files of its training are kept.
+    directory wait for each other. The default format is JSON for up to a million weights;
+    float16 is safetensors with rounded weights. If a copy of a loaded model is replaced, the files
+    of its training are kept.
 
     Raises:
         CheckpointError: the directory cannot be written or is locked by a training run, or a weight
@@ -85,25 +84,19 @@ def save(
     """
     check_path("directory", directory)
     path = Path(directory)
-    files = encode_model(result, weights_format, half=half)
+    files = encode_model(result, weights_format)
     with DirectoryLock(path):
         is_copy = isinstance(result, SavedModel) and has_copy(path, result)
         publish_model(path, files, [*TRAINING, DOCUMENT_HASHES] if is_copy else [])
 
 
 def encode_model(
-    result: TrainedModel,
-    weights_format: WeightsFormat | None = None,
-    *,
-    half: bool = False,
+    result: TrainedModel, weights_format: WeightsFormat | None = None
 ) -> dict[str, bytes]:
     """Return the content of each file that `save` writes, by file name."""
-    if half and weights_format == "json":
-        raise ConfigError("half precision requires safetensors; JSON stores full precision")
     is_small = count_params(result.model) <= MAX_IN_JSON
-    weights_format = weights_format or ("json" if is_small and not half else "safetensors")
-    dtype = "float16" if half else result.dtype
-    content = encode_weights(result.model, result.weights, weights_format, dtype)
+    weights_format = weights_format or ("json" if is_small else "safetensors")
+    content = encode_weights(result.model, result.weights, weights_format, result.dtype)
     files, tokenizer = {WEIGHTS_FILES[weights_format]: content}, result.tokenizer
     hashes = {"weights_sha256": _sha256(content)}
     if tokenizer.file:
@@ -265,7 +258,7 @@ def _load(directory: Path) -> SavedModel:
 
 def _read_weights(directory: Path, meta: Meta, model: ModelConfig) -> tuple[Path, bytes]:
     """Return the weights file with the right hash; a killed save leaves that of the old model."""
-    names = [name for name in WEIGHTS_FILES.values() if has_any(directory, name)]
+    names = {name: None for name in WEIGHTS_FILES.values() if has_any(directory, name)}
     for name in names or ["weights.json"]:
         path = directory / name
         content = read_committed(directory, name, max_bytes(path, model))

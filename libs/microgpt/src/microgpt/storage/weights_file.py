@@ -22,6 +22,7 @@ Matrices = Mapping[str, "Sequence[Sequence[float]] | NDArray[Any]"]
 WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
     "safetensors": "model.safetensors",
+    "float16": "model.safetensors",  # with two bytes a weight
 }
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
@@ -40,6 +41,7 @@ def encode_weights(
             raise CheckpointError("the model has a weight that is not finite") from error
     from safetensors.numpy import save
 
+    dtype = "float16" if weights_format == "float16" else dtype
     return save(tensors_of(model, weights, dtype), {"format": "np"})
 
 

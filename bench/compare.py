@@ -162,7 +162,7 @@ num params: {count_params(first.model)}
 
 Times are for a whole call to `train` on one thread (fastest of {rounds}), including preparation but
 not loading the engine. A step alone takes [5 µs](speed.md#training) on a Zen 5; the reference
-engine takes [16 ms](../decisions/0002-a-dot-product-is-one-node.md) on a Zen 4. The control has no
+engine takes [16 ms](../decisions/engines.md#a-dot-product-is-one-node) on a Zen 4. The control has no
 backward pass and builds no graph. Measured on: {machine()}.
 
 ## The control's loss

@@ -135,8 +135,7 @@ def page(columns: list[Column], control_losses: list[float], rounds: int) -> str
         ],
         "graph nodes per step": [f"{c.nodes:,.0f}" for c in columns],
     }
-    for i, samples in enumerate(zip(*(column.samples for column in columns), strict=True), 1):
-        rows[f"sample {i:2d}"] = list(samples)
+    rows["samples"] = [", ".join(column.samples[:5]) for column in columns]
     table = [
         "| | " + " | ".join(column.title for column in columns) + " |",
         "|---|" + "---|" * len(columns),
@@ -162,18 +161,12 @@ num params: {count_params(first.model)}
 
 Times are for a whole call to `train` on one thread (fastest of {rounds}), including preparation but
 not loading the engine. A step alone takes [5 µs](speed.md#training) on a Zen 5; the reference
-engine takes [16 ms](../decisions/0002-a-dot-product-is-one-node.md) on a Zen 4. The control has no
-backward pass and builds no graph. Measured on: {machine()}.
+engine takes [16 ms](../decisions/engines.md#a-dot-product-is-one-node) on a Zen 4. The control has
+no backward pass and builds no graph. Measured on: {machine()}.
 
-## The control's loss
-
-The Rust port printed 4.2898; the control above ends at {control_losses[0]:.4f}. Both are the
-loss of one name after one random walk. The Rust port had no seed: its initial weights, order of
-names and random numbers differed in every run. (Its gradients were uniform in ±0.005; the control's
-are normal. Adam divides by their size, so the scale does not matter.) With Karpathy's
-weights and order of names, and {len(control_losses)} seeds for the gradients, the last loss is
-{mean(control_losses):.2f} ± {stdev(control_losses):.2f} (mean and standard deviation), from
-{min(control_losses):.2f} to {max(control_losses):.2f}.
+With {len(control_losses)} seeds for the gradients, the control ends at
+{mean(control_losses):.2f} ± {stdev(control_losses):.2f} (mean and standard deviation);
+the Rust port printed 4.2898.
 
 This page is written by `uv run python bench/compare.py`.
 """

@@ -7,7 +7,7 @@ clone of this repository: first by the test files that are named after its modul
 by those in the same folder, each time until they have used a minute of processor time. The record
 is bench/results/mutation.jsonl, and an interrupted run continues. A mutant in a kernel is judged by
 the tests of the compiled engine, after it has been compiled. The verdicts are printed at the end
-(docs/measurements/mutation.md).
+(docs/measurements/faults.md).
 """
 
 import contextlib

@@ -1,10 +1,9 @@
-"""Run the commands of the pages on sweeps, and replace their output and their picture.
+"""Run the commands of docs/scaling.md, and replace their output and their picture.
 
     uv run python docs/make_scaling.py
 
 The commands run one after another in a directory that contains only the data. The picture of the
-first sweep is written to docs/pictures/. Takes about fifteen minutes on two idle cores; other load
-distorts the timings.
+first sweep is written to docs/pictures/.
 """
 
 import re
@@ -15,20 +14,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [DOCS / "scaling.md", DOCS / "measurements" / "scaling.md"]
+PAGE = DOCS / "scaling.md"
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 SVG = re.compile("<svg.*</svg>", re.DOTALL)
 PROMPT = "$ "
 
 
 def main() -> None:
-    """Update the pages and their picture."""
+    """Update the page and its picture."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "data", Path(folder, "data"))
-        for page in PAGES:
-            text = page.read_text(encoding="utf-8")
-            text = BLOCK.sub(lambda block: run(block[0], Path(folder)), text)
-            page.write_text(text, encoding="utf-8")
+        text = PAGE.read_text(encoding="utf-8")
+        text = BLOCK.sub(lambda block: run(block[0], Path(folder)), text)
+        PAGE.write_text(text, encoding="utf-8")
         report = min(Path(folder).glob("experiments/*/report.html"))  # of `sweep params`
         picture = SVG.findall(report.read_text(encoding="utf-8"))[0]
         (DOCS / "pictures" / "scaling_params.svg").write_text(picture, encoding="utf-8")

@@ -226,7 +226,7 @@ def directory_page(directory: str) -> str:
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             lines.append(f"- `{path.name}`: {docstring.partition(chr(10))[0]}")
         elif path.is_dir() and any(path.glob("*.py")):
-            lines.append(f"- [{path.name}]({path.name})")
+            lines.append(f"- `{path.name}/`")
     return "\n".join(lines) + "\n"
 
 

@@ -25,7 +25,7 @@ def page(path: Path, shown: str) -> str:
         client.execute()
     note = f"This page is the notebook `{shown}` of the repository, with its outputs."
     heading, *rest = as_markdown(notebook).split("\n", 1)
-    return "\n".join([heading, "", note, *rest])
+    return "\n".join([f"{heading} (notebook)", "", note, *rest])
 
 
 def as_markdown(notebook: Any) -> str:

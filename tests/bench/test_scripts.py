@@ -202,7 +202,7 @@ def test_every_stored_result_has_a_script_that_reads_it() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["docs/measurements/comparison.md", "docs/decisions/0002-a-dot-product-is-one-node.md"],
+    ["docs/measurements/comparison.md", "docs/decisions/engines.md"],
 )
 def test_the_docs_state_the_measured_number_of_graph_nodes(page: str) -> None:
     assert f" {compare.nodes_per_step():,.0f} " in (ROOT / page).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The sizes in docs/architecture.md, the map in CONTRIBUTING, and docs/reference/modules.md."""
+"""The sizes in docs/architecture.md, and the map in CONTRIBUTING."""
 
 import re
 import tomllib
@@ -15,7 +15,6 @@ PAGE = ROOT / "docs/architecture.md"
 SIZES = ROW.findall(PAGE.read_text().partition("## How large")[2])
 MAP = (ROOT / "CONTRIBUTING.md").read_text().partition("## Map")[2].split("```")[1]
 SOURCES = ("libs", "evolution", "apps", "apis")
-MODULES = (ROOT / "docs/reference/modules.md").read_text()
 
 
 def n_lines(path: Path) -> int:
@@ -51,23 +50,6 @@ def test_the_repository_map_lists_every_package() -> None:
     }
     missing = {str(path.relative_to(ROOT)) for path in packages - mapped()}
     assert not missing, f"CONTRIBUTING, Map: add a line for {', '.join(sorted(missing))}"
-
-
-@pytest.mark.parametrize("part", ["libs/microgpt/src/microgpt", "evolution/src/microgpt_evolution"])
-def test_the_modules_page_names_every_module_of_a_package(part) -> None:
-    root = ROOT / part
-    files = [file.relative_to(root) for file in root.rglob("*.py") if file.stem[0] != "_"]
-    named = set(re.findall(r"`(\w+)`", MODULES))
-    missing = {str(file) for file in files if file.stem not in named}
-    assert not missing, f"docs/reference/modules.md: name {', '.join(sorted(missing))}"
-
-
-def test_the_modules_page_names_no_module_that_is_gone() -> None:
-    stems = {path.stem for part in SOURCES for path in (ROOT / part).rglob("*") if path.suffix}
-    folders = {path.name for part in SOURCES for path in (ROOT / part).rglob("*") if path.is_dir()}
-    rows = re.findall(r"^\| (`[^|]*) \|", MODULES, re.MULTILINE)
-    gone = {name for row in rows for name in re.findall(r"`(\w+)`", row)} - stems - folders
-    assert not gone
 
 
 @pytest.mark.parametrize("name", PRESETS)

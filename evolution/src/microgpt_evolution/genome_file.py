@@ -1,7 +1,7 @@
 """Read and write genome.json, which stores the winner of a search.
 
 Version 1 has evolve-rust's keys, which come first, one per line. Files written by evolve-rust,
-which have only these keys, can also be read. Version 3 is the winner of a search with a budget.
+which have only these keys, can also be read. Version 4 is the winner of a search with a budget.
 """
 
 import json

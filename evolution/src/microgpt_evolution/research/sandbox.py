@@ -2,7 +2,7 @@
 
 The judge starts this file by its path. Each line of standard input asks for a training run: a fork
 in an empty directory, where the experiment saves its model. `_guard` stops mistakes and simple
-tricks, not an attacker (docs/reference/research.md).
+tricks, not an attacker (docs/reference/searches.md).
 """
 
 import json

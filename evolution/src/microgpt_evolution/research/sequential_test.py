@@ -1,6 +1,6 @@
 """Sequential test: whether a change lowers the loss, given paired differences, one per seed.
 
-docs/reference/research.md derives the error and states the power.
+docs/reference/searches.md derives the error and states the power.
 """
 
 import math

@@ -46,7 +46,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         (f"{TRAIN} --minutes 0.0001", "--minutes 0.0001 is too short, because the preparation"),
         (f"{TRAIN} --stepz 5", "no such option: --stepz"),
         (f"{TRAIN} --data more.txt", "--data is given more than once; it takes one value"),
-        (f"{TRAIN} --output names.txt", "names.txt is a file"),
+        (f"{TRAIN} --output names.txt", "names.txt: File exists; use another"),
         (f"{TRAIN} --output /proc/nowhere/model", "/proc/nowhere/model"),
         (f"{TRAIN} --teacher nowhere", "nowhere does not exist; use a directory"),
         (f"{TRAIN} --teacher text-model --tokenizer char", "--tokenizer cannot be used with --tea"),

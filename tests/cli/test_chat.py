@@ -3,9 +3,10 @@
 import pytest
 from commands import ok, refused
 
-from microgpt import InferenceGpt, Message, Sampling, bundled_chats, load
+from microgpt import InferenceGpt, Message, Sampling, load
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt_cli.commands.chat_command import ChatSession
+from microgpt_cli.model_loading import bundled_chats
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_a_format_whose_package_is_missing_names_it(microgpt, monkeypatch, tmp_p
         assert problem == f"--format {format} requires the package {package}; install it"
     assert "microgpt-exports; install" in refused(microgpt("verify", "mine.onnx"))
     problem = refused(microgpt("export", "--format", "docx", "--output", "new"))
-    assert problem == "--format must be one of json, safetensors, got docx"
+    assert problem == "--format must be one of json, safetensors, float16, got docx"
     assert "--format onnx requires" in refused(microgpt("export", "--output", "new.onnx"))
     problem = refused(microgpt("export", "--output", "new.onnx", "--format", "json"))
     assert "use --format onnx" in problem

@@ -128,8 +128,7 @@ def test_list_shows_an_unfinished_run(microgpt, tmp_path) -> None:
     ok(microgpt("train", "--data", "names.txt", "--steps", "3", "--model", "half"))
     assert "./half  text  " in ok(microgpt("list")).stdout
     (tmp_path / "half/weights.json").unlink()
-    (found,) = json.loads(microgpt("list", "--json").stdout)["models"]
-    assert (found["path"], found["kind"]) == ("./half", "text, unfinished")
+    assert "./half  text, unfinished  " in ok(microgpt("list")).stdout
 
 
 def test_list_says_that_it_found_nothing(microgpt, tmp_path: Path) -> None:

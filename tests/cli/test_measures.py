@@ -246,11 +246,10 @@ def test_explain_prints_the_same_result_as_the_library(microgpt, text_model) -> 
     assert total == f"{result.bits:.1f} bits in all, {result.bits / 5:.2f} per token"
 
 
-def test_the_json_of_explain_equals_the_library_result(microgpt, text_model, chat_model) -> None:
-    done = microgpt("explain", text_model, "anna", "--json")
-    result = explain(InferenceGpt(load(text_model)), "anna")
-    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
-    done = microgpt("explain", chat_model, "hi", "yo", "--json")  # a conversation, turn by turn
+def test_explain_reads_a_conversation_turn_by_turn(microgpt, chat_model) -> None:
+    done = microgpt("explain", chat_model, "hi", "yo")
     messages = [Message("user", "hi"), Message("assistant", "yo")]
     result = explain(InferenceGpt(load(chat_model)), messages)
-    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
+    *lines, total = done.stdout.splitlines()
+    assert len(lines) == len(result.scored)
+    assert total.startswith(f"{result.bits:.1f} bits in all")

@@ -24,7 +24,7 @@ def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) 
     with progress.TrainingProgress() as shown:
         for step in range(5, 1001, 5):
             seconds = step / 5000
-            shown.update(TrainEvent(step, 1000, (2.5,) * 5, n_docs=5, n_tokens=35, seconds=seconds))
+            shown.update(TrainEvent(step, 1000, (2.5,) * 5, n_tokens=35, seconds=seconds))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
     line = r"step +(\d+) / 1000 \| 0 s left \| mean loss 2\.500, last 2\.500 \| [\d,]+ tokens/s"
@@ -47,7 +47,7 @@ def test_the_progress_tells_of_the_model_and_its_losses(
 ) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress(**options) as bar:
-        bar.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_docs=50, n_tokens=350, val_loss=2.0))
+        bar.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_tokens=350, val_loss=2.0))
     assert re.search(shown, capsys.readouterr().err)
 
 

@@ -14,8 +14,9 @@ import httpx2
 import pytest
 from commands import refused
 
-from microgpt import bundled_chats, load, save
+from microgpt import load, save
 from microgpt.data.documents import bundled
+from microgpt_cli.model_loading import bundled_chats
 from microgpt_page.document import document
 
 

@@ -223,10 +223,10 @@ def test_an_unknown_model_gets_404_and_the_names(both, method, path, more) -> No
     ("given", "problem"),
     [
         ("names=", "names= must be NAME=DIR, such as names=output"),
-        ("names, a/names", "names and a/names have the same name, names; choose names with"),
-        ("names,nowhere", "nowhere does not exist; use a directory"),
+        (("names", "a/names"), "names and a/names have the same name, names; choose names with"),
+        (("names", "nowhere"), "nowhere does not exist; use a directory"),
         (("",), "'' does not exist; use a directory"),
-        ("names,bad", "bad/weights.json does not"),
+        (("names", "bad"), "bad/weights.json does not"),
     ],
 )
 def test_models_that_cannot_be_served_are_refused(

@@ -1,5 +1,7 @@
 """The page that a service shows: several models, the form that asks for a key."""
 
+import shutil
+
 import pytest
 from page_in_browser import check_accessible, replies, say
 
@@ -9,8 +11,12 @@ pytestmark = pytest.mark.slow
 MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 
-def test_the_page_of_one_model_links_to_others(shared, names_dir, talk_dir, talk_gpt, page) -> None:
-    server = shared(MODEL_DIR=f"n={names_dir},talk & co={talk_dir}")
+def test_the_page_of_one_model_links_to_others(
+    shared, names_dir, talk_dir, talk_gpt, page, tmp_path
+) -> None:
+    for name, model in (("n", names_dir), ("talk & co", talk_dir)):
+        shutil.copytree(model, tmp_path / name)
+    server = shared(tmp_path)
     page.goto(f"http://127.0.0.1:{server.port}/")
     page.wait_for_selector("#train-samples li")
     assert page.inner_text("#model").startswith("n: a text model")

@@ -1,6 +1,7 @@
 """GET /, the page of a model, and GET /docs."""
 
 import re
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,7 +144,9 @@ def test_the_service_needs_only_the_library(
     for name in (f"microgpt_{other}" for other in OTHERS):
         hidden = f"raise ModuleNotFoundError('{name} is hidden', name='{name}')\n"
         write_package(site, name.replace("_", "-"), "commands", "", **{name: hidden})
-    server = serve(f"names={names_dir},talk={talk_dir}", PYTHONPATH=str(site))
+    for name, model in (("names", names_dir), ("talk", talk_dir)):
+        shutil.copytree(model, tmp_path / "models" / name)
+    server = serve(tmp_path / "models", PYTHONPATH=str(site))
     names, talk = (InferenceGpt(each, engine="reference") for each in (names_result, talk_result))
     bodies = [{"num_samples": n, "seed": n} for n in range(1, 4)]
     for body, reply in zip(bodies, server.at_once("/microgpt/v1/generate", bodies), strict=True):

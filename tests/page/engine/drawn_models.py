@@ -11,6 +11,7 @@ import random
 import string
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -217,12 +218,13 @@ def explained(
             f"the text has {n_read} tokens with the start token; use at most {most}, the context "
             "of the model"
         )
-    found = explain(
-        gpt,
-        document,
-        n_alternatives=top,
-        text_kind=saved.config.text,
-    ).facts()
+    explained = explain(gpt, document, n_alternatives=top, text_kind=saved.config.text)
+    found = {
+        "bits": explained.bits,
+        "n_scored": len(explained.scored),
+        "predictions": [asdict(each) for each in explained.predictions],
+        "read": list(explained.read),
+    }
     rows = Inside(saved, text).found if heads else {}
     found["attention"] = {
         f"{layer}.{head}": [of_heads[head] for of_heads in rows[f"layer{layer}.attention"]]

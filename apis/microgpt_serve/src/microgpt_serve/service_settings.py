@@ -63,7 +63,6 @@ class ServiceSettings(BaseSettings):
         alias_generator=variable, validate_by_name=True, frozen=True, extra="ignore"
     )
 
-    # Text is a comma-separated list, unless it is a path; see `model_sources`.
     model_dir: Annotated[str | tuple[str, ...] | None, NoDecode, Field(min_length=1)] = None
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free port

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt import (
+    DEMO_MODEL,
     ConfigError,
     Document,
     Meta,
     SavedModel,
     Use,
+    bundled,
+    find_plugins,
     known_share,
     load,
     mark,
@@ -32,6 +35,14 @@ def load_model(directory: Path) -> SavedModel:
     if saved.progress:
         note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
     return saved
+
+
+def bundled_chats() -> dict[str, Path]:
+    """Return the bundled chat models by name: the character, if its plug-in is installed, first."""
+    chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
+    if "characters" not in find_plugins("replies"):
+        del chats["skerry"]
+    return chats
 
 
 def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":

@@ -31,8 +31,8 @@ def play(
     models: Skerry, the assistant and names. `microgpt serve` serves the same page on a port of your
     choice; `microgpt export --format html` writes it to a file.
     """
-    from microgpt import bundled, bundled_chats, model_sources
-    from microgpt_cli.model_loading import load_model
+    from microgpt import bundled, model_sources
+    from microgpt_cli.model_loading import bundled_chats, load_model
     from microgpt_page.document import document
 
     given = one_of(models, model_option, "--model") or os.environ.get("MODEL_DIR")

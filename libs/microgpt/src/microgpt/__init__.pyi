@@ -184,7 +184,6 @@ from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
 from .storage.model_directory import TRAINING as TRAINING
-from .storage.model_directory import bundled_chats as bundled_chats
 from .storage.model_directory import has_copy as has_copy
 from .storage.model_directory import has_model as has_model
 from .storage.model_directory import is_model_directory as is_model_directory

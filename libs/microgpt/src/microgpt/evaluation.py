@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from heapq import nlargest
 from typing import NamedTuple
 
@@ -189,15 +189,6 @@ class Explanation:
     def scored(self) -> tuple[Prediction, ...]:
         """The predictions that count towards the loss, as in `evaluate` and `score_texts`."""
         return self.predictions if self.has_end else self.predictions[:-1]
-
-    def facts(self) -> dict[str, object]:
-        """Return everything as JSON values."""
-        return {
-            "bits": self.bits,
-            "n_scored": len(self.scored),
-            "predictions": [asdict(each) for each in self.predictions],
-            "read": list(self.read),
-        }
 
 
 def explain(

@@ -162,8 +162,8 @@ def _greet(saved: "SavedModel") -> None:
 
 def _load(model_dir: Path | None) -> "SavedModel":
     """Load the given model. By default, load the chat model in `output`, or a bundled one."""
-    from microgpt import bundled_chats, load
-    from microgpt_cli.model_loading import load_model
+    from microgpt import load
+    from microgpt_cli.model_loading import bundled_chats, load_model
 
     if model_dir is not None:
         return load_model(model_dir)

@@ -1,6 +1,5 @@
 """`microgpt explain`: what a model predicted at each position of a text."""
 
-import json
 import math
 from collections.abc import Iterator
 from itertools import cycle
@@ -32,7 +31,6 @@ def explain(
     ),
     model: Path | None = opt.MODEL_OR_OUTPUT,
     top: int = opt.option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
-    as_json: bool = opt.AS_JSON,
 ) -> None:
     """Explain what a model predicted at each position of a text.
 
@@ -53,9 +51,6 @@ def explain(
     gpt = inference(saved, ["evaluation"])
     result = explain_text(gpt, doc, n_alternatives=top, text_kind=saved.config.text)
     note_training_data([doc], None, saved, model)
-    if as_json:
-        print(json.dumps(result.facts()))
-        return
     print(*_lines(result), sep="\n")
 
 

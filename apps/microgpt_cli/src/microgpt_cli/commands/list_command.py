@@ -1,6 +1,5 @@
 """`microgpt list`: show the models below a directory."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +7,12 @@ from pathlib import Path
 from microgpt import META, CheckpointError, ConfigError, printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
-from microgpt_cli.terminal.options import AS_JSON, argument
-
-KEYS = ("path", "kind", "num_params", "loss")
+from microgpt_cli.terminal.options import argument
 
 
 @examples("microgpt list")
 def list_models(
     directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
-    as_json: bool = AS_JSON,
 ) -> None:
     """List the models below a directory, with their size and loss.
 
@@ -26,9 +22,6 @@ def list_models(
     if not os.path.isdir(directory):
         raise ConfigError(f"the directory {directory} does not exist; use another one")
     found = list(_models(directory))
-    if as_json:
-        print(json.dumps({"models": [dict(zip(KEYS, each, strict=True)) for each in found]}))
-        return
     if not found:
         note(f"there is no model in {directory}; train a model with `microgpt train`")
         return

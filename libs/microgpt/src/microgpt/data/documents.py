@@ -26,7 +26,6 @@ from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, 
 
 FEW, LONG_LINE = 3, 1_000  # fewer documents are told; a longer line alone is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, which a service has if the user has no model
-CHARACTER_MODEL = "models/skerry"  # bundled character, which needs a plug-in
 
 
 # It returns conversations if the options have `chat`, and None for a file of another kind.

@@ -20,7 +20,7 @@ from microgpt.data.contamination import (
     hashes_file,
     other_data,
 )
-from microgpt.data.documents import CHARACTER_MODEL, DEMO_MODEL, bundled
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files import (
     DirectoryLock,
@@ -34,7 +34,6 @@ from microgpt.files import (
 )
 from microgpt.flat_weights import by_name, count_params
 from microgpt.formatting import printable
-from microgpt.plugins import find_plugins
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.saved_model import (
     MAX_TOKENIZER_BYTES,
@@ -175,7 +174,7 @@ def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[
 
 
 def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
-    """Return the directories of the models at paths or NAME=DIR, also in a text with commas.
+    """Return the directories of the models at paths or NAME=DIR.
 
     The default is `output` or, if it does not exist, the demo model.
     """
@@ -183,9 +182,7 @@ def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
         if not os.path.lexists(DEFAULT_MODEL_DIR):
             return {"demo": bundled(DEMO_MODEL)}
         return {DEFAULT_MODEL_DIR: Path(DEFAULT_MODEL_DIR)}
-    if isinstance(given, str):
-        texts = [given] if os.path.lexists(given) else list(map(str.strip, given.split(",")))
-        given = tuple(filter(None, texts)) or (given,)
+    given = (given,) if isinstance(given, str) else given
     sources: dict[str, Path] = {}
     for name, directory in chain.from_iterable(map(_models_at, given)):
         if name in sources:
@@ -195,14 +192,6 @@ def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
             )
         sources[name] = directory
     return sources
-
-
-def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models by name: the character, if its plug-in is installed, first."""
-    chats = {"skerry": CHARACTER_MODEL, "assistant": DEMO_MODEL}
-    if "characters" not in find_plugins("replies"):
-        del chats["skerry"]
-    return {name: bundled(path) for name, path in chats.items()}
 
 
 def name_of(path: str | os.PathLike[str]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -99,8 +100,11 @@ class SavedModel(TrainedModel):
     @property
     def config(self) -> TrainConfig:
         """The recorded settings of a training step, else the defaults."""
-        training, names = self.meta.training, {"lr", "optimizer", "weight_decay", "text"}
-        return replace(super().config, **{name: training[name] for name in names & training.keys()})
+        config, training = super().config, self.meta.training
+        for name in {"lr", "optimizer", "weight_decay", "text"} & training.keys():
+            with suppress(ConfigError, TypeError):  # a setting of another program
+                config = replace(config, **{name: training[name]})
+        return config
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:

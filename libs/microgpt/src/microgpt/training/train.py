@@ -71,8 +71,8 @@ def train(
         >>> len(result.losses)
         10
     """
-    engine = (config.engine if config else None) or default_engine()
-    dtype = config.dtype if config else None
+    engine = (config and config.engine) or default_engine()
+    dtype = (config and config.dtype) or (resume and resume.dtype)
     together = teachers if isinstance(teachers, Teachers) else Teachers(teachers)
     taught = together if together.models else None
     sets = docs if isinstance(docs, Split) else split(docs)
@@ -81,7 +81,6 @@ def train(
     sources = [each for each in (parent, taught) if each]
     if sets is not docs and (facts := recorded_facts(sets.docs, data_of(sources))):
         sets = split_again(sets.docs, facts[0])
-    dtype = dtype or (resume.dtype if resume else None)
     given: Given = {"engine": engine, "dtype": dtype, "threads": threads}
     extra: Mapping[str, Any] = {}
     if not (model or config or tokenizer or sources or sets.validation or sets.test):

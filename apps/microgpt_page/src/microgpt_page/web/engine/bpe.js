@@ -49,13 +49,9 @@ export class BpeTokenizer extends Tokenizer {
 
   /** @returns {number[]} */
   encode(/** @type {string} */ text) {
-    const unknown = this.unknown(text);
-    const named = unknown.map(repr).join(", ");
-    if (unknown.some(isSurrogate)) {
-      const what = "is a lone surrogate, not a character; read the text as UTF-8";
-      throw new EngineError(`${named} ${what}`);
-    }
-    if (named) throw new EngineError(`the vocabulary has no token for ${named}`);
+    const named = this.unknown(text).map(repr).join(", ");
+    const remedy = "remove it, or read the text as UTF-8";
+    if (named) throw new EngineError(`the vocabulary has no token for ${named}; ${remedy}`);
     return (text.match(WORDS) ?? []).flatMap((word) => this.#word(word));
   }
 

@@ -123,13 +123,15 @@ export class Backward {
   /** Show what a step on the text does to it. */
   drawStep({ bits_before: before, bits_after: after, optimizer, weight_decay: decay, lr, counted }, isEdited) {
     const what = counted.slice(0, -1).includes(0) ? "reply" : "text";
+    const n = counted.filter(Boolean).length;
     const rules =
       optimizer === "muon"
         ? `Muon, learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, ${adam(decay)} with ${brief(lr)} outside`
         : `${adam(decay)}, learning rate ${brief(lr)}`;
     byId("learned").textContent =
-      `One training step on this text alone (${rules}, as in the training of this model) would move all weights a ` +
-      `little. Surprise at the whole ${what}: ${nats(before)} before, ${nats(after)} after.`;
+      `One training step on this text alone (${rules}, with which this finished model was trained) would move all ` +
+      `weights a little. Surprise at the whole ${what}: ${nats(before)} before, ${nats(after)} after. The loss is its ` +
+      `mean: ${lossOf(before, n)} before.`;
     byId("make-step").disabled = isEdited;
     byId("no-step").hidden = !isEdited;
   }
@@ -204,6 +206,12 @@ const lastOf = (activations) =>
 
 /** Return the index of a row or column in a field, which counts from 1. */
 const index = ({ value, max }) => Math.max(1, Math.min(Math.trunc(value), max)) - 1 || 0;
+
+/** Return the loss of predictions as a quotient, from their bits. */
+const lossOf = (bits, n) => {
+  const sum = bits * Math.LN2;
+  return `${sum.toFixed(2)} / ${n} = ${(sum / n).toFixed(2)} nats`;
+};
 
 const direction = (gradient) => {
   if (!gradient) return "the text does not depend on this weight";

@@ -82,8 +82,15 @@ export class Inside {
     const place = { layer: byId("layer"), maps: this.#steps.flow.maps, sentence: byId("attended") };
     this.#maps = new Maps(place, model, {
       changed: () => this.#turn(this.#maps.layer),
-      pointed: (row) => this.#shade(row),
-      chosen: (row) => this.#choose(row),
+      pointed: (weights, row, ...cell) => {
+        this.#shade(weights);
+        if (row === this.#at) this.#steps.point(...cell);
+        else this.#steps.point(null);
+      },
+      chosen: (row, step, column) => {
+        this.#steps.open(step, column);
+        this.#choose(row);
+      },
       caption: (...head) => this.#steps.flow.head(...head),
     });
     this.#tour = new Tour((step, isBackward) => {
@@ -393,8 +400,9 @@ export class Inside {
     const parts = await this.#ask("parts", { ...place, ablations: true });
     const { signal } = this.#requests.parts;
     const means = parts && (await this.#askOfTexts("parts", {}));
+    const heads = parts && (await this.#askOfTexts("heads", {}));
     const what = this.#bitsOf(this.#found) ? (this.#model.chat ? "reply" : "text") : "";
-    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], what);
+    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], heads ?? [], what);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */

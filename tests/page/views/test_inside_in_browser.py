@@ -284,9 +284,9 @@ def test_a_head_tells_where_it_looks_on_average(names, names_model, page) -> Non
             row = inside.at(i)["layer0.attention"][1]
             shares.append([row[i], row[i - 1], row[i - 2], row[0]])
     means = [statistics.fmean(each) for each in zip(*shares, strict=True)]
-    places = ["the token itself", "the one before", "two before", "the start"]
+    places = ["itself", "one before", "two before", "the start"]
     most = max(range(4), key=means.__getitem__)
-    told = f"On average: {places[most]} ({percent(means[most])}), "
+    told = f"Average: {places[most]} ({percent(means[most])}), "
     opened(page, names, "inside", text="anna", step="layer0.attention 1")
     until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 

@@ -63,7 +63,7 @@ export class Inside {
         this.#steps.sample();
         this.#write();
       },
-      drawn: (token) => this.#append(token),
+      drawn: (...drawn) => this.#append(...drawn),
     });
     this.#switches = new Switches(model, () => this.#explain(this.#at));
     this.#steps = new Steps(model, {
@@ -84,8 +84,7 @@ export class Inside {
       changed: () => this.#turn(this.#maps.layer),
       pointed: (weights, row, ...cell) => {
         this.#shade(weights);
-        if (row === this.#at) this.#steps.point(...cell);
-        else this.#steps.point(null);
+        this.#steps.point(...(row === this.#at ? cell : [null]));
       },
       chosen: (row, step, column) => {
         this.#steps.open(step, column);
@@ -94,6 +93,8 @@ export class Inside {
       caption: (...head) => this.#steps.flow.head(...head),
     });
     this.#tour = new Tour((step, isBackward) => {
+      this.#write();
+      if (!step) return;
       if (this.#switches.isOn) byId("switch-all-on").click();
       this.#steps.read(new URLSearchParams({ step, ...(isBackward && { backward: 1 }) }));
       if (this.#maps.choose(this.#steps.layer)) this.#turn(this.#steps.layer);
@@ -391,7 +392,7 @@ export class Inside {
     this.#bars.setLogits(found.activations.logits, !isGiven && !isFull);
     if (isFull) showText("drawn", `The context of ${read.length} tokens is full. Choose an earlier token to draw from there.`);
     if (isGiven) showText("drawn", "The model writes only replies. Choose a token of the reply to draw from there.");
-    const isOff = (key) => this.#switches.isOff(key);
+    const isOff = (...key) => this.#switches.isOff(...key);
     const now = this.#hasCome ? predictions[i] : null;
     this.#steps.draw(found, read, i, now, isOff, this.#switches.isEdited);
     this.#tour.reached();
@@ -441,7 +442,7 @@ export class Inside {
   }
 
   /** Continue the text at the position with a token, and go to its end. */
-  async #append(token) {
+  async #append(token, probability) {
     const tokens = [...tokensOf(this.#found, this.#at + 1), token];
     const again = byId("drawn").textContent.includes("ends here") ? " again" : "";
     try {
@@ -453,12 +454,9 @@ export class Inside {
       byId("text").value = text;
       byId("ends").checked = isSpecial(label);
       await this.#explain(Infinity);
-      if (!isSpecial(label)) return;
-      showText(
-        "drawn",
-        `Drawn${again}: ${quoted(label, true)}, so the text ends here. Draw again for another way to go on, or ` +
-          "choose an earlier token.",
-      );
+      const drawn = `Drawn${again}: ${quoted(label, true)} (${percent(probability)})`;
+      const end = ", so the text ends here. Draw again for another way to go on, or choose an earlier token";
+      showText("drawn", `${drawn}${isSpecial(label) ? end : ""}.`);
     } catch (error) {
       tell(error);
     }

@@ -5,7 +5,7 @@ import { N_TEXTS } from "./units.js";
 import { button, byId, element, nats, percent, plural, quoted, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
-const PLACES = ["the token itself", "the one before", "two before", "the start"];
+const PLACES = ["itself", "one before", "two before", "the start"];
 const N_PLACES = 2; // that are told
 
 export class Parts {
@@ -26,10 +26,7 @@ export class Parts {
     this.#found = [];
   }
 
-  /**
-   * Show the loss of the text without each part, and by how much that of other texts grows per token. Args:
-   * `heads` are facts on what each looks at in those texts.
-   */
+  /** Show the loss of the text without each part, how much that of other texts grows, and where heads look there. */
   draw(found, means, heads, isOff, what) {
     [this.#heads, this.#what] = [heads, what];
     this.#found = found.map((part, i) => ({ ...part, mean: means[i] }));
@@ -54,7 +51,7 @@ export class Parts {
     const shares = found.shares.map((share, i) => ({ share, place: PLACES[i] })).sort((a, b) => b.share - a.share);
     const most = shares.slice(0, N_PLACES).map(({ share, place }) => `${place} (${percent(share)})`).join(", ");
     const preferred = found.preferred.map((label) => quoted(label)).join(", ");
-    return `On average: ${most}${preferred && `; it prefers ${preferred}`}.`;
+    return `Average: ${most}${preferred && `; prefers ${preferred}`}.`;
   }
 
   /**
@@ -74,7 +71,7 @@ export class Parts {
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
     const change = changeOf(part);
-    const mean = part.mean && `In ${N_TEXTS} other texts, each token surprises ${nats(Math.abs(changeOfMean(part)) / Math.LN2)} ${changeOfMean(part) < 0 ? "less" : "more"} without it.`;
+    const mean = part.mean && `In ${N_TEXTS} other texts, each token surprises ${Math.abs(changeOfMean(part)).toFixed(3)} nats ${changeOfMean(part) < 0 ? "less" : "more"} without it.`;
     const more = `${nats(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
     return [
       hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
@@ -102,20 +99,17 @@ export function attended(shares, read, at, head) {
   const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
   const [first, second] = order.map((j) => {
     const before = at - j === 1 ? "just before" : `${at - j} before`;
-    return `${j === at ? "this token itself" : `${quoted(read[j])} ${before}`} (${percent(shares[j])})`;
+    return `${quoted(read[j])} ${j === at ? "itself" : before} (${percent(shares[j])})`;
   });
-  const rest = shares[order[1]] >= 0.1 ? `, then at ${second}` : "";
-  return `Head ${head + 1} looks most at ${first}${rest}.`;
+  const rest = shares[order[1]] >= 0.1 ? `, ${second}` : "";
+  return `Head ${head + 1} looks at ${first}${rest}.`;
 }
 
 /** Return a sentence on the hidden units of an MLP that are active. */
 export function active(hidden) {
   const n = hidden.filter((each) => each > 0).length;
-  if (n) return `${n} of its ${plural(hidden.length, "hidden unit")} ${n === 1 ? "is" : "are"} active here.`;
-  return (
-    `None of its ${plural(hidden.length, "hidden unit")} is active here: for each, the sum of inputs times ` +
-    "weights is negative, and becomes 0. So the MLP adds nothing."
-  );
+  const end = n ? "" : ": all sums are negative, so the MLP adds nothing";
+  return `${n} of its ${plural(hidden.length, "hidden unit")} ${n === 1 ? "is" : "are"} active here${end}.`;
 }
 
 const signed = (nats, digits = 2) => {

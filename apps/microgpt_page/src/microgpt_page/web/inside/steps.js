@@ -25,9 +25,7 @@ const TEXTS = {
   ],
   x: [
     "Residual stream",
-    () =>
-      "The list that goes through the whole model. Each part reads it and adds its result to it. It is scaled to a mean " +
-      "square of 1 (a norm), so that numbers neither grow nor vanish.",
+    () => "The list that goes through the whole model, and to which each part adds. A norm scales its mean square to 1.",
   ],
   attention_input: [
     "Input of attention",
@@ -38,8 +36,8 @@ const TEXTS = {
   query: [
     "Query",
     (c) =>
-      `What this token looks for, one row for each of the ${c.H} heads. It is multiplied by the key of each token so ` +
-      "far, number by number. The sum is large if both lists have the same signs in the same places: the key fits." +
+      `What this token looks for, a row for each of the ${c.H} heads. Times the key of a token so far, the sum is large ` +
+      "if both lists have the same signs in the same places: the key fits." +
       (c.isKarpathys ? "" : " It is scaled, and rotated by an angle that grows with the position."),
   ],
   key: ["Key", () => "What this token offers to the queries: its own, and those of later tokens."],
@@ -47,26 +45,16 @@ const TEXTS = {
   attention: [
     "Head",
     (c) =>
-      `The score of a token is this query times its key, divided by √${c.D}, or else longer lists would have larger ` +
-      "scores. Softmax turns the scores into attention weights, which add up to 100 %. Later tokens have none: this is " +
-      "the causal mask, the empty corner of the map. In training the model has to guess them, so a look would be cheating.",
+      `The score of a token is this query times its key, divided by √${c.D}. Softmax turns the scores into attention ` +
+      "weights, which add up to 100 %. Later tokens have none (the causal mask): the model has to guess them.",
   ],
-  heads: [
-    "Result of the heads",
-    () =>
-      "Each head takes the mean of the values of the tokens so far, by its attention weights. A single head would have " +
-      "one mean for everything; several look at different tokens at once.",
-  ],
-  attention_output: [
-    "Output of attention",
-    () => "A matrix mixes the results of the heads to one list, which is added to the stream.",
-  ],
+  heads: ["Result of the heads", () => "Each head takes the mean of the tokens’ values, by its attention weights."],
+  attention_output: ["Output of attention", () => "A matrix mixes the results of the heads to one list."],
   x_after_attention: ["Residual stream after attention", () => "The stream, plus the output of attention."],
   mlp_input: [
     "Input of the MLP",
     (c) =>
-      `The MLP (multi-layer perceptron) computes with the numbers of this token alone, to which attention has added ` +
-      `by now. It reads a scaled copy of the stream` +
+      "The MLP (multi-layer perceptron) reads a scaled copy of the stream of this token alone" +
       `${c.isShifted ? `; the first half of it comes from the position before${c.none}` : ""}.`,
   ],
   hidden: [
@@ -84,8 +72,7 @@ const TEXTS = {
     "Probabilities",
     () =>
       "Each logit is divided by the temperature. Softmax makes probabilities of them: e to the power of each, divided by " +
-      "the total. The next token is drawn at random by them, and everything begins again with a text that is longer by " +
-      "one token.",
+      "the total. The next token is drawn by them, and everything begins again with the longer text.",
   ],
 };
 
@@ -201,30 +188,16 @@ export class Steps {
     const all = isBackward
       ? this.#backward.gradients(found, softmax, at, now.token)
       : { ...activations, probabilities: softmax };
+    const used = (step, list) => (step.endsWith("heads") ? list.map((x, i) => (isOff(step, i) ? 0 : x)) : list);
     this.#numbers = Object.fromEntries(
       Object.entries(all).flatMap(([step, list]) =>
-        Array.isArray(list[0]) ? list.map((row, head) => [`${step} ${head}`, row]) : [[step, list]],
+        Array.isArray(list[0]) ? list.map((row, head) => [`${step} ${head}`, row]) : [[step, used(step, list)]],
       ),
     );
-    if (!isBackward) this.#switchOff();
     if (isBackward) this.#backward.drawStep(backward, isEdited);
     if (!this.#numbers[this.chosen]) this.chosen = "embedding"; // the model has no such step
     this.flow.draw(this.#numbers, this.chosen, this.number, isOff);
     this.#show();
-  }
-
-  /** Set the results of heads that are off to zero: the model computes them, and then adds nothing of them. */
-  #switchOff() {
-    for (const step of Object.keys(this.#numbers)) {
-      this.#numbers[step] = this.#numbers[step].map((each, i) => (this.#isPartOff(step, i) ? 0 : each));
-    }
-  }
-
-  /** Return whether a number of the results of the heads belongs to one that is off. */
-  #isPartOff(step, number) {
-    const { layer, kind } = partsOf(step);
-    const size = this.#model.n_embd / this.#model.n_head;
-    return kind === "heads" && this.#isOff(`layer${layer}.attention ${Math.floor(number / size)}`);
   }
 
   /** Show the probabilities at another temperature or top-k. */
@@ -321,7 +294,7 @@ export class Steps {
     const place = partsOf(step);
     const value = all[number];
     const what = place.kind === "attention" ? `weight of ${quoted(this.#read[number])}` : this.#labelOf(step, number);
-    const write = place.kind === "attention" || place.kind === "probabilities" ? percentOf : brief;
+    const write = place.kind === "attention" || place.kind === "probabilities" ? percent : brief;
     const kind = place.kind === "probabilities" ? "difference" : "gradient";
     byId("number-name").textContent = `${this.#titleOf(step)}, ${what}: `;
     byId("number-value").textContent = this.#isBackward ? `${kind} ${brief(value)}` : write(value);
@@ -335,7 +308,7 @@ export class Steps {
     const about = { model: this.#model, read: this.#read, at: this.#at, sampling: this.#on.sampling() };
     const weights = matrix && rowOf(matrix, row);
     const made = arithmetic(step, number, this.#found, weights, about);
-    if (this.#isOff(step) || this.#isPartOff(step, number)) made.then = () => "this is switched off, so nothing of it is added";
+    if (this.#isOff(step, number)) made.then = () => "this is switched off, so nothing of it is added";
     drawArithmetic(made, value, name && { name, row, ...matrix });
     if (place.kind !== "hidden" || this.#isOff(step)) return;
     const units = await this.#on.units(place.layer);
@@ -384,9 +357,8 @@ export class Steps {
     if (kind === "heads") return shares.map(ofHead).join("\n");
     if (!isMlp && head === null) return "";
     if (this.#isOff(step)) return "It is switched off: its output is zero, so nothing is added.";
-    const first = isMlp
-      ? `${this.#scores()}${active(activations[`layer${layer}.hidden`])}`
-      : ofHead(shares[head], head);
+    const units = activations[`layer${layer}.hidden`];
+    const first = isMlp ? `${this.#scores()}${active(units)}` : ofHead(shares[head], head);
     return `${first} ${this.#parts.effect(layer, head, this.#now !== null)}`;
   }
 
@@ -453,9 +425,3 @@ function drawMatrix({ name, row: chosen, ...matrix }) {
   mark.style.width = `${width}px`;
   byId("matrix").querySelector("figcaption").textContent = `${titleOfMatrix(name)}, in code ${name}, ${nRows}\u00a0×\u00a0${matrix.columns}`;
 }
-
-/** Return a share, which may be missing or too much, as a percentage. */
-const percentOf = (share) => {
-  if (share >= 0) return percent(share);
-  return share > -0.0005 ? "> −0.1 %" : `−${percent(-share)}`;
-};

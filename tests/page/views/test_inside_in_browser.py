@@ -3,6 +3,7 @@
 import math
 import operator
 import re
+import statistics
 from typing import Any, get_args
 
 import pytest
@@ -247,10 +248,15 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
     assert f"{100 * max(row):.0f} %" in page.inner_text("#plain")
     parts = ablations(names_model, text, 2)
     rows = page.locator("#parts tbody tr").all_inner_texts()
-    assert rows[0].split("\t")[:3] == ["as it is now", "", nats(parts[0]["bits"])]
-    means = [float(row.split("\t")[1].replace("−", "-")) for row in rows[1:]]
-    assert means == sorted(means, reverse=True)  # in 50 texts of the model
-    assert len(means) == len(parts)
+    name, loss, bits = rows[0].split("\t")[:3]
+    assert (name, bits) == ("as it is now", nats(parts[0]["bits"]))
+    gpt = InferenceGpt(names_model)
+    texts = gpt.generate(50, temperature=1, max_tokens=16)
+    losses = [each.bits for text in texts for each in explain(gpt, text).predictions[:16]]
+    assert float(loss.removesuffix(" nats")) == pytest.approx(
+        statistics.fmean(losses) * math.log(2), abs=1e-3
+    )
+    assert len(rows[1:]) == len(parts)
     for part in parts:
         layer, head = part["layer"], part["head"]
         name = {None: "the MLP", "all": "all heads"}.get(head) or f"head {head + 1}"
@@ -266,6 +272,40 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         if head == "all":
             told = "Head 2 "  # where each head looks
         until(page, f"document.getElementById('plain').innerText.includes('{told}')")
+
+
+def test_a_head_tells_where_it_looks_on_average(names, names_model, page) -> None:
+    shares: list[list[float]] = []  # of the token itself, the one before, two before, the start
+    for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
+        inside = Inside(names_model, Text.from_document(names_model, text[:15]))
+        for i in range(3, len(text[:15]) + 1):
+            row = inside.at(i)["layer0.attention"][1]
+            shares.append([row[i], row[i - 1], row[i - 2], row[0]])
+    means = [statistics.fmean(each) for each in zip(*shares, strict=True)]
+    places = ["itself", "one before", "two before", "the start"]
+    most = max(range(4), key=means.__getitem__)
+    told = f"Average: {places[most]} ({percent(means[most])}), "
+    opened(page, names, "inside", text="anna", step="layer0.attention 1")
+    until(page, f"document.getElementById('plain').innerText.includes('{told}')")
+
+
+def test_the_mlp_tells_what_it_adds_with_and_without_what_attention_fetched(page, tmp_path) -> None:
+    result = train(
+        ["anna", "emma"], model=ModelConfig(architecture="karpathy"), config=TrainConfig(steps=100)
+    )
+    small, model = document_of(result, tmp_path / "small"), load(tmp_path / "small")
+    text = Text.from_document(model, "anna")
+    alone = changed(model, {"without_heads": [(0, head) for head in range(4)]})
+    now, without = (Inside(saved, text).at(2) for saved in (model, alone))
+    row = model.weights["lm_head"][model.tokenizer.encode("n")[0]]
+    names = ["x", "layer0.attention_output", "layer0.mlp_output"]
+    lists = [now[name] for name in names] + [without["layer0.mlp_output"]]
+    own, fetched, mlp, mlp_alone = (math.fsum(map(operator.mul, row, each)) for each in lists)
+    opened(page, small, "inside", text="anna", at=2, step="layer0.hidden")
+    until(page, "document.getElementById('plain').innerText.includes('Had attention')")
+    said = page.inner_text("#plain").replace("−", "-")
+    figures = [float(each) for each in re.findall(r"-?[0-9]+[.][0-9]{2}(?= from|:)", said)]
+    assert figures == pytest.approx([own, fetched, mlp, mlp_alone], abs=0.011)
 
 
 def test_a_hidden_unit_tells_what_activates_it_and_what_follows(names, names_model, page) -> None:

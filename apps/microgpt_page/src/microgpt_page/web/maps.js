@@ -103,11 +103,13 @@ export class Maps {
     map.mark.style.width = map.mark.style.height = `${map.cell}px`;
     let frame = 0;
     const last = map.rows.length - 1;
+    const [layer, head] = map.name.split(".").map(Number);
+    const step = `layer${layer}.attention ${head}`;
     let at = [last, last];
     const point = (row, column) => {
       at = [row, column];
       cancelAnimationFrame(frame);
-      frame = requestAnimationFrame(() => this.#point(map, number, row, column));
+      frame = requestAnimationFrame(() => this.#point(map, step, row, column));
     };
     const leave = () => {
       cancelAnimationFrame(frame);
@@ -126,25 +128,24 @@ export class Maps {
     place.addEventListener("pointerleave", leave);
     place.addEventListener("blur", leave);
     place.addEventListener("focus", () => point(...at));
-    place.addEventListener("click", () => this.#on.chosen(at[0]));
+    place.addEventListener("click", () => this.#on.chosen(at[0], step, at[1]));
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     place.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.#on.chosen(at[0]);
+      if (event.key === "Enter") this.#on.chosen(at[0], step, at[1]);
       const move = moves[event.key];
       if (!move) return;
       event.preventDefault();
       const row = Math.max(0, Math.min(last, at[0] + move[0]));
       point(row, Math.max(0, Math.min(last, at[1] + move[1])));
     });
-    const [layer, head] = map.name.split(".").map(Number);
     return element("figure", {}, place, element("figcaption", {}, this.#on.caption?.(layer, head) ?? `head ${number}`));
   }
 
-  #point(map, number, row, column) {
+  #point(map, step, row, column) {
     const { cell, mark, rows } = map;
     mark.style.transform = `translate(${MARGIN + column * cell}px, ${MARGIN + row * cell}px)`;
     mark.style.visibility = "visible";
-    this.#on.pointed(rows[row]);
+    this.#on.pointed(rows[row], row, step, Math.min(row, column));
     const [from, to] = [this.#read[row], this.#read[column]];
     if (column > row) {
       this.#tell(`A token cannot look ahead (causal mask): ${quoted(to)} comes after ${quoted(from)}.`);
@@ -152,7 +153,7 @@ export class Maps {
     }
     const what = row === column ? "itself" : `${quoted(to)} at position ${column}`;
     const share = percent(rows[row][column]);
-    this.#tell(`Head ${number}: ${quoted(from)} at position ${row} takes ${share} from ${what}.`);
+    this.#tell(`Head ${Number(map.name.split(".")[1]) + 1}: ${quoted(from)} at position ${row} takes ${share} from ${what}.`);
   }
 
   #tell(text = this.#rest) {

@@ -1,11 +1,10 @@
-// The view "Chat": a conversation whose replies are streamed, and whose messages have versions.
+// The view "Chat": a conversation whose replies are streamed.
 
 import { address, write } from "../address.js";
 import { Alternatives } from "./alternatives.js";
 import { number, sendOnEnter } from "../forms.js";
 import { stream } from "../client.js";
 import { button, byId, conversation, element, printable, said, tell, unknown, unread } from "../text.js";
-import { Versions } from "./versions.js";
 
 const turns = byId("turns");
 const message = byId("message");
@@ -33,19 +32,19 @@ function tellBelow(notice) {
 export class Chat {
   #model;
   #place; // of the conversation in the session storage of this tab
-  #talk;
+  #talk; // the messages; a reply may have a note, such as that it has not read all of them
   #alternatives;
   #isReloaded; // the address may be older than what is stored
   #note = ""; // on what the model has not read for the reply that is being streamed
   #last = null; // the conversation before "New conversation"
-  #edited = null; // the number of the message of which the user writes another version
+  #edited = null; // the number of the message that the user writes anew
   #running = null; // AbortController of the reply that is being streamed
 
   constructor(model) {
     this.#model = model;
     this.#place = `microgpt-chat ${location.pathname} ${model.version}`;
     const stored = this.#stored();
-    this.#talk = stored ?? new Versions();
+    this.#talk = stored ?? [];
     this.#isReloaded = stored && performance.getEntriesByType("navigation")[0]?.type === "reload";
     this.#alternatives = new Alternatives(model, turns, (...all) => this.#branch(...all));
     const texts = model.examples.length ? model.examples : [GREETING].filter((text) => !unknown(text, model));
@@ -59,21 +58,22 @@ export class Chat {
       if (key === "Escape" && !byId("chat").hidden) this.#stop();
     });
     byId("stop").addEventListener("click", () => this.#stop());
-    byId("forget").addEventListener("click", () => this.#begin(new Versions(), this.#talk));
+    byId("forget").addEventListener("click", () => this.#begin([], this.#talk));
     byId("undo-forget").addEventListener("click", () => this.#begin(this.#last, null));
     byId("edit-end").addEventListener("click", () => this.#edit(null, ""));
   }
 
   /**
    * Show the conversation of an address: its messages m, of the user and the model in turns. If the
-   * conversation of this tab has begun with them, in any version, it stays.
+   * conversation of this tab has begun with them, it stays.
    */
   show(parameters) {
     byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
     byId("chat-seed").value = parameters.get("seed") ?? ""; // a new one for each reply
     const given = this.#isReloaded ? [] : parameters.getAll("m");
     this.#isReloaded = false;
-    this.#reset(this.#talk.show(given) ? this.#talk : Versions.of(conversation(given)));
+    const hasBegun = given.every((content, i) => content === this.#talk[i]?.content);
+    this.#reset(hasBegun ? this.#talk : conversation(given));
     this.resume();
   }
 
@@ -94,13 +94,14 @@ export class Chat {
 
   /** The parameters of "Look inside" for the last reply, or undefined. */
   get lastReply() {
-    const i = this.#talk.messages.findLastIndex(({ role }) => role === "assistant");
+    const i = this.#talk.findLastIndex(({ role }) => role === "assistant");
     return i > 0 ? this.#inside(i) : undefined;
   }
 
   #stored() {
     try {
-      return Versions.parse(sessionStorage.getItem(this.#place));
+      const stored = JSON.parse(sessionStorage.getItem(this.#place));
+      return Array.isArray(stored) ? stored : undefined; // an earlier page stored something else
     } catch {
       // a page in a frame may have no storage, or what is stored is not JSON
     }
@@ -108,7 +109,7 @@ export class Chat {
 
   #store() {
     try {
-      sessionStorage.setItem(this.#place, JSON.stringify(this.#talk.start));
+      sessionStorage.setItem(this.#place, JSON.stringify(this.#talk));
     } catch {
       // no storage, or it is full: the address has the messages that are shown
     }
@@ -117,19 +118,20 @@ export class Chat {
   #send(text) {
     if (!text || this.#running) return;
     byId("undo-forget").hidden = true;
-    const i = this.#edited ?? this.#talk.messages.length;
+    const before = this.#talk;
+    const i = this.#edited ?? before.length;
     this.#edit(null, "");
-    this.#talk.add(i, { role: "user", content: text });
+    this.#talk = [...before.slice(0, i), { role: "user", content: text }];
     this.#reply(i + 1, (signal) => this.#asked(i + 1, number(byId("chat-seed")), signal), () => {
-      this.#talk.remove(i); // to send it again, before what was typed since
+      this.#talk = before; // to send it again, before what was typed since
       message.value = [text, message.value].filter(Boolean).join("\n");
     });
   }
 
-  /** Add a version of a reply that begins with a text, and goes on after its tokens, if any. */
+  /** Replace a reply by one that begins with a text, and goes on after its tokens, if any. */
   #branch(item, tokens, text) {
     const i = [...turns.children].indexOf(item);
-    this.#note = this.#talk.note; // both read the same
+    this.#note = this.#talk[i].note; // both read the same
     this.#reply(i, async function* (signal) {
       yield text;
       if (!tokens) return;
@@ -140,7 +142,7 @@ export class Chat {
 
   /** Yield the parts of a reply to the messages before number i. */
   async *#asked(i, seed, signal) {
-    const messages = this.#talk.messages.slice(0, i);
+    const messages = this.#talk.slice(0, i);
     const body = { messages, temperature: number(byId("chat-temperature")), seed };
     this.#note = "";
     for await (const part of stream("reply", body, signal)) {
@@ -149,7 +151,7 @@ export class Chat {
     }
   }
 
-  /** Add a version of reply i. Args: `begin` returns its parts, `undo` is called if it has none. */
+  /** Write reply i, which ends the conversation. Args: `begin` returns its parts, `undo` is called if it has none. */
   async #reply(i, begin, undo = () => {}) {
     const running = this.#setRunning(new AbortController());
     this.#draw(i);
@@ -173,8 +175,8 @@ export class Chat {
     }
     if (this.#running !== running) return; // the view shows another conversation by now
     this.#setRunning(null);
-    const isSame = isComplete && this.#talk.find(i, reply.content);
-    if (!isSame && reply.content.trim()) this.#talk.add(i, { ...reply, note: this.#note });
+    const isSame = isComplete && reply.content === this.#talk[i]?.content;
+    if (!isSame && reply.content.trim()) this.#talk = [...this.#talk.slice(0, i), { ...reply, note: this.#note }];
     else if (!isSame) {
       undo();
       if (isComplete) tell(new Error("The reply is empty. Try another seed or temperature."));
@@ -198,16 +200,14 @@ export class Chat {
   #reset(talk) {
     this.#stop();
     this.#setRunning(null);
-    this.#talk = talk;
-    const last = talk.messages.length - 1;
-    if (last % 2 === 0) {
-      this.#edit(null, talk.messages[last].content); // it has no reply: to send it again
-      talk.remove(last);
-    } else if (this.#edited !== null) this.#edit(null, "");
+    const isAsked = talk.length % 2 === 1;
+    this.#talk = isAsked ? talk.slice(0, -1) : talk;
+    if (isAsked) this.#edit(null, talk.at(-1).content); // it has no reply: to send it again
+    else if (this.#edited !== null) this.#edit(null, "");
     this.#draw();
   }
 
-  /** Let the user write another version of message i, or a new message if there is none. */
+  /** Let the user write message i anew, or a new message if there is none. */
   #edit(i, text) {
     this.#edited = i;
     message.value = text;
@@ -215,22 +215,15 @@ export class Chat {
     if (i !== null) message.focus();
   }
 
-  /** Show another version of message i. */
-  #choose(i, at, label) {
-    this.#talk.choose(i, at);
-    this.#draw();
-    turns.children[i].querySelector(`[aria-label="${label}"]`).focus();
-  }
-
   /** Draw the first n messages. */
   #draw(n = Infinity) {
     const isFollowed = isAtEnd();
-    const { messages } = this.#talk;
+    const messages = this.#talk;
     turns.replaceChildren();
     messages.slice(0, n).forEach((each, i) => this.#append(each, i));
     byId("first").hidden = messages.length > 0;
     byId("forget").hidden = !messages.length;
-    byId("dropped").textContent = n < messages.length ? "" : this.#talk.note;
+    byId("dropped").textContent = (n < messages.length ? "" : messages.at(-1)?.note) ?? "";
     if (isFollowed) scroll();
     const m = messages.map((each) => each.content);
     write("chat", { m, temperature: byId("chat-temperature").value, seed: byId("chat-seed").value });
@@ -245,26 +238,19 @@ export class Chat {
     if (i === undefined) return item;
     item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));
     if (role === "assistant" && !this.#model.answers_few) {
-      this.#alternatives.offer(item, this.#talk.messages.slice(0, i + 1));
+      this.#alternatives.offer(item, this.#talk.slice(0, i + 1));
     }
     return item;
   }
 
   /** Return the parameters of "Look inside" for the reply with an index. */
   #inside(i) {
-    const contents = this.#talk.messages.slice(0, i + 1).map((each) => each.content);
+    const contents = this.#talk.slice(0, i + 1).map((each) => each.content);
     const [question, text] = contents.splice(i - 1);
     return { m: contents, question, text, temperature: byId("chat-temperature").value };
   }
 
   #tools(role, content, i) {
-    const { at, n } = this.#talk.of(i);
-    const [before, after] = ["Version before", "Version after"];
-    const versions = [
-      button("‹", () => this.#choose(i, at - 1, before), before),
-      element("span", {}, `${at + 1} of ${n}`),
-      button("›", () => this.#choose(i, at + 1, after), after),
-    ];
     const copy = button("Copy", async () => {
       try {
         await navigator.clipboard.writeText(content);
@@ -274,10 +260,9 @@ export class Chat {
       }
     });
     copy.hidden = !navigator.clipboard; // which a browser has only over https or on this machine
-    const tools = n > 1 ? [...versions, copy] : [copy];
-    if (role === "user") return [...tools, button("Edit", () => this.#edit(i, content))];
+    if (role === "user") return [copy, button("Edit", () => this.#edit(i, content))];
     const again = button("Regenerate", () => this.#reply(i, (signal) => this.#asked(i, undefined, signal)));
     again.hidden = this.#model.answers_few; // it has one reply to a question
-    return [...tools, again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
+    return [copy, again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
   }
 }

@@ -7,6 +7,7 @@ import { edited, hasEdits, rowsOf } from "./edits.js";
 import { EngineError } from "./errors.js";
 import { explain, lossesWithout } from "./explanation.js";
 import { FoldingTokenizer } from "./folding.js";
+import { headsOf } from "./heads.js";
 import { Knowledge } from "./knowledge.js";
 import { drawUniforms } from "./mersenne_twister.js";
 import { Model } from "./model.js";
@@ -49,6 +50,7 @@ export class Engine {
       explain: () => this.#alone(signal, () => this.#changed(body, () => this.#explain(body))),
       matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#matrix(body.name))),
       chat: () => this.#alone(signal, () => this.#changed(body, () => this.#chat(body, signal))),
+      heads: () => this.#alone(signal, () => this.#changed(body, () => headsOf(this.#model, this.#tokenizer, this.#tokensOf(body)))),
       units: () => this.#alone(signal, () => this.#changed(body, () => this.#units(body))),
       parts: () => this.#alone(signal, () => this.#changed(body, () => lossesWithout(this.#model, this.#tokensOf(body)))),
       decode: () => this.#decoded(body.tokens),

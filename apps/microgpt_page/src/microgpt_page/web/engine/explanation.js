@@ -6,6 +6,7 @@ import { edited } from "./edits.js";
 import { windows } from "./dataset.js";
 import { EngineError } from "./errors.js";
 import { heldOutLoss } from "./held_out_loss.js";
+import { together } from "./together.js";
 
 const N_CHANGES = 3; // number of tokens whose probability a part raises or lowers most
 const inBits = (nats) => nats / Math.LN2;
@@ -47,7 +48,9 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
         found.attention[`${layer}.${head}`] = rows;
       }
       if (position !== undefined) found.activations = activations.at((position + n) % n);
-      if (earlier !== undefined) found.earlier = activations.earlier(earlier);
+      if (earlier === undefined) return;
+      found.earlier = activations.earlier(earlier);
+      found.together = together(model, found.activations);
     });
   }
   return found;
@@ -82,12 +85,12 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   });
 }
 
-/** Return by how many nats the mean loss of texts, if any, grows without each head and MLP, by layer. */
+/** Return the mean loss of texts, if any, with and without each head and MLP, by layer. */
 export function lossesWithout(model, /** @type {number[][]} */ texts) {
   if (!texts.length) return [];
   const chunks = texts.map((tokens) => ({ tokens }));
   const loss = heldOutLoss(model, chunks);
-  return Array.from(withoutEach(model), (part) => ({ ...part, change: heldOutLoss(model, chunks) - loss }));
+  return Array.from(withoutEach(model), (part) => ({ ...part, loss, without: heldOutLoss(model, chunks) }));
 }
 
 /** Yield the place of each head, of "all", and of each MLP, by layer, while the model is without it. */

@@ -16,19 +16,16 @@ const TEXTS = {
     "predictions. The loss falls if the logit of what came grows and the others shrink.",
   logits_input: "The gradient of each number is the sum of those of all logits times the weights between them.",
   mlp_output: "The MLP adds to the residual stream, so the gradients are those of the stream after it.",
-  hidden:
-    "Gradients come back from all numbers to which a unit adds. A unit that is 0 here has none.",
+  hidden: "Gradients come back from all numbers to which a unit adds. A unit that is 0 here has none.",
   mlp_input: "The gradients come back from the hidden units that read these numbers.",
   attention_output: "Attention adds to the residual stream, so the gradients are those of the stream after it.",
   heads: "The gradients come back from all numbers that attn_wo makes of these.",
-  attention:
-    "The gradient of an attention weight is negative if the values of that token would lower the loss.",
+  attention: "The gradient of an attention weight is negative if the values of that token would lower the loss.",
   query: "The query moves towards the keys of the tokens whose attention weights have a negative gradient.",
   key: "The gradients come from the queries that look here: that of this token, and of all later ones.",
   value: "The gradients come from all tokens that look here, times their attention weights.",
   attention_input: "The gradients come back from the queries, keys and values that are made of these numbers.",
-  embedding:
-    "What arrives here is the gradient of the numbers that were looked up for the token and its position.",
+  embedding: "What arrives here is the gradient of the numbers that were looked up for the token and its position.",
   stream: "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.",
 };
 
@@ -123,13 +120,15 @@ export class Backward {
   /** Show what a step on the text does to it. */
   drawStep({ bits_before: before, bits_after: after, optimizer, weight_decay: decay, lr, counted }, isEdited) {
     const what = counted.slice(0, -1).includes(0) ? "reply" : "text";
+    const n = counted.filter(Boolean).length;
     const rules =
       optimizer === "muon"
         ? `Muon, learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, ${adam(decay)} with ${brief(lr)} outside`
         : `${adam(decay)}, learning rate ${brief(lr)}`;
     byId("learned").textContent =
-      `One training step on this text alone (${rules}, as in the training of this model) would move all weights a ` +
-      `little. Surprise at the whole ${what}: ${nats(before)} before, ${nats(after)} after.`;
+      `One training step on this text alone (${rules}, with which this finished model was trained) would move all ` +
+      `weights a little. Surprise at the whole ${what}: ${nats(before)} before, ${nats(after)} after. The loss is ` +
+      `its mean, ${(before * Math.LN2).toFixed(2)} / ${n} = ${((before * Math.LN2) / n).toFixed(2)} nats before.`;
     byId("make-step").disabled = isEdited;
     byId("no-step").hidden = !isEdited;
   }
@@ -175,7 +174,7 @@ export class Backward {
       `a column for each input, counted from 1; code counts from 0: ${matrix}[${i}][${j}]. Choose a weight to see why it moves:`;
     byId("why-maps").replaceChildren(
       this.#map("Gradients", weight, weight.gradients),
-      this.#map("Moves", weight, weight.moves),
+      this.#map("Moves: blue up, orange down", weight, weight.moves),
     );
   }
 

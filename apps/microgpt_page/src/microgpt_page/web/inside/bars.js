@@ -97,11 +97,11 @@ export class Bars {
     byId("bar-top-k-value").textContent = topK.value === topK.max ? "all" : topK.value;
     const found = this.#logits && this.#probabilities();
     const bars = this.#bars();
-    let rest = 1;
+    const shown = new Set(bars.map(({ token }) => token));
+    const rest = found?.reduce((sum, p, token) => (shown.has(token) ? sum : sum + p), 0);
     [...byId("bars").tBodies[0].rows].forEach((row, i) => {
       const { token, probability } = bars[i];
-      const p = !found ? probability : token === null ? (rest > 1e-9 ? rest : 0) : found[token];
-      rest -= p;
+      const p = !found ? probability : token === null ? rest : found[token];
       const bar = row.querySelector(".bar");
       bar.style.setProperty("--p", p);
       bar.style.setProperty("--at-one", probability);
@@ -117,6 +117,8 @@ export class Bars {
 
   #draw() {
     let left = Math.random() * (1 - 1e-9); // the sum of the probabilities may be rounded down
-    this.#drawn(this.#probabilities().findIndex((p) => (left -= p) < 0));
+    const all = this.#probabilities();
+    const token = all.findIndex((p) => (left -= p) < 0);
+    this.#drawn(token, all[token]);
   }
 }

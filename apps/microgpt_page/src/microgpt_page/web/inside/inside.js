@@ -63,7 +63,7 @@ export class Inside {
         this.#steps.sample();
         this.#write();
       },
-      drawn: (token) => this.#append(token),
+      drawn: (...drawn) => this.#append(...drawn),
     });
     this.#switches = new Switches(model, () => this.#explain(this.#at));
     this.#steps = new Steps(model, {
@@ -82,11 +82,19 @@ export class Inside {
     const place = { layer: byId("layer"), maps: this.#steps.flow.maps, sentence: byId("attended") };
     this.#maps = new Maps(place, model, {
       changed: () => this.#turn(this.#maps.layer),
-      pointed: (row) => this.#shade(row),
-      chosen: (row) => this.#choose(row),
+      pointed: (weights, row, ...cell) => {
+        this.#shade(weights);
+        this.#steps.point(...(row === this.#at ? cell : [null]));
+      },
+      chosen: (row, step, column) => {
+        this.#steps.open(step, column);
+        this.#choose(row);
+      },
       caption: (...head) => this.#steps.flow.head(...head),
     });
     this.#tour = new Tour((step, isBackward) => {
+      this.#write();
+      if (!step) return;
       if (this.#switches.isOn) byId("switch-all-on").click();
       this.#steps.read(new URLSearchParams({ step, ...(isBackward && { backward: 1 }) }));
       if (this.#maps.choose(this.#steps.layer)) this.#turn(this.#steps.layer);
@@ -384,7 +392,7 @@ export class Inside {
     this.#bars.setLogits(found.activations.logits, !isGiven && !isFull);
     if (isFull) showText("drawn", `The context of ${read.length} tokens is full. Choose an earlier token to draw from there.`);
     if (isGiven) showText("drawn", "The model writes only replies. Choose a token of the reply to draw from there.");
-    const isOff = (key) => this.#switches.isOff(key);
+    const isOff = (...key) => this.#switches.isOff(...key);
     const now = this.#hasCome ? predictions[i] : null;
     this.#steps.draw(found, read, i, now, isOff, this.#switches.isEdited);
     this.#tour.reached();
@@ -393,8 +401,9 @@ export class Inside {
     const parts = await this.#ask("parts", { ...place, ablations: true });
     const { signal } = this.#requests.parts;
     const means = parts && (await this.#askOfTexts("parts", {}));
+    const heads = parts && (await this.#askOfTexts("heads", {}));
     const what = this.#bitsOf(this.#found) ? (this.#model.chat ? "reply" : "text") : "";
-    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], what);
+    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], heads ?? [], what);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */
@@ -433,7 +442,7 @@ export class Inside {
   }
 
   /** Continue the text at the position with a token, and go to its end. */
-  async #append(token) {
+  async #append(token, probability) {
     const tokens = [...tokensOf(this.#found, this.#at + 1), token];
     const again = byId("drawn").textContent.includes("ends here") ? " again" : "";
     try {
@@ -445,12 +454,9 @@ export class Inside {
       byId("text").value = text;
       byId("ends").checked = isSpecial(label);
       await this.#explain(Infinity);
-      if (!isSpecial(label)) return;
-      showText(
-        "drawn",
-        `Drawn${again}: ${quoted(label, true)}, so the text ends here. Draw again for another way to go on, or ` +
-          "choose an earlier token.",
-      );
+      const drawn = `Drawn${again}: ${quoted(label, true)} (${percent(probability)})`;
+      const end = ", so the text ends here. Draw again for another way to go on, or choose an earlier token";
+      showText("drawn", `${drawn}${isSpecial(label) ? end : ""}.`);
     } catch (error) {
       tell(error);
     }

@@ -2,14 +2,17 @@
 
 import { titleOfPart } from "./switches.js";
 import { N_TEXTS } from "./units.js";
-import { button, byId, nats, percent, plural, quoted, tableRow } from "../text.js";
+import { button, byId, element, nats, percent, plural, quoted, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
+const PLACES = ["itself", "one before", "two before", "the start"];
+const N_PLACES = 2; // that are told
 
 export class Parts {
   #model;
   #chosen;
   #found = [];
+  #heads = []; // what each head looks at on average
   #what = ""; // what the bits are of: "text", "reply", or nothing yet
 
   /** Args: a model, and a function that is called with the step of a part that is chosen. */
@@ -23,21 +26,32 @@ export class Parts {
     this.#found = [];
   }
 
-  /** Show the loss of the text without each part, and by how much that of other texts grows per token. */
-  draw(found, means, isOff, what) {
-    this.#what = what;
+  /** Show the loss of the text without each part, how much that of other texts grows, and where heads look there. */
+  draw(found, means, heads, isOff, what) {
+    [this.#heads, this.#what] = [heads, what];
     this.#found = found.map((part, i) => ({ ...part, mean: means[i] }));
-    this.#found.sort((a, b) => (means.length ? b.mean.change - a.mean.change : b.bits_without - a.bits_without));
     const rows = this.#found.map((part) => {
       const step = stepOf(part.layer, part.head);
       const title = `${titleOfPart(this.#model, part.layer, part.head)}${isOff(step) ? " (off)" : ""}`;
       const choose = button(title, () => this.#chosen(step));
-      const mean = part.mean ? signed(part.mean.change / Math.LN2) : "";
-      return tableRow(null, choose, mean, nats(part.bits_without), signed(changeOf(part)));
+      const mean = part.mean ? signed(changeOfMean(part), 3) : "";
+      const name = element("span", {}, choose, element("small", {}, this.habit(part.layer, part.head)));
+      return tableRow(null, name, mean, nats(part.bits_without), signed(changeOf(part) * Math.LN2));
     });
-    const whole = tableRow(null, "as it is now", "", nats(found[0].bits), "");
+    const usual = means.length ? `${means[0].loss.toFixed(3)} nats` : "";
+    const whole = tableRow(null, "as it is now", usual, nats(found[0].bits), "");
     byId("parts").tBodies[0].replaceChildren(whole, ...rows);
     byId("parts").parentElement.hidden = !what;
+  }
+
+  /** Return a sentence on what a head looks at on average, if it is known. */
+  habit(layer, head) {
+    const found = this.#heads.find((each) => each.layer === layer && each.head === head);
+    if (!found) return "";
+    const shares = found.shares.map((share, i) => ({ share, place: PLACES[i] })).sort((a, b) => b.share - a.share);
+    const most = shares.slice(0, N_PLACES).map(({ share, place }) => `${place} (${percent(share)})`).join(", ");
+    const preferred = found.preferred.map((label) => quoted(label)).join(", ");
+    return `Average: ${most}${preferred && `; prefers ${preferred}`}.`;
   }
 
   /**
@@ -57,7 +71,7 @@ export class Parts {
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
     const change = changeOf(part);
-    const mean = part.mean && `In ${N_TEXTS} other texts, each token surprises ${nats(Math.abs(part.mean.change / Math.LN2))} ${part.mean.change < 0 ? "less" : "more"} without it.`;
+    const mean = part.mean && `In ${N_TEXTS} other texts, each token surprises ${Math.abs(changeOfMean(part)).toFixed(3)} nats ${changeOfMean(part) < 0 ? "less" : "more"} without it.`;
     const more = `${nats(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
     return [
       hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
@@ -74,6 +88,9 @@ export class Parts {
 /** Return by how much the bits change without a part, as they are shown. */
 const changeOf = (part) => Number(part.bits_without.toFixed(2)) - Number(part.bits.toFixed(2));
 
+/** Return by how many nats the mean loss of the other texts grows without a part. */
+const changeOfMean = ({ mean }) => mean.without - mean.loss;
+
 /** Return the step of a part in the diagram. */
 const stepOf = (layer, head) => `layer${layer}.${{ null: "hidden", all: "heads" }[head] ?? `attention ${head}`}`;
 
@@ -81,26 +98,21 @@ const stepOf = (layer, head) => `layer${layer}.${{ null: "hidden", all: "heads" 
 export function attended(shares, read, at, head) {
   const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
   const [first, second] = order.map((j) => {
-    const before = at - j === 1 ? "the token before" : `${at - j} tokens before`;
-    return `${j === at ? "this token itself" : `${quoted(read[j])}, ${before}`} (${percent(shares[j])})`;
+    const before = at - j === 1 ? "just before" : `${at - j} before`;
+    return `${quoted(read[j])} ${j === at ? "itself" : before} (${percent(shares[j])})`;
   });
-  const most =
-    shares[order[0]] >= 0.5 ? `looks mostly at ${first}` : `spreads its attention; most is on ${first}`;
-  const rest = shares[order[1]] >= 0.1 ? `, then at ${second}` : "";
-  return `Head ${head + 1} ${most}${rest}.`;
+  const rest = shares[order[1]] >= 0.1 ? `, ${second}` : "";
+  return `Head ${head + 1} looks at ${first}${rest}.`;
 }
 
 /** Return a sentence on the hidden units of an MLP that are active. */
 export function active(hidden) {
   const n = hidden.filter((each) => each > 0).length;
-  if (n) return `${n} of its ${plural(hidden.length, "hidden unit")} ${n === 1 ? "is" : "are"} active here.`;
-  return (
-    `None of its ${plural(hidden.length, "hidden unit")} is active here: for each, the sum of inputs times ` +
-    "weights is negative, and becomes 0. So the MLP adds nothing."
-  );
+  const end = n ? "" : ": all sums are negative, so the MLP adds nothing";
+  return `${n} of its ${plural(hidden.length, "hidden unit")} ${n === 1 ? "is" : "are"} active here${end}.`;
 }
 
-const signed = (bits) => {
-  const change = (bits * Math.LN2).toFixed(2);
-  return Number(change) > 0 ? `+${change}` : change.replace("-0.00", "0.00").replace("-", "−");
+const signed = (nats, digits = 2) => {
+  const change = nats.toFixed(digits);
+  return Number(change) > 0 ? `+${change}` : change.replace(/-(?=[0.]+$)/, "").replace("-", "−");
 };

@@ -10,7 +10,7 @@ import { IN_MLP, matrixOf, partsOf, titleOfMatrix } from "./switches.js";
 import { sentenceOn } from "./units.js";
 import { byId, element, percent, quoted, sign } from "../text.js";
 
-const N_WRITTEN = 3; // products that are written out
+const N_WRITTEN = 3; // products that are written out, the largest
 const MOST_ROWS = 128; // of a matrix that are drawn
 
 // By the name of the numbers in an explanation, without the layer: a title and the idea.
@@ -25,9 +25,7 @@ const TEXTS = {
   ],
   x: [
     "Residual stream",
-    () =>
-      "The list that goes through the whole model. Each part reads it and adds its result to it. It is scaled to a mean " +
-      "square of 1 (a norm), so that numbers neither grow nor vanish.",
+    () => "The list that goes through the whole model, and to which each part adds. A norm scales its mean square to 1.",
   ],
   attention_input: [
     "Input of attention",
@@ -38,8 +36,8 @@ const TEXTS = {
   query: [
     "Query",
     (c) =>
-      `What this token looks for, one row for each of the ${c.H} heads. It is multiplied by the key of each token so ` +
-      "far, number by number. The sum is large if both lists have the same signs in the same places: the key fits." +
+      `What this token looks for, a row for each of the ${c.H} heads. Times the key of a token so far, the sum is large ` +
+      "if both lists have the same signs in the same places: the key fits." +
       (c.isKarpathys ? "" : " It is scaled, and rotated by an angle that grows with the position."),
   ],
   key: ["Key", () => "What this token offers to the queries: its own, and those of later tokens."],
@@ -47,34 +45,24 @@ const TEXTS = {
   attention: [
     "Head",
     (c) =>
-      `The score of a token is this query times its key, divided by √${c.D}, or else longer lists would have larger ` +
-      "scores. Softmax turns the scores into attention weights, which add up to 100 %. Later tokens have none: this is " +
-      "the causal mask, the empty corner of the map. In training the model has to guess them, so a look would be cheating.",
+      `The score of a token is this query times its key, divided by √${c.D}. Softmax turns the scores into attention ` +
+      "weights, which add up to 100 %. Later tokens have none (the causal mask): the model has to guess them.",
   ],
-  heads: [
-    "Result of the heads",
-    () =>
-      "Each head takes the mean of the values of the tokens so far, by its attention weights. A single head would have " +
-      "one mean for everything; several look at different tokens at once.",
-  ],
-  attention_output: [
-    "Output of attention",
-    () => "A matrix mixes the results of the heads to one list, which is added to the stream.",
-  ],
+  heads: ["Result of the heads", () => "Each head takes the mean of the tokens’ values, by its attention weights."],
+  attention_output: ["Output of attention", () => "A matrix mixes the results of the heads to one list."],
   x_after_attention: ["Residual stream after attention", () => "The stream, plus the output of attention."],
   mlp_input: [
     "Input of the MLP",
     (c) =>
-      `The MLP (multi-layer perceptron) computes with the numbers of this token alone, to which attention has added ` +
-      `by now. It reads a scaled copy of the stream` +
+      "The MLP (multi-layer perceptron) reads a scaled copy of the stream of this token alone" +
       `${c.isShifted ? `; the first half of it comes from the position before${c.none}` : ""}.`,
   ],
   hidden: [
     "Hidden units of the MLP",
     (c) =>
       `Each of ${c.hidden} units responds to a pattern, such as certain letters in a row. A negative one becomes 0: the ` +
-      `pattern is absent.${c.isKarpathys ? "" : " The others are squared."} So a unit can wait for several things at ` +
-      "once. Without the MLP this is lost: each letter that is seen would only add its own scores.",
+      `pattern is absent.${c.isKarpathys ? "" : " The others are squared."} So a unit can wait for two tokens together. ` +
+      "Without the MLP, attention still chooses how much of each token arrives, but no score waits for two.",
   ],
   mlp_output: ["Output of the MLP", () => "Each active unit adds a list of its own, its column of the matrix."],
   "layer.x": ["Residual stream after the MLP", () => "The stream, plus the output of the MLP."],
@@ -84,8 +72,7 @@ const TEXTS = {
     "Probabilities",
     () =>
       "Each logit is divided by the temperature. Softmax makes probabilities of them: e to the power of each, divided by " +
-      "the total. The next token is drawn at random by them, and everything begins again with a text that is longer by " +
-      "one token.",
+      "the total. The next token is drawn by them, and everything begins again with the longer text.",
   ],
 };
 
@@ -201,9 +188,10 @@ export class Steps {
     const all = isBackward
       ? this.#backward.gradients(found, softmax, at, now.token)
       : { ...activations, probabilities: softmax };
+    const used = (step, list) => (step.endsWith("heads") ? list.map((x, i) => (isOff(step, i) ? 0 : x)) : list);
     this.#numbers = Object.fromEntries(
       Object.entries(all).flatMap(([step, list]) =>
-        Array.isArray(list[0]) ? list.map((row, head) => [`${step} ${head}`, row]) : [[step, list]],
+        Array.isArray(list[0]) ? list.map((row, head) => [`${step} ${head}`, row]) : [[step, used(step, list)]],
       ),
     );
     if (isBackward) this.#backward.drawStep(backward, isEdited);
@@ -221,16 +209,21 @@ export class Steps {
     this.#show();
   }
 
-  /** Show what the parts are for. Args: `what` as in `Parts`. */
-  drawParts(ablations, means, what) {
-    this.#parts.draw(ablations, means, this.#isOff, what);
+  /** Show what the parts are for. Args: `heads` and `what` as in `Parts`. */
+  drawParts(ablations, means, heads, what) {
+    this.#parts.draw(ablations, means, heads, this.#isOff, what);
     this.#show();
   }
 
-  /** Show how a number that is pointed at follows; without a step, the one that is chosen. */
+  /** Show the step of a number that is pointed at; without a step, the one that is chosen. */
   point(step, number) {
-    if (!this.#numbers || (step && !this.#numbers[step])) return;
-    this.#tell(step ?? this.chosen, step ? number : this.number);
+    if (!this.#numbers || (step && !this.#numbers[step]) || this.#isBackward) return;
+    this.#show(step ?? this.chosen, step ? number : this.number);
+  }
+
+  /** Choose a number of a step, which is shown with the next position. */
+  open(step, number) {
+    [this.chosen, this.#number] = [step, number];
   }
 
   #choose(name, number) {
@@ -259,8 +252,8 @@ export class Steps {
     return title + (head === null ? "" : ` ${head + 1}`) + where;
   }
 
-  #show() {
-    const { layer, kind } = partsOf(this.chosen);
+  #show(step = this.chosen, number = this.number) {
+    const { layer, kind } = partsOf(step);
     const [, explain] = TEXTS[layer !== null && kind === "x" ? "layer.x" : kind];
     const model = this.#model;
     const isKarpathys = model.architecture === "karpathy";
@@ -279,17 +272,17 @@ export class Steps {
     };
     const steps = this.#order;
     const isLast = this.chosen === steps.at(-1);
-    byId("step-title").textContent = this.#titleOf(this.chosen);
-    byId("step-count").textContent = `${steps.indexOf(this.chosen) + 1} of ${steps.length}`;
+    byId("step-title").textContent = this.#titleOf(step);
+    byId("step-count").textContent = `${steps.indexOf(step) + 1} of ${steps.length}`;
     byId("step-before").disabled = this.chosen === steps[0];
     byId("step-after").disabled = this.isBackward && isLast;
     byId("step-after").textContent = this.isBackward ? "Next step back ›" : isLast ? "Draw the next token" : "Next step ›";
     byId("what").textContent = this.#isBackward ? "" : explain(context);
-    byId("plain").textContent = this.#plain();
+    byId("plain").textContent = this.#plain(step);
     const { weight } = this.#found.backward;
     byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.chosen);
     byId("number-line").hidden = !byId("why").hidden;
-    this.#tell(this.chosen, this.number);
+    this.#tell(step, number);
     if (byId("why").hidden) return;
     this.#backward.drawWeight(this.#found, this.#read, this.#at, this.#now, (...all) => this.#nameOf(...all));
   }
@@ -301,7 +294,7 @@ export class Steps {
     const place = partsOf(step);
     const value = all[number];
     const what = place.kind === "attention" ? `weight of ${quoted(this.#read[number])}` : this.#labelOf(step, number);
-    const write = place.kind === "attention" || place.kind === "probabilities" ? percentOf : brief;
+    const write = place.kind === "attention" || place.kind === "probabilities" ? percent : brief;
     const kind = place.kind === "probabilities" ? "difference" : "gradient";
     byId("number-name").textContent = `${this.#titleOf(step)}, ${what}: `;
     byId("number-value").textContent = this.#isBackward ? `${kind} ${brief(value)}` : write(value);
@@ -315,7 +308,7 @@ export class Steps {
     const about = { model: this.#model, read: this.#read, at: this.#at, sampling: this.#on.sampling() };
     const weights = matrix && rowOf(matrix, row);
     const made = arithmetic(step, number, this.#found, weights, about);
-    if (this.#isOff(step)) made.then = () => "this is switched off, so nothing of it is added";
+    if (this.#isOff(step, number)) made.then = () => "this is switched off, so nothing of it is added";
     drawArithmetic(made, value, name && { name, row, ...matrix });
     if (place.kind !== "hidden" || this.#isOff(step)) return;
     const units = await this.#on.units(place.layer);
@@ -354,19 +347,33 @@ export class Steps {
   }
 
   /** Return what the chosen step does at this position, if there is more to say than what it is. */
-  #plain() {
-    const { layer, kind, head } = partsOf(this.chosen);
+  #plain(step) {
+    const { layer, kind, head } = partsOf(step);
     if (this.#isBackward) return this.#backward.sentence(kind, this.#found.backward, this.#at, this.#now);
     const { activations } = this.#found;
     const isMlp = IN_MLP.includes(kind);
     const shares = activations[`layer${layer}.attention`];
-    if (kind === "heads") return shares.map((each, i) => attended(each, this.#read, this.#at, i)).join(" ");
+    const ofHead = (each, i) => `${attended(each, this.#read, this.#at, i)} ${this.#parts.habit(layer, i)}`;
+    if (kind === "heads") return shares.map(ofHead).join("\n");
     if (!isMlp && head === null) return "";
-    if (this.#isOff(this.chosen)) return "It is switched off: its output is zero, so nothing is added.";
-    const first = isMlp
-      ? active(activations[`layer${layer}.hidden`])
-      : attended(shares[head], this.#read, this.#at, head);
+    if (this.#isOff(step)) return "It is switched off: its output is zero, so nothing is added.";
+    const units = activations[`layer${layer}.hidden`];
+    const first = isMlp ? `${this.#scores()}${active(units)}` : ofHead(shares[head], head);
     return `${first} ${this.#parts.effect(layer, head, this.#now !== null)}`;
+  }
+
+  /** Return sentences on the score of the token that came, or else of the likeliest, if it is a sum. */
+  #scores() {
+    const { together, activations } = this.#found;
+    if (!together) return "";
+    const { logits } = activations;
+    const token = this.#now?.token ?? logits.indexOf(Math.max(...logits));
+    const [own, fetched, mlp, alone] = ["own", "attention", "mlp", "mlpAlone"].map((each) => together[each][token].toFixed(2).replace("-", "−"));
+    return (
+      `The score of ${this.#nameOf("wte", token, true)} is a sum: ${own} from this token and its position, ${fetched} ` +
+      `from what attention fetched, ${mlp} from the MLP. Had attention fetched nothing, the MLP would add ${alone}: ` +
+      "it reads both together. "
+    );
   }
 }
 
@@ -385,8 +392,10 @@ function drawArithmetic({ lists = [], names = [], labels = [], terms = [], then 
   byId("terms").replaceChildren(...titles, ...rows);
   byId("matrix").hidden = !of;
   if (of) drawMatrix(of);
+  const order = [...products.keys()].sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]));
+  const largest = order.slice(0, N_WRITTEN);
   const written = lists.length
-    ? products.slice(0, N_WRITTEN).map((_, i) => lists.map((list) => inBrackets(list[i])).join(" × "))
+    ? largest.map((i) => lists.map((list) => inBrackets(list[i])).join(" × "))
     : terms.map(([name, x]) => `${brief(x)} (${name})`);
   const result = products.length > 1 || lists.length ? ` = ${brief(sum)}` : "";
   const more = products.length > N_WRITTEN && lists.length ? " + …" : "";
@@ -416,9 +425,3 @@ function drawMatrix({ name, row: chosen, ...matrix }) {
   mark.style.width = `${width}px`;
   byId("matrix").querySelector("figcaption").textContent = `${titleOfMatrix(name)}, in code ${name}, ${nRows}\u00a0×\u00a0${matrix.columns}`;
 }
-
-/** Return a share, which may be missing or too much, as a percentage. */
-const percentOf = (share) => {
-  if (share >= 0) return percent(share);
-  return share > -0.0005 ? "> −0.1 %" : `−${percent(-share)}`;
-};

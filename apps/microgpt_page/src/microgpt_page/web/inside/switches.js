@@ -110,10 +110,12 @@ export class Switches {
     }
   }
 
-  /** Return whether a node of the diagram is off. */
-  isOff(key) {
+  /** Return whether a node of the diagram is off, or a number of the results of the heads. */
+  isOff(key, number = -1) {
+    const { n_head: H, n_embd: C } = this.#model;
     const { layer, kind, head } = partsOf(key);
-    if (kind === "attention") return this.#edits.get("without-head").includes(`${layer}.${head}`);
+    const own = head ?? Math.floor((number * H) / C);
+    if (["attention", "heads"].includes(kind)) return this.#edits.get("without-head").includes(`${layer}.${own}`);
     return IN_MLP.includes(kind) && this.#edits.get("without-mlp").includes(String(layer));
   }
 

@@ -5,9 +5,9 @@ import { byId } from "../text.js";
 // The step of each stop, whether it is about learning, what it shows in the page, and a few sentences.
 const STOPS = [
   ["embedding", false, "#positions", "A text is cut into tokens, here letters. After each token the model guesses the next one: choose a token in the row, and everything under it is about the guess after that token. First the model looks up the token’s embedding: a list of numbers that it has learned for it. The line with ⊕ in the picture carries this list on; at each ⊕ a part adds its result."],
-  ["layer0.attention 2", false, "#sum", "A token alone does not know what stands before it. Attention fetches that: each token makes three lists of its numbers, a query (what I look for), a key (what I offer) and a value (what I hand over). Below, the query of this token is multiplied with the key of an earlier one. The better they fit, the more of the value of that token is added to the list here."],
-  ["layer0.heads", false, "#maps", "Each small map is a head. Row: the token that looks; column: the token that is looked at; dark: much is taken from there. One head can fetch only one mixture, so there are several, which look at different tokens at once: below, it says at which. The empty corner is the causal mask: no token sees those after it, because they are what the model has to guess. Point at it."],
-  ["layer0.hidden", false, "[value='layer0.hidden']", "The MLP looks at no other token: it works on this list, to which attention has added what it fetched. Each of its units is a sum of the numbers that counts only if it is positive. So it waits for a pattern, such as an a after i, e or y, and then makes some tokens likelier; which ones, it says below. Switch the whole MLP off: then each letter, also a fetched one, only adds its own scores, whatever stands beside it."],
+  ["layer0.attention 2", false, "#sum", "A token alone does not know what stands before it. Attention fetches that: each token makes three lists of its numbers, a query (what I look for), a key (what I offer) and a value (what I hand over). Below, the query of this token is multiplied with the key of one at which it looks. The better they fit, the more of the value of that token is added to the list here."],
+  ["layer0.heads", false, "#maps", "Each small map is a head. Row: the token that looks; column: the token that is looked at; dark: much is taken from there. One head can fetch only one mixture, so there are several: below, it says where each looks, here and on average. The empty corner is the causal mask: no token sees those after it, because they are what the model has to guess. Point at it."],
+  ["layer0.hidden", false, "[value='layer0.hidden']", "The MLP works on this list alone, to which attention has added what it fetched. A unit counts only if its sum is positive: it waits for a pattern, then makes some tokens likelier. Switch the whole MLP off: attention still chooses how much of each letter arrives, but no score waits for two letters together. “What each part is for”, under the picture, says what is lost."],
   ["probabilities", false, "#next", "Each token has a score, its logit. The scores are divided by the temperature, and softmax makes probabilities of them. Then chance decides: one token is drawn by these probabilities, appended, and everything begins again, until the end is drawn. So the same model writes many texts. A temperature below 1 makes likely tokens likelier. Try the slider."],
   ["logits", true, "#make-step", "How a weight learns: what came should have had 100 %. From that error, the model works backwards: for every weight it computes the gradient, how much the loss would rise if this weight grew a little. Then each weight moves a little the other way, so the loss falls. Click “Make this step” and look at the bars; below is one weight, with its gradient as a sum over the tokens."],
 ];
@@ -17,10 +17,10 @@ export class Tour {
   #gone;
   #isNew = false; // whether the stop has not been scrolled to
 
-  /** Args: a function that is called with the step of a stop, and whether it is about learning. */
+  /** Args: a function that is called with the step of a stop, if any, and whether it is about learning. */
   constructor(gone) {
     this.#gone = gone;
-    byId("tour").addEventListener("click", () => (this.#at ? this.#go(0) : (location.hash = "#/inside?tour=1")));
+    byId("tour").addEventListener("click", () => this.#go(this.#at ? 0 : 1));
     byId("stop-after").addEventListener("click", () => this.#go((this.#at + 1) % (STOPS.length + 1)));
     byId("stop-before").addEventListener("click", () => this.#go(this.#at - 1));
   }
@@ -45,7 +45,7 @@ export class Tour {
   #go(at) {
     this.#at = at;
     this.#show();
-    if (at) this.#gone(...STOPS[at - 1]);
+    this.#gone(...(STOPS[at - 1] ?? []));
   }
 
   #show() {

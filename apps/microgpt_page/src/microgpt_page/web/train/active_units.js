@@ -8,6 +8,7 @@ const MOST = 512; // units that are shown
 export class ActiveUnits {
   #canvas = element("canvas", { role: "img" });
   #shares = null;
+  isOff = false; // whether the MLP does not learn
 
   constructor() {
     byId("active-units").append(this.#canvas);
@@ -19,9 +20,10 @@ export class ActiveUnits {
     this.#shares = shares;
     const some = shares.reduce((sum, each) => sum + each, 0).toFixed(1);
     const nDead = shares.filter((each) => each === 0).length;
-    byId("active").textContent =
-      `Detectors of patterns (hidden units of the MLP): after a token, ${some} of ${shares.length} are active; ` +
-      `${nDead} never are. The darker a cell, the more often.`;
+    byId("active").textContent = this.isOff
+      ? "The MLP does not learn, and adds nothing."
+      : `Detectors of patterns (hidden units of the MLP): after a token, ${some} of ${shares.length} are active; ` +
+        `${nDead} never are. The darker a cell, the more often.`;
     this.#canvas.ariaLabel = byId("active").textContent;
     this.#paint();
   }

@@ -13,11 +13,13 @@ export class LossChart extends Plot {
   #sums = new Float64Array(1); // of the losses before each step
   #heldOut = []; // pairs of step and loss
   #end = 0; // the number of losses
+  #before = []; // pairs of step and mean loss of the training before
   #lines = {}; // losses to compare with, by name; the first is that of guessing
   at = 0; // the step that is shown; what comes after it is pale
 
   /** Start with no loss. Args: the number of steps, and losses to compare with, by name. */
   begin(steps, lines) {
+    this.#before = this.#means(1000);
     this.#losses = new Float64Array(steps);
     this.#sums = new Float64Array(steps + 1);
     this.#heldOut = [];
@@ -53,6 +55,14 @@ export class LossChart extends Plot {
     return (this.#sums[step] - this.#sums[step - n]) / n;
   }
 
+  /** Return pairs of a step and the mean loss before it, at most about n. */
+  #means(n) {
+    const found = [];
+    const stride = Math.max(1, Math.floor(this.#end / n));
+    for (let step = 1; step <= this.#end; step += stride) found.push([step, this.mean(step)]);
+    return found;
+  }
+
   paint(context, width, height) {
     const steps = this.#losses.length;
     const [low, high] = this.#range();
@@ -64,10 +74,8 @@ export class LossChart extends Plot {
     context.rect(LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM);
     context.clip();
     this.#paintRaw(context, x, y, width - LEFT - RIGHT);
-    const smooth = [];
-    const stride = Math.max(1, Math.floor(this.#end / width));
-    for (let step = 1; step <= this.#end; step += stride) smooth.push([step, this.mean(step)]);
-    this.#paintLine(context, x, y, smooth, "blue");
+    this.#paintLine(context, x, y, this.#before, "soft");
+    this.#paintLine(context, x, y, this.#means(width), "blue");
     this.#paintLine(context, x, y, this.#heldOut, "orange");
     context.restore();
     this.#paintNames(context, y, width - RIGHT - 4);

@@ -58,6 +58,7 @@ export class Train {
       await this.#run(this.#step + 1);
     });
     on("save-page", () => this.#savePage());
+    on("open-page", async () => open(`${URL.createObjectURL(await this.#page())}#/inside`));
     speed.max = SPEEDS.length - 1;
     speed.value = SPEEDS.indexOf(SPEED);
     speed.addEventListener("input", () => this.#setSpeed());
@@ -198,8 +199,8 @@ export class Train {
     const what = texts.text === "stream" ? "text" : `${grouped(texts.nDocuments)} ${this.texts.noun}`;
     const lacks = without.length ? `, without ${without.join(" and ")}, learns` : " learns";
     byId("train-what").textContent =
-      `A new model with ${plural(this.#about.model.num_params, "weight")}${lacks} from ${what}`;
-    this.#shown.begin(this.#about, texts.first);
+      `A new model with ${plural(nLearning(this.#about.model, without), "weight")}${lacks} from ${what}`;
+    this.#shown.begin(this.#about, texts.first, without);
     if (isAsked) {
       byId("train-pause").focus({ preventScroll: true });
       byId("train").scrollIntoView({ block: "start" });
@@ -307,11 +308,21 @@ export class Train {
     byId("train-about").textContent = this.#shown.sentence(this.#step, steps);
   }
 
-  async #savePage() {
+  /** Return the file of this page with the model of the step that is shown. */
+  async #page() {
     const model = await this.#ask("model", { name: this.#name });
-    const page = await pageWith(pageText(), model, this.#about.model.num_params);
-    save(page, "text/html", `${this.#name}.html`);
+    return new Blob([await pageWith(pageText(), model, this.#about.model.num_params)], { type: "text/html" });
+  }
+
+  async #savePage() {
+    save(await this.#page(), "text/html", `${this.#name}.html`);
     this.#seconds = 0;
     byId("saved").textContent = `Saved as ${this.#name}.html, with the model of the step that is shown.`;
   }
+}
+
+/** Return how many weights of a model learn, without some parts. */
+function nLearning({ num_params: all, n_embd: C, n_layer: L, n_ff_exp: factor, block_size: T }, without) {
+  const nOfPart = { attention: 4 * L * C ** 2, MLP: 2 * L * factor * C ** 2, positions: T * C };
+  return without.reduce((n, part) => n - nOfPart[part], all);
 }

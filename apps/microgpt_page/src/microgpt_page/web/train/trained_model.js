@@ -15,6 +15,7 @@ export class TrainedModel {
   #about;
   #moments = []; // those reached so far, in order
   #at = 0; // the step that is shown
+  #before = ""; // what was said of the training before
   #chart = new LossChart(byId("loss-chart"), 0.36);
   #units = new ActiveUnits();
   #tokens = new EmbeddingMap(byId("embedding-map"), 0.43);
@@ -33,8 +34,14 @@ export class TrainedModel {
     });
   }
 
-  /** Begin with a model without steps. */
-  begin(about, first) {
+  /** Begin with a model without steps. Args: the first of the texts, and the parts that do not learn. */
+  begin(about, first, without) {
+    const last = this.steps.at(-1);
+    this.#before = last ? ` The training before (grey): ${this.#figures(last).join(", ")}.` : "";
+    byId("train-maps").classList.toggle("off", without.includes("attention"));
+    byId("active-units").classList.toggle("off", without.includes("MLP"));
+    this.#units.isOff = without.includes("MLP");
+    byId("train-without").hidden = !without.length;
     const { model, config, labels, nHeldOut, pairs } = about;
     this.#about = about;
     this.#moments = [];
@@ -120,13 +127,17 @@ export class TrainedModel {
     return `${mean}, ${last}.${overfits}`;
   }
 
-  /** Return a sentence on a step. */
+  /** Return a sentence on a step, and one on the training before. */
   sentence(step, steps) {
+    const parts = [`Step ${grouped(step)} of ${grouped(steps)}`, ...this.#figures(step)];
+    return `${parts.join(", ")}.${this.#before}`;
+  }
+
+  /** Return the losses of a step with their names. */
+  #figures(step) {
     const heldOut = this.#moments.findLast((each) => each.step <= step)?.heldOut ?? null;
-    const parts = [`Step ${grouped(step)} of ${grouped(steps)}`];
-    if (step) parts.push(`loss ${this.#chart.loss(step).toFixed(4)}`, `mean ${this.#chart.mean(step).toFixed(3)}`);
-    if (heldOut !== null) parts.push(`held out ${heldOut.toFixed(3)}${this.#about.mark}`);
-    return `${parts.join(", ")}.`;
+    const own = step ? [`loss ${this.#chart.loss(step).toFixed(4)}`, `mean ${this.#chart.mean(step).toFixed(3)}`] : [];
+    return heldOut === null ? own : [...own, `held out ${heldOut.toFixed(3)}${this.#about.mark}`];
   }
 
   #row({ step, samples, known }) {

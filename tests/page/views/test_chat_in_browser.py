@@ -104,7 +104,7 @@ def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> No
     assert replies(page, 2)[1].startswith("y" + shown[chosen])
 
 
-def test_an_edited_message_ends_what_followed_and_survives_a_reload(talk, page) -> None:
+def test_an_edited_message_replaces_what_followed(talk, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # no reply comes twice
     say(page, "hi")
     replies(page, 4)

@@ -104,7 +104,7 @@ def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) 
     assert page.is_disabled("#draw")
 
 
-def test_maps_of_long_texts_have_letters_and_then_positions(names, talk, page) -> None:
+def test_maps_have_letters_and_of_a_longer_text_positions(names, talk, page) -> None:
     page.add_init_script("""
         window.written = new Set();
         const { fillText } = CanvasRenderingContext2D.prototype;
@@ -289,7 +289,7 @@ def test_a_head_tells_where_it_looks_on_average(names, names_model, page) -> Non
     until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
-def test_the_mlp_tells_what_it_adds_with_and_without_what_attention_fetched(page, tmp_path) -> None:
+def test_the_mlp_tells_what_it_adds_for_what_attention_fetched(page, tmp_path) -> None:
     result = train(
         ["anna", "emma"], model=ModelConfig(architecture="karpathy"), config=TrainConfig(steps=100)
     )

@@ -304,7 +304,7 @@ def test_the_mlp_tells_what_it_adds_for_what_attention_fetched(page, tmp_path) -
     opened(page, small, "inside", text="anna", at=2, step="layer0.hidden")
     until(page, "document.getElementById('plain').innerText.includes('Had attention')")
     said = page.inner_text("#plain").replace("−", "-")
-    figures = [float(each) for each in re.findall(r"-?[0-9]+[.][0-9]{2}(?= from|:)", said)]
+    figures = [float(each) for each in re.findall(r"-?[0-9]+[.][0-9]{2}(?= from|[:.] )", said)]
     assert figures == pytest.approx([own, fetched, mlp, mlp_alone], abs=0.011)
 
 

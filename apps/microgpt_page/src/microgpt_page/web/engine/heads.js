@@ -3,42 +3,33 @@
 import { withActivations } from "./activations.js";
 
 const N_APART = 3; // from this position on, the start is none of the last three tokens
-const N_SHOWN = 3; // tokens
-const LEAST = 0.01; // of the attention that a token would get from heads without preferences
+const CONSONANT = /^[bcdfghjklmnpqrstvwxz]$/i;
 
 /**
- * Return facts on each head, by layer: which shares of its attention go to the token itself, the one before,
- * the one two before, and the start; and which tokens get most, compared with equal attention.
+ * Return facts on each head: its layer, and the shares of its attention that go to the token itself, the one
+ * before, the one two before, those further back, the start, and consonants wherever they are.
  * @param {import("./model.js").Model} model
  */
 export function headsOf(model, tokenizer, /** @type {number[][]} */ texts) {
   const { n_layer: L, n_head: H, vocab_size: V } = model.config;
-  const equal = new Float64Array(V); // what each token would get
-  const all = Array.from({ length: L * H }, (_, i) => {
-    const place = { layer: Math.floor(i / H), head: i % H };
-    return { ...place, sums: [0, 0, 0, 0], got: new Float64Array(V) };
+  const isConsonant = Array.from({ length: V }, (_, token) => CONSONANT.test(tokenizer.label(token)));
+  const heads = Array.from({ length: L * H }, (_, i) => {
+    return { layer: Math.floor(i / H), head: i % H, shares: [0, 0, 0, 0, 0, 0] };
   });
-  let n = 0; // positions from N_APART on
+  let n = 0;
   for (const tokens of texts) {
     withActivations(model, tokens, (found) => {
-      for (let i = 0; i < tokens.length - 1; i++) {
-        n += Number(i >= N_APART);
-        for (const token of tokens.slice(0, i + 1)) equal[token] += 1 / (i + 1);
-        for (const { layer, head, sums, got } of all) {
+      for (let i = N_APART; i < tokens.length - 1; i++) {
+        n += 1;
+        for (const { layer, head, shares } of heads) {
           const weights = found.attention(layer, head, i);
-          weights.forEach((weight, j) => (got[tokens[j]] += weight));
-          if (i >= N_APART) [i, i - 1, i - 2, 0].forEach((j, place) => (sums[place] += weights[j]));
+          const near = [weights[i], weights[i - 1], weights[i - 2]];
+          const back = weights.slice(1, i - 2).reduce((sum, each) => sum + each, 0);
+          const consonants = weights.reduce((sum, each, j) => sum + (isConsonant[tokens[j]] ? each : 0), 0);
+          [...near, back, weights[0], consonants].forEach((each, place) => (shares[place] += each));
         }
       }
     });
   }
-  if (!n) return [];
-  const total = equal.reduce((sum, each) => sum + each, 0);
-  const common = [...equal.keys()].filter((token) => token !== texts[0][0] && equal[token] >= LEAST * total);
-  return all.map(({ layer, head, sums, got }) => {
-    const ratio = (token) => got[token] / equal[token];
-    const order = common.filter((token) => ratio(token) > 1).sort((a, b) => ratio(b) - ratio(a));
-    const preferred = order.slice(0, N_SHOWN).map((token) => tokenizer.label(token));
-    return { layer, head, shares: sums.map((each) => each / n), preferred };
-  });
+  return n ? heads.map((each) => ({ ...each, shares: each.shares.map((sum) => sum / n) })) : [];
 }

@@ -53,6 +53,7 @@ export class Inside {
   #switches;
   #tour;
   #facts = new Map(); // promises of facts on the model, by name
+  #texts = null; // a promise of texts of the unchanged model
 
   /** Args: a model, and a function that returns parameters for the last reply in the chat, if any. */
   constructor(model, lastReply) {
@@ -315,8 +316,8 @@ export class Inside {
   #askOfTexts(name, body) {
     const changes = this.#switches.body;
     return this.#once(`${name} ${body.layer}`, async () => {
-      const texts = await this.#once("texts", () => textsOf(this.#model, changes));
-      return ask(name, { texts, ...body, ...changes });
+      this.#texts ??= textsOf(this.#model);
+      return ask(name, { texts: await this.#texts, ...body, ...changes });
     });
   }
 

@@ -5,7 +5,7 @@ import { N_TEXTS } from "./units.js";
 import { button, byId, element, nats, percent, plural, quoted, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
-const PLACES = ["itself", "one before", "two before", "the start"];
+const PLACES = ["itself", "one before", "two before", "further back", "the start"];
 const N_PLACES = 2; // that are told
 
 export class Parts {
@@ -44,14 +44,17 @@ export class Parts {
     byId("parts").parentElement.hidden = !what;
   }
 
-  /** Return a sentence on what a head looks at on average, if it is known. */
+  /** Return a sentence on what a head looks at on average, and how it differs from the others, if it is known. */
   habit(layer, head) {
     const found = this.#heads.find((each) => each.layer === layer && each.head === head);
     if (!found) return "";
-    const shares = found.shares.map((share, i) => ({ share, place: PLACES[i] })).sort((a, b) => b.share - a.share);
+    const shares = PLACES.map((place, i) => ({ place, share: found.shares[i] })).sort((a, b) => b.share - a.share);
     const most = shares.slice(0, N_PLACES).map(({ share, place }) => `${place} (${percent(share)})`).join(", ");
-    const preferred = found.preferred.map((label) => quoted(label)).join(", ");
-    return `Average: ${most}${preferred && `; prefers ${preferred}`}.`;
+    const others = this.#heads.filter((each) => each.layer === layer && each !== found);
+    const margins = found.shares.map((share, i) => share - Math.max(...others.map((each) => each.shares[i])));
+    const i = margins.indexOf(Math.max(...margins));
+    const own = `${[...PLACES, "consonants"][i]} (${percent(found.shares[i])}, others at most ${percent(found.shares[i] - margins[i])})`;
+    return `Average: ${most}.${others.length && margins[i] >= LEAST ? ` More than the other heads: ${own}.` : ""}`;
   }
 
   /**

@@ -11,6 +11,7 @@ import { sentenceOn } from "./units.js";
 import { byId, element, percent, quoted, sign } from "../text.js";
 
 const N_WRITTEN = 3; // products that are written out, the largest
+const APART = 0.25; // change of a score that is told
 const MOST_ROWS = 128; // of a matrix that are drawn
 
 // By the name of the numbers in an explanation, without the layer: a title and the idea.
@@ -371,8 +372,8 @@ export class Steps {
     const [own, fetched, mlp, alone] = ["own", "attention", "mlp", "mlpAlone"].map((each) => together[each][token].toFixed(2).replace("-", "−"));
     return (
       `The score of ${this.#nameOf("wte", token, true)} is a sum: ${own} from this token and its position, ${fetched} ` +
-      `from what attention fetched, ${mlp} from the MLP. Had attention fetched nothing, the MLP would add ${alone}: ` +
-      "it reads both together. "
+      `from what attention fetched, ${mlp} from the MLP. Had attention fetched nothing, the MLP would add ${alone}` +
+      (Math.abs(together.mlp[token] - together.mlpAlone[token]) >= APART ? ": it waits for both together. " : ". ")
     );
   }
 }

@@ -9,8 +9,8 @@ const N_TOKENS = 16; // of each, at most
 const N_LETTERS = 3; // at the end of a beginning
 
 /** Return texts that the model writes, on which its parts are watched; none of a chat model or a large one. */
-export async function textsOf({ chat, num_params: n }, changes) {
-  const body = { num_samples: N_TEXTS, max_tokens: N_TOKENS, temperature: 1, ...changes };
+export async function textsOf({ chat, num_params: n }) {
+  const body = { num_samples: N_TEXTS, max_tokens: N_TOKENS, temperature: 1 };
   return chat || n > MOST_WEIGHTS ? [] : (await ask("generate", body)).samples;
 }
 

@@ -166,7 +166,7 @@ export class Train {
     const batch = `Each step reads ${plural(config.batch_size, "document")}, so the training reads ${what}. `;
     const reads = text === "stream" ? "" : batch;
     byId("plan-about").textContent =
-      `The model has ${plural(n, "weight")}. ${reads}It takes ${duration(seconds)} at ${pace}${most}.`;
+      `${plural(nLearning({ num_params: n, n_embd: C, n_layer: L, n_ff_exp: 4, block_size: T }, config.without), "weight")} learn. ${reads}It takes ${duration(seconds)} at ${pace}${most}.`;
   }
 
   /** Train a new model. Args: whether a person asks for it. */

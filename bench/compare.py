@@ -135,7 +135,8 @@ def page(columns: list[Column], control_losses: list[float], rounds: int) -> str
         ],
         "graph nodes per step": [f"{c.nodes:,.0f}" for c in columns],
     }
-    rows["samples"] = [", ".join(column.samples[:5]) for column in columns]
+    for i, samples in enumerate(zip(*(column.samples for column in columns), strict=True), 1):
+        rows[f"sample {i:2d}"] = list(samples)
     table = [
         "| | " + " | ".join(column.title for column in columns) + " |",
         "|---|" + "---|" * len(columns),

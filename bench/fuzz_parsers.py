@@ -353,7 +353,6 @@ def page(code: str, *seeds: bytes) -> Maker:
 
     def make(folder: Path) -> Made:
         shutil.copytree(WEB / "engine", folder)
-        shutil.copy(WEB / "chat" / "versions.js", folder)
         (folder / "package.json").write_text('{"type": "module"}')
         (folder / "fuzz.js").write_text(
             'import { createInterface } from "node:readline";\n' + code + "\n"
@@ -459,11 +458,5 @@ PARSERS: dict[str, Maker] = {
         'import { textOf } from "./documents.js";\n'
         "const answer = (bytes) => { const rows = rowsOf(textOf(bytes)); columnText(rows, 0); };",
         CSV,
-    ),
-    "page: kept conversation": page(
-        'import { Versions } from "./versions.js";\nconst answer = (bytes) => {\n'
-        "let text = new TextDecoder().decode(bytes); try { JSON.parse(text); } catch { return; }\n"
-        "Versions.parse(text)?.messages; };",
-        b'{"at": 0, "next": [{"role": "user", "content": "hi", "at": 0, "next": []}]}',
     ),
 }  # fmt: skip

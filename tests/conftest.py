@@ -1,6 +1,7 @@
 """What tests share: small models, and the real command."""
 
 import gc
+import json
 import os
 import re
 import shutil
@@ -92,6 +93,12 @@ def compiled_engine(worker_id: str) -> None:
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
     with FileLock(cache_directory() / "tests.lock"):  # another worker may compile
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, Any]:
+    """Karpathy's run as his own script gave it (its origin: data/README.md)."""
+    return json.loads((ROOT / "data/karpathy_seed42.json").read_text())
 
 
 @pytest.fixture(scope="session")

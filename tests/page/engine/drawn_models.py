@@ -44,7 +44,9 @@ KNOWN = {
         "unknown": ["no idea"],
         "threshold": 0.5,
         "is_table": True,
-        "seen": [],
+        "follows": [None],
+        "needs": [[]],
+        "tests": [],
     }
 }
 REPLY = {"role": "assistant", "content": ""}

@@ -85,6 +85,6 @@ def test_training_computes_the_same_bits_as_python(node, runs, golden) -> None:
             continue  # Python measures before the parts are removed again
         for step, loss in case["held_out"].items():
             assert math.isclose(run["held_out"][step], loss, rel_tol=1e-13), (number, step)
-    assert found[0]["names"] == golden["names"]
+    assert found[0]["names"] == golden["samples"]
     assert any(case["has_diverged"] for case in expected)
     assert sum(not case["has_diverged"] for case in expected) > N_MODELS / 2

@@ -119,8 +119,8 @@ def test_karpathys_run_can_be_rewound_and_continued(train_view, golden) -> None:
     assert f"The mean loss of the last 20 steps is {mean}, " in first[0]
     assert stops == ["The model is that of step 500.", "Paused at step 501."]
     assert first[0].endswith("2.6497.")
-    assert first[2] == golden["names"]
-    assert last == [first[0], losses[500:], golden["names"]]
+    assert first[2] == golden["samples"]
+    assert last == [first[0], losses[500:], golden["samples"]]
 
 
 SAVE = f"""{TOOLS}
@@ -275,4 +275,4 @@ def test_a_worker_that_dies_is_replaced(train_view, golden) -> None:
     found = train_view(script)
     for problem, end, names in (found[:3], found[3:]):
         assert problem.startswith("The training has stopped; perhaps the browser lacks memory.")
-        assert (end, names) == ("2.6497.", golden["names"])
+        assert (end, names) == ("2.6497.", golden["samples"])

@@ -48,6 +48,7 @@ export class Matcher {
       if (!most.has(word)) most.set(word, this.#weight(word));
     }
     const found = [...shared.keys()].sort((a, b) => a - b);
+    /** @type {[any, number][]} */
     const ranked = found.map((i) => [this.#askings[i], this.#similarity(i, most, shared.get(i), at(covered, i))]);
     return ranked.filter(([, similarity]) => similarity).sort(([, a], [, b]) => b - a);
   }

@@ -86,7 +86,7 @@ export class Maps {
     const nInRow = Math.min(n, room < NARROW && n <= 4 ? 2 : 4);
     const wide = Math.floor((room - GAP * (nInRow - 1)) / nInRow);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
-      const cell = Math.min(28, (wide - MARGIN) / rows.length);
+      const cell = Math.max(0.1, Math.min(28, (wide - MARGIN) / rows.length)); // a hidden view has no room
       const side = MARGIN + cell * rows.length;
       return { name, rows, cell, side, canvas: element("canvas"), mark: element("i") };
     });

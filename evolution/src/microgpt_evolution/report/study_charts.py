@@ -16,7 +16,7 @@ from microgpt_evolution.research.sequential_test import KEPT, REJECTED, UNCONFIR
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
-VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # of the tries that are drawn
+VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # a chart draws these tries
 N_SETTINGS = 30  # maximum number of settings of a sweep
 
 

@@ -47,7 +47,7 @@ def main() -> None:
         request = json.loads(line)
         with TemporaryFile() as file:
             if not (pid := os.fork()):
-                signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # which ends the process
+                signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # its signal ends the fork
                 _run(request, places, file.fileno())
             _, status, usage = os.wait4(pid, 0)
             problem = os.pread(file.fileno(), N_BYTES, 0).decode(errors="replace")

@@ -33,7 +33,7 @@ class SurrogateSearch:
     def __init__(
         self,
         space: Space,
-        first: Sequence[Genome],  # of the first generation, to which mutants of them are added
+        first: Sequence[Genome],  # the first generation has these genomes and mutants of them
         budget: float,  # operations
         cost: Callable[[Genome, int], float],  # operations of a number of evaluations
         *,

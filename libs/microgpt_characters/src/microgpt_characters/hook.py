@@ -24,12 +24,12 @@ from microgpt import (
     first_problem,
     plain,
 )
+from microgpt_characters.character_file import SUFFIX
 from microgpt_characters.conversations import Drawing, general_questions
 from microgpt_characters.grammar import read_character
 from microgpt_characters.knowledge import Knowledge, Question
 from microgpt_characters.matching import RULES
 from microgpt_characters.pattern import draw
-from microgpt_characters.reader import SUFFIX
 from microgpt_characters.table import is_table, known_of_table, recipe
 
 SEED = 1  # of the foreign questions of a test

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from microgpt import ChatPrompt, InferenceGpt, SavedModel
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
-LABEL = "microgpt> "  # of what the model says, on a terminal
+LABEL = "microgpt> "  # stands before a reply on a terminal
 QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they are messages
 
 

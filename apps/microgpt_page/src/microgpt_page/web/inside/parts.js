@@ -13,7 +13,7 @@ export class Parts {
   #chosen;
   #found = [];
   #heads = []; // what each head looks at on average
-  #what = ""; // what the bits are of: "text", "reply", or nothing yet
+  #what = ""; // the table measures it: "text", "reply" or ""
 
   /** Args: a model, and a function that is called with the step of a part that is chosen. */
   constructor(model, chosen) {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXERCISE = argument(None, "Number or name.  [default: the first that is not done]", "EXERCISE")
 IN = option(None, "Directory of the exercises.  [default: ., else course]")
 GOOD, BAD = "32", "1;31"  # ANSI styles
-LEAST_ACTIVE = 8  # hidden units that are not dead, after the last experiment
+LEAST_ACTIVE = 8  # mean number of active hidden units, after the last experiment
 NOISE = 0.02  # nats per token, by which the losses of two seeds differ
 END = """\
 All fourteen are done: you have written a GPT, and seen what its parts and its learning rate do.

@@ -10,9 +10,9 @@ training would change them, so `remove` sets them to 0 again after each step.
    among 27 tokens has a loss of log(27) = 3.30.
 3. `microgpt course check` trains each model for 10,000 steps, in a few seconds, and shows your
    predictions, the losses, and how many of the 64 hidden units are active on average. ReLU makes
-   the others 0. Nearly all will be dead: 0 for every letter, so that their gradients are 0, and
-   they do not come back. Choose another `my_rate`, so that at least 8 are active and the loss is no
-   higher.
+   the others 0. Hardly any will be active, and many will be dead: 0 for every letter, so that their
+   gradients are 0, and they do not come back. Choose another `my_rate`, so that at least 8 are
+   active and the loss is no higher.
 """
 
 import random

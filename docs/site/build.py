@@ -161,10 +161,11 @@ def text_of(path: str) -> str:
     if path == "README.md":
         title, lead, rest = (ROOT / path).read_text(encoding="utf-8").split("\n\n", 2)
         return f"{title}\n\n{lead}{START}\n{rest}"
-    if path in annotated.SOURCES:
-        return annotated.page(ROOT / path, ROOT / annotated.SOURCES[path])
     if (ROOT / path).is_file():
-        return (ROOT / path).read_text(encoding="utf-8")
+        text = (ROOT / path).read_text(encoding="utf-8")
+        if path == annotated.PAGE:
+            return annotated.page(text, (ROOT / annotated.SOURCE).read_text(encoding="utf-8"))
+        return text
     if path.endswith("/index.md"):
         return directory_page(dirname(path))
     source = path.removesuffix(".md")
@@ -204,9 +205,8 @@ def is_download(path: Path) -> bool:
 
 def page_of(path: str, queue: list[str]) -> str:
     """Return the page that shows a file or a directory, or "" if there is no such file."""
-    explained = {source: explanation for explanation, source in annotated.SOURCES.items()}
-    if path in explained:
-        return explained[path]
+    if path == annotated.SOURCE:
+        return annotated.PAGE
     if (ROOT / path).is_dir():
         readme = f"{path}/README.md"
         return readme if readme in queue else f"{path}/index.md"

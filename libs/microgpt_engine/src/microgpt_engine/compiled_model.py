@@ -6,6 +6,7 @@ have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from threading import Event
@@ -63,7 +64,7 @@ class CompiledModel:
         packed.set(weights)
         self._weights = packed.matrices
         _make_read_only(packed.array, *packed.matrices)
-        self._spare: list[DecodeArrays] = []  # of finished batches, for reuse
+        self._spare: deque[DecodeArrays] = deque(maxlen=2)  # of finished batches, for reuse
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:

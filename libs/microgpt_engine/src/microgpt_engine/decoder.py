@@ -4,7 +4,7 @@ Layout: one row per sequence, as in `Sequences`; one row per token in the kernel
 docs/engine.md#decoding.
 """
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from dataclasses import replace
 from itertools import product
 from time import perf_counter
@@ -75,9 +75,8 @@ class Decoder:
             more than MAX_REUSED_BYTES, the arrays are only as long as the sequences.
         """
         config, dtype = model.config, model.dtype
-        slot_size = 2 * config.n_layer * config.block_size * config.n_embd
         n_bytes = np.dtype(dtype).itemsize
-        slot_bytes = slot_size * n_bytes
+        slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
         cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether the arrays fit other sequences
@@ -194,7 +193,7 @@ class Batch:
     """
 
     def __init__(
-        self, model: "CompiledModel", jobs: Sequence[Job], spare: list[DecodeArrays]
+        self, model: "CompiledModel", jobs: Sequence[Job], spare: MutableSequence[DecodeArrays]
     ) -> None:
         """Create a decoder for all jobs. Jobs with fewer sequences start first.
 

@@ -1,6 +1,6 @@
 """Plug-ins: what other packages add, found by their entry points; messages of engines; charts.
 
-docs/plugins.md has an example of each group of entry points.
+docs/plugins.md has an example.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
-# The public names of microgpt, by module: its other packages import no other name of it, and
-# neither should yours. What a name means is said where it is defined. A name is imported on first
-# use. What most programs need is in `__all__` of __init__.py.
+# The public names of microgpt, by module. Its other packages import no other names from it, and
+# neither should yours. Each name is documented where it is defined, and is imported on first use.
+# `__all__` in __init__.py lists the names that most programs need.
 
 from .config import DEFAULT_SEED as DEFAULT_SEED
 from .config import MAX_SEED as MAX_SEED

@@ -85,7 +85,7 @@ def to_score(
 
 
 def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the token of each prediction, and whether it counts: (N), (N)."""
+    """Return the target token of each prediction, and whether it counts: (N), (N)."""
     counts = np.frombuffer(docs.mask or b"\1" * len(docs.tokens), bool)
     first = docs.starts[:-1]  # the first token of a document is not predicted
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)

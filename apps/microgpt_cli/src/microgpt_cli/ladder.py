@@ -147,7 +147,7 @@ def operations_of(job: TrainingJob) -> float:
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
     weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C
-    attention = L * C * (length + 1)  # each token reads half of the others on average
+    attention = L * C * (length + 1)  # a token attends to half of the others on average
     return 6 * (weights + attention) * config.steps * config.batch_size * length
 
 

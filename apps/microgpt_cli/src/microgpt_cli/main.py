@@ -64,9 +64,9 @@ def command() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        is_stopped = end.code in (130, 143)  # nothing that threads compute is needed
+        is_stopped = end.code in (130, 143)  # results of other threads are not needed
         if threading.active_count() > 1 and not is_stopped:
-            raise  # waits for the threads
+            raise  # Python waits for the threads
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

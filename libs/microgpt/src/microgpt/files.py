@@ -27,7 +27,7 @@ from microgpt.formatting import printable
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-SAVING, SAVED, LOCK = ".saving", ".saved", ".lock"
+SAVING, SAVED, LOCK = ".saving", ".saved", ".lock"  # renaming SAVING to SAVED is the commit
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, quota, file-size limit
 MAX_READS = 100  # maximum number of reads while other processes replace files
 SHORT_USE = "being written"  # purpose of a short-lived lock
@@ -68,7 +68,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
             _sync_directory(staging)
             _move(staging.rename(directory / SAVED) if is_held else staging, directory)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(staging, ignore_errors=True)  # not SAVED: a committed write is kept
             raise
     except OSError as error:
         raise cannot_write(directory, error, sum(map(len, files.values()))) from error
@@ -98,7 +98,7 @@ def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
 def finish_publish(directory: Path) -> None:
     """Complete the `publish` call of a killed process. The caller must hold the directory lock."""
     saved = directory / SAVED
-    if os.path.isdir(saved) and not os.path.islink(saved):  # a link could lead to files of others
+    if os.path.isdir(saved) and not os.path.islink(saved):  # a link could point to other files
         _move(saved, directory)
     shutil.rmtree(directory / SAVING, ignore_errors=True)
 

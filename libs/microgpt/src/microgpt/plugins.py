@@ -72,7 +72,7 @@ def check_extra(extra: str, what: str, *names: str) -> None:
     for name in names:
         try:
             import_module(name)
-        except (ImportError, OSError) as error:  # OSError: a library of the system is missing
+        except (ImportError, OSError) as error:  # OSError: a system library is missing
             problem = printable(" ".join(str(error).split()))
             raise ConfigError(
                 f"{what} require {extra} ({problem}); run: "

@@ -52,7 +52,7 @@ class ReferenceEngine:
     def backward(self, batch: Batch) -> float:
         """Compute the gradients of the mean loss per predicted token; return that loss in nats.
 
-        Only the first block_size + 1 tokens of each document count, the last one only as a target.
+        Tokens beyond the first block_size + 1 are ignored, so longer documents must be chunked.
         """
         batch = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
         n_targets, loss = sum(len(tokens) - 1 for tokens in batch), 0.0

@@ -40,7 +40,7 @@ Target = int | Sequence[float] | None  # a token, the probability of each token,
 Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
 
 BYTES_PER_WEIGHT = 200  # including its gradient, its moments, and copies as Python floats
-BYTES_PER_PRODUCT = 32  # both operands and gradients are stored
+BYTES_PER_PRODUCT = 32  # both operands and both local gradients are stored
 RUN_S = 0.02  # target duration of a call of `ReferenceBatch.run`
 
 
@@ -104,7 +104,7 @@ class ReferenceTraining:
         return array("d", [param.grad for param in self._engine.params])
 
     def run(self, until: int) -> list[float]:
-        """Take a step, unless `until` steps have been taken; return the losses of the new steps.
+        """Take one step, unless `until` steps have been taken; return the losses of new steps.
 
         If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
         """
@@ -121,13 +121,13 @@ class ReferenceTraining:
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
         drops = batch_dropout(self._config, self.n_steps)
-        return accumulate(self._engine, batch, targets, drops)
+        return compute_gradients(self._engine, batch, targets, drops)
 
 
 make_engine = ReferenceTraining
 
 
-def accumulate(
+def compute_gradients(
     engine: ReferenceEngine, batch: Batch, targets: Targets = (), drops: Sequence[Dropout] = ()
 ) -> float:
     """Compute the gradients; return the mean loss over the targets (default: the next tokens).

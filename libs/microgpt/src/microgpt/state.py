@@ -203,14 +203,14 @@ class TrainEvent:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel, Plottable):
-    """A trained model and its training run. With validation, the model has the best weights.
+    """A trained model and its training run. With validation, its weights are the best ones.
 
     `InferenceGpt(result)` generates text, `save(result, path)` writes the model, and
     `result.plot()` draws the losses.
     """
 
     plan: TrainingPlan
-    losses: Sequence[float]  # of each step of this `train` call, in nats per token
+    losses: Sequence[float]  # loss of each step of this `train` call, in nats per token
     state: TrainState  # final state
     ending: Ending
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling

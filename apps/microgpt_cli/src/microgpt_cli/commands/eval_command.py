@@ -1,4 +1,4 @@
-"""`microgpt eval`: held-out loss and exact-match score on a file."""
+"""`microgpt eval`: measure held-out loss and exact matches on a file."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`microgpt explain`: what a model predicted at each position of a text."""
+"""`microgpt explain`: show what a model predicts at each position of a text."""
 
 import math
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def explain(
     model: Path | None = opt.MODEL_OR_OUTPUT,
     top: int = opt.option(N_ALTERNATIVES, "Number of likely tokens per position.", min=0),
 ) -> None:
-    """Explain what a model predicted at each position of a text.
+    """Explain what a model predicts at each position of a text.
 
     Print each token with its predicted probability, its surprise in bits (minus the binary
     logarithm of the probability), and the most likely tokens. The last line is for the end of the

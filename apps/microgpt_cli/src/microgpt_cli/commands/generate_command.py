@@ -126,7 +126,7 @@ def _mismatch(pattern: str) -> Fault:
 
 
 def _words(file: Path) -> re.Pattern[str]:
-    """Return a pattern for the lines of a file as whole words, in any case."""
+    """Return a pattern that matches each line of a file as whole words, in any case."""
     from microgpt import ReadOptions, load_documents
 
     lines = load_documents(file, ReadOptions("lines"), tell=note)

@@ -81,7 +81,7 @@ def _verify_file(file: Path) -> None:
     if broken:
         raise broken
     if not names:
-        raise ConfigError("`verify` of a PATH requires the package microgpt-exports; install it")
+        raise ConfigError("`verify PATH` requires the package microgpt-exports; install it")
     raise CheckpointError(
         f"{file} is in none of the formats {', '.join(names)}; write it with `microgpt export`"
     )

@@ -12,7 +12,7 @@ from microgpt import DEFAULT_SEED, ConfigError, Sampling, Settings, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
-PANELS = ("Data", "Training", "Model", "Saving", "Output")  # `train --help` has this order
+PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help`
 DEFAULT_MODEL_DIR = Path("output")
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
@@ -130,7 +130,7 @@ def seed_option(what: str) -> Any:
 
 
 def seed_of(text: str) -> int:
-    """Return a seed; draw and print one for the text "random"."""
+    """Parse a seed; for the text "random", draw and print one."""
     if text == "random":
         import secrets
 

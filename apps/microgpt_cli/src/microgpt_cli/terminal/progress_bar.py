@@ -19,7 +19,7 @@ T = TypeVar("T")
 N_LINES = 10  # number of progress lines if stderr is not a terminal; long work has more
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
 REDRAW_S = 0.1  # minimum time between rewrites of the line on a terminal
-LOSS_WINDOW = 100  # number of steps in the mean of the loss
+LOSS_WINDOW = 100  # number of steps over which the loss is averaged
 
 
 class Progress:

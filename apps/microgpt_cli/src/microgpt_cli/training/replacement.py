@@ -9,7 +9,7 @@ from microgpt import (
     MOONBASE_WEIGHTS,
     STATE,
     TOKENIZER,
-    TRAINING,
+    TRAINING_FILES,
     CheckpointError,
     TrainingJob,
     TrainingPlan,
@@ -105,7 +105,7 @@ def _others(directory: Path) -> list[str]:
     """Return files that a model would overwrite in a directory not created by microgpt."""
     if committed_path(directory, STATE).exists():  # a training run without a model
         return []
-    names = (META, TOKENIZER, *TRAINING, MOONBASE_WEIGHTS)
+    names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)
     return [name for name in names if os.path.lexists(directory / name)]
 
 

@@ -51,7 +51,7 @@ def print_results(
     text, output = result.config.text, request.resume or request.output
     answers, n_trained = None, 0
     if result.tokenizer.is_chat:
-        from microgpt_cli.chat_answers import answer_questions  # loads grammars of chats
+        from microgpt_cli.chat_answers import answer_questions  # needed for chat models only
 
         answers = answer_questions(result, sets)
     if samples:

@@ -38,7 +38,7 @@ class Item:
     task: str  # category under which the score is reported
     conversation: Conversation
     place: int  # index of the reply in the conversation
-    line: int  # line number of the conversation in the file, or its position in the file
+    line: int  # number of the conversation's line in the file, or of the conversation itself
     unit: str = "line"  # "line", "item" in an array or "conversation" in an export
     also: tuple[str, ...] = ()  # other correct replies
 

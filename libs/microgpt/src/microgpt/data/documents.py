@@ -1,8 +1,8 @@
 """Load documents from files: lines, running text, records, tables, folders or conversations.
 
 A reader returns the documents of a file that it recognises, and None for any other file. The first
-reader that recognises a file is used. Plug-ins, in the group `microgpt.readers`, come before the
-readers of the library; see docs/plugins.md.
+reader that recognises a file is used: after that of folders, the plug-ins in the group
+`microgpt.readers` are tried, and then the readers of the library; see docs/plugins.md.
 """
 
 import warnings
@@ -153,7 +153,7 @@ def _read_markup(file: TextFile, how: ReadOptions, tell: Tell | None) -> None:
         refuse_markup("\n".join(islice(file, 20)), file.path)
 
 
-# The readers of the library, in the order in which they are tried, after those of plug-ins.
+# The readers of the library, in the order in which they are tried after folders and plug-ins.
 READERS: tuple[Reader, ...] = (read_table, _read_markup, refuse_transcript, read_multiline)
 
 

@@ -48,9 +48,9 @@ def plain(text: str) -> str:
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
     """Return a character tokenizer; for conversations without capitals and accents, it folds."""
-    plain = CharTokenizer.from_documents(docs)
-    folds = plain.is_chat and all(fold(char) == char for char in plain.chars)
-    return FoldingTokenizer(plain.chars, is_chat=True) if folds else plain
+    exact = CharTokenizer.from_documents(docs)
+    folds = exact.is_chat and all(fold(char) == char for char in exact.chars)
+    return FoldingTokenizer(exact.chars, is_chat=True) if folds else exact
 
 
 class FoldingTokenizer(CharTokenizer):
@@ -66,8 +66,8 @@ class FoldingTokenizer(CharTokenizer):
     @classmethod
     def from_documents(cls, docs: Iterable[AnyDocument]) -> "FoldingTokenizer":
         """Build a tokenizer from the folded characters of texts or conversations."""
-        plain = CharTokenizer.from_documents(docs)
-        return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)
+        exact = CharTokenizer.from_documents(docs)
+        return cls(sorted(set(fold("".join(exact.chars)))), is_chat=exact.is_chat)
 
     def _as_read(self, text: str) -> str:
         """Fold the characters of a text that are unknown, but known in their folded form."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ORDER = 6  # the n; contexts of six tokens would lower the loss on few texts
 N_DISCOUNTS = 3  # for counts of 1, 2 and at least 3
-PORTION = 2**21  # number of probabilities that are computed at once; bounds the memory
+MAX_PROBABILITIES = 2**21  # number of probabilities that are computed at once; bounds the memory
 MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
 
 
@@ -68,7 +68,7 @@ class NgramModel:
         self, docs: TokenDataset, out: "NDArray[np.float32]", shares: "Floats"
     ) -> None:
         """Add the probabilities of all tokens, multiplied by shares (N,), to `out` (N, V)."""
-        done, n_docs = 0, max(1, PORTION // max(1, docs.longest * self.vocab_size))
+        done, n_docs = 0, max(1, MAX_PROBABILITIES // max(1, docs.longest * self.vocab_size))
         for first in range(0, len(docs), n_docs):
             found = self.probabilities(docs[first : min(first + n_docs, len(docs))])
             rows = slice(done, done := done + len(found))

@@ -28,8 +28,8 @@ class DataFacts:
     sha256: str
     val_fraction: float = 0.0
     test_fraction: float = 0.0
-    # Number of unused characters on either side of a held-out stretch of running text; None for
-    # documents, and if nothing is held out.
+    # Number of unused characters around each held-out stretch of running text, which is split by
+    # position; None for documents, which are split by hash, and if nothing is held out.
     gap: int | None = None
 
 
@@ -97,7 +97,7 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
     docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in `Split`
+    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in SETS[1:]
     for doc in dict.fromkeys(docs):
         digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
@@ -144,7 +144,7 @@ def split_documents(docs: Documents, validation: float, test: float, gap: int) -
 
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
-    """Split documents, or a single running text, in the same way as before."""
+    """Repeat the split of documents, or of a single running text, that `facts` describe."""
     again = docs if facts.gap is None else cast("str", docs[0])
     return split_documents(again, facts.val_fraction, facts.test_fraction, facts.gap or 0)
 
@@ -180,7 +180,7 @@ def _check_fractions(validation: float, test: float) -> None:
 
 
 def fingerprint(docs: Sequence[Document]) -> str:
-    """Return the SHA-256 of all documents, in order, each followed by a newline.
+    """Return the SHA-256 of all documents, each followed by a newline. Their order matters.
 
     A text is hashed as UTF-8, a conversation as the JSON array [[role, content], …]. If there are
     several documents, a text of several lines is hashed as a JSON string.

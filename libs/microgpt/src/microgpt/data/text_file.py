@@ -55,8 +55,8 @@ class TextFile:
         self.is_strict = is_strict  # whether to refuse invalid UTF-8 instead of replacing it
         self.is_chat_export = False  # set by a reader of chats that were exported from an app
         self.is_in_order = False  # set by a reader if training should not shuffle the documents
-        self.kind = "line"  # what a document is, such as "line" or "recording between blank lines"
-        self.otherwise = ""  # options that read the file in another way
+        self.kind = "line"  # what a document is, such as "line" or "record between blank lines"
+        self.otherwise = ""  # options that would read the file in another way
         self._piped: list[str] | None = None  # lines of a pipe, which can be read only once
 
     @classmethod

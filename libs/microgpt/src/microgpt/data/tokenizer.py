@@ -172,7 +172,7 @@ class Tokenizer(ABC):
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
-        return (self.decode([token]) for token in tokens)  # each token is a character or more
+        return (self.decode([token]) for token in tokens)  # each token is at least one character
 
     def label(self, token: int) -> str:
         r"""Return the text of a token, or a name like "<|user|>" or "bytes:\xf0" if it has none."""

@@ -58,7 +58,7 @@ from microgpt.storage.weights_file import (
 DEFAULT_MODEL_DIR = "output"
 TOKENIZER = "tokenizer.json"
 # Files of the training run that produced a model.
-TRAINING = (STATE_DESCRIPTION, STATE)
+TRAINING_FILES = (STATE_DESCRIPTION, STATE)
 MOONBASE_WEIGHTS = "weights.safetensors"
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
@@ -86,7 +86,7 @@ def save(
     files = encode_model(result, weights_format)
     with DirectoryLock(path):
         is_copy = isinstance(result, SavedModel) and has_copy(path, result)
-        publish_model(path, files, [*TRAINING, DOCUMENT_HASHES] if is_copy else [])
+        publish_model(path, files, [*TRAINING_FILES, DOCUMENT_HASHES] if is_copy else [])
 
 
 def encode_model(
@@ -164,7 +164,7 @@ def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[
     try:
         old: Collection[str] = ()  # without a model, files with these names are not ours
         if has_model(directory):
-            old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING)
+            old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING_FILES)
         publish(directory, files, is_held=True)
         for other in old:
             if other not in files and other not in kept:

@@ -102,7 +102,7 @@ class SavedModel(TrainedModel):
         """The recorded settings of a training step; defaults for all others."""
         config, training = super().config, self.meta.training
         for name in {"lr", "optimizer", "weight_decay", "text"} & training.keys():
-            with suppress(ConfigError, TypeError):  # a setting of another program
+            with suppress(ConfigError, TypeError):  # raised by settings of another program
                 config = replace(config, **{name: training[name]})
         return config
 

@@ -45,7 +45,7 @@ from microgpt.state import (
     TrainState,
 )
 from microgpt.storage.model_directory import (
-    TRAINING,
+    TRAINING_FILES,
     encode_model,
     has_any,
     has_model,
@@ -114,7 +114,7 @@ class TrainingDirectory(DirectoryLock):
         self.keep(result.plan, result.state)
         ended = encode_state(result.plan, result.state, "ended")
         files = {**encode_model(result), STATE_DESCRIPTION: ended[STATE_DESCRIPTION]}
-        publish_model(self.path, files, TRAINING)
+        publish_model(self.path, files, TRAINING_FILES)
 
 
 def check_has_training(directory: Path) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
-# (study `operations`, last at a922fbb8).
+# (bench/studies/operations.py, removed after commit a922fbb8).
 ATTENTION = 2.0  # per floating-point operation in attention
 ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
 SOFTMAX = 40  # per token and entry of the vocabulary
@@ -40,7 +40,7 @@ STEP = 5e6  # per step
 
 N_PARTS, PART_S = 4, 0.1  # the median of all but the first ignores a short disturbance
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
-# Operations per second of a machine that has not been measured: one core of an AMD EPYC (Zen 5).
+# Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 
 # Seconds to reserve for Python's start, and for samples and files after training; more with --chat.
@@ -148,27 +148,27 @@ class TimeLimit:
 class Deadline(Hook):
     """Ends a run at its time limit; its first steps show how many steps fit into the time."""
 
-    def __init__(self, job: "TrainingJob", n_models: float | None) -> None:
-        """Measure whether the time suffices for n_models times the job; None: do not measure."""
+    def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
+        """Measure if there is time for cost_ratio times the cost of the job, unless it is None."""
         assert job.limit
-        self.steps: int | None = None  # number of steps for which there is time, if it differs
-        self._job, self._limit, self._n_models = job, job.limit, n_models
+        self.restart_with_steps: int | None = None  # number of steps that fits, if it differs
+        self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
         self._left_before, self._left_at_start = job.limit.seconds_left(), 0.0
         self._first: tuple[float, float] | None = None  # time left and work after the warm-up
 
     def on_step(self, run: "TrainingLoop") -> None:
         """End the run if its time is up."""
         left = self._limit.seconds_left()
-        if self._n_models is not None:
-            self._measure(run, left, self._n_models)
+        if self._cost_ratio is not None:
+            self._measure(run, left, self._cost_ratio)
         if run.step and left < -LATE * self._limit.seconds:
             run.end()
 
     def should_stop(self) -> bool:
         """Return whether the run restarts with another number of steps."""
-        return self.steps is not None
+        return self.restart_with_steps is not None
 
-    def _measure(self, run: "TrainingLoop", left: float, n_models: float) -> None:
+    def _measure(self, run: "TrainingLoop", left: float, cost_ratio: float) -> None:
         """Compare the time that the run needs with the time that is left."""
         step_cost, validation, test = self._costs
 
@@ -185,9 +185,9 @@ class Deadline(Hook):
         seconds = max(MEASURED_S, MEASURED * self._limit.seconds)
         if not self._first or done == self._first[1] or self._first[0] - left < seconds:
             return
-        self._n_models = None
+        self._cost_ratio = None
         per_step = (self._first[0] - left) / (done - self._first[1])
-        whole = n_models * work(steps) + test
+        whole = cost_ratio * work(steps) + test
         late = ((whole - done) * per_step - left) / self._limit.seconds
         # With teachers, steps are not added, because these would have to predict more targets.
         given, budget = self._job.plan.given, math.inf
@@ -195,7 +195,7 @@ class Deadline(Hook):
             budget = given.get("budget", math.inf) / step_cost
         if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > LIMITING * budget):
             setup_s = self._left_before - self._left_at_start  # the documents are encoded again
-            self.steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
+            self.restart_with_steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
 
     @cached_property
     def _costs(self) -> tuple[float, float, float]:

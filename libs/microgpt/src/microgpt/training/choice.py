@@ -1,8 +1,8 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to several hundred training runs with random settings on twelve texts.
-docs/measurements/choice.md describes the runs and the quality of the rule; the code of the fit is
-the study `fit_choice`, last at a922fbb8.
+docs/measurements/choice.md describes the runs and the quality of the rule; the code of the fit was
+bench/studies/fit_choice.py, removed after commit a922fbb8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,10 +35,10 @@ LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and exponent of 
 WEIGHT_DECAY = 0.05
 DROPOUT = 0.2  # if all useful operations are used; proportional to the share that is used
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE tokens for 1e12 operations, exponent of growth
-CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
+MIN_CHARACTERS_PER_SUBWORD = 400  # minimum size of the text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-# Fine-tuning (study `fine_tuning`, last at a922fbb8) makes at most this many passes over the data,
-# or this many steps if that is more.
+# Fine-tuning makes at most this many passes over the data, or this many steps if that is more
+# (bench/studies/fine_tuning.py, removed after commit a922fbb8).
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
 TUNING_RATE = 0.5  # factor of the rule's learning rate: trained weights need smaller changes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
@@ -72,7 +72,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     keep characters: with subwords, a model cannot spell or read typing errors.
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
-    useful = sum(map(count_characters, docs)) / CHARACTERS_PER_SUBWORD
+    useful = sum(map(count_characters, docs)) / MIN_CHARACTERS_PER_SUBWORD
     size = max((each for each in VOCABULARIES if each <= min(wanted, useful)), default=0)
     is_text = all(isinstance(doc, str) for doc in docs)
     return size if size and is_text and is_prose(docs) else None
@@ -159,7 +159,7 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
     return with_given(TrainConfig(), {**rule, **given, "text": text})
 
 
-def with_steps(
+def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
     """Return the settings with as many steps as the operations allow, up to an evaluation."""

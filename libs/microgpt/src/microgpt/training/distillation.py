@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from microgpt.data.ngram_model import NgramModel
 
-PORTION = 1024  # number of documents to predict at once
+DOCS_AT_ONCE = 1024  # number of documents that are predicted at once
 NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # the weights of the n-gram model that are tried
 MIN_GAIN = 0.005  # relative to the loss; less is within the error of a small validation set
 MAX_TOKENS = 100_000  # with more training tokens, the n-gram model adds less
@@ -189,7 +189,7 @@ class Teachers:
         targets = np.zeros((n, self.tokenizer.vocab_size), np.float32)
 
         def predict(first: int, should_stop: Event) -> None:
-            end = min(first + PORTION, len(dataset))
+            end = min(first + DOCS_AT_ONCE, len(dataset))
             part, rows = dataset[first:end], targets[starts[first] - first : starts[end] - end]
             self.add_mean(part, rows, should_stop)
             if self.ngrams:
@@ -200,7 +200,7 @@ class Teachers:
             if not np.isfinite(rows).all():
                 raise PromptError(NOT_FINITE_MESSAGE)
 
-        if firsts := range(0, len(dataset), PORTION):
+        if firsts := range(0, len(dataset), DOCS_AT_ONCE):
             work = map_in_threads(predict, firsts, threads)
             deque(self.show(work, len(firsts), "portions predicted by the teachers"), maxlen=0)
         return targets

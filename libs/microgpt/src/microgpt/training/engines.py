@@ -30,7 +30,7 @@ from microgpt.plugins import EngineWarning, find_plugins, plugin
 from microgpt.reference_engine import ReferenceBatch, ReferenceModel, ReferenceTraining
 from microgpt.resource_limits import check_memory
 
-TRAINING: tuple[Use, ...] = ("training",)
+TRAINING_ONLY: tuple[Use, ...] = ("training",)
 # The classes of other engines have the same methods as those of the reference engine.
 Engine = ReferenceTraining
 EngineModel = ReferenceModel
@@ -110,7 +110,7 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
 
 
 def prepare_engine(
-    engine: EngineName | None, *dtypes: DType, uses: Collection[Use] = TRAINING
+    engine: EngineName | None, *dtypes: DType, uses: Collection[Use] = TRAINING_ONLY
 ) -> float:
     """Load the kernels of an engine (None: the default engine); compile those that are not cached.
 

@@ -60,7 +60,7 @@ def with_teachers(
     threads: int = 1,
     show: Callable[..., Iterable[Any]] = lambda work, n, what: work,
 ) -> TrainingJob:
-    """Train the teachers of a job that have not been trained, and return the job of their student.
+    """Train those teachers of a job that are not complete, and return the job of their student.
 
     With a time limit, the first teacher corrects the number of steps of all models, and teachers
     for which there is no time are omitted. `train` trains and saves a teacher.
@@ -135,7 +135,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
         f"teacher {i + 1} of {n}",
         steps_before=i * steps,
         steps_after=(n - i - 1) * steps + plan.config.steps,
-        n_models=None if i else n + _student_cost(job),
+        cost_ratio=None if i else n + _student_cost(job),
     )
     config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
@@ -159,7 +159,7 @@ def _student(
     job = with_samples(replace(job, plan=plan, teachers=teachers))
     first = TrainingLoop(job, threads).state()
     found = [state.best for state in states if state.best]
-    best = min(found, key=lambda one: one.val_loss, default=None)  # the student is compared with it
+    best = min(found, key=lambda one: one.val_loss, default=None)  # which the student has to beat
     best = best and BestWeights(0, best.val_loss, best.weights, measured_at=0, n_worse=0)
     seconds = first.seconds + sum(state.seconds for state in states)
     return replace(job, resume=replace(first, best=best, seconds=seconds))

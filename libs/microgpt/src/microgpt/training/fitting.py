@@ -32,8 +32,8 @@ from microgpt.training.choice import (
     Choice,
     choose,
     choose_vocabulary,
+    config_for_operations,
     useful_operations,
-    with_steps,
 )
 from microgpt.training.engines import default_engine, prepare_engine
 
@@ -130,7 +130,7 @@ def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
     is_of_search = "evaluations" in given and "steps" not in given
     if given.get("budget") and is_of_search:  # a search excludes evaluations from the budget
         length = choice.sizes.chunk_length(choice.model.block_size)
-        config = with_steps(choice.config, choice.model, given["budget"], length)
+        config = config_for_operations(choice.config, choice.model, given["budget"], length)
         if "warmup_steps" in given:
             config = replace(config, warmup_steps=given["warmup_steps"])
         return choice._replace(config=config)
@@ -150,7 +150,7 @@ def _operations(speed: float, limit: TimeLimit) -> float:
 
 
 def _with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
-    """Return the settings of an ensemble if it is requested or worth the budget, else `choice`."""
+    """Return the settings of an ensemble if one is requested or worthwhile, else `choice`."""
     if not _is_possible(fitting, choice):
         return choice
     given = fitting.given

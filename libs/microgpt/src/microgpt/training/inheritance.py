@@ -132,7 +132,7 @@ def inherited_weights(
     weights: list[float] = []
     for name, (_, n_columns) in weight_shapes(model).items():
         rows = parent.weights[name]
-        if name in ("wte", "lm_head"):  # a row per token
+        if name in ("wte", "lm_head"):  # these have a row per token
             first = len(weights)
             starts = range(first, first + len(tokenizer.names) * n_columns, n_columns)
             rows = [

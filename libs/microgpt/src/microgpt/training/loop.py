@@ -98,7 +98,7 @@ class TrainingLoop:
     def _pause(self) -> Ending | None:
         """Call the hooks between two steps. Return the reason to end, or None."""
         self._validate()
-        if self.is_stopping:  # during an evaluation
+        if self.is_stopping:  # a hook asked to stop during the evaluation
             return "stopped"
         if len(self.losses) > self.n_reported and perf_counter() >= self.event_due:
             self.report()
@@ -238,7 +238,7 @@ class TrainingLoop:
 
 
 class LossHistory:
-    """The rolling and down-sampled losses of a training run, perhaps a resumed one."""
+    """The rolling and down-sampled loss history of a training run, which may be resumed."""
 
     def __init__(self, steps: int, state: TrainState | None) -> None:
         self._interval, self._step = max(1, steps // N_POINTS), state.step if state else 0

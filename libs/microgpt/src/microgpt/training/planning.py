@@ -32,7 +32,7 @@ class Place(NamedTuple):
     steps_before: int = 0  # total steps of the models that are trained before this one
     steps_after: int = 0
     # Cost of all models, as a multiple of this one's; None if this run does not measure the time.
-    n_models: float | None = 1.0
+    cost_ratio: float | None = 1.0
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
-    """Return the calibration of replies; the probability is the product of that of all tokens."""
+    """Return the calibration of replies; their probability is the product over their tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         place = answer.item.place

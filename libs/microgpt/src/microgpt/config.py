@@ -57,7 +57,7 @@ class TrainConfig:
 
     steps: int = training(1000, "Number of training steps.", short=True)
     until: int | None = training(
-        None, "Stop after this step; the learning rate still decays as for all --steps."
+        None, "Stop after this step; the learning rate decays as if training continued to --steps."
     )
     lr: float | None = training(
         None,

@@ -27,7 +27,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A file format for exported models; `plugin("exports", name)` finds it by its name.
+    """A file format for exported models; `plugin("exports", name)` returns it.
 
     Args:
         encode: returns the content of each file, by path, without writing the files.

@@ -28,7 +28,7 @@ def percentage(share: float) -> str:
 
 
 def in_short(number: float, digits: int = DIGITS) -> str:
-    """Format a large number briefly, such as 8.7e12, as options accept it."""
+    """Format a large number in short, such as 8.7e12; options accept this form."""
     return f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e")
 
 

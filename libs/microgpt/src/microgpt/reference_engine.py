@@ -153,7 +153,7 @@ def compute_gradients(
 
 
 def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> Number:
-    """Return the summed cross-entropy of any targets, in nats; compare `document_loss`."""
+    """Return the summed cross-entropy of any targets, in nats; see also `document_loss`."""
     cache = gpt.new_cache()
     logits = [gpt.forward(token, cache) for token in tokens[:-1]]
     return total(

@@ -80,7 +80,7 @@ def reply_plugin(name: str) -> ReplyPlugin:
 def prepare_replies(
     docs: Documents, given: "Given", tell: Tell, file: TextFile | None = None
 ) -> Preparation:
-    """Return the preparation by the first plug-in that handles these documents."""
+    """Let the first plug-in that handles these documents prepare the training run."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):
             if found := reply_plugin(name).prepare(docs, given, tell, file):

@@ -105,7 +105,7 @@ class Settings(TrainConfig, ModelConfig):
 
     @classmethod
     def from_dict(cls, given: Given) -> Self:
-        """Return the given settings and Karpathy's others; raise ConfigError for a conflict."""
+        """Return Karpathy's settings with the given ones; raise ConfigError if these conflict."""
         check_names(given)
         check_conflicts(given)
         return cls(**given)

@@ -108,7 +108,7 @@ class ChatSession:
 
     def _reply(self, question: Message, prompt: "ChatPrompt") -> Generator[str, None, None]:
         answer = ""
-        colors = self._shows_doubt and prompt.fixed_reply is None  # which has no probabilities
+        colors = self._shows_doubt and prompt.fixed_reply is None  # a fixed reply has no surprise
         job = self._model.reply_job(prompt, sampling=self._sampling, seed=self._seed)
         stream = self._model.stream(job)
         try:

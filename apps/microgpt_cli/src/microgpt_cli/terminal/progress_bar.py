@@ -23,7 +23,7 @@ LOSS_WINDOW = 100  # number of steps over which the loss is averaged
 
 
 class Progress:
-    """A progress line; without a terminal, a new one every 10 % of the work or half minute."""
+    """A progress line; without a terminal, a new line per 10 % of the work or half a minute."""
 
     def __init__(self) -> None:
         self._tenth = 0  # tenths of the work done at the latest line

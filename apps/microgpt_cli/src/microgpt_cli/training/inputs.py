@@ -84,7 +84,7 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
 
 
 def load_teachers(paths: Sequence[Path]) -> Teachers | None:
-    """Load teachers from directories, which show their progress; None if there are no paths."""
+    """Load the teachers in directories, with a progress line; None if there are no paths."""
     models = tuple(map(load_model, paths))
     return Teachers(models, names=[*map(str, paths)], show=with_progress) if models else None
 

@@ -51,7 +51,7 @@ def trained_share(
     *,
     is_stream: bool = False,
 ) -> float | None:
-    """Return the share of documents on which a model or its ancestors were trained; or None.
+    """Return the share of documents that a model or its ancestors read; None if unknown.
 
     `own_docs` are the model's own training documents, if they are known. `is_stream` says whether
     these or `docs` are running text.

@@ -1,8 +1,8 @@
 """Load documents from files: lines, running text, records, tables, folders or conversations.
 
 A reader returns the documents of a file that it recognises, and None for any other file. The first
-reader that recognises a file is used: after that of folders, the plug-ins in the group
-`microgpt.readers` are tried, and then the readers of the library; see docs/plugins.md.
+reader that recognises a file is used. Folders come first, then the plug-ins in the group
+`microgpt.readers`, then the readers of the library; see docs/plugins.md.
 """
 
 import warnings

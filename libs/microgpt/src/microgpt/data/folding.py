@@ -47,7 +47,7 @@ def plain(text: str) -> str:
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer; for conversations without capitals and accents, it folds."""
+    """Return a character tokenizer, which folds if conversations have no capitals or accents."""
     exact = CharTokenizer.from_documents(docs)
     folds = exact.is_chat and all(fold(char) == char for char in exact.chars)
     return FoldingTokenizer(exact.chars, is_chat=True) if folds else exact

@@ -45,7 +45,7 @@ def question_in(row: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _in_openai_format(turn: dict[str, Any]) -> dict[str, Any]:
-    """Return a message with OpenAI's name of its role and, if all parts are text, joined parts."""
+    """Return a message in OpenAI's format; if all parts of its content are text, join them."""
     role = turn.get("role", turn.get("from"))
     name = str(role).lower()
     name = ROLE_NAMES.get(name, name)

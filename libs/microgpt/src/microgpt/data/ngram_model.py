@@ -2,10 +2,10 @@
 
 An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens, the context.
 Each count is discounted. The freed probability is distributed like the prediction after the context
-without its first token, and so on down to the empty context. For shorter contexts, a count is not
-the number of occurrences, but of distinct tokens that precede them (Kneser & Ney 1995). With three
-discounts, this is the best method in the comparison by Chen & Goodman (1999, section 3). A context
-does not extend beyond the start of a document.
+without its first token, and so on down to the empty context. For shorter contexts, a count is the
+number of distinct tokens before the context and the token, not of their occurrences (Kneser & Ney
+1995). With three discounts, this is the best method in the comparison by Chen & Goodman (1999,
+section 3). A context does not extend beyond the start of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """

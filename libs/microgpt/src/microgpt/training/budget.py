@@ -151,7 +151,7 @@ class Deadline(Hook):
     def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
         """Measure if there is time for cost_ratio times the cost of the job, unless it is None."""
         assert job.limit
-        self.restart_with_steps: int | None = None  # number of steps that fits, if it differs
+        self.restart_with_steps: int | None = None  # steps that fit into the time, if different
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
         self._left_before, self._left_at_start = job.limit.seconds_left(), 0.0
         self._first: tuple[float, float] | None = None  # time left and work after the warm-up
@@ -189,7 +189,7 @@ class Deadline(Hook):
         per_step = (self._first[0] - left) / (done - self._first[1])
         whole = cost_ratio * work(steps) + test
         late = ((whole - done) * per_step - left) / self._limit.seconds
-        # With teachers, steps are not added, because these would have to predict more targets.
+        # With teachers, a run gets no more steps: the teachers would have to predict more targets.
         given, budget = self._job.plan.given, math.inf
         if not self._job.teachers:
             budget = given.get("budget", math.inf) / step_cost

@@ -84,7 +84,7 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
     ("name", "content", "problem"),
     [
         ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column \(--column NAME; .*: id, t"),
-        ("a.csv", "1,Anna\n2,Mia\n", r"is a table; .*: 1, 2 \(its first row is no header\)"),
+        ("a.csv", "1,Anna\n2,Mia\n", r"is a table; .*: 1, 2 \(its first row is not a header\)"),
         ("a.csv", "Bonn,DE\nLinz,AT\n", r"is a table; .*: Bonn, DE \(if .* number of the column"),
         ("a.json", '{"cells": []}', r"JSON objects, but no field with text \(cells\); write one"),
         ("a.txt", '["anna", 3]', "is a JSON array, but not of objects or strings; write one text"),

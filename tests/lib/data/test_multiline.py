@@ -37,7 +37,7 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("\n\n\n".join(STANZAS), STANZAS, "record between blank lines"),
         ("<|endoftext|>\n".join(STORIES), STORIES, r"text between <\|endoftext"),
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
-        (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "sequence of FASTA"),
+        (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "FASTA sequence"),
         ("\n\n".join(PAPERS), PAPERS, "record between blank lines"),
     ],
 )

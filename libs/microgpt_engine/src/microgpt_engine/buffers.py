@@ -1,4 +1,4 @@
-"""The arrays of kernels besides the weights: documents, activations, gradients, caches, states.
+"""Arrays of the kernels besides the weights: documents, activations, gradients, caches and states.
 
 Layout: documents are in flat int64 arrays, one after another. Training and evaluation use columns:
 a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses rows; in
@@ -138,7 +138,7 @@ class OptimizerState(NamedTuple):
     grads: Array
     m: Array  # running means of the gradients
     v: Array  # running means of the squared gradients; not used by Muon
-    directions: Array  # change of each matrix that Muon updates; no rows without Muon
+    directions: Array  # orthogonalized momentum of the matrices; no rows unless Muon is used
 
 
 class Workspace(NamedTuple):
@@ -149,7 +149,7 @@ class Workspace(NamedTuple):
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
     scratch: Array  # see `find_directions`
-    progress: Array  # (3): completed steps; number and loss of documents read in the next step
+    progress: Array  # (3): completed steps; documents read in the current step and their loss
 
 
 def muon_shapes(

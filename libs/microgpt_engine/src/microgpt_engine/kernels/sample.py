@@ -109,9 +109,9 @@ def _keep_likeliest(
 
 @kernel
 def _keep(weights: Array, logits: Array, V: int, most: int, share: float, order: Array) -> None:
-    """Zero the weights but those of the largest logits: at most `most`, with at least a share.
+    """Zero all weights except those of the largest logits: `most` tokens, or fewer if they suffice.
 
-    Among equal logits, the first ones are kept.
+    Tokens suffice if they hold `share` of the total weight. Of equal logits, the first are kept.
     """
     mass = 0.0
     for i in range(V):

@@ -34,10 +34,10 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
-# Relative probability that a gene mutates; 1 for the others. The values that the rule gives these
-# were better in most cases (docs/measurements/quality.md), so few mutations should try others.
+# Relative probability that a gene mutates; 1 for all other genes. For these two, the values that
+# the rule chooses were better in most cases (docs/measurements/quality.md).
 RATES = {"optimizer": 0.1, "architecture": 0.1}
-MORE_GENES = 0.35  # probability to mutate another gene, after each gene
+MORE_GENES = 0.35  # probability of mutating another gene, after each gene
 JUMP = 0.25  # probability that a gene moves by two places instead of one
 MAX_TRIES = 100  # number of draws before a space without valid mutants is reported
 
@@ -51,7 +51,7 @@ class Genome(TrainConfig, ModelConfig):
     """
 
     lr: float = 0.005
-    n_tokens: int | None = None  # predicted tokens per step, which set the number of documents
+    n_tokens: int | None = None  # predicted tokens per step; determine the batch size
 
     def __post_init__(self) -> None:
         with raised_as(GenomeError):
@@ -60,7 +60,7 @@ class Genome(TrainConfig, ModelConfig):
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the genome with these settings; the others have their defaults."""
+        """Return the genome with these settings; all other settings have their defaults."""
         if not isinstance(settings, Mapping):
             raise GenomeError(f"a genome must be a JSON object, got {settings!r:.80}")
         check_genes(settings)
@@ -83,7 +83,7 @@ class Genome(TrainConfig, ModelConfig):
 
     @property
     def species(self) -> str:
-        """The model shape, such as "16-4-1-16-4", and the size of a vocabulary of subwords."""
+        """The model shape, such as "16-4-1-16-4", and the size of a subword vocabulary, if any."""
         shape = (self.n_embd, self.n_head, self.n_layer, self.block_size, self.n_ff_exp)
         return "-".join(map(str, (*shape, self.vocab_size) if self.vocab_size else shape))
 

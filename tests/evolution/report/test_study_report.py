@@ -150,7 +150,7 @@ def test_the_headline_compares_values_of_the_search() -> None:
 def test_an_id_that_is_not_of_an_organism_is_refused(tmp_path) -> None:
     run = recorded(tmp_path)
     edit_evaluations(run, '"id":"g1-2"', '"id":"other"')
-    with pytest.raises(StudyError, match="'other' is no id of an organism, such as g3-5; restore"):
+    with pytest.raises(StudyError, match="'other' is not an organism.s id, such as g3-5; restore"):
         study_report(read_ranking(run))
 
 
@@ -191,7 +191,7 @@ def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict)
     """By hand: the differences are 0.1 each; or 0.3, 0 and 0, so 4.303 · 0.1732 / √3."""
     ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
     report = study_report(ranking)
-    expected = f"Lowest held-out loss 2.1000, whose lead of {verdict}, 6 trials"
+    expected = f"Lowest held-out loss 2.1000; its lead of {verdict}, 6 trials"
     assert report.headline.startswith(expected)
 
 

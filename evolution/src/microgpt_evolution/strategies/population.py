@@ -1,4 +1,4 @@
-"""A population of organisms that is bred generation by generation; subclasses breed."""
+"""The base class of populations, which are bred generation by generation."""
 
 import math
 from abc import ABC, abstractmethod
@@ -54,7 +54,7 @@ class Organism(Trial):
         return self._again(seeds, "again", RETEST)
 
     def fresh_trials(self, seed: int) -> list[Trial]:
-        """Return trials with seeds that did not choose the winner; the first is the search's."""
+        """Return trials with seeds that did not choose the winner; the search's seed is first."""
         others = range(N_REPEATS + 1, N_REPEATS + N_FRESH)
         seeds = [seed, *(training_seed(seed, *self.place, i) for i in others)]
         return self._again(seeds, "fresh", FRESH)
@@ -67,7 +67,7 @@ class Organism(Trial):
 
 @dataclass(frozen=True)
 class Finalist:
-    """One of the best organisms, with its evaluations with other seeds, of which some may fail.
+    """One of the best organisms, and its evaluations with other seeds, some of which may fail.
 
     The best of many noisy measurements is partly due to luck, so the best mean wins.
     """
@@ -76,14 +76,14 @@ class Finalist:
     retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score, or of the fitness if measure is None, search first."""
+        """Return the values of a score, or of the fitness if measure is None, the search's first."""
         found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
             return [evaluation.fitness for evaluation in found]
         return [evaluation.scores[measure] for evaluation in found if evaluation.scores]
 
     def fitness(self, measure: str | None) -> float:
-        """Return the mean, negated if it is that of a score, so that lower is better."""
+        """Return the mean; the mean of a score is negated, so that lower is better."""
         mean = fmean(self.values(measure))
         return mean if measure is None else -mean
 

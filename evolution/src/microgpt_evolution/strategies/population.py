@@ -76,7 +76,7 @@ class Finalist:
     retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score, or of the fitness if measure is None, the search's first."""
+        """Return the values of a score (None: of the fitness), beginning with the search's."""
         found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
             return [evaluation.fitness for evaluation in found]

@@ -207,7 +207,7 @@ def test_a_refused_checkpoint_leaves_the_old_model(microgpt, text_model, tmp_pat
     before = {path.name: path.read_bytes() for path in Path(text_model).iterdir()}
     (tmp_path / "bad.pt").write_bytes(b"PK\3\4 and nothing else")
     problem = refused(microgpt("import", "bad.pt", "--model", text_model, "--force"))
-    assert problem.startswith("bad.pt has no checkpoint that `microgpt import` reads")
+    assert problem.startswith("bad.pt is neither a MoonBase nor a transformers model")
     assert {path.name: path.read_bytes() for path in Path(text_model).iterdir()} == before
 
 

@@ -81,7 +81,7 @@ def content(tmp_path_factory) -> bytes:
     [
         ({"model": {"block_size": 2**31 - 1}}, "differs from what this version"),
         ({"model": {"vocab_size": 2**31 - 1}}, "fewer weights than its receipt says"),
-        ({"model": {"architecture": "modern"}}, "the receipt is damaged: no program of GGUF"),
+        ({"model": {"architecture": "modern"}}, "the receipt is damaged: neither GGUF nor"),
         ({"tokenizer": {"tokenizer": "other"}}, "tokenizer: input should be 'char' or 'bpe', got"),
         ({"tokenizer": {"tokenizer": "char"}}, "chars: field required"),
         ({"tokenizer": {"tokenizer": "char", "chars": ["a"]}}, "vocab_size is 280, but there are"),

@@ -57,7 +57,7 @@ def test_tensors_of_another_type_are_refused(tmp_path, dtype, old, new, named) -
 )
 def test_a_path_without_a_checkpoint_is_refused(tmp_path, make) -> None:
     make(tmp_path / "given")
-    with pytest.raises(CheckpointError, match="has no checkpoint that `microgpt import` reads"):
+    with pytest.raises(CheckpointError, match="is neither a MoonBase nor a transformers model"):
         import_model(tmp_path / "given")
 
 

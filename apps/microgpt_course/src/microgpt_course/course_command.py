@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 EXERCISE = argument(None, "Number or name.  [default: the first that is not done]", "EXERCISE")
 IN = option(None, "Directory of the exercises.  [default: ., else course]")
 GOOD, BAD = "32", "1;31"  # ANSI styles
-LEAST_ACTIVE = 8  # mean number of active hidden units, after the last experiment
-NOISE = 0.02  # nats per token, by which the losses of two seeds differ
+LEAST_ACTIVE = 8  # minimum mean number of active hidden units, in the last experiment
+NOISE = 0.02  # typical difference between the losses of two seeds, in nats per token
 END = """\
 All fourteen are done: you have written a GPT, and seen what its parts and its learning rate do.
-Next: docs/change.md has ten seeds of these experiments; change a part of your own.
+Next: docs/change.md repeats these experiments with ten seeds; change a part yourself.
 docs/measurements/loss.md says what a loss is worth, and docs/own_text.md how to train on your own
 text."""
 
@@ -99,7 +99,7 @@ def show(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 
 
 def _opened(given: Path | None) -> tuple[Path, "CourseProgress"]:
-    """Return the learner's directory, the given one or else . or ./course, and its record."""
+    """Return the learner's directory (the given one, or else . or ./course) and its progress."""
     from microgpt_course.progress import DIRECTORY, PROGRESS, read_progress
 
     is_here = Path(PROGRESS).exists() or not (DIRECTORY / PROGRESS).exists()
@@ -133,7 +133,7 @@ def _experiments(place: Path, facts: dict[str, Any], progress: "CourseProgress")
         predicted = f"{predictions[name]:+.3f}" if name in predictions else ""
         row = f"{name:<20}  {predicted:>13}  {change:>+8.3f}  {loss:>6.3f}  {active:>12.1f}"
         print_or_discard(row)
-    note(f"other seeds differ by about {NOISE}, so only larger changes mean something")
+    note(f"losses of two seeds differ by about {NOISE}, so smaller changes mean nothing")
     if active < LEAST_ACTIVE or change > NOISE:
         _fail(
             f"with my_rate = {rate}, {active:.1f} of 64 hidden units are active; it should be "

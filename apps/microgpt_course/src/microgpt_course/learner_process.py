@@ -1,9 +1,9 @@
-"""The process that runs a learner's file, and ends whatever the file does.
+"""Run a learner's file in a process of its own, which ends whatever the file does.
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 
-EXPERIMENT may be empty. The process prints a JSON object per line: what the file has `printed`, the
-`result` of each line of the check, and at the end what is `wrong`, empty if no exception is.
+EXPERIMENT may be empty. The process prints a JSON object per line: what the file `printed`, the
+`result` of each line of the check, and at the end what is `wrong`, empty without an exception.
 """
 
 import io
@@ -22,7 +22,7 @@ from typing import Any
 from microgpt import load_text
 from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, WHOLE, check_lines, finite_difference
 
-LIMIT = 5.0  # processor seconds for a check; unless a loop does not end, it takes less than one
+LIMIT = 5.0  # processor seconds for a check, which takes less than one if its loops end
 LONG_LIMIT = 600.0  # for the whole program, and for an experiment
 MAX_MEMORY = 2 << 30  # bytes
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
@@ -59,7 +59,7 @@ class Printed(io.TextIOBase):
 
 
 def plain(result: Any) -> Any:
-    """Return a result as JSON has it: of a Value, the name of its class and its number."""
+    """Convert a result to types of JSON; a Value becomes its class name and its number."""
     if result is None or isinstance(result, int | float | str):
         return result
     if isinstance(result, list | tuple):

@@ -1,4 +1,4 @@
-"""A learner's directory: its files, and the record of what has been done."""
+"""A learner's directory: the exercises, and the record of the learner's progress."""
 
 import hashlib
 from pathlib import Path
@@ -37,7 +37,7 @@ def start(directory: Path) -> None:
 
 
 def read_progress(directory: Path) -> CourseProgress:
-    """Read the record of a learner's directory, without the exercises that have changed since.
+    """Read the progress of a learner; an exercise that has changed since its check is not done.
 
     Raises:
         ConfigError: the directory is not one of the course, or the record cannot be read.

@@ -56,7 +56,7 @@ def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:
     assert fields["general.architecture"] == "apertus"
 
 
-def test_other_architectures_are_refused(tmp_path) -> None:
+def test_gguf_export_refuses_unsupported_architectures(tmp_path) -> None:
     with pytest.raises(ConfigError, match="architecture modern; train a student"):
         written(GGUF_FORMAT, saved_model(architecture="modern"), tmp_path)
 

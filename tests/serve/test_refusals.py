@@ -93,7 +93,7 @@ def test_an_error_names_the_field_its_value_and_its_limit(request, body, problem
         ({"content": "h" * 99}, "the message has 99 characters", "messages"),
     ],
 )  # fmt: skip
-def test_an_error_for_openai_has_its_field_apart(request, fields, message, field) -> None:
+def test_an_openai_error_names_its_field_separately(request, fields, message, field) -> None:
     """Fields of a body, or of the only message of a chat."""
     is_message = {"role", "content", "tool_calls"} & {*fields}
     body = {"messages": [{**HI, **fields}]} if is_message else fields

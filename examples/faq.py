@@ -15,7 +15,7 @@ from microgpt import InferenceGpt, Message, MicrogptError, ReadOptions, load_doc
 
 
 def questions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each wording of a question with its answer, whose last line may end in "?", too."""
+    """Yield each wording of a question with its answer; the answer, too, may end in "?"."""
     text = "\n".join(map(str.strip, text.split("\n")))
     for block in re.finditer(r"(?:.+\n?)+", text):
         if not (parts := re.fullmatch(r"((?:.+\?\n)+)((?:.*[^?]\n)*.+)\n?", block[0])):

@@ -42,7 +42,8 @@ def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path)
 def test_checking_a_right_exercise_names_the_next_one(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
-        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it by your code"
+        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it with "
+        "your code"
     )
     assert (done.returncode, done.stdout) == (1, f"  wrong    {problem}\n")
     solve(place, FIRST)
@@ -151,7 +152,7 @@ SCHEDULE = "def learning_rate(step, steps, lr, warmup=0):\n"
 ENDINGS = {
     "return rate": "line 2: NameError: name 'rate' is not defined, in learning_rate.0, steps=10",
     "return (": "11_schedule.py, line 2: '.' was never closed",
-    "raise SystemExit": "line 2: the file ends Python; remove the call of exit",
+    "raise SystemExit": "line 2: the file ends Python; remove the call to exit",
     "import os; os._exit(0)": "11_schedule.py: the file ended Python before the check was complete",
     "return learning_rate(step, steps, lr)": "line 2: a function calls itself without an end",
     "return None": "steps=10, lr=0.02. is None; .* Is `return` missing?",

@@ -31,7 +31,7 @@ class Mean:
         return self.half_width is not None and abs(self.value) > self.half_width
 
     def times(self, factor: float) -> Self:
-        """Return the mean of the numbers times a factor that is not negative."""
+        """Return the mean and its interval, multiplied by a non-negative factor."""
         half = None if self.half_width is None else self.half_width * factor
         return type(self)(self.value * factor, half)
 

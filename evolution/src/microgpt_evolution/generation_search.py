@@ -60,7 +60,7 @@ class EvolutionResult(Plottable):
 class SearchEvent:
     """Progress of a search, sent when a stage begins and after each evaluation."""
 
-    search: Population | Hydra  # its populations, with their organisms and generations
+    search: Population | Hydra  # holds the populations and their generations
     organism: Organism | None  # the evaluated one; None for a training run outside a generation
     n_measured: int  # number of evaluations so far that were not reused
     n_left: int  # maximum number of evaluations to come; elites are not evaluated again

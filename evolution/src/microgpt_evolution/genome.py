@@ -9,7 +9,7 @@ from microgpt import ModelConfig, TrainConfig, check_names, check_setting
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 
 Gene = bool | int | float | str
-LIMITS = {  # a search without a budget keeps evolve-rust's genes within these
+LIMITS = {  # limits of evolve-rust's genes, for a search without a budget
     "n_embd": (1, 128),
     "block_size": (1, 256),
     "n_layer": (1, 12),
@@ -19,8 +19,8 @@ LIMITS = {  # a search without a budget keeps evolve-rust's genes within these
     "lr": (1e-6, 1.0),
 }
 GENES = tuple(LIMITS)
-# Values of the genes of a search with a budget, in ascending order. Those of the context and of the
-# vocabulary depend on the documents.
+# Values of the genes of a search with a budget, in ascending order. The values of the context and
+# of the vocabulary depend on the documents.
 VALUES: dict[str, tuple[Gene, ...]] = {
     "n_embd": (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256),
     "n_layer": (1, 2, 3, 4, 5, 6, 8),
@@ -46,8 +46,8 @@ MAX_TRIES = 100  # number of draws before a space without valid mutants is repor
 class Genome(TrainConfig, ModelConfig):
     """All settings of a model and of its training.
 
-    The defaults are Karpathy's, but the learning rate is that of evolve-rust: the same for all
-    widths, so that a sweep varies only one setting.
+    The defaults are Karpathy's, except for the learning rate, which is evolve-rust's: it is the
+    same for all widths, so that a sweep varies only one setting.
     """
 
     lr: float = 0.005
@@ -88,7 +88,7 @@ class Genome(TrainConfig, ModelConfig):
         return "-".join(map(str, (*shape, self.vocab_size) if self.vocab_size else shape))
 
     def describe(self) -> str:
-        """Format the most important settings on one line; without n_tokens, as evolve-rust does."""
+        """Format the main settings on one line; if n_tokens is None, as evolve-rust does."""
         if self.n_tokens is None:
             return (
                 f"Emb:{self.n_embd:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:"
@@ -111,7 +111,7 @@ def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
 
 
 def check_genes(genes: Mapping[str, Any]) -> None:
-    """Raise GenomeError unless all settings are known, and each of them alone is valid."""
+    """Raise GenomeError unless all settings are known, and each is valid by itself."""
     with raised_as(GenomeError):
         check_names(genes, Genome.__dataclass_fields__)
         for name, gene in genes.items():

@@ -105,7 +105,7 @@ def recipe(path: Path) -> dict[str, object]:
 
 
 def write_genome(path: str | Path, record: GenomeRecord) -> None:
-    """Write a genome.json file atomically; raise CheckpointError if that is impossible."""
+    """Write a genome.json file atomically; raise CheckpointError if it cannot be written."""
     path = Path(path)
     publish(path.parent, {path.name: encode_genome(record)})
 

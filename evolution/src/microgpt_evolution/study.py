@@ -230,7 +230,7 @@ def open_in_python(
     settings: S,
     workers: int | Workers | None = None,
 ) -> Iterator[tuple[Study[S], Workers]]:
-    """Yield a study in a directory (default: a temporary one) and its workers; then end it."""
+    """Yield a study in a directory (default: a temporary one) and workers; then end the study."""
     if not isinstance(workers, Workers):
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:

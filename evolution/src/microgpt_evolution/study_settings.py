@@ -74,7 +74,7 @@ class StudySettings(Stored):
 
 
 class SearchSettings(StudySettings):
-    """The settings of a search by generations: loss, aesthetic or Hydra."""
+    """The settings of a search without a budget: loss, aesthetic or Hydra."""
 
     kind: Literal["search"] = "search"
     more = frozenset({"generations"})
@@ -93,7 +93,7 @@ class SearchSettings(StudySettings):
 
     @property
     def fitness_mark(self) -> str:
-        """The mark of the values that the search minimises; empty unless they are held-out."""
+        """The mark of values that the search minimises; empty unless these are held-out losses."""
         return self.mark() if self.fitness == "held-out" else ""
 
     @model_validator(mode="after")

@@ -27,9 +27,9 @@ RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; earli
 # Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
-FRESH = "fresh"  # the winner is trained again with seeds that did not choose it
-RETEST = "confirm"  # a finalist is trained again, and may win
-STUDENT = "student"  # a model learns from organisms
+FRESH = "fresh"  # origin of the winner's trials with seeds that did not choose it
+RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
+STUDENT = "student"  # origin of a model that learns from organisms
 Scores = dict[str, float]  # mean scores of names, by "judge" and by the name of a head
 ShouldStop = Callable[[], bool]  # training polls it, and stops if it returns true
 

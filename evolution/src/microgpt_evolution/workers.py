@@ -19,7 +19,7 @@ from microgpt_evolution.trial import Evaluation, Trial
 POLL_S = 0.1  # a cluster is asked for results at this interval
 PACKAGES = ("microgpt-lib", "microgpt-evolution")  # all machines need the same versions
 TIMEOUT_S = 5.0
-PATIENCE_S = 30.0  # a search waits so long for workers, which Dask's nanny restarts
+PATIENCE_S = 30.0  # time to wait for workers, which Dask's nanny restarts
 KILLED = "its worker died"  # start of the reason of a trial whose workers died
 
 Found = tuple[int, Evaluation]  # the index of a trial, and its evaluation
@@ -70,12 +70,12 @@ class Dask(AbstractContextManager["Dask"]):
         except ImportError as error:
             how = "pip install 'microgpt-evolution[cluster]'"
             raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
-        # An objective is sent only once, and ClusterError reports lost connections.
+        # Silence warnings: an objective is sent only once; ClusterError reports lost connections.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Dask's client would wait forever for another service. A scheduler sends data first.
+            # Dask's client would wait forever for another service, which sends no data first.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):
@@ -124,7 +124,7 @@ class Dask(AbstractContextManager["Dask"]):
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Raise ClusterError for an error of the connection."""
+        """Convert connection errors to ClusterErrors."""
         try:
             yield
         except (OSError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 Routes are wrapped in these middlewares, listed from outermost to innermost:
 
-Arrival         a deadline for the request, a limit for its body
+Arrival         a deadline for the request; discards unread bodies
   RequestLog    request ids, metrics
     Cors        only if `cors_origins` is set
       Guard     protection against DNS rebinding, API key
@@ -99,7 +99,7 @@ def create_app(
 
 
 def _schema_with_key(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI schema of an app that needs a key."""
+    """Return the OpenAPI schema of an app that requires an API key."""
     schema = FastAPI.openapi(app)
     schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     schema["security"] = [{"key": []}]

@@ -57,7 +57,7 @@ class OpenAIFormat:
         """Yield events as the choices grow, ending with DONE."""
         head = self._head(request)
         if request.wants_usage:
-            head = {**head, "usage": None}  # until the last event
+            head = {**head, "usage": None}  # only the last event has the counts
         async with aclosing(pieces):
             async for choices in pieces:
                 if shown := b"".join(self._shown(request, choices, head)):

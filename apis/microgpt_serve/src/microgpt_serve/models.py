@@ -57,7 +57,7 @@ class ServedModel:
 
 
 class ServedModels(dict[str, ServedModel]):
-    """All models of a service by name, in order."""
+    """The models of a service by name, in the order of the settings."""
 
     @classmethod
     def load(cls, settings: ServiceSettings) -> "ServedModels":
@@ -66,7 +66,7 @@ class ServedModels(dict[str, ServedModel]):
         return cls({name: _load(name, directory) for name, directory in sources.items()})
 
     def find(self, name: str | None) -> ServedModel:
-        """Return the model with a name, or the first one. Raise ServeError if there is none."""
+        """Return the model called `name`; None is the first one. Raise ServeError if unknown."""
         if name is None:
             return next(iter(self.values()))
         if name not in self:

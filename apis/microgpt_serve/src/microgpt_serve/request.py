@@ -21,7 +21,7 @@ from microgpt_serve.service_errors import QueueFullError, ServeError
 from microgpt_serve.service_settings import ServiceSettings
 
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
-# Longer bodies are processed in a thread, because even bodies of this size take a few ms.
+# Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
 LONG_S = 0.002  # after a longer function, which may have held the GIL, the thread sleeps
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character

@@ -126,7 +126,7 @@ status = APIRouter(responses=ERRORS)
 async def generate(body: GenerateRequest, http: HttpRequest) -> Response:
     """Return generated texts, each including the prompt.
 
-    `microgpt generate` returns the same texts for the same seed. A chat model writes user messages.
+    `microgpt generate` returns the same texts for the same seed. Chat models write user messages.
     """
     return await _answer(body, http, formats.samples)
 
@@ -152,7 +152,7 @@ async def chat_completions(body: ChatCompletionRequest, http: HttpRequest) -> Re
 
 @texts.post("/v1/completions", responses=MAY_STREAM)
 async def completions(body: CompletionRequest, http: HttpRequest) -> Response:
-    """Return generated continuations of one or more prompts, in their order.
+    """Return generated continuations of one or more prompts, in the order of the prompts.
 
     With `stream`, texts are sent as server-sent events in the same format, followed by `[DONE]`.
     """
@@ -160,7 +160,7 @@ async def completions(body: CompletionRequest, http: HttpRequest) -> Response:
 
 
 async def _answer(body: PostBody, http: HttpRequest, form: formats.Format) -> Response:
-    """Return the response to a body. OpenAI's routes accept any name if one model is served."""
+    """Return the response to a body. With one model, OpenAI's routes accept any model name."""
     service = service_of(http)
     takes_any = isinstance(body, OpenAIRequest) and len(service.models) == 1
     model = service.models.find(None if takes_any else body.model)

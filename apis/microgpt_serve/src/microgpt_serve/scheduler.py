@@ -80,7 +80,7 @@ class BatchScheduler:
         A request takes a place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
         """
         self._limit = queue_limit * TOKENS_PER_PLACE
-        self._n_tokens = 0  # of requests that are not yet in a batch; guarded by `_changed`
+        self._n_tokens = 0  # tokens of requests not yet in a batch; guarded by `_changed`
         self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()

@@ -39,7 +39,7 @@ def solution(name: str) -> str:
 
 
 def with_holes(name: str) -> str:
-    """Return the file that a learner completes: the solution without the learner's code."""
+    """Return the file that a learner completes: the solution without the code to write."""
     text = (SOLUTIONS / f"{name}.py").read_text(encoding="utf-8")
     return HOLE.sub(r"\1# Your code\2\n\1raise NotImplementedError\n", text)
 

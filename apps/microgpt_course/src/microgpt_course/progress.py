@@ -14,7 +14,7 @@ MAX_BYTES = 1 << 20  # of a learner's file or record
 
 
 class CourseProgress(BaseModel):
-    """What a learner has done, stored as progress.json."""
+    """The progress of a learner, stored as progress.json."""
 
     done: dict[str, str] = {}  # SHA-256 of each file that passed its check
     hints: dict[str, int] = {}  # number of hints that have been shown

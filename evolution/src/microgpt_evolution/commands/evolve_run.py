@@ -52,15 +52,15 @@ N_SAMPLES = 10  # number of samples of the winner to print
 
 @dataclass(frozen=True)
 class Winner:
-    """Where a search saves its winner: genome.json and, if there is a directory, a model."""
+    """The outputs of a search: genome.json and, if there is a directory, a model of the winner."""
 
     directory: Path | None  # from --train-winner
 
     @classmethod
     def from_settings(cls, given: Given) -> Self:
-        """Return the place for the winner of a new search, or of the one to resume.
+        """Return the outputs of a new search, or of the search to resume.
 
-        Raises an error before the search starts if the results cannot be written.
+        Raises an error before the search starts if the outputs cannot be written.
         """
         directory, may_replace = given.get("train_winner"), "force" in given
         if "resume" in given:
@@ -75,7 +75,7 @@ class Winner:
                 check_replacement(directory, "--train-winner")
         if os.path.lexists(DEFAULT_GENOME) and "force" not in given:
             with raised_as(GenomeError, remedy="; rename the file, or replace it with --force"):
-                read_genome(DEFAULT_GENOME)  # the search would replace another file
+                read_genome(DEFAULT_GENOME)  # fails if the file is not a genome
         return cls(directory)
 
     def is_saved(self, run: Path) -> bool:

@@ -179,7 +179,7 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
         n_recorded = len(read_trials(study.directory)[0])  # may be one more than is known
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
-        # An option may be wrong; without recorded trials, there is nothing to resume.
+        # A wrong option may be the cause; without recorded trials, there is nothing to resume.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
         has_failed = isinstance(error, NoWinnerError)

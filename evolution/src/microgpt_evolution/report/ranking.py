@@ -86,7 +86,7 @@ class Ranking:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The candidates with a value, best first; those that lack seeds come last."""
+        """The candidates with a value, best first; those without all seeds come last."""
         groups: dict[str | Genome, Candidate] = {}
         for value, record in sorted(self.measured, key=lambda pair: pair[1].seed):
             if record.origin not in AFTERWARDS:

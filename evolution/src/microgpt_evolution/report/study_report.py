@@ -101,7 +101,7 @@ def _result(study: Ranking) -> str:
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # both are of one training run
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each is from one training run
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds
@@ -167,7 +167,7 @@ def _asset(name: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape text for HTML, with its non-printable characters."""
+    """Escape a text for HTML, including its non-printable characters."""
     return html.escape(printable(text, len(text)))
 
 

@@ -29,7 +29,7 @@ DIGITS = 8  # numbers are rounded to this many decimal places before they are co
 JITTER = 0.05  # standard deviation of the noise, relative to that of all values
 # Hyper-parameters of the kernel; the marginal likelihood selects a value of each.
 GENE_SCALES = (0.5, 0.8, 1.2, 2.0)  # length scales of the genes
-CURVE_VARIANCES = (0.3, 0.8)  # of the genes' effect on the learning curve
+CURVE_VARIANCES = (0.3, 0.8)  # variances of the genes' effect on the learning curve
 RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # standard deviations between training runs of a genome
 
 

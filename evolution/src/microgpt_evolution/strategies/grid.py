@@ -31,7 +31,7 @@ def describe(settings: Mapping[str, Any]) -> str:
 
 
 def show(setting: float | str | None) -> str:
-    """Format a setting, such as 3,000, 0.01, "true" and "none"; fractions have four digits."""
+    """Format a setting, such as 3,000, 0.01, "true" or "none", with four significant digits."""
     if isinstance(setting, float):
         return f"{setting:.4g}"
     is_number = isinstance(setting, int) and not isinstance(setting, bool)

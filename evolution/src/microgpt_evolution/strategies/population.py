@@ -14,7 +14,7 @@ TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
 N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
 N_FRESH = 3  # training runs of the winner that do not influence the search
-POPULATION = "champion"  # name, in reports, of the only population of a search
+POPULATION = "champion"  # name of a search's only population in reports
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Organism(Trial):
         return self.fitness < math.inf
 
     def retests(self, seed: int) -> list[Trial]:
-        """Return trials with other seeds, which choose the winner."""
+        """Return trials with other seeds; their results choose the winner."""
         seeds = [training_seed(seed, *self.place, i) for i in range(1, N_REPEATS + 1)]
         return self._again(seeds, "again", RETEST)
 
@@ -127,7 +127,7 @@ class Population(ABC):
     ) -> None:
         """Create the first generation, with random genomes.
 
-        Several populations share a generator, `rng`, and have consecutive slots.
+        Several populations can share the generator `rng`; their slots are then consecutive.
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot

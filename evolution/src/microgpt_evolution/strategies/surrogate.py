@@ -102,7 +102,7 @@ class SurrogateSearch:
         return [*found.values()]
 
     def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
-        """Yield mutants of the parents and of their crossings, without ids and seeds, for ever."""
+        """Yield endless mutants of the parents and of their crossings, without ids and seeds."""
         space, rng = self.space, self._rng
         for n in count():
             origin = "cross" if len(parents) > 1 and rng.random() < CROSS else "mutant"
@@ -155,5 +155,5 @@ class SurrogateSearch:
         return replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
 
     def _price(self, organism: Contestant) -> float:
-        """Return the number of operations to complete the training run of an organism."""
+        """Return the number of operations that complete the training run of an organism."""
         return self.cost(organism.genome, EVALUATIONS - len(organism.losses))

@@ -105,7 +105,7 @@ _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # <@U1>, <URL|lab
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of a day file, of a channel folder, or of an export of channels."""
+    """Return the messages of a day file, of a channel folder, or of a whole export."""
     days_in = sorted(file for folder in ("", "*/") for file in path.glob(folder + SLACK_DAYS))
     files = days_in if content is None else [path]
     if not files:

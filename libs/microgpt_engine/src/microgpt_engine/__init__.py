@@ -31,4 +31,4 @@ value. Losses are in nats.
 Layout: see above. See docs/engine.md#the-work. Tests compare this engine with the reference engine.
 """
 
-from microgpt_engine import machine_code as machine_code  # first: hashes the sources
+from microgpt_engine import machine_code as machine_code  # hashes the sources first

@@ -65,7 +65,7 @@ class Buffers(NamedTuple):
     tokens: Annotated[Array, "n"]
     targets: Annotated[Array, "n"]  # token after each input token, or row of `soft_targets`
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
-    previous: Annotated[Array, "n"]  # previous token, or -1 for the first of a document
+    previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first
     positions: Annotated[Array, "n"]  # position of each token in its document
     keys: Annotated[Array, "1", "N"]  # int32, key of each column's random mask; see `draw_keys`
     doc_starts: Annotated[Array, "n + 1"]  # first column of each document, then the end of the last
@@ -168,7 +168,7 @@ class KVCache(NamedTuple):
 
     keys: Array  # (slots, L, n_head * token blocks * D, lanes)
     values: Array  # (slots, L, vectors per token * T, lanes)
-    mlp_in: Array  # (slots, L, C // 2), of the last token only, for token shift
+    mlp_in: Array  # (slots, L, C // 2), MLP input of the last token, for token shift
 
 
 def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:

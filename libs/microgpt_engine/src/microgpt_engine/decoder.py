@@ -77,14 +77,14 @@ class Decoder:
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger is hardly faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether the arrays fit other sequences
         n_slots = min(len(prompts), most_slots)
         self._config, self._dtype, self._weights = config, dtype, model.decode_weights
         self.sequences = self._new_sequences(prompts, rules, n_slots)
         self._seeds = seeds if rules.sampling.temperature else ()
-        self._n_taken = list(map(len, prompts))  # tokens of each sequence that `take` has returned
+        self._n_taken = list(map(len, prompts))  # tokens per sequence that `take` has returned
         self._n_drawn = 0  # number of random numbers drawn for each sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         shape = config

@@ -72,7 +72,7 @@ def write_modules(
         env |= {"MICROGPT_TARGET": "wasm32", "NUMBA_CACHE_DIR": folder}
         if not preparation.compile_together(dtypes, shares, env=env):
             raise ConfigError(
-                "the engine cannot be compiled to WebAssembly; see the error of the compiler above"
+                "the engine cannot be compiled to WebAssembly; see the compiler's error above"
             )
         for file in Path(folder).iterdir():
             _, function, dtype, _ = file.name.split("-")

@@ -151,7 +151,7 @@ def _loss_of_int8(saved: SavedModel) -> str:
         each = (gpt.log_probabilities(tokens[:-1]) for gpt in gpts)
         losses += [ours[i] - theirs[i] for i, ours, theirs in zip(tokens[1:], *each, strict=True)]
     loss = sum(losses) / len(losses)
-    return f"int8 costs {loss:.4f} nats per token, on texts that the model has generated"
+    return f"int8 costs {loss:.4f} nats per token, measured on texts that the model generated"
 
 
 C_FORMAT = Format("c", tensors, files, run, following=_following)

@@ -15,7 +15,7 @@ class ForeignTokenizer:
 
     pieces: tuple[str, ...]  # each byte is written as one character
     merges: tuple[tuple[str, str], ...]  # merge bytes into characters, and into subwords
-    special: dict[str, int]  # names, such as "<|bos|>", in the order of their ids
+    special: dict[str, int]  # ids by name, such as "<|bos|>", in ascending order
     end_id: int  # ends a text or a reply
     suppressed: tuple[int, ...]  # special tokens that are never generated
     chat_template: str  # in Jinja
@@ -57,7 +57,7 @@ def known_characters(saved: SavedModel) -> str:
     if not saved.tokenizer.chars:
         return ""
     chars = printable("".join(saved.tokenizer.chars))
-    return f'there, the tokenizer leaves out all characters other than "{chars}"'
+    return f'in other programs, the tokenizer leaves out all characters other than "{chars}"'
 
 
 def _byte_characters() -> list[str]:

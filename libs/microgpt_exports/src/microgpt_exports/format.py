@@ -45,7 +45,7 @@ Arrays = dict[str, NDArray[Any]]
 
 MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
 RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in a file; file in a directory
-# The key, the length of the receipt and the receipt, which has no control characters.
+# The key, the length of the receipt, and the receipt, which contains no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
 ALSO = (".md", "LICENSE")  # suffixes of other files that a directory may contain
 
@@ -171,7 +171,7 @@ def zero_weights(model: ModelConfig) -> Arrays:
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception of a program to a CheckpointError; they have no common base class."""
+    """Convert any exception to a CheckpointError: those of a program have no common base class."""
     try:
         yield
     except Exception as error:

@@ -96,7 +96,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
 
 
 def _from_transformers(directory: Path) -> TrainedModel:
-    """Return the model in a directory of transformers, which the receipt describes."""
+    """Return the model in a directory of transformers; the receipt describes the model."""
     path, file, weights = (directory / name for name in (CONFIG, RECEIPT_FILE, WEIGHTS))
     content = read(path, MAX_META_BYTES)
     with damaged(path, "not valid JSON: "):

@@ -77,7 +77,7 @@ def _safetensors(tensors: Arrays) -> list[bytes]:
 
 
 def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
-    """Return the content of the files other than the weights and the receipt, in JSON."""
+    """Return the JSON content of each file except the weights and the receipt."""
     read = foreign_tokenizer(tokenizer)
     bos, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
     # If BOS does not end a text, `generate` takes it for padding and ignores it in the prompt.

@@ -77,7 +77,7 @@ def _peak(logits: Array, row: int) -> float:
 def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
     """Return the first token whose cumulative weight exceeds the draw, like `random.choices`.
 
-    Lanes are added in pairs, so rounding can make a cumulative weight smaller than the one before.
+    Lanes are added in pairs, so rounding can make a cumulative weight smaller than its predecessor.
     """
     step, mass = lanes(weights), splat(weights, 0)
     for i in range(0, V, step):

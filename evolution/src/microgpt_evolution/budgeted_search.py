@@ -57,7 +57,7 @@ class BudgetedSearch:
     ) -> None:
         """Prepare a search with the settings of the study.
 
-        `on_event` is called when a generation begins and after each trial. The search ends in time.
+        `on_event` is called when a generation begins and after each trial; `limit` is a time limit.
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event

@@ -45,7 +45,7 @@ class Mean:
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Mean:
-    """Return the mean difference of the first setting from the second, paired by seed.
+    """Return the mean excess of the first setting over the second, paired by seed.
 
     With fewer than two common seeds, return the difference of the means, without an interval.
     """

@@ -1,4 +1,4 @@
-"""A study: a directory of settings and recorded trials, which trains the trials that it lacks.
+"""A study: a directory of settings and recorded trials; missing trials are trained.
 
     .lock            lock file, held while a process executes the study
     settings.json    the settings
@@ -156,7 +156,7 @@ class Study(Generic[S]):
         return [record for record in found.values() if record]
 
     def add(self, trial: Trial, evaluation: Evaluation, flops: float, n_params: int) -> TrialRecord:
-        """Append the record of a trial; before, save the state of its training run, if any."""
+        """Save the state of a trial's training run, if any, then append the trial's record."""
         if evaluation.checkpoint and evaluation.losses:
             plan, state = evaluation.checkpoint
             publish(self.directory / STATES / trial.id, encode_state(plan, state, "running"))

@@ -36,7 +36,7 @@ assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 @router.get(PAGE)
 async def page(http: HttpRequest) -> Response:
-    """Return the page of the model `?model=` or the first one; without the key, a form for it."""
+    """Return the page of `?model=` or of the first model; without the key, a form for the key."""
     if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
     if not http.scope["is_authorised"]:

@@ -125,7 +125,7 @@ class Service:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, http: HttpRequest, function: Callable[[], T]) -> T:
-        """Call a function that validates or encodes a body, in the worker thread if it is long."""
+        """Call a function that validates or encodes a body, in a thread if the body is long."""
         if http.scope["n_bytes"] <= MAX_INLINE_BYTES:
             return function()
         if self._n_working >= QUEUE_LIMIT:

@@ -37,7 +37,7 @@ MAX_VALUES = 20_000  # numbers, strings, lists and objects; 2,048 messages have 
 
 
 class GenerateResponse(TypedDict):
-    """Texts that start with the prompt; numbers of dropped prompt tokens and of cut texts."""
+    """Texts that start with the prompt; the numbers of dropped prompt tokens and of cut texts."""
 
     samples: list[str]
     tokens_dropped: NotRequired[int]

@@ -1,6 +1,6 @@
 """A model as one HTML document, with its weights, the engine in WebAssembly and the page.
 
-The document works as a file or from a service, and loads no others. Browsers do not load modules
+The document works as a file or from a service, and loads no other file. Browsers load no modules
 from disk, so the modules of `web/` are joined into one script. The engine runs in a worker; its
 script, its kernels, the bundled names and the model are stored in the document as data.
 """

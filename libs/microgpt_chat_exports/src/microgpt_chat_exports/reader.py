@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the participant whose name is or contains `me`; raise DataError unless it is one."""
+    """Return the participant whose name is or contains `me`; raise DataError unless one does."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

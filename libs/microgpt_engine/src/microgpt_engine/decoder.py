@@ -71,8 +71,8 @@ class Decoder:
             prompts: 1 to block_size tokens each.
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
-            arrays: arrays of a finished decoder of the same model, for reuse; new ones if None.
-        New arrays are only as long as the sequences if a context takes over MAX_REUSED_BYTES.
+            arrays: arrays of a finished decoder of the same model, for reuse. New arrays are only
+                as long as the sequences if a context takes more than MAX_REUSED_BYTES.
         """
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize

@@ -192,7 +192,7 @@ def _make_directory(path: Path) -> None:
     """Create the cache directory, and check that only this user can write to it."""
     path.mkdir(0o700, parents=True, exist_ok=True)
     if not os.environ.get("NUMBA_CACHE_DIR"):
-        path.chmod(0o700)  # a umask of 002 makes directories group-writable without being asked
+        path.chmod(0o700)  # with a umask of 002, a new directory is group-writable
     _check_is_private(path)
     if not os.access(path, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -4,7 +4,7 @@
 
 An object file from LLVM contains one function that is called from outside and no data, so only the
 export of that function has to be added. A module imports its memory and the stack pointer. Kernels
-loop over variable steps with `while`, because `range` has an error message, which would be data.
+use `while` if a step is variable, because `range` has an error message, which would be data.
 Layout: arguments are 64-bit words, with addresses in the low half; an array has the layout of a
 NumPy array in a 64-bit CPython. See docs/engine.md#webassembly.
 """
@@ -21,7 +21,7 @@ from microgpt_engine import machine_code, preparation
 from microgpt_engine.kernel_settings import KINDS
 
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels to run a model
-TRAINING = (*INFERENCE, ("take_steps", "f4"))  # kernels to train one, too
+TRAINING = (*INFERENCE, ("take_steps", "f4"))  # to train a model, too
 SHARES = (preparation.INFERENCE, preparation.TRAINING, preparation.THREADS)
 COMPILING = "compiling the engine of the page (once on this computer, takes about 20 seconds)"
 EXPORT = "run"  # name of the exported function

@@ -114,7 +114,7 @@ def test_the_default_temperature_depends_on_the_kind_of_text(doc, text, expected
     assert usual_temperature(result) == expected
 
 
-def test_documents_longer_than_the_context_are_continued(microgpt, tmp_path) -> None:
+def test_samples_reach_the_usual_length_of_long_documents(microgpt, tmp_path) -> None:
     (tmp_path / "tunes.txt").write_text(TUNES)
     data = ("--data", "tunes.txt", "--separator", "%", "--block-size", "16")
     ok(microgpt("train", *data, *SMALL, "--model", "m"))
@@ -134,7 +134,7 @@ def test_documents_that_fit_the_context_are_not_continued_beyond_it() -> None:
     assert usual_length(result_of(["a" * 400])) == 64  # four contexts
 
 
-def test_running_text_begins_at_the_start_of_a_line() -> None:
+def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:
     text = "one line\nanother line\n" * 40
     model = InferenceGpt(result_of([text], text="stream"))
     (sample,) = model.generate(max_tokens=9, seed=3)

@@ -144,7 +144,7 @@ def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
     assert other_data(lines.facts, [stream.facts])
 
 
-def test_the_recorded_split_of_the_same_data_is_found() -> None:
+def test_only_the_recorded_split_of_the_same_data_is_found() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) == [parts.facts]
     assert recorded_facts(DOCS[:-1], [None, parts.facts]) == []

@@ -73,7 +73,7 @@ sequences = st.lists(st.text("ACGT", min_size=1), min_size=1)
 
 
 @given(st.lists(sequences, min_size=1), words)
-def test_wrapped_sequences_are_joined(tmp_path_factory, records, header) -> None:
+def test_wrapped_fasta_sequences_are_joined(tmp_path_factory, records, header) -> None:
     path = tmp_path_factory.getbasetemp() / "any.fasta"
     path.write_text("".join(f">{header}\n" + "\n".join(lines) + "\n" for lines in records))
     assert load_documents(path, ReadOptions()) == ["".join(lines) for lines in records]

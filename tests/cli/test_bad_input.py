@@ -125,7 +125,7 @@ def test_a_diverged_run_keeps_the_old_model(microgpt, files) -> None:
     assert (files / "text-model/weights.json").read_bytes() == old
 
 
-def test_a_genome_needs_the_package_of_searches(microgpt, files, monkeypatch) -> None:
+def test_a_genome_requires_the_evolution_package(microgpt, files, monkeypatch) -> None:
     monkeypatch.setattr(train_request, "plugin", lambda group, name: None)
     error = refused(microgpt(*TRAIN.split(), "--genome", "genome.json"))
     assert error.startswith("--genome requires microgpt-evolution")

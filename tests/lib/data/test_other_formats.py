@@ -53,7 +53,7 @@ CUE = b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHi.\r\n"
         (b"\x89PNG\r\n\x1a\n", "picture", "text file"),
     ],
 )
-def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) -> None:
+def test_a_binary_file_is_refused_with_its_kind_and_a_remedy(write, content, what, remedy) -> None:
     for how in (ReadOptions(), ReadOptions("stream"), ReadOptions(chat=True)):
         with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*, not text; .*{remedy}"):
             load_documents(write(content), how)
@@ -76,7 +76,7 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
     ],
 )
-def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) -> None:
+def test_the_error_for_markup_names_its_kind_and_a_remedy(write, content, what, remedy) -> None:
     path = write(content)
     with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*; .*{remedy}.*--text stream"):
         load_text(path)
@@ -87,5 +87,5 @@ def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) ->
 @pytest.mark.parametrize(
     "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi", "[12:04] <b> hi"]
 )
-def test_text_that_begins_like_another_format_is_text(write, text) -> None:
+def test_text_that_begins_like_another_format_is_read_as_text(write, text) -> None:
     assert load_text(write(f"{text}\nanna\n")) == [text, "anna"]

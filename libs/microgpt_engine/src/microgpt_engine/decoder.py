@@ -4,7 +4,7 @@ Layout: one row per sequence, as in `Sequences`; one row per token in the kernel
 docs/engine.md#decoding.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from time import perf_counter
@@ -193,7 +193,7 @@ class Batch:
     """
 
     def __init__(
-        self, model: "CompiledModel", jobs: Sequence[Job], spare: MutableSequence[DecodeArrays]
+        self, model: "CompiledModel", jobs: Sequence[Job], spare: list[DecodeArrays]
     ) -> None:
         """Create a decoder for all jobs. Jobs with fewer sequences start first.
 

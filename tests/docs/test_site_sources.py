@@ -65,7 +65,7 @@ def test_no_relative_link_is_dead_in_a_clone() -> None:
 
 
 @pytest.mark.parametrize("name", ["command_line", "http", "python"])
-def test_a_reference_begins_with_its_file_in_the_clone(name) -> None:
+def test_a_generated_reference_page_begins_with_its_source_file(name) -> None:
     path = f"docs/reference/{name}.md"
     beginning, rest = (ROOT / path).read_text(encoding="utf-8").split(build.REPLACED)
     text = build.text_of(path)

@@ -74,6 +74,13 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (b"<notes>\n <note>hi</note>\n</notes>\n", "XML", "take the text out"),
         (b"0:00:01.000,0:00:02.000\nHi.\n", "subtitles", "grep"),
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
+        (b"From: a@a.org\nTo: b,\n c\nMessage-ID: <1@a.org>\n\nhi\n", "mailbox", "messages"),
+        (b'<svg width="9" xmlns="s">\n<text>hi</text></svg>\n', "XML", "take the text out"),
+        (b"[ar:Anna]\n[00:12.50]Hi.\n", "lyrics", "sed .* .*data.txt > NEW.txt"),
+        (b"[Script Info]\nDialogue: 0,1,2,D,,0,0,0,,Hi.\n", "subtitles", "sed"),
+        (b"BEGIN:VCARD\r\nFN:Anna\r\nEND:VCARD\r\n", "address book", "sed .*FN"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "SQL dump", "CSV"),
+        (b'{\n "cells": [\n  {}]}\n', "notebook", "nbconvert"),
     ],
 )
 def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) -> None:
@@ -85,7 +92,17 @@ def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi", "[12:04] <b> hi"]
+    "text",
+    [
+        "ID3 tags are old",
+        "PAR1",
+        "BZh9",
+        "Rar!",
+        "<p>",
+        "From a@b: hi",
+        "[12:04] <b> hi",
+        "-- dumps",
+    ],
 )
 def test_text_that_begins_like_another_format_is_text(write, text) -> None:
     assert load_text(write(f"{text}\nanna\n")) == [text, "anna"]

@@ -80,6 +80,7 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (b"[Script Info]\nDialogue: 0,1,2,D,,0,0,0,,Hi.\n", "subtitles", "sed"),
         (b"BEGIN:VCARD\r\nFN:Anna\r\nEND:VCARD\r\n", "address book", "sed .*FN"),
         (b"--\n-- PostgreSQL database dump\n--\n", "SQL dump", "CSV"),
+        (b"window.YTD.tweets.part0 = [ {\n", "Twitter", "before .* .json"),
         (b'{\n "cells": [\n  {}]}\n', "notebook", "nbconvert"),
     ],
 )

@@ -66,9 +66,11 @@ def counted(
 def sampled(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
 ) -> TokenDataset:
-    """Return documents, or every so many if they have more predictions than `most`."""
+    """Return documents, or every so many, or stretches of text, if there are more than `most`."""
+    every = 1 + sum(map(count_characters, docs)) // most
+    if text == "stream":  # to encode all of it would take long
+        docs, every = [doc[: 1 + len(doc) // every] for doc in docs], 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
-    every = max(1, int(-(-chunks.n_tokens // most)))
     return chunks.encode(range(0, len(chunks), every))
 
 

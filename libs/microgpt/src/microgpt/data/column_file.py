@@ -77,7 +77,6 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
     """
     path, first = file.path, _first_line(file)
     if how.column is not None:
-        file.otherwise = "--column"
         return _texts_in(file, read_records(file, column=how.column), how.column, tell)
     if not (is_named_table(path) or STRING.fullmatch(first) or first.lstrip()[:1] in "[{"):
         return None
@@ -124,8 +123,8 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
         return _texts_in(file, records, only, tell)
     if names and (not texts or (is_nested and min(len(rows), len(texts)) == 1)):
         problem = f"has no field with the texts of its JSON objects ({listed(names)})"
-        remedy = f"take out all called NAME: jq '[.. | .NAME? | strings]' {path} > NEW.json"
-        raise DataError(f"{path} {problem}; {remedy}")
+        remedy = f"take those called NAME, or all without it: jq '[.. | .NAME? | strings]' {path}"
+        raise DataError(f"{path} {problem}; {remedy} > NEW.json")
     if names:
         raise _several(f"{path} has JSON objects", listed(names))
     return None

@@ -45,6 +45,7 @@ MARKUP = (
     (MAIL, "a mailbox", "write the messages into text files"),
     (READS, "a file of sequences", "convert it to FASTA (seqret)"),
     (CUES, "a file of lyrics or subtitles", UNTIME),
+    (r"window\.YTD\.", "an archive of Twitter", "delete all before [ and name the file .json"),
     (r"BEGIN:V(?:CALENDAR|CARD)\b", "a calendar or address book", TITLES),
     (r"(?:--.*\n)*--.* dump\b|PRAGMA foreign_keys", "an SQL dump", "export a table as CSV"),
     (r'\{\s*"cells":\s*\[', "a notebook", "convert it: jupyter nbconvert --to markdown {path}"),

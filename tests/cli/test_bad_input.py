@@ -80,7 +80,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
             for command in ("explain", "generate", "chat")
         ),
         *(
-            (f"{command} text-model anna emma", "2 texts are given, but this needs one; put it in")
+            (f"{command} text-model anna emma", "2 texts are given, but this takes one; put it in")
             for command in ("explain", "generate", "chat")
         ),
         *(
@@ -125,7 +125,7 @@ def test_a_diverged_run_keeps_the_old_model(microgpt, files) -> None:
     assert (files / "text-model/weights.json").read_bytes() == old
 
 
-def test_a_genome_needs_the_package_of_searches(microgpt, files, monkeypatch) -> None:
+def test_a_genome_requires_the_evolution_package(microgpt, files, monkeypatch) -> None:
     monkeypatch.setattr(train_request, "plugin", lambda group, name: None)
     error = refused(microgpt(*TRAIN.split(), "--genome", "genome.json"))
     assert error.startswith("--genome requires microgpt-evolution")

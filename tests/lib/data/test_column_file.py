@@ -84,7 +84,7 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
     ("name", "content", "problem"),
     [
         ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column \(--column NAME; .*: id, t"),
-        ("a.csv", "1,Anna\n2,Mia\n", r"is a table; .*: 1, 2 \(its first row is no header\)"),
+        ("a.csv", "1,Anna\n2,Mia\n", r"is a table; .*: 1, 2 \(its first row is not a header\)"),
         ("a.csv", "Bonn,DE\nLinz,AT\n", r"is a table; .*: Bonn, DE \(if .* number of the column"),
         ("a.json", '{"cells": []}', r"JSON objects, but no field with text \(cells\); write one"),
         ("a.txt", '["anna", 3]', "is a JSON array, but not of objects or strings; write one text"),
@@ -144,7 +144,7 @@ def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
         ("a.json", '["Anna",\n "Emma"]', "string of JSON"),
     ],
 )
-def test_the_only_text_in_each_record_needs_no_column(write, name, content, kind) -> None:
+def test_the_only_text_field_of_a_record_needs_no_column(write, name, content, kind) -> None:
     file = TextFile(write(content, name))
     docs = load_documents(file, ReadOptions())
     assert [*docs][-2:] == ["Anna", "Emma"]
@@ -167,7 +167,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0")).map(str.s
 
 
 @given(st.lists(texts, min_size=1), st.booleans())
-def test_any_strings_of_json_are_read(tmp_path_factory, docs, is_array) -> None:
+def test_json_lists_and_lines_of_any_strings_can_be_read(tmp_path_factory, docs, is_array) -> None:
     path = tmp_path_factory.getbasetemp() / "strings.json"
     path.write_text(json.dumps(docs) if is_array else "\n".join(map(json.dumps, docs)))
     assert load_text(path) == docs

@@ -53,7 +53,7 @@ CUE = b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHi.\r\n"
         (b"\x89PNG\r\n\x1a\n", "picture", "text file"),
     ],
 )
-def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) -> None:
+def test_a_binary_file_is_refused_with_its_kind_and_a_remedy(write, content, what, remedy) -> None:
     for how in (ReadOptions(), ReadOptions("stream"), ReadOptions(chat=True)):
         with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*, not text; .*{remedy}"):
             load_documents(write(content), how)
@@ -63,20 +63,20 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
     ("content", "what", "remedy"),
     [
         (b"<!DOCTYPE html>\n<p>hi</p>\n", "HTML page", "pandoc"),
-        (b'<?xml version="1.0"?>\n<a>hi</a>\n', "XML", "take the text out"),
+        (b'<?xml version="1.0"?>\n<a>hi</a>\n', "XML", "extract its text"),
         (CUE, "subtitles", "grep -vE .* .*data.txt > NEW.txt"),
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi.\n", "subtitles", "grep"),
-        (b"LOCUS       AB1  9 bp  DNA\nORIGIN\n 1 acgt\n//\n", "file of sequences", "FASTA"),
-        (b"ID   A_HUMAN  Reviewed; 9 AA.\nSQ\n     MAV\n//\n", "file of sequences", "FASTA"),
-        (b"@s1\nACGT\n+\nIIII\n", "file of sequences", "FASTA"),
-        (b"ATOM      1  CA  ALA\n", "file of sequences", "FASTA"),
+        (b"LOCUS       AB1  9 bp  DNA\nORIGIN\n 1 acgt\n//\n", "a sequence file", "FASTA"),
+        (b"ID   A_HUMAN  Reviewed; 9 AA.\nSQ\n     MAV\n//\n", "a sequence file", "FASTA"),
+        (b"@s1\nACGT\n+\nIIII\n", "a sequence file", "FASTA"),
+        (b"ATOM      1  CA  ALA\n", "a sequence file", "FASTA"),
         (b"Return-Path: <a@a.org>\nSubject: hi\n", "mailbox", "messages"),
-        (b"<notes>\n <note>hi</note>\n</notes>\n", "XML", "take the text out"),
+        (b"<notes>\n <note>hi</note>\n</notes>\n", "XML", "extract its text"),
         (b"0:00:01.000,0:00:02.000\nHi.\n", "subtitles", "grep"),
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
     ],
 )
-def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) -> None:
+def test_the_error_for_markup_names_its_kind_and_a_remedy(write, content, what, remedy) -> None:
     path = write(content)
     with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*; .*{remedy}.*--text stream"):
         load_text(path)
@@ -87,5 +87,5 @@ def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) ->
 @pytest.mark.parametrize(
     "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi", "[12:04] <b> hi"]
 )
-def test_text_that_begins_like_another_format_is_text(write, text) -> None:
+def test_text_that_begins_like_another_format_is_read_as_text(write, text) -> None:
     assert load_text(write(f"{text}\nanna\n")) == [text, "anna"]

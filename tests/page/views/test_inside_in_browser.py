@@ -45,7 +45,7 @@ WEIGHT = re.compile(r"Row (\d+), column (\d+) of ([\w.]+),")
 EFFECT = "document.getElementById('effect').innerText.includes('{} now.')"
 
 
-def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page) -> None:
+def test_the_probability_bars_follow_position_temperature_and_top_k(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="anna", at=2)
     now = explain(names_gpt, "anna", n_alternatives=names_gpt.config.vocab_size).predictions
     label = {"<|bos|>": "end"}
@@ -104,7 +104,7 @@ def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) 
     assert page.is_disabled("#draw")
 
 
-def test_maps_have_letters_and_of_a_longer_text_positions(names, talk, page) -> None:
+def test_attention_maps_are_labelled_with_letters_or_positions(names, talk, page) -> None:
     page.add_init_script("""
         window.written = new Set();
         const { fillText } = CanvasRenderingContext2D.prototype;
@@ -129,7 +129,7 @@ def test_on_a_phone_the_tour_leaves_in_view_what_it_describes(names, page) -> No
         until(page, f"{place}.height && {place}.top >= 0 && {place}.bottom <= {box}.top + 1")
 
 
-def test_before_a_reply_nothing_is_said_of_its_parts(talk, page) -> None:
+def test_the_parts_of_a_reply_are_hidden_until_there_is_a_reply(talk, page) -> None:
     opened(page, talk, "inside", question="hi there", text="")
     page.wait_for_selector("#parts button", state="attached")
     assert page.is_hidden("#parts")
@@ -205,7 +205,7 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
     until(page, "location.hash.includes('step=probabilities')")
 
 
-def test_parts_of_the_model_are_switched_off_in_the_page(names, names_model, page) -> None:
+def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, page) -> None:
     def shown(*, without_mlp: bool) -> None:
         body = {"without_heads": [(0, 1)], "without_mlps": [0] if without_mlp else []}
         now = explain(InferenceGpt(changed(names_model, body)), "anna")
@@ -274,7 +274,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
-def test_a_head_tells_where_it_looks_on_average(names, names_model, page) -> None:
+def test_the_page_says_where_a_head_looks_on_average(names, names_model, page) -> None:
     shares: list[list[float]] = []  # of the token itself, the one before, two before, the start
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
@@ -289,7 +289,7 @@ def test_a_head_tells_where_it_looks_on_average(names, names_model, page) -> Non
     until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
-def test_the_mlp_tells_what_it_adds_for_what_attention_fetched(page, tmp_path) -> None:
+def test_the_page_says_what_the_mlp_adds_because_of_attention(page, tmp_path) -> None:
     result = train(
         ["anna", "emma"], model=ModelConfig(architecture="karpathy"), config=TrainConfig(steps=100)
     )
@@ -308,7 +308,7 @@ def test_the_mlp_tells_what_it_adds_for_what_attention_fetched(page, tmp_path) -
     assert figures == pytest.approx([own, fetched, mlp, mlp_alone], abs=0.011)
 
 
-def test_a_hidden_unit_tells_what_activates_it_and_what_follows(names, names_model, page) -> None:
+def test_the_page_says_what_activates_a_unit_and_its_effect(names, names_model, page) -> None:
     found = {}  # the units after each beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
@@ -329,7 +329,7 @@ def test_a_hidden_unit_tells_what_activates_it_and_what_follows(names, names_mod
     assert re.search(f"makes likelier: “?{likeliest}”?,", said)
 
 
-def test_backward_goes_from_the_probabilities_to_the_embedding(names, page) -> None:
+def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -> None:
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
     assert page.inner_text("#bars tr.came th") == "end"  # which counts as a token

@@ -28,7 +28,7 @@ N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
 
 
 def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any]:
-    """Return what docs/reference/data.md lists: statistics, and what to expect of a training."""
+    """Return the facts that docs/reference/data.md lists: statistics, and what to expect."""
     file, n_characters = TextFile(data), None
     docs = read_any(file, how)
     expectation = expect(docs, minutes)
@@ -47,7 +47,7 @@ def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any
 
 
 def read_any(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
-    """Return the documents as `train` reads them, and conversations without --chat, too."""
+    """Return the documents as `train` reads them; recognise conversations without --chat."""
     has_option = how.column is not None or how.separator is not None
     if not (has_option or how.chat):
         with suppress(ConversationsError):
@@ -58,8 +58,8 @@ def read_any(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
 def _describe(docs: Sequence[Document]) -> dict[str, Any]:
     """Return statistics of documents.
 
-    Lengths count the characters to predict, and one token for the end; in conversations, there are
-    two more per turn. A document fits into a context of its length.
+    The length of a document is the number of its characters, plus one token for the end and, in
+    conversations, two tokens per turn. A document fits into a context of its length.
     """
     tokenizer = CharTokenizer.from_documents(docs)
     lengths = sorted(len(tokenizer.encode_document(doc)) - 1 for doc in docs)
@@ -76,7 +76,7 @@ def _describe(docs: Sequence[Document]) -> dict[str, Any]:
 
 
 def print_report(facts: Mapping[str, Any], column: str | None, minutes: float) -> None:
-    """Print a report on a file from what `describe_file` has found."""
+    """Print a report on the result of `describe_file`."""
     what = f"each document is a {facts['kind']}"
     if facts["n_characters"]:
         what = f"running text, {facts['n_characters']:,} characters"

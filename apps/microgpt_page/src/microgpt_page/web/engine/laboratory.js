@@ -172,6 +172,7 @@ class Run {
     this.#file = untrained(file, shape, data.tokenizer, kind);
     this.#model = new Model(this.#file);
     this.#trainer = new Trainer(this.#model, { ...file.defaults.config, ...config, text: kind }, data.train);
+    this.#file.step = this.#trainer.config;
     this.#engine = new Engine(this.#file, this.#model);
     this.#tokenizer = data.tokenizer;
     this.#documents = new Set(data.documents);

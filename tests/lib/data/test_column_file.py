@@ -67,7 +67,7 @@ def test_rows_without_text_are_skipped_with_a_note(write) -> None:
         ("a.csv", "id,text\n1,Anna, Mia\n", "line 2: 3 fields, but the first row has 2; quote"),
         ("a.csv", 'id,text\n1,"Anna\n2,Mia\n', "line 3: unexpected end of data; double the quotes"),
         ("a.jsonl", '{"text": "Anna"}\n{"text": 3}\n', "line 2: 'text' is not text; use another"),
-        ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not a JSON object; write one object"),
+        ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not JSON: .* at column 8 .*; write"),
         ("a.txt", "Anna\nMia\n", "has neither a table header nor JSON objects; omit --column"),
         ("a.txt", "\n", "is empty; write one document per line"),
         ("a.json", '["a"]', "a.json, item 1: not a JSON object; write one object or"),
@@ -96,8 +96,8 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
         ("a.txt", json.dumps(TALK) + f"\n{ROLES}", "has JSON objects; .*: messages, name, role"),
         ("a.txt", json.dumps(OBJECTS[0], indent=2), "has JSON objects; .*: id, text"),
         ("a.csv", "# by x 1.0\n##\n\n#id,town\n1,Rome\n", "is a table; .*: #id, town"),
-        ("a.json", '{"a": "x",\n "b": "y', "a.json, line 1: not a JSON object"),
-        ("a.json", '[{"a": "x"},\n{"b', "a.json, line 1: not a JSON object"),
+        ("a.json", '{"a": "x",\n "b": "y', "line 1: not JSON: .* line 2 column 7 .*; write"),
+        ("a.json", '[{"a": "x"},\n{"b', "line 1: not JSON: .* line 2 column 2 "),
     ],
 )
 def test_a_table_is_not_mistaken_for_text(write, name, content, problem) -> None:

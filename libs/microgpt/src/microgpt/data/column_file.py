@@ -188,7 +188,8 @@ def _objects(path: Path, records: Records) -> Iterator[tuple[str, dict[str, Any]
         where = f"{path}, {records.unit} {number}"
         for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, dict):
-                raise DataError(f"{where}: not a JSON object; write one object or text per line")
+                problem = f"not JSON: {one}" if isinstance(one, Exception) else "not a JSON object"
+                raise DataError(f"{where}: {problem}; write one object or text per line")
             yield where, one
 
 
@@ -281,4 +282,4 @@ def _parse(text: str) -> object:
     try:
         return json.loads(text.strip())  # strips white space that JSON does not allow, too
     except (ValueError, RecursionError) as error:
-        return error
+        return ValueError(re.sub(r"( at)?: line 1 column", " at column", str(error)))

@@ -1,8 +1,8 @@
 """Complete a commit message as the authors of a repository would.
 
-Learns the first lines of all commit messages of a repository (`git log`), which takes up to a
-minute, and keeps the model in `.git/commit-messages`; `--learn` learns again. Prints completions,
-one per line, the likeliest first.
+The script learns the first lines of all commit messages of a repository (`git log`), which takes up
+to a minute, and saves the model in `.git/commit-messages`; `--learn` learns again. It prints
+completions, one per line, the likeliest first.
 
     python examples/commit_messages.py "Fix the" --repository ../requests
 """
@@ -21,7 +21,7 @@ def git(repository: Path, *args: str) -> str:
 
 
 def learn(repository: Path, directory: Path, steps: int | None) -> None:
-    """Train on the messages of a repository; by default, all settings suit them."""
+    """Train on the messages of a repository; by default, settings are chosen for them."""
     messages = git(repository, "log", "--no-merges", "--format=%s").splitlines()
     print(f"learning {len(messages)} messages", file=sys.stderr)
     config = TrainConfig(steps=steps, batch_size=8) if steps else None
@@ -37,10 +37,10 @@ def complete(gpt: InferenceGpt, start: str, n: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("start", nargs="?", default="", help="how the message begins")
-    parser.add_argument("-n", type=int, default=5, help="how many")
+    parser.add_argument("-n", type=int, default=5, help="number of completions")
     parser.add_argument("--repository", type=Path, default=Path())
     parser.add_argument("--learn", action="store_true", help="learn again")
-    parser.add_argument("--steps", type=int, help="of the training")
+    parser.add_argument("--steps", type=int, help="number of training steps")
     args = parser.parse_args()
     common = git(args.repository, "rev-parse", "--path-format=absolute", "--git-common-dir")
     directory = Path(common, "commit-messages")

@@ -1,6 +1,6 @@
 """An Elman network of `Value`s (Elman 1990), with the tanh of Karpathy's min-char-rnn.
 
-It reads one letter at a time. Its only memory of the text is a vector, which each letter changes.
+It reads one letter at a time. Its only memory is a hidden state, a vector that each letter updates.
 `microgpt ladder` compares it with a GPT; microgpt_cli/elman.py computes the same on arrays.
 Shapes: H = numbers in the memory, V = vocab_size.
 

@@ -1,8 +1,8 @@
 """Make a bot of questions and answers: `python examples/faq.py examples/faq.txt`.
 
-Each block of the file has the wordings of a question, lines that end in "?", and then its answer. A
-blank line ends it. Prints a reply for each line of standard input, and "I don't know." to other
-questions. `--save DIR` keeps the model.
+Each block of the file lists the wordings of a question, which are lines that end in "?", and then
+the answer. A blank line ends a block. The bot replies to each line of standard input; it answers
+"I don't know." to a question that is not in the file. `--save DIR` saves the model.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from microgpt import InferenceGpt, Message, MicrogptError, ReadOptions, load_doc
 
 
 def questions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each wording of a question with its answer, whose last line may end in "?", too."""
+    """Yield each wording of a question with its answer; the answer, too, may end in "?"."""
     text = "\n".join(map(str.strip, text.split("\n")))
     for block in re.finditer(r"(?:.+\n?)+", text):
         if not (parts := re.fullmatch(r"((?:.+\?\n)+)((?:.*[^?]\n)*.+)\n?", block[0])):

@@ -1,8 +1,8 @@
 """Make up names for the characters of a game that sound like those of a list.
 
 The list is a file with one name per line: elves, towns, star ships; without one, first names.
-Prints names that are not in the list, one per line. The same seed makes up the same names again, so
-a world needs to save only its seed. Training takes a second.
+The script prints names that are not in the list, one per line. The same seed gives the same names,
+so a game needs to save only the seed of its world. Training takes a second.
 
     python examples/game_names.py -n 5 --seed 7
     python examples/game_names.py elves.txt --start Gal --longest 8
@@ -17,12 +17,12 @@ from pathlib import Path
 from microgpt import InferenceGpt, MicrogptError, ModelConfig, TrainConfig, load_text, train
 from microgpt.data.documents import bundled
 
-TRIES = 10_000  # a short list may have no more to give
+TRIES = 10_000  # after so many, give up: a short list yields few new names
 
 
 def new_names(known: list[str], *, seed: int, start: str, longest: int) -> Iterator[str]:
-    """Yield names that begin with start, have at most that many letters, and are not known."""
-    steps = min(2000, 100 + 10 * len(known))  # with more, it would know a short list by heart
+    """Yield names that begin with `start`, have at most `longest` letters, and are not known."""
+    steps = min(2000, 100 + 10 * len(known))  # with more, it would memorize a short list
     model, config = ModelConfig(block_size=longest + 1), TrainConfig(steps, batch_size=4, seed=seed)
     gpt = InferenceGpt(train(known, model=model, config=config))
     seen = set(known)
@@ -35,10 +35,10 @@ def new_names(known: list[str], *, seed: int, start: str, longest: int) -> Itera
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="?", type=Path, default=bundled("names.txt"))
-    parser.add_argument("-n", type=int, default=10, help="how many")
+    parser.add_argument("-n", type=int, default=10, help="number of names")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", default="", help="how each begins")
-    parser.add_argument("--longest", type=int, default=12, help="in letters")
+    parser.add_argument("--start", default="", help="first letters of each name")
+    parser.add_argument("--longest", type=int, default=12, help="maximum number of letters")
     args = parser.parse_args()
     names = new_names(load_text(args.names), seed=args.seed, start=args.start, longest=args.longest)
     for name in islice(names, args.n):

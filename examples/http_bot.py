@@ -3,7 +3,7 @@
 Reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of the service,
 and prints `bot: @ada hello!`, or the error if the service refuses a message, for example because
 it gets too many. Each member has a conversation, so the bot remembers their names.
-Connect its two ends to a room. It needs nothing but Python; a key is read from OPENAI_API_KEY.
+Connect its input and output to a room. It needs only Python; the key is read from OPENAI_API_KEY.
 
     microgpt serve data/models/chat
     python examples/http_bot.py http://localhost:8080/v1
@@ -21,7 +21,7 @@ MEMORY = 7  # messages of a conversation that are sent again; odd, so that the f
 
 
 def reply(base_url: str, messages: Messages) -> dict[str, str]:
-    """Return the message that follows in a conversation."""
+    """Return the model's reply to a conversation."""
     body = {"model": "microgpt", "messages": messages, "temperature": 0}
     key = os.environ.get("OPENAI_API_KEY", "none")
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
@@ -31,7 +31,7 @@ def reply(base_url: str, messages: Messages) -> dict[str, str]:
 
 
 def problem(error: HTTPError) -> str:
-    """Return what the service says; a proxy before it may not answer in JSON."""
+    """Return the service's error message; a proxy in front of it may not answer in JSON."""
     try:
         return json.load(error)["error"]["message"]
     except (ValueError, LookupError, TypeError):

@@ -1,8 +1,8 @@
 """Evolve models whose names a judge of your own likes.
 
-`microgpt evolve --objective aesthetic` has a judge of its own; here it is a function of yours,
-`beauty`, and so is the loop of the search. Prints the best genome to standard error, then the ten
-names that the judge likes most, one per line. `microgpt judge` says what the other judge thinks.
+`microgpt evolve --objective aesthetic` uses a built-in judge; here, you write the judge: `beauty`.
+The script prints the best genome to standard error, then the ten names that your judge likes most,
+one per line. `microgpt judge` shows what the built-in judge thinks of them.
 
     python examples/own_judge.py | microgpt judge
 """
@@ -19,7 +19,7 @@ DOCS = load_text(bundled("names.txt"))
 
 
 def beauty(name: str) -> float:
-    """Score a name: as few different letters as possible, and at least five letters."""
+    """Score a name: higher for fewer different letters, 0 for fewer than five letters."""
     return len(name) / len(set(name)) if len(name) >= 5 else 0.0
 
 
@@ -32,7 +32,7 @@ def new_names(organism: Organism) -> set[str]:
 
 def main() -> None:
     search = LossSearch(size=8, fitness="held-out", seed=1)
-    for _ in range(5):  # what the search minimises is minus the mean beauty
+    for _ in range(5):  # the search minimises the negative mean beauty
         scores = [sum(map(beauty, new_names(each))) / N_NAMES for each in search.ask()]
         search.tell([Evaluation("ok", -score) for score in scores])
     best = search.finalists()[0]

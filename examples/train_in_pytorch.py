@@ -1,7 +1,7 @@
 """Train a model in PyTorch, on the GPU if there is one, and bring it back to microgpt.
 
-One step of microgpt makes the tokenizer and the first weights; PyTorch takes all others. Prints the
-device, and the loss ten times. What it saves is a model directory like any other.
+One step of microgpt makes the tokenizer and the first weights; PyTorch takes all other steps. The
+script prints the device, and the loss ten times. It saves a model directory like any other.
 
     uv run --with torch python examples/train_in_pytorch.py data/names.txt my-names --steps 2000
     uv run microgpt generate --model my-names
@@ -18,19 +18,19 @@ from microgpt_exports.torch import Gpt
 
 MODEL = ModelConfig(n_embd=64, n_head=4, n_layer=2, block_size=16)
 BATCH_SIZE, LR, BETAS = 64, 0.003, (0.85, 0.99)
-IGNORED = -100  # the target of what fills up a short document
+IGNORED = -100  # target of the padding of short documents
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="text file with a document per line")
-    parser.add_argument("model", help="directory for the model, which is replaced")
+    parser.add_argument("model", help="model directory to write; an existing model is replaced")
     parser.add_argument("--steps", type=int, default=2000)
     args = parser.parse_args()
 
     docs, rng = load_text(args.data), random.Random(1)
     first = train(docs, model=MODEL, config=TrainConfig(steps=1))
-    longest = MODEL.block_size + 1  # what exceeds the context is left out
+    longest = MODEL.block_size + 1  # tokens beyond the context are left out
     rows = [first.tokenizer.encode_document(doc)[:longest] for doc in docs]
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     print(f"training on {device}")

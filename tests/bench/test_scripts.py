@@ -156,7 +156,7 @@ N_INPUTS = 40
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_changed_file_or_request_breaks_no_parser(name, tmp_path, monkeypatch) -> None:
+def test_no_parser_crashes_on_a_randomly_changed_input(name, tmp_path, monkeypatch) -> None:
     if name.startswith("page") and not shutil.which("node"):
         pytest.skip("Node is not installed")
     if name == "import: torch.save" and not find_spec("torch"):
@@ -181,7 +181,7 @@ def _end_processes() -> Iterator[None]:
             process.kill()
 
 
-def test_the_docs_show_the_latest_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_docs_show_the_stored_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = list(report.PAGES)
     copies = [Path(shutil.copy(page, tmp_path)) for page in pages]
     monkeypatch.setattr(report, "PAGES", copies)

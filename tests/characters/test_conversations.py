@@ -53,7 +53,7 @@ def exchanges(tmp_path, text: str) -> list[tuple[str, str]]:
     ]
 
 
-def test_computed_slots_are_right(tmp_path) -> None:
+def test_computed_slots_have_the_correct_values(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + SUMS)
     sums = [(re.fullmatch(r"(\d+) \+ (\d+)\W*", asked), said) for asked, said in made]
     sums = [(int(found[1]), int(found[2]), said) for found, said in sums if found]
@@ -67,7 +67,7 @@ def test_computed_slots_are_right(tmp_path) -> None:
     assert {said for asked, said in made if "cat says" in asked} == {"{cat} <b>meow</b>"}
 
 
-def test_pairs_of_numbers_and_words_are_left_out_for_the_test(tmp_path) -> None:
+def test_some_slot_values_are_held_out_of_the_lessons_for_the_test(tmp_path) -> None:
     (tmp_path / "owl.toml").write_text(HEAD + SUMS)
     character = read_character(TextFile(tmp_path / "owl.toml"))
     asked = [m.content for talk in Drawing(character).lessons() for m in talk[::2]]
@@ -80,7 +80,7 @@ def test_pairs_of_numbers_and_words_are_left_out_for_the_test(tmp_path) -> None:
             assert is_held_out("{} {}".format(*numbers))
 
 
-def test_a_name_is_remembered_and_asked_for(owl) -> None:
+def test_a_question_about_the_users_name_gets_the_name_if_it_was_told(owl) -> None:
     drawing = Drawing(owl)
     replies: dict[bool, set[str]] = {True: set(), False: set()}
     for _ in range(400):
@@ -94,7 +94,7 @@ def test_a_name_is_remembered_and_asked_for(owl) -> None:
     assert replies == {True: {"You are NAME"}, False: {"You have not told me your name."}}
 
 
-def test_a_name_that_is_told_is_asked_for_later(owl) -> None:
+def test_most_conversations_in_which_a_name_is_told_ask_for_it_later(owl) -> None:
     drawing = Drawing(owl)
     talks = [[m.content for m in drawing.conversation()] for _ in range(400)]
     told = [talk for talk in talks if any(text.startswith("Good evening") for text in talk)]
@@ -112,7 +112,7 @@ def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
     assert before <= night
 
 
-def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
+def test_a_seed_draws_the_same_conversations_with_basic_ones_first(owl) -> None:
     lessons = Drawing(owl).lessons()
     assert lessons == Drawing(owl).lessons() != Drawing(owl, 1).lessons()
     assert len(lessons) == 900
@@ -121,7 +121,7 @@ def test_a_seed_draws_the_same_and_basic_ones_come_first(owl) -> None:
     assert not any("tired" in text for text in first)
 
 
-def test_some_askings_are_left_out_and_tested(tmp_path) -> None:
+def test_some_wordings_of_a_question_are_held_out_for_the_test(tmp_path) -> None:
     asked = [f"asking {i * i}" for i in range(20)]
     topic = f'[topics.t]\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
     made = exchanges(tmp_path, HEAD + topic)
@@ -133,7 +133,7 @@ def test_some_askings_are_left_out_and_tested(tmp_path) -> None:
     assert asked[0] in seen
 
 
-def test_drawing_takes_memory_only_for_what_it_draws(tmp_path) -> None:
+def test_drawing_takes_memory_only_for_the_drawn_conversations(tmp_path) -> None:
     groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # 10^18 wordings
     (tmp_path / "owl.toml").write_text(HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n')
     tracemalloc.start()
@@ -149,20 +149,20 @@ def test_two_questions_in_a_message_get_both_replies(tmp_path) -> None:
     assert all(said.count(".") >= 1 for _, said in both)
 
 
-def test_one_of_two_questions_may_be_foreign(tmp_path) -> None:
+def test_a_training_message_may_join_a_known_and_a_foreign_question(tmp_path) -> None:
     two = HEAD + 'threshold = 0\ntwo = ["{first} and then {second}"]\n' + SUMS
     replies = [said for asked, said in exchanges(tmp_path, two) if " and then " in asked]
     assert any(re.fullmatch(r"(Who\?|Hoo\.) \d+ .*", said) for said in replies)
     assert any(re.fullmatch(r"\d+ .* (Who\?|Hoo\.)", said) for said in replies)
 
 
-def test_text_is_refused_for_the_file_of_a_character(tmp_path) -> None:
+def test_load_text_refuses_the_file_of_a_character(tmp_path) -> None:
     (tmp_path / "owl.toml").write_text(OWL.read_text())
     with pytest.raises(ConversationsError, match="read them with --chat"):
         load_text(tmp_path / "owl.toml")
 
 
-def test_a_new_file_can_be_tried_and_written(microgpt, tmp_path) -> None:
+def test_the_character_command_creates_and_tries_a_file(microgpt, tmp_path) -> None:
     ok(microgpt("character", "new", "owl.toml"))
     assert "owl.toml exists; use another file, or" in refused(
         microgpt("character", "new", "owl.toml")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt import DataError
+from microgpt import DataError, load_text
 from microgpt.data.text_file import TextFile
 from microgpt_characters.grammar import Character, read_character
 
@@ -56,24 +56,29 @@ def topic(ask: str, reply: str = "Yes.", more: str = "") -> str:
         (HEAD + TOPIC + '[topics.x]\nlike = "y"\nreply = ["Z."]', 7, "no topic .* is called 'y'"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_its_line_and_a_remedy(tmp_path, text, line, problem) -> None:
+def test_a_mistake_in_a_file_gives_the_line_and_a_remedy(tmp_path, text, line, problem) -> None:
     with pytest.raises(DataError, match=problem) as caught:
         read(tmp_path, text)
     assert f"line {line}" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["assistant", "skerry"])
-def test_the_characters_that_are_shipped_have_no_mistakes(name) -> None:
+def test_the_bundled_character_files_have_no_mistakes(name) -> None:
     found = read_character(TextFile(ROOT / f"data/characters/{name}.toml"))
     assert [line for line in found.advice() if "no asking" in line] == []
 
 
-def test_another_encoding_is_refused_with_its_line(tmp_path) -> None:
+def test_other_files_of_this_format_are_text(tmp_path) -> None:
+    (tmp_path / "app.toml").write_text("[server]\nport = 80\n")
+    assert load_text(tmp_path / "app.toml") == ["[server]", "port = 80"]
+
+
+def test_a_character_file_in_another_encoding_is_refused_with_the_line(tmp_path) -> None:
     with pytest.raises(DataError, match=r"not UTF-8 text .line 5 .*save it as UTF-8"):
         read(tmp_path, HEAD + TOPIC.replace("No.", "Né."), "latin-1")
 
 
-def test_macros_that_grow_without_end_take_no_memory(tmp_path) -> None:
+def test_macros_of_exponential_length_are_refused(tmp_path) -> None:
     macros = "".join(f'm{i} = "<m{i + 1}><m{i + 1}><m{i + 1}><m{i + 1}>"\n' for i in range(9))
     with pytest.raises(DataError, match="exceeds 20,000 characters"):
         read(tmp_path, HEAD + f'[macros]\n{macros}m9 = "x"\n' + topic("<m0>"))
@@ -88,7 +93,7 @@ def test_five_thousand_topics_are_read_and_more_are_refused(tmp_path) -> None:
         read(tmp_path, HEAD + topics + TOPIC)
 
 
-def test_advice_names_few_askings_and_unused_slots(tmp_path) -> None:
+def test_advice_names_topics_with_few_wordings_and_unused_slots(tmp_path) -> None:
     asked = ", ".join(f'"asking {i}"' for i in range(8))
     many = f'[topics.many]\nask = [{asked}]\nreply = ["Yes."]\n'
     found = read(tmp_path, HEAD + '[slots]\nprey = ["mouse"]\n' + many + TOPIC).advice()

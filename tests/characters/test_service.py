@@ -30,7 +30,7 @@ def asked(text: str, **others) -> dict:
 @pytest.mark.parametrize(
     ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
 )
-def test_each_route_answers_a_table_and_refuses_others(directory, text, said) -> None:
+def test_each_route_answers_the_questions_of_a_table_and_no_others(directory, text, said) -> None:
     reply, whole, streamed = posted(
         directory,
         ("/microgpt/v1/chat", asked(text, temperature=9)),
@@ -47,7 +47,7 @@ def test_each_route_answers_a_table_and_refuses_others(directory, text, said) ->
     assert events[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_a_model_of_a_table_refuses_to_continue_texts(directory) -> None:
+def test_a_model_trained_on_a_table_refuses_to_continue_texts(directory) -> None:
     paths, body = ("/v1/completions", "/microgpt/v1/generate"), {"prompt": "When"}
     for response in posted(directory, *((path, body) for path in paths)):
         assert response.status_code == 400

@@ -59,7 +59,7 @@ def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
     assert (known["askings"][-1][0], known["replies"][-1]) == ("a" * 300, "b" * 400)
 
 
-def test_the_unknown_option_requires_a_table() -> None:
+def test_the_option_named_unknown_requires_a_table() -> None:
     for docs, given in ((talks(PAIRS), {"steps": 10}), (["anna"], {})):
         with pytest.raises(ConfigError, match=r"--unknown requires a table .*; omit --unknown"):
             planned(docs, unknown="?", **given)
@@ -67,13 +67,13 @@ def test_the_unknown_option_requires_a_table() -> None:
         planned(talks(PAIRS), unknown=" ")
 
 
-def test_a_split_with_validation_is_no_table() -> None:
+def test_a_split_with_a_validation_set_is_not_trained_as_a_table() -> None:
     docs, hooks = talks([(str(n), "x") for n in range(40)]), [StopWhen(lambda: True)]
     assert train(split(docs), hooks=hooks).extra.keys() == {"characters"}
     assert train(split(docs, validation=0.3), hooks=hooks).extra == {}
 
 
-def test_a_table_are_all_answered_exactly(result) -> None:
+def test_the_questions_of_a_table_are_all_answered_exactly(result) -> None:
     gpt = InferenceGpt(result)
     for asked, said in PAIRS:
         assert gpt.chat(asked).content == said
@@ -93,7 +93,7 @@ def test_a_batch_can_mix_known_and_other_questions(result) -> None:
     assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
 
 
-def test_a_saved_model_keeps_its_record(result, tmp_path) -> None:
+def test_a_saved_model_keeps_the_questions_of_its_table(result, tmp_path) -> None:
     save(result, tmp_path / "m")
     saved = load(tmp_path / "m")
     assert saved.extra == result.extra
@@ -110,7 +110,7 @@ def test_a_saved_model_keeps_its_record(result, tmp_path) -> None:
         ({"threshold": None}, "extra.characters: threshold: "),
     ],
 )
-def test_a_damaged_record_is_refused_when_used(result, tmp_path, changes, problem) -> None:
+def test_a_table_model_with_a_damaged_record_is_refused(result, tmp_path, changes, problem) -> None:
     save(result, tmp_path / "m")
     edit(tmp_path / "m/meta.json", extra={"characters": {**result.extra["characters"], **changes}})
     saved = load(tmp_path / "m")
@@ -146,7 +146,7 @@ def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
     return done
 
 
-def test_training_on_a_table_counts_right_answers(faq) -> None:
+def test_training_on_a_table_reports_how_many_answers_are_right(faq) -> None:
     assert "learn the table by heart (3 questions)" in faq.stderr
     tasks = json.loads(faq.stdout)["replies"]["tasks"]
     assert tasks["questions of the training"]["n_exact"] == 3
@@ -179,7 +179,7 @@ def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) ->
     assert "left out 2 final user messages without a reply" in done.stderr
 
 
-def test_other_wordings_of_a_table_get_the_same_answer(tmp_path) -> None:
+def test_other_wordings_of_a_table_question_get_the_same_answer(tmp_path) -> None:
     rows = "question,answer,wordings\nopen?,at 7,when | hours|\ncake?,no,\n"
     (tmp_path / "faq.csv").write_text(rows)
     talks = [tuple(m.content for m in talk) for talk in load_conversations(tmp_path / "faq.csv")]

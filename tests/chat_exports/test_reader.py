@@ -141,7 +141,7 @@ def test_midnight_splits_no_conversation_in_any_date_format(tmp_path, day, next_
 
 
 @pytest.mark.parametrize("row", (EXPORTS / "whatsapp_lines.txt").read_text("utf-8").splitlines())
-def test_what_whatsapp_tells_or_adds_in_any_language_is_not_read(tmp_path, row) -> None:
+def test_notices_and_additions_by_whatsapp_are_omitted_in_any_language(tmp_path, row) -> None:
     line, _, said = row.replace("⏎", "\n").partition(" →")
     at = "[1.2.24, 08:00:00]" if line.startswith("iOS ") else "1.2.24, 08:00 -"
     line = line.removeprefix("iOS ")
@@ -151,7 +151,7 @@ def test_what_whatsapp_tells_or_adds_in_any_language_is_not_read(tmp_path, row) 
 
 
 @pytest.mark.parametrize("me", ["~ YSL", "ysl", "Ann", "O'Neil", '"Bo" Berg', "+49 170 1234567"])
-def test_a_name_may_be_as_the_telephone_shows_it_or_a_part(tmp_path, me) -> None:
+def test_the_me_option_accepts_a_part_of_a_participants_name(tmp_path, me) -> None:
     names = ["~\u202fYSL", "Leo Ann", "Leo O'Neil", 'Dr. Bo "Bo" Berg', "\u202a+49 170 1234567"]
     path = tmp_path / "chat.txt"
     path.write_text("".join(f'1.2.24, 08:00 - {who}: a "b: c"\n' for who in ["Zoe", *names]))
@@ -160,7 +160,7 @@ def test_a_name_may_be_as_the_telephone_shows_it_or_a_part(tmp_path, me) -> None
         read(path, "Leo")
 
 
-def test_a_full_export_of_telegram_has_several_chats(tmp_path) -> None:
+def test_all_chats_of_a_full_telegram_export_are_read(tmp_path) -> None:
     chat = json.loads((EXPORTS / "telegram.json").read_text("utf-8"))
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"about": "", "chats": {"about": "", "list": [chat, chat]}}))

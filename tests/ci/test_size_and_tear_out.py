@@ -81,17 +81,17 @@ def exceeded(folder: Path, *args: str, **files: str) -> tuple[list[str], list[st
         ("data/code.bin", "x" * 1000, ["data: other files: 2 kB"]),
     ],
 )  # fmt: skip
-def test_what_is_above_a_limit_is_named(folder: Path, path: str, text: str, above) -> None:
+def test_a_package_above_a_size_limit_is_named(folder: Path, path: str, text: str, above) -> None:
     assert exceeded(folder, **{path: text})[0] == above
 
 
-def test_the_table_shows_the_change_since_a_commit(folder: Path) -> None:
+def test_the_size_table_shows_the_change_since_a_commit(folder: Path) -> None:
     _, lines = exceeded(folder, "HEAD", **{"evolution/b.py": "z = 3\n"})
     row = next(line for line in lines if line.startswith("evolution"))
     assert row.split()[1:] == ["5", "4", "+1", "3", "9", "6", "+3", "3.0"]
 
 
-def test_limits_are_lowered_and_never_raised(folder: Path) -> None:
+def test_size_limits_are_lowered_and_never_raised_automatically(folder: Path) -> None:
     changes = {"evolution/a.py": "x\n", "data/code.bin": "x" * 1000}
     assert exceeded(folder, "--lower", **changes)[0] == ["data: other files: 2 kB"]
     limits = tomllib.loads((folder / ".ci/limits.toml").read_text())
@@ -108,7 +108,7 @@ PACKAGES = {str(folder.relative_to(ROOT)) for folder in FOLDERS} - KEPT
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_the_other_packages_install_train_and_generate(package, tmp_path) -> None:
+def test_without_any_one_package_the_others_still_train_and_generate(package, tmp_path) -> None:
     script = [sys.executable, ROOT / ".ci/tear_out", package, tmp_path / "copy"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

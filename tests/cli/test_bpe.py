@@ -76,7 +76,7 @@ def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) ->
     assert load(tmp_path / "half").tokenizer.file == load(model).tokenizer.file
 
 
-def test_chat_displays_characters_of_several_tokens(microgpt, subword_dir, subword_gpt) -> None:
+def test_chat_shows_characters_that_span_several_tokens(microgpt, subword_dir, subword_gpt) -> None:
     reply = subword_gpt.chat("hi there", temperature=0).content
     assert "漢字" in reply
     asked = ("chat", "--model-dir", subword_dir, "--temperature", "0")

@@ -56,7 +56,7 @@ def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model)
     assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
 
 
-def test_a_message_may_be_longer_than_the_name_of_a_file(microgpt) -> None:
+def test_a_chat_message_may_be_longer_than_a_file_name(microgpt) -> None:
     done = microgpt("chat", "--model-dir", bundled(DEMO_MODEL), "hello " * 60)
     assert "the message has 360 characters; at most 188 fit" in refused(done)
 

@@ -59,7 +59,7 @@ def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path) ->
     assert "\\u03c9" in done.stdout
 
 
-def test_a_model_may_be_an_argument_or_an_option(microgpt, text_model, tmp_path) -> None:
+def test_a_model_may_be_given_as_an_argument_or_an_option(microgpt, text_model, tmp_path) -> None:
     shutil.copytree(text_model, tmp_path / "output")
     (tmp_path / "lines.txt").write_text("anna\n")
     data = ("--data", "lines.txt")
@@ -70,7 +70,7 @@ def test_a_model_may_be_an_argument_or_an_option(microgpt, text_model, tmp_path)
         assert ok(microgpt(name, *rest, "--model", text_model)).stdout == expected, name
 
 
-def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model) -> None:
+def test_an_argument_that_names_a_model_selects_the_model(microgpt, text_model, chat_model) -> None:
     for command, model in (("generate", text_model), ("chat", chat_model)):
         done = microgpt(command, model.name, stdin="hi\n")
         told = f"using the model in {model.name}; to use '{model.name}' as text, add --model"
@@ -80,7 +80,7 @@ def test_a_text_that_names_a_model_is_the_model(microgpt, text_model, chat_model
         assert "using the model" not in text.stderr
 
 
-def test_data_may_be_standard_input(microgpt) -> None:
+def test_train_can_read_its_data_from_standard_input(microgpt) -> None:
     train = ("train", "--data", "-", "--steps=1", "--n-embd=4")
     done = ok(microgpt(*train, stdin="anna\nemma\nmia\n", cold=True))
     assert done.stdout.startswith("num docs: 3\n")
@@ -89,7 +89,7 @@ def test_data_may_be_standard_input(microgpt) -> None:
 START = ["train", "generate", "chat", "play", "info", "course", "evolve", "serve"]
 
 
-def test_help_shows_first_commands_then_those_of_each_package(microgpt) -> None:
+def test_help_lists_the_commands_to_start_with_then_each_package(microgpt) -> None:
     wide = microgpt("--help", COLUMNS="80").stdout
     sections = re.findall(r"^(\S+):\n((?:  .+\n)+)", wide, re.M)
     first, *packages, last = (title for title, _ in sections)
@@ -140,7 +140,7 @@ def test_a_command_of_another_package_is_listed_and_run(microgpt, install) -> No
     assert "missing argument" in refused(microgpt("shout"))
 
 
-def test_a_broken_command_names_its_package_and_stops_no_other(microgpt, install) -> None:
+def test_a_command_that_cannot_be_loaded_names_its_package_only(microgpt, install) -> None:
     install("loud", "commands", "shout = loud:shout", loud="import nosuchmodule")
     error = refused(microgpt("shout", "anna"))
     assert error.startswith("loud cannot be imported (ModuleNotFoundError: No module named")
@@ -149,7 +149,7 @@ def test_a_broken_command_names_its_package_and_stops_no_other(microgpt, install
     ok(microgpt("list"))
 
 
-def test_a_command_of_two_packages_names_both(microgpt, install) -> None:
+def test_an_error_about_a_command_of_two_packages_names_both(microgpt, install) -> None:
     install("loud", "commands", "train = loud:shout", loud=SHOUT)
     assert "loud and microgpt-cli both add train" in refused(microgpt("train"))
     ok(microgpt("--help"))
@@ -203,7 +203,7 @@ def csv(install) -> None:
 
 
 @pytest.mark.usefixtures("csv")
-def test_another_package_adds_a_format(microgpt, text_model, tmp_path) -> None:
+def test_another_package_can_add_an_export_format(microgpt, text_model, tmp_path) -> None:
     done = ok(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
     assert done.stdout == f"mine.csv: {(tmp_path / 'mine.csv').stat().st_size:,} bytes\n"
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"
@@ -213,14 +213,14 @@ def test_another_package_adds_a_format(microgpt, text_model, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("module", ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none")])
-def test_a_broken_format_names_its_package(microgpt, install, module, text_model) -> None:
+def test_a_broken_export_format_names_its_package(microgpt, install, module, text_model) -> None:
     install("broken-tables", "exports", "csv = tables:csv", tables=module)
     problem = refused(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
     assert problem.startswith("broken-tables ")
     ok(microgpt("export", text_model, "--output", "copy"))
 
 
-def test_a_broken_format_does_not_stop_others(microgpt, install, csv, tmp_path) -> None:
+def test_a_broken_export_format_does_not_disable_others(microgpt, install, csv, tmp_path) -> None:
     install("broken", "exports", "abc = nosuchmodule:abc")
     (tmp_path / "mine.csv").write_text("1,2")
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"
@@ -228,7 +228,7 @@ def test_a_broken_format_does_not_stop_others(microgpt, install, csv, tmp_path) 
     assert refused(microgpt("verify", "mine.txt")).startswith("broken cannot be imported")
 
 
-def test_a_format_whose_package_is_missing_names_it(microgpt, monkeypatch, tmp_path) -> None:
+def test_the_error_for_a_missing_format_names_its_package(microgpt, monkeypatch, tmp_path) -> None:
     installed = {**plugins._installed(), "exports": []}
     monkeypatch.setattr(plugins, "_installed", lambda: installed)
     (tmp_path / "mine.onnx").touch()
@@ -244,7 +244,7 @@ def test_a_format_whose_package_is_missing_names_it(microgpt, monkeypatch, tmp_p
 
 
 @pytest.mark.usefixtures("csv")
-def test_the_ending_of_the_output_is_a_format(microgpt, text_model, tmp_path) -> None:
+def test_the_suffix_of_the_output_selects_the_export_format(microgpt, text_model, tmp_path) -> None:
     ok(microgpt("export", text_model, "-o", "mine.csv"))
     ok(microgpt("export", text_model, "-o", "same", "--format", "csv"))
     assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "same").read_bytes()

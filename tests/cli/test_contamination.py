@@ -55,7 +55,7 @@ def test_losses_on_documents_that_an_ancestor_read_are_marked(train, microgpt, s
     "source",
     [("--from", "honest"), ("--teacher", "honest"), ("--teacher", "honest", "--budget", "1e9")],
 )
-def test_a_child_holds_out_the_same_documents_as_its_parent(train, source) -> None:
+def test_a_fine_tuned_model_holds_out_the_same_documents_as_its_parent(train, source) -> None:
     notes, out, training = train(*source)
     assert "training of the parent or teacher: test_fraction 0.1, val_fraction 0.1" in notes
     assert (training["val_fraction"], training["test_fraction"]) == (0.1, 0.1)
@@ -84,7 +84,7 @@ def test_samples_found_in_the_data_of_the_parent_are_counted(microgpt, folder) -
     assert facts["memorised"]["n_known"] == sum(each in names for each in facts["samples"]) > 0
 
 
-def test_commands_say_what_may_be_training_data(microgpt, folder) -> None:
+def test_commands_note_that_ancestors_may_have_read_other_data(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")

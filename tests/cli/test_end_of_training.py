@@ -36,7 +36,7 @@ def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
     assert {error["prompt"] for error in replies["errors"]} < asked
 
 
-def test_held_out_questions_that_were_read_are_marked(microgpt, tmp_path, talks) -> None:
+def test_held_out_questions_that_training_read_are_marked(microgpt, tmp_path, talks) -> None:
     talks.write_text(talks.read_text().replace('"say ', '" say  ') + "\n" + talks.read_text())
     done = ok(microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5"))
     assert "95% interval (contamination " in done.stdout
@@ -66,12 +66,12 @@ DOCS = [
 ]  # fmt: skip
 
 
-def test_the_first_short_messages_are_the_examples() -> None:
+def test_the_first_short_messages_become_a_chat_models_examples() -> None:
     parts = split([(Message("assistant", "hello"),), *DOCS])
     assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
 
 
-def test_a_held_out_document_gives_no_example() -> None:
+def test_a_held_out_document_never_becomes_an_example_of_a_model() -> None:
     docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}
@@ -81,7 +81,7 @@ def test_a_held_out_document_gives_no_example() -> None:
 NAMES = ["anna", "mia", "bob"]
 
 
-def test_a_model_with_few_active_units_is_told() -> None:
+def test_train_notes_that_few_hidden_units_are_active() -> None:
     shape = ModelConfig(n_embd=8, n_head=2, n_layer=1, block_size=8)
     result = train(NAMES, model=shape, config=TrainConfig(steps=1))
     assert note_on_units(result, NAMES) is None
@@ -91,7 +91,7 @@ def test_a_model_with_few_active_units_is_told() -> None:
     assert "--learning-rate" in line
 
 
-def test_other_architectures_and_large_models_are_not_measured() -> None:
+def test_active_units_are_counted_only_in_small_karpathy_models() -> None:
     shape = ModelConfig(n_embd=8, n_head=2, n_layer=1, block_size=8, architecture="modern")
     result = train(NAMES, model=shape, config=TrainConfig(steps=1))
     assert note_on_units(result, NAMES) is None
@@ -99,7 +99,7 @@ def test_other_architectures_and_large_models_are_not_measured() -> None:
     assert note_on_units(train(NAMES, model=wide, config=TrainConfig(steps=1)), NAMES) is None
 
 
-def test_train_tells_a_loss_what_it_is_worth(microgpt) -> None:
+def test_train_and_info_compare_a_loss_with_simple_baselines(microgpt) -> None:
     """A default run only knows the uniform guess; one with held-out names also counts."""
     done = ok(microgpt("train", "--steps", "20", "-n", "0", "--model", "a"))
     assert "a uniform guess has a loss of 3.2958" in done.stderr

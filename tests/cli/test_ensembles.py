@@ -56,7 +56,7 @@ def whole(prepare) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
-def test_a_run_stopped_in_any_model_has_the_same_student(microgpt, unspoilt, whole, what) -> None:
+def test_an_ensemble_stopped_anywhere_has_the_same_student(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
     problem = refused(microgpt("train", *RUN, "--model", "a"))
@@ -71,7 +71,7 @@ def test_a_run_stopped_in_any_model_has_the_same_student(microgpt, unspoilt, who
 
 
 @pytest.mark.parametrize("more", [("--minutes", "0.02"), ("--steps", "640")])
-def test_a_finished_student_goes_on_without_its_teachers(microgpt, prepare, more) -> None:
+def test_a_finished_student_can_be_trained_on_without_its_teachers(microgpt, prepare, more) -> None:
     folder = prepare(NAMES, (*RUN[2:], "--model", "a"))
     before = load(folder / "a").meta.training
     done = ok(microgpt("train", "--resume", folder / "a", "-n", "0", *more))

@@ -105,7 +105,7 @@ def result_of(docs: list[str], **config):
         ("a long line of running text " * 9, "stream", 0.8),
     ],
 )
-def test_the_usual_temperature_suits_the_kind_of_text(doc, text, expected) -> None:
+def test_the_default_temperature_depends_on_the_kind_of_text(doc, text, expected) -> None:
     result = train(
         [doc],
         model=ModelConfig(n_embd=8, block_size=16),
@@ -114,7 +114,7 @@ def test_the_usual_temperature_suits_the_kind_of_text(doc, text, expected) -> No
     assert usual_temperature(result) == expected
 
 
-def test_documents_longer_than_the_context_are_continued(microgpt, tmp_path) -> None:
+def test_samples_reach_the_usual_length_of_long_documents(microgpt, tmp_path) -> None:
     (tmp_path / "tunes.txt").write_text(TUNES)
     data = ("--data", "tunes.txt", "--separator", "%", "--block-size", "16")
     ok(microgpt("train", *data, *SMALL, "--model", "m"))
@@ -128,13 +128,13 @@ def test_documents_longer_than_the_context_are_continued(microgpt, tmp_path) -> 
     assert "note: --temperature 0.8" in done.stderr
 
 
-def test_documents_that_fit_end_at_the_context() -> None:
+def test_documents_that_fit_the_context_are_not_continued_beyond_it() -> None:
     assert usual_length(result_of(["a" * 15])) is None
     assert usual_length(result_of(["a" * 16])) == 17
     assert usual_length(result_of(["a" * 400])) == 64  # four contexts
 
 
-def test_running_text_begins_at_the_start_of_a_line() -> None:
+def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:
     text = "one line\nanother line\n" * 40
     model = InferenceGpt(result_of([text], text="stream"))
     (sample,) = model.generate(max_tokens=9, seed=3)
@@ -142,7 +142,7 @@ def test_running_text_begins_at_the_start_of_a_line() -> None:
     assert prompted == [f"\n{sample}"]
 
 
-def test_samples_that_are_cut_or_repeat_themselves_are_noted(capsys) -> None:
+def test_generate_notes_samples_that_are_cut_or_repeat_themselves(capsys) -> None:
     result = result_of(["a b c" * 9])
     note_faults(["a" * 16, "b"], result, 16)
     assert (
@@ -154,7 +154,7 @@ def test_samples_that_are_cut_or_repeat_themselves_are_noted(capsys) -> None:
     assert not capsys.readouterr().err
 
 
-def test_the_share_of_copied_text_is_counted() -> None:
+def test_the_copied_share_is_the_part_of_a_sample_found_in_the_data() -> None:
     rng = random.Random(0)
     doc, other = ("".join(rng.choices("abcdefgh", k=400)) for _ in range(2))
     assert copied_share([doc[100:200]], [doc]) == 1
@@ -163,7 +163,7 @@ def test_the_share_of_copied_text_is_counted() -> None:
     assert copied_share(["anna"], [doc]) is None
 
 
-def test_samples_with_words_of_a_file_are_skipped(microgpt, text_model, tmp_path) -> None:
+def test_generate_skips_samples_with_words_of_a_file(microgpt, text_model, tmp_path) -> None:
     options = ("generate", text_model, "--temperature", "1")
     everything = [line.partition(": ")[2] for line in ok(microgpt(*options)).stdout.splitlines()]
     (tmp_path / "never.txt").write_text(f"{everything[0].upper()}\n{everything[1][:1]}\n")

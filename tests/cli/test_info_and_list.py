@@ -55,7 +55,7 @@ def test_info_ends_with_what_to_expect_of_a_model(microgpt, tmp_path) -> None:
     assert len(done.stdout.splitlines()) <= 20
 
 
-def test_info_says_how_a_folder_is_read_and_how_else(microgpt, tmp_path) -> None:
+def test_info_says_how_a_folder_is_read_and_how_to_change_that(microgpt, tmp_path) -> None:
     (tmp_path / "poems").mkdir()
     for name in "ab":
         (tmp_path / f"poems/{name}.txt").write_text(f"Poem {name}\n\nIt rains.\n")
@@ -131,7 +131,7 @@ def test_list_shows_an_unfinished_run(microgpt, tmp_path) -> None:
     assert "./half  text, unfinished  " in ok(microgpt("list")).stdout
 
 
-def test_list_says_that_it_found_nothing(microgpt, tmp_path: Path) -> None:
+def test_list_says_that_there_are_no_models(microgpt, tmp_path: Path) -> None:
     done = ok(microgpt("list"))
     assert done.stdout == ""
     assert "there is no model in ." in done.stderr

@@ -35,7 +35,7 @@ def test_the_ladder_goes_from_a_uniform_guess_to_two_gpts() -> None:
     assert 8 * gpt.operations < more.operations
 
 
-def test_all_models_predict_after_the_same_beginnings() -> None:
+def test_all_models_of_the_ladder_continue_the_same_beginnings() -> None:
     tests = split(NAMES, validation=0.1, test=0.1).test
     assert [doc.startswith(text) for doc, text in zip(tests, found().beginnings, strict=False)] == [
         True
@@ -45,7 +45,7 @@ def test_all_models_predict_after_the_same_beginnings() -> None:
         assert all(1 / 27.001 < probability <= 1 for _, probability in rung.predictions)
 
 
-def test_counting_agrees_with_counts_by_hand() -> None:
+def test_the_counting_model_agrees_with_counts_made_by_hand() -> None:
     """Of a letter that is always followed by the same one, pairs are almost certain."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
@@ -62,7 +62,7 @@ def test_a_ladder_needs_held_out_documents() -> None:
         ladder(split(["anna", "bob"]))
 
 
-def test_the_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
+def test_the_ladder_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("\n".join(NAMES))
     given = ("ladder", "--data", "names.txt", "--budget", "1e9")
     done = ok(microgpt(*given, "--output", "l.svg"))
@@ -76,7 +76,7 @@ def test_the_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
     assert [f"{rung['loss']:.3f}" in row for rung, row in zip(facts["rungs"], rows, strict=False)]
 
 
-def test_conversations_and_running_text_have_a_ladder(microgpt, tmp_path) -> None:
+def test_the_ladder_supports_conversations_and_running_text(microgpt, tmp_path) -> None:
     talks = [
         [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
         for name in NAMES[:240]
@@ -109,7 +109,7 @@ def values() -> dict[str, list[list[Value]]]:
     return {name: [[Value(x) for x in row] for row in rows] for name, rows in floats().items()}
 
 
-def test_the_reference_has_the_gradients_of_finite_differences() -> None:
+def test_the_elman_network_has_the_gradients_of_finite_differences() -> None:
     weights, numbers, eps = values(), floats(), 1e-5
     Elman(weights).loss(DOCS[0]).backward()
     for name, rows in numbers.items():
@@ -122,7 +122,7 @@ def test_the_reference_has_the_gradients_of_finite_differences() -> None:
         assert weights[name][-1][-2].grad == pytest.approx(slope, rel=1e-4, abs=1e-8)
 
 
-def test_the_arrays_have_the_gradients_of_the_reference() -> None:
+def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
     """They are those of the mean over all predictions that count, of documents with a mask, too."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
@@ -139,7 +139,7 @@ def test_the_arrays_have_the_gradients_of_the_reference() -> None:
         assert found[name] == pytest.approx(np.array(expected), rel=1e-4, abs=1e-6)
 
 
-def test_the_arrays_have_the_probabilities_of_the_reference() -> None:
+def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None:
     """The rows are in the order of the documents, which are not read in this order."""
     reference, expected = Elman(floats()), []
     for doc in DOCS:
@@ -152,7 +152,7 @@ def test_the_arrays_have_the_probabilities_of_the_reference() -> None:
     assert found == pytest.approx(np.array(expected), rel=1e-5)
 
 
-def test_the_first_step_of_adam_has_the_size_of_the_rate() -> None:
+def test_the_first_adam_step_moves_each_weight_by_the_learning_rate() -> None:
     """Its two means are the gradient and its square, so the step is the gradient's sign."""
     one = ElmanNetwork(H, V, np.random.default_rng(1))
     before = one.weights["bias"].copy()

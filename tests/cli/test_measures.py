@@ -100,7 +100,7 @@ def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam)
     assert list(facts) == ["loss", *sizes, "bits_per_character", "training_share", "calibration"]
 
 
-def test_the_expected_error_is_the_weighted_mean_of_the_gaps() -> None:
+def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
     """Three predictions of 90 %, one of them wrong, and one of 30 %, which is right."""
     found = Calibration.from_pairs([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins
@@ -111,7 +111,7 @@ def test_the_expected_error_is_the_weighted_mean_of_the_gaps() -> None:
     assert Calibration.from_pairs([(1.0, True)]).bins[0].low == pytest.approx(0.9)
 
 
-def test_tokens_are_compared_with_the_most_likely_ones(names_result) -> None:
+def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
     """As `log_probabilities`, the slow way, gives them."""
     gpt, docs = InferenceGpt(names_result), ["nia", "mel"]
     pairs = []
@@ -125,13 +125,13 @@ def test_tokens_are_compared_with_the_most_likely_ones(names_result) -> None:
     assert found.error == pytest.approx(expected.error, abs=1e-5)
 
 
-def test_the_number_of_predictions_is_limited(names_result, monkeypatch) -> None:
+def test_token_calibration_uses_a_limited_number_of_predictions(names_result, monkeypatch) -> None:
     monkeypatch.setitem(MAX_PREDICTIONS, "compiled", 20)
     found = token_calibration(InferenceGpt(names_result), ["nia", "mel"] * 500, "lines")
     assert 20 <= found.n < 100
 
 
-def test_a_reply_has_the_probability_of_all_its_tokens(chat_result, tmp_path) -> None:
+def test_the_probability_of_a_reply_is_the_product_over_its_tokens(chat_result, tmp_path) -> None:
     """The model has learned to say "yo" to "hi" by heart."""
     turns = [
         {"role": "user", "content": "hi"},
@@ -179,7 +179,7 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # a pipe gets the text as it is
 
 
-def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:
+def test_the_json_of_score_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + "\r\n".join([*LINES, ""])).encode())
     lines = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     for number, (line, score) in enumerate(zip(lines, scores, strict=True), 1):
@@ -191,7 +191,7 @@ def test_json_output_contains_every_score(microgpt, text_model, scores, tmp_path
         }
 
 
-def test_top_chooses_the_most_surprising_lines(microgpt, text_model, scores) -> None:
+def test_score_with_top_prints_the_most_surprising_lines(microgpt, text_model, scores) -> None:
     bits = {i: score.bits_per_character for i, score in enumerate(scores, 1)}
     done = microgpt("score", text_model, "--top=2", "--jsonl", stdin="\n".join(LINES))
     found = [json.loads(line)["line"] for line in done.stdout.splitlines()]

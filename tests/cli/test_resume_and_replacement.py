@@ -61,7 +61,7 @@ def test_a_run_that_ended_before_its_last_step_can_be_continued(microgpt, names,
     assert load(tmp_path / "part").weights == load(tmp_path / "whole").weights
 
 
-def test_a_model_can_be_tuned_in_its_own_directory(microgpt, names, tmp_path) -> None:
+def test_a_model_can_be_fine_tuned_in_its_own_directory(microgpt, names, tmp_path) -> None:
     ok(microgpt("train", "--input", names, *SMALL, "--steps", "30", "--model", "model"))
     sha256 = load(tmp_path / "model").sha256
     tune = ("train", "--input", names, "--from", "model", "--steps", "3")
@@ -117,7 +117,7 @@ def test_a_damaged_state_is_refused_and_can_be_replaced(microgpt, unfinished, na
     assert microgpt(*again, "--force").returncode == 0
 
 
-def test_a_run_that_ended_early_goes_on_if_it_is_asked_to(microgpt, names, tmp_path) -> None:
+def test_a_run_that_ended_early_continues_if_steps_are_given(microgpt, names, tmp_path) -> None:
     options = (*SMALL, "--steps", "400", "--lr", "0.1", "--val-fraction", "0.3")
     done = ok(microgpt("train", "--input", names, *options, "--patience", "1", "--output", "model"))
     assert "held-out loss" in done.stdout
@@ -151,7 +151,7 @@ def test_resume_notes_that_a_run_ends_earlier_than_planned(microgpt, unfinished)
     assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
 
 
-def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
+def test_commands_in_messages_can_be_pasted_into_a_shell(microgpt, names, tmp_path) -> None:
     command = ["microgpt", "train", "--input", names, *FOREVER, "--output", "it's new"]
     with running(command, cwd=tmp_path) as process:
         process.stdout.readline()

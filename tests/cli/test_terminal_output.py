@@ -42,7 +42,7 @@ def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) 
         ({"mark": " (contamination 5 %)"}, r"held out 2\.000 \(contamination 5 %\) \| "),
     ],
 )
-def test_the_progress_tells_of_the_model_and_its_losses(
+def test_the_progress_line_shows_the_model_and_its_losses(
     monkeypatch, capsys, options, shown
 ) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
@@ -56,7 +56,7 @@ ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
 JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian need characters that do not print
 
 
-def test_stderr_lines_have_no_control_characters(capsys) -> None:
+def test_control_characters_in_stderr_lines_are_escaped(capsys) -> None:
     say(f"error: {ODD}\r\nsecond\u2028third {'x' * 10_000}")
     text = capsys.readouterr().err
     assert text.startswith(f"error: {ESCAPED} second third xxx")
@@ -74,13 +74,13 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])
-def test_tables_have_no_control_characters(name) -> None:
+def test_control_characters_in_tables_are_escaped(name) -> None:
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
     answers = ChatAnswers([Answer(item, item.expected, name)])
     assert all(line.isprintable() for line in (*answers.lines(), *answers.samples()))
 
 
-def test_printed_commands_begin_as_the_person_typed_them(monkeypatch, capsys) -> None:
+def test_suggested_commands_begin_with_the_program_that_was_typed(monkeypatch, capsys) -> None:
     line = "try: microgpt generate, or `uv run microgpt train`; this microgpt reads only 1"
     say(line)
     monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")

@@ -19,7 +19,7 @@ HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
-def test_stretches_of_a_text_are_held_out_with_gaps(microgpt, tmp_path, tokenizer) -> None:
+def test_held_out_stretches_of_text_have_gaps_around_them(microgpt, tmp_path, tokenizer) -> None:
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
     size = "16" if tokenizer == CHARS else "4"  # a subword counts as four characters
     options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)

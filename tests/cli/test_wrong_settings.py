@@ -68,7 +68,7 @@ def sentence_of(microgpt, folder):
 
 
 @pytest.mark.parametrize(("source", "name", "value"), CASES)
-def test_each_source_gives_the_same_error_for_a_wrong_setting(
+def test_options_files_and_python_report_a_wrong_setting_alike(
     folder, monkeypatch, sentence_of, source, name, value
 ) -> None:
     command, sentence = ["train", "--data=names.txt"], f"{name} {WRONG[name, value]}"
@@ -98,7 +98,7 @@ def test_each_source_gives_the_same_error_for_a_wrong_setting(
 
 @pytest.mark.parametrize("source", ["options", "preset", "train_state", "python"])
 @pytest.mark.parametrize(("given", "sentence"), CONFLICTS)
-def test_each_source_gives_the_same_error_for_a_conflict(
+def test_options_files_and_python_report_a_conflict_alike(
     folder, monkeypatch, sentence_of, source, given, sentence
 ) -> None:
     command = ["train", "--data=names.txt"]

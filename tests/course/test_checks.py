@@ -120,7 +120,7 @@ def test_a_wrong_solution_gets_a_message_that_names_the_place(
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_an_exercise_keeps_no_line_of_its_solution(name: str) -> None:
+def test_an_exercise_file_contains_no_line_of_its_solution(name: str) -> None:
     text = exercises.with_holes(name)
     for hole in exercises.HOLE.finditer(exercises.solution(name)):
         assert hole[3].strip() not in text

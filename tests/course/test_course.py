@@ -23,7 +23,7 @@ def solve(place: Path, name: str) -> None:
     place.joinpath(f"{name}.py").write_text(exercises.solution(name))
 
 
-def test_a_new_directory_has_all_exercises(microgpt, tmp_path: Path) -> None:
+def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path: Path) -> None:
     done = ok(microgpt("course", "start", "mine"))
     assert done.stdout.splitlines()[0] == "Wrote 14 exercises to mine/"
     names = {f"{name}.py" for name in exercises.names()}
@@ -39,10 +39,11 @@ def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path)
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 
-def test_a_right_exercise_leads_to_the_next(microgpt, place: Path) -> None:
+def test_checking_a_right_exercise_names_the_next_one(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
-        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it by your code"
+        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it with "
+        "your code"
     )
     assert (done.returncode, done.stdout) == (1, f"  wrong    {problem}\n")
     solve(place, FIRST)
@@ -79,7 +80,7 @@ def test_show_prints_a_solution(microgpt, place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_last_exercise_ends_with_dead_units_and_their_cure(microgpt, place: Path) -> None:
+def test_the_last_exercise_requires_a_rate_that_revives_dead_units(microgpt, place: Path) -> None:
     path = place / f"{exercises.EXPERIMENTS}.py"
     text = exercises.solution(exercises.EXPERIMENTS).replace("[:500]", "[:100]")
     path.write_text(text)
@@ -101,7 +102,7 @@ def test_the_last_exercise_ends_with_dead_units_and_their_cure(microgpt, place: 
     assert "training: no attention" not in again.stderr
 
 
-def test_the_end_says_what_comes_next(microgpt, place: Path) -> None:
+def test_the_end_of_the_course_says_what_to_read_next(microgpt, place: Path) -> None:
     progress = place / "progress.json"
     done = {}
     for name in exercises.names():
@@ -151,7 +152,7 @@ SCHEDULE = "def learning_rate(step, steps, lr, warmup=0):\n"
 ENDINGS = {
     "return rate": "line 2: NameError: name 'rate' is not defined, in learning_rate.0, steps=10",
     "return (": "11_schedule.py, line 2: '.' was never closed",
-    "raise SystemExit": "line 2: the file ends Python; remove the call of exit",
+    "raise SystemExit": "line 2: the file ends Python; remove the call to exit",
     "import os; os._exit(0)": "11_schedule.py: the file ended Python before the check was complete",
     "return learning_rate(step, steps, lr)": "line 2: a function calls itself without an end",
     "return None": "steps=10, lr=0.02. is None; .* Is `return` missing?",
@@ -160,13 +161,13 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("body", ENDINGS)
-def test_a_file_that_fails_is_described_in_a_sentence(tmp_path: Path, body: str) -> None:
+def test_an_exception_in_a_file_is_reported_in_a_sentence(tmp_path: Path, body: str) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"{SCHEDULE}    {body}\n")
     assert re.search(ENDINGS[body], check_file("11_schedule", path).wrong)
 
 
-def test_what_a_file_prints_is_shown_without_the_rest_of_a_flood(tmp_path: Path) -> None:
+def test_only_the_first_lines_that_a_learners_file_prints_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text("for i in range(100_000):\n    print('line', i)\n")
     outcome = check_file("11_schedule", path)
@@ -176,7 +177,7 @@ def test_what_a_file_prints_is_shown_without_the_rest_of_a_flood(tmp_path: Path)
 
 
 @pytest.mark.parametrize("line", ['{"__class__": 5}', '{"right": 5}', "5", "{"])
-def test_json_that_a_file_writes_itself_is_ignored(tmp_path: Path, line: str) -> None:
+def test_json_that_a_file_writes_is_not_taken_for_a_result(tmp_path: Path, line: str) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"import os\nos.write(1, {line.encode()!r})\nos._exit(0)\n")
     problem = "11_schedule.py: the file ended Python before the check was complete"
@@ -193,7 +194,7 @@ def test_an_endless_loop_is_ended_and_its_line_is_named(tmp_path: Path) -> None:
     assert problem.endswith("still running after 5 seconds; is there a loop that does not end?")
 
 
-def test_a_program_that_prints_other_losses_is_wrong_in_its_step(tmp_path: Path) -> None:
+def test_the_first_wrong_loss_of_a_program_is_reported_with_its_step(tmp_path: Path) -> None:
     path = tmp_path / "13_karpathy.py"
     path.write_text("print('step 1 loss 3.3660')\nprint('step 2 loss 3.4000')\n")
     problem = check_file(exercises.WHOLE, path).wrong
@@ -215,14 +216,14 @@ def test_the_solution_of_the_program_prints_a_hundred_losses(tmp_path: Path) -> 
     assert (outcome.wrong, outcome.shown[-1]) == ("", ("right", "the loss of step 100"))
 
 
-def test_a_file_that_replaces_abs_is_still_compared(tmp_path: Path) -> None:
+def test_a_learners_file_that_replaces_abs_is_checked_correctly(tmp_path: Path) -> None:
     path = tmp_path / "02_value.py"
     source = exercises.solution("02_value").replace("self.data * other.data", "1.0")
     path.write_text(f"import builtins\nbuiltins.abs = lambda x: 0.0\n{source}")
     assert "x * y is Value(1.0); it should be Value(6.0)." in check_file("02_value", path).wrong
 
 
-def test_experiments_are_those_of_the_page() -> None:
+def test_the_docs_page_shows_the_experiments_of_the_last_exercise() -> None:
     page = Path(__file__).parents[2].joinpath("docs", "change.md").read_text(encoding="utf-8")
     hole = exercises.HOLE.search(exercises.solution(exercises.EXPERIMENTS))
     assert hole[3].strip() in page

@@ -78,7 +78,7 @@ def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
         ("text\n\n```python\n1 / 0\n```", "3: exit code"),
     ],
 )
-def test_an_error_names_the_line_of_a_wrong_block(page, tmp_path, shown, problem) -> None:
+def test_an_error_names_the_line_of_a_failing_docs_block(page, tmp_path, shown, problem) -> None:
     page.write_text(f"{shown}\n")
     with pytest.raises(FailedError, match=rf"page\.md:{problem}"):
         docs_commands.run("page.md", tmp_path / "folder", short=True)
@@ -89,7 +89,7 @@ FENCE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOT
 
 
 @pytest.mark.slow
-def test_the_package_of_a_page_is_found_used_and_removed(tmp_path: Path) -> None:
+def test_the_plugin_package_in_the_docs_installs_works_and_uninstalls(tmp_path: Path) -> None:
     package, site = tmp_path / "microgpt-subtitles", tmp_path / "site"
     for name, content in FENCE.findall((ROOT / PLUGINS).read_text()):
         (package / name).parent.mkdir(parents=True, exist_ok=True)

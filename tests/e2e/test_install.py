@@ -48,7 +48,7 @@ report
 research start experiment.py --data names.txt --budget 1e7
 research try --random 1
 research log
-research report
+research test
 export plain --format json --output weights
 export two --format transformers --output apertus
 import apertus --model imported
@@ -87,7 +87,7 @@ def dist(tmp_path_factory) -> Path:
     return folder
 
 
-def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
+def test_every_command_works_after_installation_with_pip(dist, tmp_path) -> None:
     env = outside_environment(tmp_path)
     assert not shutil.which("uv", path=env["PATH"])
 
@@ -121,13 +121,13 @@ def test_every_command_works_in_an_environment_of_pip(dist, tmp_path) -> None:
             assert service.wait(20) == 0
 
 
-def test_the_list_above_has_every_command() -> None:
+def test_the_installation_test_runs_every_command() -> None:
     groups = {name.rpartition(" ")[0] for name, _ in every_command()}
     for name, _ in every_command():
         assert name in groups or f"\n{name.partition(' ')[2]}" in EVERY_COMMAND, name
 
 
-def test_the_wheels_have_what_belongs_in_them(dist) -> None:
+def test_there_is_a_wheel_per_package_and_the_library_holds_its_data(dist) -> None:
     n_packages = len([*ROOT.glob("[la]*/*/pyproject.toml"), "evolution"])
     assert len(list(dist.glob("*-any.whl"))) == len(list(dist.glob("*.whl"))) == n_packages
     (library,) = dist.glob("microgpt_lib*.whl")

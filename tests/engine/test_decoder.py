@@ -95,7 +95,7 @@ def test_a_dropped_job_does_not_affect_the_others(text) -> None:
     assert [text.tokenizer.decode(one.tokens) for one in results[2]] == text.generate(3, seed=7)
 
 
-def test_a_job_that_cannot_continue_gives_the_reason() -> None:
+def test_a_job_that_cannot_continue_raises_an_error_with_the_reason() -> None:
     result = train(["ab"], model=ModelConfig(init_std=0.1), config=TrainConfig(steps=1))
     huge = {name: [[3e38] * len(row) for row in rows] for name, rows in result.weights.items()}
     object.__setattr__(result, "weights", huge)

@@ -113,7 +113,7 @@ def test_machine_code_of_another_version_or_cpu_is_not_used(
     assert len(files(tmp_path)) == 2
 
 
-def test_machine_code_is_not_given_settings_of_other_names() -> None:
+def test_machine_code_is_cached_by_the_names_of_its_settings() -> None:
     kinds = [namedtuple("Settings", names) for names in ("beta1 beta2", "beta2 beta1")]
     one, other = (compiling._layout((np.zeros(1), kind(0.85, 0.99))) for kind in kinds)
     assert one != other

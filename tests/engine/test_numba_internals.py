@@ -56,7 +56,7 @@ class Hidden:
         (DISPATCHER, "overloads"),
     ],
 )
-def test_without_an_undocumented_name_numba_keeps_the_kernels(
+def test_if_an_undocumented_name_is_missing_numba_caches_the_kernels(
     tmp_path, monkeypatch, owner, name
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))

@@ -65,7 +65,7 @@ def test_a_run_resumes_only_with_its_own_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["aesthetic", "hydra"])
-def test_a_search_with_another_objective_returns_a_score(objective) -> None:
+def test_aesthetic_and_hydra_searches_return_a_score(objective) -> None:
     found = evolve(DOCS, objective=objective, population=2, generations=1)
     assert found.record.objective == objective
     assert found.record.score is not None

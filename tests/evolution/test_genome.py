@@ -27,7 +27,7 @@ def test_a_genome_yields_a_model_and_a_train_config() -> None:
     assert (config.steps, config.lr, config.batch_size, config.seed) == (500, 0.0119, 1, 7)
 
 
-def test_the_record_of_a_genome_has_settings_off_the_default() -> None:
+def test_a_genome_is_recorded_as_its_settings_off_the_defaults() -> None:
     assert WINNER.to_dict() == {
         "n_embd": 24, "block_size": 32, "n_head": 2, "n_ff_exp": 3, "steps": 500, "lr": 0.0119
     }  # fmt: skip

@@ -69,7 +69,7 @@ def test_an_unreadable_study_is_refused(begun, content, problem) -> None:
         Study(begun, SearchSettings, is_locked=True)
 
 
-def test_another_directory_is_refused(begun, swept, tmp_path) -> None:
+def test_a_directory_that_is_not_a_study_is_refused(begun, swept, tmp_path) -> None:
     (tmp_path / "meta.json").touch()
     with pytest.raises(StudyError, match="is a model, not a study; see it with: microgpt info"):
         Study(tmp_path, SearchSettings, is_locked=True)
@@ -219,7 +219,7 @@ def test_a_record_contains_everything_about_its_trial(begun) -> None:
     }  # fmt: skip
 
 
-def test_recorded_trials_are_known(begun) -> None:
+def test_a_reopened_study_returns_the_recorded_evaluations(begun) -> None:
     scored = Evaluation("ok", samples=("mama",), scores=score_names(["mama"], set()))
     found = {1: MEASURED, 2: Evaluation("diverged"), 3: scored}
     with Study(begun, SearchSettings, is_locked=True) as study:
@@ -231,7 +231,7 @@ def test_recorded_trials_are_known(begun) -> None:
     assert study.record_of(Trial(PRIMORDIAL, 4)) is None
 
 
-def test_an_ended_study_changes_only_if_it_gets_more(begun) -> None:
+def test_an_ended_study_changes_only_if_it_is_extended(begun) -> None:
     def contents() -> dict[str, tuple[bytes, int]]:
         return {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in begun.iterdir()}
 
@@ -253,7 +253,7 @@ def test_an_ended_study_changes_only_if_it_gets_more(begun) -> None:
     assert measured(again.record_of(TRIAL)) == MEASURED
 
 
-def test_known_trials_are_reused_and_the_longest_are_the_first(tmp_path: Path) -> None:
+def test_recorded_trials_are_reused_and_the_longest_run_first(tmp_path: Path) -> None:
     small = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
     objective = LossObjective(PARTS)
     trials = [Trial(small, 1, "g1-1"), Trial(replace(small, steps=70), 2, "g1-2")]

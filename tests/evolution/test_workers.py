@@ -76,7 +76,7 @@ def one_worker() -> Iterator[Any]:
         (SystemExit(3), "SystemExit: 3"),
     ],
 )
-def test_an_error_of_a_trial_is_its_evaluation(error, reason) -> None:
+def test_an_error_in_a_trial_becomes_an_evaluation_with_the_reason(error, reason) -> None:
     def fail(seed: int, should_stop: object) -> float:
         if seed == KILLER:
             raise error
@@ -90,7 +90,7 @@ def test_an_error_of_a_trial_is_its_evaluation(error, reason) -> None:
     ]
 
 
-def test_threads_end_their_trials_if_nobody_waits_for_them() -> None:
+def test_threads_stop_their_trials_if_nobody_waits_for_results() -> None:
     n_threads = threading.active_count()
     started = []
 

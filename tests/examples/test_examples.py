@@ -94,7 +94,7 @@ def test_the_identifiers_script_prints_each_identifier_once(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_model_trained_in_pytorch_comes_back(tmp_path: Path) -> None:
+def test_the_pytorch_example_saves_a_model_that_microgpt_runs(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "names.txt").write_text("anna\nemma\nhannah\n" * 10)
     printed = start("train_in_pytorch.py", "names.txt", "model", "--steps", "60", folder=tmp_path)

@@ -47,7 +47,7 @@ def test_unsupported_tensor_values_are_refused(saved, name, number, problem) -> 
         from_apertus(saved.model, tensors)
 
 
-def test_missing_extra_and_misshapen_tensors_are_refused(saved) -> None:
+def test_missing_additional_and_misshapen_tensors_are_refused(saved) -> None:
     tensors = to_apertus(saved.model, saved.weights)
     with pytest.raises(CheckpointError, match=r"lm_head.weight has the shape \(1,\)"):
         from_apertus(saved.model, tensors | {"lm_head.weight": np.zeros(1)})

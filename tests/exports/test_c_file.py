@@ -39,7 +39,7 @@ def output_of(*command: object, text: str = "") -> str:
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_program_prints_the_texts_of_generate(architecture, compiler, tmp_path) -> None:
+def test_a_c_file_prints_the_same_texts_as_generate(architecture, compiler, tmp_path) -> None:
     saved = saved_model(architecture=architecture, block_size=24)
     model = program(written(C_FORMAT, saved, tmp_path, "model.c"), compiler)
     for prompt, temperature, seed in (("", 0.5, 42), ("an", 1.0, 2**40)):
@@ -48,7 +48,7 @@ def test_a_program_prints_the_texts_of_generate(architecture, compiler, tmp_path
         assert output_of(model, 9, temperature, seed, prompt).splitlines() == lines
 
 
-def test_a_program_of_a_chat_model_replies_to_each_line(tmp_path) -> None:
+def test_the_c_program_of_a_chat_model_replies_to_each_line(tmp_path) -> None:
     saved = saved_model("chat", block_size=100)
     model, said = (
         program(written(C_FORMAT, saved, tmp_path, "model.c")),
@@ -58,7 +58,7 @@ def test_a_program_of_a_chat_model_replies_to_each_line(tmp_path) -> None:
     assert output_of(model, text="Hello.\n") == reply.content + "\n"
 
 
-def test_a_header_runs_in_a_game_loop(tmp_path) -> None:
+def test_an_exported_c_header_runs_in_a_game_loop(tmp_path) -> None:
     """The example of the documentation is compiled without a warning, and prints names."""
     saved = saved_model(architecture="modern")
     written(INT8_FORMAT, saved, tmp_path, "names.h")
@@ -79,14 +79,14 @@ def test_int8_numbers_are_within_half_a_step_of_the_weights() -> None:
     assert abs(found["wte"]).max() == 127
 
 
-def test_what_a_c_file_cannot_hold_is_refused(tmp_path) -> None:
+def test_models_that_a_c_file_cannot_hold_are_refused(tmp_path) -> None:
     request = ExportRequest(tmp_path / "model.c", "model", print)
     for format in (C_FORMAT, INT8_FORMAT):
         with pytest.raises(ConfigError, match="model of characters; train one with --tokenizer"):
             format.write(saved_model("text"), request)
 
 
-def test_a_file_that_was_changed_is_not_compiled(tmp_path) -> None:
+def test_verify_does_not_compile_a_changed_c_file(tmp_path) -> None:
     path = written(C_FORMAT, saved_model(), tmp_path, "model.c")
     content = path.read_bytes()
     receipt = content[content.index(b"microgpt.receipt") :]
@@ -106,7 +106,7 @@ def test_a_file_that_was_changed_is_not_compiled(tmp_path) -> None:
     assert C_FORMAT.read(path) is None
 
 
-def test_without_a_compiler_there_is_a_remedy(tmp_path, monkeypatch) -> None:
+def test_verifying_without_a_c_compiler_names_a_remedy(tmp_path, monkeypatch) -> None:
     path = written(C_FORMAT, saved_model(), tmp_path, "model.c")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="install gcc, or set CC"):

@@ -36,7 +36,7 @@ def test_verify_confirms_an_exported_model(microgpt, file) -> None:
     assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
 
 
-def test_verify_fails_if_a_model_computes_something_else(microgpt, file, monkeypatch) -> None:
+def test_verify_fails_if_an_exported_model_gives_other_results(microgpt, file, monkeypatch) -> None:
     run = onnx_file.ONNX_FORMAT.run
 
     def wrong(path):
@@ -135,7 +135,7 @@ def test_an_existing_file_is_replaced_only_with_force(
         ("verify mine.onnx --steps 3", "--steps and --engine cannot be used with a PATH"),
     ],
 )
-def test_unsuitable_options_and_files_are_refused(
+def test_export_and_verify_refuse_unsuitable_options_and_files(
     microgpt, text_model, tmp_path, command, problem
 ) -> None:
     text_model.rename(tmp_path / "output")
@@ -195,7 +195,7 @@ def test_info_suggests_import_for_a_moonbase_directory(microgpt, tmp_path) -> No
     assert problem.endswith("convert it with: microgpt import theirs --model NAME")
 
 
-def test_only_force_replaces_another_model(microgpt, text_model, tmp_path) -> None:
+def test_import_replaces_another_model_only_with_force(microgpt, text_model, tmp_path) -> None:
     moonbase(tmp_path / "theirs")
     again = refused(microgpt("import", "theirs", "--model", text_model))
     assert "has a model (" in again
@@ -203,11 +203,11 @@ def test_only_force_replaces_another_model(microgpt, text_model, tmp_path) -> No
     ok(microgpt("import", "theirs", "--model", text_model, "--force"))
 
 
-def test_a_refused_checkpoint_leaves_the_old_model(microgpt, text_model, tmp_path) -> None:
+def test_a_refused_import_leaves_the_old_model(microgpt, text_model, tmp_path) -> None:
     before = {path.name: path.read_bytes() for path in Path(text_model).iterdir()}
     (tmp_path / "bad.pt").write_bytes(b"PK\3\4 and nothing else")
     problem = refused(microgpt("import", "bad.pt", "--model", text_model, "--force"))
-    assert problem.startswith("bad.pt has no checkpoint that `microgpt import` reads")
+    assert problem.startswith("bad.pt is neither a MoonBase nor a transformers model")
     assert {path.name: path.read_bytes() for path in Path(text_model).iterdir()} == before
 
 

@@ -44,7 +44,7 @@ def drawn_model(format: Format, seed: int) -> SavedModel:
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=SLOW) for seed in range(1, 10))])
-def test_a_program_computes_what_a_random_model_does(format, seed, tmp_path) -> None:
+def test_each_program_gives_the_results_of_a_random_model(format, seed, tmp_path) -> None:
     check_program(format)
     saved = drawn_model(format, seed)
     path = written(format, saved, tmp_path)
@@ -59,7 +59,7 @@ def test_a_program_computes_what_a_random_model_does(format, seed, tmp_path) -> 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_256_greedy_tokens_are_equal(format, tokenizer, tmp_path) -> None:
+def test_each_program_gives_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:
     check_program(format)
     if format.name in IN_C and tokenizer == "text":
         pytest.skip("a C file has characters")
@@ -81,12 +81,12 @@ def test_256_greedy_tokens_are_equal(format, tokenizer, tmp_path) -> None:
         ({"n_equal": 2}, False),
     ],
 )
-def test_an_export_passes_within_each_limit(facts, passes) -> None:
+def test_an_export_passes_if_its_differences_are_within_the_limits(facts, passes) -> None:
     found = replace(Comparison(largest=0.001, n_equal=3, n_greedy=3), **facts)
     assert found.verification.passed == passes
 
 
-def test_the_receipt_of_another_model_is_not_confirmed(tmp_path) -> None:
+def test_verify_does_not_confirm_the_receipt_of_another_model(tmp_path) -> None:
     format = onnx_file.ONNX_FORMAT
     receipt = format.read(written(format, saved_model(), tmp_path))
     other = format.run(written(format, saved_model(seed=1), tmp_path))
@@ -114,7 +114,7 @@ def test_reading_an_onnx_file_without_onnx_names_the_extra(monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
-def test_what_no_program_can_do_is_refused(format) -> None:
+def test_models_that_no_other_program_can_run_are_refused(format) -> None:
     request = ExportRequest(Path("model"), "model", print)
     saved = saved_model("chat", **PORTABLE)
     known = saved.meta.model_copy(update={"extra": {"characters": {}}})
@@ -142,7 +142,7 @@ def parts(format: Format) -> dict[str, list[bytes]]:
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
-def test_changed_weights_are_refused(format, tmp_path) -> None:
+def test_an_export_with_changed_weights_is_refused(format, tmp_path) -> None:
     files = {**parts(format)}
     content = files[format.weights_file]
     at = next(i for i, part in enumerate(content) if isinstance(part, Numbers))

@@ -55,9 +55,9 @@ def test_tensors_of_another_type_are_refused(tmp_path, dtype, old, new, named) -
 @pytest.mark.parametrize(
     "make", [lambda path: None, Path.mkdir, Path.touch, lambda path: path.symlink_to("/dev/zero")]
 )
-def test_a_path_without_a_checkpoint_is_refused(tmp_path, make) -> None:
+def test_import_refuses_a_path_without_a_checkpoint(tmp_path, make) -> None:
     make(tmp_path / "given")
-    with pytest.raises(CheckpointError, match="has no checkpoint that `microgpt import` reads"):
+    with pytest.raises(CheckpointError, match="is neither a MoonBase nor a transformers model"):
         import_model(tmp_path / "given")
 
 

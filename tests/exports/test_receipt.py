@@ -9,7 +9,7 @@ from exported_models import saved_model
 
 from microgpt_exports.receipt import make_receipt, read_receipt
 
-LOST = "a text is not of its model"
+LOST = "a text does not fit its model"
 
 
 def refused(content: str) -> str:

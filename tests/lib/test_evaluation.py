@@ -134,7 +134,7 @@ def test_unknown_characters_have_a_fixed_cost() -> None:
     assert score_texts(gpt, []) == []
 
 
-def test_a_folded_text_has_the_score_of_what_is_read() -> None:
+def test_a_folded_text_is_scored_as_the_model_reads_it() -> None:
     docs = ["jorg", "strasse"]
     tokenizer = FoldingTokenizer.from_documents(docs)
     gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))

@@ -155,7 +155,7 @@ def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):
     ],
     ids=["pipe", "device", "sparse", "unknown size"],
 )
-def test_no_file_or_a_large_one_is_refused_without_blocking(tmp_path, make, problem) -> None:
+def test_a_missing_or_too_large_file_is_refused_without_blocking(tmp_path, make, problem) -> None:
     make(tmp_path / "file")
     with pytest.raises(OSError, match=problem):
         read_regular_file(tmp_path / "file", 4)

@@ -21,7 +21,7 @@ def test_chat_accepts_a_string_as_a_user_message(chat: InferenceGpt) -> None:
     assert chat.chat("hi") == chat.chat([HI]) == chat.chat([as_dict])
 
 
-def test_a_reply_is_sampled_by_name_as_a_text_is(chat: InferenceGpt) -> None:
+def test_chat_and_reply_job_sample_the_same_replies(chat: InferenceGpt) -> None:
     prompt, sampling = chat.chat_prompt([HI]), Sampling(9, 5, 0.9, 0.01)
     settings = {"temperature": 9, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "max_tokens": 4}
     found = [chat.chat("hi", **settings, seed=seed).content for seed in range(9)]
@@ -36,7 +36,7 @@ def test_consecutive_samples_have_consecutive_seeds(text: InferenceGpt) -> None:
     assert len(set(samples)) > 1
 
 
-def test_a_prompt_keeps_bos_and_half_a_context_if_it_is_too_long(text: InferenceGpt) -> None:
+def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> None:
     longest, long = "a" * 15, "e" * 10 + "a" * 8
     assert text.text_job(prompts=[longest]).tokens_dropped == 0
     job = text.text_job(prompts=[long, ""])

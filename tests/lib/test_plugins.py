@@ -48,7 +48,7 @@ def test_the_summary_of_a_broken_plugin_names_its_package(install, entry) -> Non
     assert "uninstall broken-package" in summary(find_plugins("pages")["broken"])
 
 
-def test_plot_says_which_package_is_missing(text_result, monkeypatch) -> None:
+def test_plotting_without_its_package_names_it_in_the_error(text_result, monkeypatch) -> None:
     monkeypatch.setattr(plugins, "plugin", lambda group, name: None)
     with pytest.raises(MicrogptError, match=r"pip install 'microgpt-cli\[plots\]'"):
         text_result.plot()

@@ -12,7 +12,7 @@ from microgpt.resource_limits import check_memory, map_in_threads, n_cpus
 MB = 2**20
 
 
-def test_more_memory_than_is_free_is_refused(monkeypatch) -> None:
+def test_allocating_more_memory_than_is_free_is_refused(monkeypatch) -> None:
     available = SimpleNamespace(available=200 * MB)
     monkeypatch.setattr("psutil.virtual_memory", lambda: available)
     with pytest.raises(ConfigError, match=r"needs 209,715,201 .*, but only 209,715,200 are"):
@@ -20,7 +20,7 @@ def test_more_memory_than_is_free_is_refused(monkeypatch) -> None:
     check_memory(200 * MB, "this")
 
 
-def test_the_cpu_affinity_is_used(monkeypatch) -> None:
+def test_the_number_of_cpus_respects_the_cpu_affinity(monkeypatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert n_cpus() == 8
@@ -40,7 +40,7 @@ def test_an_error_in_one_thread_stops_the_other_threads() -> None:
     assert all(stopped)
 
 
-def test_a_thread_of_the_pool_can_close_the_results() -> None:
+def test_a_worker_thread_can_close_the_results_of_map_in_threads() -> None:
     """As garbage collection does, wherever it runs."""
     may_close, closed = threading.Event(), threading.Event()
 

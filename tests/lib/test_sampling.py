@@ -62,7 +62,7 @@ def test_a_forbidden_token_is_never_sampled(logits, temperature, seed, data) -> 
     assert drawn in set(tokens) - forbidden
 
 
-def test_decoding_ends_where_it_should_and_says_why(gpt) -> None:
+def test_decoding_ends_at_a_stop_token_or_a_limit_and_returns_the_reason(gpt) -> None:
     for n in range(1, 9):
         tokens, reason = run(gpt, [0] * n)
         assert (len(tokens), reason) == (8 - n + 1, "length")  # the context is full

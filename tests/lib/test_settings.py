@@ -7,7 +7,7 @@ from microgpt.errors import ConfigError
 from microgpt.settings import FIELDS, PRESETS, Settings, preset_settings, with_given
 
 
-def test_the_settings_that_are_not_given_are_karpathys() -> None:
+def test_the_default_settings_are_karpathys() -> None:
     settings = Settings.from_dict({"n_embd": 32, "steps": 5})
     assert with_given(ModelConfig(), vars(settings)).n_embd == 32
     assert with_given(TrainConfig(), vars(settings)) == TrainConfig(steps=5)
@@ -24,7 +24,7 @@ def test_a_preset_is_a_record_of_valid_settings(name) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_value_outside_the_limits_is_refused_by_name(name) -> None:
+def test_the_error_for_a_setting_out_of_range_names_the_setting(name) -> None:
     wrong = "?" if FIELDS[name].type not in (str, str | None) else 5
     with pytest.raises(ConfigError) as error:
         Settings(**{name: wrong})

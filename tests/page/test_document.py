@@ -122,7 +122,7 @@ def test_a_model_that_is_too_large_is_refused(names_dir, make, limit) -> None:
         ("overflow", "single precision (float32)"),
     ],
 )
-def test_a_file_to_give_is_rounded_unless_a_token_changes(names_dir, change, precision) -> None:
+def test_a_page_has_half_precision_unless_a_token_changes(names_dir, change, precision) -> None:
     saved = load(names_dir)
     weights = {name: np.array(rows) for name, rows in saved.weights.items()}
     if change == "tie":  # the second token is always slightly likelier than the first
@@ -153,7 +153,7 @@ def test_the_page_never_parses_text_as_html() -> None:
 @pytest.mark.parametrize(
     "training", [{"optimizer": "lion"}, {"lr": "fast"}, {"weight_decay": [1]}, {"text": "verse"}]
 )
-def test_unknown_settings_of_a_step_are_replaced_by_defaults(names_dir, training) -> None:
+def test_a_page_replaces_unknown_training_settings_by_defaults(names_dir, training) -> None:
     saved = load(names_dir)
     meta = saved.meta.model_copy(update={"training": saved.meta.training | training})
     step = Page(document(replace(saved, meta=meta), "names")).model["step"]

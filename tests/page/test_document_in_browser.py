@@ -74,7 +74,7 @@ def test_replies_equal_those_of_the_command_line(exported, opened) -> None:
     assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
-def test_a_model_of_a_table_answers_in_the_file(tmp_path, chromium) -> None:
+def test_an_html_export_of_a_table_model_answers_its_questions(tmp_path, chromium) -> None:
     pytest.importorskip("microgpt_characters")
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
@@ -107,7 +107,7 @@ def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complain
     complaints[:] = [each for each in complaints if "Content Security Policy" not in each]
 
 
-def test_a_changed_character_is_detected(exported, names_dir, tmp_path, chromium) -> None:
+def test_a_page_detects_that_a_character_changed(exported, names_dir, tmp_path, chromium) -> None:
     text = exported(names_dir)[0].read_text("utf-8")
     for name in ("model-data", "engine-code"):
         at = text.index(f'id="{name}">') + 5000
@@ -117,7 +117,7 @@ def test_a_changed_character_is_detected(exported, names_dir, tmp_path, chromium
         assert run(PROBLEM) == "This page is damaged. Ask for another copy of it."
 
 
-def test_a_truncated_file_says_that_it_is_damaged(exported, names_dir, tmp_path, opened) -> None:
+def test_a_truncated_page_says_that_it_is_damaged(exported, names_dir, tmp_path, opened) -> None:
     text = exported(names_dir)[0].read_text("utf-8")
     (tmp_path / "half.html").write_text(text[: len(text) // 2], "utf-8")
     run = opened(tmp_path / "half.html")

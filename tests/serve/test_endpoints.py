@@ -76,7 +76,7 @@ def test_chat_reports_dropped_turns_and_the_finish_reason(talk) -> None:
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
 
 
-def test_generate_says_how_many_texts_end_at_the_context(names) -> None:
+def test_generate_returns_the_number_of_texts_cut_at_the_context(names) -> None:
     body = {"temperature": 3, "seed": 1}
     choices = names.request("POST", "/v1/completions", {"n": 50, **body}).json["choices"]
     n_cut = sum(choice["finish_reason"] == "length" for choice in choices)
@@ -176,7 +176,7 @@ def both(names_dir, talk_dir) -> ServiceSettings:
     return ServiceSettings(model_dir=(f"n={names_dir}", str(talk_dir)))
 
 
-def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
+def test_the_model_that_a_request_names_answers_it(both, names_gpt, talk_gpt) -> None:
     asked = {"seed": 3, "prompt": "a", "max_tokens": 4}
     hi = [{"role": "user", "content": "hi"}]
     replies = ask_app(
@@ -211,7 +211,7 @@ def test_the_model_of_a_request_answers_it(both, names_gpt, talk_gpt) -> None:
         ("GET", "/?model=gpt-5", {}),
     ],
 )
-def test_an_unknown_model_gets_404_and_the_names(both, method, path, more) -> None:
+def test_a_request_for_an_unknown_model_gets_a_404_with_all_names(both, method, path, more) -> None:
     (reply,) = ask_app(create_app(both), (method, path, more))
     message = "model 'gpt-5' does not exist; use n or talk"
     openai = {"message": message, "type": "invalid_request_error", "param": "model"}

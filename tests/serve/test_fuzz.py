@@ -30,7 +30,7 @@ LEGITIMATE = re.compile(
     r"(\w+(\[\d+\])?: )?("
     r"no character of the message|the vocabulary does not contain"
     r"|the prompt has|a prompt must have|the tokens of a prompt must"
-    r"|the message has)|messages must end with|messages.*content (must|is missing|has a part)"
+    r"|the message has)|the last message must be|messages.*content (must|is missing|has a part)"
     r"|.* does not exist(; use |$)"
     r"|n times the number of prompts"
     r"|seed must be less than"  # its limit is a float in the schema

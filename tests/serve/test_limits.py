@@ -37,7 +37,7 @@ MANY_VALUES = [b"0", b"[]", b'{"role":""}', b'{"a":0,"b":0}', b"[[[[]]]]"]
 
 
 @pytest.mark.parametrize("value", MANY_VALUES)
-def test_a_body_of_many_values_is_refused_soon(talk, value) -> None:
+def test_a_body_of_too_many_values_is_refused_quickly(talk, value) -> None:
     most = b",".join([value] * ((MAX_BODY_BYTES - 20) // (len(value) + 1)))
     body = b'{"messages":[%s]}' % most
     reply = talk.request("POST", CHAT, body, timeout=10, Content_Type="application/json")
@@ -56,7 +56,7 @@ def test_a_body_of_many_values_is_refused_soon(talk, value) -> None:
     ],
     ids=["values", "escapes"],
 )
-def test_a_text_of_many_quotes_or_escapes_is_accepted(talk, contents) -> None:
+def test_a_long_text_of_quotes_or_escapes_is_accepted(talk, contents) -> None:
     messages = [{**HI, "content": content} for content in contents]
     assert talk.request("POST", CHAT, {"messages": messages}).status == 200
 
@@ -105,7 +105,7 @@ def hasty(shared, names_dir):
         ("/health", (), 405),
     ],
 )
-def test_the_body_of_a_refused_request_has_an_end(hasty, path, fields, status) -> None:
+def test_only_part_of_the_body_of_a_refused_request_is_read(hasty, path, fields, status) -> None:
     head = head_of(path, "Content-Length: 1000000000", *fields)
     received = hasty.raw(head + b"a", timeout=10)  # it hangs up after its timeout
     assert int(received[9:12]) == status
@@ -159,7 +159,7 @@ BODY = '{"seed": 1}'
         (f"{POST}Content-Length: 11\r\nConnection: close\r\n\r\n{BODY}", 200),
     ],
 )
-def test_bytes_are_answered_as_documented(names, sent, status) -> None:
+def test_each_malformed_http_request_gets_the_documented_status(names, sent, status) -> None:
     received = names.raw(sent.encode("latin-1"), half_close="Connection: close" not in sent)
     assert int(received[9:12]) == status, received
     assert names.get("/health").status == 200

@@ -49,7 +49,7 @@ def test_the_served_model_is_listed_and_found_by_its_name(writer) -> None:
     assert error.value.code == "model_not_found"
 
 
-def test_a_message_from_the_client_helpers_can_be_sent_back(talker) -> None:
+def test_a_message_parsed_by_the_openai_client_can_be_sent_back(talker) -> None:
     helpers = talker.chat.completions
     parsed = helpers.parse(model="any", messages=[HI])
     with helpers.stream(model="any", messages=[HI]) as events:
@@ -169,7 +169,7 @@ OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
 
 
 @pytest.mark.slow
-def test_llm_asks_an_endpoint_without_any_configuration(talk, talk_gpt, tmp_path) -> None:
+def test_the_llm_program_works_with_the_service_unconfigured(talk, talk_gpt, tmp_path) -> None:
     reply = talk_gpt.chat("hi there", temperature=1.5, seed=3).content
     asked = ("hi there", "-m", "talk", *OPTIONS)
     for args, said in ((asked, reply), ((*asked, "--no-stream"), reply), (["--models"], "talk")):
@@ -217,7 +217,7 @@ def test_unsupported_fields_with_neutral_values_are_accepted(talk, path, fields)
         ("assistant", {"tool_calls": None, "function_call": None, "name": None}),
     ],
 )
-def test_what_clients_keep_with_messages_is_accepted(talk, role, extra) -> None:
+def test_fields_that_clients_keep_with_messages_are_accepted(talk, role, extra) -> None:
     """As LangChain, instructor and litellm send it."""
     messages = [SHORT, {"role": role, "content": "yo man", **extra}, SHORT]
     assert talk.request("POST", CHAT, {"messages": messages}).status == 200
@@ -237,7 +237,7 @@ def test_an_empty_assistant_message_counts_as_an_ordinary_turn(talk, talk_gpt, c
     ("module", "body"),
     [(openai.types.chat, ChatCompletionRequest), (openai.types, CompletionRequest)],
 )
-def test_every_field_that_the_client_can_send_is_known(module, body) -> None:
+def test_the_service_knows_every_field_that_the_openai_client_can_send(module, body) -> None:
     kinds = module.completion_create_params.CompletionCreateParams.__args__
     fields = {field for kind in kinds for field in kind.__annotations__}
     assert "seed" in fields

@@ -61,7 +61,7 @@ def test_a_service_with_an_invalid_setting_does_not_start(
 
 
 @pytest.mark.usefixtures("own_logs")
-def test_an_address_that_cannot_be_used_is_refused(names_dir, monkeypatch, capfd) -> None:
+def test_a_listening_address_that_cannot_be_used_is_refused(names_dir, monkeypatch, capfd) -> None:
     monkeypatch.setenv("MODEL_DIR", str(names_dir))
     monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -76,7 +76,7 @@ def test_an_address_that_cannot_be_used_is_refused(names_dir, monkeypatch, capfd
             assert last.startswith(f"error: cannot listen on {problem}")
 
 
-def test_variables_that_look_like_settings_are_named(monkeypatch) -> None:
+def test_unknown_variables_that_look_like_settings_are_reported(monkeypatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("MICROGPT_"):
             monkeypatch.delenv(name)
@@ -206,7 +206,7 @@ def test_cors_is_off_unless_an_origin_is_configured(names, names_dir) -> None:
 
 
 @pytest.mark.slow
-def test_a_request_that_does_not_arrive_gets_a_408_in_its_format(serve, names_dir) -> None:
+def test_a_body_that_does_not_arrive_gets_a_408_in_the_format_of_its_api(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_TIMEOUT_S="1")
     for path, kind in ((GENERATE, str), ("/v1/completions", dict)):
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -49,7 +49,7 @@ def refused(server, path: str, body: Any = None, status: int = 400, **headers: s
         ([], "the body must be an object"),
         ({"messages": 5}, "messages must be a list, got 5"),
         ({"messages": [HI, {**HI, "role": "bot"}]}, "messages[1].role must be 'user', 'assistant'"),
-        ({"messages": [HI, {**HI, "role": "assistant"}]}, "messages must end with a message of"),
+        ({"messages": [HI, {**HI, "role": "assistant"}]}, "the last message must be from the user"),
         ({"messages": [{**HI, "content": None}]}, "[0].content must not be empty, got null"),
         ({"messages": [{**HI, "role": "\x7f\x9b"}]}, r'got "\x7f\x9b"'),
         ({"messages": [{**HI, "task": "greet"}]}, "task is an unknown field; use role, content"),
@@ -84,7 +84,7 @@ def test_an_error_names_the_field_its_value_and_its_limit(request, body, problem
         ([], "the body must be an object", None),
         ({"messages": [HI]}, "this is not a chat model; use /microgpt/v1/generate", "model"),
         ({"role": "tool"}, "'system' or 'developer', got \"tool\"", "messages[0].role"),
-        ({"role": "system"}, "messages must end with a message of the user", "messages"),
+        ({"role": "system"}, "the last message must be from the user", "messages"),
         ({"content": " "}, "content must not be empty", "messages[0].content"),
         ({"content": ["hi"]}, "must be a string or a list of {", "messages[0].content"),
         ({"content": [{"type": "image_url"}]}, "type image, which is not supported; send text only",
@@ -93,7 +93,7 @@ def test_an_error_names_the_field_its_value_and_its_limit(request, body, problem
         ({"content": "h" * 99}, "the message has 99 characters", "messages"),
     ],
 )  # fmt: skip
-def test_an_error_for_openai_has_its_field_apart(request, fields, message, field) -> None:
+def test_an_openai_error_names_its_field_separately(request, fields, message, field) -> None:
     """Fields of a body, or of the only message of a chat."""
     is_message = {"role", "content", "tool_calls"} & {*fields}
     body = {"messages": [{**HI, **fields}]} if is_message else fields

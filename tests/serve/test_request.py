@@ -41,7 +41,7 @@ def http_request(
     return SimpleNamespace(scope=scope, is_disconnected=is_disconnected)
 
 
-def test_long_work_is_refused_if_too_much_of_it_waits(names_dir) -> None:
+def test_long_requests_are_refused_if_too_many_wait_for_the_worker(names_dir) -> None:
     go_on = threading.Event()
 
     async def ask() -> None:
@@ -66,7 +66,7 @@ def test_long_work_is_refused_if_too_much_of_it_waits(names_dir) -> None:
 
 
 @pytest.mark.parametrize(("leaves", "error"), [(True, ClientDisconnect), (False, ServeError)])
-def test_long_work_ends_when_the_client_disconnects_or_times_out(names_dir, leaves, error) -> None:
+def test_a_long_request_ends_on_disconnection_or_timeout(names_dir, leaves, error) -> None:
     go_on, left_out = threading.Event(), Mock()
 
     async def ask() -> None:
@@ -85,7 +85,7 @@ def test_long_work_ends_when_the_client_disconnects_or_times_out(names_dir, leav
     left_out.assert_not_called()
 
 
-def test_an_error_of_long_work_reaches_its_request_alone(names_dir) -> None:
+def test_an_error_in_the_worker_thread_fails_only_its_own_request(names_dir) -> None:
     async def ask() -> None:
         service = service_with(names_dir)
         with pytest.raises(ValueError, match="x"):

@@ -121,7 +121,7 @@ def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoi
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_the_pieces_of_a_choice_add_up_to_its_text(case, stop) -> None:
+def test_the_streamed_chunks_of_a_choice_add_up_to_its_text(case, stop) -> None:
     tokenizer, growth = case
     choice, pieces = extended(tokenizer, growth, stop)
     made = joined(growth).tokens
@@ -159,6 +159,6 @@ short_stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).
 
 
 @given(st.text("ab", max_size=9), short_stops)
-def test_only_the_necessary_text_is_held_back(text, stop) -> None:
+def test_a_stream_holds_back_only_text_that_may_still_change(text, stop) -> None:
     held_back = text[len(stable_prefix(text, stop)) :]
     assert not held_back or any(string.startswith(held_back) for string in stop)

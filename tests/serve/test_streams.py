@@ -49,7 +49,7 @@ def test_a_stream_ends_with_the_done_event(talk) -> None:
     assert events.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
 
-def test_the_first_piece_arrives_before_the_reply_is_complete(slow) -> None:
+def test_the_first_chunk_arrives_before_the_reply_is_complete(slow) -> None:
     before, client = slow.metric(TOKENS), slow.openai()
     with client.completions.create(model="slow", prompt="", max_tokens=700, stream=True) as events:
         first = next(events)
@@ -59,13 +59,13 @@ def test_the_first_piece_arrives_before_the_reply_is_complete(slow) -> None:
 
 
 @pytest.mark.parametrize("body", [{"n": 0}, {"prompt": "xyz"}, {"best_of": 2}])
-def test_an_error_before_the_first_piece_gets_a_400(slow, body) -> None:
+def test_an_error_before_the_first_streamed_chunk_gets_a_400_response(slow, body) -> None:
     reply = slow.request("POST", COMPLETIONS, body | {"stream": True})
     assert (reply.status, reply.headers["content-type"]) == (400, "application/json")
 
 
 @pytest.mark.slow
-def test_a_stop_string_ends_the_work_of_the_engine(slow) -> None:
+def test_a_stop_string_stops_the_generation_in_the_engine(slow) -> None:
     before = slow.metric(TOKENS)
     reply = slow.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
@@ -136,7 +136,7 @@ def test_an_error_within_a_stream_ends_it(error, status, message, caplog, monkey
     assert ("/secret" in caplog.text) == (status == 500)
 
 
-def test_a_client_that_does_not_read_its_stream_loses_it(monkeypatch) -> None:
+def test_the_stream_of_a_client_that_does_not_read_is_closed(monkeypatch) -> None:
     monkeypatch.setattr(formats, "SEND_S", 0.05)
     scope, closed = {"type": "http"}, []
 

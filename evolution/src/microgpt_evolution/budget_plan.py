@@ -25,15 +25,15 @@ from microgpt_evolution.study_settings import BudgetedSettings
 from microgpt_evolution.trial import EVALUATIONS
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
-MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
+MAX_RUNS = 200  # maximum number of complete training runs; more would overfit the validation set
 MAX_STUDENT_SHARE = 1 / 3  # a student takes at most this share of the time
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
-MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
+MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
 
 def plan_search(
     sets: Split,
-    limits: Given,  # `minutes` or `budget`; each worker has the minutes
+    limits: Given,  # `minutes`, which each worker may take, or `budget`
     limit: TimeLimit | None,
     n_workers: int,
     facts: Mapping[str, Any],  # settings to record, such as the input and the seed
@@ -67,7 +67,7 @@ def plan_search(
         )
     budget = min(budget, MAX_RUNS * complete + student)
     return BudgetedSettings(
-        budget=float(in_short(budget)),  # can be typed
+        budget=float(in_short(budget)),  # rounded, so that a user can type it
         operations=choice.operations,
         distill=distill,
         teacher_samples=n_samples,
@@ -78,14 +78,14 @@ def plan_search(
 
 
 def genome_of(choice: Choice, length: float) -> Genome:
-    """Return the genome of a choice, for documents or chunks of this mean number of tokens."""
+    """Return the genome of a choice; `length` is the mean length of documents or chunks."""
     chosen = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
     chosen["n_tokens"] = round(choice.config.batch_size * length)
     return Genome(**{name: chosen[name] for name in BUDGETED_GENES})
 
 
 def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
-    """Return the space around the genome that the rule of `train --minutes` chooses."""
+    """Return the search space around `rule`, the genome that `train --minutes` would choose."""
     context = rule.block_size
     contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
     values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}

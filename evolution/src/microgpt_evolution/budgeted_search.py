@@ -44,7 +44,7 @@ MIN_LENGTH = 0.99
 
 
 class BudgetedSearch:
-    """A search that is run or resumed."""
+    """A search with a budget, new or resumed."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class BudgetedSearch:
     ) -> None:
         """Prepare a search with the settings of the study.
 
-        It calls `on_event` when a generation begins and after each trial, and ends within `limit`.
+        `on_event` is called when a generation begins and after each trial; `limit` is a time limit.
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
@@ -79,7 +79,7 @@ class BudgetedSearch:
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None  # the trial that ended last
         self.budget = self._planned  # operations of the search without its student
-        self.spent = self.recorded = 0.0  # operations of ended rungs, and of recorded ones
+        self.spent = self.recorded = 0.0  # operations of all ended rungs; of recorded ones
 
     @property
     def best(self) -> Contestant | None:
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the budget for the next generation: as recorded, or what is left in time."""
+        """Return the next generation's budget: the recorded one, or what budget and time allow."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
@@ -118,7 +118,7 @@ class BudgetedSearch:
         speed = new / max(self._limit.clock() - self._began, 1e-9)
         if len(self._teachers()) < 2:
             return left * speed
-        # The time of a student is reserved, in which one worker trains and the others wait.
+        # Reserve the time of a student: one worker trains it while the others wait.
         return left * speed - self._student * min(self.strategy.size, self._workers.n_workers())
 
     def _train(self, asked: Sequence[Contestant]) -> None:
@@ -140,7 +140,7 @@ class BudgetedSearch:
         self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
     def _forget_what_has_ended(self) -> None:
-        """Remove the states of ended training runs, except for the winner's and its teachers'."""
+        """Remove the states of ended training runs, except those of the winner and of teachers."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():
             if organism.has_ended and organism.id not in kept:
@@ -176,7 +176,7 @@ class BudgetedSearch:
         return self.objective.train(organism, organism.n_finite, self._state(organism))
 
     def _state(self, organism: Contestant) -> TrainState | None:
-        """Return the state after the finite losses of an organism, if it is recorded."""
+        """Return the recorded state after an organism's last finite loss, or None."""
         config, n = self.objective.plan(organism.genome).config, organism.n_finite
         run = self.study.state(organism.id) if n else None
         is_known = run and run[1].step == n * config.steps_between_evaluations
@@ -185,8 +185,7 @@ class BudgetedSearch:
     def student(self, hooks: Sequence[Hook] = ()) -> TrainResult | None:
         """Train a model of the winner's size on the mean predictions of the best organisms.
 
-        A student that is recorded is not trained again. There is none if there are fewer than two
-        teachers.
+        A recorded student is not trained again. With fewer than two teachers, the result is None.
         """
         best, found, study, objective = self.best, self._teachers(), self.study, self.objective
         if best is None or len(found) < 2:
@@ -213,8 +212,8 @@ class BudgetedSearch:
     def _teachers(self) -> list[Contestant]:
         """Return the best complete organisms that can teach a model of the winner's size.
 
-        They have its vocabulary, and chunks of nearly its length. The best of each species comes
-        first, since different shapes make different errors.
+        Teachers have the winner's vocabulary, and chunks of nearly the same length. The best of
+        each species comes first, since models of different shapes make different errors.
         """
         species, others = dict[str, Contestant](), list[Contestant]()
         ranked, plan = self.strategy.ranked, self.objective.plan
@@ -233,8 +232,8 @@ class BudgetedSearch:
     ) -> TrainResult:
         """Train a student with the winner's genome, but without dropout and weight decay.
 
-        Its context is the shortest of the winner's and the teachers'. It is trained longer than the
-        winner.
+        The student's context is the shortest of the winner's and the teachers' contexts, and its
+        training is longer than the winner's.
         """
         model, config, *_ = self.objective.plan(genome)
         config = replace(

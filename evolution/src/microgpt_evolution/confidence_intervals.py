@@ -27,11 +27,11 @@ class Mean:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval excludes 0, so that two settings with this difference differ."""
+        """Whether the interval excludes 0, so that a difference of two settings is significant."""
         return self.half_width is not None and abs(self.value) > self.half_width
 
     def times(self, factor: float) -> Self:
-        """Return the mean of the numbers times a factor that is not negative."""
+        """Return the mean and its interval, multiplied by a non-negative factor."""
         half = None if self.half_width is None else self.half_width * factor
         return type(self)(self.value * factor, half)
 
@@ -45,9 +45,9 @@ class Mean:
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Mean:
-    """Return by how much the first setting exceeds the second, paired over the common seeds.
+    """Return the mean excess of the first setting over the second, paired by seed.
 
-    If these are fewer than two, it is the difference of the means, without an interval.
+    With fewer than two common seeds, return the difference of the means, without an interval.
     """
     if len(common := [seed for seed in first if seed in second]) > 1:
         return Mean.over([first[seed] - second[seed] for seed in common])

@@ -26,7 +26,7 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Raise an error of this kind, with the place, for content that is invalid, such as JSON."""
+    """Convert errors about invalid content, such as JSON, to errors of this kind with the place."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from microgpt import ModelConfig, TrainConfig, check_names, check_setting
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 
 Gene = bool | int | float | str
-LIMITS = {  # a search without a budget keeps evolve-rust's genes within these
+LIMITS = {  # limits of evolve-rust's genes, for a search without a budget
     "n_embd": (1, 128),
     "block_size": (1, 256),
     "n_layer": (1, 12),
@@ -19,8 +19,8 @@ LIMITS = {  # a search without a budget keeps evolve-rust's genes within these
     "lr": (1e-6, 1.0),
 }
 GENES = tuple(LIMITS)
-# Values of the genes of a search with a budget, in ascending order. Those of the context and of the
-# vocabulary depend on the documents.
+# Values of the genes of a search with a budget, in ascending order. The values of the context and
+# of the vocabulary depend on the documents.
 VALUES: dict[str, tuple[Gene, ...]] = {
     "n_embd": (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256),
     "n_layer": (1, 2, 3, 4, 5, 6, 8),
@@ -34,10 +34,10 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
-# Relative probability that a gene mutates; 1 for the others. The values that the rule gives these
-# were better in most cases (docs/measurements/quality.md), so few mutations should try others.
+# Relative probability that a gene mutates; 1 for all other genes. For these two, the values that
+# the rule chooses were better in most cases (docs/measurements/quality.md).
 RATES = {"optimizer": 0.1, "architecture": 0.1}
-MORE_GENES = 0.35  # probability to mutate another gene, after each gene
+MORE_GENES = 0.35  # probability of mutating another gene, after each gene
 JUMP = 0.25  # probability that a gene moves by two places instead of one
 MAX_TRIES = 100  # number of draws before a space without valid mutants is reported
 
@@ -46,12 +46,12 @@ MAX_TRIES = 100  # number of draws before a space without valid mutants is repor
 class Genome(TrainConfig, ModelConfig):
     """All settings of a model and of its training.
 
-    The defaults are Karpathy's, but the learning rate is that of evolve-rust: the same for all
-    widths, so that a sweep varies only one setting.
+    The defaults are Karpathy's, except for the learning rate, which is evolve-rust's: it is the
+    same for all widths, so that a sweep varies only one setting.
     """
 
     lr: float = 0.005
-    n_tokens: int | None = None  # predicted tokens per step, which set the number of documents
+    n_tokens: int | None = None  # predicted tokens per step; determine the batch size
 
     def __post_init__(self) -> None:
         with raised_as(GenomeError):
@@ -60,7 +60,7 @@ class Genome(TrainConfig, ModelConfig):
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the genome with these settings; the others have their defaults."""
+        """Return the genome with these settings; all other settings have their defaults."""
         if not isinstance(settings, Mapping):
             raise GenomeError(f"a genome must be a JSON object, got {settings!r:.80}")
         check_genes(settings)
@@ -83,12 +83,12 @@ class Genome(TrainConfig, ModelConfig):
 
     @property
     def species(self) -> str:
-        """The model shape, such as "16-4-1-16-4", and the size of a vocabulary of subwords."""
+        """The model shape, such as "16-4-1-16-4", and the size of a subword vocabulary, if any."""
         shape = (self.n_embd, self.n_head, self.n_layer, self.block_size, self.n_ff_exp)
         return "-".join(map(str, (*shape, self.vocab_size) if self.vocab_size else shape))
 
     def describe(self) -> str:
-        """Format the most important settings on one line; without n_tokens, as evolve-rust does."""
+        """Format the main settings on one line; if n_tokens is None, as evolve-rust does."""
         if self.n_tokens is None:
             return (
                 f"Emb:{self.n_embd:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:"
@@ -111,7 +111,7 @@ def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
 
 
 def check_genes(genes: Mapping[str, Any]) -> None:
-    """Raise GenomeError unless all settings are known, and each of them alone is valid."""
+    """Raise GenomeError unless all settings are known, and each is valid by itself."""
     with raised_as(GenomeError):
         check_names(genes, Genome.__dataclass_fields__)
         for name, gene in genes.items():

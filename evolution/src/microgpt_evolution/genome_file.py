@@ -1,7 +1,7 @@
 """Read and write genome.json, which stores the winner of a search.
 
-Version 1 has evolve-rust's keys, which come first, one per line. Files written by evolve-rust,
-which have only these keys, can also be read. Version 4 is the winner of a search with a budget.
+Version 1 begins with evolve-rust's keys, one per line. Files that evolve-rust wrote contain only
+these keys, and can also be read. Version 4 stores the winner of a search with a budget.
 """
 
 import json
@@ -22,7 +22,7 @@ VERSION: Literal[1] = 1
 BUDGETED_VERSION: Literal[4] = 4  # versions 2 and 3 had other genes
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # evolve-rust's names of GENES, in version 1
-REQUIRED = {  # keys that a file of a version must have besides the genes
+REQUIRED = {  # keys that a file must contain besides the genes, by version
     VERSION: ("loss", "generation"),
     BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
 }
@@ -34,19 +34,19 @@ class GenomeRecord(Stored):
     """The content of genome.json; the fields are in the order of the keys in the file."""
 
     genome: Genes
-    loss: float | None = None  # loss on the last training document, but with a budget
+    loss: float | None = None  # loss on the last training document; None with a budget
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
     evolved: bool = True  # true in all files written by a search
     version: Literal[1, 4] = 1
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
-    operations: Operations | None = None  # of the training run, with a budget
+    operations: Operations | None = None  # of a training run; set with a budget
     budget: Operations | None = None  # operations of the search
     text: TextKind | None = None  # set with a budget
-    gap: Annotated[int, Field(ge=0)] | None = None  # of the split of running text
+    gap: Annotated[int, Field(ge=0)] | None = None  # see `Split.gap`
     val_loss: float | None = None  # held-out, per token; with a budget, per character
-    contamination: float | None = None  # share of the held-out documents that was read, if any
+    contamination: float | None = None  # share of the held-out documents that training read
     score: float | None = None  # mean score of the samples; None if a loss was minimised
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # document checksum
@@ -62,7 +62,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
     content = read(path, MAX_BYTES, GenomeError)
     with raised_as(GenomeError, path, form="JSON"):
         text = content.decode("utf-8-sig")
-        facts = from_json(text)  # which, unlike json.loads, refuses lone surrogates
+        facts = from_json(text)  # unlike json.loads, this refuses lone surrogates
         if not isinstance(facts, dict):
             raise GenomeError("it is not a genome, because it is not a JSON object")
         if problem := other_version(text, "version", VERSION, BUDGETED_VERSION):
@@ -105,7 +105,7 @@ def recipe(path: Path) -> dict[str, object]:
 
 
 def write_genome(path: str | Path, record: GenomeRecord) -> None:
-    """Write a genome.json file atomically; raise CheckpointError if that is impossible."""
+    """Write a genome.json file atomically; raise CheckpointError if it cannot be written."""
     path = Path(path)
     publish(path.parent, {path.name: encode_genome(record)})
 

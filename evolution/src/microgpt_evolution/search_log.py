@@ -80,7 +80,7 @@ class SearchLog:
 
 
 def describe(organism: Organism, mark: str) -> str:
-    """Return the line for an evaluated organism, with the mark of its loss, or why it failed."""
+    """Return the line of an evaluated organism: its score or marked loss, or why it failed."""
     evaluation = organism.evaluation
     assert evaluation
     found = f"{evaluation.status}: {evaluation.reason}"

@@ -1,9 +1,9 @@
-"""A study: a directory of settings and trials, and what trains the trials that it lacks.
+"""A study: a directory of settings and recorded trials; missing trials are trained.
 
     .lock            lock file, held while a process executes the study
     settings.json    the settings
     trials.jsonl     one line per trial, appended when the trial ends
-    .organisms/      states of training runs that may go on, or whose models are needed at the end
+    .organisms/      states of training runs that may continue, or whose models are needed later
 
 A resumed study starts from the beginning and reuses the recorded trials.
 """
@@ -61,7 +61,7 @@ class Study(Generic[S]):
     def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
         """Read a study, which may be running; raise StudyError if it is damaged or of another kind.
 
-        An incomplete last line of its trials is not read. What goes on with a study locks it.
+        An incomplete last line of trials.jsonl is ignored. To continue a study, lock it.
         """
         self.directory = directory
         self.log = self.directory.with_name(f"{self.directory.name}.log")
@@ -139,7 +139,7 @@ class Study(Generic[S]):
         workers: Workers,
         on_measured: OnMeasured = lambda i, record: None,
     ) -> list[TrialRecord]:
-        """Return the records of distinct trials; train those that are not known."""
+        """Return the records of distinct trials; train the trials that are not recorded."""
         found = {i: self.record_of(trial) for i, trial in enumerate(trials)}
         # Start the longest trials first, so that workers are not idle while the last trial runs.
         todo = [i for i, record in found.items() if record is None]
@@ -156,7 +156,7 @@ class Study(Generic[S]):
         return [record for record in found.values() if record]
 
     def add(self, trial: Trial, evaluation: Evaluation, flops: float, n_params: int) -> TrialRecord:
-        """Append the record of a trial, after its state, if it can go on."""
+        """Save the state of a trial's training run, if any, then append the trial's record."""
         if evaluation.checkpoint and evaluation.losses:
             plan, state = evaluation.checkpoint
             publish(self.directory / STATES / trial.id, encode_state(plan, state, "running"))
@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Give the study more of a setting; raise ConfigError for less, and for other changes."""
+        """Increase or replace settings for which this is allowed; otherwise raise ConfigError."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():
@@ -192,7 +192,7 @@ class Study(Generic[S]):
             if not is_possible:
                 raise ConfigError(
                     f"{name} is {new!s:.80}, but {self.directory} has {before!s:.80}; pass more, "
-                    "or begin another one"
+                    "or begin a new study"
                 )
         if found:
             self.change(**found)
@@ -203,7 +203,7 @@ class Study(Generic[S]):
         publish(self.directory, {SETTINGS: _encode(self.settings)})
 
     def end(self) -> None:
-        """Record that the study has ended, unless that is recorded."""
+        """Record that the study has ended, unless this is already recorded."""
         if not self.has_ended:
             self.change(n_trials=len(self._records))
 
@@ -230,7 +230,7 @@ def open_in_python(
     settings: S,
     workers: int | Workers | None = None,
 ) -> Iterator[tuple[Study[S], Workers]]:
-    """Yield a study in a directory (default: a temporary one) and its workers; then end it."""
+    """Yield a study in a directory (default: a temporary one) and workers; then end the study."""
     if not isinstance(workers, Workers):
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:

@@ -45,14 +45,14 @@ Operations = Annotated[float, Field(gt=0)]
 
 
 class StudySettings(Stored):
-    """What all studies record."""
+    """The settings that all studies record."""
 
     kind: str
-    noun: ClassVar[str] = "search"  # messages call the study so
+    noun: ClassVar[str] = "search"  # name of the study in messages
     resume_command: ClassVar[str] = "microgpt evolve --resume"  # without the directory
     more: ClassVar[Set[str]] = frozenset()  # settings that a resumed study may increase
-    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # and change
-    # The fields that are no settings, or that follow from the documents.
+    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that it may replace
+    # Fields that are not settings, or that follow from the documents.
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 
     version: int = FORMAT_VERSION
@@ -64,17 +64,17 @@ class StudySettings(Stored):
     val_fraction: float = HELD_OUT  # fraction of the documents in the validation set
     test_fraction: float = HELD_OUT
     gap: int = 0  # number of unused characters around held-out stretches of running text
-    # Share of each held-out set whose texts are also read in training, as in TrainingPlan.
+    # Share of each held-out set that training also reads, as in TrainingPlan.
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     train_winner: str | None = None  # path of the directory for the model of the winner
 
     def mark(self, name: str = "validation") -> str:
-        """Return the mark of figures on a held-out set; empty if nothing of it was read."""
+        """Return the mark of losses on a held-out set; empty if training read none of it."""
         return mark(self.contamination.get(name, 0.0))
 
 
 class SearchSettings(StudySettings):
-    """The settings of a search by generations: loss, aesthetic or Hydra."""
+    """The settings of a search without a budget: loss, aesthetic or Hydra."""
 
     kind: Literal["search"] = "search"
     more = frozenset({"generations"})
@@ -88,12 +88,12 @@ class SearchSettings(StudySettings):
 
     @property
     def measure(self) -> str | None:
-        """The score that the winner is reported with; None if a loss is minimised."""
+        """The score reported for the winner; None if a loss is minimised."""
         return None if self.objective == "loss" else self.head or JUDGE
 
     @property
     def fitness_mark(self) -> str:
-        """The mark of the values that the search minimises; empty unless they are held-out."""
+        """The mark of values that the search minimises; empty unless these are held-out losses."""
         return self.mark() if self.fitness == "held-out" else ""
 
     @model_validator(mode="after")
@@ -131,7 +131,7 @@ class BudgetedSettings(StudySettings):
     # Operations that were left before each generation; a time limit may have lowered them.
     remaining: tuple[Annotated[float, Field(ge=0)], ...] = ()
     distill: int = 0  # maximum number of organisms that teach a student at the end
-    teacher_samples: int = 0  # number of documents that they make up for it
+    teacher_samples: int = 0  # number of documents that the teachers generate
     # Genomes of the first generation.
     first: Annotated[tuple[Genes, ...], Field(min_length=1)]
     values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # of each gene
@@ -167,7 +167,7 @@ class ResearchSettings(StudySettings):
 
     seed: Seed
     experiment: str  # path of the program that is edited
-    operations: Operations  # most operations of a training run
+    operations: Operations  # maximum number of operations of a training run
 
 
 KINDS: dict[str, type[StudySettings]] = {
@@ -202,7 +202,7 @@ def read_settings(directory: Path) -> StudySettings:
             raise StudyError(other)
         facts = json.loads(content)
         kind = facts.get("kind") if isinstance(facts, dict) else None
-        if kind not in [*KINDS]:  # it may be unhashable
+        if kind not in [*KINDS]:  # a list, as kind may be unhashable
             raise StudyError(f"kind must be one of {', '.join(KINDS)}, got {kind!r:.40}")
         return KINDS[kind].model_validate_json(content.decode())
 

@@ -1,4 +1,4 @@
-"""Trials: the training runs that a study asks for, what they measure, and their records.
+"""Trials: the training runs that a study asks for, their measurements and their records.
 
 trials.jsonl has a line per trial, with a checksum, appended when the trial ends.
 """
@@ -23,19 +23,19 @@ MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # begins the last key of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
-RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
+RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; earlier losses mislead
 # Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
-FRESH = "fresh"  # the winner is trained again with seeds that did not choose it
-RETEST = "confirm"  # a finalist is trained again, and may win
-STUDENT = "student"  # a model learns from organisms
-Scores = dict[str, float]  # the judge and each head have a mean score of the names
+FRESH = "fresh"  # origin of the winner's trials with seeds that did not choose it
+RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
+STUDENT = "student"  # origin of a model that learns from organisms
+Scores = dict[str, float]  # mean scores of names, by "judge" and by the name of a head
 ShouldStop = Callable[[], bool]  # training polls it, and stops if it returns true
 
 
 class Stored(BaseModel):
-    """Base class of what a study stores."""
+    """Base class of data that a study stores."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
@@ -59,12 +59,12 @@ class Evaluation:
     val_loss: float | None = None
     test_loss: float | None = None  # only the winner has one, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
-    scores: Scores | None = None  # the search may score the names
-    # In nats per character: one per evaluation of a search with a budget; those of a pair.
+    scores: Scores | None = None  # of the names, if the search scores them
+    # In nats per character: one per evaluation in a search with a budget; in research, of a pair.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line
     seconds: float = field(default=0.0, compare=False)  # the time that a worker needed
-    # Training continues from this TrainingPlan and TrainState, which no record has.
+    # The TrainingPlan and the TrainState from which training can continue; not recorded.
     checkpoint: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -86,7 +86,7 @@ class Trial:
 
     @property
     def key(self) -> Key:
-        """What identifies the record of a trial."""
+        """The key of the trial's record."""
         return self.genome, self.seed, self.until
 
     @property
@@ -95,12 +95,12 @@ class Trial:
         if found := re.match(r"g(\d{1,9})-(\d{1,9})", self.id):
             return int(found[1]), int(found[2])
         raise StudyError(
-            f"{self.id!r:.40} is no id of an organism, such as g3-5; restore the files of the study"
+            f"{self.id!r:.40} is not an organism's id, such as g3-5; restore the files of the study"
         )
 
     @property
     def generation(self) -> int:
-        """The number of its generation, counted from 1."""
+        """The generation number, counted from 1."""
         return self.place[0]
 
 
@@ -108,11 +108,11 @@ class Trial:
 class Contestant(Trial):
     """An organism with its validation losses so far; infinity if its training run diverged.
 
-    As a trial, it is a rung: its training run goes on up to the evaluation `until`.
+    As a trial, it is a rung: training continues up to the evaluation number `until`.
     """
 
     losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
-    state: Any = field(default=None, compare=False, repr=False)  # a TrainState to go on from
+    state: Any = field(default=None, compare=False, repr=False)  # a TrainState
 
     @property
     def n_evaluations(self) -> int:
@@ -122,7 +122,7 @@ class Contestant(Trial):
 
     @property
     def n_finite(self) -> int:
-        """The number of evaluations before its training run diverged, if it did."""
+        """The number of evaluations before the training run diverged, if it did."""
         return sum(loss < math.inf for loss in self.losses)
 
     @property
@@ -132,24 +132,24 @@ class Contestant(Trial):
 
     @property
     def next_rung(self) -> int:
-        """The number of the evaluation that ends its next rung."""
+        """The number of the evaluation that ends the next rung."""
         return next(rung for rung in RUNGS if rung > len(self.losses))
 
     @property
     def has_ended(self) -> bool:
-        """Whether it will not be trained further."""
+        """Whether the organism will not be trained further."""
         return len(self.losses) == EVALUATIONS or math.inf in self.losses
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord(Trial, Evaluation):
-    """A line of trials.jsonl: what was measured, and the trial."""
+    """A line of trials.jsonl: a trial and its evaluation."""
 
     __pydantic_config__ = Stored.model_config
 
     genome: Genes
     seed: int
-    n_params: int  # 0 for a program of a research
+    n_params: int  # 0 for a program in research
     flops: float  # the operations of training and, in a search with a budget, of evaluations
 
     @classmethod
@@ -161,7 +161,7 @@ class TrialRecord(Trial, Evaluation):
 
 
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
-    """Return the seed of a training run, from 0 to 2**63 - 1, by a hash of what it is for.
+    """Return the seed of a training run, from 0 to 2**63 - 1: a hash of the arguments.
 
     >>> training_seed(42, generation=1, slot=1)
     1326003655785742465
@@ -188,7 +188,7 @@ def read_trials(directory: Path) -> tuple[list[TrialRecord], int]:
 
 
 def append_trial(directory: Path, record: TrialRecord, n_bytes: int) -> int:
-    """Write a record after the complete lines, which have so many bytes; return the new number."""
+    """Write a record after the complete lines, which end at n_bytes; return the new end."""
     try:
         with (directory / TRIALS).open("r+b") as file:
             file.truncate(n_bytes)  # an incomplete line of a killed process

@@ -1,4 +1,4 @@
-"""Workers that train trials: threads of this process, or those of a Dask cluster."""
+"""Workers that train trials: threads of this process, or the workers of a Dask cluster."""
 
 import logging
 import pickle
@@ -19,8 +19,8 @@ from microgpt_evolution.trial import Evaluation, Trial
 POLL_S = 0.1  # a cluster is asked for results at this interval
 PACKAGES = ("microgpt-lib", "microgpt-evolution")  # all machines need the same versions
 TIMEOUT_S = 5.0
-PATIENCE_S = 30.0  # a search waits so long for workers, which Dask's nanny restarts
-KILLED = "its worker died"  # the reason of a trial whose workers died begins so
+PATIENCE_S = 30.0  # time to wait for workers, which Dask's nanny restarts
+KILLED = "its worker died"  # start of the reason of a trial whose workers died
 
 Found = tuple[int, Evaluation]  # the index of a trial, and its evaluation
 
@@ -41,7 +41,7 @@ class Threads(AbstractContextManager["Threads"]):
     def measure(self, objective: Objective, trials: Sequence[Trial]) -> Generator[Found]:
         """Yield the index and the evaluation of each trial as it ends.
 
-        If the iteration ends early, the trials that have begun end, too.
+        If the iteration ends early, running trials are stopped.
         """
         stop = Event()
 
@@ -70,12 +70,12 @@ class Dask(AbstractContextManager["Dask"]):
         except ImportError as error:
             how = "pip install 'microgpt-evolution[cluster]'"
             raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
-        # An objective is sent only once, and ClusterError reports lost connections.
+        # Silence warnings: an objective is sent only once; ClusterError reports lost connections.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Dask's client would wait forever for another service. A scheduler sends data first.
+            # Dask's client would wait forever for another service, which sends no data first.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):
@@ -85,7 +85,7 @@ class Dask(AbstractContextManager["Dask"]):
             _check_versions(self._client.get_versions(packages=PACKAGES))
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, at times 0."""
+        """Return the number of worker threads, which may be 0 at times."""
         return sum(self._client.nthreads().values())
 
     def __exit__(self, *_: object) -> None:
@@ -95,16 +95,16 @@ class Dask(AbstractContextManager["Dask"]):
         """Yield evaluations as trials end."""
         from distributed import as_completed
 
-        # A task, unlike scattered data, survives its worker. Its result is a pickle, because trials
-        # fill the caches of an objective while other workers ask for it.
+        # Unlike scattered data, a task's result can be computed again if its worker dies. It is
+        # pickled, because trials fill the objective's caches while other workers ask for it.
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         sent = [self._sent[1]] * len(trials)
-        futures = client.map(_measure_pickled, sent, trials, pure=False)  # kept, or Dask cancels
+        futures = client.map(_measure_pickled, sent, trials, pure=False)  # else Dask cancels them
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
-        suspects = []  # these trials died with their worker, which another one may have killed
+        suspects = []  # trials that died with their worker, which another trial may have killed
         while places:
             sleep(POLL_S)
             with self._reported():
@@ -124,7 +124,7 @@ class Dask(AbstractContextManager["Dask"]):
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Raise ClusterError for an error of the connection."""
+        """Convert connection errors to ClusterErrors."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -150,7 +150,7 @@ def _evaluation(result: Any) -> Evaluation:
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
     _, error, _ = result  # a worker may be unable to import the objective
-    n_allowed = getattr(error, "allowed_failures", None)  # KilledWorker has it
+    n_allowed = getattr(error, "allowed_failures", None)  # set by KilledWorker
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

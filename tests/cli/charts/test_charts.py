@@ -37,7 +37,7 @@ def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
-def test_the_legend_has_every_training_run(n_runs: int) -> None:
+def test_the_legend_of_a_chart_names_every_training_run(n_runs: int) -> None:
     points = [HistoryPoint(10, 3.0, 2.5), HistoryPoint(20, 2.0, 2.6)]
     runs = [TrainingRun(f"run {i}", points, " (contamination 60 %)") for i in range(n_runs)]
     scale = draw(runs).to_dict()["layer"][0]["encoding"]["color"]["scale"]
@@ -46,7 +46,7 @@ def test_the_legend_has_every_training_run(n_runs: int) -> None:
     ]
 
 
-def test_the_smoothed_loss_is_a_mean_of_near_points() -> None:
+def test_the_smoothed_loss_is_a_mean_of_nearby_points() -> None:
     points = [HistoryPoint(i + 1, float(i % 2)) for i in range(80)]
     drawn = draw([TrainingRun("run", points, "")]).to_dict()
     (rows,) = drawn["datasets"].values()
@@ -57,7 +57,7 @@ def test_the_smoothed_loss_is_a_mean_of_near_points() -> None:
     ("share", "mark"),
     [(0.0, ""), (1, " (contamination 100 %)"), (None, " (contamination unknown)")],
 )
-def test_contamination_marks_are_read_from_the_state(tmp_path: Path, share, mark) -> None:
+def test_plot_reads_contamination_marks_from_the_state(tmp_path: Path, share, mark) -> None:
     plan = replace(RESULT.plan, contamination={"validation": share})
     with TrainingDirectory(tmp_path / "run") as held:
         held.keep(plan, RESULT.state)
@@ -115,7 +115,7 @@ def test_plot_draws_runs_of_any_name_as_a_png_and_an_svg(microgpt, tmp_path) -> 
         ([], "output "),
     ],
 )
-def test_plot_refuses_other_formats_and_empty_runs(microgpt, tmp_path, args, problem) -> None:
+def test_plot_refuses_unknown_formats_and_empty_runs(microgpt, tmp_path, args, problem) -> None:
     trained(tmp_path / "begun", ())
     (trained(tmp_path / "broken") / "train_state.json").write_text('{"step": 20, "lo')
     (tmp_path / "empty").mkdir()

@@ -110,7 +110,7 @@ def test_a_stream_draws_the_same_random_numbers_as_the_reference() -> None:
             assert states[0] == states[1]
 
 
-def test_equal_scores_are_filtered_as_in_the_reference() -> None:
+def test_equal_logits_are_filtered_as_in_the_reference() -> None:
     """A model of zeros: each of ten tokens is as likely, and sums are exact in both engines."""
     model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
@@ -157,7 +157,7 @@ def broken_at_3() -> tuple[ModelConfig, dict[str, list[list[float]]]]:
     return model, weights
 
 
-def test_an_infinite_score_does_not_lose_earlier_tokens(broken_at_3) -> None:
+def test_an_infinite_logit_does_not_lose_earlier_tokens(broken_at_3) -> None:
     model, weights = broken_at_3
     results, rules = [], DecodeRules(sampling=Sampling(1))
     for start in (
@@ -173,7 +173,7 @@ def test_an_infinite_score_does_not_lose_earlier_tokens(broken_at_3) -> None:
     assert results[0] == results[1]
 
 
-def test_an_infinite_score_does_not_lose_earlier_sequences(broken_at_3) -> None:
+def test_an_infinite_logit_does_not_lose_earlier_sequences(broken_at_3) -> None:
     compiled = CompiledModel(*broken_at_3, "float64")
     rules = DecodeRules(max_tokens=2, sampling=Sampling(1))
     some = compiled.decode_many([[0], [0], [0, 1, 2, 3]], range(3), rules)

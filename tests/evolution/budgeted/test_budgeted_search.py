@@ -103,7 +103,7 @@ def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) ->
             search.winner()
 
 
-def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_run) -> None:
+def test_a_study_of_other_genomes_cannot_be_resumed(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     edit_evaluations(tmp_path / "run", '"n_head":2', '"n_head":1')
     with pytest.raises(StudyError, match="a different genome for g1-"):
@@ -143,7 +143,7 @@ def taught(settings) -> BudgetedSettings:
 
 
 @pytest.mark.parametrize(("contexts", "found"), [((16, 8), 8), ((8, 6), 6), ((8, 4), None)])
-def test_the_student_takes_the_shorter_context_of_its_teachers(
+def test_the_student_has_the_shortest_context_of_its_teachers(
     tmp_path, taught, small_parts, contexts, found
 ) -> None:
     student = student_of(begun(tmp_path, taught), small_parts, contexts=contexts)
@@ -152,7 +152,7 @@ def test_the_student_takes_the_shorter_context_of_its_teachers(
     assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 
-def test_a_student_is_not_trained_again(tmp_path, taught, small_parts) -> None:
+def test_a_recorded_student_is_not_trained_again(tmp_path, taught, small_parts) -> None:
     records = begun(tmp_path, taught)
     first = student_of(records, small_parts)
     before = contents(records.directory)

@@ -42,7 +42,7 @@ def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) ->
     assert not brief.accepts(small)
 
 
-def test_a_diverged_run_has_no_losses(objective, small, monkeypatch) -> None:
+def test_a_run_that_diverges_at_once_has_no_losses(objective, small, monkeypatch) -> None:
     import microgpt_evolution.objectives.rung_objective as module
 
     def diverge(*_: object, **__: object) -> None:

@@ -71,22 +71,22 @@ def test_analyze_prints_losses_and_returns(microgpt, tmp_path) -> None:
     assert len(table) == 5
 
 
-def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> None:
+def test_losses_on_documents_that_training_read_are_marked(microgpt, tmp_path) -> None:
     write(tmp_path, contamination={"validation": 0.5, "test": 0.25})
     stdout = microgpt("analyze").stdout
     assert stdout.startswith("Loss: held-out loss (contamination 50 %), nats per token")
     assert "\nRanking by held-out loss (contamination 50 %), " in stdout
 
 
-def test_failed_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
+def test_analyze_excludes_failed_runs_with_a_note(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])])
     done = ok(microgpt("analyze"))
-    assert done.stderr == f"note: 11 of 12 training runs of {run} ended without a failure\n"
+    assert done.stderr == f"note: 11 of 12 training runs in {run} completed\n"
     assert "2 of 3 seeds" in done.stdout
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS[1:]])
     done = ok(microgpt("analyze", run))
     assert "±" not in done.stdout  # a single seed is left
-    assert done.stderr == f"note: 4 of 12 training runs of {run} ended without a failure\n"
+    assert done.stderr == f"note: 4 of 12 training runs in {run} completed\n"
 
 
 def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:

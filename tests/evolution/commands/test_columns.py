@@ -16,7 +16,7 @@ def test_run_and_evolve_can_read_one_column_of_a_table(microgpt, tmp_path, undra
     assert error.startswith("towns.csv is a table; read one column (--col")
 
 
-def test_a_sweep_of_a_table_names_no_option_that_sweeps_lack(microgpt, tmp_path) -> None:
+def test_data_errors_suggest_only_options_that_the_command_has(microgpt, tmp_path) -> None:
     (tmp_path / "towns.csv").write_text("name,land\nWien,AT\nGraz,AT\n")
     error = refused(microgpt("sweep", "params", "--data", "towns.csv"))
     assert error == "towns.csv is a table; write one document per line into a text file"

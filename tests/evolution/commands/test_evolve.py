@@ -38,7 +38,7 @@ def test_a_search_can_be_resumed_and_its_winner_can_be_used(microgpt, tmp_path) 
         shutil.rmtree(tmp_path / "winner")
 
 
-def test_losses_on_documents_that_were_read_are_marked(microgpt, tmp_path) -> None:
+def test_losses_on_documents_that_training_read_are_marked(microgpt, tmp_path) -> None:
     names = dict.fromkeys((tmp_path / "data/names.txt").read_text().split())
     docs = [*names, *map(str.upper, names)]
     (tmp_path / "twice.txt").write_text("\n".join(docs))
@@ -104,7 +104,7 @@ def test_evolve_does_not_replace_another_model(microgpt, text_model, tmp_path) -
     assert not (tmp_path / "experiments").exists()
 
 
-def test_evolve_does_not_replace_a_file_that_is_no_genome(microgpt, tmp_path) -> None:
+def test_evolve_does_not_replace_a_file_that_is_not_a_genome(microgpt, tmp_path) -> None:
     (tmp_path / "genome.json").write_text("mine")
     error = refused(microgpt(*SEARCH))
     assert error.startswith("genome.json: ")

@@ -11,7 +11,7 @@ OBJECTIVES = pytest.mark.parametrize(
 
 
 @OBJECTIVES
-def test_the_log_of_a_search_is_what_it_prints(searched, search) -> None:
+def test_the_log_file_of_a_search_equals_its_printed_lines(searched, search) -> None:
     done, folder = searched(*search)
     run = run_of(folder)
     first, log = done.stdout.split("\n", 1)

@@ -33,7 +33,7 @@ def against(tmp_path):
         ((), "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"),
     ],
 )
-def test_judge_prints_a_table_of_terms_and_head_scores(microgpt, against, names, stdin) -> None:
+def test_judge_prints_score_terms_and_hydra_head_scores(microgpt, against, names, stdin) -> None:
     done = microgpt("judge", *names, *against, stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr) == (0, TABLE, "")
 

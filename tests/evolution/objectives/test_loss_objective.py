@@ -55,7 +55,7 @@ def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
         assert found.val_loss is None
 
 
-def test_threads_and_pickling_do_not_change_the_result() -> None:
+def test_evaluating_in_threads_or_after_pickling_gives_the_same_result() -> None:
     objective = LossObjective(PARTS, "held-out")
     seeds = range(8)
     alone = [objective.measure(Trial(SMALL, seed)) for seed in seeds]
@@ -86,7 +86,7 @@ def test_documents_without_a_held_out_loss_are_refused(docs, validation) -> None
         LossObjective(split(docs, validation=validation, test=0.2))
 
 
-def test_operations_are_those_of_the_steps() -> None:
+def test_the_operations_of_a_trial_are_those_of_its_steps() -> None:
     genome = Genome(n_embd=2, block_size=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50)
     parts = split([a + b for a in "abcd" for b in "abcd"], validation=0.2)
     step = step_operations(genome.model(vocab_size=5), TrainConfig(), length=3.0)
@@ -108,7 +108,7 @@ def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
     assert objective.measure(Trial(SMALL, 7)) == Evaluation("diverged")
 
 
-def test_a_training_without_enough_memory_is_refused(monkeypatch) -> None:
+def test_a_trial_without_enough_memory_is_refused(monkeypatch) -> None:
     objective = LossObjective(PARTS)
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**20)
     found = measure(objective, Trial(Genome(n_embd=512, n_head=1), 1))

@@ -81,7 +81,7 @@ def test_a_hydra_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
     assert len(found.candidates) == len({record.id for record in found.records})
 
 
-def test_trials_with_more_seeds_cannot_win() -> None:
+def test_retests_of_finalists_are_not_ranked_as_winners() -> None:
     def record(id: str, origin: str, loss: float) -> TrialRecord:
         trial = Trial(GENOME, 1, id, origin)
         return TrialRecord.join(trial, Evaluation("ok", loss, loss, loss), flops=7, n_params=9)
@@ -92,7 +92,7 @@ def test_trials_with_more_seeds_cannot_win() -> None:
     assert (winner.record.id, winner.mean.value) == ("g1-2", 2.25)
 
 
-def test_the_names_of_a_report_are_those_of_the_first_seed(tmp_path) -> None:
+def test_the_report_shows_the_names_generated_with_the_first_fresh_seed(tmp_path) -> None:
     run = recorded(tmp_path)
     write_genome(run / GENOME_FILE, GenomeRecord(genome=Genome(), loss=2.0, generation=1, seed=1))
     with Study(run, SearchSettings, is_locked=True) as study:
@@ -108,14 +108,14 @@ MARK = " (contamination 50 %)"
 
 
 @pytest.mark.parametrize("record", [recorded, lambda folder, more: sweep(folder, (100,), **more)])
-def test_the_report_marks_losses_on_documents_that_were_read(tmp_path, record) -> None:
+def test_the_report_marks_losses_on_documents_that_training_read(tmp_path, record) -> None:
     settings = SETTINGS.model_copy(update=READ) if record is recorded else READ
     report = study_report(read_ranking(record(tmp_path, settings)))
     assert re.match(rf"(Held|Lowest held)-out loss{re.escape(MARK)} ", report.headline)
     assert MARK in report.facts["winner"]
 
 
-def test_the_report_of_a_budget_marks_losses() -> None:
+def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
     settings = BUDGETED.model_copy(update=READ)
     organism = TrialRecord(
         id="g1-1", genome=GENOME, seed=1, until=2, status="ok", losses=(2.5,), n_params=9, flops=7
@@ -129,7 +129,7 @@ def test_the_report_of_a_budget_marks_losses() -> None:
     assert "student" not in study_report(Ranking(settings, [organism, failed])).facts
 
 
-def test_the_headline_compares_values_of_the_search() -> None:
+def test_the_headline_compares_values_measured_during_the_search() -> None:
     """The mean over fresh seeds, 3.0, is a fact of its own."""
     first, winner, fresh = (
         TrialRecord(
@@ -150,7 +150,7 @@ def test_the_headline_compares_values_of_the_search() -> None:
 def test_an_id_that_is_not_of_an_organism_is_refused(tmp_path) -> None:
     run = recorded(tmp_path)
     edit_evaluations(run, '"id":"g1-2"', '"id":"other"')
-    with pytest.raises(StudyError, match="'other' is no id of an organism, such as g3-5; restore"):
+    with pytest.raises(StudyError, match="'other' is not an organism's id, such as g3-5; restore"):
         study_report(read_ranking(run))
 
 
@@ -191,7 +191,7 @@ def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict)
     """By hand: the differences are 0.1 each; or 0.3, 0 and 0, so 4.303 · 0.1732 / √3."""
     ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
     report = study_report(ranking)
-    expected = f"Lowest held-out loss 2.1000, whose lead of {verdict}, 6 trials"
+    expected = f"Lowest held-out loss 2.1000; its lead of {verdict}, 6 trials"
     assert report.headline.startswith(expected)
 
 

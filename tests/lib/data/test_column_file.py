@@ -67,10 +67,10 @@ def test_rows_without_text_are_skipped_with_a_note(write) -> None:
         ("a.csv", "id,text\n1,Anna, Mia\n", "line 2: 3 fields, but the first row has 2; quote"),
         ("a.csv", 'id,text\n1,"Anna\n2,Mia\n', "line 3: unexpected end of data; double the quotes"),
         ("a.jsonl", '{"text": "Anna"}\n{"text": 3}\n', "line 2: 'text' is not text; use another"),
-        ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not a JSON object; write one object"),
+        ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not JSON: .* at column 8 .*; write"),
         ("a.txt", "Anna\nMia\n", "has neither a table header nor JSON objects; omit --column"),
         ("a.txt", "\n", "is empty; write one document per line"),
-        ("a.json", '["a"]', "a.json, item 1: not a JSON object; write one object per line"),
+        ("a.json", '["a"]', "a.json, item 1: not a JSON object; write one object or"),
         ("a.jsonl", '\n\n{"text": "a\\u0000"}\n{}\n', r"line 3: text has the character '\\x00'"),
         ("a.json", '[{"text": "\\ud800"}]', r"item 1: text has the character '\\ud800'"),
     ],
@@ -86,16 +86,18 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
         ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column \(--column NAME; .*: id, t"),
         ("a.csv", "1,Anna\n2,Mia\n", r"is a table; .*: 1, 2 \(its first row is not a header\)"),
         ("a.csv", "Bonn,DE\nLinz,AT\n", r"is a table; .*: Bonn, DE \(if .* number of the column"),
-        ("a.json", '{"cells": []}', r"JSON objects, but no field with text \(cells\); write one"),
-        ("a.txt", '["anna", 3]', "is a JSON array, but not of objects or strings; write one text"),
+        ("a.json", '{"rows": []}', r"no field with the texts of its JSON objects \(rows\); .*jq '"),
+        ("a.json", '{"to": "x", "in": [{"text": "y"}]}', r"\(to, in\); .* jq .* .*a.json > NEW"),
+        ("a.jsonl", '{"id": "x", "in": ["y"]}\n' * 2, r"no field with the texts .* \(id, in\)"),
+        ("a.txt", '["anna", 3]', "item 1: not a JSON object; write one object or text per"),
         ("a.csv", '"to\nwn",age\nBerlin,3\n', r"is a table; .*: to\\nwn, age"),
         ("a.txt", json.dumps(TALK), "has conversations; read them with --chat"),
         ("a.txt", json.dumps([TALK], indent=1), "has conversations; read them with --chat"),
         ("a.txt", json.dumps(TALK) + f"\n{ROLES}", "has JSON objects; .*: messages, name, role"),
         ("a.txt", json.dumps(OBJECTS[0], indent=2), "has JSON objects; .*: id, text"),
         ("a.csv", "# by x 1.0\n##\n\n#id,town\n1,Rome\n", "is a table; .*: #id, town"),
-        ("a.json", '{"a": "x",\n "b": "y', "a.json, line 1: not a JSON object"),
-        ("a.json", '[{"a": "x"},\n{"b', "a.json, line 1: not a JSON object"),
+        ("a.json", '{"a": "x",\n "b": "y', "line 1: not JSON: .* line 2 column 7 .*; write"),
+        ("a.json", '[{"a": "x"},\n{"b', "line 1: not JSON: .* line 2 column 2 "),
     ],
 )
 def test_a_table_is_not_mistaken_for_text(write, name, content, problem) -> None:
@@ -142,9 +144,14 @@ def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
         ("a.jsonl", '\x1e{"a": "Anna"}\n\u00a0{"a": "Emma"}\u00a0\n', "text in 'a'"),
         ("a.txt", '"Anna"\n\n"Emma"\n', "string of JSON"),
         ("a.json", '["Anna",\n "Emma"]', "string of JSON"),
+        (
+            "a.json",
+            json.dumps({**dict(enumerate("x" * 20)), 20: "Anna", 21: "Emma"}),
+            "string of JSON",
+        ),
     ],
 )
-def test_the_only_text_in_each_record_needs_no_column(write, name, content, kind) -> None:
+def test_the_only_text_field_of_a_record_needs_no_column(write, name, content, kind) -> None:
     file = TextFile(write(content, name))
     docs = load_documents(file, ReadOptions())
     assert [*docs][-2:] == ["Anna", "Emma"]
@@ -167,7 +174,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0")).map(str.s
 
 
 @given(st.lists(texts, min_size=1), st.booleans())
-def test_any_strings_of_json_are_read(tmp_path_factory, docs, is_array) -> None:
+def test_json_lists_and_lines_of_any_strings_can_be_read(tmp_path_factory, docs, is_array) -> None:
     path = tmp_path_factory.getbasetemp() / "strings.json"
     path.write_text(json.dumps(docs) if is_array else "\n".join(map(json.dumps, docs)))
     assert load_text(path) == docs

@@ -30,7 +30,7 @@ CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
 
 @pytest.mark.parametrize("change", [str.upper, "{} ".format, "\u200b{}".format])
-def test_documents_read_in_another_form_count(change) -> None:
+def test_documents_read_in_another_form_count_as_contaminated(change) -> None:
     parts = split([*DOCS, *map(change, DOCS)], validation=0.1)
     trained = {doc.lower().strip(" \u200b") for doc in parts.train}
     share = sum(doc.lower().strip(" \u200b") in trained for doc in parts.validation)
@@ -38,7 +38,7 @@ def test_documents_read_in_another_form_count(change) -> None:
     assert 0.8 < share / len(parts.validation) < 1
 
 
-def test_documents_whose_lines_were_all_read_count_as_in_eval() -> None:
+def test_documents_count_as_contaminated_if_all_their_lines_were_read() -> None:
     pairs = [f"{one.upper()}\n{other}" for one, other in itertools.pairwise(DOCS)]
     parts = split([*DOCS, *pairs], validation=0.2)
     read = {line.lower() for doc in parts.train for line in doc.split("\n")}
@@ -49,7 +49,7 @@ def test_documents_whose_lines_were_all_read_count_as_in_eval() -> None:
     assert known_share(parts.validation, DocumentHashes(hashes_file(parts.train, "lines"))) == share
 
 
-def test_a_conversation_counts_if_all_of_it_was_read() -> None:
+def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
     shouted = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
     longer = [(*talk, *talk) for talk in TALKS]
     parts = split([*TALKS, *shouted, *longer], validation=0.1)
@@ -100,7 +100,7 @@ def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, 
             assert name not in found
 
 
-def test_contamination_by_other_data_is_unknown() -> None:
+def test_contamination_by_an_ancestor_with_other_data_is_unknown() -> None:
     child = split(DOCS, validation=0.2)
     for other in (None, DataFacts(7, "0" * 64), split([*DOCS, "more"], validation=0.2).facts):
         assert contamination(child, [other]) == {"validation": UNKNOWN}
@@ -144,7 +144,7 @@ def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
     assert other_data(lines.facts, [stream.facts])
 
 
-def test_the_recorded_split_of_the_same_data_is_found() -> None:
+def test_only_the_recorded_split_of_the_same_data_is_found() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) == [parts.facts]
     assert recorded_facts(DOCS[:-1], [None, parts.facts]) == []
@@ -203,7 +203,7 @@ def test_held_out_documents_in_the_training_set_are_contaminated() -> None:
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 
 
-def test_the_validation_set_counts_as_read_before_the_test() -> None:
+def test_test_documents_found_in_the_validation_set_are_contaminated() -> None:
     parts = split(DOCS, validation=0.1, test=0.1)
     same = replace(parts, test=[doc.upper() for doc in parts.validation])
     assert contamination(same, ()) == {"validation": CLEAN, "test": READ}
@@ -215,21 +215,21 @@ def test_data_that_the_model_itself_read_is_not_contamination() -> None:
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
 
-def test_the_short_end_of_a_stretch_is_no_repeated_text() -> None:
+def test_a_short_end_of_a_stretch_does_not_count_as_repeated_text() -> None:
     text = " ".join(WORDS)[:110_010]  # held-out stretches of 1,100 characters and one more
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
     assert contamination(parts, ()) == {}
 
 
-def test_running_text_read_in_another_form_counts() -> None:
+def test_running_text_read_in_another_form_counts_as_contaminated() -> None:
     text, between = " ".join(WORDS[:30_000]), " ".join(WORDS[30_000:40_000])
     parts = split_stream(f"{text}\n\n{between} {text.upper()}", validation=0.1)
     assert contamination(split_stream(f"{text} {between}", validation=0.1), ()) == {}
     assert contamination(parts, ())["validation"] > 0.5
 
 
-def test_a_search_knows_the_contamination_of_its_later_test() -> None:
+def test_a_split_without_its_test_set_knows_the_test_contamination() -> None:
     docs = [*(f"name {n}" for n in range(200)), *(f"Name {n}" for n in range(100))]
     parts = split(docs, validation=0.1, test=0.1)
     found = contamination(parts, [])
@@ -244,7 +244,13 @@ def test_the_sets_of_a_split_cannot_be_changed_in_place() -> None:
     assert own.validation == (TALKS[0],)
 
 
-def test_stretches_of_text_are_looked_up_in_what_was_read() -> None:
+@pytest.mark.parametrize("start", [0, 1, 24, 25, 26, 949, 950])
+def test_a_stretch_of_text_is_found_wherever_it_was_read(start) -> None:
+    read, own = (TEXT[:1000],), (TEXT[start : start + PIECE],)
+    assert contamination(Split((*read, *own), read, own), (), "stream") == {"validation": READ}
+
+
+def test_held_out_stretches_are_looked_up_in_the_text_that_was_read() -> None:
     read, own = (TEXT[:9000],), (TEXT[3000:3400], TEXT[5000:5600], TEXT[20_000:21_000])
     parts = Split((*read, *own), read, own)
     assert contamination(parts, (), "stream")["validation"] == pytest.approx(0.5, abs=0.02)

@@ -50,7 +50,7 @@ def n_to_learn(docs, tokenizer) -> int:
 
 @pytest.mark.parametrize(("kind", "tokenizer"), [(texts, TEXT), (conversations, CHAT)])
 @given(data=st.data(), block_size=contexts)
-def test_sliding_windows_cover_all_that_is_to_be_learnt(kind, tokenizer, data, block_size) -> None:
+def test_sliding_windows_cover_each_token_to_be_learnt(kind, tokenizer, data, block_size) -> None:
     docs = data.draw(kind)
     read = reading(docs, block_size, tokenizer=tokenizer)
     dataset = whole(read)
@@ -135,7 +135,7 @@ def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, 
 
 
 @given(lengths=st.lists(st.integers(1, 5), min_size=2, max_size=20), block_size=st.integers(28, 40))
-def test_a_chunk_begins_like_a_prompt_and_has_the_question(lengths, block_size) -> None:
+def test_a_chunk_of_a_conversation_begins_like_a_prompt(lengths, block_size) -> None:
     """It begins with BOS and a turn of the user, half a context before what it learns at most."""
     tokens = conversation_of(lengths)
     is_reply, mask = False, bytearray()

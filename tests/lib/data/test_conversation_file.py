@@ -175,7 +175,7 @@ def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
     assert peak < 30 * file.stat().st_size  # a number for each line alone would take 100
 
 
-def test_conversations_in_json_may_have_the_name_of_a_table(tmp_path) -> None:
+def test_conversations_in_json_are_read_from_a_file_named_csv(tmp_path) -> None:
     path = tmp_path / "chat.csv"
     path.write_text('{"prompt": "hi", "completion": "yo"}\n')
     assert load_conversations(path) == [(Message("user", "hi"), Message("assistant", "yo"))]

@@ -53,7 +53,7 @@ CUE = b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHi.\r\n"
         (b"\x89PNG\r\n\x1a\n", "picture", "text file"),
     ],
 )
-def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) -> None:
+def test_a_binary_file_is_refused_with_its_kind_and_a_remedy(write, content, what, remedy) -> None:
     for how in (ReadOptions(), ReadOptions("stream"), ReadOptions(chat=True)):
         with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*, not text; .*{remedy}"):
             load_documents(write(content), how)
@@ -74,9 +74,17 @@ def test_a_binary_file_is_named_with_what_to_do(write, content, what, remedy) ->
         (b"<notes>\n <note>hi</note>\n</notes>\n", "XML", "extract its text"),
         (b"0:00:01.000,0:00:02.000\nHi.\n", "subtitle", "grep"),
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
+        (b"From: a@a.org\nTo: b,\n c\nMessage-ID: <1@a.org>\n\nhi\n", "mailbox", "messages"),
+        (b'<svg width="9" xmlns="s">\n<text>hi</text></svg>\n', "XML", "extract its text"),
+        (b"[ar:Anna]\n[00:12.50]Hi.\n", "lyrics", "sed .* .*data.txt > NEW.txt"),
+        (b"[Script Info]\nDialogue: 0,1,2,D,,0,0,0,,Hi.\n", "subtitle", "sed"),
+        (b"BEGIN:VCARD\r\nFN:Anna\r\nEND:VCARD\r\n", "address book", "sed .*FN"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "SQL dump", "CSV"),
+        (b"window.YTD.tweets.part0 = [ {\n", "Twitter", "before .* .json"),
+        (b'{\n "cells": [\n  {}]}\n', "notebook", "nbconvert"),
     ],
 )
-def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) -> None:
+def test_the_error_for_markup_names_its_kind_and_a_remedy(write, content, what, remedy) -> None:
     path = write(content)
     with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*; .*{remedy}.*--text stream"):
         load_text(path)
@@ -85,7 +93,17 @@ def test_markup_is_named_and_read_only_as_it_is(write, content, what, remedy) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi", "[12:04] <b> hi"]
+    "text",
+    [
+        "ID3 tags are old",
+        "PAR1",
+        "BZh9",
+        "Rar!",
+        "<p>",
+        "From a@b: hi",
+        "[12:04] <b> hi",
+        "-- dumps",
+    ],
 )
-def test_text_that_begins_like_another_format_is_text(write, text) -> None:
+def test_text_that_begins_like_another_format_is_read_as_text(write, text) -> None:
     assert load_text(write(f"{text}\nanna\n")) == [text, "anna"]

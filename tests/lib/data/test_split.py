@@ -102,7 +102,7 @@ def test_a_split_that_cannot_be_made_is_refused(divide, docs, shares, problem) -
         divide(docs, **shares)
 
 
-def test_what_is_made_of_a_split_serves_later_training_runs() -> None:
+def test_a_value_computed_from_a_split_is_computed_only_once() -> None:
     parts, made = split(["a", "b"]), list[int]()
     for n in (1, 2):
         parts.once("key", lambda n=n: made.append(n))

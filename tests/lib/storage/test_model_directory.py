@@ -69,7 +69,7 @@ def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> 
     assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
-def test_matrices_in_another_order_without_a_record_can_be_read(text_model, text_result) -> None:
+def test_weights_in_another_order_without_a_checksum_can_be_read(text_model, text_result) -> None:
     edit(text_model / "meta.json", training=None, weights_sha256=None)
     weights = json.loads((text_model / "weights.json").read_text())
     (text_model / "weights.json").write_text(json.dumps(dict(reversed(weights.items()))))
@@ -182,7 +182,7 @@ def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
         load("a\0b")
 
 
-def test_a_new_model_replaces_only_the_old_one(text_model: Path, chat_result: TrainResult) -> None:
+def test_saving_replaces_only_files_of_a_model(text_model: Path, chat_result: TrainResult) -> None:
     (text_model / "notes.txt").write_text("mine")
     save(chat_result, text_model)
     assert load(text_model).tokenizer.is_chat
@@ -295,7 +295,7 @@ def models(text_model, tmp_path, monkeypatch) -> Path:
     return Path("models")
 
 
-def test_paths_name_models(models) -> None:
+def test_a_model_is_named_after_its_directory_unless_a_name_is_given(models) -> None:
     shutil.copytree(models / "names", "x=y")
     sources = model_sources(("x=y", "models/names", "mine=models/talk"))
     assert [*sources.items()] == [
@@ -306,7 +306,7 @@ def test_paths_name_models(models) -> None:
     assert [*model_sources("models")] == ["names", "talk"]  # each of a directory
 
 
-def test_the_default_is_output_or_else_the_demo(models) -> None:
+def test_the_default_model_is_output_or_else_the_demo_model(models) -> None:
     assert model_sources(None) == {"demo": bundled(DEMO_MODEL)}
     shutil.copytree(models / "names", "output")
     assert model_sources(None) == {"output": Path("output")}

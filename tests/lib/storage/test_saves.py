@@ -104,7 +104,7 @@ def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_directory_that_comes_and_goes_has_one_holder(tmp_path) -> None:
+def test_the_lock_of_a_directory_that_is_recreated_has_one_holder(tmp_path) -> None:
     def hold_often() -> None:
         for _ in range(200):
             with DirectoryLock(tmp_path / "model"):

@@ -63,7 +63,7 @@ def again(plan: TrainingPlan):
 
 
 @pytest.mark.parametrize("factor", [1.1, 2, 5])
-def test_a_slow_run_begins_again_with_as_many_steps_as_fit(factor) -> None:
+def test_a_slow_run_restarts_with_as_many_steps_as_the_time_allows(factor) -> None:
     machine = Machine(factor=factor)
     result = machine.train(plan_of(warmup_steps=40))
     assert result.ending == "steps"
@@ -85,7 +85,7 @@ def test_a_fast_run_has_more_steps_if_its_budget_limited_them() -> None:
 
 
 @pytest.mark.parametrize("factor", [1.01, 1.0, 0.5])
-def test_a_run_that_ends_in_time_is_not_changed(factor) -> None:
+def test_a_run_that_would_end_in_time_keeps_its_steps(factor) -> None:
     result = Machine(factor=factor).train(plan_of())
     assert result.plan == plan_of()
     assert result.weights == again(plan_of()).weights
@@ -93,7 +93,7 @@ def test_a_run_that_ends_in_time_is_not_changed(factor) -> None:
 
 @pytest.mark.parametrize("from_step", [20, 200, 360])
 @pytest.mark.parametrize("factor", [2, 5])
-def test_a_run_that_becomes_slow_ends_in_time_with_its_schedule(from_step, factor) -> None:
+def test_a_run_that_becomes_slow_stops_in_time_and_keeps_its_schedule(from_step, factor) -> None:
     machine = Machine(from_step, factor)
     result = machine.train(plan_of())
     assert 100 < machine.seconds <= 105
@@ -112,7 +112,7 @@ def test_a_resumed_run_keeps_its_number_of_steps() -> None:
     assert 300 <= result.state.step <= 310
 
 
-def test_patience_can_end_a_run_with_a_deadline() -> None:
+def test_patience_can_end_a_run_before_its_deadline() -> None:
     result = Machine().train(plan_of(patience=1, evaluations=100))
     assert result.ending == "patience"
     assert result.state.step < STEPS
@@ -140,7 +140,7 @@ def test_an_evaluation_costs_a_third_of_a_training_step() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_speed_of_muon_can_be_measured_with_threads(threads) -> None:
+def test_the_speed_of_muon_can_be_measured_with_1_or_2_threads(threads) -> None:
     config = TrainConfig(batch_size=64, optimizer="muon", lr=0.01, weight_decay=0.1, dropout=0.1)
     config = replace(config, engine="compiled", dtype="float32")
     assert operations_per_second(TIMED, config, length=8, threads=threads) > 0

@@ -66,7 +66,7 @@ def test_the_context_of_conversations_includes_role_tokens() -> None:
     assert chosen([TALK]).model.block_size == 32
 
 
-def test_the_choice_keeps_the_given_settings() -> None:
+def test_the_automatic_choice_keeps_settings_that_are_given() -> None:
     fixed = {"n_embd": 24, "n_head": 2, "lr": 0.001, "dropout": 0.5, "steps": 7, "batch_size": 3}
     choice = chosen(TOWNS, **fixed)
     settings = vars(choice.model) | vars(choice.config)
@@ -116,7 +116,7 @@ def test_fine_tuning_reads_the_data_at_most_twenty_times() -> None:
     assert tuned(TOWNS[:20], 1e13).config.steps == pytest.approx(200, rel=0.05)
 
 
-def test_fine_tuning_takes_half_of_the_rate_within_the_budget() -> None:
+def test_fine_tuning_uses_the_budget_and_half_of_the_learning_rate() -> None:
     towns = [f"{town} {i}" for town in TOWNS for i in range(50)]
     for budget in (1e10, 1e11):
         choice = tuned(towns, budget)

@@ -87,7 +87,7 @@ def whole(tmp_path_factory) -> TrainResult:
     return trained(planned(), tmp_path_factory.mktemp("whole") / "model")
 
 
-def test_a_small_text_gets_an_ensemble_unless_it_is_prevented(whole) -> None:
+def test_a_small_text_gets_an_ensemble_unless_the_budget_or_an_option_rules_it_out(whole) -> None:
     assert planned().plan.ensemble.n_teachers == 2
     assert planned(budget=1e12).plan.ensemble.n_teachers == MOST_TEACHERS
     assert not planned(budget=MIN_BUDGET * 1e10).plan.ensemble
@@ -117,7 +117,7 @@ def test_the_teachers_of_an_ensemble_differ_only_in_their_seeds() -> None:
     assert job.plan.config.seed == job.plan.ensemble.teacher.seed == 42
 
 
-def test_a_finished_model_has_no_teachers_any_more(whole, tmp_path) -> None:
+def test_a_finished_ensemble_run_removes_its_teachers(whole, tmp_path) -> None:
     result = trained(planned(), tmp_path / "model")
     assert result.weights == whole.weights
     plan, _, status = read_training(tmp_path / "model")
@@ -133,7 +133,7 @@ N_WRITES = 9  # two of the student before its run, and two or three of each mode
 
 
 @pytest.mark.parametrize("n", range(N_WRITES))
-def test_a_run_killed_before_it_writes_files_can_go_on(whole, n, tmp_path, monkeypatch) -> None:
+def test_an_ensemble_killed_before_a_write_can_be_resumed(whole, n, tmp_path, monkeypatch) -> None:
     calls = count()
 
     def publish(*args, **options) -> None:
@@ -160,13 +160,13 @@ def killed_in(path: Path, place: object, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["add_ngrams", "dataset", "load"])
-def test_a_run_killed_while_targets_are_computed_can_go_on(whole, what, tmp_path) -> None:
+def test_a_run_killed_while_computing_targets_can_be_resumed(whole, what, tmp_path) -> None:
     place = Teachers if what == "dataset" else ensemble
     killed_in(tmp_path / "run", place, what)
     assert resumed(tmp_path / "run", threads=2).weights == whole.weights
 
 
-def test_a_run_killed_before_it_removes_its_teachers_has_ended(tmp_path) -> None:
+def test_a_run_killed_before_removing_its_teachers_counts_as_ended(tmp_path) -> None:
     run = tmp_path / "run"
     killed_in(run, ensemble, "remove_teachers")
     assert read_training(run)[2] == "ended"
@@ -204,7 +204,7 @@ class StopIn(Hook):
         return self.is_due
 
 
-def test_a_student_of_fewer_teachers_is_resumed_with_them(tmp_path) -> None:
+def test_a_student_of_fewer_teachers_than_planned_can_be_resumed(tmp_path) -> None:
     """A slow machine trains fewer teachers."""
     clock = Clock(late_in="teacher 2")
     job = replace(planned(budget=1e11), limit=clock.limit())
@@ -217,7 +217,7 @@ def test_a_student_of_fewer_teachers_is_resumed_with_them(tmp_path) -> None:
     assert trained(again, tmp_path / "b").weights == result.weights
 
 
-def test_a_run_without_time_for_its_first_teacher_can_go_on(whole, tmp_path) -> None:
+def test_a_run_stopped_in_its_first_teacher_by_the_time_limit_can_resume(whole, tmp_path) -> None:
     run, clock = tmp_path / "run", Clock()
     with pytest.raises(Killed):
         trained(planned(), run, StopIn("teacher 1"))
@@ -229,7 +229,7 @@ def test_a_run_without_time_for_its_first_teacher_can_go_on(whole, tmp_path) -> 
     assert resumed(run).weights == whole.weights
 
 
-def test_the_first_teacher_corrects_the_steps_of_all_models(tmp_path) -> None:
+def test_the_speed_of_the_first_teacher_sets_the_steps_of_all_models(tmp_path) -> None:
     job = planned(budget=1e11).with_steps(10_000)
     clock, seen = Clock(), []
 

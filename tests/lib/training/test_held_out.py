@@ -22,7 +22,7 @@ def held_out_losses(result) -> dict[int, float]:
     return {point.step: point.val_loss for point in result.state.history if point.val_loss}
 
 
-def test_the_best_weights_are_chosen_by_twenty_measurements(train) -> None:
+def test_the_saved_weights_are_the_best_of_twenty_evaluations(train) -> None:
     result = train(PARTS, config=TrainConfig(steps=60, lr=0.1))
     losses = held_out_losses(result)
     assert list(losses) == list(range(3, 61, 3))
@@ -37,7 +37,7 @@ def test_the_best_weights_are_chosen_by_twenty_measurements(train) -> None:
     assert result.val_loss == best.val_loss
 
 
-def test_an_evaluation_is_marked_with_the_share_that_was_read(tmp_path) -> None:
+def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path) -> None:
     result = microgpt.train(PARTS, model=SMALL, config=TrainConfig(steps=2))
     save(result, tmp_path / "model")
     for model in map(InferenceGpt, (result, load(tmp_path / "model"))):
@@ -49,7 +49,7 @@ def test_an_evaluation_is_marked_with_the_share_that_was_read(tmp_path) -> None:
     assert InferenceGpt(result).evaluate(PARTS.train[:3]).contamination == 1
 
 
-def test_pieces_of_text_are_marked_but_not_parts_of_lines() -> None:
+def test_pieces_of_running_text_count_as_read_but_parts_of_lines_do_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
     lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))
@@ -70,7 +70,7 @@ def test_patience_ends_a_training_run_without_improvement(train) -> None:
     assert patient.state.step >= result.state.step + config.steps_between_evaluations
 
 
-def test_a_stop_during_a_measurement_changes_nothing(train) -> None:
+def test_stopping_during_an_evaluation_does_not_change_the_result(train) -> None:
     is_slow = "reference" in train.args
     config = TrainConfig(steps=10 if is_slow else 20)
     whole = train(PARTS, config=config)

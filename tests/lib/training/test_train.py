@@ -95,7 +95,7 @@ def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
             train_model(**after, model=SMALL, config=TrainConfig(steps=9), resume=state)
 
 
-def test_a_hook_of_ones_own_sees_the_steps_that_it_asks_for(train) -> None:
+def test_a_custom_hook_is_called_at_the_steps_that_it_requests(train) -> None:
     kept = StatesEvery(3)
     hooks = [kept, StopWhen(lambda: len(kept.states) == 5)]
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=1000), hooks=hooks)
@@ -163,7 +163,7 @@ def test_a_resumed_run_keeps_the_dtype_of_its_state() -> None:
         train_model(DOCS, model=SMALL, config=reference, resume=single)
 
 
-def test_a_divergence_ends_a_run_after_events_of_its_losses(train) -> None:
+def test_a_diverging_run_reports_its_losses_before_it_ends(train) -> None:
     events, config = [], TrainConfig(steps=5, lr=1e200)
     problem = r"infinite at step 2 of 5; try .* below 1e\+200"
     with pytest.raises(DivergedError, match=problem):
@@ -185,7 +185,7 @@ def test_a_resumed_training_run_can_diverge(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=9), resume=ruined)
 
 
-def test_integers_as_settings_do_not_affect_later_training() -> None:
+def test_integer_values_of_float_settings_do_not_affect_later_runs() -> None:
     """A compiled version is chosen by types: one for whole numbers must not take the others."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
@@ -234,7 +234,7 @@ def test_documents_are_read_in_file_order_without_shuffling(train) -> None:
     assert losses[5:] == losses[:2]
 
 
-def test_only_replies_are_learnt(train) -> None:
+def test_a_chat_model_learns_only_the_replies(train) -> None:
     talk = (Message("user", "aab"), Message("assistant", "c"))
     config = TrainConfig(steps=100, lr=0.05)
     result = train([talk], model=replace(SMALL, block_size=12), config=config)

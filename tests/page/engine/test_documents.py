@@ -85,7 +85,7 @@ def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
             assert [chars, with_whole_masks(train), held_out] == wanted
 
 
-def test_texts_of_one_form_are_not_split(node) -> None:
+def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
     """So nothing that is held out is read in another form; without repeats, as in Python."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]

@@ -63,12 +63,12 @@ def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None
 
 
 @pytest.mark.parametrize("is_table", [False, True])
-def test_javascript_chooses_as_python_does(node, is_table) -> None:
+def test_javascript_chooses_the_question_of_a_message_as_python_does(node, is_table) -> None:
     check(node, KNOWN.model_copy(update={"is_table": is_table}), TEXTS)
 
 
 @pytest.mark.parametrize("before", ["I'm Ben", "Who am I?"])
-def test_javascript_reads_what_a_message_needs_as_python_does(node, before) -> None:
+def test_javascript_reads_the_context_of_a_message_as_python_does(node, before) -> None:
     check(node, KNOWN, ["who am i?", "why", "who won the world cup?", "I am Ann"], before)
 
 

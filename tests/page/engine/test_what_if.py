@@ -102,7 +102,7 @@ def drawn(number: int) -> dict[str, Any]:
     }
 
 
-def test_bits_and_spread_are_those_of_single_trainings(node, runs) -> None:
+def test_what_if_bits_and_spread_are_those_of_single_trainings(node, runs) -> None:
     cases = [drawn(number) for number in range(N_CASES)]
     results = node.with_runs(runs, CODE + COMPARE, cases)
     for number, (case, (found, again)) in enumerate(zip(cases, results, strict=True)):
@@ -129,7 +129,7 @@ const namesOf = (text, config = {}) =>
 """
 
 
-def test_each_problem_gets_a_one_sentence_error(node, runs) -> None:
+def test_each_problem_in_what_if_gets_a_one_sentence_error(node, runs) -> None:
     code = f"""{NAMES}
     async function answer([wish, text, config]) {{
       const question = {{ wish, text, nSeeds: 0 }};

@@ -82,7 +82,7 @@ def number(cell: str) -> float:
     return float(cell.replace("−", "-"))
 
 
-def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
+def test_a_name_is_more_surprising_if_similar_names_are_left_out(names, page) -> None:
     """By far more than chance: the tables and sentences show the same figures."""
     opened(page, names, first_names())
     asked(page)
@@ -104,7 +104,7 @@ def test_names_of_a_kind_are_surprising_without_them(names, page) -> None:
     check_accessible(page, "#what-if")
 
 
-def test_a_comparison_can_be_stopped(names, page) -> None:
+def test_a_what_if_comparison_can_be_stopped(names, page) -> None:
     opened(page, names, first_names())
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
@@ -118,7 +118,7 @@ def test_a_comparison_can_be_stopped(names, page) -> None:
     assert "it is not known whether this is chance" in page.inner_text("#compared-text")
 
 
-def test_documents_can_be_added(names, page) -> None:
+def test_what_if_can_add_documents(names, page) -> None:
     opened(page, names, first_names())
     page.select_option("#wish-kind", "with")
     asked(page, texts="emmma\nemmma\n" * 20, asked="emmma", seeds="1")

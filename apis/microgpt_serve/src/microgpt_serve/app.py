@@ -2,7 +2,7 @@
 
 Routes are wrapped in these middlewares, listed from outermost to innermost:
 
-Arrival         a deadline for the request, a limit for its body
+Arrival         a deadline for the request; discards unread bodies
   RequestLog    request ids, metrics
     Cors        only if `cors_origins` is set
       Guard     protection against DNS rebinding, API key
@@ -39,9 +39,9 @@ HANDLED = (
 def create_app(
     settings: ServiceSettings | None = None, models: ServedModels | None = None
 ) -> FastAPI:
-    """Create an app that serves models, by default those that the settings name.
+    """Create an app that serves the given models, or else those that the settings name.
 
-    By default, settings are read from the environment. Only the `microgpt-serve` command sets up
+    Without settings, it reads them from the environment. Only the `microgpt-serve` command sets up
     logging, signal handlers and connection limits.
 
     Raises:
@@ -72,14 +72,14 @@ def create_app(
         for route in cast("list[APIRoute]", router.routes):
             method = min(route.methods or ())
             addresses.append(f"{method} {route.path_format}")
-            if method == "GET":  # in the schema, HEAD would be another operation
+            if method == "GET":  # in the schema, HEAD would be a separate operation
                 both = ["GET", "HEAD"]
                 app.add_api_route(route.path, route.endpoint, methods=both, include_in_schema=False)
-            app.router.routes.append(route)  # matched faster than those of an included router
+            app.router.routes.append(route)  # faster to match than an included router
     app.mount(ASSETS, pages.assets)
     addresses.append(f"GET {app.openapi_url}")
     service = app.state.service = Service(settings, models, addresses)
-    app.state.pages = {}  # the pages of the models, by name
+    app.state.pages = {}  # the page of each model, by the model's name
     app.add_middleware(Guard, settings=settings)
     if settings.api_key:
         app.openapi = partial(_schema_with_key, app)  # type: ignore[method-assign]
@@ -99,7 +99,7 @@ def create_app(
 
 
 def _schema_with_key(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI schema of an app that needs a key."""
+    """Return the OpenAPI schema of an app that requires an API key."""
     schema = FastAPI.openapi(app)
     schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     schema["security"] = [{"key": []}]

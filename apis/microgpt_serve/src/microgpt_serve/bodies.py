@@ -1,4 +1,4 @@
-"""Bodies of requests: the fields of each route, with their limits. They are shown at /docs."""
+"""Request bodies: the fields of each route and their limits, as shown at /docs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
@@ -26,18 +26,18 @@ MAX_STOPS = 4
 MAX_STOP = 1024  # maximum number of characters of a stop string
 STOP_RULE = f"must be 1 to {MAX_STOP} characters, or a list of at most {MAX_STOPS} such strings"
 MIN_SEED = -(2**63)  # as in OpenAI's API
-# Fields of OpenAI's API that are accepted with any value: by themselves they ask for no other text.
+# Fields of OpenAI's API that are accepted with any value, because they need not change the text.
 IGNORED = {
     "function_call", "metadata", "parallel_tool_calls", "prediction", "prompt_cache_key",
     "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "safety_identifier",
     "service_tier", "store", "tool_choice", "top_logprobs", "user", "verbosity",
 }  # fmt: skip
-# What clients keep with the replies of models and send back.
+# Fields of messages that clients store with a model's reply and send back.
 IGNORED_IN_MESSAGES = {
     "annotations", "function_call", "name", "parsed", "provider_specific_fields", "reasoning",
     "reasoning_content", "refusal",
 }  # fmt: skip
-# Fields of OpenAI's API that are accepted only with null and this value; `tool_calls` of messages.
+# Fields of OpenAI's API and of its messages that are accepted only with null or with this value.
 UNSUPPORTED: Mapping[str, Any] = {
     "audio": None,
     "best_of": 1,
@@ -72,7 +72,7 @@ Tokens = Several[Annotated[int, Field(ge=0), WHOLE_FLOAT]]
 
 
 def config(example: JsonDict | None = None) -> ConfigDict:
-    """Return the configuration of a body; `Body` refuses most extra fields."""
+    """Return the pydantic configuration of a body. It allows extra fields; `Body` refuses most."""
     schema: JsonDict = {"additionalProperties": False}
     if example:
         schema["examples"] = [example]
@@ -80,7 +80,7 @@ def config(example: JsonDict | None = None) -> ConfigDict:
 
 
 class Body(BaseModel):
-    """An object of a request. Unknown fields are refused instead of silently ignored."""
+    """An object in a request body. Unknown fields are refused instead of silently ignored."""
 
     model_config = config()
     ignored: ClassVar[Collection[str]] = ()
@@ -116,7 +116,7 @@ class OwnRequest(RequestBody):
     temperature: Temperature = Sampling.temperature
     seed: Annotated[int, Field(ge=0, lt=MAX_SEED + 1), WHOLE_FLOAT] = Field(
         DEFAULT_SEED,
-        description="Random seed; the same seed gives the same text. Sample i has the seed plus i.",
+        description="Random seed; the same seed gives the same text. Sample i uses seed + i.",
     )
     max_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT] | None = Field(
         None, description=NEW_TOKENS
@@ -149,7 +149,7 @@ def _joined_parts(content: Any) -> Any:
 
 
 class ChatMessage(Body):
-    """A message of a conversation. Only messages of the user need content."""
+    """A message of a conversation. Only user messages must have content."""
 
     ignored, unsupported = IGNORED_IN_MESSAGES, UNSUPPORTED
     role: Literal["user", "assistant", "system", "developer"]
@@ -206,7 +206,7 @@ class OpenAIRequest(RequestBody):
     n: Samples | None = Field(None, description="Number of choices per prompt.")
     seed: Annotated[int, Field(ge=MIN_SEED, lt=MAX_SEED + 1), WHOLE_FLOAT] | None = Field(
         None,
-        description="Random seed; choice i has the seed plus i. 2^63 is added to a negative one. "
+        description="Random seed; choice i uses seed + i. 2^63 is added to a negative seed. "
         "Default: random.",
     )
     stop: Annotated[

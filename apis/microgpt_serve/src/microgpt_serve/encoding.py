@@ -1,4 +1,4 @@
-"""From a body to a `Request`: its texts become tokens of a model."""
+"""Convert a request body to a `Request`, whose texts are encoded as tokens of a model."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Options(TypedDict):
-    """What the library makes a job with, besides its texts."""
+    """Arguments with which the library makes a job, besides the texts."""
 
     sampling: Sampling
     seed: int
@@ -35,7 +35,7 @@ class Options(TypedDict):
 
 
 def encode(body: PostBody, model: ServedModel) -> Request:
-    """Encode what a body asks of a model. Raise ServeError if that is impossible."""
+    """Convert a body to a request to a model. Raise ServeError if the model cannot fulfil it."""
     limits = [body.max_tokens]
     if isinstance(body, OpenAIRequest):
         limits.append(body.max_completion_tokens)
@@ -66,9 +66,9 @@ def encode(body: PostBody, model: ServedModel) -> Request:
     return Request(model, job, notes, body.stops, is_streamed=is_streamed, wants_usage=wants_usage)
 
 
-@lru_cache  # to check the settings takes as long as to parse a request
+@lru_cache  # checking the settings takes as long as parsing a request
 def _sampling(**given: Any) -> Sampling:
-    """Return sampling settings; None is the default."""
+    """Return sampling settings; None stands for the default."""
     return Sampling(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -93,7 +93,7 @@ def _reply_job(
     read = [one for one in messages if one.role not in IGNORED_ROLES]
     said = [Message(one.role, one.content or "") for one in read]  # type: ignore[arg-type]
     if not said or said[-1].role != "user":
-        message = "messages must end with a message of the user (the model ignores system messages)"
+        message = "the last message must be from the user (the model ignores system messages)"
         raise ServeError(400, message, field="messages")
     for i, one in enumerate(messages):
         if one.role == "user" and not (one.content or "").strip():
@@ -112,7 +112,7 @@ def _reply_job(
 
 
 def _at_most(field: str, most: int, size: int, what: str) -> None:
-    """Raise ServeError if something is too large."""
+    """Raise ServeError if `size`, which `what` describes, exceeds `most`."""
     if size > most:
         raise ServeError(400, f"{what} must be at most {most}, got {size}", field=field)
 
@@ -120,7 +120,7 @@ def _at_most(field: str, most: int, size: int, what: str) -> None:
 def _named(
     field: str, texts: Sequence[str | list[int]], model: ServedModel, encode: Callable[[], T]
 ) -> T:
-    """Call a function that encodes texts; if it fails, name the field, and offer lower case."""
+    """Encode texts; an error names their field, and suggests lower case if that would help."""
     try:
         return encode()
     except PluginError:

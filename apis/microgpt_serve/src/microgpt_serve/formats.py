@@ -1,4 +1,4 @@
-"""What clients get: JSON when all choices are finished, or server-sent events while they grow."""
+"""Response formats: JSON when all choices are finished, or server-sent events as they grow."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ def samples(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
     """Return the response of /microgpt/v1/generate."""
     texts = [request.prompt + choice.text for choice in choices]
     n_cut = sum(choice.finish_reason == "length" for choice in choices)
-    if request.job.rules.max_tokens:  # the client has asked for it
+    if request.job.rules.max_tokens:  # the client set this limit
         n_cut = 0
     return {"samples": texts, **request.notes, **({"samples_cut": n_cut} if n_cut else {})}
 
@@ -39,13 +39,13 @@ def reply(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
 
 @dataclass(frozen=True)
 class OpenAIFormat:
-    """How a route of OpenAI's API shows its choices."""
+    """The response format of a route of OpenAI's API."""
 
     id_prefix: str
     object_name: str
     chunk_name: str  # value of `object` in events
     whole: Callable[[GeneratedChoice], JsonObject]  # a finished choice
-    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # each part makes an event
+    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # each part is sent as one event
 
     def __call__(self, request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
         """Return the complete response."""
@@ -57,7 +57,7 @@ class OpenAIFormat:
         """Yield events as the choices grow, ending with DONE."""
         head = self._head(request)
         if request.wants_usage:
-            head = {**head, "usage": None}  # until the last event
+            head = {**head, "usage": None}  # only the last event has the counts
         async with aclosing(pieces):
             async for choices in pieces:
                 if shown := b"".join(self._shown(request, choices, head)):
@@ -78,7 +78,7 @@ class OpenAIFormat:
     def _shown(
         self, request: Request, choices: Sequence[GeneratedChoice], head: JsonObject
     ) -> Iterator[bytes]:
-        """Yield the events of choices that may have grown; the first of each has the notes, too."""
+        """Yield the events of choices that may have grown; a choice's first event has the notes."""
         for choice in choices:
             notes = {} if choice.n_sent else request.notes
             for part in [] if choice.is_sent else self.parts(choice):
@@ -133,8 +133,8 @@ MESSAGE = OpenAIFormat(
 class EventStream(Response):
     """Response that sends events as they become available.
 
-    Starlette's StreamingResponse sends the status first. Here an error before the first event has a
-    status of its own; a later error is sent as an event.
+    Starlette's StreamingResponse sends status 200 at once. Here, an error before the first event is
+    sent with its own status, and a later error as an event.
     """
 
     media_type = "text/event-stream"

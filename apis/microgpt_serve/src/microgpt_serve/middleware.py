@@ -1,7 +1,7 @@
-"""Middleware before the routes: deadlines, ends of bodies, the check of hosts and of the API key.
+"""Middleware before the routes: deadlines, unread bodies, checks of the host and of the API key.
 
-If a response is sent before the body has arrived, the rest of the body is thrown away: a client
-that still sends would lose the response if the connection were closed at once.
+If a response is sent before the body has arrived, the rest of the body is read and discarded: a
+client that is still sending would lose the response if the connection were closed at once.
 
 In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
 browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does
@@ -27,21 +27,21 @@ from microgpt_serve.service_errors import MAX_SHOWN, ServeError, route_path
 if TYPE_CHECKING:
     from microgpt_serve.service_settings import ServiceSettings
 
-POLL_S = 0.1  # interval between two looks whether the client has disconnected
-MAX_UNREAD_BYTES = 2**24  # maximum number of bytes to throw away
+POLL_S = 0.1  # interval between two checks whether the client has disconnected
+MAX_UNREAD_BYTES = 2**24  # maximum number of bytes to discard
 CLOSE = (b"connection", b"close")
 HEALTH, PAGE = "/health", "/"
 ASSETS = "/docs/assets"  # path of the scripts and styles of /docs
-NO_KEY_NEEDED = (HEALTH, "/docs", "/openapi.json")  # without a key, they tell nothing of the models
+NO_KEY_NEEDED = (HEALTH, "/docs", "/openapi.json")  # they reveal nothing about the models
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
 
 
 class Arrival:
-    """Middleware that sets `deadline` and `look_at` in the scope, and ends bodies."""
+    """Middleware that sets `deadline` and `look_at` in the scope, and discards unread bodies."""
 
     def __init__(self, app: ASGIApp, timeout_s: float) -> None:
-        """Wrap an app. A request, with its body and its work, has `timeout_s` seconds."""
+        """Wrap an app. Receiving the body and answering it may take `timeout_s` seconds."""
         self._app, self._timeout_s = app, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +57,7 @@ class Arrival:
 
 
 class _Body:
-    """A body that arrives, and the response to it."""
+    """A request body that is still arriving, and the response to the request."""
 
     def __init__(self, receive: Receive, send: Send, deadline: float) -> None:
         self._receive, self._send, self._deadline = receive, send, deadline
@@ -76,7 +76,7 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the response; before its end, read the rest of the body."""
+        """Send a part of the response; before the last part, read the rest of the body."""
         if self._has_more and message["type"] == "http.response.start":
             message = {**message, "headers": [*message["headers"], CLOSE]}
         elif self._has_more and not message.get("more_body"):
@@ -110,7 +110,7 @@ def is_loopback(host: str) -> bool:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that a host is, or None if it is a name."""
+    """Parse a host as an IP address; return None if it is a name."""
     with suppress(ValueError):
         return ip_address(host)
     return None
@@ -125,10 +125,10 @@ def foreign_origin(origin: str) -> ServeError:
 
 
 class Cors(CORSMiddleware):
-    """Starlette's middleware, whose refusals are errors like all others."""
+    """Starlette's CORS middleware, with refusals in the error format of the service."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Return the answer to a browser that asks what a page may send."""
+        """Return the response to a browser's preflight request."""
         if not self.is_allowed_origin(request_headers["origin"]):
             raise foreign_origin(request_headers["origin"])
         return super().preflight_response(request_headers)

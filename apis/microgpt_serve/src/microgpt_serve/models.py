@@ -1,4 +1,4 @@
-"""The models of a service: find them by the settings, load them, and choose one for a request."""
+"""Load the models that the settings name, and find the model for a request."""
 
 import logging
 from collections import deque
@@ -26,12 +26,12 @@ from microgpt_serve.service_settings import ServiceSettings
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
-MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
+MAX_CONTEXT_BYTES = 2**25  # maximum memory of a full context, unless the weights take more
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded model, and what the service tells about it."""
+    """A loaded model, and the facts that the service reports about it."""
 
     name: str  # given, or the printable base name of the directory; "demo" for the bundled model
     version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
@@ -46,7 +46,7 @@ class ServedModel:
         return 0
 
     def limit(self, max_tokens: int | None) -> int | None:
-        """Return the number of new tokens; None is as many as fit in the context."""
+        """Return the maximum number of new tokens; None means as many as fit in the context."""
         if max_tokens or self.gpt.config.block_size > MAX_NEW_TOKENS:
             return min(max_tokens or MAX_NEW_TOKENS, MAX_NEW_TOKENS)
         return None
@@ -57,7 +57,7 @@ class ServedModel:
 
 
 class ServedModels(dict[str, ServedModel]):
-    """All models of a service by name, in order."""
+    """The models of a service by name, in the order of the settings."""
 
     @classmethod
     def load(cls, settings: ServiceSettings) -> "ServedModels":
@@ -66,7 +66,7 @@ class ServedModels(dict[str, ServedModel]):
         return cls({name: _load(name, directory) for name, directory in sources.items()})
 
     def find(self, name: str | None) -> ServedModel:
-        """Return the model with a name, or the first one. Raise ServeError if there is none."""
+        """Return the model called `name`; None is the first one. Raise ServeError if unknown."""
         if name is None:
             return next(iter(self.values()))
         if name not in self:
@@ -89,10 +89,10 @@ def _load(name: str, directory: Path) -> ServedModel:
     gpt = InferenceGpt(saved)
     with on_compiling(LOG.info):
         prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
-    rules = DecodeRules(max_tokens=1)  # one token, since the weights are converted for the first
-    with suppress(PromptError):  # each request gets this error
+    rules = DecodeRules(max_tokens=1)  # decoding the first token converts the weights
+    with suppress(PromptError):  # each request will report this error
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
-    saved = replace(saved, weights=gpt.weights)  # not a second copy
+    saved = replace(saved, weights=gpt.weights)  # keep only one copy in memory
     return ServedModel(name, saved.sha256[:12], gpt, saved)
 
 
@@ -100,7 +100,7 @@ def _within_memory(saved: SavedModel) -> SavedModel:
     """Shorten a rotary model's context if it is so long that reading it delays other requests."""
     model, n_bytes = saved.model, 4 if saved.dtype == "float32" else 8
     n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
-    n_numbers += 4 * model.n_embd + model.head_dim  # tables of the positions
+    n_numbers += 4 * model.n_embd + model.head_dim  # rotary tables: cosines and sines of a position
     most = max(MAX_CONTEXT_BYTES, count_params(model) * n_bytes) // (n_numbers * n_bytes + 16)
     if model.is_karpathys or model.block_size <= most:
         return saved

@@ -1,4 +1,4 @@
-"""Prometheus metrics, and the log of uvicorn with request ids, which a middleware sets."""
+"""Prometheus metrics, and uvicorn's log with the request ids that a middleware sets."""
 
 import itertools
 import logging
@@ -24,7 +24,7 @@ from microgpt import printable
 from microgpt_serve.models import ServedModel
 from microgpt_serve.service_errors import as_serve_error, route_path
 
-# 499: the client disconnected before the reply.
+# 499: the client disconnected before it had received the reply.
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 499, 500, 503, 504)
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -74,7 +74,7 @@ class Metrics:
 
 
 class RequestLog:
-    """Middleware that gives each request an id, and counts it."""
+    """Middleware that sets the id of each request, and counts the requests."""
 
     def __init__(self, app: ASGIApp, count: Callable[[str, int, float], None]) -> None:
         """Wrap an app. `count(route, status, seconds)` is called for each request."""
@@ -88,7 +88,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         started, status = perf_counter(), 0
-        # The client's request id if it can be logged safely.
+        # Use the client's request id if it can be logged safely.
         given = (value for name, value in scope["headers"] if name == ID_HEADER and _IS_ID(value))
         request_id = next(given, b"").decode() or f"{self._prefix}-{next(self._numbers):x}"
         REQUEST_ID.set(request_id)
@@ -108,7 +108,7 @@ class RequestLog:
             await as_serve_error(error).response(route_path(scope))(scope, receive, send_with_id)
         finally:
             status = scope.get("outcome", status) or 500  # `EventStream` sets it on errors
-            # Path template of the route; unset if a middleware refused the request.
+            # The path template is unset if a middleware refused the request.
             route = getattr(scope.get("route"), "path_format", route_path(scope))
             self._count(route, status, perf_counter() - started)
 
@@ -129,12 +129,12 @@ class _Formatter(logging.Formatter):
 
 
 def set_up_logs() -> None:
-    """Have this process log to stderr, as text."""
+    """Make this process log to stderr, as text."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
     logging.raiseExceptions = False  # a full disk must not produce a traceback per line
     logging.captureWarnings(True)
-    warnings.formatwarning = lambda warning, *place: str(warning)  # without a line of source
+    warnings.formatwarning = lambda warning, *place: str(warning)  # without the source line
     logging.getLogger().handlers = [handler]  # also logs warnings from asyncio and other libraries
     levels = {"microgpt_serve": "INFO", "uvicorn.access": "INFO", "uvicorn.error": "CRITICAL"}
     for name, level in levels.items():

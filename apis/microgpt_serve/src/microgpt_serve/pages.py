@@ -1,4 +1,4 @@
-"""GET /, the page of a model, and GET /docs: web pages that load nothing from other hosts."""
+"""The page of a model (GET /) and Swagger UI (GET /docs); they load nothing from other hosts."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 @router.get(PAGE)
 async def page(http: HttpRequest) -> Response:
-    """Return the page of the first model, or of `?model=`; without the key, a form for the key."""
+    """Return the page of `?model=` or of the first model; without the key, a form for the key."""
     if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
     if not http.scope["is_authorised"]:
@@ -51,13 +51,13 @@ async def page(http: HttpRequest) -> Response:
     except TimeoutError:
         message = "the page is being made, which takes about 20 seconds the first time; try again"
         raise ServeError(503, message, headers={"retry-after": "5", "refresh": "5"}) from None
-    return _html(content, "frame-ancestors 'none'")  # the rest is in the page
+    return _html(content, "frame-ancestors 'none'")  # the page contains the rest
 
 
 def _begun(model: ServedModel, models: ServedModels) -> Future[bytes]:
-    """Make a page in a thread that the process does not wait for when it ends."""
+    """Start making a page in a thread for which the process does not wait when it ends."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
-    future.set_running_or_notify_cancel()  # it cannot be cancelled
+    future.set_running_or_notify_cancel()  # from now on, it cannot be cancelled
 
     def make() -> None:
         try:
@@ -76,7 +76,7 @@ def _html(content: bytes, policy: str) -> HTMLResponse:
 
 @cache
 def key_form() -> tuple[bytes, str]:
-    """Return the form that asks for a key, and its policy, which also allows the page."""
+    """Return the form that asks for the key, and a policy for both the form and the page."""
     form = KEY_FORM.read_bytes()
     policy = plugin("pages", "policy")()  # type: ignore[misc]
     for tag in ("script", "style"):

@@ -1,4 +1,4 @@
-"""What every route asks of a model: one `Request`, and the choices that answer it."""
+"""A `Request` to a model, in the same form for all routes, and the choices that answer it."""
 
 import asyncio
 from array import array
@@ -21,22 +21,22 @@ from microgpt_serve.service_errors import QueueFullError, ServeError
 from microgpt_serve.service_settings import ServiceSettings
 
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
-# Longer bodies are processed in a thread, because even bodies of this size take a few ms.
+# Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
-LONG_S = 0.002  # after a function that took longer, and may have held the GIL, the thread rests
+LONG_S = 0.002  # after a longer function, which may have held the GIL, the thread sleeps
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for, whatever the route."""
+    """A client's request, in the same form for all routes."""
 
     model: ServedModel
     job: Job  # tokens of the prompts, a seed for each choice, the sampling and max_tokens
-    notes: Mapping[str, object]  # the response has them
+    notes: Mapping[str, object]  # fields to add to the response
     stop: Sequence[str] = ()
-    prompt: str = ""  # each text of microgpt's own API begins with it
+    prompt: str = ""  # put before each text in the responses of microgpt's own API
     is_streamed: bool = False
     wants_usage: bool = False  # whether a stream ends with the token counts
 
@@ -48,13 +48,13 @@ class GeneratedChoice:
         """Create an empty choice. The text is cut at stop strings."""
         self.index = index
         self.text = ""  # generated text that can no longer change
-        self.n_tokens = 0  # number of its tokens
-        self.n_sent = 0  # number of its characters that `new_text` has returned
-        self.is_sent = False  # whether a stream has sent its end
+        self.n_tokens = 0  # number of tokens of the text
+        self.n_sent = 0  # number of characters that `new_text` has returned
+        self.is_sent = False  # whether a stream has sent the end of the text
         self.finish_reason: FinishReason | None = None
         self._tokenizer, self._stop = tokenizer, tuple(stop)
         self._received = array("I")  # all generated tokens
-        self._decoded = 0, 0  # tokens and characters up to a complete character of the text
+        self._decoded = 0, 0  # number of tokens and characters up to the last complete character
 
     def extend(self, continuation: Continuation) -> None:
         """Add new tokens and cut the text at the first stop string."""
@@ -69,7 +69,7 @@ class GeneratedChoice:
         n_stable = len(self.text)
         found = [(text.find(stop, n_stable), len(stop)) for stop in self._stop]
         cuts = [(place + size, place) for place, size in found if place >= 0]
-        self.text = text[: min(cuts)[1]] if cuts else text  # before the one that ends first
+        self.text = text[: min(cuts)[1]] if cuts else text  # before the stop string that ends first
         if len(self.text) < len(text):
             self.finish_reason = "stop"
         elif continuation.finish_reason:
@@ -77,7 +77,7 @@ class GeneratedChoice:
         else:
             self.text = stable_prefix(text, self._stop, n_stable)
         self.n_tokens = len(tokens)
-        if len(self.text) < len(decoded):  # omit the tokens after the stop string
+        if len(self.text) < len(decoded):  # omit the tokens from the stop string on
             ends, size = range(start, len(tokens) + 1), len(self.text) - n_characters
             n_kept = bisect_right(ends, size, key=lambda end: len(decode(tokens[start:end])))
             self.n_tokens = start + n_kept - 1
@@ -105,7 +105,7 @@ def stable_prefix(text: str, stop: tuple[str, ...], n_stable: int = 0) -> str:
 
 
 class Service:
-    """What all requests share: the models, the threads that generate, and the metrics."""
+    """State that all requests share: the models, the generation threads and the metrics."""
 
     def __init__(
         self, settings: ServiceSettings, models: ServedModels, addresses: Sequence[str]
@@ -125,7 +125,7 @@ class Service:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, http: HttpRequest, function: Callable[[], T]) -> T:
-        """Validate or encode a body; in a thread, one at a time, if it is long."""
+        """Call a function that validates or encodes a body, in a thread if the body is long."""
         if http.scope["n_bytes"] <= MAX_INLINE_BYTES:
             return function()
         if self._n_working >= QUEUE_LIMIT:
@@ -142,7 +142,7 @@ class Service:
     async def pieces(
         self, http: HttpRequest, request: Request
     ) -> AsyncGenerator[list[GeneratedChoice], None]:
-        """Run a job, and yield its choices each time they have grown; to close this cancels it."""
+        """Run a job, and yield its choices each time they grow; closing cancels the job."""
         job, tokenizer = request.job, request.model.gpt.tokenizer
         choices = [GeneratedChoice(i, tokenizer, request.stop) for i in range(job.n_sequences)]
         if job.fixed:
@@ -164,7 +164,7 @@ class Service:
             self.scheduler.cancel(queued)
 
     async def _settled(self, http: HttpRequest, future: asyncio.Future[T]) -> T:
-        """Wait for a future, until the deadline of its request or until the client disconnects."""
+        """Return a future's result; raise if the deadline passes or the client disconnects."""
         loop, deadline = asyncio.get_running_loop(), http.scope["deadline"]
         while True:
             now = loop.time()
@@ -187,7 +187,7 @@ def service_of(http: HttpRequest) -> Service:
 
 
 def _unhurried(function: Callable[[], T]) -> T:
-    """Call a function; if it took long, leave the GIL to others for as long as it took."""
+    """Call a function; if it takes long, sleep equally long, to leave the GIL to other threads."""
     started = perf_counter()
     try:
         return function()

@@ -1,4 +1,4 @@
-"""The routes: texts and replies by microgpt's own API and by OpenAI's, models, health, metrics."""
+"""The routes: texts and replies in microgpt's own API and in OpenAI's, models, health, metrics."""
 
 import re
 from collections.abc import Callable, Coroutine
@@ -33,11 +33,11 @@ JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 # 131,072 characters take at most 786,432 bytes, if each is an escape such as \u00e9.
 MAX_BODY_BYTES = 2**20
-MAX_VALUES = 20_000  # numbers, texts, lists and objects; 2,048 messages have some 8,000
+MAX_VALUES = 20_000  # numbers, strings, lists and objects; 2,048 messages have about 8,000
 
 
 class GenerateResponse(TypedDict):
-    """Texts, each with the prompt, whose start may be dropped; some may be cut at the context."""
+    """Texts that start with the prompt; the numbers of dropped prompt tokens and of cut texts."""
 
     samples: list[str]
     tokens_dropped: NotRequired[int]
@@ -45,9 +45,9 @@ class GenerateResponse(TypedDict):
 
 
 class ChatResponse(TypedDict):
-    """The assistant's reply. With the finish reason `length`, it was cut.
+    """The assistant's reply; the finish reason `length` means that it was cut.
 
-    The model has read the conversation without the first tokens and the unknown characters.
+    The model read the conversation without the dropped tokens and the unknown characters.
     """
 
     role: Literal["assistant"]
@@ -82,7 +82,7 @@ class BodyRoute(APIRoute):
 
 
 def _validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
-    """Return the body, unless it has so many values that parsing them would delay others."""
+    """Validate a body; refuse it if parsing its many values would delay other requests."""
     if len(content) > MAX_VALUES and _has_many_values(bytes(content)):
         raise ServeError(413, f"the body has more than {MAX_VALUES:,} values")
     return body_model.model_validate_json(content)
@@ -91,9 +91,9 @@ def _validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
 def _has_many_values(content: bytes) -> bool:
     """Return whether a body has more than MAX_VALUES values, counted without parsing it."""
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if text.count(b'"') > 4 * MAX_VALUES:  # two for each text, and for its name
+    if text.count(b'"') > 4 * MAX_VALUES:  # two for each string and two for its name
         return True
-    outside = b"".join(text.split(b'"')[::2])  # texts may contain separators
+    outside = b"".join(text.split(b'"')[::2])  # strings may contain separators
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES
 
 
@@ -126,7 +126,7 @@ status = APIRouter(responses=ERRORS)
 async def generate(body: GenerateRequest, http: HttpRequest) -> Response:
     """Return generated texts, each including the prompt.
 
-    `microgpt generate` returns the same texts for the same seed. A chat model writes user messages.
+    `microgpt generate` returns the same texts for the same seed. Chat models write user messages.
     """
     return await _answer(body, http, formats.samples)
 
@@ -136,23 +136,23 @@ async def chat(body: ChatRequest, http: HttpRequest) -> Response:
     """Return the assistant's reply.
 
     The oldest turns are dropped if the conversation does not fit into the context. Characters
-    outside the vocabulary are removed. A model of a table ignores temperature and seed.
+    outside the vocabulary are removed. A model trained on a table ignores temperature and seed.
     """
     return await _answer(body, http, formats.reply)
 
 
 @texts.post("/v1/chat/completions", responses=MAY_STREAM)
 async def chat_completions(body: ChatCompletionRequest, http: HttpRequest) -> Response:
-    """Return the assistant's reply, as /microgpt/v1/chat does.
+    """Return the assistant's reply, like /microgpt/v1/chat.
 
-    With `stream`, it is sent as server-sent events (`chat.completion.chunk`), then `[DONE]`.
+    With `stream`, the reply is sent as server-sent events (`chat.completion.chunk`), then `[DONE]`.
     """
     return await _answer(body, http, formats.MESSAGE)
 
 
 @texts.post("/v1/completions", responses=MAY_STREAM)
 async def completions(body: CompletionRequest, http: HttpRequest) -> Response:
-    """Return generated continuations of one or more prompts, in their order.
+    """Return generated continuations of one or more prompts, in the order of the prompts.
 
     With `stream`, texts are sent as server-sent events in the same format, followed by `[DONE]`.
     """
@@ -160,7 +160,7 @@ async def completions(body: CompletionRequest, http: HttpRequest) -> Response:
 
 
 async def _answer(body: PostBody, http: HttpRequest, form: formats.Format) -> Response:
-    """Return the response to a body. OpenAI's routes accept any name if one model is served."""
+    """Return the response to a body. With one model, OpenAI's routes accept any model name."""
     service = service_of(http)
     takes_any = isinstance(body, OpenAIRequest) and len(service.models) == 1
     model = service.models.find(None if takes_any else body.model)
@@ -168,7 +168,7 @@ async def _answer(body: PostBody, http: HttpRequest, form: formats.Format) -> Re
     pieces = service.pieces(http, request)
     if request.is_streamed and isinstance(form, formats.OpenAIFormat):
         return formats.EventStream(form.events(request, pieces))
-    async for choices in pieces:  # noqa: B007 - the last ones are finished
+    async for choices in pieces:  # noqa: B007 - the last choices are finished
         pass
     return Response(to_json(form(request, choices)), media_type=JSON_TYPE)
 
@@ -181,7 +181,7 @@ async def models(http: HttpRequest) -> dict[str, Any]:
 
 @status.get("/v1/models/{name:path}")
 async def model(name: str, http: HttpRequest) -> dict[str, Any]:
-    """Return the model with a name."""
+    """Return the model of this name."""
     return _entry(service_of(http).models.find(name))
 
 

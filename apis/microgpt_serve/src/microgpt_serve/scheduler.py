@@ -18,7 +18,7 @@ from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
 from microgpt_serve.service_errors import QueueFullError
 
 TOKENS_PER_PLACE = 4096  # tokens of work per place in the queue
-MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
+MIN_TOKENS = 64  # a request counts as at least so many tokens, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a large request
 Outcome = list[Continuation] | Exception
@@ -30,9 +30,9 @@ class QueuedRequest:
 
     model: InferenceGpt
     job: Job
-    is_live: bool  # whether output is delivered before the end
+    is_live: bool  # whether output is delivered while the job runs
     ready: asyncio.Future[None]  # done when there is output or an error
-    count: Callable[[int], None] | None = None  # called with each number of new tokens
+    count: Callable[[int], None] | None = None  # called with the number of new tokens
     error: Exception | None = None
     output: list[list[Continuation]] = field(default_factory=list)  # added since `take`
     is_cancelled: bool = False
@@ -40,7 +40,7 @@ class QueuedRequest:
     has_update: bool = False  # True while output is on its way from a thread to the event loop
 
     def add(self, output: Outcome) -> None:
-        """Append new tokens to the output, or fail."""
+        """Append new tokens to the output, or store an error."""
         if isinstance(output, Exception):
             self.error = output
         else:
@@ -60,7 +60,7 @@ class QueuedRequest:
 
     @cached_property
     def n_tokens(self) -> int:
-        """Number of tokens that count towards the queue limit, within bounds."""
+        """Number of tokens that the request counts towards the queue limit."""
         most_new = self.job.rules.max_tokens or self.model.config.block_size
         n_tokens = len(self.job.seeds) * sum(len(one) + most_new for one in self.job.prompts)
         return min(max(MIN_TOKENS, n_tokens), TOKENS_PER_PLACE)
@@ -80,7 +80,7 @@ class BatchScheduler:
         A request takes a place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
         """
         self._limit = queue_limit * TOKENS_PER_PLACE
-        self._n_tokens = 0  # of requests that are not yet in a batch; guarded by `_changed`
+        self._n_tokens = 0  # tokens of requests not yet in a batch; guarded by `_changed`
         self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
@@ -157,7 +157,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the first request that may begin, and all others that can join its batch."""
+        """Dequeue the request whose turn it is, if any, and all others that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
@@ -189,11 +189,11 @@ def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
 
 @dataclass
 class _BatchOrder:
-    """Makes large requests, small requests and running batches of a thread take turns.
+    """Lets large requests, small requests and running batches of a thread take turns.
 
     A new batch runs at once. A small request waits for at most one other turn; the remaining turns
-    go to the oldest request and to a running batch alternately. Every other turn of a running batch
-    is for the oldest, so that a long text ends although new batches keep coming.
+    go alternately to the oldest request and to a running batch. Every other turn of a running batch
+    goes to the oldest batch, so that a long text ends even if new batches keep coming.
     """
 
     began_small: bool = False
@@ -236,7 +236,7 @@ class _RunningBatch:
                 self._batch = self._model.engine_model.batch(jobs)
             outcomes = list[tuple[QueuedRequest, Outcome]]()
             for number in [n for n, request in self.requests.items() if request.is_cancelled]:
-                outcomes.append((self.requests.pop(number), self._batch.take(number)))  # counted
+                outcomes.append((self.requests.pop(number), self._batch.take(number)))
                 self._batch.drop(number)
             outcomes += [(self.requests.pop(n), outcome) for n, outcome in self._batch.run()]
             return outcomes

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from microgpt_serve.models import ServedModels
     from microgpt_serve.service_settings import ServiceSettings
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would slow the start
 MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 LOG = logging.getLogger("microgpt_serve")
@@ -26,10 +26,10 @@ LOG = logging.getLogger("microgpt_serve")
 N_LISTENERS = 8
 BACKLOG = 2048  # maximum number of connections waiting to be accepted
 KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
-MAX_CONNECTIONS = 1000  # uvicorn answers more with 503; the usual limit of open files is 1,024
+MAX_CONNECTIONS = 1000  # uvicorn refuses more with 503; the usual limit of open files is 1,024
 # Switch interval of the GIL in seconds during generation. With the default of 5 ms, the
-# first event of a stream took 1.1 to 1.2 times as long (three runs of the study `serve_streams`,
-# last at a922fbb8).
+# first event of a stream took 1.1 to 1.2 times as long (three runs of bench/serve_streams.py at
+# commit a922fbb8).
 SWITCH_S = 0.001
 
 
@@ -59,7 +59,7 @@ def _serve() -> int:
 
 
 def serve(settings: "ServiceSettings") -> None:
-    """Serve requests until a signal. Raise MicrogptError if that cannot begin."""
+    """Serve requests until a signal arrives. Raise MicrogptError if the service cannot start."""
     import uvicorn
     from uvicorn.server import HANDLED_SIGNALS
 
@@ -83,7 +83,7 @@ def serve(settings: "ServiceSettings") -> None:
         for number in HANDLED_SIGNALS:  # uvicorn raises the signal again after it has stopped
             signal.signal(number, lambda *_: sys.exit(0))
         # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
-        # 128 ms to 18 ms (bench/serve_load.py, with wrk, at a922fbb8).
+        # 128 ms to 18 ms (bench/serve_load.py with wrk, commit a922fbb8).
         gc.freeze()
         gc.enable()
         _announce(settings, models, listener)
@@ -104,7 +104,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _announce(settings: "ServiceSettings", models: "ServedModels", listener: socket.socket) -> None:
-    """Log where the service listens, and what is doubtful about its settings."""
+    """Log the address of the service, and warn about unknown or unsafe settings."""
     from microgpt_serve.service_settings import unknown_variables
 
     host, port = listener.getsockname()[:2]

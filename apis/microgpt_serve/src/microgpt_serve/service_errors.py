@@ -1,4 +1,4 @@
-"""Errors as JSON: a sentence, and the field that it is about.
+"""Error responses in JSON: a sentence, and the name of the invalid field.
 
 The body of an error response is `{"error": "sentence"}`. Routes under /v1/ use OpenAI's format.
 """
@@ -19,7 +19,7 @@ from microgpt import MicrogptError, PluginError, printable
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
-# What replaces pydantic's sentences, by the type of the error or the beginning of its name.
+# Replacements for pydantic's sentences, by the type of the error or the first word of the type.
 RULES = {
     "missing": "is missing",
     "bool": "must be true or false",
@@ -43,7 +43,7 @@ class ServeError(HTTPException):
         message: str,
         *,
         field: str | None = None,  # name of the invalid field in the request body
-        code: str | None = None,  # OpenAI's name of the problem
+        code: str | None = None,  # OpenAI's error code
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, message, headers)
@@ -122,7 +122,7 @@ def sentence(problem: Mapping[str, Any], *, name: str = "", is_secret: bool = Fa
     else:
         rule = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     text = f"{name or field_path(problem) or 'the body'} {rule}"
-    if is_secret or not rule.startswith("must"):  # the value is the object around the field
+    if is_secret or not rule.startswith("must"):  # the value is the whole object
         return text
     return f"{text}, got {len(value) if kind.endswith('too_long') else shown(value)}"
 
@@ -136,7 +136,7 @@ def field_path(problem: Mapping[str, Any]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as JSON, shortened; of a list or an object with content, its type."""
+    """Return a value as shortened JSON, or the type of a non-empty list or object."""
     if value and isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     return printable(to_json(value, inf_nan_mode="constants").decode(), MAX_SHOWN)

@@ -12,13 +12,13 @@ from microgpt_serve.middleware import address_of, is_loopback
 from microgpt_serve.service_errors import sentence
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
-KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for a service
+KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for services
 _IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
 _IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 
 
 def _check_key(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()  # it is sent in a header
+    text = key.get_secret_value()  # clients send the key in a header
     if not text or not all("!" <= char <= "~" for char in text):
         raise ValueError("must contain only ASCII characters and no spaces, and must not be empty")
     return key
@@ -38,7 +38,7 @@ def _check_origin(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    """Return a host, normalised for comparison; raise ValueError if no request can have it."""
+    """Return a host, normalised for comparison; raise ValueError if no request can name it."""
     host = text.lower().strip("[]").removesuffix(".")
     if address := address_of(host):
         return str(address)
@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return the variable of a setting. MICROGPT_PORT is taken: Kubernetes gives it an address."""
+    """Return the variable of a setting, PORT for the port: Kubernetes sets MICROGPT_PORT itself."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 
@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment, and options that are not None. Raise ConfigError if one is invalid."""
+    """Read the options that are not None and the environment; raise ConfigError if invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}
@@ -99,7 +99,7 @@ def read_settings(**options: Any) -> ServiceSettings:
 
 
 def unknown_variables() -> list[str]:
-    """Return the variables of the environment that look like settings."""
+    """Return environment variables that begin with MICROGPT_ but are not settings."""
     variables = set(map(variable, ServiceSettings.model_fields))
     return [
         name

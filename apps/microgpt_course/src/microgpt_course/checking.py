@@ -1,6 +1,6 @@
 """Check a learner's file: compare the results of its process with those of the solution.
 
-The comparison is made here, so that nothing that the file does to Python can change it.
+The comparison runs in this process, so that nothing in the learner's file can affect it.
 """
 
 import json
@@ -18,22 +18,22 @@ from microgpt import bundled
 from microgpt_course.exercises import EXPERIMENTS, SOLUTIONS, WHOLE, check_lines, finite_difference
 from microgpt_course.learner_process import LIMIT, LONG_LIMIT, plain
 
-PATIENCE = 6  # a check may take this many times its limit of processor time
-TOLERANCE = 1e-6  # relative; finite differences and other orders of summation differ by less
+PATIENCE = 6  # a check may run this many times as long as its limit of processor time
+TOLERANCE = 1e-6  # relative; finite differences and other orders of summation change less
 MAX_PRINTED = 40  # lines of the learner's output that are shown
 N_LOSSES = 100  # losses of the whole program that are compared
 STEP_QUESTIONS = (  # for the first loss that differs
     "Are the names shuffled first, and the matrices drawn in the order of point 2? Is there BOS at "
     "both ends, an rmsnorm after the embedding, and a mean over the predictions?",
-    "The first loss is right. Look at the gradients, at Adam, and whether each name gets new keys "
-    "and values.",
-    "Are all gradients set to 0 in each step, and is the learning rate that of point 4?",
+    "The first loss is right. Check the gradients and Adam. Does each name start with empty lists "
+    "of keys and values?",
+    "Are all gradients set to 0 in each step, and does the learning rate follow point 4?",
 )
 
 
 @dataclass
 class CheckResult:
-    """What a check found."""
+    """The result of a check."""
 
     shown: list[tuple[str, str]] = field(default_factory=list)  # labels and lines, in order
     wrong: str = ""  # the problem; empty if there is none
@@ -41,7 +41,7 @@ class CheckResult:
 
 
 class Question(NamedTuple):
-    """A result that is compared, and what leads to the usual mistake if it differs."""
+    """A result to compare, and a question that points to the usual mistake if it differs."""
 
     what: str  # the expression, as the learner would write it
     expected: Any
@@ -52,7 +52,7 @@ class Question(NamedTuple):
 
 
 def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
-    """Check a learner's file in a process of its own; run an experiment of it, if one is given."""
+    """Check a learner's file, or run one of its experiments, in a separate process."""
     arguments = ["microgpt_course.learner_process", name, str(path), experiment]
     longest = PATIENCE * (LONG_LIMIT if name in (WHOLE, EXPERIMENTS) else LIMIT)
     found = CheckResult(wrong=f"{path.name}: the file ended Python before the check was complete")
@@ -63,7 +63,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
         timer = Timer(longest, process.kill)
         timer.start()
         compare(process.stdout or (), questions, found)
-        if timer.finished.is_set():  # it waits, or a call of C code does not end
+        if timer.finished.is_set():  # the file waits, or a call of C code does not end
             found.wrong = f"{path.name}: still running after {longest:.0f} seconds"
         timer.cancel()
         process.kill()
@@ -71,7 +71,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
 
 
 def compare(output: Iterable[bytes], questions: Iterator[Question], found: CheckResult) -> None:
-    """Read what a process reports, up to the first result that is wrong or the last question."""
+    """Compare the results of a process, up to the first wrong result or the last question."""
     question = next(questions, None)
     for kind, value in _facts(output):
         if kind == "result" and question:
@@ -99,12 +99,12 @@ def compare(output: Iterable[bytes], questions: Iterator[Question], found: Check
 
 def _facts(output: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     for text in output:
-        with suppress(ValueError, AttributeError):  # written by the file, past sys.stdout
+        with suppress(ValueError, AttributeError):  # the file bypassed sys.stdout
             yield from json.loads(text).items()
 
 
 def questions_of(name: str) -> Iterator[Question]:
-    """Run the check with the definitions of the solution."""
+    """Run the check on the solution, and yield a question for each result to compare."""
     scope: dict[str, Any] = {"finite_difference": finite_difference}
     scope |= run_path(str(SOLUTIONS / f"{name}.py"))
     before: list[str] = []
@@ -120,7 +120,7 @@ def questions_of(name: str) -> Iterator[Question]:
 
 
 def _losses() -> Iterator[Question]:
-    """Ask for the losses of Karpathy's run."""
+    """Yield a question for each of the first losses of Karpathy's run."""
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
     for i, loss in enumerate(golden["losses"][:N_LOSSES]):
         question = STEP_QUESTIONS[min(i, len(STEP_QUESTIONS) - 1)]
@@ -129,7 +129,7 @@ def _losses() -> Iterator[Question]:
 
 
 def _difference(got: Any, expected: Any, place: str = "") -> tuple[str, str, str] | None:
-    """Return where two results first differ, and what they are there."""
+    """Return the first place where two results differ, and both values there; None if equal."""
     if isinstance(expected, list | tuple):
         n = len(expected)
         if not isinstance(got, list) or len(got) != n:

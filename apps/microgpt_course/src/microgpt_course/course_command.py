@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from microgpt_course.checking import CheckResult
     from microgpt_course.progress import CourseProgress
 
-EXERCISE = argument(None, "Number or name.  [default: the first that is not done]", "EXERCISE")
+EXERCISE = argument(None, "Number or name.  [default: the first one not done]", "EXERCISE")
 IN = option(None, "Directory of the exercises.  [default: ., else course]")
 GOOD, BAD = "32", "1;31"  # ANSI styles
-LEAST_ACTIVE = 8  # mean number of active hidden units, after the last experiment
-NOISE = 0.02  # nats per token, by which the losses of two seeds differ
+LEAST_ACTIVE = 8  # minimum mean number of active hidden units, in the last experiment
+NOISE = 0.02  # typical difference between the losses of two seeds, in nats per token
 END = """\
 All fourteen are done: you have written a GPT, and seen what its parts and its learning rate do.
-Next: docs/change.md has ten seeds of these experiments; change a part of your own.
+Next: docs/change.md repeats these experiments with ten seeds; change a part yourself.
 docs/measurements/loss.md says what a loss is worth, and docs/own_text.md how to train on your own
 text."""
 
@@ -34,8 +34,8 @@ def start(
 ) -> None:
     """Write the exercises to a directory.
 
-    Each exercise is a Python file: it explains a part of a GPT and lacks its code. Open the first
-    file in an editor, write the code, and run `microgpt course check`.
+    Each exercise is a Python file, which explains a part of a GPT, but lacks the code. Open the
+    first file in an editor, write the code, and run `microgpt course check`.
     """
     from microgpt_course import progress
 
@@ -49,8 +49,8 @@ def start(
 def check(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     """Check what you have written.
 
-    The first number that differs is shown, with what it should be and where to look. The exit
-    code is 0 if the exercise is right, and 1 if not. Your code runs in a process of its own.
+    The first wrong number is shown, with the expected number and a question on the cause. The exit
+    code is 0 if the exercise is right, and 1 if not. Your code runs in a separate process.
     """
     from microgpt_course.progress import file_hash, write_progress
 
@@ -73,7 +73,7 @@ def check(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 def hint(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     """Print the next hint on an exercise.
 
-    The hints go from vague to almost the answer.
+    The first hint is vague; the last one is almost the answer.
     """
     from microgpt_course.progress import command, write_progress
 
@@ -93,13 +93,13 @@ def hint(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 def show(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
     """Print the solution of an exercise.
 
-    A solution is one of many: the check compares results, not code.
+    Other solutions are right, too: the check compares results, not code.
     """
     print_or_discard(solution(_exercise(exercise, _opened(directory)[1])))
 
 
 def _opened(given: Path | None) -> tuple[Path, "CourseProgress"]:
-    """Return the learner's directory, the given one or else . or ./course, and its record."""
+    """Return the learner's directory (the given one, or else . or ./course) and its progress."""
     from microgpt_course.progress import DIRECTORY, PROGRESS, read_progress
 
     is_here = Path(PROGRESS).exists() or not (DIRECTORY / PROGRESS).exists()
@@ -133,7 +133,7 @@ def _experiments(place: Path, facts: dict[str, Any], progress: "CourseProgress")
         predicted = f"{predictions[name]:+.3f}" if name in predictions else ""
         row = f"{name:<20}  {predicted:>13}  {change:>+8.3f}  {loss:>6.3f}  {active:>12.1f}"
         print_or_discard(row)
-    note(f"other seeds differ by about {NOISE}, so only larger changes mean something")
+    note(f"losses of two seeds differ by about {NOISE}, so smaller changes mean nothing")
     if active < LEAST_ACTIVE or change > NOISE:
         _fail(
             f"with my_rate = {rate}, {active:.1f} of 64 hidden units are active; it should be "
@@ -143,7 +143,7 @@ def _experiments(place: Path, facts: dict[str, Any], progress: "CourseProgress")
 
 
 def _checked(place: Path, name: str, experiment: str = "") -> "CheckResult":
-    """Check a file and print what was found; exit if something is wrong."""
+    """Check a file and print the results; exit with an error if one is wrong."""
     from microgpt_course.checking import check_file
 
     found = check_file(name, place / f"{name}.py", experiment)

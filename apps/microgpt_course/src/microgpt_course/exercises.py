@@ -1,4 +1,4 @@
-"""The exercises: files with a hole, made from `solutions`, and the lines that check them."""
+"""The exercises: files with holes, made from `solutions`, and the lines that check them."""
 
 import re
 import tomllib
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from microgpt import ConfigError, bundled
 
 SOLUTIONS = Path(__file__).with_name("solutions")
-WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # the whole program; trainings
+WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # Karpathy's program; training runs
 UNCHANGED = "unchanged"  # the model with which experiments are compared
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
 STEP = 1e-5  # of a finite difference
@@ -20,7 +20,7 @@ class Line(NamedTuple):
     """A line of a check; see checks.toml."""
 
     code: str
-    question: str  # its own if it is compared, and otherwise the next one
+    question: str  # of this line if it is compared, otherwise of the next compared line
     is_compared: bool
     expected: str  # an expression; empty if the result of the solution is expected
 
@@ -39,7 +39,7 @@ def solution(name: str) -> str:
 
 
 def with_holes(name: str) -> str:
-    """Return the file that a learner completes: the solution without the learner's code."""
+    """Return the file that a learner completes: the solution without the code to write."""
     text = (SOLUTIONS / f"{name}.py").read_text(encoding="utf-8")
     return HOLE.sub(r"\1# Your code\2\n\1raise NotImplementedError\n", text)
 
@@ -70,7 +70,7 @@ def _table(file: str) -> dict[str, Any]:
 
 
 def find(given: str) -> str:
-    """Return the name of the exercise with a number or name."""
+    """Return the full name of an exercise, such as 03_backward, given its number or name."""
     for name in names():
         number, word = name.split("_", 1)
         if PurePath(given).stem in (name, word, number, str(int(number))):

@@ -1,9 +1,9 @@
-"""The process that runs a learner's file, and ends whatever the file does.
+"""Run a learner's file in a process of its own, which ends whatever the file does.
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 
-EXPERIMENT may be empty. The process prints a JSON object per line: what the file has `printed`, the
-`result` of each line of the check, and at the end what is `wrong`, empty if no exception is.
+EXPERIMENT may be empty. The process prints a JSON object per line: what the file `printed`, the
+`result` of each line of the check, and at the end what is `wrong`, empty without an exception.
 """
 
 import io
@@ -22,14 +22,14 @@ from typing import Any
 from microgpt import load_text
 from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, WHOLE, check_lines, finite_difference
 
-LIMIT = 5.0  # processor seconds for a check; unless a loop does not end, it takes less than one
+LIMIT = 5.0  # processor seconds for a check, which takes less than one if its loops end
 LONG_LIMIT = 600.0  # for the whole program, and for an experiment
 MAX_MEMORY = 2 << 30  # bytes
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
 ENDS = {  # the learner reads these instead of a traceback
-    "NotImplementedError": "`raise NotImplementedError` is still there; replace it by your code",
+    "NotImplementedError": "`raise NotImplementedError` is still there; replace it with your code",
     "KeyboardInterrupt": "still running after 5 seconds; is there a loop that does not end?",
-    "SystemExit": "the file ends Python; remove the call of exit",
+    "SystemExit": "the file ends Python; remove the call to exit",
     "RecursionError": "a function calls itself without an end, or more than 1,000 times",
     "MemoryError": "more than 2 GB of memory; is there a list that grows without an end?",
 }
@@ -42,7 +42,7 @@ def tell(**fact: object) -> None:
 
 
 class Printed(io.TextIOBase):
-    """Receives the output of the learner's file, and passes on the lines that are complete."""
+    """Receives the output of the learner's file, and passes complete lines on."""
 
     def __init__(self, *, has_losses: bool) -> None:
         self.rest, self.has_losses = "", has_losses
@@ -59,7 +59,7 @@ class Printed(io.TextIOBase):
 
 
 def plain(result: Any) -> Any:
-    """Return a result as JSON has it: of a Value, the name of its class and its number."""
+    """Convert a result to types of JSON; a Value becomes its class name and its number."""
     if result is None or isinstance(result, int | float | str):
         return result
     if isinstance(result, list | tuple):
@@ -69,7 +69,7 @@ def plain(result: Any) -> Any:
 
 
 def facts(name: str, path: Path, experiment: str = "") -> Iterator[dict[str, object]]:
-    """Run the learner's file, and yield the results of what it defines, up to the first error."""
+    """Run the learner's file and its check, and yield the results, up to the first error."""
     question = ""
     try:
         main = "__main__" if name == WHOLE else name
@@ -94,7 +94,7 @@ def facts(name: str, path: Path, experiment: str = "") -> Iterator[dict[str, obj
 
 
 def problem_of(error: BaseException, path: Path, question: str) -> str:
-    """Return a sentence on an exception, with the line of the learner's file and of the check."""
+    """Describe an exception in a sentence, with its line in the learner's file and in the check."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f"{path.name}, line {error.lineno}: {error.msg}"
     frames, kind = traceback.walk_tb(error.__traceback__), type(error).__name__
@@ -106,7 +106,7 @@ def problem_of(error: BaseException, path: Path, question: str) -> str:
 
 
 def main() -> None:
-    """Run the file that is named by the arguments."""
+    """Run the file that the arguments name."""
     name, path, experiment = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limits
         import resource
@@ -118,7 +118,7 @@ def main() -> None:
     sys.stdout = Printed(has_losses=name == WHOLE)
     for fact in facts(name, path, experiment):
         tell(**fact)
-    os._exit(0)  # whatever threads and exit functions the file has left
+    os._exit(0)  # also ends threads that the file has started, and skips its exit functions
 
 
 if __name__ == "__main__":

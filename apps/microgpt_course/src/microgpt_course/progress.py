@@ -1,4 +1,4 @@
-"""A learner's directory: its files, and the record of what has been done."""
+"""A learner's directory: the exercises, and the record of the learner's progress."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ MAX_BYTES = 1 << 20  # of a learner's file or record
 
 
 class CourseProgress(BaseModel):
-    """What a learner has done, stored as progress.json."""
+    """The progress of a learner, stored as progress.json."""
 
     done: dict[str, str] = {}  # SHA-256 of each file that passed its check
     hints: dict[str, int] = {}  # number of hints that have been shown
@@ -37,7 +37,7 @@ def start(directory: Path) -> None:
 
 
 def read_progress(directory: Path) -> CourseProgress:
-    """Read the record of a learner's directory, without the exercises that have changed since.
+    """Read the progress of a learner; an exercise that has changed since its check is not done.
 
     Raises:
         ConfigError: the directory is not one of the course, or the record cannot be read.

@@ -1,6 +1,6 @@
 """A model as one HTML document, with its weights, the engine in WebAssembly and the page.
 
-The document works as a file and from a service, and loads nothing. Browsers do not load modules
+The document works as a file or from a service, and loads no other file. Browsers load no modules
 from disk, so the modules of `web/` are joined into one script. The engine runs in a worker; its
 script, its kernels, the bundled names and the model are stored in the document as data.
 """
@@ -25,7 +25,7 @@ WEB = Path(__file__).parent / "web"
 MAX_BYTES = 20_000_000  # maximum size of the weights in single precision
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";.*\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
-COMMENT = re.compile(  # on lines of its own, or the type of what follows
+COMMENT = re.compile(  # on lines of its own, or a type annotation before an expression
     r"^ *(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n|/\*\* @type [^*]*\*/ ", re.MULTILINE
 )
 INDENT = re.compile(r"^ +", re.MULTILINE)
@@ -33,7 +33,7 @@ NO_NAME = re.compile(r"\W")
 
 
 def document(saved: SavedModel, name: str, others: Sequence[str] = ()) -> bytes:
-    """Return the document of a model, with all digits of its weights in single precision.
+    """Return the document of a model, with its weights in single precision.
 
     Args:
         name: the name that the page shows.
@@ -107,7 +107,7 @@ def policy() -> str:
 
 
 def _filled(page: str, parts: Mapping[str, str]) -> str:
-    """Return a page with its marks, such as `<!-- about -->`, replaced."""
+    """Return a page with its placeholders, such as `<!-- about -->`, replaced."""
     for name, part in parts.items():
         before, rest = page.split(f"<!-- {name} -->", 1)
         page = before + part + rest
@@ -115,7 +115,7 @@ def _filled(page: str, parts: Mapping[str, str]) -> str:
 
 
 def _blocks(data: Mapping[str, bytes]) -> str:
-    """Return data blocks, which the script finds by name."""
+    """Return data blocks, which the script finds by their ids."""
     packed = {name: b64encode(zlib.compress(part, 9)).decode() for name, part in data.items()}
     return "".join(f'<script type="text/plain" id="{k}">{v}</script>\n' for k, v in packed.items())
 
@@ -131,7 +131,7 @@ def _hash(text: str) -> str:
 
 @cache
 def joined(name: str) -> str:
-    """Return one script with a module and all that it imports, without comments and indents.
+    """Join a module and all that it imports into one script, without comments and indentation.
 
     Each module becomes a function that returns its exports.
     """

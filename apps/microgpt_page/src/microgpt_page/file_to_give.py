@@ -27,7 +27,7 @@ N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and 
 def file_to_give(saved: SavedModel, name: str) -> bytes:
     """Return the document of a model, in half precision if that changes no greedy token.
 
-    The page of a character or a table has its name and the chat only: it is for visitors.
+    The page of a character or a table shows only its name and the chat: it is for visitors.
 
     Raises:
         ConfigError: the model is too large for a page, or the engine cannot be compiled.

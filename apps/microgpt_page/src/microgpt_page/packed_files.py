@@ -1,4 +1,4 @@
-"""The binary files with which the page runs and trains models: engine and model.
+"""The two binary files with which the page runs and trains models: the engine and the model.
 
 Each consists of a line of JSON and binary parts; `web/engine/file.js` reads it. The weights are in
 the order of `weight_shapes`; the engine packs them for its kernels.
@@ -71,7 +71,7 @@ def model_file(
     Args:
         name: the name that the page shows.
         dtype: type of the stored weights; the engine computes in float32.
-        is_plain: whether the page has only the name and the chat.
+        is_plain: whether the page shows only the name and the chat.
 
     Raises:
         CheckpointError: a weight is too large for the dtype.
@@ -94,7 +94,7 @@ def model_file(
 
 
 def model_facts(saved: SavedModel, name: str) -> dict[str, object]:
-    """Return what the page tells about a model, and its shape."""
+    """Return the facts that the page shows about a model, and its shape."""
     tokenizer = saved.tokenizer
     return {
         "name": name,

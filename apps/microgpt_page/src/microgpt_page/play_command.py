@@ -42,11 +42,11 @@ def play(
         directories.setdefault(name, directory)
 
     def page(name: str) -> bytes:
-        """Return the page of a model as it is now: it may have been trained again."""
+        """Return the page of a model as it is now; it may have been trained since the start."""
         others = [other for other in directories if other != name]
         return document(load_model(directories[name]), name, others)
 
-    page(next(iter(directories)))  # the command reports what is wrong with the model
+    page(next(iter(directories)))  # fail now if the model has no page
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
@@ -56,7 +56,7 @@ def play(
 
 
 def _handler(names: Collection[str], page: Callable[[str], bytes]) -> type[BaseHTTPRequestHandler]:
-    """Return a handler of requests that serves the page of the first model, or of `?model=NAME`."""
+    """Return a request handler that serves the page of the first model, or of `?model=NAME`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -92,5 +92,5 @@ def _open(url: str) -> None:
     except webbrowser.Error:
         return
     if type(browser) is webbrowser.GenericBrowser and "BROWSER" not in os.environ:
-        return  # a browser for the terminal, which would take it over
+        return  # a text browser, which would take over the terminal
     browser.open(url)

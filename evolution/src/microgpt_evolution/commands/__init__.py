@@ -1,1 +1,1 @@
-"""The commands `evolve`, `sweep`, `analyze`, `run` and `judge`, and their parts."""
+"""The commands of this package, such as `evolve` and `sweep`, and the code that they share."""

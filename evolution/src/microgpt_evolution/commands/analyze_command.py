@@ -51,7 +51,7 @@ def analyze(
     sweep = Study(run or newest_run("sweep_*", "sweep", "sweep steps"), SweepSettings)
     n_ok, n_all = sum(record.is_ok for record in sweep.records), len(sweep.settings.trials)
     if n_ok < n_all:
-        note(f"{n_ok} of {n_all} training runs of {sweep.directory} ended without a failure")
+        note(f"{n_ok} of {n_all} training runs in {sweep.directory} completed")
     ranking = Ranking(sweep.settings, sweep.records, name=str(sweep.directory))
     for line in describe_scaling(ranking):
         print(line)
@@ -77,7 +77,7 @@ def describe_scaling(ranking: Ranking) -> Iterator[str]:
 
 
 def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
-    """Yield the series over steps or parameters."""
+    """Yield the series along an axis, steps or parameters."""
     names = [name for name in SETTINGS if name not in AXES[axis]]
     groups: dict[tuple[object, ...], list[Candidate]] = {}
     for each in sorted(candidates, key=partial(_size, axis)):
@@ -88,7 +88,7 @@ def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
 
 
 def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
-    """Return the drop of each loss from the one before, in all and per 1,000 units."""
+    """Return the drop of each loss from the previous one, in total and per 1,000 units."""
     found = {}
     for before, after in pairwise(series):
         drop, more = before.above(after), _size(axis, after) - _size(axis, before)
@@ -101,7 +101,7 @@ def _size(axis: str, candidate: Candidate) -> int:
 
 
 def _shared(axis: str, series: Series, chosen: Sequence[str]) -> str:
-    """Format the settings that a series shares, of those that are chosen or describe the model."""
+    """Format the settings common to a series that were chosen or that describe the model."""
     varied = differing(each.record.genome for each in series)
     names = [name for name in SETTINGS if name in {*SIZE, "steps", *chosen} - {*varied}]
     shared = describe(values_of(series[0].record.genome, names))

@@ -60,21 +60,20 @@ class SearchOptions(WorkerOptions):
     seed: int | None = search(None, f"{opt.SEED_HELP}  [default: 42]")
     minutes: float | None = search(
         None,
-        "Search all settings of `train` for this time, which covers the whole command except "
-        "compilation.",
+        "Search all settings of `train` for this time; everything but compilation counts.",
     )
     budget: float | None = rare_search(None, "Like --minutes, but limits the number of operations.")
     resume: Path | None = output(
         None,
-        f"Directory of the search to resume, in {RUNS}. A finished search without a budget goes on "
-        "until it has --generations in total.",
+        f"Directory of the search to resume, in {RUNS}. A finished search without a budget "
+        "continues until it has --generations in total.",
     )
     train_winner: Path | None = output(
         None, "Train a model with the best genome and save it in this directory."
     )
     force: bool = rare_output(
         False,
-        f"Replace an existing model in --train-winner, or a {DEFAULT_GENOME} that is no genome.",
+        f"Replace an existing model in --train-winner, or a {DEFAULT_GENOME} that is not a genome.",
     )
     trace: bool = rare_output(False, "Print a line per organism to standard error.")
 
@@ -98,7 +97,7 @@ def evolve(options: SearchOptions) -> None:
 
 
 def _is_budgeted(given: Given) -> bool:
-    """Return whether a search has a budget; raise ConfigError if it lacks one of the options."""
+    """Return whether the search has a budget; raise ConfigError for an option that it rules out."""
     by = next((typed(name) for name in LIMITS if name in given), "")
     excluded = ONLY_GENERATIONS if by else ()
     is_budgeted = bool(by)

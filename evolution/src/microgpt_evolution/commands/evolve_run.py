@@ -52,15 +52,15 @@ N_SAMPLES = 10  # number of samples of the winner to print
 
 @dataclass(frozen=True)
 class Winner:
-    """Where a search saves its winner: genome.json and, if there is a directory, a model."""
+    """The outputs of a search: genome.json and, if there is a directory, a model of the winner."""
 
-    directory: Path | None  # the user passes it with --train-winner
+    directory: Path | None  # from --train-winner
 
     @classmethod
     def from_settings(cls, given: Given) -> Self:
-        """Return the place for the winner of a new search, or of the one to resume.
+        """Return the outputs of a new search, or of the search to resume.
 
-        Raises an error before the search starts if the results cannot be written.
+        Raises an error before the search starts if the outputs cannot be written.
         """
         directory, may_replace = given.get("train_winner"), "force" in given
         if "resume" in given:
@@ -69,17 +69,17 @@ class Winner:
             directory = directory or (Path(kept) if kept else None)
             may_replace |= cls(directory).is_saved(run)
         if directory:
-            with DirectoryLock(directory):  # fails if the directory cannot be written
+            with DirectoryLock(directory):  # fails if the directory is not writable
                 pass
             if not may_replace:
                 check_replacement(directory, "--train-winner")
         if os.path.lexists(DEFAULT_GENOME) and "force" not in given:
             with raised_as(GenomeError, remedy="; rename the file, or replace it with --force"):
-                read_genome(DEFAULT_GENOME)  # the search would replace another file
+                read_genome(DEFAULT_GENOME)  # fails if the file is not a genome
         return cls(directory)
 
     def is_saved(self, run: Path) -> bool:
-        """Return whether a run has a genome.json and, if there is a directory, its model."""
+        """Return whether a run's genome.json is saved and, if there is a directory, its model."""
         with suppress(MicrogptError, OSError):
             genome = _checksum(read_genome(run / GENOME))
             directory = self.directory
@@ -116,7 +116,7 @@ def _checksum(record: GenomeRecord) -> str:
 
 
 def run_generations(given: Given) -> None:
-    """Run or resume a search by generations."""
+    """Run or resume a search without a budget."""
 
     def plan(_: Split, facts: dict[str, Any], n_workers: int) -> SearchSettings:
         return SearchSettings.begin(given, **facts)
@@ -170,7 +170,7 @@ def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEv
 
 
 def run_budgeted(given: Given, started: float) -> None:
-    """Run or resume a search with a budget, whose --minutes count from when it started."""
+    """Run or resume a search with a budget; --minutes count from `started`."""
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
     minutes = given.get("minutes")
     limit = TimeLimit(minutes, started) if minutes else None
@@ -198,7 +198,7 @@ def run_budgeted(given: Given, started: float) -> None:
 
 
 def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
-    """Show the share of the operations, the best loss and the time left."""
+    """Show the share of the budget that is spent, the best loss and the time left."""
     if search.last:
         progress.remark(f"organism {search.last.id}", search.last)
     mark = search.study.settings.mark()
@@ -208,7 +208,7 @@ def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
 
 
 def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
-    """Print the winner, write its genome and, with --train-winner, the better of it and a student.
+    """Print the winner, write its genome, and save the better of winner and student, if asked to.
 
     The test loss is measured only for the model that is kept.
     """

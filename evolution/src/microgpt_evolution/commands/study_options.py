@@ -1,4 +1,4 @@
-"""Options that `microgpt evolve` and `microgpt sweep` share, and where they write."""
+"""Options and output paths that `microgpt evolve` and `microgpt sweep` share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ SCHEDULER = "Address of a Dask scheduler, such as tcp://host:8786."
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """Where the training runs of a study take place."""
+    """Options for the workers on which a study trains."""
 
     workers: int | None = setting(None, WORKERS, panel="Workers", short=True)
     scheduler: str | None = setting(None, SCHEDULER, panel="Workers")
@@ -50,7 +50,7 @@ def refuse_both(one: str, other: str) -> None:
 
 
 def typed(name: str) -> str:
-    """Return the name of an option as it is typed."""
+    """Return the name of an option as a user types it."""
     return "--data" if name == "input" else f"--{name.replace('_', '-')}"
 
 

@@ -1,4 +1,4 @@
-"""The path of `evolve` and `sweep`: documents, workers, a new or resumed study, its report."""
+"""Open a study of `evolve` or `sweep` with its documents and workers, and write its report."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -61,12 +61,12 @@ def open_study(
     plan: Plan[S],
     limits: Mapping[str, float] | None = None,  # `minutes` or `budget` of a search, if it has one
     limit: TimeLimit | None = None,
-    is_saved: Callable[[Path], bool] = lambda directory: True,  # the winner of a study
+    is_saved: Callable[[Path], bool] = lambda directory: True,  # whether a winner is
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new study or the one to resume, its documents and its workers; then write its report.
 
-    An error and Ctrl-C name the command that resumes the study. The command ends if the study has
-    ended, gets nothing more, and its winner is saved.
+    The message of an error or Ctrl-C names the command that resumes the study. If a study to resume
+    has ended, is not extended, and its winner is saved, this exits.
     """
     recorded: dict[str, Any] = {"column": given["column"]} if "column" in given else {}
     if "train_winner" in given:
@@ -84,7 +84,7 @@ def open_study(
             sets = read_documents(path, given, limits, kind)
         pool = stack.enter_context(_workers(given, limit))
         if study:
-            study.extend(recorded)  # last, because an error must change nothing
+            study.extend(recorded)  # last, so that an error above changes nothing
             if study.has_ended and is_saved(study.directory):
                 how = f"see it with: microgpt report {as_argument(study.directory)}"
                 note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
@@ -105,7 +105,7 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the documents of a new study; an error names no option that the command lacks."""
+    """Return the documents of a new study; an error suggests only options of the command."""
     # Without a limit, each line is a document. Remarks do not name the options of `train`.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
@@ -126,13 +126,13 @@ def read_documents(
 
 @contextmanager
 def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
-    """Yield threads, or Dask workers if a scheduler is given, with kernels that are loaded."""
+    """Load the kernels, and yield threads, or Dask workers if a scheduler is given."""
     if "scheduler" in given:
         pool: Workers = Dask(given["scheduler"])
     else:
         # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
         # makes two threads 91 % as fast as two processes instead of 86 %
-        # (study `evolution_speed`, last at a922fbb8).
+        # (bench/evolution_speed.py at commit a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         pool = Threads(given.get("workers") or n_cpus())
     with pool:
@@ -144,7 +144,7 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
 
 
 def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
-    """Return the settings of a study to resume that the user increases, and say what they add."""
+    """Return the settings that the user increases in a resumed study, and print the increase."""
     changes = {}
     for name in settings.more & given.keys():
         old, new = getattr(settings, name), given[name]
@@ -155,7 +155,7 @@ def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
 
 
 def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
-    """Return the documents of a study to resume; raise ConfigError if they differ."""
+    """Return the documents of a study to resume; raise ConfigError if they have changed."""
     if path is None:
         path = Path(settings.input)
         check_regular(path, f"restore or pass the documents of this {settings.noun}")
@@ -176,10 +176,10 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # one more, perhaps, than is known
+        n_recorded = len(read_trials(study.directory)[0])  # may be one more than is known
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
-        # An option may be wrong; without recorded trials, there is nothing to resume.
+        # A wrong option may be the cause; without recorded trials, there is nothing to resume.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
         has_failed = isinstance(error, NoWinnerError)
@@ -200,7 +200,7 @@ def _write_report(directory: Path) -> None:
 
 
 class StudyProgress(Progress):
-    """Progress of a study; the time left follows from the work since it was begun or resumed."""
+    """Progress of a study; the time left is estimated from the work since it began or resumed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,14 +208,14 @@ class StudyProgress(Progress):
         self._started = perf_counter()
 
     def update(self, work: float, work_left: float, figures: str, recorded: float = 0.0) -> None:
-        """Show that work is done, of which some was recorded before, and estimate the time left."""
+        """Show the work done, including work recorded earlier, and estimate the time left."""
         speed = (work - recorded) / (perf_counter() - self._started)
         left = time_left(work_left, speed) if work_left else "done"
         done = round(100 * work / (work + work_left)) if work + work_left else 0
         self.show(done / 100, f"study {done} % | {left} | {figures}")
 
     def remark(self, kind: str, evaluation: Evaluation) -> None:
-        """Print, once for each kind of trial, why it has no result."""
+        """Print why a trial has no result, once for each kind of trial."""
         key = f"{kind}: {evaluation.status}, "
         is_new = key not in self._remarks and len(self._remarks) < N_REMARKS
         if evaluation.reason and is_new:

@@ -99,7 +99,7 @@ def params(options: SweepOptions) -> None:
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep grid {EXAMPLE}")
 @opt.with_options(GridOptions)
 def grid(options: GridOptions) -> None:
-    """Train every combination of the values of settings.
+    """Train a model for every combination of the given values.
 
     All other settings are Karpathy's, except the learning rate, which is 0.005.
     """
@@ -121,7 +121,7 @@ def resume(
     input: Path | None = opt.option(
         None, "New path of the input file, if it has been moved.", *opt.DATA
     ),
-    seeds: int | None = opt.option(None, "Train each configuration with so many seeds instead."),
+    seeds: int | None = opt.option(None, "New number of training runs per configuration."),
     workers: int | None = opt.option(None, WORKERS),
     scheduler: str | None = opt.option(None, SCHEDULER),
 ) -> None:
@@ -146,7 +146,7 @@ def _axis(typed: str) -> tuple[str, list[Any]]:
 
 
 def _value(word: str) -> Any:
-    """Return a word of a list as a number, a truth value or a name; the grid checks its type."""
+    """Convert a word of a list to a number, a bool or a name; the grid checks its type."""
     for kind in (int, float):
         try:
             return kind(word)

@@ -22,7 +22,7 @@ N_ROWS = 10  # maximum number of configurations in the ranking
 
 
 def run_sweep(given: Given, genomes: Sequence[Genome] = (), skipped: Sequence[str] = ()) -> None:
-    """Run a new sweep of genomes, or the one to resume, and print its ranking."""
+    """Run a new sweep of genomes, or resume a sweep, and print its ranking."""
     for problem in skipped:
         note(f"skipped: {problem}")
 

@@ -1,4 +1,4 @@
-"""What a search minimises: losses, and the scores of names by the judge and the heads of the Hydra.
+"""Fitness functions of a search: losses, and scores of names by the judge and the Hydra's heads.
 
 "held-out" is the loss on documents not used for training. "last-doc" is the loss on the last
 training document, as in evolve-rust; it is cheap to measure but mostly noise.
@@ -31,7 +31,7 @@ NO_NAME = -100.0  # score of a batch in which no name can be scored
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target fitness; except for "last-doc", it depends on the primordial genome."""
+    """Return the target fitness; for "held-out", it depends on the primordial genome's loss."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"
@@ -146,10 +146,10 @@ HEADS: Mapping[HeadName, Head] = {
 
 
 def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]:
-    """Return the mean scores of names, by "judge" and name of a head; -100 if none can be scored.
+    """Return the mean scores of names by the judge and each head; -100 if none can be scored.
 
-    Repeated names score at most 0, so that a model cannot win by repeating one good name. The known
-    names, normalised, are not novel.
+    Repeated names score at most 0, so that a model cannot win by repeating one good name. Names in
+    `known_names`, which must be normalised, are not novel.
     """
     repeats = find_repeats(names)
 

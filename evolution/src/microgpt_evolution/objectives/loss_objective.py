@@ -47,12 +47,12 @@ class LossObjective:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer; it knows the characters of held-out documents, too."""
+        """The tokenizer; its vocabulary includes the characters of held-out documents."""
         return char_tokenizer(self.sets.docs)
 
     @cached_property
     def training(self) -> Split:
-        """What to train on; for "last-doc" all documents in file order, as in evolve-rust."""
+        """The documents to train on; for "last-doc", all in file order, as in evolve-rust."""
         docs = self.sets.docs if self.fitness == "last-doc" else self.sets.train
         return Split(docs, docs)
 

@@ -1,4 +1,4 @@
-"""What an objective is, and the evaluation of one trial."""
+"""The interface of an objective, and the evaluation of one trial."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -12,7 +12,7 @@ DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
 class Objective(Protocol):
-    """What trains a model and measures it; picklable."""
+    """Trains models and measures them; must be picklable."""
 
     def flops(self, trial: Trial) -> float:
         """Return the number of operations of a training run."""
@@ -23,14 +23,14 @@ class Objective(Protocol):
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train a model and return its evaluation, or raise an error; see `measure`.
 
-        What it returns is not used if `should_stop` has returned true.
+        The evaluation is not used if `should_stop` has returned true.
         """
 
 
 def measure(
     objective: Objective, trial: Trial, should_stop: ShouldStop = lambda: False
 ) -> Evaluation:
-    """Return the evaluation of a trial with its duration; an error gives one with a reason."""
+    """Evaluate a trial and time it; an error becomes an evaluation with a reason."""
     started = perf_counter()
     try:
         found = objective.measure(trial, should_stop)

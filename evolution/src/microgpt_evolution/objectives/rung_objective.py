@@ -87,7 +87,7 @@ class RungObjective:
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
         """Return the operations of a student of this size and of its teachers' predictions.
 
-        The teachers make up n_samples documents.
+        The teachers also generate n_samples documents.
         """
         if not n_teachers:
             return 0.0
@@ -129,7 +129,7 @@ class RungObjective:
         return count_params(self.plan(genome).model)
 
     def accepts(self, genome: Genome) -> bool:
-        """Return whether a genome is small enough for a step per evaluation."""
+        """Return whether a genome is so small that the budget has a step per evaluation."""
         return self.plan(genome).config.steps >= EVALUATIONS
 
     def train(
@@ -153,7 +153,7 @@ class RungObjective:
         assert isinstance(trial, Contestant)
         assert trial.until
         losses, tokens = list[float](), self.tokens(trial.genome.vocab_size)
-        # Without its state, a training run begins again, with losses that are known.
+        # A training run whose state is lost restarts; its first losses are already known.
         n_before = len(trial.losses) * self.plan(trial.genome).config.steps_between_evaluations
 
         def note(event: TrainEvent) -> None:

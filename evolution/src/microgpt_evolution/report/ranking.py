@@ -26,7 +26,7 @@ Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
 class Measure:
     """The value by which trials are ranked."""
 
-    label: str  # has a mark if some of the held-out documents were read in training
+    label: str  # with a mark if training read some of the held-out documents
     axis: str  # the label and its unit
     value_of: Callable[[TrialRecord], float | None]
     is_score: bool = False  # a score is better if it is higher
@@ -56,12 +56,12 @@ class Ranking:
 
     settings: StudySettings
     records: Sequence[TrialRecord]
-    fresh: Sequence[TrialRecord] = ()  # the winner is trained with fresh seeds at the end
+    fresh: Sequence[TrialRecord] = ()  # the trials of the winner with fresh seeds
     name: str = ""  # the name of the directory
 
     @cached_property
     def measure(self) -> Measure:
-        """The value that decides, or with which the winner of a Hydra is reported."""
+        """The value that decides the ranking; for a Hydra, the value reported for the winner."""
         settings, label = self.settings, f"held-out loss{self.settings.mark()}"
         if isinstance(settings, BudgetedSettings):
             axis = f"{label}, nats per character"
@@ -76,7 +76,7 @@ class Ranking:
 
     @cached_property
     def measured(self) -> list[tuple[float, TrialRecord]]:
-        """The values and the records of the finished trials; those of the best rung of each."""
+        """The value and the record of each finished trial, or of its best rung."""
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
             if record.is_ok and (value := self.measure.value_of(record)) is not None:
@@ -86,7 +86,7 @@ class Ranking:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The candidates with a value, best first; those that lack seeds come last."""
+        """The candidates with a value, best first; those without all seeds come last."""
         groups: dict[str | Genome, Candidate] = {}
         for value, record in sorted(self.measured, key=lambda pair: pair[1].seed):
             if record.origin not in AFTERWARDS:
@@ -116,7 +116,7 @@ class Ranking:
         return differing(record.genome for record in self.records)
 
     def describe(self, genome: Genome) -> str:
-        """Return as text the settings in which the trials differ, or all genes if none do."""
+        """Format the settings in which the trials differ, or all genes if they do not differ."""
         return describe(values_of(genome, self.differing or GENES))
 
 
@@ -172,7 +172,7 @@ def _setting(name: str, candidate: Candidate) -> str:
 
 
 def n_params(candidate: Candidate) -> str:
-    """Return the cell of the number of parameters."""
+    """Format the number of parameters for a cell."""
     return f"{candidate.record.n_params:,}"
 
 

@@ -11,34 +11,34 @@ from microgpt_cli.charts import COLORS, GREEN, GREY, ORANGE, Row
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
-from microgpt_evolution.research.research import START, Research
-from microgpt_evolution.research.sequential_test import KEPT, REJECTED, UNCONFIRMED
+from microgpt_evolution.research.research import Research
+from microgpt_evolution.research.sequential_test import KEPT, REJECTED, SEARCH, UNCONFIRMED
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
-VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # a chart draws these tries
+VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # other tries are not drawn
 N_SETTINGS = 30  # maximum number of settings of a sweep
 
 
 def draw_result(result: EvolutionResult) -> ChartType:
-    """Return the chart of a search in Python."""
+    """Return the chart of a search that was run from Python."""
     return draw_trials(Ranking(result.study.settings, result.study.records))
 
 
 def draw_trials(ranking: Ranking) -> ChartType:
-    """Return the trials of a search in their order, with the best value so far."""
+    """Return a chart of the trials of a search in order, with the best value so far."""
     rows = _trial_rows(ranking)
     return _staircase(rows, "trial", ranking.measure.axis, alt.Scale(range=COLORS))
 
 
 def draw_tries(research: Research) -> ChartType:
-    """Return the tries of a research with their intervals, and the champion's loss."""
+    """Return a chart of tries with their intervals, and of the champion's loss."""
     colors = alt.Scale(domain=[*VERDICTS], range=[*VERDICTS.values()])
     return _staircase(_try_rows(research), "try", "loss, nats per character", colors)
 
 
 def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> ChartType:
-    """Return points in their order, with intervals if they have some, and the best so far."""
+    """Return a chart of points in order, with their intervals, if any, and the best so far."""
     x = alt.X(
         "trial:Q",
         title=name,
@@ -87,7 +87,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 def _try_rows(research: Research) -> list[Row]:
     """Return a row for each try: the champion's loss less its gain, with the interval."""
     first, *tries = research.tries
-    level = fmean(loss for loss, _ in first.losses(START))
+    level = fmean(loss for loss, _ in first.losses(SEARCH))
     rows: list[Row] = [{"trial": 0, "best": level}]
     for each in tries:
         row: Row = {"trial": each.number}
@@ -101,7 +101,7 @@ def _try_rows(research: Research) -> list[Row]:
 
 
 def draw_means(ranking: Ranking) -> ChartType:
-    """Return the mean losses of the best settings of a sweep with their intervals, best first."""
+    """Return a chart of the mean losses of a sweep's best settings with intervals, best first."""
     rows = list[Row]()
     for each in ranking.candidates[:N_SETTINGS]:
         mean, half = each.mean, each.mean.half_width or 0.0

@@ -15,8 +15,8 @@ from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
-from microgpt_evolution.research.research import FINAL, START, Research
-from microgpt_evolution.research.sequential_test import KEPT
+from microgpt_evolution.research.research import FINAL, Research
+from microgpt_evolution.research.sequential_test import KEPT, SEARCH
 from microgpt_evolution.study_settings import ResearchSettings, SweepSettings, read_settings
 from microgpt_evolution.trial import STUDENT, TrialRecord
 
@@ -29,10 +29,10 @@ SEARCHED = (
 SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
 TRIED = (
     "One mark per try: the champion's loss less its gain, with a 95 % interval over its pairs of "
-    "seeds. Line: the champion, which is lowered by gains with seeds that no decision has seen. "
-    "Orange tries looked better, and were not with fresh seeds."
+    "seeds. Line: the champion's loss, which falls by each gain that fresh seeds confirm. Orange "
+    "tries looked better at first, but not with fresh seeds."
 )
-# Vega draws a point with its description, which becomes its tooltip.
+# Vega writes a point's description into this label, which becomes the point's tooltip.
 POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')
 
 
@@ -87,7 +87,7 @@ def research_report(research: Research) -> Report:
     took = duration(sum(each.seconds for each in research.records))
     gains = first.gains(FINAL)
     facts = {
-        "loss at the start": str(Mean.over([loss for loss, _ in first.losses(START)])),
+        "loss at the start": str(Mean.over([loss for loss, _ in first.losses(SEARCH)])),
         "gain on the test part": str(Mean.over(gains)) if gains else "not read",
     }
     headline = f"{n_kept} of {len(tries)} tries kept in {took}"
@@ -97,21 +97,21 @@ def research_report(research: Research) -> Report:
 
 
 def _result(study: Ranking) -> str:
-    """Return what a search has improved, or the lead of the best settings of a sweep."""
+    """Describe the improvement by a search, or the lead of the best settings of a sweep."""
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # both are of one training run
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each is from one training run
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds
     lead = others[0].above(winner)
     is_clear = "is clear" if lead.is_clear else "may be chance"
-    return f"{loss}, whose lead of {lead} over the second {is_clear}"
+    return f"{loss}; its lead of {lead} over the second {is_clear}"
 
 
 def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
-    """Yield the facts on the winner."""
+    """Yield facts about the winner."""
     measure, settings, record = study.measure, study.settings, study.winner.record
     yield "winner", f"{measure.label} {study.winner.mean}, {record.id}".removesuffix(", ")
     yield "settings", study.describe(record.genome)
@@ -131,7 +131,7 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
 
 
 def _costs(study: Ranking) -> Iterator[tuple[str, str]]:
-    """Yield the facts on the trials and the settings."""
+    """Yield facts about the trials and the settings."""
     spent, budget = sum(each.flops for each in study.records), getattr(study.settings, "budget", 0)
     yield "operations", f"{in_short(spent)} of {in_short(budget)}" if budget else in_short(spent)
     if n_failed := sum(not record.is_ok for record in study.records):
@@ -167,7 +167,7 @@ def _asset(name: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape text for HTML, with its non-printable characters."""
+    """Escape a text for HTML, including its non-printable characters."""
     return html.escape(printable(text, len(text)))
 
 

@@ -17,11 +17,11 @@ KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
 
 
 def p_value(gains: Sequence[float]) -> float:
-    """Return the one-sided p-value of Wilcoxon's signed-rank test, which is exact.
+    """Return the exact one-sided p-value of the Wilcoxon signed-rank test.
 
-    It is the probability of ranks as high as those of the positive gains, if each gain could as
-    well have the other sign. Of equal gains, those that are positive get the lower ranks, and a
-    gain of 0 counts as a loss, so that the p-value is never too low.
+    It is the probability of a rank sum of the positive gains at least as high as the observed one,
+    if each sign were equally likely. Of gains of equal size, positive ones get the lower ranks, and
+    a gain of 0 counts as negative, so that the p-value is never too low.
     """
     order = sorted(gains, key=lambda gain: (abs(gain), gain <= 0))
     score = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)

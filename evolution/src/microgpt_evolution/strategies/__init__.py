@@ -1,1 +1,1 @@
-"""Strategies: they ask for trials and are told what was measured."""
+"""Search strategies, which propose trials and learn from their evaluations."""

@@ -1,7 +1,7 @@
 """A Gaussian process that predicts the loss at the end of training runs.
 
 Similar genomes have similar losses, and the losses of one organism are correlated. Freeze-thaw
-Bayesian optimization (Swersky, Snoek & Adams 2014) has another kernel for the training time.
+Bayesian optimization (Swersky, Snoek & Adams 2014) uses another kernel for the training time.
 
 Shapes: N = losses so far, M = organisms to predict, G = genes.
 """
@@ -20,24 +20,24 @@ from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
 
 Array = NDArray[np.float64]
 
-# The process models the logarithm of the distance to the lowest loss, as a fraction of it; the
-# distance is at most WORST, and LEAST is added.
+# The process models log(distance + LEAST). The distance of a loss from the lowest one is relative
+# to the lowest loss and at most WORST.
 LEAST, WORST = 0.01, 0.5
-TINY = 1e-6  # the lowest loss counts as at least this
-TIME_SCALE = 0.5  # length scale of the training time, whose logarithm is between 0 and 1
-DIGITS = 8  # decimal places of numbers that are compared
-JITTER = 0.05  # standard deviation of the losses of a training run around the model
-# Hyper-parameters of the kernel: the values to choose from by the marginal likelihood.
+TINY = 1e-6  # smallest divisor of a distance, if the lowest loss is near 0
+TIME_SCALE = 0.5  # length scale of the logarithm of the training time, which is in [0, 1]
+DIGITS = 8  # numbers are rounded to this many decimal places before they are compared
+JITTER = 0.05  # standard deviation of the noise, relative to that of all values
+# Hyper-parameters of the kernel; the marginal likelihood selects a value of each.
 GENE_SCALES = (0.5, 0.8, 1.2, 2.0)  # length scales of the genes
-CURVE_VARIANCES = (0.3, 0.8)  # of the genes' effect on the learning curve
-RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # between training runs of the same genome
+CURVE_VARIANCES = (0.3, 0.8)  # variances of the genes' effect on the learning curve
+RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # standard deviations between training runs of a genome
 
 
 class LossForecast(NamedTuple):
     """Normal distribution of the logarithmic loss at the end of a training run."""
 
     mean: float
-    deviation: float  # standard
+    deviation: float  # standard deviation
 
     def improvement(self, lowest: float) -> float:
         """Return the expected improvement: the mean drop below the lowest value so far."""
@@ -128,7 +128,7 @@ class Surrogate:
         return float(-self._white @ self._white / 2 - determinant)
 
     def _at(self, places: Sequence[tuple[Contestant, int]]) -> _Points:
-        """Return organisms, each at a number of evaluations."""
+        """Return the points of organisms, each at a number of evaluations."""
         return _Points(
             np.array([self._space.coordinates(organism.genome) for organism, _ in places]),
             np.log([n_evaluations for _, n_evaluations in places]) / math.log(EVALUATIONS),

@@ -31,7 +31,7 @@ def describe(settings: Mapping[str, Any]) -> str:
 
 
 def show(setting: float | str | None) -> str:
-    """Format a setting, such as 3,000, 0.01, "true" and "none"; fractions have four digits."""
+    """Format a setting, such as 3,000, 0.01, "true" or "none", with four significant digits."""
     if isinstance(setting, float):
         return f"{setting:.4g}"
     is_number = isinstance(setting, int) and not isinstance(setting, bool)
@@ -58,9 +58,9 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[Genome], list[str]]:
         check_names(axes, SETTINGS)
     for name, values in axes.items():
         for value in values:
-            check_genes({name: value})  # a value that is wrong alone is not a combination to skip
+            check_genes({name: value})  # a value that is invalid by itself is an error
     genomes: dict[Genome, None] = {}
-    impossible: dict[str, list[str]] = {}  # the combinations with each error message
+    impossible: dict[str, list[str]] = {}  # combinations by error message
     for values in product(*axes.values()):
         changes = dict(zip(axes, values, strict=True))
         try:

@@ -100,7 +100,7 @@ class Hydra:
     def __init__(
         self, *, size: int, seed: int, head: HeadName | None = None, **options: Any
     ) -> None:
-        """Create the first generation of each head, of which one may choose the winner."""
+        """Create the first generation of each head; `head`, if given, chooses the winner."""
         self._rng, self._head = Random(seed), head
         self.populations: Mapping[str, AestheticPopulation] = {
             name: AestheticPopulation(
@@ -137,9 +137,9 @@ class Hydra:
         return [self._first[seed] for seed in seeds]
 
     def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
-        """Return the best champion of the head; without a head, that with the lowest sum of ranks.
+        """Return the best champion of the head or, without a head, of all heads by sum of ranks.
 
-        The scores of different heads are not comparable.
+        Ranks are added because the scores of different heads are not comparable.
         """
         head = self._head
         if head:

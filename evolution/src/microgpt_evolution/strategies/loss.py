@@ -18,7 +18,7 @@ from microgpt_evolution.trial import Evaluation
 CHAMPIONSHIP_AFTER = 2  # generations without progress, before only the best organisms breed
 CATACLYSM_AFTER = 4  # generations without progress, before a restart with random genomes
 PROGRESS = 1e-8  # minimum improvement; smaller gains may be rounding errors
-MIN_FAILURES = 2  # of a species, before random genomes avoid it
+MIN_FAILURES = 2  # failures of a species, before random genomes avoid it
 N_IMMIGRANTS = 2  # random organisms per generation; fewer in a population of less than four
 N_CHAMPIONS = 3
 CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds for the uniform draw that selects the operator
@@ -154,7 +154,7 @@ class LossSearch(Population):
         """Count the generations without a lower fitness.
 
         In evolve-rust, any change counts as progress. Its championships re-evaluate the elite,
-        which changes the fitness, so it never reaches a cataclysm.
+        which changes the fitness, so evolve-rust never reaches a cataclysm.
         """
         if self._best is not None:
             has_gained = best < math.inf and best <= self._best - PROGRESS
@@ -217,7 +217,7 @@ class LossSearch(Population):
         return child(self._unfailed_genome(NORMAL), "immigrant")
 
     def _unfailed_genome(self, space: Values) -> Genome:
-        """Draw a genome whose species has not failed repeatedly, if there is one."""
+        """Draw a genome whose species has not failed repeatedly, if MAX_TRIES draws find one."""
         for _ in range(MAX_TRIES):
             genome = random_genome(self.rng, space)
             if self.failures[genome.species] < MIN_FAILURES:

@@ -1,4 +1,4 @@
-"""A population of organisms that is bred generation by generation; subclasses breed."""
+"""The base class of populations, which are bred generation by generation."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
 N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
 N_FRESH = 3  # training runs of the winner that do not influence the search
-POPULATION = "champion"  # name, in reports, of the only population of a search
+POPULATION = "champion"  # name of a search's only population in reports
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Organism(Trial):
         return self.fitness < math.inf
 
     def retests(self, seed: int) -> list[Trial]:
-        """Return trials with other seeds, which choose the winner."""
+        """Return trials with other seeds; their results choose the winner."""
         seeds = [training_seed(seed, *self.place, i) for i in range(1, N_REPEATS + 1)]
         return self._again(seeds, "again", RETEST)
 
     def fresh_trials(self, seed: int) -> list[Trial]:
-        """Return trials with seeds that did not choose the winner; the first is the search's."""
+        """Return trials with seeds that did not choose the winner; the search's seed is first."""
         others = range(N_REPEATS + 1, N_REPEATS + N_FRESH)
         seeds = [seed, *(training_seed(seed, *self.place, i) for i in others)]
         return self._again(seeds, "fresh", FRESH)
@@ -67,7 +67,7 @@ class Organism(Trial):
 
 @dataclass(frozen=True)
 class Finalist:
-    """One of the best organisms, with its evaluations with other seeds, of which some may fail.
+    """One of the best organisms, and its evaluations with other seeds, some of which may fail.
 
     The best of many noisy measurements is partly due to luck, so the best mean wins.
     """
@@ -76,14 +76,14 @@ class Finalist:
     retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score, or of the fitness if measure is None, search first."""
+        """Return the values of a score (None: of the fitness), beginning with the search's."""
         found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
             return [evaluation.fitness for evaluation in found]
         return [evaluation.scores[measure] for evaluation in found if evaluation.scores]
 
     def fitness(self, measure: str | None) -> float:
-        """Return the mean, negated if it is that of a score, so that lower is better."""
+        """Return the mean; the mean of a score is negated, so that lower is better."""
         mean = fmean(self.values(measure))
         return mean if measure is None else -mean
 
@@ -127,7 +127,7 @@ class Population(ABC):
     ) -> None:
         """Create the first generation, with random genomes.
 
-        Several populations share a generator, `rng`, and have consecutive slots.
+        Several populations can share the generator `rng`; their slots are then consecutive.
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot

@@ -16,10 +16,10 @@ from microgpt_evolution.genome import Genome, Space
 from microgpt_evolution.strategies.gaussian_process import Surrogate
 from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 
-# The number of organisms per generation; the larger one if the budget is enough for four such
-# generations that are trained completely. It does not depend on the number of workers.
+# Number of organisms per generation: LARGEST if the budget suffices to train four such generations
+# completely, else SMALLEST. It does not depend on the number of workers.
 SMALLEST, LARGEST = 4, 8
-MAX_FITTED = 150  # maximum number of organisms, the best, that the surrogate is fitted to
+MAX_FITTED = 150  # the surrogate is fitted to at most so many organisms, the best ones
 N_CANDIDATES = 100  # number of genomes to choose from
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents
@@ -35,10 +35,10 @@ class SurrogateSearch:
         space: Space,
         first: Sequence[Genome],  # the first generation has these genomes and mutants of them
         budget: float,  # operations
-        cost: Callable[[Genome, int], float],  # operations of a number of evaluations
+        cost: Callable[[Genome, int], float],  # operations up to a number of evaluations
         *,
         n_finalists: int = 1,  # organisms that are completed before the budget is spent
-        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether it may be trained
+        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether to train it
         seed: int,
     ) -> None:
         n_complete = budget / cost(first[0], EVALUATIONS)
@@ -102,7 +102,7 @@ class SurrogateSearch:
         return [*found.values()]
 
     def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
-        """Yield mutants of the parents and of their crossings, without ids and seeds, for ever."""
+        """Yield endless mutants of the parents and of their crossings, without ids and seeds."""
         space, rng = self.space, self._rng
         for n in count():
             origin = "cross" if len(parents) > 1 and rng.random() < CROSS else "mutant"
@@ -155,5 +155,5 @@ class SurrogateSearch:
         return replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
 
     def _price(self, organism: Contestant) -> float:
-        """Return the number of operations to complete the training run of an organism."""
+        """Return the number of operations that complete the training run of an organism."""
         return self.cost(organism.genome, EVALUATIONS - len(organism.losses))

@@ -1,6 +1,6 @@
 """Find and load the plug-ins of other packages, pass on messages of engines, draw charts.
 
-docs/plugins.md contains an example for each group of entry points.
+docs/plugins.md has an example.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,1 +1,1 @@
-"""Readers of chats that apps export."""
+"""Reader of chats exported from apps."""

@@ -1,9 +1,9 @@
-"""The messages of exported chats: of ChatGPT, Discord, Slack, Telegram and WhatsApp.
+"""Read the messages of chats exported from ChatGPT, Discord, Slack, Telegram and WhatsApp.
 
 ChatGPT writes a tree of messages per conversation, DiscordChatExporter a file per channel, Slack a
 folder per channel with a file per day, Telegram one chat or all. WhatsApp writes text, in any
-language: `12/31/23, 9:41 PM - Ann: hi` on Android, `[31.12.23, 21:41:02] Ann: hi` on iOS, and both
-once `12/31/23, 9:41:02 PM: Ann: hi`.
+language: `12/31/23, 9:41 PM - Ann: hi` on Android, `[31.12.23, 21:41:02] Ann: hi` on iOS. Old
+versions of both wrote `12/31/23, 9:41:02 PM: Ann: hi`.
 """
 
 import html
@@ -22,7 +22,7 @@ from pydantic_core import from_json
 from microgpt import ROLES, DataError, TextFile, printable
 
 T = TypeVar("T")
-# For the direction of text; they have no width.
+# Invisible characters that set the direction of a text.
 MARKS = dict.fromkeys(map(ord, "\ufeff\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"))
 
 
@@ -35,12 +35,12 @@ class Post(NamedTuple):
 
 
 def post(who: str, at: float, text: str) -> Post:
-    """Return a message with a name on one line, and a text that a conversation may have."""
+    """Return a message with a one-line name, and a text without NUL characters."""
     return Post(one_line(who), at, text.replace("\0", "").strip())
 
 
 def one_line(name: str) -> str:
-    """Return a name without the `~` that WhatsApp puts before the name of a stranger."""
+    """Return a name on one line, without the `~` that WhatsApp puts before a stranger's name."""
     return " ".join(name.translate(MARKS).removeprefix("~").split())
 
 
@@ -99,13 +99,13 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # said by a person
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # of messages by people
 
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # <@U1>, <URL|label>, <!here>
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of a day file, of a channel folder, or of an export of channels."""
+    """Return the messages of a day file, of a channel folder, or of a whole export."""
     days_in = sorted(file for folder in ("", "*/") for file in path.glob(folder + SLACK_DAYS))
     files = days_in if content is None else [path]
     if not files:
@@ -152,10 +152,10 @@ def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
 
 
 def _of_telegram(message: Any) -> Post:
-    """Return a message; what was forwarded, or written by a bot, is not the sender's."""
+    """Return a message, without its text if it was forwarded or written by a bot."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
-    parts = message["text"]  # of text, or objects with a text, such as links; or one text
+    parts = message["text"]  # a text, or a list of texts and of objects with one, such as links
     text = "".join(part if isinstance(part, str) else part["text"] for part in parts)
     who = message.get("from") or str(message.get("from_id", ""))  # a deleted account has no name
     return post(who, datetime.fromisoformat(message["date"]).timestamp(), text)
@@ -172,28 +172,28 @@ _HEAD = re.compile(
 _TIME_FIRST = re.compile(rf"^({_M}\[?{_M})(\d\d?[:.]\d\d(?:[:.]\d\d)?\D{{0,9}}?),\s({_DATE})")
 _AM = re.compile(r"a\.?\s?m|morning|上午|凌晨|早上|午前|오전|π|ص|\bsa\b|\bpg\b", re.I)
 _PM = re.compile(r"p\.?\s?m|noon|evening|下午|中午|晚上|午後|오후|μ\.?\s?μ|م|\bch\b|\bptg\b", re.I)
-# On iOS, a mark after the sender means that WhatsApp tells something about a group.
+# On iOS, a mark after the sender means that WhatsApp reports something about a group.
 _SENDER = re.compile(
     r"(?![\u200e\u200f][^:])(?:(.{1,200}):\s(?=[\u200e\u200f](?!<))|(.{1,200}?):(?:\s|$))(.*)"
 )
-# A quotation mark, unless it is in a word of Hebrew; an apostrophe that begins a quotation.
+# A quotation mark, except inside a Hebrew word, or an apostrophe that begins a quotation.
 _QUOTE = re.compile(r"""(?<![א-ת])"|"(?![א-ת])|[“”„«»「」『』]|(?<!\w)'(?!.*'(?!\w))""")
 _ENDS_QUOTE = re.compile("[\"'“”»」』]")
 _QUOTE_OR_NUMBER = re.compile(r'["“„«]|\W?\+\d')
 _UNQUOTED = re.compile("(změn|zmen|vytvoř|vytvor)il", re.I)  # Czech and Slovak
 _ANGLE = r"<(?![a-z!/])(?=[!-;=?-~]*[^!-~\n])[^<>\n=@]*>"  # such as <This message was edited>
 _FILE = r"(?:\S+\.\w{2,4}|[^\n]+\.(?:docx?|pdf|pptx?|vcf|xlsx?|zip))"
-_ADDED = re.compile(  # what WhatsApp adds to a text
+_ADDED = re.compile(  # text that WhatsApp adds to a message
     r"[\u200e\u200f]<[^<>\n]*>$|^[^\n]+\.\w{2,5}(?: •)?\s[\u200e\u200f][^\n]*"
     rf"|^\u200e?{_FILE} \([^()\n]+\)(?:\n|$)|^{_ANGLE}\n(?:{_FILE}$)?|\s{_ANGLE}$"
 )
-# What stands in place of a text: regular expressions for all languages, then for each.
+# Placeholders for missing texts: regular expressions for all languages, then for each one.
 _PLACEHOLDERS = Path(__file__).with_name("whatsapp_placeholders.txt").read_text(encoding="utf-8")
 _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 
 
 def whatsapp_head(line: str) -> re.Match[str] | None:
-    """Return a match if a line is the first of a message."""
+    """Return a match if a line is the first line of a message."""
     return _HEAD.match(_TIME_FIRST.sub(r"\1\3, \2", line))
 
 
@@ -206,13 +206,13 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
         n_back = sum(later < at for at, later in pairwise(times))
         return times.count(IMPOSSIBLE), n_back, times[-1] - times[0]
 
-    # After impossible dates, steps back in time count, then the duration of the chat.
+    # Fewest impossible dates; then fewest steps back in time; then the shortest chat.
     order = min(("dmy", "mdy", "ymd"), key=misfit)
     found: list[tuple[str, float, list[str]]] = []
     texts: dict[str, list[str]] = defaultdict(list)
     for head, line in lines:
         if head and (at := _time(head, order)) != IMPOSSIBLE:
-            # On Android, people write the mark of a language from right to left.
+            # On Android, such marks are part of texts in right-to-left languages.
             parts = _SENDER.match(head[10] if head[1] else head[10].replace("\u200f", ""))
             who, text = (parts[1] or parts[2], parts[3]) if parts else ("", "")
             found.append((who, at, [text]))
@@ -224,13 +224,13 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
 
 
 def _is_told(who: str, said: list[str]) -> bool:
-    """Return whether a sender is the beginning of what WhatsApp tells, with a colon in a name.
+    """Return whether a "sender" is the beginning of a notice by WhatsApp that contains a colon.
 
-    Such as `Ann changed the group name to "a` of "a: b". In some languages there is a colon before
-    the name or number, or a name has no quotation marks.
+    An example is `Ann changed the group name to "a`, of a name "a: b". In some languages, a colon
+    comes before the name or number, or names have no quotation marks.
     """
     is_open = len(_QUOTE.findall(who)) % 2 and all(map(_ENDS_QUOTE.search, said))
-    n_words = len(who.split()) if re.search(r"[^\W\d_]", who) else 0  # not of a telephone number
+    n_words = len(who.split()) if re.search(r"[^\W\d_]", who) else 0  # 0 for a telephone number
     is_before = n_words > 3 and all(map(_QUOTE_OR_NUMBER.match, said))
     is_long = n_words > 6 and len({*said}) == 1
     return bool(is_open or is_before or is_long or _UNQUOTED.search(who))
@@ -251,7 +251,7 @@ def _time(head: re.Match[str], order: str) -> float:
 
 def _of_whatsapp(who: str, at: float, text: str) -> Post:
     text = _ADDED.sub("", text)
-    is_own = text.startswith(("\u200e", "\u200f"))  # of WhatsApp, not of the sender
+    is_own = text.startswith(("\u200e", "\u200f"))  # by WhatsApp, not by the sender
     text = text.translate(MARKS).strip()
     return post(who, at, "" if is_own or _NO_TEXT.fullmatch(text.strip(" .。🚫")) else text)
 

@@ -25,12 +25,12 @@ from microgpt_chat_exports.chat_formats import APPS, Post, one_line, whatsapp_he
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 MOST = 20  # maximum number of participants in an error message
-N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
-JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # the export of each app has one of them
+N_HEAD = 20  # number of lines in which the first line of a WhatsApp message is sought
+JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # each app's export contains one of these
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
-    """Return the conversations of an export, or None for another file."""
+    """Return the conversations of an export, or None if the file is not an export."""
     is_folder = os.path.isdir(file.path)
     is_plain = how.column is not None or how.separator is not None or how.text == "stream"
     if not how.chat and (is_folder or is_plain):
@@ -59,7 +59,7 @@ def _recognised(file: TextFile) -> tuple[str | None, Any]:
         return None, None  # not JSON, or JSON Lines
     lines = [*file]
     if not any(f'"{name}"' in line for line in lines for name in JSON_FIELDS):
-        return None, None  # to parse other JSON would take as long again
+        return None, None  # parsing other JSON here would take as long again
     try:
         value = from_json("\n".join(lines))
     except ValueError:
@@ -83,7 +83,7 @@ def _app_of(value: Any) -> str | None:
 def _conversations(
     app: str, content: Any, path: Path, me: str | None, tell: Tell | None
 ) -> Iterator[Conversation]:
-    """Yield the conversations between the assistant and everyone else, who are the user."""
+    """Yield conversations in which one participant is the assistant and all others the user."""
     channels = APPS[app](content, path)
     said = [[post for post in channel if post.text] for channel in channels]
     me = _assistant(app, Counter(post.who for channel in said for post in channel), path, me)
@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the one participant who has a name or a part of it, or raise DataError."""
+    """Return the participant whose name is or contains `me`; raise DataError unless one does."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

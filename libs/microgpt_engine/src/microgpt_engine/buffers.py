@@ -1,4 +1,4 @@
-"""The arrays of kernels besides the weights: documents, activations, gradients, caches, states.
+"""Arrays of the kernels besides the weights: documents, activations, gradients, caches and states.
 
 Layout: documents are in flat int64 arrays, one after another. Training and evaluation use columns:
 a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses rows; in
@@ -65,7 +65,7 @@ class Buffers(NamedTuple):
     tokens: Annotated[Array, "n"]
     targets: Annotated[Array, "n"]  # token after each input token, or row of `soft_targets`
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
-    previous: Annotated[Array, "n"]  # previous token, or -1 for the first of a document
+    previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first
     positions: Annotated[Array, "n"]  # position of each token in its document
     keys: Annotated[Array, "1", "N"]  # int32, key of each column's random mask; see `draw_keys`
     doc_starts: Annotated[Array, "n + 1"]  # first column of each document, then the end of the last
@@ -138,7 +138,7 @@ class OptimizerState(NamedTuple):
     grads: Array
     m: Array  # running means of the gradients
     v: Array  # running means of the squared gradients; not used by Muon
-    directions: Array  # change of each matrix that Muon updates; no rows without Muon
+    directions: Array  # orthogonalized momentum of the matrices; no rows unless Muon is used
 
 
 class Workspace(NamedTuple):
@@ -149,7 +149,7 @@ class Workspace(NamedTuple):
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
     scratch: Array  # see `find_directions`
-    progress: Array  # (3): completed steps; number and loss of documents read in the next step
+    progress: Array  # (3): completed steps; documents read in the current step and their loss
 
 
 def muon_shapes(
@@ -168,7 +168,7 @@ class KVCache(NamedTuple):
 
     keys: Array  # (slots, L, n_head * token blocks * D, lanes)
     values: Array  # (slots, L, vectors per token * T, lanes)
-    mlp_in: Array  # (slots, L, C // 2), of the last token only, for token shift
+    mlp_in: Array  # (slots, L, C // 2), MLP input of the last token, for token shift
 
 
 def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:

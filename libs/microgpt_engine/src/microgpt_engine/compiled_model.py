@@ -6,7 +6,6 @@ have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from threading import Event
@@ -64,7 +63,7 @@ class CompiledModel:
         packed.set(weights)
         self._weights = packed.matrices
         _make_read_only(packed.array, *packed.matrices)
-        self._spare: deque[DecodeArrays] = deque(maxlen=2)  # of finished batches, for reuse
+        self._spare: list[DecodeArrays] = []  # of finished batches, for reuse
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:
@@ -95,7 +94,7 @@ class CompiledModel:
         share: float = 1.0,
         should_stop: Event | None = None,
     ) -> None:
-        """Add the probabilities of all tokens at each prediction, scaled by share, to `out` (N, V).
+        """Add `share` times the softmax of the logits of each prediction to `out` (N, V).
 
         A document of n tokens, from 2 to block_size + 1, has n - 1 predictions. If should_stop is
         set, the remaining documents are not read.
@@ -126,7 +125,7 @@ class CompiledModel:
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
         """Return the loss of each prediction and the buffers after the last micro-batch."""
-        # The losses are those of the tokens.
+        # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
@@ -147,7 +146,7 @@ class CompiledModel:
     ) -> Generator[int, None, FinishReason]:
         """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
 
-        The numbers of several tokens are drawn from a copy of rng, which advances with each token.
+        Random numbers for several tokens are drawn from a copy of rng; rng advances per token.
         """
         decoder = Decoder(self, [prompt], rules)
         sequences, is_greedy = decoder.sequences, rules.sampling.temperature == 0
@@ -156,7 +155,7 @@ class CompiledModel:
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
         advances, ahead = is_copied and not is_greedy, rng
         if advances:
-            ahead = random.Random(0)  # a seed saves the time to find one
+            ahead = random.Random(0)  # without a seed, Python would read entropy
             ahead.setstate(rng.getstate())
         while True:
             goal = min(n_known + n_at_once, end)
@@ -213,7 +212,7 @@ class CompiledModel:
         return max(1, MAX_BATCH_TOKENS // (self.config.block_size + (rules.max_tokens or 0)))
 
     def batch(self, jobs: Sequence[Job]) -> Batch:
-        """Return jobs with the same rules to decode together."""
+        """Return a batch that decodes jobs together; all must have the same sampling rules."""
         return Batch(self, jobs, self._spare)
 
 

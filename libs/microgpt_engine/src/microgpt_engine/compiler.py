@@ -41,7 +41,7 @@ def inlined(function: Function) -> Function:
 
 
 def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
-    """Compile a function for arguments of these types; return its symbol, a newline and an object.
+    """Compile a function for the types of `args`; return its symbol, a newline and an object file.
 
     See `numba_internals.object_code`.
     """
@@ -50,10 +50,10 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
 
 
 def numba_function(function: Callable[..., Any], cache: Path | None) -> Callable[..., int]:
-    """Compile a function with the documented interface of Numba only.
+    """Compile a function, using only the documented interface of Numba.
 
     Args:
-        cache: a directory for machine code; None: nothing is kept.
+        cache: directory for machine code, or None to cache nothing.
     """
     numba.config.CACHE_DIR = str(cache or "")
     compiled = numba.njit(**_DOCUMENTED, cache=cache is not None)(function)
@@ -63,9 +63,9 @@ def numba_function(function: Callable[..., Any], cache: Path | None) -> Callable
 def _kind(value: Any) -> Any:
     """Return the Numba type of an argument.
 
-    One version serves contiguous and strided arrays, except one-dimensional ones, which are
-    contiguous. Otherwise, Numba would compile both, because a view of a matrix is contiguous or
-    strided depending on the shape of the matrix.
+    One-dimensional arrays are contiguous. All others are typed as strided: Numba would otherwise
+    compile two versions of a kernel, because whether a view of a matrix is contiguous depends on
+    the shape of the matrix.
     """
     if isinstance(value, np.ndarray):
         kind = numba.typeof(value)

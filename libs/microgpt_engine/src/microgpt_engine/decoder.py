@@ -4,7 +4,7 @@ Layout: one row per sequence, as in `Sequences`; one row per token in the kernel
 docs/engine.md#decoding.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from time import perf_counter
@@ -46,7 +46,7 @@ RUN_S = 0.02  # target duration of one `run` call
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
-CACHE_BYTES = 2**23  # maximum size of all keys and values, unless the weights take more
+CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights take more
 MAX_REUSED_BYTES = 2**23  # maximum size of the keys and values of a reusable context
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
@@ -71,20 +71,20 @@ class Decoder:
             prompts: 1 to block_size tokens each.
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
-            arrays: arrays of a finished decoder of the same model, for reuse. If a context takes
-            more than MAX_REUSED_BYTES, the arrays are only as long as the sequences.
+            arrays: arrays of a finished decoder of the same model, for reuse. New arrays are only
+                as long as the sequences if a context takes more than MAX_REUSED_BYTES.
         """
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger is hardly faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether the arrays fit other sequences
         n_slots = min(len(prompts), most_slots)
         self._config, self._dtype, self._weights = config, dtype, model.decode_weights
         self.sequences = self._new_sequences(prompts, rules, n_slots)
         self._seeds = seeds if rules.sampling.temperature else ()
-        self._n_taken = list(map(len, prompts))  # tokens of each sequence that `take` has returned
+        self._n_taken = list(map(len, prompts))  # tokens per sequence that `take` has returned
         self._n_drawn = 0  # number of random numbers drawn for each sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         shape = config
@@ -144,7 +144,7 @@ class Decoder:
         """Decode for about 20 ms; return whether any sequence is still running."""
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
-        n_positions = int(s.n_tokens.max()) + self._n_tokens  # read at the most
+        n_positions = int(s.n_tokens.max()) + self._n_tokens  # most positions that this call reads
         settings = model_settings(self._config, self._dtype, n_positions)
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, s, settings, self._n_tokens)
@@ -193,12 +193,12 @@ class Batch:
     """
 
     def __init__(
-        self, model: "CompiledModel", jobs: Sequence[Job], spare: MutableSequence[DecodeArrays]
+        self, model: "CompiledModel", jobs: Sequence[Job], spare: list[DecodeArrays]
     ) -> None:
         """Create a decoder for all jobs. Jobs with fewer sequences start first.
 
-        A batch takes its arrays from `spare`, and adds them when its last job ends, unless they are
-        large.
+        A batch takes its arrays from `spare`, and returns them there when its last job ends, unless
+        they are large.
         """
         self.open: dict[int, slice] = {}
         pairs: list[tuple[Sequence[int], int]] = []
@@ -209,7 +209,7 @@ class Batch:
         prompts, seeds = zip(*pairs, strict=True)
         try:
             arrays = spare.pop()
-        except IndexError:  # other threads may take arrays, too
+        except IndexError:  # none are left; other threads take arrays, too
             arrays = None
         self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
         self._spare = spare if self._decoder.is_reusable else []
@@ -217,7 +217,7 @@ class Batch:
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
         """Decode for about 20 ms; return the index and result of each job that ended.
 
-        The result is the output that `take` has not returned, or a PromptError if the job failed.
+        A result is the output that `take` has not yet returned, or a PromptError.
         """
         if self.open:
             self._decoder.run()

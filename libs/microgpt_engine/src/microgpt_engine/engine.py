@@ -1,6 +1,6 @@
 """The compiled engine as a plug-in: the functions of `microgpt.training.engines.EngineModule`.
 
-Layout: as in the classes whose objects it makes. See docs/engine.md#the-work.
+Layout: as in the classes that it instantiates. See docs/engine.md#the-work.
 """
 
 import random
@@ -15,17 +15,17 @@ from microgpt_engine.weights import initial_weights
 if TYPE_CHECKING:
     from microgpt_engine.trainer import CompiledEngine
 
-BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
+BYTES_PER_WEIGHT = 200  # a weight, its gradient, its moments, and copies as Python floats
 
 make_model = CompiledModel
 
 
 def n_bytes(model: ModelConfig, longest: int) -> int:
-    """Return about how many bytes a thread needs to train on up to `longest` predictions."""
+    """Return roughly how many bytes a thread needs for documents of up to `longest` predictions."""
     C = model.n_embd
     per_layer = (6 + model.n_ff_exp) * C + model.n_head * longest / 2
     per_token = 8 * C + model.vocab_size + model.n_layer * per_layer
-    n_rotary = 0 if model.n_positions else C * model.block_size  # numbers of its tables
+    n_rotary = 0 if model.n_positions else C * model.block_size  # size of the rotary tables
     n_numbers = count_params(model) + n_rotary
     return BYTES_PER_WEIGHT * n_numbers + round(8 * longest * per_token)
 

@@ -1,7 +1,7 @@
-"""The settings of a model and of a training run as kernels read them: the fields of the core.
+"""Convert the settings of a model and of a training run to named tuples for kernels.
 
-A kernel receives a named tuple of the fields that are numbers or flags, under their names. A choice
-becomes a flag for each of its values, such as `modern`. A new field needs no line here.
+A tuple has every field of `ModelConfig` or `TrainConfig` that is a number or a flag. A choice
+becomes one flag per value, such as `modern`. New fields are included automatically.
 Layout: the tables of rotary positions have a column per position for training and a row per
 position for decoding. See docs/engine.md#a-step. Shapes: C = n_embd, D = head_dim, T =
 block_size.
@@ -17,14 +17,14 @@ from microgpt import ModelConfig, TrainConfig, angles
 from microgpt_engine.simd import lanes_of
 from microgpt_engine.weights import aligned_zeros, padded
 
-MIN_POSITIONS = 1024  # minimum size of the tables, if the context is not smaller
+MIN_POSITIONS = 1024  # minimum number of positions in the tables, unless the context is shorter
 Settings = Any  # a named tuple of `model_settings` or `train_settings` in a kernel
 
 
 def kinds_of(config: type) -> dict[str, str]:
-    """Return the kind of each number in the settings of a kernel, by name.
+    """Map the name of each number in a kernel's settings to its kind.
 
-    It is "int", "float" or "bool"; for a value of a choice, it is the name of the field.
+    The kind is "int", "float" or "bool"; for the flag of a choice, it is the name of the field.
     """
     kinds: dict[str, str] = {}
     for name, kind in get_type_hints(config).items():
@@ -35,7 +35,7 @@ def kinds_of(config: type) -> dict[str, str]:
     return kinds
 
 
-# For JavaScript and the cache of machine code: the layout of the two tuples.
+# The layout of the two tuples, for JavaScript and for the cache of machine code.
 KINDS = {"model": kinds_of(ModelConfig), "config": kinds_of(TrainConfig)}
 _make_tuple: Any = namedtuple  # mypy requires literal names
 _ModelSettings = _make_tuple("_ModelSettings", [*KINDS["model"], "rotation", "row_rotation"])
@@ -45,10 +45,10 @@ _TrainSettings = _make_tuple("_TrainSettings", KINDS["config"])
 def model_settings(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Settings:
     """Return the settings of a model for kernels; the result is cached and must not be modified.
 
-    The last two are tables of rotary positions: `rotation` is (D, T), the cosine and sine of each
-    pair of dimensions, for `rotate`; `row_rotation` is (2, T, 2 C), cosines and signed sines, for
-    `adjust_row`. They cover at least n_positions positions (default: all), or none if the positions
-    are learned.
+    The last two fields are tables of rotary positions: `rotation` is (D, T), the cosine and sine of
+    each pair of dimensions, for `rotate`; `row_rotation` is (2, T, 2 C), cosines and signed sines,
+    for `adjust_row`. The tables cover at least n_positions positions (default: all); they are empty
+    if the positions are learned.
     """
     n = model.block_size if not model.is_karpathys else 0
     if n_positions is not None:

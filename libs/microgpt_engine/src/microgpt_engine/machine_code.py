@@ -1,8 +1,8 @@
 """Load the machine code of kernels, and compile it on first use.
 
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
-processor, the compiler settings and the sources of this package. A file is run as code, so a file
-is not loaded if another user could have written it, or if it is damaged.
+processor, the compiler settings and the sources of this package. Because the files contain code,
+a file is not loaded if it is damaged or if another user could have written it.
 Layout: any; a kernel receives the addresses of its arrays. See docs/engine.md#compilation.
 """
 
@@ -33,10 +33,10 @@ _NATIVE = ctypes.CFUNCTYPE(
 )  # see `numba_internals.object_code`; other threads can run during a call
 _DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
-# Settings of Numba that do not change the machine code, or are in `simd`.
+# Settings of Numba that do not affect the machine code, or that `_path` takes from `simd`.
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
-_NUMBA = b"numba"  # instead of machine code, if Numba keeps it
+_NUMBA = b"numba"  # stands for machine code that Numba caches itself
 
 COMPILING = "compiling the engine (once on this computer, takes about ten seconds)"
 
@@ -55,7 +55,7 @@ class EntryPoint:
     """
 
     def __init__(self, place: str) -> None:
-        """Name a function by its module and its name, separated by a colon."""
+        """Refer to the kernel at `place`, a module and a function separated by a colon."""
         self._place = place
         self._versions: dict[Any, Callable[..., int]] = {}
 
@@ -87,13 +87,13 @@ def _layout(arg: Any) -> str:
     if isinstance(arg, np.ndarray):
         return f"{arg.dtype.str}{arg.ndim}"
     if isinstance(arg, tuple):
-        names = getattr(arg, "_fields", "")  # none of the arguments of a call
+        names = getattr(arg, "_fields", "")  # a call's tuple of arguments has none
         return f"{type(arg).__name__}{names}({','.join(map(_layout, arg))})"
     return "float" if isinstance(arg, float) else "int"
 
 
 def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
-    """Return the function for arguments of these types, from the cache or compiled."""
+    """Load a kernel for arguments of these types from the cache, or compile it; return it."""
     layout = _layout(args)
     content = read_kept(place, layout)
     if content is None:
@@ -105,7 +105,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     if content == _NUMBA:
         from microgpt_engine.compiler import numba_function
 
-        # Numba does not notice that a function which is called by another has changed.
+        # Numba does not notice changes in the functions that a cached function calls.
         directory = cache_directory() / f"numba-{_IMPORTED[:24]}" if can_be_kept() else None
         return numba_function(_function(place), directory)
     symbol, _, code = content.partition(b"\n")
@@ -113,19 +113,19 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
 
 
 def _compile(place: str, args: tuple[Any, ...]) -> bytes:
-    """Return the symbol and the object file of a kernel, or `_NUMBA` if there can be none."""
+    """Return the symbol and the object file of a kernel, or `_NUMBA` if they cannot be made."""
     from microgpt_engine.compiler import object_code
 
     try:
         return object_code(_function(place), args)
-    except Exception as error:  # Numba has changed: any type
+    except Exception as error:  # a changed Numba can raise any type
         if simd.IS_WASM:
             raise
         from microgpt_engine.numba_internals import TRIED, VERSION
 
         report(
-            f"Numba {VERSION} has changed since {TRIED} ({error}); the engine uses Numba's own "
-            "cache, so microgpt starts some seconds later"
+            f"Numba {VERSION} differs from the tested {TRIED} ({error}); the engine uses Numba's "
+            "own cache, so microgpt takes some seconds longer to start"
         )
         return _NUMBA
 
@@ -144,7 +144,7 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
     if not _engines:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-    # Each file has an engine: names of kernels in two files may be equal, but not their code.
+    # Each file gets its own engine, because two files may define the same names differently.
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -153,7 +153,7 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
     native = _NATIVE(engine.get_function_address(symbol))
 
     def function(*args: Any) -> int:
-        packed = [0, 0]  # the result, an exception, and the arguments
+        packed = [0, 0]  # the result and an exception; the arguments follow
         _pack(args, packed)
         words = array("q", packed)
         place = words.buffer_info()[0]
@@ -192,7 +192,7 @@ def _make_directory(path: Path) -> None:
     """Create the cache directory, and check that only this user can write to it."""
     path.mkdir(0o700, parents=True, exist_ok=True)
     if not os.environ.get("NUMBA_CACHE_DIR"):
-        path.chmod(0o700)  # who made it with a umask of 002 did not want the group to write to it
+        path.chmod(0o700)  # with a umask of 002, a new directory is group-writable
     _check_is_private(path)
     if not os.access(path, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -244,15 +244,15 @@ def keep(place: str, layout: str, content: bytes) -> None:
 
 
 def _path(place: str, layout: str) -> Path:
-    """Return the path of an entry point's file: its function, first dtype, and a hash."""
+    """Return the path of a cache file, whose name has the function, the first dtype and a hash."""
     settings = sorted(
         setting
         for setting in os.environ.items()
         if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
     )
     facts = (
-        llvmlite.__version__,  # each version of Numba requires one of llvmlite
-        object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python
+        llvmlite.__version__,  # differs between versions of Numba, too
+        object.__basicsize__,  # kernels skip this header, which is larger in free-threaded Python
         (llvm.get_default_triple(), simd.NAME, simd.FEATURES),
         settings,
         _IMPORTED,
@@ -282,7 +282,7 @@ def _check_is_private(place: Path | int) -> None:
 
 
 def _sources() -> str:
-    """Return the hash of the sources of the kernels and of what they implement."""
+    """Return a hash of the sources of this package and of the functions that it implements."""
     digest = hashlib.sha256(files_hash().encode())
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())

@@ -1,7 +1,7 @@
-"""Compile kernels to object files, with names of Numba outside its documented interface.
+"""Compile kernels to object files, using undocumented names of Numba.
 
-No other module uses such names. They were tried with Numba `TRIED`. If one is missing in another
-version, kernels are compiled by `compiler.numba_function` instead.
+No other module uses such names. They were tested with Numba `TRIED`. If another version lacks one,
+`compiler.numba_function` compiles the kernels instead.
 Layout: any; a kernel receives the addresses of its arrays. See docs/engine.md#compilation.
 """
 
@@ -28,7 +28,7 @@ _OPTIONS = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def accepted_options() -> dict[str, bool]:
-    """Return the undocumented options of kernels, or none if Numba does not accept them."""
+    """Return the undocumented compiler options, or none if Numba does not accept them."""
     with suppress(Exception):
         numba.njit(**_OPTIONS)(lambda: None).compile(())
         return _OPTIONS
@@ -36,7 +36,7 @@ def accepted_options() -> dict[str, bool]:
 
 
 def share_versions(compiled: Any) -> None:
-    """Resolve calls of a kernel without literal types, so that constants share a version."""
+    """Resolve calls to a kernel without literal types, so that all constants share one version."""
     if hasattr(compiled, "get_call_template"):
         template = compiled.get_call_template
 
@@ -55,11 +55,11 @@ def object_code(
 
     The function at the symbol has Numba's calling convention: it takes the addresses of the result,
     of an exception and of the arguments, and returns a status. The arguments are 64-bit words: an
-    array is the address of its Python object, and a named tuple is its elements. The result is an
-    int64: the return value of the function, or 0 if it returns None.
+    array is passed as the address of its Python object, a named tuple as its elements. The result
+    is an int64: the return value of the function, or 0 if it returns None.
 
     Raises:
-        Exception: a name is missing, of a type that depends on the name.
+        Exception: Numba lacks a name; the type of the exception depends on the name.
     """
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
@@ -67,7 +67,7 @@ def object_code(
     options = options | _OPTIONS
     dispatcher = numba.njit(**options)(function)
     dispatcher.get_call_template  # noqa: B018  (`share_versions` needs it)
-    callee = types.Dispatcher(dispatcher)  # has a weak reference to it
+    callee = types.Dispatcher(dispatcher)  # holds only a weak reference to the dispatcher
 
     @intrinsic  # type: ignore[untyped-decorator]
     def call(typing: Any, address: Any) -> Any:
@@ -145,7 +145,7 @@ class _Arguments:
         return self._read(address, ir.DoubleType() if kind == types.float64 else INT64)
 
     def _array(self, kind: Any, address: Any) -> Any:
-        """Return an array from its Python object; the layout is part of NumPy's C interface."""
+        """Load an array from its Python object, whose layout is part of NumPy's C interface."""
         address = cgutils.pointer_add(self._builder, address, object.__basicsize__)
         data = self._read(address, self._context.get_data_type(kind.dtype).as_pointer())
         sizes = ir.ArrayType(INT64, kind.ndim).as_pointer()
@@ -166,7 +166,7 @@ class _Arguments:
 
 
 def _bitcode_library() -> type:
-    """Return a class for compiled functions that have neither machine code nor callees.
+    """Return a class that compiles a function to bitcode, without machine code or callees.
 
     Only an entry point needs these.
     """
@@ -189,7 +189,7 @@ def _bitcode_library() -> type:
 
         def _link_callees(self, module: Any) -> Any:
             seen, libraries = {self}, [self]
-            for library in libraries:  # grows
+            for library in libraries:  # the loop appends to the list
                 for callee in library._linking_libraries:
                     if callee not in seen:
                         seen.add(callee)

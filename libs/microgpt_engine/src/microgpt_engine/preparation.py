@@ -28,7 +28,7 @@ from microgpt import (
 from microgpt_engine import machine_code, random_numbers
 from microgpt_engine.compiled_model import CompiledModel
 
-# Uses that a process compiles on first use; the two take about as long.
+# Uses whose kernels one process compiles; INFERENCE and TRAINING take about equally long.
 INFERENCE: tuple[Use, ...] = ("evaluation", "decoding", "generation")
 TRAINING: tuple[Use, ...] = ("training",)
 THREADS: tuple[Use, ...] = ("threads",)
@@ -40,7 +40,7 @@ class _NotCompiledError(Exception):
 
 
 def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
-    """Load the kernels for some uses; report that they must be compiled, and return whether."""
+    """Load the kernels for some uses; if some must be compiled, report it and return True."""
     kinds = list(product(dtypes, uses))
     try:
         with on_compiling(_stop):
@@ -65,7 +65,7 @@ def compile_together(
 ) -> bool:
     """Compile kernels in processes, one for each dtype and share; return whether all succeeded.
 
-    `options` are more arguments of `subprocess.Popen`.
+    `options` are passed on to `subprocess.Popen`.
     """
     module = [sys.executable, "-m", __name__]
     processes: list[subprocess.Popen[Any]] = []
@@ -123,6 +123,6 @@ def _inference_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
 
 
 if __name__ == "__main__":
-    gc.disable()  # would take a tenth of the time
+    gc.disable()  # garbage collection would take a tenth of the time
     chosen, *wanted = sys.argv[1:]
     _load((cast(DType, chosen), cast(Use, use)) for use in wanted)

@@ -65,7 +65,7 @@ class ThreadedEngine(CompiledEngine):
         buffers = [self.workspace.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
         ]
-        # micro-batches that are processed between two barriers
+        # Each micro-batch between two barriers needs a workspace.
         room = GRADS_BYTES // (2 * threads * self._params.array.nbytes)
         n_workspaces = min(threads * max(1, min(MAX_PER_THREAD, room)), config.batch_size)
         self._workspaces += [
@@ -83,7 +83,7 @@ class ThreadedEngine(CompiledEngine):
 
     def _discard_batch(self) -> None:
         super()._discard_batch()
-        self._published_step = -1  # the weights may be new ones
+        self._published_step = -1  # the weights may have been replaced
 
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
@@ -162,7 +162,7 @@ class ThreadedEngine(CompiledEngine):
     def _read(self, numbers: Sequence[int], is_first: bool) -> int:
         """Process a micro-batch in each given workspace; return the number of tokens read.
 
-        If they are the first of a step, its weights are copied before.
+        Before the first micro-batch of a step, the thread copies the published weights.
         """
         thread, n_read = numbers[0], 0
         if thread and is_first:
@@ -177,7 +177,7 @@ class ThreadedEngine(CompiledEngine):
     def _finish(self, step: int) -> float:
         """Update the weights; return the loss, or NaN if the loss or a gradient is not finite."""
         state, model, loss = self.workspace.state, self.settings[0], float(self._progress[2])
-        if self.config.optimizer == "muon":  # the threads share the matrices
+        if self.config.optimizer == "muon":  # each thread computes some matrices
             n, scratches = self._threads, self._scratches
             self._in_threads(lambda i: find_directions(state, model, i, n, scratches[i]), n)
         args = float(self.config.lr_at(step)), *self.settings, self._published.array

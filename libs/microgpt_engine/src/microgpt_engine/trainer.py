@@ -1,4 +1,4 @@
-"""Compiled training engine, which trains for a fraction of a second per call.
+"""Compiled training engine; each call trains for a fraction of a second.
 
 Layout: columns in the buffers; the layout "weights" for weights, gradients and running means.
 Callers get flat copies of these, in the order of `weight_shapes`. See docs/engine.md#a-step.
@@ -165,8 +165,8 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def _own_rates(config: TrainConfig) -> NDArray[Any]:
-    """Return the rates of all steps from a user-defined schedule, which may be slow.
+    """Return the learning rates of a user-defined schedule, cached because it may be slow.
 
-    After the last step, the rate is 0: gradients are computed, but no step is taken.
+    The rate after the last step is 0: there, gradients are computed, but no step is taken.
     """
     return np.array([*(float(config.lr_at(step)) for step in range(config.steps)), 0.0])

@@ -4,7 +4,7 @@
 
 An object file from LLVM contains one function that is called from outside and no data, so only the
 export of that function has to be added. A module imports its memory and the stack pointer. Kernels
-use `while` for a variable step: `range` could fail, and its error message would be data.
+use `while` if a step is variable, because `range` has an error message, which would be data.
 Layout: arguments are 64-bit words, with addresses in the low half; an array has the layout of a
 NumPy array in a 64-bit CPython. See docs/engine.md#webassembly.
 """
@@ -20,20 +20,20 @@ from microgpt import ConfigError, DType, Use, report
 from microgpt_engine import machine_code, preparation
 from microgpt_engine.kernel_settings import KINDS
 
-INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels of a trained model
-TRAINING = (*INFERENCE, ("take_steps", "f4"))  # those of one that is trained
+INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels to run a model
+TRAINING = (*INFERENCE, ("take_steps", "f4"))  # to train a model, too
 SHARES = (preparation.INFERENCE, preparation.TRAINING, preparation.THREADS)
 COMPILING = "compiling the engine of the page (once on this computer, takes about 20 seconds)"
 EXPORT = "run"  # name of the exported function
-CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # numbers of sections
+CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # section ids
 IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags of a symbol
-FUNCTION, SYMBOLS = 0, 8  # a kind of symbol; the subsection with the symbols
+FUNCTION, SYMBOLS = 0, 8  # the symbol kind; the id of the symbol-table subsection
 
-# LEB128 is a number in groups of 7 bits, the lowest first; the high bit says that more follow.
+# LEB128 encodes a number in groups of 7 bits, lowest first; a set high bit means that more follow.
 
 
 def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
-    """Return the modules of INFERENCE or TRAINING, by the name of the kernel.
+    """Return the module of each kernel of INFERENCE or TRAINING, by the kernel's name.
 
     The modules are compiled on first use and cached like machine code.
 
@@ -72,7 +72,7 @@ def write_modules(
         env |= {"MICROGPT_TARGET": "wasm32", "NUMBA_CACHE_DIR": folder}
         if not preparation.compile_together(dtypes, shares, env=env):
             raise ConfigError(
-                "the engine cannot be compiled to WebAssembly; see the error of the compiler above"
+                "the engine cannot be compiled to WebAssembly; see the compiler's error above"
             )
         for file in Path(folder).iterdir():
             _, function, dtype, _ = file.name.split("-")
@@ -81,7 +81,7 @@ def write_modules(
 
 
 def module(code: bytes, symbol: str) -> bytes:
-    """Return the module of an object, which exports the function at a symbol.
+    """Convert an object file to a WebAssembly module that exports the function at a symbol.
 
     Raises:
         ValueError: the object has data, whose addresses only a linker could assign.
@@ -114,7 +114,7 @@ def _function_index(section: bytes, symbol: str) -> int | None:
         kind, symbols = reader.byte(), _Reader(reader.part())
         for _ in range(symbols.number() if kind == SYMBOLS else 0):
             what, flags = symbols.byte(), symbols.number()
-            if what != FUNCTION:  # it has no data, and other kinds come after the functions
+            if what != FUNCTION:  # there are no data symbols; other kinds follow
                 break
             index = symbols.number()
             is_named = not flags & IS_UNDEFINED or flags & HAS_NAME

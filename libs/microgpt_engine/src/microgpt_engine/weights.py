@@ -1,10 +1,10 @@
 """Storage of all weights of a model in one array.
 
-Layout: weights. All matrices are views of one array, so that the optimizer is a single loop. Its
-rows have n_embd numbers and are zero-padded to whole vectors. The query, key and value weights
-share a matrix. mlp_fc2 is transposed to rows of n_embd. For decoding, a second copy is transposed
-and divided into panels. See docs/engine.md#a-step and #decoding. Shapes: C = n_embd, V =
-vocab_size, L = n_layer.
+Layout: weights. All matrices are views of one array, so that the optimizer is a single loop. The
+rows of the array hold n_embd numbers and are zero-padded to whole vectors. The query, key and value
+weights share a matrix. mlp_fc2 is transposed to rows of n_embd. For decoding, a second copy is
+transposed and divided into panels. See docs/engine.md#a-step and #decoding. Shapes: C = n_embd,
+V = vocab_size, L = n_layer.
 """
 
 import math
@@ -146,13 +146,13 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
 
 
 def allocated(kind: type[Arrays], sizes: Mapping[str, int], dtype: str, **wider: int) -> Arrays:
-    """Return zero-filled arrays of a named tuple, whose annotations name the dimensions.
+    """Return a named tuple of zero-filled arrays; its annotations name their dimensions.
 
     Arrays of one dimension are int64, and `keys` are int32. Rows and columns are padded to whole
     vectors, because `transpose` processes square tiles.
 
     Args:
-        wider: numbers to add to the rows of an array before these are padded.
+        wider: extra numbers per row of the array of that name, added before padding.
     """
     found: dict[str, Array] = {}
     for name, annotation in kind.__annotations__.items():

@@ -2,11 +2,11 @@
 
 Models of the architecture `portable` can be converted. Apertus differs from it as follows:
 
-    embeddings   have no RMSNorm after them: the rows of `wte` are stored normalized
-    gains        of each RMSNorm are parameters: all 1, those of queries and keys 1.2
-    rotation     is of the dimensions i and i + head_dim / 2, not of neighbours: the rows of
-                 attn_wq and attn_wk are in another order
-    activation   xIELU (Huang & Schlag 2024) with the parameters that make it squared ReLU
+    embeddings   are not normalized by the model: the rows of `wte` are stored normalized
+    gains        of the RMSNorms are parameters: 1.2 for queries and keys, 1 for all others
+    rotation     pairs dimensions i and i + head_dim / 2 instead of neighbours: the rows of
+                 attn_wq and attn_wk are reordered
+    activation   is xIELU (Huang & Schlag 2024), with parameters that make it squared ReLU
 
 C = n_embd, H = n_head, D = head_dim. Tensors have the names of transformers.
 """
@@ -31,12 +31,12 @@ from microgpt_exports.format import Arrays, zero_weights
 
 EPSILON = 1e-5  # of each RMSNorm
 # xIELU is softplus(alpha_p) x² + beta x above 0, here x², and (beta + softplus(alpha_n)) (eˣ − 1 −
-# x) + beta x below, here 0. It has a threshold, eps, from which on eˣ is that of the threshold.
+# x) + beta x below, here 0. In eˣ, x is at most the threshold eps.
 ACTIVATION = {"alpha_p": log(e - 1), "alpha_n": -100.0, "beta": 0.0, "eps": -1e-6}
 MAX_SQUARE = 1 - 1e-5  # largest mean square of an embedding after RMSNorm; see `from_apertus`
 TABLES = {"wte": "model.embed_tokens.weight", "lm_head": "lm_head.weight"}
 NORM = "model.norm.weight"
-MATRICES = {  # of a layer
+MATRICES = {  # of a layer, with their names in transformers
     "attn_wq": "self_attn.q_proj",
     "attn_wk": "self_attn.k_proj",
     "attn_wv": "self_attn.v_proj",
@@ -47,14 +47,14 @@ MATRICES = {  # of a layer
 ROTATED, RESULTS = ("attn_wq", "attn_wk"), ("attn_wo", "mlp_fc2")
 NORMS = ("attention_layernorm", "feedforward_layernorm")
 HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
-WITHOUT_EFFECT = ("architectures", "dtype")  # settings
+WITHOUT_EFFECT = ("architectures", "dtype")  # settings that do not affect the results
 
 
 def to_apertus(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
     """Return the tensors of a model in float32; raise ConfigError if it is not portable."""
     if config.architecture != "portable":
         raise ConfigError(
-            f"no program of GGUF files or transformers has the architecture {config.architecture}; "
+            f"neither GGUF nor transformers supports the architecture {config.architecture}; "
             "train a student with `microgpt train --architecture portable --teacher MODEL "
             "--data FILE`, or use --format onnx"
         )
@@ -77,11 +77,11 @@ def to_apertus(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
 
 
 def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
-    """Return the weights of our model that gives the same results as the tensors, in float64.
+    """Return float64 weights with which our model gives the same results as the tensors.
 
-    Each row of `wte` is scaled so that RMSNorm returns the embedding. A result of RMSNorm has a
-    root mean square below 1; if an embedding has a larger one, the embeddings and all results of
-    the blocks are scaled down by one factor, which has no effect on the RMSNorms that read them.
+    Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
+    root mean square below 1. If that of an embedding is larger, the embeddings and the outputs of
+    all blocks are scaled down by one factor, which does not affect the RMSNorms that read them.
 
     Raises:
         CheckpointError: a tensor is missing, has another shape, or has unsupported values.
@@ -107,7 +107,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
 
 
 def _check_tensor(name: str, tensor: NDArray[Any] | None, expected: NDArray[Any]) -> None:
-    """Raise CheckpointError if a tensor is not one of a model; those of one axis are constants."""
+    """Raise CheckpointError if a tensor does not fit a model; vectors must be constant."""
     if tensor is None or tensor.shape != expected.shape:
         found = "is missing" if tensor is None else f"has the shape {tensor.shape}"
         raise CheckpointError(f"{name} {found}; expected the shape {expected.shape}")
@@ -140,7 +140,7 @@ def settings_of(config: ModelConfig) -> dict[str, object]:
 
 
 def check_settings(config: ModelConfig, settings: Mapping[str, Any]) -> None:
-    """Raise CheckpointError if settings of config.json give other results than our model."""
+    """Raise CheckpointError if a setting in config.json would give other results than our model."""
     for name, expected in settings_of(config).items():
         if name not in WITHOUT_EFFECT and settings.get(name) != expected:
             found = repr(settings.get(name))

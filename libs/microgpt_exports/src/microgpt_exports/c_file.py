@@ -1,7 +1,7 @@
 """C files: a model as one file in C99, with float32 or int8 weights.
 
-A file needs the mathematical library only and allocates no memory; model.c is its code. If its name
-ends with .h, it is a header without `main`.
+A file needs only the C math library and allocates no memory; its code comes from model.c. A file
+whose name ends with .h is a header without `main`.
 """
 
 import os
@@ -39,11 +39,11 @@ from microgpt import (
 from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers
 from microgpt_exports.receipt import Program, Receipt, generated_text
 
-LARGEST = 127  # of int8
-N_TEXTS = 100  # generated to measure what int8 costs
-SCALES = ".scales"  # end of the name of the float32 factors of each row of an int8 matrix
+LARGEST = 127  # largest int8
+N_TEXTS = 100  # number of texts generated to measure how much int8 raises the loss
+SCALES = ".scales"  # suffix for the scales of an int8 matrix, one float32 per row
 COMPILERS = ("cc", "gcc", "clang")
-HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # end of the name of a header; `main`
+HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # suffix of a header; line before `main`
 # A program that prints the logits after each token that it reads.
 PROGRAM = """\
 #define MICROGPT_NO_MAIN
@@ -81,7 +81,7 @@ def int8_tensors(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
 
 
 def rounded(saved: SavedModel) -> SavedModel:
-    """Return a model with the weights that int8 numbers and their scales give."""
+    """Return a model whose weights are those that the int8 numbers and scales represent."""
     found = int8_tensors(saved.model, saved.weights)
     weights = {
         name: (found[name] * found[name + SCALES][:, None]).tolist()
@@ -92,9 +92,9 @@ def rounded(saved: SavedModel) -> SavedModel:
 
 
 def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
-    """Return the parts of a file, whose receipt is in a comment."""
+    """Return the parts of a file; a comment contains the receipt."""
     if not tokenizer.chars:
-        raise ConfigError("a C file has a model of characters; train one with --tokenizer char")
+        raise ConfigError("C files support only character models; train with --tokenizer char")
     template = resources("microgpt_exports").joinpath("model.c").read_text(encoding="utf-8")
     if receipt.name.endswith(HEADER):
         template = template[: template.index(MAIN)]
@@ -114,7 +114,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
 
 
 def run(path: Path) -> Program:
-    """Compile a file; the program reads all tokens again in each call."""
+    """Compile a file and return its program, which reads all tokens again in each call."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
         raise ConfigError("verifying a C file requires a C compiler; install gcc, or set CC")
@@ -143,7 +143,7 @@ def _following(path: Path) -> str:
 
 
 def _loss_of_int8(saved: SavedModel) -> str:
-    """Say by how much a token of generated texts becomes less likely in int8."""
+    """Return a remark on how much int8 raises the loss of generated texts."""
     gpts = InferenceGpt(saved), InferenceGpt(rounded(saved))
     losses = []
     for seed in range(N_TEXTS):
@@ -151,7 +151,7 @@ def _loss_of_int8(saved: SavedModel) -> str:
         each = (gpt.log_probabilities(tokens[:-1]) for gpt in gpts)
         losses += [ours[i] - theirs[i] for i, ours, theirs in zip(tokens[1:], *each, strict=True)]
     loss = sum(losses) / len(losses)
-    return f"int8 costs {loss:.4f} nats per token, on texts that the model has generated"
+    return f"int8 costs {loss:.4f} nats per token, measured on texts that the model generated"
 
 
 C_FORMAT = Format("c", tensors, files, run, following=_following)
@@ -162,7 +162,7 @@ INT8_FORMAT = Format(
 
 
 def _values(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, str]:
-    """Return what replaces the names in model.c, other than the weights."""
+    """Return the replacement for each name in model.c, except for the weights."""
     config = receipt.model
     sizes = {
         "VOCAB": config.vocab_size,

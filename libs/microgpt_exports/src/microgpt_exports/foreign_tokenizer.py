@@ -13,9 +13,9 @@ PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes written
 class ForeignTokenizer:
     """The description of a tokenizer for llama.cpp and transformers."""
 
-    pieces: tuple[str, ...]  # each byte is a character
-    merges: tuple[tuple[str, str], ...]  # of characters of several bytes, and of subwords
-    special: dict[str, int]  # names, such as "<|bos|>", in the order of their ids
+    pieces: tuple[str, ...]  # each byte is written as one character
+    merges: tuple[tuple[str, str], ...]  # merge bytes into characters, and into subwords
+    special: dict[str, int]  # ids by name, such as "<|bos|>", in ascending order
     end_id: int  # ends a text or a reply
     suppressed: tuple[int, ...]  # special tokens that are never generated
     chat_template: str  # in Jinja
@@ -30,16 +30,16 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
     )
     if tokenizer.file:
         merges = [tuple(merge) for merge in json.loads(tokenizer.file)["model"]["merges"]]
-    else:  # the bytes of a character, from the first on; llama.cpp requires at least one merge
+    else:  # merge the bytes of each character in order; llama.cpp requires at least one merge
         merges = [
             (head, whole[len(head) :])
             for piece in pieces
             for head, whole in pairwise(accumulate(piece))
-        ] or [(chars[255], chars[255])]  # a byte that UTF-8 does not have
+        ] or [(chars[255], chars[255])]  # a byte that UTF-8 never uses
     special = {tokenizer.label(token): token for token in tokenizer.special_ids}
     if found := special.keys() & set(pieces):
         raise TokenizerError(
-            f"the vocabulary has {min(found)}, which is a special token in other programs"
+            f"the vocabulary contains {min(found)}, which is a special token in other programs"
         )
     end_id = tokenizer.end_turn_id if tokenizer.is_chat else tokenizer.bos_id
     return ForeignTokenizer(
@@ -53,11 +53,11 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
 
 
 def known_characters(saved: SavedModel) -> str:
-    """Say which characters other programs leave out."""
+    """Return a remark about the characters that other programs leave out."""
     if not saved.tokenizer.chars:
         return ""
     chars = printable("".join(saved.tokenizer.chars))
-    return f'there, the tokenizer leaves out all characters other than "{chars}"'
+    return f'in other programs, the tokenizer leaves out all characters other than "{chars}"'
 
 
 def _byte_characters() -> list[str]:

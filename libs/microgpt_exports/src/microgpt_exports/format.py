@@ -1,7 +1,7 @@
-"""A format of another program: how exports in it are written with a receipt, and verified.
+"""Formats of other programs: write an export with a receipt, and verify it in the program.
 
-An export is accepted only if all but its weights equals what microgpt writes for its receipt. So
-the other program reads nothing else of a file that may be untrusted.
+An export is accepted only if everything except its weights equals what microgpt writes for its
+receipt. So the other program reads only the weights of a file that may be untrusted.
 """
 
 import hashlib
@@ -44,34 +44,34 @@ from microgpt_exports.receipt import (
 Arrays = dict[str, NDArray[Any]]
 
 MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
-RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # its key in a file; in a directory
-# The key, the length of the receipt and the receipt, which has no control characters.
+RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in a file; name in a directory
+# The key, the length of the receipt, and the receipt, which contains no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
-ALSO = (".md", "LICENSE")  # ends of the names of other files that a directory may have
+ALSO = (".md", "LICENSE")  # suffixes of other files that a directory may contain
 
 
 class Numbers(bytes):
     """Weights in a file. All other parts of an export follow from its receipt."""
 
-    pattern = re.compile(rb".*", re.DOTALL)  # of bytes that may be other weights
+    pattern = re.compile(rb".*", re.DOTALL)  # matches bytes that may stand for other weights
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a program reads models.
+    """A format in which another program reads models.
 
     Args:
-        name: its name in `export --format`.
+        name: the name for `export --format`.
         tensors: converts the weights of a model, in the order of `weight_shapes`.
         files: returns the parts of each file by its name, "" of the output itself; raises
             ConfigError if the format has no such models.
         run: opens an export in the program; raises ConfigError if the program is not installed,
             and CheckpointError if it cannot run the model.
         weights_file: the file with the weights, if an export is a directory.
-        following: returns the command that one runs next.
+        following: returns the command to run next.
         stored: returns the model with the weights that an export stores.
-        remark: returns what else a person should know.
-        check: raises ConfigError if a package is missing that writing an export requires.
+        remark: returns a remark for the user, or an empty string.
+        check: raises ConfigError if a package that writing an export requires is missing.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Format:
         return {output / name: b"".join(file) for name, file in files.items()}
 
     def verify(self, path: Path) -> Verification | None:
-        """Compare what the program computes with the receipt; None if there is no receipt."""
+        """Compare the program's results with the receipt; return None if there is no receipt."""
         receipt = self.read(path)
         return compare(receipt, self.run(path)).verification if receipt else None
 
@@ -122,7 +122,7 @@ class Format:
 
         Raises:
             ConfigError: an extra is missing.
-            CheckpointError: a file cannot be read, or is not what microgpt writes.
+            CheckpointError: a file cannot be read, or differs from what microgpt writes.
         """
         is_directory = bool(self.weights_file)
         file = path / RECEIPT_FILE if is_directory else path
@@ -152,7 +152,7 @@ class Format:
 
 
 def check_exportable(saved: SavedModel) -> None:
-    """Raise an error if other programs cannot do what a model does."""
+    """Raise an error if other programs cannot run a model."""
     if saved.extra:
         raise ConfigError(
             "a plug-in chooses what the model reads before it replies, which other programs cannot "
@@ -165,13 +165,13 @@ def check_exportable(saved: SavedModel) -> None:
 
 
 def zero_weights(model: ModelConfig) -> Arrays:
-    """Return weights that are all 0, for what does not depend on them."""
+    """Return weights that are all 0, for results that do not depend on the weights."""
     return {name: np.zeros(shape, "float32") for name, shape in weight_shapes(model).items()}
 
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception of a program to a CheckpointError; they have no common base class."""
+    """Convert any exception to a CheckpointError: those of a program have no common base class."""
     try:
         yield
     except Exception as error:
@@ -180,7 +180,7 @@ def running(program: str) -> Iterator[None]:
 
 
 def _checked(path: Path, parts: Sequence[bytes], receipt: Receipt) -> Iterator[bytes]:
-    """Yield the weights of a file; raise CheckpointError if something else of it differs."""
+    """Yield the weights of a file; raise CheckpointError if any other part of it differs."""
     content, at = read(path, MAX_FILE), 0
     is_equal = len(content) == sum(map(len, parts))
     for part in parts:

@@ -1,8 +1,8 @@
 """GGUF files (version 3) for llama.cpp, ollama and LM Studio.
 
-header      "GGUF", version, number of tensors, number of metadata
-metadata    the receipt first, then what the programs read
-names       of the tensors, with shapes and offsets
+header      "GGUF", version, number of tensors, number of metadata entries
+metadata    the receipt first, then the entries that other programs read
+infos       the name, shape and offset of each tensor
 tensors     float32, each at a multiple of 32 bytes
 """
 
@@ -27,10 +27,10 @@ from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers, running
 from microgpt_exports.receipt import MAX_TOKENS, PIECE, Program, Receipt
 
 ALIGNMENT = 32
-FLOATS, NORMAL, CONTROL = 0, 1, 3  # types: of a tensor and a file; of tokens
-STRING, ARRAY, INTEGER = 8, 9, 5  # types of metadata; INTEGER of the numbers of an array
-SCALARS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}  # with their formats
-TENSORS = {  # the names of the tensors of transformers
+FLOATS, NORMAL, CONTROL = 0, 1, 3  # type of tensors and of the file; types of tokens
+STRING, ARRAY, INTEGER = 8, 9, 5  # types of metadata; INTEGER is for the numbers of an array
+SCALARS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}  # types and `struct` formats
+TENSORS = {  # names of tensors in transformers, and in GGUF
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
     "lm_head": "output",
@@ -67,7 +67,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
 
 
 def run(file: Path, n_tokens: int = MAX_TOKENS) -> Program:
-    """Open a file in llama.cpp on one core, with a float32 cache of one sequence at a time."""
+    """Open a file in llama.cpp on one core, with a float32 cache for one sequence."""
     check_extra("microgpt-exports[gguf]", "GGUF files in llama.cpp", "llama_cpp")
     import llama_cpp
     from llama_cpp import _logger
@@ -131,7 +131,7 @@ def _metadata(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _tensor_name(theirs: str) -> str:
-    """Return the name of a tensor of transformers in GGUF; none of xIELU's, which are metadata."""
+    """Return a tensor's name in GGUF, or "" for the parameters of xIELU, which are metadata."""
     name, block = theirs.removesuffix(".weight"), ""
     if name.startswith("model.layers."):
         layer, name = name.removeprefix("model.layers.").split(".", 1)

@@ -9,13 +9,13 @@ from microgpt_cli.terminal.help import examples
 
 @examples("microgpt import moonbase-output --model my-model")
 def import_checkpoint(
-    checkpoint: Path = opt.argument(..., "Directory of MoonBase or transformers.", "DIR"),
+    checkpoint: Path = opt.argument(..., "Model directory of MoonBase or transformers.", "DIR"),
     model: Path = opt.option(..., "Model directory to write.", "--model"),
     force: bool = opt.flag("--force", "Replace another model in the model directory."),
 ) -> None:
     """Import a model that another program has trained.
 
-    A model whose architecture does not fit is refused with the reason. No code in a file is run.
+    A model of another architecture is refused, with the reason. No code in the files is run.
     """
     from microgpt import ConfigError, count_params, save
     from microgpt_cli.terminal.console import terminal_safe

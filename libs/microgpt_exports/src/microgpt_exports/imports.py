@@ -1,7 +1,7 @@
 """Import a model that another program has trained; refuse one that does not fit the architecture.
 
-    a directory of MoonBase  of a version with subword tokens
-    of transformers          that `microgpt export` has written, even if trained since:
+    MoonBase directory       written by a version with subword tokens
+    transformers directory   written by `microgpt export`, even if the model was trained since:
                              receipt.json, config.json and model.safetensors
 
 Files may be untrusted: names and shapes are checked first, and no code in a file is run.
@@ -55,8 +55,8 @@ def import_model(path: str | Path) -> SavedModel:
         trained, source = _from_transformers(path), "transformers"
     else:
         raise CheckpointError(
-            f"{path} has no checkpoint that `microgpt import` reads: it is not a directory of "
-            "MoonBase, or of transformers; microgpt's own models need no import"
+            f"{path} is neither a MoonBase nor a transformers model directory, so `microgpt "
+            "import` cannot read it; microgpt's own models need no import"
         )
     meta = description_of(trained, imported_from=source)
     return SavedModel(trained.model, trained.weights, trained.tokenizer, trained.dtype, meta)
@@ -65,8 +65,8 @@ def import_model(path: str | Path) -> SavedModel:
 def _from_moonbase(directory: Path) -> TrainedModel:
     """Return the model in a directory of MoonBase.
 
-    The matrices and meta.json have our names. In tokenizer.json, byte-level BPE, the special tokens
-    are the first ones, and bytes that the training text does not have are missing.
+    The names of matrices and of fields in meta.json are ours. tokenizer.json is a byte-level BPE:
+    the special tokens come first, and bytes that the training text lacks are missing.
     """
     path, file = directory / MOONBASE_WEIGHTS, directory / TOKENIZER
     meta = read_meta(directory)
@@ -84,7 +84,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
         facts["model"]["vocab"] = {piece: token for token, piece in enumerate(pieces)}
         tokenizer = BpeTokenizer(json.dumps(facts).encode(), is_chat=is_chat)
     bos, *others = range(len(special))
-    order = [*(vocab[each] for each in pieces), *others, bos]  # their tokens
+    order = [*(vocab[each] for each in pieces), *others, bos]  # MoonBase's tokens
     if len(order) != model.vocab_size or sorted(order) != [*range(len(order))]:
         raise CheckpointError(
             f"{directory / META}: vocab_size is {model.vocab_size}, but {TOKENIZER} has "
@@ -96,7 +96,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
 
 
 def _from_transformers(directory: Path) -> TrainedModel:
-    """Return the model in a directory of transformers, which the receipt describes."""
+    """Return the model in a directory of transformers; the receipt describes the model."""
     path, file, weights = (directory / name for name in (CONFIG, RECEIPT_FILE, WEIGHTS))
     content = read(path, MAX_META_BYTES)
     with damaged(path, "not valid JSON: "):
@@ -104,7 +104,7 @@ def _from_transformers(directory: Path) -> TrainedModel:
     if (kind := settings.get("model_type")) != "apertus" or not file.exists():
         raise CheckpointError(
             f"{path}: a model of type {kind!r:.40} does not fit microgpt's architecture; microgpt "
-            f"imports what it has exported, with the {RECEIPT_FILE} of the export beside it"
+            f"imports only what it has exported, with {RECEIPT_FILE} in the same directory"
         )
     content = read(weights, MAX_FILE)
     text = read(file, MAX_FILE).decode(errors="replace")

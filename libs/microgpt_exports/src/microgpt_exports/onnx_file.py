@@ -17,9 +17,9 @@ from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers, running
 from microgpt_exports.receipt import Program, Receipt
 
 EXTRA = ("microgpt-exports[onnx]", "ONNX files")
-TABLES = ("wte", "wpe")  # matrices whose rows are looked up; the others are factors
+TABLES = ("wte", "wpe")  # matrices whose rows are looked up; all others are multiplied
 MAX_ANGLES = 2**26  # positions times n_embd
-SILENT = 4  # onnxruntime logs only what ends the process
+SILENT = 4  # log level of onnxruntime: only fatal errors
 # Opset 23 is the first one with Attention; onnxruntime has it since 1.23.
 VERSIONS = '<ir_version: 11, opset_import: ["" : 23], producer_name: "microgpt">'
 NORM = "RMSNormalization <axis = -1, epsilon = 1e-5>"
@@ -49,7 +49,7 @@ KARPATHYS_EMBEDDING = """\
 
 
 def tensors(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
-    """Return the initializers: the weights, gains, and the angles of each position."""
+    """Return the initializers: weights, gains, and the cosines and sines of each position."""
     if config.block_size * config.n_embd > MAX_ANGLES:
         raise ConfigError(f"block_size times n_embd is above {MAX_ANGLES:,}; use --format html")
     ours = tensors_of(config, weights, "float32")
@@ -73,7 +73,7 @@ def files(receipt: Receipt, _: Tokenizer, tensors: Arrays) -> dict[str, list[byt
     set_model_props(model, {RECEIPT: receipt.to_json()})
     content, parts, at = model.SerializeToString(), [], 0
     for tensor in model.graph.initializer:
-        numbers = tensor.raw_data  # ends its message
+        numbers = tensor.raw_data  # the end of its message
         head = tensor.SerializeToString()[: -len(numbers)]
         start = content.index(head, at) + len(head)
         parts += [content[at:start], Numbers(numbers)]
@@ -140,9 +140,9 @@ microgpt (int64[batch, length] input_ids, {", ".join(inputs)})
 
 
 def _turned(C: int) -> str:
-    """Return the nodes of the embedding plus that of the token before, whose halves change places.
+    """Return the nodes that add the previous token's embedding, with its halves swapped.
 
-    `is_shifted` tells which numbers the MLP reads of the token before: the first half.
+    `is_shifted` marks the numbers that the MLP reads from the previous token: the first half.
     """
     half, order = C // 2, [*range(C)]
     is_shifted = ", ".join(str(int(i < half)) for i in order)
@@ -156,7 +156,7 @@ def _turned(C: int) -> str:
 
 
 def _layer(config: ModelConfig, i: int) -> str:
-    """Return the nodes of the next x: x plus causal attention, and that plus the MLP: (B, T, C)."""
+    """Return the nodes of a layer, which adds causal attention and the MLP to x: (B, T, C)."""
     H, q, k, x, active = config.n_head, f"q{i}", f"k{i}", f"input{i}", f"active{i}"
     rotated = shifted = squared = ""
     if not config.is_karpathys:
@@ -200,7 +200,7 @@ def _rotated(x: str, H: int) -> str:
 
 
 def _before(x: str, name: str) -> str:
-    """Return the nodes of the vector of the token before each; the first is cached: (B, T, C)."""
+    """Return the nodes of the previous token's vectors; the first is cached: (B, T, C)."""
     return f"""\
   {x}_both = Concat <axis = 1> ("past_{name}", {x})
   "present_{name}" = Slice ({x}_both, last, endless, axis)

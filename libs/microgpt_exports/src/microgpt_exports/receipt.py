@@ -39,13 +39,13 @@ from microgpt import (
 # Returns the logits after each token (T, V), and the new cache; None is an empty cache.
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
-FORMAT_VERSION = 4  # earlier versions had other results
-N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
+FORMAT_VERSION = 4  # earlier versions contained other results
+N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after the first
 SEED = 42  # of the first text
 MAX_LAYERS = 512  # llama.cpp reads no more
-MOST = 1e-3  # largest difference of a log-probability, in nats
+MOST = 1e-3  # maximum difference of a log-probability, in nats
 PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
-# What reading a damaged JSON file raises.
+# Exceptions that reading a damaged JSON file may raise.
 DAMAGE = (
     MicrogptError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
     RecursionError,
@@ -67,7 +67,7 @@ class ReceiptText(_Strict):
 
 
 class ReceiptTokenizer(BaseModel):
-    """What is needed to encode and decode texts; fields that are None are not written."""
+    """The data for encoding and decoding texts; fields that are None are not written."""
 
     tokenizer: TokenizerKind
     chars: tuple[str, ...] | None = None
@@ -96,7 +96,7 @@ class Receipt(_Strict):
         return json.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def restored_tokenizer(self, path: Path) -> Tokenizer:
-        """Return the tokenizer; raise CheckpointError if it is not valid or not of the model."""
+        """Return the tokenizer; raise CheckpointError if it is invalid or not the model's."""
         fields = self.tokenizer
         content = (path, json.dumps(fields.file).encode())
         has_file = TOKENIZERS[fields.tokenizer].has_file
@@ -104,7 +104,7 @@ class Receipt(_Strict):
 
 
 def make_receipt(saved: SavedModel, format: str, name: str) -> Receipt:
-    """Return the receipt of an export of a model, still without the hash of its weights."""
+    """Return the receipt of an export, with a placeholder for the hash of the weights."""
     gpt = InferenceGpt(saved)
     tokenizer = gpt.tokenizer
     facts = tokenizer_fields(tokenizer) | {
@@ -125,7 +125,7 @@ def make_receipt(saved: SavedModel, format: str, name: str) -> Receipt:
 
 
 def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
-    """Return a receipt; raise CheckpointError if it is not valid, or n_bytes hold fewer weights."""
+    """Parse a receipt; raise CheckpointError if it is invalid, or its weights exceed n_bytes."""
     if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     with damaged(path):
@@ -133,7 +133,7 @@ def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
         model, known = receipt.model, range(receipt.model.vocab_size)
         for tokens in [receipt.greedy, *(text.tokens for text in receipt.texts)]:
             if len(tokens) > model.block_size + 1 or not all(token in known for token in tokens):
-                raise CheckpointError("a text is not of its model")
+                raise CheckpointError("a text does not fit its model")
         if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
             raise CheckpointError("a text lacks log-probabilities")
         if model.n_layer > MAX_LAYERS:
@@ -145,7 +145,7 @@ def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
 
 @contextmanager
 def damaged(path: Path, what: str = "the receipt is damaged: ") -> Iterator[None]:
-    """Begin errors with the path of a file, and with what is wrong with it."""
+    """Convert errors to CheckpointErrors that begin with the path of a file and `what`."""
     try:
         yield
     except DAMAGE as error:
@@ -155,9 +155,9 @@ def damaged(path: Path, what: str = "the receipt is damaged: ") -> Iterator[None
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much a program differs from a receipt."""
+    """The differences between the results of a program and a receipt."""
 
-    largest: float  # the largest difference of a log-probability; NaN if a result is
+    largest: float  # the largest difference of a log-probability; NaN if any result is NaN
     n_equal: int  # equal tokens of the greedy continuation, before the first difference
     n_greedy: int
 
@@ -188,7 +188,7 @@ def compare(receipt: Receipt, program: Program) -> Comparison:
 
 
 def _logits_of(program: Program, tokens: Sequence[int]) -> NDArray[Any]:
-    """Return the logits after each token in float64 (T, V), which a program reads in pieces."""
+    """Return the float64 logits after each token (T, V); the program reads tokens in pieces."""
     rows, cache = [], None
     for start in range(0, len(tokens), PIECE):
         logits, cache = program(tokens[start : start + PIECE], cache)
@@ -214,7 +214,7 @@ def generated_text(gpt: InferenceGpt, seed: int) -> list[int]:
 def _generated(
     gpt: InferenceGpt, first: list[int], temperature: float, seed: int, stop: tuple[int, ...] = ()
 ) -> list[int]:
-    """Return the given tokens and those after them, until the context is full or a stop token."""
+    """Continue the given tokens until the context is full or a stop token is drawn."""
     stream = gpt.generate_from_prompt(
         first,
         stop=stop,

@@ -1,10 +1,10 @@
-"""A model as a module of PyTorch, with the same weights, logits and gradients.
+"""A model as a PyTorch module, with the same weights, logits and gradients.
 
     gpt = Gpt(load("names"))
     ...  # train it
     save(gpt.to_model(), "trained-names")
 
-The parameters have the names of `weight_shapes`. No unit is dropped. Requires the
+The parameters have the names of `weight_shapes`. Dropout is not applied. Requires the
 extra torch. B = batch, T = length, V = vocab_size, C = n_embd, H = n_head, D = head_dim.
 """
 
@@ -79,7 +79,7 @@ class Gpt(nn.Module):
         return F.linear(x, matrix).unflatten(2, (self.config.n_head, -1)).transpose(1, 2)
 
     def query_or_key(self, x: Tensor, matrix: Tensor) -> Tensor:
-        """Return queries or keys; unless Karpathy's, normalized and rotated: -> (B, H, T, D)."""
+        """Return queries or keys, normalized and rotated unless Karpathy's: -> (B, H, T, D)."""
         x = self.heads(x, matrix)
         if self.config.is_karpathys:
             return x
@@ -116,5 +116,5 @@ def rmsnorm(x: Tensor) -> Tensor:
 
 
 def before(x: Tensor) -> Tensor:
-    """Return the vector of the token before each token; the first is 0: (B, T, C)."""
+    """Return the previous token's vector for each token, 0 for the first: (B, T, C)."""
     return F.pad(x[:, :-1], (0, 0, 1, 0))

@@ -1,4 +1,4 @@
-"""Directories for transformers.
+"""Model directories for transformers.
 
 config.json, generation_config.json     the architecture; how to generate
 model.safetensors                       float32
@@ -35,7 +35,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
 
 
 def run(directory: Path) -> Program:
-    """Open a directory in transformers on the CPU, which loads no code from it."""
+    """Open a directory in transformers, on the CPU and without running code from it."""
     extra, what = "microgpt-exports[transformers]", "Directories of transformers"
     check_extra(extra, what, "torch", "transformers")
     import torch
@@ -77,10 +77,10 @@ def _safetensors(tensors: Arrays) -> list[bytes]:
 
 
 def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]:
-    """Return the content of the files other than the weights and the receipt, in JSON."""
+    """Return the JSON content of each file except the weights and the receipt."""
     read = foreign_tokenizer(tokenizer)
     bos, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
-    # Without BOS among the tokens that end a text, `generate` takes it for padding and ignores it.
+    # If BOS does not end a text, `generate` takes it for padding and ignores it in the prompt.
     ends = sorted({read.end_id, bos_id})
     ids = {"bos_token_id": bos_id, "eos_token_id": ends, "pad_token_id": bos_id}
     generation: dict[str, object] = ids | {

@@ -17,7 +17,7 @@ from microgpt.value import dot  # dot(row, x), for floats and Values
 
 
 def embedding(token, position, wte, wpe):
-    """Return a list of as many numbers as a row of wte has."""
+    """Return a list as long as a row of wte."""
     # Your code.
     return [t + p for t, p in zip(wte[token], wpe[position], strict=True)]
     # End of your code.

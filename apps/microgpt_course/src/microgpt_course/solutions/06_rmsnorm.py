@@ -1,5 +1,5 @@
 """Each layer adds to a vector, so its numbers would grow from layer to layer. RMSNorm scales a
-vector so that its root mean square is 1: the mean of the squares, and of that the square root.
+vector so that its root mean square, the square root of the mean of the squares, is 1.
 
     rmsnorm([3.0, 4.0])                 # mean square 12.5, so [3 / 3.5355, 4 / 3.5355]
                                         # = [0.8485, 1.1314]

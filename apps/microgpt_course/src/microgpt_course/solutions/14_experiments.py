@@ -33,8 +33,8 @@ my_rate = 0.01  # the learning rate of the first step; it falls to 0 in a straig
 def remove(matrix, weights, shapes):
     """Set the numbers of each matrix whose name ends with `matrix` to 0.
 
-    `weights` is a list of all numbers of the model, matrix after matrix. `shapes` has the name of
-    each matrix in this order, with its numbers of rows and columns: {"wte": (27, 16), ...}.
+    `weights` is a list of all numbers of the model, matrix after matrix. `shapes` lists the
+    matrices in this order, with their numbers of rows and columns: {"wte": (27, 16), ...}.
     """
     # Your code.
     start = 0

@@ -42,7 +42,7 @@ def token_losses(b: Buffers, N: int, losses: Array) -> None:
 
 @inlined
 def add_softmax(b: Buffers, N: int, share: float, probabilities: Array) -> None:
-    """Replace the logits with share * softmax(logits), and add these to probabilities (≥ N, V).
+    """Replace the logits with share * softmax(logits), and add them to probabilities (≥ N, V).
 
     `token_losses` must have set the norms.
     """
@@ -61,7 +61,7 @@ def cross_entropy(b: Buffers, soft_targets: Array, N: int, weight: float) -> flo
     """Return weight * sum(-target . log(softmax(logits))); replace the logits with the gradient.
 
     The gradient is weight * counted * (softmax(logits) - target). A target is a distribution: a row
-    of soft_targets (predictions, V), or one_hot(token) if these have no rows.
+    of soft_targets (predictions, V), or one_hot(token) if soft_targets has no rows.
     """
     logits, norms = b.logits, b.logit_norms
     V, step = logits.shape[0], lanes(logits)
@@ -115,7 +115,7 @@ def _subtract_target(b: Buffers, soft_targets: Array, m: int, weight: float) -> 
 def log(x: float) -> float:
     """Return the logarithm in float64 of a normal x > 0, infinity or NaN, with an error < 1 ulp.
 
-    It has the same bits on every computer, unlike that of C libraries.
+    The result has the same bits on every computer, unlike that of C libraries.
 
     With x = 2**k (1 + f) and sqrt(1/2) <= 1 + f < sqrt(2), log x = k ln 2 + log(1 + f). The terms
     are added from the smallest to the largest, without fused operations.

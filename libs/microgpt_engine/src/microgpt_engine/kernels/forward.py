@@ -30,7 +30,7 @@ def evaluate(
     first: int,
     n_tokens: int,
 ) -> int:
-    """Predict documents from index `first` on; return the index of the next document.
+    """Evaluate documents from index `first` on; return the index of the next document.
 
     About n_tokens tokens are read, but at least one micro-batch.
     """
@@ -63,7 +63,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
             return doc
         for i in range(start, end - 1):
             buffers.tokens[n] = tokens[i]
-            # The documents before have a prediction less than tokens each.
+            # Each earlier document has one prediction fewer than tokens.
             buffers.targets[n] = i - place if is_soft else tokens[i + 1]
             buffers.counted[0, n] = mask[i + 1] if mask.size else 1
             buffers.previous[n] = tokens[i - 1] if i > start else -1
@@ -75,10 +75,10 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 
 @kernel
 def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, rate: float) -> None:
-    """Set buffers.logits to the logits of each column; drop units at a rate, as `draw_keys` says.
+    """Set buffers.logits to the logits of each column; `rate` is the dropout probability.
 
-    They are dropped at site 0 after the embeddings, and at 2 l + 1 and 2 l + 2 after attention and
-    MLP of layer l.
+    Dropout is applied at site 0 after the embeddings, and at sites 2 l + 1 and 2 l + 2 after the
+    attention and the MLP of layer l.
     """
     w, b = weights, buffers
     x, C, N = b.x, b.x.shape[0], b.doc_starts[n_docs]
@@ -112,7 +112,7 @@ def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, ra
 
 @inlined
 def _add_branch(w: Array, y: Array, b: Buffers, site: int, rate: float, N: int) -> None:
-    """Add the product w y to the residual stream, without the units that are dropped."""
+    """Add the product w y to the residual stream, after dropout."""
     if rate:
         linear(w, y, b.dbranch, N)
         add_dropped(b.dbranch, b.keys, site, rate, b.x, N)

@@ -64,8 +64,8 @@ def embed_backward(b: Buffers, model: Settings, dwte: Array, dwpe: Array, N: int
 def cut_at_starts(x: Array, cut: Array, shift: int, doc_starts: Array, n_docs: int) -> None:
     """Set the first `shift` rows of x (C, N) to 0 in the first column of each document.
 
-    There, `rmsnorm` has written numbers of the previous document. They are kept in cut (C // 2, N)
-    for the backward pass. x needs a column after the last document.
+    There, `rmsnorm` has written numbers from the previous document, which are saved in cut
+    (C // 2, N) for the backward pass. x must have a column after the last document.
     """
     for c in range(shift):
         x[c, 0] = 0
@@ -79,7 +79,7 @@ def cut_at_starts(x: Array, cut: Array, shift: int, doc_starts: Array, n_docs: i
 def restore_at_starts(
     x: Array, dx: Array, cut: Array, shift: int, doc_starts: Array, n_docs: int
 ) -> None:
-    """Undo `cut_at_starts`, and set the gradients dx of these numbers to 0."""
+    """Undo `cut_at_starts`, and set the gradients dx of the restored numbers to 0."""
     for doc in range(1, n_docs + 1):
         for c in range(shift):
             x[c, doc_starts[doc]] = cut[c, doc]

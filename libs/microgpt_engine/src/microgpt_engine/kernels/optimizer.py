@@ -1,7 +1,7 @@
 """One optimizer step on all weights: AdamW, or Muon for the blocks and AdamW for the rest.
 
 Compiled version of `ReferenceEngine.update` and `MuonEngine.update`. Gradients are not clipped:
-Adam divides by their typical size, and Muon uses only their direction, so steps are limited.
+Adam divides by their typical size, and Muon uses only their direction, which bounds the steps.
 Layout: weights, padded to whole vectors. The rows that AdamW updates come first, then the matrices
 that Muon updates, which have C columns and at least C rows. A Gram matrix has C rows and C columns.
 See docs/engine.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
@@ -41,7 +41,7 @@ def optimize(
 
 @inlined
 def adam(state: OptimizerState, n_steps: int, lr: float, config: Settings) -> None:
-    """Update the rows before those of Muon with AdamW (Loshchilov & Hutter 2019, alg. 2).
+    """Apply AdamW (Loshchilov & Hutter 2019, alg. 2) to the rows that Muon does not update.
 
     n_steps is the number of steps including the current one.
     """
@@ -90,7 +90,7 @@ def squares_are_finite(x: Array) -> bool:
 
 @inlined
 def muon(state: OptimizerState, lr: float, model: Settings, config: Settings) -> None:
-    """Update the rows after those of AdamW and the running means of their gradients."""
+    """Apply Muon to the rows that AdamW does not update, and to their running means."""
     params, m, momentum = state.params, state.m, MUON_MOMENTUM
     n = params.shape[0] - state.directions.shape[0]
     kept = 1 - lr * config.weight_decay

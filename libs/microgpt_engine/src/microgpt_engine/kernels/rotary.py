@@ -51,7 +51,7 @@ def score_scale(model: Settings) -> float:
 
 @kernel
 def adjust(qk: Array, model: Settings, rotation: Array, scales: Array, N: int) -> None:
-    """Normalize and rotate queries and keys (2 C, N) in place, unless Karpathy's."""
+    """Normalize and rotate queries and keys (2 C, N) in place; Karpathy's model does neither."""
     if not model.karpathy:
         D = qk.shape[0] // (2 * model.n_head)
         for head in range(2 * model.n_head):

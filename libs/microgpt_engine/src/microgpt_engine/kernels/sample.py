@@ -77,7 +77,7 @@ def _peak(logits: Array, row: int) -> float:
 def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
     """Return the first token whose cumulative weight exceeds the draw, like `random.choices`.
 
-    Lanes are added in pairs, so rounding can make a cumulative weight smaller than the one before.
+    Lanes are added in pairs, so rounding can make a cumulative weight smaller than its predecessor.
     """
     step, mass = lanes(weights), splat(weights, 0)
     for i in range(0, V, step):
@@ -109,9 +109,9 @@ def _keep_likeliest(
 
 @kernel
 def _keep(weights: Array, logits: Array, V: int, most: int, share: float, order: Array) -> None:
-    """Zero the weights but those of the largest logits: at most `most`, with at least a share.
+    """Zero all weights except those of the largest logits: `most` tokens, or fewer if they suffice.
 
-    Among equal logits, the first ones are kept.
+    Tokens suffice if they hold `share` of the total weight. Of equal logits, the first are kept.
     """
     mass = 0.0
     for i in range(V):

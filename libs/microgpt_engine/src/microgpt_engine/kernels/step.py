@@ -87,7 +87,7 @@ def _forward_backward(
     workspace: Workspace,
     soft_targets: Array,  # see `Dataset`
     model: Settings,
-    rate: float,  # at which units are dropped
+    rate: float,  # dropout probability
     n_docs: int,
     weight: float,  # weight of one token in the loss
     is_first: bool,  # whether this is the first micro-batch of a step
@@ -104,7 +104,7 @@ def _forward_backward(
     _backward(workspace.weights, dw, b, model, n_docs, N, rate)
     dwte, dwpe = (dw.wte, dw.wpe) if is_first else (b.dwte, b.dwpe)
     embed_backward(b, model, dwte, dwpe, N)
-    if not is_first:  # each token is added to a zeroed array, whose sum is then added
+    if not is_first:  # sum over the micro-batch first, as for the other gradients
         add_and_clear(b.dwte, dw.wte)
         add_and_clear(b.dwpe, dw.wpe)
     return loss

@@ -51,7 +51,7 @@ class Emitter(NamedTuple):
     types: Sequence[Any]  # Numba types of the arguments
 
     def fields(self, kind: Any, array: Any) -> Any:
-        """Return a struct of the data, shape and strides of an array; changes leave it as it is."""
+        """Return a struct with a copy of the data pointer, shape and strides of an array."""
         return cgutils.create_struct_proxy(kind)(self.context, self.builder, value=array)
 
     def place(self, kind: Any, array: Any, i: Any, j: Any, target: Any) -> Any:

@@ -42,8 +42,7 @@ def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path)
 def test_checking_a_right_exercise_names_the_next_one(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
-        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it with "
-        "your code"
+        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; write your code instead"
     )
     assert (done.returncode, done.stdout) == (1, f"  wrong    {problem}\n")
     solve(place, FIRST)

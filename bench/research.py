@@ -70,11 +70,11 @@ def main() -> None:
         return
     kept = results_file("research")
     found = json.loads(kept.read_text()) if kept.exists() else {}
-    with judge() as judged:
-        if options.only != "changes":
-            found |= null_changes(judged, options.nulls)
-        if options.only != "nulls":
-            found |= true_changes(judged, options.repeats)
+    judged = judge()
+    if options.only != "changes":
+        found |= null_changes(judged, options.nulls)
+    if options.only != "nulls":
+        found |= true_changes(judged, options.repeats)
     print(store("research", found, options))
 
 
@@ -111,7 +111,7 @@ def change_table(kept: dict[str, Any]) -> str:
 def judge() -> Judge:
     """Return the judge of all measurements."""
     sets = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-    return Judge(sets, OPERATIONS, 60)
+    return Judge(sets, OPERATIONS)
 
 
 def begin(folder: Path, seed: int) -> Research:
@@ -157,7 +157,7 @@ def null_changes(judged: Judge, n: int) -> dict[str, Any]:
             before = perf_counter()
             verdicts.append(research.run(code, judged))
             seconds.append(perf_counter() - before)
-            assert not verdicts[-1].reason, verdicts[-1].reason
+            assert verdicts[-1].gain, verdicts[-1].verdict
             tries += [verdicts[-1]] * alters
             if len(verdicts) % 20 == 0:
                 print(len(verdicts), sum(t.verdict == KEPT for t in verdicts), flush=True)
@@ -247,8 +247,8 @@ def power(effect: float) -> float:
 
 def proposed(minutes: float) -> None:
     """Let the built-in proposer run, and compare its champion on the test part."""
-    end = perf_counter() + 60 * minutes
-    with TemporaryDirectory() as folder, begin(Path(folder), 1) as research, judge() as judged:
+    end, judged = perf_counter() + 60 * minutes, judge()
+    with TemporaryDirectory() as folder, begin(Path(folder), 1) as research:
         research.run(CODE, judged)
         while perf_counter() < end:
             each = research.run(research.propose(), judged)

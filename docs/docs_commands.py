@@ -67,7 +67,6 @@ SHORTER = (
 # What a reader of a page has from other pages, or has made.
 BEFORE = {
     "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
-    "docs/architecture.md": "microgpt train --model names-model",
     "docs/playground.md": "microgpt train --model names",
     "docs/serving.md": "cp -r data/models/chat output",
     "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "

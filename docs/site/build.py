@@ -10,6 +10,7 @@ page links to its file there.
 """
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -35,7 +36,7 @@ BUILD = ROOT / "build"
 PAGES = BUILD / "pages"
 ASSETS = ("site.css", "iframe-worker.js", "tables.js")
 PLAYGROUND = ROOT / "apps/microgpt_page/src/microgpt_page/web"
-WIDE = ("README.md", "docs/try.md")  # pages without others beside them in the navigation
+WIDE = ("README.md", "docs/try.md", annotated.PAGE)  # pages without others beside them
 # Follows the first paragraph of README, and makes it larger.
 START = """
 { .lead }
@@ -46,6 +47,8 @@ START = """
 """
 # In a file of docs/reference, begins what a reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
+API = "docs/reference/python.html"
+SIGNATURE = re.compile(r"^<pre><code>.*?</code></pre>", re.DOTALL)  # in the index of the search
 PICTURES = (".gif", ".jpg", ".png", ".svg")
 MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
 # Code is matched first, so that what looks like a link in it is left alone.
@@ -72,6 +75,7 @@ def main() -> int:
     command = ["zensical", "build", "--clean", "--strict", "--config-file", BUILD / "zensical.toml"]
     status = subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"}).returncode
     if not status:
+        rank_search()
         print(f"open {BUILD / 'site' / 'index.html'} in a browser")
     return status
 
@@ -161,10 +165,11 @@ def text_of(path: str) -> str:
     if path == "README.md":
         title, lead, rest = (ROOT / path).read_text(encoding="utf-8").split("\n\n", 2)
         return f"{title}\n\n{lead}{START}\n{rest}"
-    if path in annotated.SOURCES:
-        return annotated.page(ROOT / path, ROOT / annotated.SOURCES[path])
     if (ROOT / path).is_file():
-        return (ROOT / path).read_text(encoding="utf-8")
+        text = (ROOT / path).read_text(encoding="utf-8")
+        if path == annotated.PAGE:
+            return annotated.page(text, (ROOT / annotated.SOURCE).read_text(encoding="utf-8"))
+        return text
     if path.endswith("/index.md"):
         return directory_page(dirname(path))
     source = path.removesuffix(".md")
@@ -204,9 +209,8 @@ def is_download(path: Path) -> bool:
 
 def page_of(path: str, queue: list[str]) -> str:
     """Return the page that shows a file or a directory, or "" if there is no such file."""
-    explained = {source: explanation for explanation, source in annotated.SOURCES.items()}
-    if path in explained:
-        return explained[path]
+    if path == annotated.SOURCE:
+        return annotated.PAGE
     if (ROOT / path).is_dir():
         readme = f"{path}/README.md"
         return readme if readme in queue else f"{path}/index.md"
@@ -228,6 +232,25 @@ def directory_page(directory: str) -> str:
         elif path.is_dir() and any(path.glob("*.py")):
             lines.append(f"- `{path.name}/`")
     return "\n".join(lines) + "\n"
+
+
+def rank_search() -> None:
+    """Rewrite the index of the search so that a word finds its explanation before functions.
+
+    The search prefers titles to texts, and texts that begin with a word to those that have it
+    later. So a function has its full name as title, which is one word, and its own name last.
+    """
+    site = BUILD / "site"
+    index = json.loads((site / "search.json").read_text(encoding="utf-8"))
+    items = {item["location"]: item for item in index["items"]}  # some functions are on it twice
+    for location, item in items.items():
+        page, _, name = location.partition("#")
+        if page == API and "." in name:
+            item["text"] = f"{SIGNATURE.sub('', item['text'])} {item['title']}"
+            item["title"] = name
+    text = json.dumps({**index, "items": [*items.values()]}, ensure_ascii=False)
+    (site / "search.json").write_text(text, encoding="utf-8")
+    (site / "search.js").write_text(f"var __index = {text};", encoding="utf-8")
 
 
 def copy(source: Path, target: Path) -> None:

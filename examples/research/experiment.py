@@ -8,9 +8,9 @@ from microgpt import (
     TrainConfig,
     TrainResult,
     char_tokenizer,
+    config_for_operations,
     measure,
     train,
-    with_steps,
 )
 
 SETTINGS = {
@@ -34,5 +34,5 @@ def experiment(docs: Sequence[str], seed: int, operations: float) -> TrainResult
     others = {name: value for name, value in SETTINGS.items() if name not in shape}
     config = TrainConfig(**others, seed=seed, evaluations=1)
     length = measure(docs, tokenizer, "lines").chunk_length(model.block_size)
-    config = with_steps(config, model, operations, length)  # as many as the operations allow
+    config = config_for_operations(config, model, operations, length)  # sets the number of steps
     return train(Split(docs, docs), model=model, config=config, tokenizer=tokenizer)

@@ -61,7 +61,7 @@ def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
 
 def test_the_option_named_unknown_requires_a_table() -> None:
     for docs, given in ((talks(PAIRS), {"steps": 10}), (["anna"], {})):
-        with pytest.raises(ConfigError, match=r"--unknown is for tables, .*; omit --unknown"):
+        with pytest.raises(ConfigError, match=r"--unknown requires a table .*; omit --unknown"):
             planned(docs, unknown="?", **given)
     with pytest.raises(ConfigError, match="--unknown must not be blank; write a reply"):
         planned(talks(PAIRS), unknown=" ")

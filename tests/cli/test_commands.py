@@ -13,7 +13,7 @@ CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content"
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and the end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
-    assert "1 of 3 documents, longer than the block size of 8, are split into" in done.stderr
+    assert "1 of 3 documents are longer than the block size of 8, and are split" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9", "--force")
     assert "longer than the block size" not in done.stderr
 

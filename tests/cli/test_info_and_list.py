@@ -67,7 +67,7 @@ def test_info_says_how_a_folder_is_read_and_how_to_change_that(microgpt, tmp_pat
     for args in (["info", *"abc"], ["train", "--data", *"ab"]):
         for name in "abc":
             (tmp_path / name).touch()
-        assert "--data takes one path: pass the folder" in refused(microgpt(*args))
+        assert "--data takes one path: pass a folder" in refused(microgpt(*args))
 
 
 @pytest.mark.parametrize("args", [["chat.jsonl"], ["chat.txt"], ["chat.txt", "--chat"]])

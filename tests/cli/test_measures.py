@@ -85,7 +85,7 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
     yo = {"role": "assistant", "content": "yo", "task": "greet"}
     (tmp_path / "long.jsonl").write_text(json.dumps([hi, yo] * 5))
     done = microgpt("eval", chat_model, "--data", "long.jsonl", "--json")
-    dropped = "note: the oldest turns of 2 of 5 prompts were dropped to fit the context\n"
+    dropped = "note: 2 of 5 prompts lost their oldest turns to fit into the context\n"
     assert done.stderr.endswith(dropped)
     assert json.loads(done.stdout)["replies"]["n_cut"] == 2
 

@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
 
 def test_resume_notes_that_a_run_ends_earlier_than_planned(microgpt, unfinished) -> None:
     edit(unfinished / "train_state.json", config={"steps": 90})
-    note = "note: the run ends at step 70, not 90; its learning rate now falls to 0 by then\n"
+    note = "note: the run ends at step 70, not 90; its learning rate now decays to 0 by then\n"
     assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
 
 

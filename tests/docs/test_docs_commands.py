@@ -111,5 +111,5 @@ def test_the_plugin_package_in_the_docs_installs_works_and_uninstalls(tmp_path: 
     shutil.rmtree(site)
     assert "Print the most frequent words" not in bash("microgpt --help")
     assert "'words'" in bash("microgpt words film.srt")
-    assert "is a file of subtitles" in bash("microgpt train --data film.srt --steps 1")
+    assert "is a subtitle file" in bash("microgpt train --data film.srt --steps 1")
     assert "got csv" in bash("microgpt export film --format csv --output b.csv")

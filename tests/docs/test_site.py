@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
 LOADS = {"img", "script", "iframe", "source"}  # a browser fetches what these name in `src`
 PAGES = (
-    *("index", "docs/try", "docs/learn", "docs/annotated/model", "docs/data"),
+    *("index", "docs/try", "docs/learn", "docs/karpathy", "docs/data"),
     *("docs/reference/http", "docs/reference/command_line", "docs/reference/command_line/train"),
 )
 OVERFLOW = "document.documentElement.scrollWidth - document.body.clientWidth"

@@ -6,56 +6,45 @@ import tomllib
 import build
 import command_line
 import pytest
-from annotated import SOURCES, page, with_code
+from annotated import PAGE, SOURCE, page, with_code
 from build import ROOT, front_matter, nav_paths, settings_of
 from errors import SiteError
 
-MODULE = '''"""Sizes."""
+PROGRAM = '''"""Boxes."""
 
+# Sizes: of a box.
 SIZE = 1
 
-
-class Box:
-    """A box."""
-
-    def area(self):
-        return SIZE
+# Area: by size.
+print(SIZE * SIZE)
 '''
-EXPLAINED = "# box\n\n## Beginning\n\nWhat.\n\n## `SIZE`, `Box`\n\nTwo.\n\n## `Box.area`\n\nArea.\n"
+EXPLAINED = "# box\n\n## Beginning\n\nWhat.\n\n## Sizes\n\nTwo.\n\n## Area\n\nSquared.\n"
 
 
-def annotate(tmp_path, explanation: str, code: str = MODULE) -> str:
-    (tmp_path / "box.md").write_text(explanation)
-    (tmp_path / "box.py").write_text(code)
-    return page(tmp_path / "box.md", tmp_path / "box.py")
-
-
-def test_an_annotated_page_shows_each_explanation_with_its_lines(tmp_path) -> None:
-    text = annotate(tmp_path, EXPLAINED)
-    rows = text.split('<div class="annotated"')[1:]
+def test_the_annotated_page_shows_each_explanation_with_its_lines() -> None:
+    rows = page(EXPLAINED, PROGRAM).split('<div class="annotated"')[1:]
     assert "Two." in rows[1]
-    assert 'linenums="3"}\nSIZE = 1\n\n\nclass Box:\n    """A box."""\n```' in rows[1]
-    assert 'linenums="9"}\n    def area(self):\n        return SIZE\n```' in rows[2]
+    assert 'linenums="3"}\n# Sizes: of a box.\nSIZE = 1\n```' in rows[1]
+    assert 'linenums="6"}\n# Area: by size.\nprint(SIZE * SIZE)\n```' in rows[2]
 
 
 @pytest.mark.parametrize(
-    ("explanation", "code", "problem"),
+    "code",
     [
-        (EXPLAINED, f"{MODULE}\n\ndef new(): ...\n", r"no explanation: \['new'\]"),
-        (EXPLAINED, MODULE.replace("area", "size"), r"no such definition: \['Box.area'\]"),
-        (EXPLAINED.replace("`SIZE`, `Box`", "`Box`, `SIZE`"), MODULE, "not in the order"),
+        f"{PROGRAM}\n# Volume: new.\n",
+        PROGRAM.replace("# Area: by size.\n", ""),
+        PROGRAM.replace("Sizes", "Colors"),
     ],
 )
-def test_code_and_explanations_that_do_not_match_are_refused(tmp_path, explanation, code, problem):
-    with pytest.raises(SiteError, match=f"box.md and box.py: .*{problem}"):
-        annotate(tmp_path, explanation, code)
+def test_code_and_explanations_that_do_not_match_are_refused(code) -> None:
+    with pytest.raises(SiteError, match=r"\['Beginning', 'Sizes', 'Area'\], but"):
+        page(EXPLAINED, code)
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_annotated_pages_show_the_current_source_code(name) -> None:
+def test_the_annotated_page_shows_the_current_source_code() -> None:
     """After a change, run `uv run python docs/site/annotated.py`."""
-    page_text = (ROOT / name).read_text(encoding="utf-8")
-    assert with_code(ROOT / name, ROOT / SOURCES[name]) == page_text
+    text, code = ((ROOT / path).read_text(encoding="utf-8") for path in (PAGE, SOURCE))
+    assert with_code(text, code) == text
 
 
 def test_no_relative_link_is_dead_in_a_clone() -> None:

@@ -62,8 +62,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 
 MOST = 20_000
-LOOKED_UP = {"Measurements", "Reference"}  # sections of the navigation
-APART = ("docs/annotated/", "docs/decisions/")  # source code with its explanation; reasons
+LOOKED_UP = {"Measurements and decisions", "Reference"}  # sections of the navigation
 CODE = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1")
 
 
@@ -71,11 +70,7 @@ def pages() -> dict[str, str]:
     """Return the text of each page to be read, by its path."""
     nav = tomllib.loads((SITE / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
     paths = nav_paths([section for section in nav if not LOOKED_UP & section.keys()])
-    return {
-        path: (ROOT / path).read_text(encoding="utf-8")
-        for path in paths
-        if not path.startswith(APART)
-    }
+    return {path: (ROOT / path).read_text(encoding="utf-8") for path in paths}
 
 
 def test_the_pages_to_be_read_have_at_most_20000_words() -> None:

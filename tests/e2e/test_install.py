@@ -48,7 +48,7 @@ report
 research start experiment.py --data names.txt --budget 1e7
 research try --random 1
 research log
-research report
+research test
 export plain --format json --output weights
 export two --format transformers --output apertus
 import apertus --model imported

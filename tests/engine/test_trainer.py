@@ -20,7 +20,7 @@ from microgpt.flat_weights import by_name
 from microgpt.model import init_weights, weight_shapes
 from microgpt.model_variants import Dropout, GptVariant, batch_dropout
 from microgpt.reference import ReferenceEngine
-from microgpt.reference_engine import accumulate
+from microgpt.reference_engine import compute_gradients
 from microgpt_engine.trainer import CompiledEngine
 
 # Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6
@@ -115,7 +115,7 @@ def test_the_loss_and_gradients_agree_with_the_reference(
     if is_soft:
         dataset.soft_targets = distributions(dataset, model, seed)
     targets = [dataset.targets_of(i) for i in range(len(docs))]
-    expected = accumulate(reference, docs, targets, batch_dropout(config, step=0))
+    expected = compute_gradients(reference, docs, targets, batch_dropout(config, step=0))
     for dtype, tolerance in TOLERANCE.items():
         compiled = make(model, config, dataset, weights, dtype)
         loss = compiled.backward()
@@ -144,7 +144,7 @@ def test_a_batch_without_targets_does_not_change_the_weights() -> None:
     compiled = make(model, TrainConfig(), masked([[6, 1, 6]], [bytes(3)]), weights, "float64")
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     assert run_to(compiled, 2) == [0, 0]
-    assert accumulate(reference, [[6, 1, 6]], [[None, None]]) == 0
+    assert compute_gradients(reference, [[6, 1, 6]], [[None, None]]) == 0
     reference.update(0.01)
     for engine in (compiled, reference):
         assert weights_of(engine, model) == {
@@ -172,7 +172,7 @@ def test_training_equals_the_reference_for_any_batch_size(batch_size, regularise
         first = step * batch_size
         ids = [i % len(docs) for i in range(first, first + batch_size)]
         batch, targets = [docs[i] for i in ids], [docs.targets_of(i) for i in ids]
-        expected = accumulate(reference, batch, targets, batch_dropout(config, step))
+        expected = compute_gradients(reference, batch, targets, batch_dropout(config, step))
         reference.update(config.lr_at(step))
         assert loss == pytest.approx(expected, rel=1e-12)
     _, adam_m, adam_v = numbers(compiled)
@@ -198,7 +198,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
     compiled = make(model, config, [[4, 1, 4]], weights, dtype)
     if dtype == "float64":
         reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
-        loss = accumulate(reference, [[4, 1, 4]], drops=batch_dropout(config, step=0))
+        loss = compute_gradients(reference, [[4, 1, 4]], drops=batch_dropout(config, step=0))
         assert np.isnan(loss)
     assert np.isnan(compiled.backward())
 
@@ -218,7 +218,7 @@ def test_scores_and_logits_of_any_size_have_correct_gradients(dtype, factor) -> 
     compiled = make(model, config, docs, weights, dtype)
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     tolerance = 1e-9 if dtype == "float64" else 1e-3
-    expected = accumulate(reference, docs)
+    expected = compute_gradients(reference, docs)
     assert compiled.backward() == pytest.approx(expected, rel=tolerance)
     if dtype == "float32" and factor > 10:  # it rounds scores so large to whole numbers
         assert np.isfinite(compiled._grads.array).all()

@@ -130,7 +130,7 @@ def test_an_existing_file_is_replaced_only_with_force(
         ("export --format=c --output=.", ". is a directory; name a file, such as model.c"),
         ("export --format=c --output=/dev/full --force", "/dev/full is not a regular file"),
         ("verify none.onnx", "none.onnx does not exist"),
-        ("verify mine.onnx", "mine.onnx has none of the formats "),
+        ("verify mine.onnx", "mine.onnx is in none of the formats "),
         ("verify /dev/zero", "cannot read /dev/zero: not a regular file"),
         ("verify mine.onnx --steps 3", "--steps and --engine cannot be used with a PATH"),
     ],

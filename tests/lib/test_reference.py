@@ -7,7 +7,7 @@ import pytest
 from microgpt import ModelConfig
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.reference_engine import accumulate, soft_cross_entropy
+from microgpt.reference_engine import compute_gradients, soft_cross_entropy
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
 GPT = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
@@ -34,7 +34,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_tokens() -> None:
 def test_a_masked_loss_is_the_mean_over_the_unmasked_tokens() -> None:
     cache = GPT.new_cache()
     losses = [cross_entropy(GPT.forward(a, cache), b) for a, b in pairwise(LONG)]
-    loss = accumulate(engine(), [SHORT, LONG], [[None, None], [None, 2, 3, None]])
+    loss = compute_gradients(engine(), [SHORT, LONG], [[None, None], [None, 2, 3, None]])
     assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
 
 

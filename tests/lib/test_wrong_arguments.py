@@ -59,7 +59,7 @@ NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversa
         (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),
         (lambda: train(MUTE, **SMALL), "the conversations have no replies to learn; add messages"),
         (lambda: train(Split(TALK, TALK, validation=MUTE)), "there are no documents to evaluate"),
-        (lambda: load_text("a\0b"), r"path has a NUL or a lone surrogate: 'a\x00b'"),
+        (lambda: load_text("a\0b"), r"path contains a NUL or a lone surrogate: 'a\x00b'"),
         (lambda: save(RESULT, ""), "directory must not be empty"),
         (lambda: save(RESULT, "output", weights_format="gz"), "weights_format must be 'json' or "),
         (lambda: GPT.generate(10**20), "num_samples must be at most 2147483647, got 1000"),

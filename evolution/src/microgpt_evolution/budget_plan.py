@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from microgpt import (
-    CHARACTERS_PER_SUBWORD,
     MAX_CONTEXT,
+    MIN_CHARACTERS_PER_SUBWORD,
     VOCABULARIES,
     Choice,
     ConfigError,
@@ -90,6 +90,6 @@ def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
     contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
     values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
     if rule.vocab_size:  # otherwise, subwords do not suit the documents
-        most = n_characters / CHARACTERS_PER_SUBWORD
+        most = n_characters / MIN_CHARACTERS_PER_SUBWORD
         values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
     return Space(values)

@@ -12,7 +12,6 @@ from microgpt_evolution.research.judge import Judge
 EXAMPLE = (Path(__file__).parents[3] / "examples/research/experiment.py").read_text()
 BEGIN = "    tokenizer = char_tokenizer(docs)\n"
 END = "return train("
-SECONDS = 2.0
 
 
 def with_line(line: str) -> str:
@@ -22,9 +21,8 @@ def with_line(line: str) -> str:
 
 @pytest.fixture(scope="module")
 def judge():
-    """A judge with a sandbox, for small training runs."""
-    with Judge(SETS, 1e7, SECONDS) as started:
-        yield started
+    """A judge of small training runs."""
+    return Judge(SETS, 1e7)
 
 
 @pytest.mark.slow
@@ -45,27 +43,36 @@ def test_a_training_loop_of_its_own_is_scored_too(judge) -> None:
 
 
 @pytest.mark.slow
-def test_a_printed_result_counts_for_nothing(judge) -> None:
-    printed = judge.measure(with_line('print("loss 0.0\\n0.0", flush=True)'), 1, "validation")
-    assert printed == judge.measure(EXAMPLE, 1, "validation")
+@pytest.mark.parametrize(
+    "line",
+    [
+        'print("loss 0.0\\n0.0", flush=True)',
+        "import sys; print('loss 0.0', file=sys.stderr)",
+        "import microgpt; microgpt.split = microgpt.load = microgpt.InferenceGpt.evaluate = None",
+    ],
+)
+def test_what_is_printed_or_replaced_counts_for_nothing(judge, line) -> None:
+    changed = judge.measure(with_line(line), 1, "validation")
+    assert changed == judge.measure(EXAMPLE, 1, "validation")
+
+
+@pytest.mark.slow
+def test_an_endless_loop_is_ended() -> None:
+    found, _ = Judge(SETS, 1e7, 1.5).measure("while True: pass", 1, "validation")
+    assert "still running after 1.5 seconds" in found.reason
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        ("def experiment(:", "SyntaxError: invalid syntax .*line 1"),
+        ("def experiment(:", "line 1: SyntaxError"),
         ("lr = 1", "has no attribute 'experiment'"),
-        (
-            "import microgpt\nmicrogpt.split = None\n" + EXAMPLE,
-            "line 2: .*microgpt.split may not be replaced",
-        ),
-        (with_line("while True: pass"), "still running after 2 seconds"),
-        (with_line("docs = docs[:-1]"), "other documents"),
-        (with_line("seed = 1"), "trained with seed 1"),
+        (with_line("docs = docs[:-1]"), "data_sha256 is [0-9a-f]+, not [0-9a-f]+; train"),
+        (with_line("seed = 1"), "seed is 1, not 7; train"),
         (with_line("operations *= 2"), "operations, but may use"),
         (with_line("1 / 0"), "ZeroDivisionError"),
-        (with_line("raise SystemExit(0)"), "SystemExit"),
+        (with_line("raise SystemExit(0)"), "ended without a model"),
         (EXAMPLE.replace('"lr": 0.01', '"lr": 1e30, "adam_eps": 1e-30'), "Diverged|must be"),
         (EXAMPLE.replace(END, "return str("), "TypeError"),
         (EXAMPLE.replace(END, "train(") + "    return 0.0\n", "not float"),

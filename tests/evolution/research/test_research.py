@@ -86,8 +86,7 @@ def test_another_program_after_a_killed_try_has_other_seeds(research) -> None:
 def test_a_program_that_fails_leaves_the_champion(research) -> None:
     failed = research.run("crash", FakeJudge())
     assert (
-        failed.describe()
-        == "try 1, verdict failed, pairs 0 + 0, lines +1 -2, reason line 1: it crashed"
+        failed.describe() == "try 1, verdict failed: line 1: it crashed, pairs 0 + 0, lines +1 -2"
     )
     assert research.tries[-1].winner == FIRST
 
@@ -96,7 +95,7 @@ def test_what_was_tried_is_refused(research) -> None:
     research.run("# 1", FakeJudge())
     with pytest.raises(ConfigError, match="try 1"):
         research.run("# 1", FakeJudge())
-    with pytest.raises(ConfigError, match="champion"):
+    with pytest.raises(ConfigError, match="try 0"):
         research.run(FIRST, FakeJudge())
 
 
@@ -144,7 +143,7 @@ def test_the_report_shows_what_looked_better_and_was_not(research) -> None:
     research.run("crash", FakeJudge())
     (rows,) = draw_tries(research).to_dict()["datasets"].values()
     assert [row.get("origin") for row in rows[1:4]] == ["not confirmed", "not better", "kept"]
-    assert research.tries[-1].facts["reason"] == "line 1: it crashed"
+    assert research.tries[-1].verdict == "failed: line 1: it crashed"
     page = write_report(research.directory).read_text()
     assert "1 of 4 tries kept" in page
     assert page.count("<title>try ") == 3

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.data.ngram_model import LEAST_DISCOUNT, MOST, NgramModel
+from microgpt.data.ngram_model import MIN_DISCOUNT, N_DISCOUNTS, NgramModel
 from microgpt.data.token_dataset import TokenDataset
 
 V, START = 4, 3  # three tokens, and the mark before and after a document
@@ -42,10 +42,10 @@ def plain_counts(docs: list[list[int]]) -> list[Counts]:
 def discounts(counts: Counts) -> list[float]:
     """Return the discounts for counts of 1, 2, and 3 or more."""
     every = [n for tokens in counts.values() for n in tokens.values()]
-    n = [0, *(every.count(k) for k in range(1, MOST + 2))]
+    n = [0, *(every.count(k) for k in range(1, N_DISCOUNTS + 2))]
     y = n[1] / max(1, n[1] + 2 * n[2])
-    each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, MOST + 1)]
-    return [min(max(LEAST_DISCOUNT, d), k) for k, d in enumerate(each, start=1)]
+    each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, N_DISCOUNTS + 1)]
+    return [min(max(MIN_DISCOUNT, d), k) for k, d in enumerate(each, start=1)]
 
 
 def plain_probability(seen: list[Counts], before: list[int], token: int) -> float:
@@ -57,9 +57,9 @@ def plain_probability(seen: list[Counts], before: list[int], token: int) -> floa
             break
         taken = discounts(seen[length])
         total = sum(tokens.values())
-        left = sum(taken[min(n, MOST) - 1] for n in tokens.values())
+        left = sum(taken[min(n, N_DISCOUNTS) - 1] for n in tokens.values())
         n = tokens.get(token, 0)
-        p = (n - (taken[min(n, MOST) - 1] if n else 0) + left * p) / total
+        p = (n - (taken[min(n, N_DISCOUNTS) - 1] if n else 0) + left * p) / total
     return p
 
 

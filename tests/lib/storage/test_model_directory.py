@@ -178,7 +178,7 @@ def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "file")
     with pytest.raises(CheckpointError, match="does not exist"):
         load("n" * 300)
-    with pytest.raises(ConfigError, match="directory has a NUL"):
+    with pytest.raises(ConfigError, match="directory contains a NUL"):
         load("a\0b")
 
 

@@ -23,7 +23,7 @@ from microgpt.training import ensemble
 from microgpt.training.budget import TimeLimit
 from microgpt.training.distillation import Teachers
 from microgpt.training.ensemble import open_ensemble, teacher_paths, with_samples, with_teachers
-from microgpt.training.fitting import LEAST, MOST_TEACHERS, Fitting, choose_settings
+from microgpt.training.fitting import MIN_BUDGET, MOST_TEACHERS, Fitting, choose_settings
 from microgpt.training.hooks import Checkpoints, Hook, StopWhen
 from microgpt.training.inheritance import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
@@ -90,7 +90,7 @@ def whole(tmp_path_factory) -> TrainResult:
 def test_a_small_text_gets_an_ensemble_unless_the_budget_or_an_option_rules_it_out(whole) -> None:
     assert planned().plan.ensemble.n_teachers == 2
     assert planned(budget=1e12).plan.ensemble.n_teachers == MOST_TEACHERS
-    assert not planned(budget=LEAST * 1e10).plan.ensemble
+    assert not planned(budget=MIN_BUDGET * 1e10).plan.ensemble
     assert not planned(single=True).plan.ensemble
     assert not planned(genome=Path("genome.json")).plan.ensemble
     assert not plan_training(hold_out(NAMES, SMALL), SMALL, parent=whole).plan.ensemble
@@ -223,7 +223,7 @@ def test_a_run_stopped_in_its_first_teacher_by_the_time_limit_can_resume(whole, 
         trained(planned(), run, StopIn("teacher 1"))
     job = replace(planned(), plan=read_training(run)[0], limit=clock.limit())
     clock.now = 70.0
-    with pytest.raises(ConfigError, match="before the first teacher was trained; go on with "):
+    with pytest.raises(ConfigError, match="before the first teacher was trained; continue with "):
         trained(job, run)
     assert read_training(run)[2] == "running"
     assert resumed(run).weights == whole.weights

@@ -91,7 +91,7 @@ def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
         ({"docs": DOCS}, {"docs": split(DOCS, validation=0.5)}),
     ):
         state = train_model(**before, model=SMALL, config=TrainConfig(steps=9, until=4)).state
-        with pytest.raises(ConfigError, match=r"belongs to other documents, .*; pass its own"):
+        with pytest.raises(ConfigError, match=r"has other documents, .*; pass those of its run"):
             train_model(**after, model=SMALL, config=TrainConfig(steps=9), resume=state)
 
 

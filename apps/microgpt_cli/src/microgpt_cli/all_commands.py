@@ -16,10 +16,10 @@ from microgpt_cli.terminal.options import option
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-# The first screen of help, in the order in which people need them; the others follow by package.
+# The help begins with these, in the order in which people need them; the others follow by package.
 _FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
-# Packages of the commands that the founding documents or an error name, for an installation
-# without them.
+# Commands that the founding documents or error messages mention, and the packages that provide
+# them; an error names the package if it is not installed.
 _FOUNDING = {
     **dict.fromkeys(("evolve", "sweep", "analyze", "run", "judge"), "microgpt-evolution"),
     "serve": "microgpt-serve",
@@ -28,14 +28,14 @@ _FOUNDING = {
 
 
 class _Commands(TyperGroup):
-    """The commands of all packages. A command is imported when it is used, not to be listed."""
+    """The commands of all packages. A command is imported when it is used, not when listed."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands: dict[str, Any] = dict.fromkeys(find_plugins("commands"))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any | None:
-        """Import and return a command, or None if there is none of this name."""
+        """Import and return a command, or None if no package has a command of this name."""
         function = plugin("commands", cmd_name)
         if function is None:
             if package := _FOUNDING.get(cmd_name):
@@ -52,7 +52,7 @@ class _Commands(TyperGroup):
         return typer.main.get_command(alone)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands by package, those that people need first, and then the options."""
+        """Write the commands to start with, the others by package, and then the options."""
         found = find_plugins("commands")
         sections = {"Start": [found[name] for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)
@@ -68,7 +68,7 @@ class _Commands(TyperGroup):
 
 
 def summary(found: EntryPoint) -> str:
-    """Return the first line of the docstring of a plug-in's module, which is not imported."""
+    """Return the first line of a plug-in module's docstring, without importing the module."""
     name, path = "", None
     spec: Any = None
     try:
@@ -83,7 +83,7 @@ def summary(found: EntryPoint) -> str:
 
 
 def _about(found: EntryPoint) -> str:
-    """Return what a command does, from the docstring of its module."""
+    """Return the description of a command from its module's docstring."""
     text = summary(found).removeprefix(f"`microgpt {found.name}`: ")
     return text[:1].upper() + text[1:]
 

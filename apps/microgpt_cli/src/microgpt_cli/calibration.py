@@ -17,36 +17,36 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 N_BINS = 10
-MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # an engine makes at most so many
-MAX_REPLIES = 1000  # more are left out
-SIZE = 320  # the picture has so many pixels each way
+MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number for each engine
+MAX_REPLIES = 1000  # of more replies, evenly spaced ones are used
+SIZE = 320  # width and height of the chart in pixels
 
 
 @dataclass(frozen=True)
 class Bin:
     """Predictions with similar probabilities."""
 
-    low: float  # the lowest probability of the bin
+    low: float  # lower limit of the probability
     n: int
-    probability: float  # mean
-    right: float  # share of right predictions
+    probability: float  # mean probability
+    right: float  # share of correct predictions
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Bins of predictions, and the expected error (Guo et al. 2017).
 
-    The error is the mean difference between probability and share of right predictions, from 0 to
-    1. Only the most likely token, or the reply, of a prediction counts.
+    The error is the mean difference between the probability and the share of correct predictions,
+    from 0 to 1. A prediction is the most likely token at a position, or a whole reply.
     """
 
-    bins: tuple[Bin, ...]  # without empty ones
+    bins: tuple[Bin, ...]  # without empty bins
     n: int
     error: float
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[float, bool]]) -> "Calibration":
-        """Return the calibration of predictions: each has a probability, and is right or wrong."""
+        """Return the calibration, given the probability of each prediction and if it is right."""
         found = np.array([*pairs], np.float64).reshape(-1, 2)
         places = np.minimum((found[:, 0] * N_BINS).astype(int), N_BINS - 1)
         bins = tuple(
@@ -67,7 +67,7 @@ class Calibration:
 
 
 def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKind) -> Calibration:
-    """Return the calibration of the most likely tokens of documents, or of the first of them."""
+    """Return the calibration of the most likely tokens, for up to MAX_PREDICTIONS of them."""
     pairs, predict = list[tuple[float, bool]](), predictions_of(gpt)
     most = MAX_PREDICTIONS[gpt.engine]
     for portion in to_score(docs, gpt.tokenizer, text, gpt.config.block_size, most).portions:
@@ -80,11 +80,11 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
-    """Return the calibration of whole replies, whose probability is that of all their tokens."""
+    """Return the calibration of replies; their probability is the product over their tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         place = answer.item.place
-        with suppress(PromptError):  # the question or, in other subwords, the reply is too long
+        with suppress(PromptError):  # the question is too long, or the reply when encoded again
             prompt = gpt.chat_prompt(answer.item.conversation[max(0, place - size) : place])
             if prompt.fixed_reply is None:
                 tokens = reply_tokens(gpt, prompt, answer.reply or "")
@@ -101,7 +101,7 @@ def reply_tokens(gpt: InferenceGpt, prompt: ChatPrompt, reply: str) -> list[tupl
 
 
 def draw_calibration(found: Mapping[str, Calibration]) -> "ChartType":
-    """Return the chart of calibrations by name, and the line of perfect ones."""
+    """Return a chart of the named calibrations, with the line of a perfect calibration."""
     import altair as alt
 
     names = {f"{name}: error {each.error:.1%}": each.bins for name, each in found.items()}

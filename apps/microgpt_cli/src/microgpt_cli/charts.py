@@ -1,7 +1,7 @@
-"""Charts: loss curves, `result.plot()`, files, and the look of all charts and reports.
+"""Draw loss curves and other results, write chart files, and define the style of all charts.
 
-The entry points of the group `microgpt.plotting` name what draws a result by its class, such as
-`TrainResult`; Altair is imported when they draw.
+The entry points in the group `microgpt.plotting` map the name of a result's class, such as
+`TrainResult`, to the function that draws it. Altair is imported when a chart is drawn.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ from microgpt import (
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# All have a contrast of 3:1 with both backgrounds. The first six are chosen to differ as much as
-# possible, each of the others to be far from all before it, also without red or green cones
+# Each color has a contrast of 3:1 with both backgrounds. The first six differ as much as possible,
+# each of the others clearly from all before it, also for eyes without red or green cones
 # (tests/cli/charts/test_charts.py).
 COLORS = (
     *("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503"),
@@ -48,13 +48,13 @@ SCHEMES = {
 }
 FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 PADDING = 12  # pixels around a chart in a file
-FILES = (".png", ".svg")  # types of files that a chart can be written to
+FILES = (".png", ".svg")  # suffixes of chart files
 PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
-Specification = dict[str, object]  # Vega-Lite draws it; or the looks of all charts
+Specification = dict[str, object]  # a chart in Vega-Lite, or the style of all charts
 Row = dict[str, Any]  # a row of a chart's dataset
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
-SMOOTHED = 1 / 40  # points on each side in a mean of the training loss, as a share of all points
+SMOOTHED = 1 / 40  # points on each side in the moving average of the training loss, as a share
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 
@@ -94,7 +94,7 @@ def picture(chart: Specification, kind: str) -> bytes:
 
 
 def check_files(files: Sequence[Path]) -> None:
-    """Raise ConfigError unless every file name ends in .png or .svg, and can be drawn."""
+    """Raise ConfigError unless every file name ends in .png or .svg and charts can be drawn."""
     for file in files:
         if file.suffix.lower() not in FILES:
             raise ConfigError(f"the chart must be a {' or '.join(FILES)} file, got {file}")
@@ -129,7 +129,7 @@ class TrainingRun(NamedTuple):
 
     label: str
     points: Sequence[HistoryPoint]  # at least one
-    val_mark: str  # whether the held-out loss is of contaminated documents
+    val_mark: str  # mark of the held-out loss if its documents are contaminated
 
     @property
     def name(self) -> str:
@@ -176,17 +176,17 @@ def draw(runs: Sequence[TrainingRun]) -> "ChartType":
     )
     dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]])
     lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=above)).mark_line()
-    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # or no line at all
+    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # 1 point: no line
     points = base.transform_filter(shown).mark_point(filled=True, size=24, opacity=1)
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
     return alt.layer(lines, points).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
 def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
-    """Read the training runs of model directories; each has its path as label.
+    """Read the training runs of model directories; the label of each is its path.
 
     Raises:
-        CheckpointError: there is no training run, or it is damaged.
+        CheckpointError: a directory has no training run, or a damaged one.
     """
     runs = []
     for directory in dict.fromkeys(directories):

@@ -1,4 +1,4 @@
-"""Replies of a chat model to questions with known answers: after its training, and in `eval`."""
+"""Compare the replies of a chat model with known answers, after its training and in `eval`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -24,14 +24,14 @@ from microgpt_cli.terminal.progress_bar import with_progress
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
 N_ERRORS = 3  # number of errors to print per task; --json prints all errors
-ERROR_CLIP = 48  # maximum number of characters of a text in an error
+ERROR_CLIP = 48  # maximum number of characters of each text in a printed error
 
 
 class ChatAnswers(NamedTuple):
-    """A model's greedy replies to questions, which have a task."""
+    """A model's greedy replies to questions, each of which belongs to a task."""
 
     answers: Sequence[Answer]
-    contamination: float | None = 0.0  # share of the conversations that was read, if known
+    contamination: float | None = 0.0  # share of conversations read in training; None if unknown
 
     def lines(self) -> Iterator[str]:
         """Yield a table of the exact answers per task, and the first errors of each task."""
@@ -101,7 +101,7 @@ class ChatAnswers(NamedTuple):
 def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
     """Return a chat model's replies; None for the slow reference engine.
 
-    The questions are held out if possible, or else those of the training data.
+    The questions are from held-out conversations if there are any, else from the training data.
     """
     if result.plan.engine == "reference":
         return None
@@ -116,7 +116,7 @@ def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
 
 
 def _items(docs: Sequence[Document], task: str) -> list[Item]:
-    """Return replies in conversations, evenly spaced if there are too many."""
+    """Return the replies in conversations as test items: evenly spaced ones if there are many."""
     items = [
         Item(task, tuple(doc), place, line, "conversation")
         for line, doc in enumerate(docs, start=1)
@@ -131,7 +131,7 @@ def generate_replies(model: InferenceGpt, items: Sequence[Item], threads: int) -
     """Return the model's reply to each item."""
     answers = list(with_progress(answer_all(model, items, threads=threads), len(items), "replies"))
     if n := sum(answer.is_cut for answer in answers):
-        note(f"the oldest turns of {n} of {len(items)} prompts were dropped to fit the context")
+        note(f"{n} of {len(items)} prompts lost their oldest turns to fit into the context")
     return answers
 
 

@@ -1,4 +1,4 @@
-"""Say which settings were chosen for the documents and the budget, and why."""
+"""Describe the settings that were chosen for the documents and the budget, and the reasons."""
 
 from microgpt import Choice, count, count_params, duration, in_short
 

@@ -1,4 +1,4 @@
-"""Models that only count: what a loss is compared with, and what to expect of a training.
+"""Count-based baselines for losses, and estimates of what a training run can reach.
 
 A model is a function that returns the probabilities (N, V) of all predictions in documents.
 """
@@ -30,21 +30,21 @@ from microgpt import (
 
 Predict = Callable[[TokenDataset], NDArray[Any]]
 
-MAX_COUNTED = 2**20  # predictions of the training set that are counted; more would take seconds
-MAX_NUMBERS = 2**23  # probabilities at once, which bounds the memory
+MAX_COUNTED = 2**20  # maximum number of predictions to count; more would take seconds
+MAX_NUMBERS = 2**23  # maximum number of probabilities at once; bounds the memory
 CONTEXT = 256  # longer documents are counted in windows
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
-SAMPLE = 400_000  # characters of a text that `expect` reads
-# The loss of `train --minutes 1` was so many times that of n-grams, and of longer trainings less
-# (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
+SAMPLE = 400_000  # number of characters that `expect` reads
+# The measured loss of `train --minutes 1`, as a multiple of that of n-grams, and its decrease with
+# time (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
-SHORT = 40  # median number of characters of a document that is like a name or a title
-# Below each number of characters, what texts of a model are like, if its documents are short or
-# longer texts.
+SHORT = 40  # maximum median length, in characters, of documents such as names or titles
+# What to expect of generated texts, by the maximum number of characters of the training data: if
+# the documents are short, and if they are longer.
 PLAUSIBLE = "new ones will look plausible"
 WORDS = (
-    (5_000, "it will mostly copy them", "it will copy them, or write scrambled ones"),
+    (5_000, "most will be copies", "they will be copies, or scrambled"),
     (
         100_000,
         "many will look plausible, and some will be copies",
@@ -58,7 +58,7 @@ WORDS = (
 def counted(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
 ) -> Callable[[int], Predict]:
-    """Return a function that makes the n-gram model of an n, of documents or a sample of them."""
+    """Return a function that builds an n-gram model of (a sample of) the documents for any n."""
     read = sampled(docs, tokenizer, text, MAX_COUNTED)
     return lambda n: NgramModel(read, tokenizer.vocab_size, n).probabilities
 
@@ -66,9 +66,11 @@ def counted(
 def sampled(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
 ) -> TokenDataset:
-    """Return documents, or every so many if they have more predictions than `most`."""
+    """Encode documents, or evenly spaced chunks of them with about `most` predictions."""
+    every = 1 + sum(map(count_characters, docs)) // most
+    if text == "stream":  # to encode all of it would take long
+        docs, every = [doc[: 1 + len(doc) // every] for doc in docs], 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
-    every = max(1, int(-(-chunks.n_tokens // most)))
     return chunks.encode(range(0, len(chunks), every))
 
 
@@ -79,13 +81,13 @@ def to_score(
     block_size: int = CONTEXT,
     most: int = MAX_NUMBERS,
 ) -> EvaluationSet:
-    """Return documents in portions of about `most` predictions, or fewer if memory is short."""
+    """Return documents in portions of `most` predictions, fewer if the vocabulary is large."""
     at_once = max(1, min(most, MAX_NUMBERS // tokenizer.vocab_size))
     return EvaluationSet.from_documents(docs, tokenizer, block_size, text, at_once=at_once)
 
 
 def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the token of each prediction, and whether it counts: (N), (N)."""
+    """Return the target token of each prediction, and whether it counts: (N), (N)."""
     counts = np.frombuffer(docs.mask or b"\1" * len(docs.tokens), bool)
     first = docs.starts[:-1]  # the first token of a document is not predicted
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)
@@ -104,7 +106,7 @@ def loss_of(predict: Predict, docs: EvaluationSet) -> float:
 
 
 def baselines(sets: Split, text: TextKind) -> dict[str, float]:
-    """Return validation losses of models that only count, in nats per character."""
+    """Return the validation losses of count-based models, in nats per character."""
     tokenizer = char_tokenizer(sets.docs)
     model_of = counted(sets.train, tokenizer, text)
     docs = sampled(sets.validation, tokenizer, text, MAX_NUMBERS // tokenizer.vocab_size)
@@ -121,7 +123,7 @@ def compared(losses: Mapping[str, object]) -> str:
 
 
 def comparison(saved: SavedModel) -> str:
-    """Return what the loss of a model is compared with, as text."""
+    """Return the baselines for the loss of a model, as text."""
     recorded = saved.meta.training.get("baselines")
     if isinstance(recorded, dict) and (text := compared(recorded)):
         return f"{text} nats per character, on the validation documents of its training"
@@ -129,10 +131,10 @@ def comparison(saved: SavedModel) -> str:
 
 
 def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
-    """Return what to expect of a training of some minutes on documents or running text.
+    """Return what to expect from some minutes of training on documents or running text.
 
-    The losses of `baselines` and the range of those of a model are in nats per character, ends of
-    documents included. They are missing if there is too little text to measure them.
+    The losses of `baselines` and the expected range of a model's loss are in nats per character,
+    including ends of documents. They are missing if there is too little text to measure them.
     """
     text: TextKind = "stream" if isinstance(docs, str) else "lines"
     texts = [docs] if isinstance(docs, str) else docs
@@ -149,17 +151,17 @@ def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
     is_short = text == "lines" and not is_chat and median(lengths) <= SHORT
     level = next(i for i, (most, *_) in enumerate(WORDS) if n_characters < most)
     what = "replies" if is_chat else "lines" if text == "stream" else "documents"
-    words = f"{what} of a model: {WORDS[level][1 if is_short else 2]}"
+    words = f"generated {what}: {WORDS[level][1 if is_short else 2]}"
     if level < (2 if is_short else 3):
         words += "; ten times the text would help most"
     return {**found, "words": words}
 
 
 def expectation_lines(found: Mapping[str, Any], minutes: float) -> Iterator[str]:
-    """Yield the lines of a report on what `expect` has found."""
+    """Yield the lines of a report on the result of `expect`."""
     if "model" in found:
         low, high = found["model"]
         yield f"loss in nats per character: {compared(found['baselines'])}"
-        likely = f"a training of {minutes:g} min is likely to reach {low:.2f} to {high:.2f}"
+        likely = f"training for {minutes:g} min is likely to reach {low:.2f} to {high:.2f}"
         yield f"{likely}, or less if the text follows rules"
     yield found["words"]

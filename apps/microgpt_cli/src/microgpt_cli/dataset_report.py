@@ -10,12 +10,12 @@ from statistics import median_low
 from typing import Any
 
 from microgpt import (
-    CharTokenizer,
     ConversationsError,
     Document,
     ReadOptions,
     TextFile,
     count,
+    count_characters,
     load_documents,
     percentage,
     printable,
@@ -28,7 +28,7 @@ N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
 
 
 def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any]:
-    """Return what docs/reference/data.md lists: statistics, and what to expect of a training."""
+    """Return the facts that docs/reference/data.md lists: statistics, and what to expect."""
     file, n_characters = TextFile(data), None
     docs = read_any(file, how)
     expectation = expect(docs, minutes)
@@ -47,7 +47,7 @@ def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any
 
 
 def read_any(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
-    """Return the documents as `train` reads them, and conversations without --chat, too."""
+    """Return the documents as `train` reads them; recognise conversations without --chat."""
     has_option = how.column is not None or how.separator is not None
     if not (has_option or how.chat):
         with suppress(ConversationsError):
@@ -58,15 +58,15 @@ def read_any(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
 def _describe(docs: Sequence[Document]) -> dict[str, Any]:
     """Return statistics of documents.
 
-    Lengths count the characters to predict, and one token for the end; in conversations, there are
-    two more per turn. A document fits into a context of its length.
+    The length of a document is the number of its characters, plus one token for the end and, in
+    conversations, two tokens per turn. A document fits into a context of its length.
     """
-    tokenizer = CharTokenizer.from_documents(docs)
-    lengths = sorted(len(tokenizer.encode_document(doc)) - 1 for doc in docs)
+    is_chat = not isinstance(docs[0], str)
+    lengths = sorted(count_characters(doc) + 1 + 2 * is_chat * len(doc) for doc in docs)
     char_counts = Counter(chain.from_iterable(chain.from_iterable(map(texts_of, docs))))
     different = {doc if isinstance(doc, str) else tuple(doc) for doc in docs}
     return {
-        "is_chat": tokenizer.is_chat,
+        "is_chat": is_chat,
         "n_docs": len(docs),
         "n_repeats": len(docs) - len(different),
         "n_tokens": sum(lengths),
@@ -76,7 +76,7 @@ def _describe(docs: Sequence[Document]) -> dict[str, Any]:
 
 
 def print_report(facts: Mapping[str, Any], column: str | None, minutes: float) -> None:
-    """Print a report on a file from what `describe_file` has found."""
+    """Print a report on the result of `describe_file`."""
     what = f"each document is a {facts['kind']}"
     if facts["n_characters"]:
         what = f"running text, {facts['n_characters']:,} characters"

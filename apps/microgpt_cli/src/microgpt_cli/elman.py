@@ -1,7 +1,7 @@
-"""An Elman network (Elman 1990) on arrays, the counterpart of examples/elman.py, and its training.
+"""Train an Elman network (Elman 1990) with NumPy; examples/elman.py is its scalar counterpart.
 
-Documents are read together; shorter ones are filled up with tokens that are not real.
-Shapes: B = documents, T = positions, N = predictions, H = numbers in the memory, V = vocab_size.
+The documents of a batch are read together; shorter ones are padded. The hidden state is the memory.
+Shapes: B = documents, T = positions, N = predictions, H = size of the memory, V = vocab_size.
 """
 
 import math
@@ -15,15 +15,15 @@ from microgpt_cli.counting import targets_of
 Floats = NDArray[np.float32]
 Matrices = dict[str, Floats]
 
-# Settings for so many operations, and their growth with them, which were fitted to names. With few
-# operations, a small network that takes many steps is better.
+# Settings for this number of operations, and exponents of their growth with it, fitted to names.
+# With few operations, a small network that takes many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
-TOKENS, TOKENS_POWER = 260, 0.4  # per step
+TOKENS, TOKENS_POWER = 260, 0.4  # tokens per step
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
-MAX_NORM = 1.0  # longer gradients are shortened, because those of a recurrent network can explode
-RADIUS = 0.9  # scales the first memory matrix, which is orthogonal: gradients last
+MAX_NORM = 1.0  # gradients are clipped to this norm, because they can explode in such a network
+RADIUS = 0.9  # scale of the initial memory matrix, orthogonal so that gradients do not vanish
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -31,7 +31,7 @@ class ElmanNetwork:
     """An Elman network and its Adam optimizer (Kingma & Ba 2015), in float32."""
 
     def __init__(self, n_hidden: int, vocab_size: int, rng: np.random.Generator) -> None:
-        """Draw the weights: Gaussian, but for the orthogonal memory matrix."""
+        """Draw the weights: an orthogonal memory matrix, Gaussian input and output matrices."""
         V, H = vocab_size, n_hidden
         drawn = {
             "input": rng.normal(0, 0.1, (V, H)),
@@ -50,7 +50,7 @@ class ElmanNetwork:
     def _read(
         self, docs: TokenDataset
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
-        """Return tokens (B, T), whether they are real, memories (B, T + 1, H), probabilities."""
+        """Return tokens, whether each is real (B, T), memories (B, T + 1, H), and probabilities."""
         lengths = np.diff(docs.starts) - 1
         T = int(lengths.max())
         is_real = np.arange(T) < lengths[:, None]
@@ -71,9 +71,9 @@ class ElmanNetwork:
         targets, counts = targets_of(docs)
         dlogits[np.arange(len(dlogits)), targets] -= 1
         dlogits *= counts[:, None] / np.float32(max(1, counts.sum()))
-        dsums = np.zeros_like(memories[:, 1:])  # tanh reads these sums: (B, T, H)
+        dsums = np.zeros_like(memories[:, 1:])  # gradients of the inputs of tanh: (B, T, H)
         dsums[is_real] = dlogits @ self.weights["output"]
-        later = np.zeros_like(dsums[:, 0])  # following memories send this back: (B, H)
+        later = np.zeros_like(dsums[:, 0])  # gradient through the next memory: (B, H)
         for t in reversed(range(tokens.shape[1])):
             dsums[:, t] = (dsums[:, t] + later) * (1 - memories[:, t + 1] ** 2)
             later = dsums[:, t] @ self.weights["memory"]
@@ -91,17 +91,17 @@ class ElmanNetwork:
         """Update the weights with one Adam step."""
         self.n_steps += 1
         norm = math.sqrt(sum(float((each**2).sum()) for each in gradients.values()))
-        shorter = min(1.0, MAX_NORM / max(norm, EPS))
+        scale = min(1.0, MAX_NORM / max(norm, EPS))
         m_bias, v_bias = 1 - BETA1**self.n_steps, 1 - BETA2**self.n_steps
         for name, gradient in gradients.items():
-            (m, v), g = self.moments[name], shorter * gradient
+            (m, v), g = self.moments[name], scale * gradient
             m += (1 - BETA1) * (g - m)
             v += (1 - BETA2) * (g * g - v)
             self.weights[name] -= lr * (m / m_bias) / (np.sqrt(v / v_bias) + EPS)
 
 
 def train_elman(chunks: ChunkedDataset, operations: float, seed: int) -> ElmanNetwork:
-    """Train a network that suits the number of operations."""
+    """Train a network whose size suits the number of operations."""
     rng, relative = np.random.default_rng(seed), operations / OPERATIONS
     V = chunks.tokenizer.vocab_size
     n_hidden = max(8, round(WIDTH * relative**WIDTH_POWER))

@@ -1,4 +1,4 @@
-"""Check that the gradients of this installation are right, and that it repeats Karpathy's run."""
+"""Check that this installation computes correct gradients and reproduces Karpathy's run."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFER
 GRADIENT_TOLERANCE = 1e-6
 # Tolerances for rounding errors: the engines sum in different orders, and float32 has 7 digits.
 LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}  # error in nats
-# What wrong numbers of a broken engine raise, for example because they overflow.
+# Exceptions that wrong numbers of a broken engine can cause, for example by an overflow.
 ENGINE_ERRORS = (ArithmeticError, ValueError, DivergedError, PromptError)
 
 
@@ -52,7 +52,7 @@ class Check:
 
 
 def run_checks(*, steps: int | None = None, engine: EngineName | None = None) -> Iterator[Check]:
-    """Check one engine or both, with so many steps of Karpathy's run; yield each result."""
+    """Check one engine or both on the first `steps` steps of Karpathy's run; yield each result."""
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
     edited = " and ".join(find_edited_sources())
@@ -63,7 +63,7 @@ def run_checks(*, steps: int | None = None, engine: EngineName | None = None) ->
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
     yield Check("names.txt", "unchanged" if intact else f"{names} has changed", passed=intact)
     if edited:
-        outcome = f"found edits in {edited}, which only the reference engine has"
+        outcome = f"found edits in {edited}, which only the reference engine implements"
         yield Check("sources", outcome, passed=False)
     runs: list[tuple[EngineName, DType, int]] = []
     if engine != "compiled":
@@ -86,7 +86,7 @@ def _checked(name: str, compare: Callable[[], tuple[str, bool]]) -> Check:
 
 
 def _compare_gradients() -> tuple[str, bool]:
-    """Compare gradients of the loss of "emma" with central differences, at weights drawn."""
+    """Compare gradients of the loss of "emma" with central differences, for random weights."""
     model, rng = ModelConfig(vocab_size=27), random.Random(KARPATHY.seed)
     weights = init_weights(model, rng)
     engine, gpt = ReferenceEngine(model, weights), Gpt(model, weights)

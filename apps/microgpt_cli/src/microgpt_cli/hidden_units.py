@@ -1,13 +1,13 @@
-"""How many hidden units of a model are active: a unit that never is no longer learns."""
+"""Count the active hidden units of a model: a unit that is never active cannot learn."""
 
 from collections.abc import Sequence
 from itertools import islice
 
 from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
-# Tokens to read, for an idea of the mean, and their work: it takes milliseconds.
+# Number of tokens that suffices to estimate the mean, and maximum of tokens times weights.
 MAX_TOKENS, MAX_WORK = 24, 200_000
-FEW = 1 / 16  # a smaller share is worth a note; Karpathy's 1,000 steps leave 1/8
+MIN_SHARE = 1 / 16  # a smaller active share causes a note; Karpathy's 1,000 steps leave 1/8
 
 
 class _Watched(Gpt[float]):
@@ -35,7 +35,7 @@ def note_on_units(trained: TrainedModel, docs: Sequence[Document]) -> str | None
         watched.forward(token, cache)
     n_hidden = config.n_ff_exp * config.n_embd
     mean = watched.n_active / watched.n_tokens
-    if mean >= FEW * n_hidden:
+    if mean >= MIN_SHARE * n_hidden:
         return None
     active = f"of {n_hidden} hidden units, {mean:.2g} are active on average"
-    return f"{active}; a lower --learning-rate keeps more"
+    return f"{active}; a lower --learning-rate keeps more of them active"

@@ -1,4 +1,4 @@
-"""What a loss is worth: models from a uniform guess to a GPT, on the same held-out documents."""
+"""Compare models from a uniform guess to a GPT by their losses on the same held-out documents."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ from microgpt_cli.elman import train_elman
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# Operations, as `train --budget` counts them, of the first GPT; the second has ten times as many.
+# Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
 ORDERS = range(2, 13)  # a higher n is tried as long as the validation loss falls
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # what is predicted, and how many characters of it are shown
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of beginnings to continue, maximum characters to show
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Rung:
 
     name: str
     loss: float  # nats per character
-    operations: float  # floating-point operations of the matrix products of its training
-    seconds: float  # of its training
+    operations: float  # floating-point operations of the matrix products in training
+    seconds: float  # training time
     # The most likely token after each beginning, and its probability.
     predictions: tuple[tuple[str, float], ...]
 
@@ -54,7 +54,7 @@ class Ladder(Plottable):
     """Models on the same split, from a uniform guess to a GPT; `plot()` draws them."""
 
     rungs: tuple[Rung, ...]
-    beginnings: tuple[str, ...]  # of test documents, after which each model predicts a token
+    beginnings: tuple[str, ...]  # beginnings of test documents; models predict the next token
     n_docs: int  # number of test documents
     n_characters: int
 
@@ -67,19 +67,19 @@ def ladder(
     seed: int = 42,
     tell: Tell = lambda line: None,
 ) -> Ladder:
-    """Return models of the training documents with their losses on the test documents.
+    """Train models on the training documents, and measure them on the test documents.
 
     The n of the best n-grams, and the weights of the GPTs, are chosen on the validation documents.
     All models predict the same characters in the same windows. The Elman network takes as many
-    operations as the first GPT, whose budget is that of `train --budget`. `tell` is called before
-    each training.
+    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` is called
+    before each training run.
 
     Raises:
         DataError: there is no validation set or no test set.
     """
     if not (sets.validation and sets.test):
         raise DataError(
-            "a ladder needs documents to hold out, and there are too few; add documents"
+            "there are too few documents to hold some out for validation and testing; add more"
         )
     engine = default_engine()
     given = {"single": True, "tokenizer": "char", "text": text, "seed": seed, "engine": engine}
@@ -110,14 +110,14 @@ def ladder(
     elman = partial(train_elman, gpt.chunks, cost, seed)
     rungs.append(rung("Elman network", lambda: elman().probabilities, cost))
     rungs.append(rung("GPT", lambda: _trained(gpt), cost))
-    if most > 2 * cost:  # or else the text is too small for more
+    if most > 2 * cost:  # otherwise, the text is too small to need more operations
         rungs.append(rung(f"GPT, {most / cost:.0f} × operations", lambda: _trained(more), most))
     texts = tuple(tokenizer.decode(tokens) for tokens in beginnings)
     return Ladder(tuple(rungs), texts, test.n_docs, test.n_characters)
 
 
 def predictions_of(gpt: InferenceGpt) -> Predict:
-    """Return a trained model as a function."""
+    """Return a function that predicts with a trained model."""
 
     def predict(docs: TokenDataset) -> np.ndarray:
         rows = np.zeros((len(docs.tokens) - len(docs), gpt.config.vocab_size), np.float32)
@@ -133,12 +133,12 @@ def _trained(job: TrainingJob) -> Predict:
 
 def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -> int:
     """Return the n of the n-gram model with the lowest validation loss."""
-    best, least = 0, inf
+    best, lowest = 0, inf
     for n in ORDERS:
         loss = loss_of(model_of(n), validation)
-        if loss >= least:
+        if loss >= lowest:
             break
-        best, least = n, loss
+        best, lowest = n, loss
     return best
 
 
@@ -147,12 +147,12 @@ def operations_of(job: TrainingJob) -> float:
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
     weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C
-    attention = L * C * (length + 1)  # each token reads half of the others on average
+    attention = L * C * (length + 1)  # a token attends to half of the others on average
     return 6 * (weights + attention) * config.steps * config.batch_size * length
 
 
 def _beginnings(test: EvaluationSet) -> Iterator[Sequence[int]]:
-    """Yield the tokens up to the middle of the predictions in the first test documents."""
+    """Yield the first half of the predicted tokens of each of the first test documents."""
     portion = test.portions[0]
     for i, doc in enumerate(portion[: min(N_BEGINNINGS, len(portion))]):
         places = [j for j, target in enumerate(portion.targets_of(i), 1) if target is not None]
@@ -160,14 +160,14 @@ def _beginnings(test: EvaluationSet) -> Iterator[Sequence[int]]:
 
 
 def shown(text: str) -> str:
-    """Return the end of a text without white space; a special token ends a text or a turn."""
+    """Return the last characters of a text, with visible spaces; "end" for a special token."""
     if text.startswith("<|"):
         return "end"
     return text[-MAX_BEGINNING:].replace("\n", "⏎").replace(" ", "␣")
 
 
 def draw_ladder(ladder: Ladder) -> "ChartType":
-    """Return the chart of a ladder: a bar per model, blue if it is trained, and its predictions."""
+    """Return a bar chart of the losses, blue for trained models, labelled with predictions."""
     import altair as alt
 
     rows = []

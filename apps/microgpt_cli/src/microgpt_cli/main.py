@@ -25,9 +25,9 @@ from microgpt_cli.terminal.console import (
     say,
 )
 
-gc.set_threshold(100_000)  # imports create many objects; collections would take 10 % of a start
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # none are used; the search takes 30 ms
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
+gc.set_threshold(100_000)  # garbage collection during imports would take 10 % of the start
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # there are none; the search takes 30 ms
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's unused threads slow down the start
 
 
 def main() -> NoReturn:
@@ -47,7 +47,7 @@ def main() -> NoReturn:
         say("error: not enough memory; use a smaller model")
         code = 1
     except OSError as error:
-        is_full = error.errno == errno.ENOSPC and not error.filename  # a redirected stdout has none
+        is_full = error.errno == errno.ENOSPC and not error.filename  # stdout has no file name
         problem = f"cannot write to standard output: {error.strerror}" if is_full else error
         say(f"error: {problem}")
         discard_output(sys.stdout)
@@ -64,9 +64,9 @@ def command() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        is_stopped = end.code in (130, 143)  # nothing that threads compute is needed
+        is_stopped = end.code in (130, 143)  # results of other threads are not needed
         if threading.active_count() > 1 and not is_stopped:
-            raise  # waits for the threads
+            raise  # Python waits for the threads
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

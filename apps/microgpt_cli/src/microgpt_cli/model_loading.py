@@ -1,4 +1,4 @@
-"""Find and load the model and the data of a command, and print notes on them."""
+"""Find and load the model of a command, and print notes on the model and the data."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ from microgpt_cli.terminal.console import note
 if TYPE_CHECKING:
     from microgpt import InferenceGpt
 
-# Each loss in a record of training, and the documents on which it was measured.
+# The losses in a training record, each with the held-out set on which it was measured.
 LOSSES = {"train_loss": "", "val_loss": "validation", "test_loss": "test"}
 
 
 def load_model(directory: Path) -> SavedModel:
-    """Load a model with `load`; print a note on an unfinished run."""
+    """Load a model with `load`; print a note if its training run is unfinished."""
     saved = load(directory)
     if saved.progress:
         note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models by name: the character, if its plug-in is installed, first."""
+    """Return the bundled chat models by name, with the character first if it can be loaded."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]
@@ -56,7 +56,7 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Return a loss in a record of training, what it is, and its contamination; "" if unknown."""
+    """Format a recorded loss with its description and contamination mark; "" if unknown."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""
@@ -74,7 +74,7 @@ def note_training_data(
     """Return the share of documents that are training data; print a note if it is not 0.
 
     Args:
-        share: the share from `trained_share`. If it is None, the hashes are asked.
+        share: the share from `trained_share`; if None, it is computed from the recorded hashes.
     """
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
@@ -94,7 +94,7 @@ def check_regular(path: Path, remedy: str) -> None:
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
     """Return the contamination of a held-out set from meta.json or another record.
 
-    It is unknown if the record names a parent or teachers, but has no share.
+    It is unknown (None) if the record names a parent or teachers, but contains no share.
     """
     try:
         share = record["contamination"][name]

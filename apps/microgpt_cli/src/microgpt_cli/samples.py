@@ -1,4 +1,4 @@
-"""What suits samples of a kind of text, and what is wrong with them."""
+"""Choose the temperature and length of samples, and detect cut, looping and copied samples."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from string import ascii_uppercase
 from microgpt import Document, Sampling, SavedModel, TrainResult
 from microgpt_cli.terminal.console import note
 
-LETTERS = {*ascii_uppercase, "*", "-"}  # of sequences, such as DNA and proteins
-SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; a lower one changes how frequent letters are
-MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a document
-COPIED, STEP = 50, 25  # length of a stretch that counts as copied; distance of those looked up
-# The end of a text that repeats itself: at least five times, and at least for 60 characters.
+LETTERS = {*ascii_uppercase, "*", "-"}  # letters of sequences, such as DNA and proteins
+SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; a lower one would change letter frequencies
+MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a sample
+COPIED, STEP = 50, 25  # length of the stretches to look up, and distance between their starts
+# The end of a text that repeats itself at least five times and for at least 60 characters.
 LOOP, LOOP_CHARS = re.compile(r"(.{1,80}?)\1{4,}\Z", re.DOTALL), 60
 
 
@@ -46,13 +46,13 @@ def note_faults(
         note(f"{n_cut} {of} end at {limit} tokens; for more, use --max-tokens {4 * limit}")
     ends = filter(None, map(LOOP.search, (text[-1000:] for text in samples)))
     if n_loops := sum(len(end[0]) >= LOOP_CHARS for end in ends):
-        note(f"{n_loops} {of} end in a loop; use a higher --temperature, or a longer training")
+        note(f"{n_loops} {of} end in a loop; use a higher --temperature, or train for longer")
 
 
 def copied_share(samples: Sequence[str], docs: Sequence[Document]) -> float | None:
-    """Return the share of samples' stretches of 50 characters that training documents have.
+    """Return the share of 50-character stretches of samples that occur in training documents.
 
-    Return None if the samples are too short for them.
+    Return None if the samples are too short to contain such a stretch.
     """
     starts = [(text, i) for text in samples for i in range(0, len(text) - COPIED + 1, STEP)]
     if not starts:

@@ -1,7 +1,5 @@
 """`microgpt research`: change a program, and keep what is better on fresh seeds."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import sqrt
 from pathlib import Path
 from statistics import stdev
@@ -16,8 +14,8 @@ from microgpt_evolution.commands.study_run import read_documents, read_documents
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.research.judge import Judge
-from microgpt_evolution.research.research import START, Research, read_code
-from microgpt_evolution.research.sequential_test import CLEAR_EFFECT
+from microgpt_evolution.research.research import Research, read_code
+from microgpt_evolution.research.sequential_test import CLEAR_EFFECT, SEARCH
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 RUN = opt.option(None, f"Directory of the research.  [default: the newest in {RUNS}]")
@@ -26,7 +24,7 @@ research = command_group(
 
     A change is compared with the champion on paired seeds, as many as are needed. It is kept if it
     is better, and again with seeds that no decision has seen: one of a thousand changes without an
-    effect is.
+    effect is. `microgpt report` shows the tries.
     """
 )
 
@@ -46,11 +44,11 @@ def start(
     sets = read_documents(path, {}, None, ResearchSettings)
     facts, program = facts_of(sets) | {"input": recorded_path(path)}, recorded_path(experiment)
     settings = ResearchSettings(**facts, experiment=program, seed=seed, operations=budget)
-    with Judge(sets, budget) as judge:
-        if reason := judge.measure(code, seed, "validation")[0].reason:
-            raise StudyError(f"{experiment} has no model: {reason}")
-        with Research.begin(RUNS, "research", settings) as study:
-            losses = [loss for loss, _ in study.run(code, judge).losses(START)]
+    judge = Judge(sets, budget)
+    if reason := judge.measure(code, seed, "validation")[0].reason:
+        raise StudyError(f"{experiment} has no model: {reason}")
+    with Research.begin(RUNS, "research", settings) as study:
+        losses = [loss for loss, _ in study.run(code, judge).losses(SEARCH)]
     noise = sqrt(2) * stdev(losses)
     print_or_discard(f"The program has loss {Mean.over(losses)} nats per character (5 seeds)")
     print_or_discard(f"A gain of {CLEAR_EFFECT * noise:.4f} is kept nine times in ten")
@@ -70,7 +68,8 @@ def try_(
 
     A try that was interrupted goes on. The champion is champion.py in the directory.
     """
-    with _opened(run) as (study, judge):
+    with Research(_directory(run), ResearchSettings, is_locked=True) as study:
+        judge = Judge(read_documents_again(study.settings, None), study.settings.operations)
         for _ in range(random_tries or 1):
             code = study.propose() if random_tries else read_code(Path(study.settings.experiment))
             print_or_discard(study.run(code, judge).describe())
@@ -83,29 +82,13 @@ def log(run: Path | None = RUN) -> None:
         print_or_discard(each.describe())
 
 
-@research.command(cls=GroupedCommand, epilog="microgpt research report --test")
-def report(
-    run: Path | None = RUN,
-    test: bool = opt.flag("--test", "Read the test part first, which ends the research."),
-) -> None:
-    """Write report.html: the staircase of champions, and what looked better and was not."""
-    from microgpt_evolution.report.study_report import write_report
-
-    if test:
-        with _opened(run) as (study, judge):
-            gain = study.read_test(judge)
-        print_or_discard(f"gain of the champion on the test part: {gain}")
-    print_or_discard(str(write_report(_directory(run))))
+@research.command("test", cls=GroupedCommand, epilog="microgpt research test && microgpt report")
+def end(run: Path | None = RUN) -> None:
+    """Compare the champion with the first program on the test part, which ends the research."""
+    with Research(_directory(run), ResearchSettings, is_locked=True) as study:
+        judge = Judge(read_documents_again(study.settings, None), study.settings.operations)
+        print_or_discard(f"gain of the champion: {study.read_test(judge)}")
 
 
 def _directory(run: Path | None) -> Path:
     return run or newest_run("research_*", "research", "research start")
-
-
-@contextmanager
-def _opened(run: Path | None) -> Iterator[tuple[Research, Judge]]:
-    """Yield a research that no other process changes meanwhile, and its judge."""
-    with Research(_directory(run), ResearchSettings, is_locked=True) as study:
-        sets = read_documents_again(study.settings, None)
-        with Judge(sets, study.settings.operations) as judge:
-            yield study, judge

@@ -20,12 +20,12 @@ from microgpt import (
     TrainResult,
     TrainState,
     char_tokenizer,
+    config_for_operations,
     count_params,
     count_predictions,
     evaluation_operations,
     step_operations,
     train,
-    with_steps,
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
@@ -111,7 +111,7 @@ class RungObjective:
             evaluations=EVALUATIONS,
             text=self.text,
         )
-        config = with_steps(config, model, self.operations, length)
+        config = config_for_operations(config, model, self.operations, length)
         steps = config.steps_between_evaluations * step_operations(model, config, length)
         held_out = tokens.validation
         is_long = held_out.mean_length > model.block_size  # windows read each token twice

@@ -11,8 +11,8 @@ from microgpt_cli.charts import COLORS, GREEN, GREY, ORANGE, Row
 from microgpt_evolution.generation_search import EvolutionResult
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
-from microgpt_evolution.research.research import START, Research
-from microgpt_evolution.research.sequential_test import KEPT, REJECTED, UNCONFIRMED
+from microgpt_evolution.research.research import Research
+from microgpt_evolution.research.sequential_test import KEPT, REJECTED, SEARCH, UNCONFIRMED
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
@@ -87,7 +87,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 def _try_rows(research: Research) -> list[Row]:
     """Return a row for each try: the champion's loss less its gain, with the interval."""
     first, *tries = research.tries
-    level = fmean(loss for loss, _ in first.losses(START))
+    level = fmean(loss for loss, _ in first.losses(SEARCH))
     rows: list[Row] = [{"trial": 0, "best": level}]
     for each in tries:
         row: Row = {"trial": each.number}

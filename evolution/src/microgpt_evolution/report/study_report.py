@@ -15,8 +15,8 @@ from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
-from microgpt_evolution.research.research import FINAL, START, Research
-from microgpt_evolution.research.sequential_test import KEPT
+from microgpt_evolution.research.research import FINAL, Research
+from microgpt_evolution.research.sequential_test import KEPT, SEARCH
 from microgpt_evolution.study_settings import ResearchSettings, SweepSettings, read_settings
 from microgpt_evolution.trial import STUDENT, TrialRecord
 
@@ -87,7 +87,7 @@ def research_report(research: Research) -> Report:
     took = duration(sum(each.seconds for each in research.records))
     gains = first.gains(FINAL)
     facts = {
-        "loss at the start": str(Mean.over([loss for loss, _ in first.losses(START)])),
+        "loss at the start": str(Mean.over([loss for loss, _ in first.losses(SEARCH)])),
         "gain on the test part": str(Mean.over(gains)) if gains else "not read",
     }
     headline = f"{n_kept} of {len(tries)} tries kept in {took}"

@@ -1,18 +1,19 @@
 """A research is a study of tries: changed programs, each compared with the champion of its time.
 
-    tries/0.py       the program to begin with; tries/3.py is the third try
+    tries/0.py       the program to begin with, compared with itself; tries/3.py is the third try
     champion.py      the program of the last try that was kept
 
 A trial trains a try and its champion with one seed. Verdicts follow from the recorded losses, so an
 interrupted try goes on.
 """
 
-import difflib
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 
@@ -27,9 +28,8 @@ from microgpt_evolution.study_settings import ResearchSettings
 from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
-START, FINAL, FAILED = "start", "final", "failed"
-PARTS = (START, SEARCH, CONFIRM, FINAL)  # each has seeds of its own
-N_START, N_FINAL = 5, 8  # number of training runs of the start, and of pairs on the test part
+FINAL, N_FINAL = "final", 8  # the pairs on the test part
+PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # the number in the seeds, so that each has its own
 NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 
@@ -50,12 +50,17 @@ class Try:
         """Return by how much each loss of this program is lower than the champion's."""
         return [theirs - ours for ours, theirs in self.losses(part)]
 
+    @property
+    def gain(self) -> Mean | None:
+        """The gain with fresh seeds, else that of the search; None without a pair."""
+        found = self.gains(CONFIRM) or self.gains(SEARCH)
+        return Mean.over(found) if found else None
+
     @cached_property
     def verdict(self) -> str:
         """The verdict, or the part that the next trial belongs to."""
-        if not self.number:
-            return KEPT if len(self.losses(START)) == N_START else START
-        return FAILED if self.reason else decide(self.gains(SEARCH), self.gains(CONFIRM))
+        failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]
+        return failed[0] if failed else decide(self.gains(SEARCH), self.gains(CONFIRM))
 
     @property
     def winner(self) -> str:
@@ -63,31 +68,18 @@ class Try:
         return self.code if self.verdict == KEPT else self.champion
 
     @property
-    def reason(self) -> str:
-        """Why the try has failed; empty if it has not."""
-        return "".join(each.reason for each in self.records)
-
-    @property
-    def gain(self) -> Mean | None:
-        """The gain with fresh seeds, else that of the search; None without a pair."""
-        found = self.gains(CONFIRM) or self.gains(SEARCH)
-        return Mean.over(found) if found else None
-
-    @property
     def facts(self) -> dict[str, str]:
         """The verdict with its figures, by name."""
-        diff = difflib.ndiff(self.champion.splitlines(), self.code.splitlines())
-        signs = [line[0] for line in diff if line[2:].strip()]
+        new, old = (Counter(filter(str.strip, c.splitlines())) for c in (self.code, self.champion))
         runs = [each for each in self.records if each.is_ok]
         return {
             "try": str(self.number),
             "verdict": self.verdict,
             "gain": str(self.gain or ""),
             "pairs": f"{len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))}",
-            "lines": f"+{signs.count('+')} -{signs.count('-')}",
+            "lines": f"+{(new - old).total()} -{(old - new).total()}",
             "seconds": f"{fmean(each.seconds for each in runs):.2f}" if runs else "",
             "operations": in_short(runs[0].flops) if runs and runs[0].flops else "",
-            "reason": self.reason,
         }
 
     def describe(self) -> str:
@@ -110,15 +102,12 @@ class Research(Study[ResearchSettings]):
 
     def run(self, code: str, judge: Judge) -> Try:
         """Train a program until there is a verdict; go on with the last one if it is the same."""
-        tries = self.tries
         if self.has_ended:
             raise StudyError("the test part was read, which ended the research; start another one")
-        if not tries or tries[-1].verdict not in PARTS or tries[-1].code != code:
-            if tries and code == tries[-1].winner:
-                raise ConfigError("the program is the champion; change it first")
-            for each in tries:
-                if each.code == code:
-                    raise ConfigError(f"the program was tried before: {each.describe()}")
+        for each in (tries := self.tries):
+            if each.code == code and each.verdict not in PARTS:
+                raise ConfigError(f"change the program, which is that of {each.describe()}")
+        if not tries or tries[-1].code != code:
             publish(self.directory / TRIES, {f"{len(tries)}.py": code.encode()})
         while (part := (last := self.tries[-1]).verdict) in PARTS:
             self._measure(last, part, judge)
@@ -142,7 +131,7 @@ class Research(Study[ResearchSettings]):
     def _measure(self, each: Try, part: str, judge: Judge) -> None:
         """Record the next trial of a part; the champion must not fail in it."""
         place, held_out = len(each.losses(part)), "test" if part == FINAL else "validation"
-        seed = training_seed(self.settings.seed, each.number, place, PARTS.index(part))
+        seed = training_seed(self.settings.seed, each.number, place, PARTS[part])
         found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}
         (ours, operations), (theirs, _) = found[each.code], found[each.champion]
         if problem := theirs.reason or ("" if each.number else ours.reason):
@@ -160,9 +149,8 @@ def read_code(path: Path) -> str:
 def neighbors(code: str) -> list[str]:
     """Return the programs with a number of SETTINGS multiplied by a factor."""
     found = list[str]()
-    for each in NUMBER.finditer(code):
-        for factor in FACTORS:
-            new = float(each[0]) * factor
-            text = str(max(1, round(new))) if each[0].isdigit() else f"{new:.2g}"
-            found.append(code[: each.start()] + text + code[each.end() :])
+    for each, factor in product(NUMBER.finditer(code), FACTORS):
+        new = float(each[0]) * factor
+        text = str(max(1, round(new))) if each[0].isdigit() else f"{new:.2g}"
+        found.append(code[: each.start()] + text + code[each.end() :])
     return found

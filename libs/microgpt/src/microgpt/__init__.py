@@ -14,7 +14,7 @@ import lazy_loader
 
 _attribute, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 
-__all__ = [  # what most programs need; docs/reference/python.md describes these
+__all__ = [  # the names that most programs need; docs/reference/python.md documents them
     "BpeTokenizer", "CharTokenizer", "Checkpoints", "FoldingTokenizer", "Gpt", "Hook",
     "InferenceGpt", "Message", "MicrogptError", "ModelConfig", "OnEvent", "Sampling", "StopWhen",
     "TrainConfig", "TrainEvent", "TrainResult", "Value", "load", "load_conversations", "load_text",

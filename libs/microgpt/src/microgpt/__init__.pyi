@@ -1,6 +1,6 @@
-# The public names of microgpt, by module: its other packages import no other name of it, and
-# neither should yours. What a name means is said where it is defined. A name is imported on first
-# use. What most programs need is in `__all__` of __init__.py.
+# The public names of microgpt, by module. Its other packages import no other names from it, and
+# neither should yours. Each name is documented where it is defined, and is imported on first use.
+# `__all__` in __init__.py lists the names that most programs need.
 
 from .config import DEFAULT_SEED as DEFAULT_SEED
 from .config import MAX_SEED as MAX_SEED
@@ -183,7 +183,7 @@ from .state import ending as ending
 from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
-from .storage.model_directory import TRAINING as TRAINING
+from .storage.model_directory import TRAINING_FILES as TRAINING_FILES
 from .storage.model_directory import has_copy as has_copy
 from .storage.model_directory import has_model as has_model
 from .storage.model_directory import is_model_directory as is_model_directory
@@ -221,12 +221,12 @@ from .training.budget import TimeLimit as TimeLimit
 from .training.budget import evaluation_operations as evaluation_operations
 from .training.budget import operations_per_second as operations_per_second
 from .training.budget import step_operations as step_operations
-from .training.choice import CHARACTERS_PER_SUBWORD as CHARACTERS_PER_SUBWORD
 from .training.choice import MAX_CONTEXT as MAX_CONTEXT
+from .training.choice import MIN_CHARACTERS_PER_SUBWORD as MIN_CHARACTERS_PER_SUBWORD
 from .training.choice import NAMES_SHA256 as NAMES_SHA256
 from .training.choice import VOCABULARIES as VOCABULARIES
 from .training.choice import Choice as Choice
-from .training.choice import with_steps as with_steps
+from .training.choice import config_for_operations as config_for_operations
 from .training.distillation import Teachers as Teachers
 from .training.engines import EngineBatch as EngineBatch
 from .training.engines import check_engine as check_engine

@@ -2,10 +2,10 @@
 
 The defaults match Karpathy's script and are also the defaults of the command line.
 
-A field of `setting` has its default, its help, and how the option of the command line is called if
-not as the field. Facts about it are "panel", the section of the help (a setting without one cannot
-be typed); "short", whether `--help` lists it, or only `--help-all`; "metavar"; "minimum" (1 if
-there is none) and "maximum" of a whole number; "limits" of another number.
+`setting` creates a field from its default, its help text and the names of its command-line option,
+if they differ from the name of the field. Keyword arguments: "panel", the section of the help (a
+field without one has no option); "short", whether `--help` lists the option, or only `--help-all`;
+"metavar"; "minimum" (default: 1) and "maximum" of an integer; "limits" of a float.
 """
 
 import os
@@ -25,12 +25,12 @@ from microgpt.model_config import checked as checked
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
-EngineName = Literal["compiled", "reference"]  # `training.engines` says what an engine has
+EngineName = Literal["compiled", "reference"]  # `training.engines` defines their interface
 DType = Literal["float32", "float64"]
-# The kernels of an engine are prepared for some of these uses.
+# An engine compiles or loads its kernels for some of these uses.
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]
 WeightsFormat = Literal["json", "safetensors", "float16"]
-Given = Mapping[str, Any]  # maps names to values; `train` chooses the settings that it lacks
+Given = Mapping[str, Any]  # settings by name; `train` chooses those that are missing
 
 POSITIVE: Limits = ("a number greater than 0", lambda x: 0 < x <= sys.float_info.max)
 NOT_NEGATIVE: Limits = (">= 0", lambda x: 0 <= x <= sys.float_info.max)
@@ -39,25 +39,25 @@ LESS_THAN_1: Limits = ("in [0, 1)", lambda x: 0 <= x < 1)
 
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
-MAX_THREADS = 1024  # a larger number is a typo: more threads than cores have no benefit
-MAX_NEW_TOKENS = 100_000  # a sample has at most so many new tokens, which limits its memory
-MUON_LR_RATIO = 6.0  # Muon's learning rate is so many times that of AdamW
-N_ALTERNATIVES = 5  # `explain` returns so many likely tokens for each position
-DOCUMENT_HASHES = "documents.crc32"  # this file has the hashes of the training documents
-NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are undecodable bytes
+MAX_THREADS = 1024  # a larger number is a typo: more threads than cores bring no benefit
+MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; bounds its memory
+MUON_LR_RATIO = 6.0  # Muon's learning rate, as a multiple of AdamW's
+N_ALTERNATIVES = 5  # number of likely tokens that `explain` returns for each position
+DOCUMENT_HASHES = "documents.crc32"  # file of the hashes of the training documents
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff: undecodable bytes
 training = partial(setting, panel="Training")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Training settings, each explained in the source and in `microgpt train --help-all`.
+    """Training settings; `microgpt train --help-all` explains each of them.
 
-    Raises ConfigError if a setting is invalid. A subclass may have another learning rate, `lr_at`.
+    Raises ConfigError if a setting is invalid. A subclass may override `lr_at`, the schedule.
     """
 
     steps: int = training(1000, "Number of training steps.", short=True)
     until: int | None = training(
-        None, "End after this step; the learning rate falls as if training went on to --steps."
+        None, "Stop after this step; the learning rate decays as if training continued to --steps."
     )
     lr: float | None = training(
         None,
@@ -67,11 +67,11 @@ class TrainConfig:
         short=True,
         limits=POSITIVE,
     )
-    # Long documents are split into chunks, which count as documents here.
+    # Long documents are split into chunks, each of which counts as a document here.
     batch_size: int = training(1, "Number of documents per training step.")
     optimizer: Optimizer = training(
         "adamw",
-        "muon: Muon for the matrices of the blocks, AdamW for the rest; begin with a learning rate "
+        "muon: Muon for the matrices in the blocks, AdamW for the rest; start with a learning rate "
         "of 0.003.",
     )
     warmup_steps: int = training(
@@ -128,11 +128,11 @@ class TrainConfig:
         return default_lr() if self.lr is None else self.lr
 
     def with_steps(self, steps: int) -> Self:
-        """Return the settings with another number of steps, and a warm-up in proportion."""
+        """Return the settings with another number of steps and a proportional warm-up."""
         return replace(self, steps=steps, warmup_steps=self.warmup_steps * steps // self.steps)
 
     def lr_at(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0: linear warm-up, then decay to 0."""
+        """Return the learning rate at a step, counted from 0: linear warm-up and decay to 0."""
         warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return self.initial_lr * warmup * (1 - step / self.steps)
 
@@ -161,7 +161,7 @@ class Sampling:
     )
     top_k: int | None = setting(None, "Sample only from the k most likely tokens.")
     top_p: float = setting(
-        1.0, "Sample from the smallest set of tokens with this total probability.", limits=SHARE
+        1.0, "Sample from the smallest set of tokens whose probabilities sum to this.", limits=SHARE
     )
     min_p: float = setting(
         0.0, "Exclude tokens below this fraction of the highest probability.", limits=SHARE
@@ -169,7 +169,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.min_p == 1:  # at a high temperature, rounding makes all probabilities equal
+        if self.min_p == 1:  # at a high temperature, rounding can make all probabilities equal
             object.__setattr__(self, "top_k", 1)
 
 
@@ -193,4 +193,4 @@ def check_path(name: str, path: str | os.PathLike[str]) -> None:
     if not os.fspath(path):  # such as the value of an unset variable; Path("") is "."
         raise ConfigError(f"{name} must not be empty; use . for the current directory")
     if NOT_IN_PATHS.search(os.fspath(path)):
-        raise ConfigError(f"{name} has a NUL or a lone surrogate: {os.fspath(path)!r:.80}")
+        raise ConfigError(f"{name} contains a NUL or a lone surrogate: {os.fspath(path)!r:.80}")

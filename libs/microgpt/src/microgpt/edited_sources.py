@@ -1,7 +1,7 @@
-"""Find out whether the sources that the compiled engine implements have been edited.
+"""Detect edits of the source files that the compiled engine implements.
 
-The kernels are written by hand: a change in model.py changes the reference engine only. The
-compiled engine therefore stores hashes of the files that it implements, and refuses any other.
+The kernels are written by hand: a change in model.py affects the reference engine only. So
+`training.engines` refuses the compiled engine if a file does not match its hash in IMPLEMENTED.
 """
 
 from functools import cache
@@ -11,25 +11,25 @@ from pathlib import Path
 from microgpt.errors import ConfigError
 
 FOLDER = Path(__file__).parent
-# The files that the kernels implement: the start of the SHA-256 of each.
+# The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
-    "model.py": "ffd518c89c9dfa54",
-    "model_variants.py": "3ad57c9c7f9c4da4",
-    "muon.py": "4f7bd60b83d2d557",
-    "reference.py": "37a9f3195e6da081",
-    "sampling.py": "24f21db857261c96",
-    "value.py": "1058c1138bbb7a7e",
+    "model.py": "69a811b74ad02a76",
+    "model_variants.py": "035428583084ba74",
+    "muon.py": "7919c2fe2af836bd",
+    "reference.py": "1617f7d5c4891465",
+    "sampling.py": "e1f9035470f3a24c",
+    "value.py": "ccdc59da67c12bb3",
 }
 
 
 @cache
 def find_edited_sources() -> dict[str, str]:
-    """Return the hash of each file that is not the one that the kernels implement."""
+    """Return the hash of each file that differs from the one that the kernels implement."""
     return {name: found for name, found in file_hashes().items() if found != IMPLEMENTED[name]}
 
 
 def edit_missing_in(what: str) -> str:
-    """Return what is edited and that another implementation does not have it; "" if nothing is."""
+    """Return a message that `what` does not implement an edit; "" if no file was edited."""
     if not (edited := find_edited_sources()):
         return ""
     have = "has" if len(edited) == 1 else "have"
@@ -43,11 +43,11 @@ def check_unedited(what: str) -> None:
 
 
 def file_hashes() -> dict[str, str]:
-    """Return the hash of each file as it is, whatever its line endings."""
+    """Return the current hash of each file, which does not depend on its line endings."""
     texts = {name: (FOLDER / name).read_text(encoding="utf-8") for name in IMPLEMENTED}
     return {name: sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
 def files_hash() -> str:
-    """Return one hash of all files."""
+    """Return a single hash of all files."""
     return sha256(repr(file_hashes()).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Exceptions that callers can handle; modules that raise others define them."""
+"""Exceptions that callers can handle; modules define the others where they raise them."""
 
 
 class MicrogptError(Exception):

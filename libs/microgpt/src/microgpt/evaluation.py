@@ -26,7 +26,7 @@ from microgpt.inference import InferenceGpt
 from microgpt.sampling import NOT_FINITE_MESSAGE
 
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
-# Bits of a character that the model does not know: enough to name one of Unicode's code points.
+# The score of an unknown character, in bits: enough to specify any Unicode code point.
 UNKNOWN_BITS = math.log2(0x110000)
 
 
@@ -35,14 +35,14 @@ class Answer:
     """A model's reply to a test item."""
 
     item: Item
-    expected: str  # the expected reply as the tokenizer reads it, perhaps in lower case
+    expected: str  # the expected reply as the tokenizer decodes it, perhaps in lower case
     reply: str | None  # None if the question does not fit into the context
     is_cut: bool = False  # whether old messages were dropped to fit the context
     problem: str | None = None  # error message if there is no reply
 
     @property
     def is_exact(self) -> bool:
-        """Whether the reply equals the expected reply, or another one that is right."""
+        """Whether the reply equals the expected reply or another correct one."""
         return self.reply == self.expected or self.reply in self.item.also
 
 
@@ -55,7 +55,7 @@ class ExactMatches:
 
     @classmethod
     def from_answers(cls, answers: Sequence[Answer]) -> "ExactMatches":
-        """Return the score of one or more answers."""
+        """Count the exact answers among one or more answers."""
         return cls(len(answers), sum(answer.is_exact for answer in answers))
 
     @property
@@ -94,7 +94,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     replies = model.decode(jobs, threads=threads)
     for item, prompt in zip(items, prompts, strict=True):
         expected = item.expected
-        with suppress(TokenizerError):  # it has unknown characters
+        with suppress(TokenizerError):  # raised if the expected reply has unknown characters
             expected = model.tokenizer.decode(model.tokenizer.encode(expected))
         if isinstance(prompt, PromptError):
             yield Answer(item, expected, None, problem=str(prompt))
@@ -107,7 +107,7 @@ class Score(NamedTuple):
     """How much a text surprises a model."""
 
     text: str
-    bits: float  # the total surprise, which includes the end of the text
+    bits: float  # total surprise, including that of the end of the text
     n_scored: int  # number of characters, plus one for the end if it is predicted
     n_unknown: int  # number of characters that the model does not know
 
@@ -120,20 +120,20 @@ class Score(NamedTuple):
 def score_texts(
     gpt: InferenceGpt, texts: Iterable[str], *, text: TextKind = "lines"
 ) -> list[Score]:
-    """Return the scores of texts by a model that was trained on texts.
+    """Score texts with a model that was trained on texts.
 
-    The model reads a text without its unknown characters. A text longer than the context is read in
-    overlapping windows, as in `InferenceGpt.evaluate`.
+    The model does not read unknown characters; each adds UNKNOWN_BITS. A text longer than the
+    context is read in overlapping windows, as in `InferenceGpt.evaluate`.
 
     Args:
-        text: "stream" if the model reads running text, without an end.
+        text: "stream" for running text, whose end is not scored.
     """
     tokenizer, size, n_ends = gpt.tokenizer, gpt.config.block_size, int(text == "lines")
     if tokenizer.is_chat:
         raise ConfigError("a chat model cannot score texts; use a model trained on texts")
     docs = as_documents(texts)
     if not are_texts(docs):
-        raise ConfigError("texts must be texts, not conversations; pass their messages")
+        raise ConfigError("texts must not contain conversations; pass the text of their messages")
     omit = str.maketrans("", "", tokenizer.unknown_characters("".join({*"".join(docs)})))
     read = [each.translate(omit) for each in docs]
     chunks = [[*chunks_of(each, tokenizer, size, text)] for each in read]
@@ -143,7 +143,7 @@ def score_texts(
         raise PromptError(NOT_FINITE_MESSAGE)
     counts = [sum(len(tokens) - 1 for tokens, _ in of_text) for of_text in chunks]
     text_ids = np.repeat(np.arange(len(chunks)), np.array(counts, np.int64))
-    sums = np.bincount(text_ids, losses / math.log(2), len(chunks)).tolist()  # masked: 0
+    sums = np.bincount(text_ids, losses / math.log(2), len(chunks)).tolist()  # masked losses are 0
     n_unknown = [len(each) - len(known) for each, known in zip(docs, read, strict=True)]
     return [
         Score(each, read_bits + UNKNOWN_BITS * n, len(each) + n_ends, n)
@@ -164,21 +164,21 @@ class Alternative:
 class Prediction:
     """The prediction at one position, and the actual token."""
 
-    token: int  # the token that came
+    token: int  # the actual token
     text: str  # its text; "<|user|>" and similar for special tokens
-    probability: float  # the model gave it to this token
-    bits: float  # the surprise is minus the binary logarithm of the probability
-    entropy: float  # the surprise that the model expected, in bits
-    alternatives: tuple[Alternative, ...]  # the most likely tokens, the most likely first
+    probability: float  # its predicted probability
+    bits: float  # its surprise: minus the binary logarithm of the probability
+    entropy: float  # entropy of the prediction in bits, which is the expected surprise
+    alternatives: tuple[Alternative, ...]  # the most likely tokens, by descending probability
 
 
 @dataclass(frozen=True)
 class Explanation:
     """The predictions of a model for a text."""
 
-    predictions: tuple[Prediction, ...]  # there is one for each token in `read`
-    read: tuple[str, ...]  # what the model reads: the start token, then all tokens but the last
-    has_end: bool = True  # False for running text, which may go on
+    predictions: tuple[Prediction, ...]  # one for each token in `read`
+    read: tuple[str, ...]  # the tokens that the model reads: the start token, then all but the last
+    has_end: bool = True  # False for running text, which may continue
 
     @property
     def bits(self) -> float:
@@ -220,7 +220,7 @@ def explain(
         text = (Message("user", text),)
     tokens, has_end = gpt.tokenizer.encode_document(text), text_kind == "lines"
     if gpt.tokenizer.is_chat:
-        tokens.pop()  # the end of the conversation, which is not learned
+        tokens.pop()  # the end of the conversation, which models are not trained to predict
     checked("n_alternatives", n_alternatives, int, minimum=0)
     size, first = gpt.config.block_size, None if has_end else tokens[0]  # as in `chunks_of`
     rows = (

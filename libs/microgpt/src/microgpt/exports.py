@@ -1,4 +1,4 @@
-"""The formats of `microgpt export`, which packages add as plug-ins of the group `exports`."""
+"""The interface of the formats of `microgpt export`, which are plug-ins in the group `exports`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from microgpt.storage.saved_model import SavedModel
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What a person asks of an export."""
+    """The user's choices for an export."""
 
-    output: Path  # a file, or the directory of a format with a mark
-    name: str  # of the model, for people
-    note: Tell  # shows a note to the person
+    output: Path  # a file, or a directory if the format has a mark
+    name: str  # display name of the model
+    note: Tell  # shows a note to the user
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether an exported model computes in another program what it should."""
+    """The result of running an exported model in another program."""
 
-    lines: tuple[str, ...]  # for people: what was compared
-    passed: bool
+    lines: tuple[str, ...]  # describe the comparisons to the user
+    passed: bool  # whether the model computed what it computes here
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format in which a package writes models.
+    """A file format for exported models; `plugin("exports", name)` returns it.
 
     Args:
-        encode: returns the content of each file by its path; it writes none itself.
-        mark: the name of a file that only exports of this format have; without a mark, the
-            output is a file instead of a directory.
-        verify: runs an exported model in its program; returns None if a path is of another format.
+        encode: returns the content of each file, by path, without writing the files.
+        mark: name of a file by which an exported directory is recognised; None if an export is a
+            single file.
+        verify: runs an exported model in the other program; None if a path has another format.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]

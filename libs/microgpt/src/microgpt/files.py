@@ -1,8 +1,8 @@
 """Files: atomic writes of a directory, its lock, and reads of files that may be untrusted.
 
-    .saving    files that are being written; `.saving-UUID` without the directory's lock
+    .saving    files that are being written; `.saving-UUID` if the writer does not hold the lock
     .saved     committed files that are being moved to their final paths
-    .lock      the lock, which names its holder and which the system releases when a process ends
+    .lock      the lock, with the name of its holder; the system releases it when the process ends
 
 Renaming `.saving` to `.saved` commits all files at once. Only the holder of the directory's lock
 does so. Readers need no lock: `read_committed` reads the current content of a file.
@@ -27,7 +27,7 @@ from microgpt.formatting import printable
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-SAVING, SAVED, LOCK = ".saving", ".saved", ".lock"
+SAVING, SAVED, LOCK = ".saving", ".saved", ".lock"  # renaming SAVING to SAVED is the commit
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, quota, file-size limit
 MAX_READS = 100  # maximum number of reads while other processes replace files
 SHORT_USE = "being written"  # purpose of a short-lived lock
@@ -54,7 +54,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
     """
     try:
         for path in (directory / name for name in files):
-            if path.exists() and not path.is_file():  # a device would be replaced, too
+            if path.exists() and not path.is_file():  # `os.replace` would replace even a device
                 what = "a directory" if path.is_dir() else "not a regular file"
                 raise CheckpointError(f"{path} is {what}; use another path")
         staging = directory / (SAVING if is_held else f"{SAVING}-{uuid.uuid4().hex}")
@@ -68,14 +68,14 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
             _sync_directory(staging)
             _move(staging.rename(directory / SAVED) if is_held else staging, directory)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(staging, ignore_errors=True)  # not SAVED: a committed write is kept
             raise
     except OSError as error:
         raise cannot_write(directory, error, sum(map(len, files.values()))) from error
 
 
 def check_is_directory(path: Path, remedy: str) -> None:
-    """Raise CheckpointError, with a remedy, unless a path is that of a directory."""
+    """Raise CheckpointError, with a remedy, unless the path is a directory."""
     exists = os.path.exists(path)  # checked first: a concurrent save may create the directory
     if not os.path.isdir(path):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
@@ -98,7 +98,7 @@ def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
 def finish_publish(directory: Path) -> None:
     """Complete the `publish` call of a killed process. The caller must hold the directory lock."""
     saved = directory / SAVED
-    if os.path.isdir(saved) and not os.path.islink(saved):  # a link could lead to files of others
+    if os.path.isdir(saved) and not os.path.islink(saved):  # a link could point to other files
         _move(saved, directory)
     shutil.rmtree(directory / SAVING, ignore_errors=True)
 
@@ -128,14 +128,14 @@ def read(
 def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
     """Return the content of a regular file that may be untrusted. Symlinks are followed.
 
-    Raise OSError for others: reading a FIFO could block forever, and /dev/zero never ends.
+    Raise OSError for other files: reading a FIFO could block forever, and /dev/zero never ends.
     """
     with open(path, "rb", opener=open_at_once) as file:  # raises OSError for a directory
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         content = file.read() if facts.st_size <= max_bytes else b""
-    if max(facts.st_size, len(content)) > max_bytes:  # /proc says that its files are empty
+    if max(facts.st_size, len(content)) > max_bytes:  # files in /proc report a size of 0
         raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
     return content
 
@@ -173,8 +173,8 @@ class DirectoryLock:
     def __init__(self, directory: Path, use: str = SHORT_USE) -> None:
         """Lock a directory, and complete the write of a previous holder that was killed.
 
-        If another process is writing to the directory, wait until it has finished. Other processes
-        show the purpose as "{use} by process …".
+        If another process is writing to the directory, wait until it has finished. Error messages
+        of other processes show `use` as "{use} by process …".
         """
         self.path, self._is_new = directory, False
         self._lock: BaseFileLock | None = None
@@ -203,7 +203,7 @@ class DirectoryLock:
             self._lock.release()
             self._lock = None
         if self._is_new:
-            with suppress(OSError):  # there are files
+            with suppress(OSError):  # the directory is not empty
                 self.path.rmdir()
 
     def __enter__(self) -> Self:
@@ -221,11 +221,11 @@ class DirectoryLock:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=SETTLE_S)
-                # Without `flock`, the content of the file is filelock's own.
+                # Without `flock`, filelock writes content of its own to the lock file.
                 self._names_holder = not isinstance(lock, SoftFileLock)
                 return lock
             except (FileExistsError, FileNotFoundError):
-                # Another holder has just removed its new directory, or this one cannot be created.
+                # Another holder has just removed the directory, or it cannot be created.
                 n_removals += 1
                 if n_removals > MAX_REMOVALS:
                     raise

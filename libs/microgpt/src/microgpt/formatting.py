@@ -1,11 +1,11 @@
-"""Format text for people: amounts, escaped text of others, and errors of JSON on one line."""
+"""Format amounts, untrusted text and JSON errors for people."""
 
-DIGITS = 4  # significant digits of a number of operations that a user may type
-MAX_CHARS = 200  # of escaped text
+DIGITS = 4  # significant digits of a printed number of operations, which users can copy
+MAX_CHARS = 200  # maximum number of characters that `printable` keeps
 
 
 def count(n: int, noun: str) -> str:
-    """Format a number of things with a regular noun, such as "1 step" or "1,000 steps"."""
+    """Format a count with a regular noun, such as "1 step" or "1,000 steps"."""
     return f"{n:,} {noun if n == 1 else f'{noun}s'}"
 
 
@@ -23,12 +23,12 @@ def duration(seconds: float) -> str:
 
 
 def percentage(share: float) -> str:
-    """Format a share of 1, such as "12.3%"; a share that would be rounded to 0 is "<0.1%"."""
+    """Format a fraction as "12.3%"; a positive fraction that would round to 0 is "<0.1%"."""
     return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def in_short(number: float, digits: int = DIGITS) -> str:
-    """Format a large number in a form that can be typed, such as 8.7e12."""
+    """Format a large number in short, such as 8.7e12; options accept this form."""
     return f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e")
 
 
@@ -48,7 +48,7 @@ def printable(text: str, max_chars: int = MAX_CHARS) -> str:
 
 
 def other_version(content: bytes | str, field: str, *versions: int) -> str | None:
-    """Return an error message if a JSON field has a version other than these."""
+    """Return an error message if the version in a JSON field is not one of `versions`."""
     from pydantic_core import from_json
 
     try:
@@ -65,11 +65,11 @@ def other_version(content: bytes | str, field: str, *versions: int) -> str | Non
 
 
 def first_problem(error: Exception) -> str:
-    """Return the first error on one line: path, message and value.
+    """Return the first validation error on one line: path, message and value.
 
-    If the error is not of pydantic, return its message.
+    Return the message of any other exception.
     """
-    from pydantic import ValidationError  # not to start without it
+    from pydantic import ValidationError  # imported on use, for a fast start
 
     if not isinstance(error, ValidationError):
         return str(error)

@@ -14,7 +14,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
 from microgpt.errors import DataError
 
-AT_ONCE = 2**16  # number of tokens between calls to should_stop
+AT_ONCE = 2**16  # number of tokens per portion; `should_stop` is called before each portion
 
 # Function that returns the summed NLL of all unmasked target tokens, in nats.
 Nll = Callable[[TokenDataset], float]
@@ -27,8 +27,8 @@ class HeldOutLoss:
     loss: float  # mean NLL per unmasked token, in nats
     n_docs: int
     n_tokens: int  # number of unmasked tokens
-    n_characters: int  # number of characters of the unmasked tokens; a special token counts as one
-    contamination: float | None = 0.0  # share that was read in training; None if it is unknown
+    n_characters: int  # number of characters in the unmasked tokens; a special token counts as one
+    contamination: float | None = 0.0  # share of documents read in training; None if unknown
 
     @property
     def bits_per_character(self) -> float:
@@ -42,10 +42,10 @@ def bits(nats: float) -> float:
 
 
 class EvaluationSet:
-    """Documents split into chunks, to be read repeatedly."""
+    """Documents that are split into chunks once and evaluated repeatedly."""
 
     def __init__(self, docs: Iterable[Iterable[Chunk]], *, at_once: int = AT_ONCE) -> None:
-        """Store the chunks of each document."""
+        """Group the chunks of documents into portions."""
         self.n_docs = 0
         self.portions: list[TokenDataset] = []  # each has about `at_once` tokens
         for doc in docs:
@@ -55,7 +55,7 @@ class EvaluationSet:
                     self.portions.append(TokenDataset())
                 self.portions[-1].append(tokens, mask)
         self.n_tokens = sum(portion.n_predictions for portion in self.portions)
-        self.n_characters = self.n_tokens  # `from_documents` counts those of the scored tokens
+        self.n_characters = self.n_tokens  # `from_documents` replaces this with the true count
 
     @classmethod
     def from_documents(

@@ -57,7 +57,7 @@ class InferenceGpt(LanguageModel):
                 token.
 
         Raises:
-            PluginError: the model replies with a plug-in that is not installed.
+            PluginError: the model needs a plug-in that is not installed.
         """
         super().__init__(trained, engine=engine)
         has_lines = self.config.block_size > 2 and not self.tokenizer.unknown_characters("\n")
@@ -66,7 +66,7 @@ class InferenceGpt(LanguageModel):
 
     @property
     def greeting(self) -> str:
-        """What the model says before the first message; empty: nothing."""
+        """The model's message before the user's first one; "" if there is none."""
         return next((hook.greeting for hook in self._hooks), "")
 
     def generate(
@@ -86,10 +86,10 @@ class InferenceGpt(LanguageModel):
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
                 start token and the last block_size // 2 tokens.
             max_tokens: maximum number of new tokens; by default, the text ends when the context is
-                full. With a larger limit, a new context starts with the start token and the last
-                half.
-            seed: seed of the first text; text i uses seed + i.
-            rng: random generator for all texts, used instead of the seeds.
+                full. With a larger limit, the text continues in a new context, which begins with
+                the start token and the last half of the full one.
+            seed: seed of the first text; text i, counted from 0, uses seed + i.
+            rng: random generator for all texts; replaces the seeds.
             sampling: temperature, top_k, top_p and min_p; see `Sampling`.
 
         Raises:
@@ -161,9 +161,9 @@ class InferenceGpt(LanguageModel):
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens of a prompt from BOS on; a prompt of tokens may begin with BOS.
+        """Return the tokens of a prompt, preceded by BOS unless a prompt of tokens begins with it.
 
-        Without a prompt, running text begins at the start of a line.
+        For a model of running text, an empty prompt is a newline, so samples begin a new line.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
@@ -219,7 +219,7 @@ class InferenceGpt(LanguageModel):
     def chat_prompt(self, messages: Iterable[AnyMessage]) -> ChatPrompt:
         """Return a conversation, truncated to fit into the context; see `fit_conversation`.
 
-        A plug-in may choose other messages for the model to read, or the reply.
+        A plug-in may choose the messages that the model reads instead, or the reply itself.
         """
         conversation = as_conversation("messages", messages)
         found = (hook.choose(conversation) for hook in self._hooks)
@@ -228,7 +228,7 @@ class InferenceGpt(LanguageModel):
         prompt = fit_conversation(read, self.tokenizer, self.config.block_size)
         n_replies = sum(message.role == "assistant" for message in conversation)
         fixed = None
-        if isinstance(chosen, str):  # without the characters that the model does not know
+        if isinstance(chosen, str):  # unknown characters are removed
             fixed = self.tokenizer.encode(chosen.translate(self.tokenizer.reading(chosen)))
         return replace(prompt, n_replies=n_replies, fixed_reply=fixed)
 
@@ -241,12 +241,12 @@ class InferenceGpt(LanguageModel):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return a `Job` for several replies to a prompt, from seed + `prompt.n_replies` on."""
+        """Return a `Job` for replies to a prompt; the first seed is seed + `prompt.n_replies`."""
         num_replies, seed = checked("num_replies", num_replies, int), check_seed(seed)
         self.check_prompt(prompt.tokens, max_tokens)
         end_turn = self.tokenizer.end_turn_id
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
-        for hook in reversed(self._hooks):  # the first one counts
+        for hook in reversed(self._hooks):  # the first hook takes precedence
             sampling = hook.sampling or sampling
         rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling or Sampling())
         first, fixed = seed + prompt.n_replies, None
@@ -257,14 +257,14 @@ class InferenceGpt(LanguageModel):
         return Job([prompt.tokens], range(first, first + num_replies), rules, fixed=fixed)
 
     def stream(self, job: Job, rng: random.Random | None = None) -> TokenStream:
-        """Return the first continuation of a job, token by token; rng is used instead of a seed."""
+        """Return the first continuation of a job, token by token; `rng` replaces its seed."""
         if job.fixed:
             return TokenStream(_repeated(job.fixed))
         rng = rng or random.Random(job.seeds[0])
         return TokenStream(self.engine_model.decode(job.prompts[0], job.rules, rng))
 
     def decode(self, jobs: Iterable[Job], *, threads: int = 1) -> Iterator[list[int]]:
-        """Yield the tokens of the first continuation of each job; all have the same rules."""
+        """Yield the tokens of each job's first continuation; all jobs must have the same rules."""
         check_engine(self.engine, None, threads)
         if not (jobs := list(jobs)):
             return

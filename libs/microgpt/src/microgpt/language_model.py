@@ -29,7 +29,7 @@ class LanguageModel:
         }
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype, self._trained_on = trained.dtype, trained.trained_on
-        self._read: Sequence[Document] = ()  # documents, if the model has just been trained
+        self._read: Sequence[Document] = ()  # the training documents of a `TrainResult`
         self._read_text: TextKind = TrainConfig.text
         if isinstance(trained, TrainResult):
             self._read, self._read_text = trained.documents, trained.config.text
@@ -41,7 +41,7 @@ class LanguageModel:
 
     @cached_property
     def engine_model(self) -> EngineModel:
-        """The model on its engine, built on first use."""
+        """The engine's copy of the model, created on first use."""
         return engine_module(self.engine).make_model(self.config, self.weights, self._dtype)
 
     def evaluate(
@@ -70,7 +70,7 @@ class LanguageModel:
         return replace(loss, contamination=share)
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
-        """Yield log(softmax(logits)) (V) after each of 1 to block_size tokens, from `first` on."""
+        """Yield the log-probabilities (V) after each of 1 to block_size tokens, from `first` on."""
         self.check_prompt(tokens)
         return self.engine_model.log_probabilities(tokens, first)
 

@@ -1,8 +1,8 @@
 """Karpathy's microgpt model, with one forward pass for training and inference.
 
-The model has embeddings with an RMSNorm after them and, per layer, causal attention and an MLP,
-each with an RMSNorm before it and a residual connection around it. There are no biases. Tokens
-are read one at a time; a cache keeps their keys and values. It has no later tokens: no mask needed.
+An RMSNorm follows the embeddings. Each layer applies causal attention and an MLP, each with an
+RMSNorm before it and a residual connection around it. There are no biases. Tokens are read one at a
+time. A cache stores their keys and values, so attention sees no later tokens and needs no mask.
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
 """
 
@@ -44,9 +44,9 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 class Gpt(Generic[Number]):
-    """A GPT of `Value`s (gradients) or floats (faster); variants override its small methods."""
+    """A GPT on `Value`s (with gradients) or floats (faster); variants override small methods."""
 
-    architectures: tuple[str, ...] = ("karpathy",)  # the class computes these
+    architectures: tuple[str, ...] = ("karpathy",)  # those that the class implements
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         if config.architecture not in self.architectures:
@@ -55,29 +55,29 @@ class Gpt(Generic[Number]):
         self.weights: Weights[Number] = weights
 
     def new_cache(self) -> KVCache[Number]:
-        """Return an empty KV cache for one sequence; losses send gradients through its `Value`s."""
+        """Return an empty KV cache for one sequence; gradients flow back through its `Value`s."""
         return [([], []) for _ in range(self.config.n_layer)]
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C): size 1, not 0.1; layers only add
+        x = rmsnorm(self.embedding(token, position))  # (C): size 1, not 0.1; the layers add to it
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return token embedding + position embedding; attention itself ignores the order."""
+        """Return token embedding + position embedding; attention alone would ignore the order."""
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Add two results to x, the residual stream: (C) -> (C). Gradients pass around them."""
+        """Add attention and MLP to x, the residual stream: (C) -> (C). Gradients bypass both."""
         x = add(x, self.attention(rmsnorm(x), layer, cache))
         return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Return the logits: (C) -> (V). Without RMSNorm, a longer x can mean more certainty."""
+        """Return the logits: (C) -> (V). With no RMSNorm here, a longer x can mean certainty."""
         return linear(x, self.weights["lm_head"])
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
@@ -99,12 +99,12 @@ class Gpt(Generic[Number]):
         return linear(out, self.weights[f"layer{layer}.attn_wo"])  # mixes the heads
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
-        """Return how much each token so far counts in a head; the weights sum to 1: (T)."""
-        # Dot products grow with sqrt(head_dim); large ones saturate softmax: its gradients vanish.
+        """Return a head's attention weights for the tokens so far, which sum to 1: (T)."""
+        # Dot products grow with sqrt(head_dim); large ones saturate softmax, so gradients vanish.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
-        """Apply the MLP: (C) -> (C). Without ReLU, its two matrices would equal a single one."""
+        """Apply the MLP: (C) -> (C). Without ReLU, its two matrices would act as a single one."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])  # (n_ff_exp * C)
         return linear([relu(h) for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
 
@@ -120,14 +120,14 @@ def linear(x: Sequence[Number], w: Matrix[Number]) -> Vector[Number]:  # (n), (m
 
 
 def rmsnorm(x: Sequence[Number]) -> Vector[Number]:  # Zhang & Sennrich 2019
-    """Return x scaled to a root mean square of 1, so that layers read vectors of one size."""
+    """Return x scaled to a root mean square of 1, so that layers read vectors of equal size."""
     scale = (dot(x, x) / len(x) + 1e-5) ** -0.5  # 1e-5 avoids division by zero
     return [xi * scale for xi in x]
 
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits) normalized to sum to 1."""
-    largest = max(map(float, logits))  # a float: exp(1000) overflows, and a common shift cancels
+    largest = max(map(float, logits))  # the shift cancels, and prevents an overflow of exp
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]

@@ -10,13 +10,13 @@ from typing import Any, Literal, get_args, get_origin
 from microgpt.errors import ConfigError
 
 Architecture = Literal["karpathy", "modern", "portable"]
-Limits = tuple[str, Callable[[Any], bool]]  # an error message says the first; the second tests
-MAX_SIZE = 2**31 - 1  # no size and no count may be larger
+Limits = tuple[str, Callable[[Any], bool]]  # description of the valid values, and their test
+MAX_SIZE = 2**31 - 1  # maximum of each size and count
 SCALE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
 
 
 def setting(default: object, help: str, *flags: str, **facts: Any) -> Any:
-    """Return the field of a setting; `microgpt.config` lists the facts."""
+    """Return the dataclass field of a setting; `microgpt.config` explains the arguments."""
     return field(default=default, metadata={"help": help, "flags": flags, **facts})
 
 
@@ -35,7 +35,7 @@ class ModelConfig:
     vocab_size: int = setting(0, "Number of tokens; 0 until `train` sets it.", minimum=0)
     init_std: float = setting(0.08, "Standard deviation of the initial weights.", limits=SCALE)
     architecture: Architecture = shape(
-        "karpathy", "Architecture: modern learns more; gguf and transformers require portable."
+        "karpathy", "Architecture: modern has a lower loss; gguf and transformers need portable."
     )
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ def check_fields(settings: Any) -> None:
 
 
 def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:
-    """Return the value of a setting, or raise ConfigError if it breaks a rule of its field."""
+    """Return the value of a setting, or raise ConfigError if it breaks one of the `rules`."""
     kind, *others = get_args(kind) if NoneType in get_args(kind) else (kind,)
     if value is None and others:
         return None
@@ -91,13 +91,13 @@ def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:
     for rule, holds in rules(kind, **facts):
         if not holds(value):
             text = hex(value) if type(value) is int and abs(value) > 10**4000 else repr(value)
-            got = text if len(text) <= 24 else f"{text[:24]}…"  # repr refuses larger integers
+            got = text if len(text) <= 24 else f"{text[:24]}…"  # hex: repr refuses huge integers
             raise ConfigError(f"{name} must be {rule}, got {got}")
     return value
 
 
 def rules(kind: Any, minimum: int = 1, maximum: int = MAX_SIZE, **facts: Any) -> Iterator[Limits]:
-    """Yield what a value of a type must be."""
+    """Yield the description and the test of each rule for a value of this type."""
     if get_origin(kind) is Literal:
         choices = get_args(kind)
         yield " or ".join(map(repr, choices)), lambda x: isinstance(x, str) and x in choices

@@ -9,9 +9,9 @@
               - initial weights of attn_wo and mlp_fc2 times OUT_SCALE, so blocks initially change
                 the residual stream only a little (Radford et al. 2019)
               - token shift: the first half of the input of each MLP comes from the previous token
-                (after Peng et al. 2023, RWKV); the embedding of the previous token, rotated by half
-                its length so that the two can be told apart, is added to that of the token
-    portable  modern without token shift, which llama.cpp and transformers compute, too
+                (after Peng et al. 2023, RWKV); the embedding of the previous token is added to that
+                of the token, with its halves swapped to make the two distinguishable
+    portable  modern without token shift, so that llama.cpp and transformers can run the model
 
 In training, dropout (Srivastava et al. 2014) applies a mask at several sites of the model. The mask
 is a hash of the seed, the document, the token position and the site. It is stateless, so all
@@ -47,9 +47,9 @@ class GptVariant(Gpt[Number]):
     """A GPT with the architecture that its `ModelConfig` selects, and with dropout."""
 
     architectures = get_args(Architecture)
-    drop: Drop[Number] | None = None  # for dropout: changes a vector at a position and a site
-    cache: KVCache[Number]  # of the sequence that is being read
-    position: int  # of the token that is being read
+    drop: Drop[Number] | None = None  # applies dropout to a vector at a position and a site
+    cache: KVCache[Number]  # cache of the sequence that is being read
+    position: int  # position of the token that is being read
 
     def with_dropout(self, drop: Drop[Number]) -> Self:
         """Return a model with the same weights that applies dropout."""
@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return the embedding of a token, with that of its position or of the previous token."""
+        """Return a token's embedding, plus that of its position or of the previous token."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
@@ -86,7 +86,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.block(self, x if layer else self.dropped(x, site=0), layer, cache)
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
-        """Return the query or the key of a token; unless Karpathy's, normalized and rotated."""
+        """Return the query or key of a token, normalized and rotated except for `karpathy`."""
         x, D = Gpt.query_or_key(self, x, matrix), self.config.head_dim
         if self.config.is_karpathys:
             return x
@@ -102,7 +102,7 @@ class GptVariant(Gpt[Number]):
         """Apply the two-layer MLP with the selected activation, and dropout: (C) -> (C)."""
         if self.config.architecture == "modern":
             n_layer, half = self.config.n_layer, self.config.n_embd // 2
-            _, inputs = self.cache[n_layer]  # of all layers and tokens so far
+            _, inputs = self.cache[n_layer]  # MLP inputs of all layers and tokens so far
             inputs.append(x)
             is_first = len(inputs) <= n_layer
             previous = [0 * xi for xi in x] if is_first else inputs[-1 - n_layer]
@@ -115,7 +115,7 @@ class GptVariant(Gpt[Number]):
         return self.dropped(out, site=2 * layer + 2)
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Project the last vector to logits, with RMSNorm unless Karpathy's: (C) -> (V)."""
+        """Project the last vector to logits, after RMSNorm except for `karpathy`: (C) -> (V)."""
         return Gpt.logits(self, x if self.config.is_karpathys else rmsnorm(x))
 
     def dropped(self, x: Vector[Number], site: int) -> Vector[Number]:
@@ -129,7 +129,7 @@ def gpt_type(config: ModelConfig) -> type[Gpt[Any]]:
 
 
 def init_variant(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian initial weights; unless Karpathy's, attn_wo and mlp_fc2 are scaled."""
+    """Return Gaussian initial weights; attn_wo and mlp_fc2 are scaled except for `karpathy`."""
     weights = init_weights(config, rng)
     for name in weights:
         if name.endswith(OUTPUTS) and not config.is_karpathys:

@@ -28,15 +28,15 @@ class MuonEngine(ReferenceEngine):
         """Update the blocks with one Muon step and the other weights with one AdamW step."""
         before = [param.data for param in self.params]
         m, v = self.adam_m.copy(), self.adam_v.copy()
-        super().update(lr)
+        super().update(lr)  # AdamW for all weights; the loop replaces its update of the blocks
         start, lr = 0, lr * MUON_LR_RATIO
         for name, (n_rows, n_columns) in weight_shapes(self.gpt.config).items():
             end = start + n_rows * n_columns
             if name.startswith("layer"):
                 grads = [param.grad for param in self.params[start:end]]
-                means = _mixed(m[start:end], grads)
+                means = _running_means(m[start:end], grads)
                 self.adam_m[start:end], self.adam_v[start:end] = means, v[start:end]
-                ahead = _mixed(means, grads)  # Nesterov momentum: apply the gradients twice
+                ahead = _running_means(means, grads)  # Nesterov momentum: apply the gradients twice
                 rows = [ahead[i : i + n_columns] for i in range(0, len(ahead), n_columns)]
                 change = [number for row in orthogonalized(rows) for number in row]
                 scale = lr * sqrt(max(1, n_rows / n_columns))
@@ -46,7 +46,7 @@ class MuonEngine(ReferenceEngine):
             start = end
 
 
-def _mixed(means: list[float], grads: list[float]) -> list[float]:
+def _running_means(means: list[float], grads: list[float]) -> list[float]:
     """Return the running means of the gradients, updated with new gradients."""
     share = MUON_MOMENTUM
     return [share * m + (1 - share) * grad for m, grad in zip(means, grads, strict=True)]

@@ -1,6 +1,6 @@
-"""Plug-ins: what other packages add, found by their entry points; messages of engines; charts.
+"""Find and load the plug-ins of other packages, pass on messages of engines, draw charts.
 
-docs/plugins.md has an example of each group of entry points.
+docs/plugins.md has an example.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from microgpt.formatting import printable
 
 GROUPS = ("commands", "engines", "readers", "exports", "pages", "replies", "recipes", "plotting")
 
-Tell = Callable[[str], None]  # is called with each message of an engine, such as a compilation
+Tell = Callable[[str], None]  # receives notes for the user, such as that kernels are compiled
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
@@ -34,7 +34,7 @@ def find_plugins(group: str) -> dict[str, EntryPoint]:
 
 
 def plugin(group: str, name: str) -> Any | None:
-    """Return the object of a plug-in, or None; raise PluginError if it is broken or not unique."""
+    """Load and return a plug-in, or None; raise PluginError if it is broken or ambiguous."""
     found = [each for each in _installed()[group] if each.name == name]
     if len(found) > 1:
         packages = " and ".join(sorted({package(each) for each in found}))
@@ -52,7 +52,7 @@ def plugin(group: str, name: str) -> Any | None:
 
 @contextmanager
 def blaming(entry: EntryPoint, problem: str) -> Iterator[None]:
-    """Convert an unexpected exception of a package to a PluginError with its name."""
+    """Convert an unexpected exception to a PluginError that names the plug-in's package."""
     try:
         yield
     except (MicrogptError, MemoryError, OSError):
@@ -63,16 +63,16 @@ def blaming(entry: EntryPoint, problem: str) -> Iterator[None]:
 
 
 def package(found: EntryPoint) -> str:
-    """Return the name of the package that has a plug-in."""
+    """Return the name of the package that provides a plug-in."""
     return found.dist.name if found.dist else found.module
 
 
 def check_extra(extra: str, what: str, *names: str) -> None:
-    """Raise ConfigError if a package of an extra, which a feature requires, cannot be imported."""
+    """Raise ConfigError if a feature requires an extra whose modules cannot be imported."""
     for name in names:
         try:
             import_module(name)
-        except (ImportError, OSError) as error:  # OSError: a library of the system is missing
+        except (ImportError, OSError) as error:  # OSError: a system library is missing
             problem = printable(" ".join(str(error).split()))
             raise ConfigError(
                 f"{what} require {extra} ({problem}); run: "
@@ -98,7 +98,7 @@ class Plottable:
 
 @contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` once with each message of an engine: before a compilation, or without a cache."""
+    """Pass each message of an engine to `tell` once: kernels are compiled, or cannot be cached."""
     token = _tell.set(cache(tell))  # `cache` passes each message once
     try:
         yield
@@ -114,6 +114,6 @@ def report(line: str) -> None:
 
 @cache
 def _installed() -> dict[str, list[EntryPoint]]:
-    """Return the plug-ins by group; to select them from all entry points takes long."""
+    """Return the plug-ins by group, cached because reading all entry points is slow."""
     found = entry_points()
     return {group: list(found.select(group=f"microgpt.{group}")) for group in GROUPS}

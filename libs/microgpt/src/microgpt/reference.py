@@ -52,7 +52,7 @@ class ReferenceEngine:
     def backward(self, batch: Batch) -> float:
         """Compute the gradients of the mean loss per predicted token; return that loss in nats.
 
-        Of each document, the first block_size + 1 tokens count, the last one only as a target.
+        Tokens beyond the first block_size + 1 are ignored, so longer documents must be chunked.
         """
         batch = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
         n_targets, loss = sum(len(tokens) - 1 for tokens in batch), 0.0
@@ -77,5 +77,5 @@ class ReferenceEngine:
         for i, param in enumerate(self.params):
             m[i] = beta1 * m[i] + (1 - beta1) * param.grad
             v[i] = beta2 * v[i] + (1 - beta2) * param.grad * param.grad
-            param.data *= 1 - lr * self.weight_decay  # towards 0, against overfitting; not in Adam
+            param.data *= 1 - lr * self.weight_decay  # AdamW's decay, against overfitting
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + self.eps)

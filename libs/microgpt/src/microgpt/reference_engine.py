@@ -1,7 +1,7 @@
 """The reference engine as an `EngineModule`: plain Python, without kernels and threads.
 
-Training has all settings, and masked or soft targets; `ReferenceEngine.backward` is the same
-computation without these features. NumPy is imported only where a caller wants arrays.
+Training supports all settings, and masked or soft targets; `ReferenceEngine.backward` is the same
+computation without these features. NumPy is imported only in functions that use arrays.
 """
 
 import math
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
 Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
 
-BYTES_PER_WEIGHT = 200  # with its gradient, its moments, and copies as Python floats
-BYTES_PER_PRODUCT = 32  # both operands and gradients are stored
+BYTES_PER_WEIGHT = 200  # including its gradient, its moments, and copies as Python floats
+BYTES_PER_PRODUCT = 32  # both operands and both local gradients are stored
 RUN_S = 0.02  # target duration of a call of `ReferenceBatch.run`
 
 
@@ -50,7 +50,7 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
 
 
 def n_bytes(model: ModelConfig, longest: int) -> int:
-    """Return about how many bytes documents of up to `longest` predictions need."""
+    """Estimate the memory, in bytes, to train on documents of up to `longest` predictions."""
     return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_PRODUCT)
 
 
@@ -62,7 +62,7 @@ def shuffled(n: int, rng: Random, n_first: int) -> Sequence[int]:
 
 
 class ReferenceTraining:
-    """A model being trained by the reference engine; flat numbers are as in `weight_shapes`."""
+    """A model being trained by the reference engine; flat numbers are in `weight_shapes` order."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
@@ -104,7 +104,7 @@ class ReferenceTraining:
         return array("d", [param.grad for param in self._engine.params])
 
     def run(self, until: int) -> list[float]:
-        """Take a step, unless `until` steps have been taken; return the losses of the new steps.
+        """Take one step, unless `until` steps have been taken; return the losses of new steps.
 
         If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
         """
@@ -121,19 +121,19 @@ class ReferenceTraining:
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
         drops = batch_dropout(self._config, self.n_steps)
-        return accumulate(self._engine, batch, targets, drops)
+        return compute_gradients(self._engine, batch, targets, drops)
 
 
 make_engine = ReferenceTraining
 
 
-def accumulate(
+def compute_gradients(
     engine: ReferenceEngine, batch: Batch, targets: Targets = (), drops: Sequence[Dropout] = ()
 ) -> float:
     """Compute the gradients; return the mean loss over the targets (default: the next tokens).
 
-    Return NaN if the loss or a gradient is not finite. `drops` has the dropout of each document,
-    for a `GptVariant`.
+    Return NaN if the loss or a gradient is not finite. `drops` contains the dropout of each
+    document, and requires a `GptVariant`.
     """
     engine.zero_grad()
     size = engine.gpt.config.block_size
@@ -153,7 +153,7 @@ def accumulate(
 
 
 def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> Number:
-    """Return the summed cross-entropy of the targets in nats; `document_loss` for any targets."""
+    """Return the summed cross-entropy of any targets, in nats; see also `document_loss`."""
     cache = gpt.new_cache()
     logits = [gpt.forward(token, cache) for token in tokens[:-1]]
     return total(
@@ -164,7 +164,7 @@ def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> 
 
 
 def soft_cross_entropy(logits: Sequence[Number], target: Sequence[float]) -> Number:
-    """Return the mean cross-entropy over a distribution of targets, in nats."""
+    """Return the cross-entropy with a distribution over targets, in nats."""
     largest = max(map(float, logits))
     shares = zip(logits, target, strict=True)
     mean = total((logit - largest) * share for logit, share in shares)
@@ -252,7 +252,7 @@ class ReferenceModel:
         return 1
 
     def batch(self, jobs: Sequence[Job]) -> "ReferenceBatch":
-        """Return jobs to decode together. Jobs with fewer sequences may start first."""
+        """Return a batch that decodes jobs together. Jobs with fewer sequences may start first."""
         return ReferenceBatch(self, jobs)
 
 

@@ -1,7 +1,7 @@
-"""Plug-ins of chats: what they record of a training run, and their hook before a reply.
+"""The interface of chat plug-ins: how they prepare a training run, and their hook before a reply.
 
-The record of a plug-in is in the `extra` of meta.json, under the name of the plug-in. Only the
-plug-in reads it.
+A plug-in's record is stored in `extra` of meta.json, under the plug-in's name. Only the plug-in
+reads it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document, Documents, Message, Tokenizer
 from microgpt.plugins import PluginError, Tell, find_plugins, plugin
 
-if TYPE_CHECKING:  # a model that only generates needs none of them
+if TYPE_CHECKING:  # a model that only generates text does not need these modules
     from microgpt.config import Given
     from microgpt.data.conversation_file import Item
 
@@ -20,21 +20,21 @@ GROUP = "replies"
 
 
 class Preparation(NamedTuple):
-    """What a plug-in wants of a training run."""
+    """How a plug-in changes a training run."""
 
-    given: "Given"  # settings, with those that the plug-in adds
-    tokenizer: Tokenizer | None = None  # None: one that suits the documents
-    extra: Mapping[str, Any] = {}  # JSON, by the name of the plug-in
+    given: "Given"  # the given settings, and those that the plug-in adds
+    tokenizer: Tokenizer | None = None  # None: choose one that suits the documents
+    extra: Mapping[str, Any] = {}  # the record in JSON; `prepare_replies` adds the plug-in's name
 
 
 class ReplyHook(Protocol):
-    """What a plug-in does before the model replies."""
+    """A plug-in's hook, which is called before the model replies."""
 
-    sampling: Sampling | None  # of all replies; None: the caller chooses
-    greeting: str  # what the model says first; empty: nothing
+    sampling: Sampling | None  # sampling of all replies; None: the caller's choice
+    greeting: str  # the model's first message; "" if the user begins
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
-        """Return other messages for the model to read, the reply itself, or None for neither."""
+        """Return other messages for the model to read, or the reply itself, or None for neither."""
 
 
 class ReplyPlugin(Protocol):
@@ -46,10 +46,10 @@ class ReplyPlugin(Protocol):
     def prepare(
         self, docs: Sequence[Document], given: "Given", tell: Tell, file: TextFile | None
     ) -> Preparation | None:
-        """Return what training on these conversations needs, or None to leave it as it is.
+        """Return the changes for training on these conversations, or None for no changes.
 
         Args:
-            file: the file that they come from, if any.
+            file: the file that contains the conversations, if any.
         """
 
     def hook(self, extra: Any) -> ReplyHook:
@@ -60,19 +60,19 @@ class ReplyPlugin(Protocol):
         """
 
     def tests(self, extra: Any) -> "Sequence[Item]":
-        """Return questions of the training data and others, with the expected replies."""
+        """Return questions, from the training data and others, with their expected replies."""
 
     def page_facts(self, extra: Any) -> Mapping[str, Any]:
-        """Return the data with which the page of a model does what the hook does."""
+        """Return the data with which the web page of a model imitates the hook."""
 
 
 def reply_plugin(name: str) -> ReplyPlugin:
-    """Return a plug-in of chats; raise PluginError if it is not installed."""
+    """Return a chat plug-in; raise PluginError if it is not installed."""
     found: ReplyPlugin | None = plugin(GROUP, name)
     if found is None:
         raise PluginError(
             f"the model replies with the plug-in {name!r:.80}, which is not installed; install "
-            f"the package that has it, such as microgpt-{name:.80}"
+            f"the package that provides it, such as microgpt-{name:.80}"
         )
     return found
 
@@ -80,7 +80,7 @@ def reply_plugin(name: str) -> ReplyPlugin:
 def prepare_replies(
     docs: Documents, given: "Given", tell: Tell, file: TextFile | None = None
 ) -> Preparation:
-    """Return what the first plug-in wants that has a use for the documents of a file."""
+    """Let the first plug-in that handles these documents prepare the training run."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):
             if found := reply_plugin(name).prepare(docs, given, tell, file):

@@ -1,4 +1,4 @@
-"""Free memory, and the CPUs that this process may use, given its CPU affinity; threads."""
+"""Check the free memory, count the CPUs that this process may use, and run work in threads."""
 
 import os
 import sys

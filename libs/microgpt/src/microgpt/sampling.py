@@ -41,7 +41,7 @@ class Job:
     seeds: range
     rules: DecodeRules
     tokens_dropped: int = 0  # tokens dropped from the start of prompts that exceed the context
-    fixed: "Continuation | None" = None  # of each prompt and seed, which is not generated then
+    fixed: "Continuation | None" = None  # if given, the result for all; nothing is generated
 
     @property
     def n_sequences(self) -> int:
@@ -74,7 +74,7 @@ def sample(
     largest = max(logits[token] for token in allowed)
     # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
-    # A high temperature makes all weights equal, so the order is that of the logits.
+    # Sorted by logits, because a high temperature can make all weights equal.
     by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # stable sort
     weights = {token: math.exp(score) for token, score in scores.items()}
     kept = _likeliest(by_logit, weights, sampling)
@@ -93,7 +93,7 @@ def _likeliest(ordered: list[int], weights: dict[int, float], sampling: Sampling
 
 
 def n_kept(block_size: int) -> int:
-    """Return the number of tokens with which a new context begins after a full one."""
+    """Return the number of tokens that a new context keeps from a full one."""
     return min(block_size, 1 + block_size // 2)
 
 

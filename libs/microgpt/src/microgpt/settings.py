@@ -1,7 +1,7 @@
 """All settings of a training run.
 
-A user, a preset or a genome gives some of them, as a mapping from names to values. The rule of
-`training.choice` and Karpathy's defaults complete them. The presets are in presets.toml.
+A user, a preset or a genome gives some of them, as a mapping from names to values. The rule in
+`training.choice` chooses the others, or they are Karpathy's. presets.toml contains the presets.
 """
 
 import tomllib
@@ -34,8 +34,8 @@ class Settings(TrainConfig, ModelConfig):
     )
     budget: float | None = training(
         None,
-        "Like --minutes, but limits the number of operations, such as 5e13, so the speed has no "
-        "effect. `train --minutes` prints the number that reproduces its model.",
+        "Like --minutes, but limits the number of operations, such as 5e13, so the result does not "
+        "depend on the speed. `train --minutes` prints the number that reproduces its model.",
         limits=POSITIVE,
     )
     chat: bool = data(False, "Train on conversations.", short=True)
@@ -64,7 +64,7 @@ class Settings(TrainConfig, ModelConfig):
     )
     unknown: str | None = training(
         None,
-        "With --chat and a table of questions, the reply to a question that it does not have.  "
+        "With --chat and a table of questions, the reply to a question that is not in the table.  "
         "[default: I don't know.]",
     )
     threads: int = training(
@@ -82,16 +82,16 @@ class Settings(TrainConfig, ModelConfig):
         metavar="NAME",
         short=True,
     )
-    # A genome, an earlier training or a caller in Python sets these.
-    genome: str | None = setting(None, "SHA-256 of the genome.json that gives settings.")
+    # These are set by a genome, an earlier training run or a caller in Python.
+    genome: str | None = setting(None, "SHA-256 of the genome.json that defines settings.")
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
-    # None: the context.
+    # By default, the gap suits the context; see `hold_out`.
     gap: int | None = setting(None, "Unused characters around a held-out stretch.", minimum=0)
     fold: bool = setting(False, "Whether to fold case and accents; see `FoldingTokenizer`.")
     single: bool = setting(False, "Whether to train one model instead of an ensemble.")
     n_teachers: int = training(
         0,
-        "Number of models that teach the final one, where the text is small enough for several.  "
+        "Number of models that teach the final one, if the text is small enough for an ensemble.  "
         "[default: as many as the budget allows]",
         minimum=0,
     )
@@ -105,13 +105,13 @@ class Settings(TrainConfig, ModelConfig):
 
     @classmethod
     def from_dict(cls, given: Given) -> Self:
-        """Return Karpathy's settings but for the given ones; raise ConfigError if they clash."""
+        """Return Karpathy's settings with the given ones; raise ConfigError if these conflict."""
         check_names(given)
         check_conflicts(given)
         return cls(**given)
 
 
-# A training run records these besides shape, training settings and split.
+# A training run records these, besides its shape, training settings and split.
 RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
 PRESETS: dict[str, dict[str, Any]] = tomllib.loads(
@@ -127,24 +127,24 @@ def preset_settings(name: str) -> dict[str, Any]:
 
 
 def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
-    """Raise ConfigError if there is no setting of a given name."""
+    """Raise ConfigError if a given name is not that of a setting."""
     if unknown := [name for name in given if name not in names]:
         raise ConfigError(f"unknown setting {unknown[0]!r:.80}; use one of {', '.join(names)}")
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError, with the name as it is typed, if the value of a setting is invalid."""
+    """Raise ConfigError if the value of a setting is invalid; `typed` is its name in the error."""
     checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 
 def flag(name: str) -> str:
-    """Return a setting as it is typed, such as --n-embd for n_embd."""
+    """Return the command-line option of a setting, such as --n-embd for n_embd."""
     flags = FIELDS[name].metadata["flags"]
     return flags[0] if flags else f"--{name.replace('_', '-')}"
 
 
 def with_given(config: Config, given: Given) -> Config:
-    """Return a configuration with those of its fields that are given."""
+    """Return a configuration in which the given fields are replaced."""
     names = (each.name for each in fields(config))  # type: ignore[arg-type]
     found = {name: given[name] for name in names if name in given}
     return replace(config, **found)  # type: ignore[type-var]

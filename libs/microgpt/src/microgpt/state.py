@@ -17,12 +17,12 @@ from microgpt.model import Weights
 from microgpt.plugins import Plottable
 from microgpt.value import total
 
-if TYPE_CHECKING:  # a model that only generates needs none of them
+if TYPE_CHECKING:  # a model that only generates text does not need these modules
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
 
-# "steps": all steps are done. "patience": the validation loss has not improved for
-# `config.patience` evaluations. "until": the step `config.until`. "stopped": a hook asked to stop.
+# "steps": all steps are done. "patience": the validation loss did not improve in the last
+# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook asked for it.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 
@@ -47,7 +47,7 @@ class TrainedModel:
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The records of plug-ins, in JSON, by the name of the plug-in."""
+        """The record of each plug-in, as JSON, by the name of the plug-in."""
         return {}
 
     def __repr__(self) -> str:
@@ -56,10 +56,10 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Teachers that differ in their seeds. The settings of their student are those of the plan."""
+    """Teachers that differ only in their seeds. The training plan has the student's settings."""
 
     n_teachers: Annotated[int, Field(ge=1, le=1000)]
-    n_samples: Annotated[int, Field(ge=0, le=MAX_SIZE)]  # documents that the teachers make up
+    n_samples: Annotated[int, Field(ge=0, le=MAX_SIZE)]  # documents that the teachers generate
     teacher: TrainConfig  # settings of the teachers, with the seed of the run
 
     def config_of(self, i: int) -> TrainConfig:
@@ -142,20 +142,20 @@ class TrainingPlan:
     tokenizer: Tokenizer
     data: "DataFacts"
     input: Path | None = None  # data file; None if the documents come from elsewhere
-    # The `Settings` that tell how the run came about: those that a user gave, the limit for which
-    # the rest was chosen, and the requested vocab_size, which may be larger.
+    # Recorded `Settings`: those that a user gave, the limit for which the others were chosen, and
+    # the requested vocab_size, which the tokenizer may not reach.
     given: Given = field(default_factory=dict)
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     ensemble: Ensemble | None = None  # models that are trained first, and then teach this one
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
-    # The share of each held-out set that was read in training; None if it is unknown.
+    # Share of each held-out set that was read in training; None if unknown.
     contamination: dict[str, float | None] = field(default_factory=dict)
-    # Held-out losses of models that only count, in nats per character, by name.
+    # Held-out losses of count-based models, in nats per character, by name.
     baselines: dict[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # records of plug-ins, by name
-    examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
-    edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
+    examples: tuple[str, ...] = ()  # messages that the web page of a chat model suggests
+    edited_sources: dict[str, str] = field(default_factory=dict)  # hashes of edited source files
 
     @property
     def engine(self) -> EngineName:
@@ -181,7 +181,7 @@ class TrainingPlan:
         if state.dtype != self.dtype or sizes != {count_params(self.model)}:
             problem = f"has dtype {state.dtype} or another shape; use those of the checkpoint"
         elif state.trained_on not in ((), self.trained_on):
-            problem = "belongs to other documents, another split, parent or teachers; pass its own"
+            problem = "has other documents, split, parent or teachers; pass those of its run"
         elif state.step > self.config.steps:
             steps = f">= {state.step}, the step of the checkpoint, got {self.config.steps}"
             problem = f"is too late: the total number of steps must be {steps}"
@@ -203,19 +203,19 @@ class TrainEvent:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel, Plottable):
-    """A trained model and its training run. With validation, the model has the best weights.
+    """A trained model and its training run. With validation, its weights are the best ones.
 
     `InferenceGpt(result)` generates text, `save(result, path)` writes the model, and
     `result.plot()` draws the losses.
     """
 
     plan: TrainingPlan
-    losses: Sequence[float]  # of each step of this `train` call, in nats per token
+    losses: Sequence[float]  # loss of each step of this `train` call, in nats per token
     state: TrainState  # final state
     ending: Ending
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling
     test_loss: float | None = None  # loss of the test documents, in nats per token
-    documents: "Sequence[Document]" = ()  # training documents, of which `save` writes hashes
+    documents: "Sequence[Document]" = ()  # training documents; `save` writes their hashes
 
     @property
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
@@ -224,7 +224,7 @@ class TrainResult(TrainedModel, Plottable):
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The records of plug-ins, in JSON, by the name of the plug-in."""
+        """The record of each plug-in, as JSON, by the name of the plug-in."""
         return self.plan.extra
 
     @property

@@ -6,7 +6,6 @@ have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from threading import Event
@@ -64,7 +63,7 @@ class CompiledModel:
         packed.set(weights)
         self._weights = packed.matrices
         _make_read_only(packed.array, *packed.matrices)
-        self._spare: deque[DecodeArrays] = deque(maxlen=2)  # arrays of finished batches
+        self._spare: list[DecodeArrays] = []  # of finished batches, for reuse
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:

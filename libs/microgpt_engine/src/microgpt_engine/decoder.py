@@ -4,7 +4,7 @@ Layout: one row per sequence, as in `Sequences`; one row per token in the kernel
 docs/engine.md#decoding.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from time import perf_counter
@@ -46,7 +46,7 @@ RUN_S = 0.02  # target duration of one `run` call
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
-CACHE_BYTES = 2**23  # maximum size of all keys and values, unless the weights take more
+CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights take more
 MAX_REUSED_BYTES = 2**23  # maximum size of the keys and values of a reusable context
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
@@ -193,7 +193,7 @@ class Batch:
     """
 
     def __init__(
-        self, model: "CompiledModel", jobs: Sequence[Job], spare: MutableSequence[DecodeArrays]
+        self, model: "CompiledModel", jobs: Sequence[Job], spare: list[DecodeArrays]
     ) -> None:
         """Create a decoder for all jobs. Jobs with fewer sequences start first.
 

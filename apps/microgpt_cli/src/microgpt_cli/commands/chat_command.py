@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from microgpt import ChatPrompt, InferenceGpt, SavedModel
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
-LABEL = "microgpt> "  # stands before a reply on a terminal
-QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they are messages
+LABEL = "microgpt> "  # printed before each reply on a terminal
+QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; in piped input, they are messages
 
 
 @examples("microgpt chat 'what is 3 plus 4?'")
@@ -38,13 +38,13 @@ def chat(
     model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.sampling_option("temperature", panel=None),
     seed: str = opt.seed_option("reply"),
-    doubt: bool = opt.flag("--doubt", "Color each token of a reply by its surprise, as explain."),
+    doubt: bool = opt.flag("--doubt", "Color each token of a reply by its surprise."),
 ) -> None:
     """Chat with a model that was trained with --chat.
 
     /clear forgets the conversation; exit, /exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input
     is answered line by line, without labels; an empty line is printed for each line without a
-    reply. A model of a table ignores --temperature and --seed.
+    reply. A model of a table of questions ignores --temperature and --seed.
     """
     texts, model_dir = opt.texts_and_model(words, model_dir)
     message = opt.one_text(texts)
@@ -90,7 +90,7 @@ class ChatSession:
     def ask(self, text: str) -> Generator[str, None, None]:
         """Return the pieces of the reply to a message; raise PromptError if it is too long.
 
-        The message and the reply, which is partial if the generator is closed, are then added.
+        Message and reply are then added; if the generator is closed early, the reply is partial.
         """
         question = Message("user", text)
         prompt = self._model.chat_prompt([*self.messages, question])
@@ -108,7 +108,7 @@ class ChatSession:
 
     def _reply(self, question: Message, prompt: "ChatPrompt") -> Generator[str, None, None]:
         answer = ""
-        colors = self._shows_doubt and prompt.fixed_reply is None  # a fixed reply has no doubt
+        colors = self._shows_doubt and prompt.fixed_reply is None  # a fixed reply has no surprise
         job = self._model.reply_job(prompt, sampling=self._sampling, seed=self._seed)
         stream = self._model.stream(job)
         try:
@@ -126,7 +126,7 @@ class ChatSession:
             note("the reply was truncated: the context is full")
 
     def _colored(self, prompt: "ChatPrompt", reply: str) -> str:
-        """Return a reply, colored by surprise, and tell its mean probability."""
+        """Return a reply colored by surprise, and print a note on its mean probability."""
         from math import exp
 
         from microgpt import bits
@@ -147,7 +147,7 @@ def _greet(saved: "SavedModel") -> None:
     """Print a banner, and let `input` edit and recall lines."""
     from microgpt import count_params
 
-    with suppress(ImportError):  # Windows has its own way of editing lines
+    with suppress(ImportError):  # Windows has no readline; its console edits lines itself
         import readline
 
         # Ctrl-D typed during a reply arrives as NUL, because readline changes the terminal.
@@ -219,7 +219,7 @@ def _next_message(*, at_terminal: bool) -> str:
 
 
 def _answer(session: ChatSession, text: str, *, at_terminal: bool = False) -> None:
-    """Print the reply to a message; after Ctrl-C at a terminal, keep the part that came."""
+    """Print the reply to a message; after Ctrl-C at a terminal, keep the partial reply."""
     reply = session.ask(text)
     if at_terminal:
         print(styled(LABEL, "36"), end="", flush=True)

@@ -1,4 +1,4 @@
-"""`microgpt eval`: held-out loss and exact-match score on a file."""
+"""`microgpt eval`: measure held-out loss and exact matches on a file."""
 
 import json
 from collections.abc import Sequence
@@ -39,11 +39,11 @@ def evaluate(
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
     was not trained on. Documents longer than the context are read in overlapping windows.
 
-    The calibration says how many of the most likely tokens came, by their probability.
+    The calibration compares the probability of the most likely tokens with how many were right.
 
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
-    task, the model generates these replies at temperature 0, and the command prints the share of
-    exact matches per task, and errors.
+    task, the model generates these replies at temperature 0, and the command prints errors and the
+    share of exact matches per task.
     """
     model_dir = opt.model_of(model, model_option)
 
@@ -92,14 +92,14 @@ def evaluate(
 def _read(
     data: Path, column: str | None, me: str | None, separator: str | None, saved: "SavedModel"
 ) -> "tuple[Sequence[Document], Sequence[Item]]":
-    """Return the documents of a file, and for a chat model the replies that have a task."""
+    """Return the documents of a file and, for a chat model, the replies with a task."""
     from microgpt import ReadOptions, load_chat_tests, load_documents
 
     is_chat = saved.tokenizer.is_chat
     excluded = {"--column": column, "--separator": separator} if is_chat else {"--me": me}
     for flag, value in excluded.items():
         if value is not None:
-            kind = "a chat model" if is_chat else "a model of texts"
+            kind = "a chat model" if is_chat else "a text model"
             raise ConfigError(f"{flag} cannot be used with {kind}; omit {flag}")
     if is_chat:
         exam = load_chat_tests(data, me=me, tell=note)

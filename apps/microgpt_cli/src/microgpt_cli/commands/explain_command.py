@@ -1,4 +1,4 @@
-"""`microgpt explain`: what a model predicted at each position of a text."""
+"""`microgpt explain`: show what a model predicts at each position of a text."""
 
 import math
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import styled
 from microgpt_cli.terminal.help import examples
 
-CLIP = 24  # maximum number of characters of a token
+CLIP = 24  # maximum number of characters of a printed token
 BOLD, DIM = "1", "2"
-# Styles of tokens by the maximum bits of surprise: bold in green, the default color, yellow, red.
+# Styles by the maximum surprise of a token in bits: bold in green, the default color, yellow, red.
 STYLES = {1: "1;32", 3: BOLD, 6: "1;33", math.inf: "1;31"}
-LEAST = 0.005  # minimum probability of a printed alternative
+MIN_PROBABILITY = 0.005  # minimum probability of a printed alternative
 
 
 @examples("microgpt explain my-model queen")
@@ -30,13 +30,13 @@ def explain(
         "[MODEL] TEXT",
     ),
     model: Path | None = opt.MODEL_OR_OUTPUT,
-    top: int = opt.option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
+    top: int = opt.option(N_ALTERNATIVES, "Number of likely tokens per position.", min=0),
 ) -> None:
-    """Explain what a model predicted at each position of a text.
+    """Explain what a model predicts at each position of a text.
 
-    For each token: the probability that the model gave to it, the surprise in bits (minus the
-    binary logarithm of the probability), and the most likely tokens. The last line is the end of
-    the text, which a model of running text does not predict.
+    Print each token with its predicted probability, its surprise in bits (minus the binary
+    logarithm of the probability), and the most likely tokens. The last line is for the end of the
+    text, which a model of running text does not predict.
     """
     text, model = opt.texts_and_model(words, model)
     if not text:
@@ -55,12 +55,12 @@ def explain(
 
 
 def style_of(bits: float) -> str:
-    """Return the style of a token with a surprise."""
+    """Return the style for a token with this surprise."""
     return next(style for limit, style in STYLES.items() if bits <= limit)
 
 
 def _lines(explanation: Explanation) -> Iterator[str]:
-    """Yield a line for each prediction that counts, and their sum."""
+    """Yield a line for each prediction that counts, and a line with the total surprise."""
     scored = explanation.scored
     width = max((cell_len(_shown(each.text)) for each in scored), default=0)
     for each in scored:
@@ -71,7 +71,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
                 BOLD if one.token == each.token else DIM,
             )
             for one in each.alternatives
-            if one.probability >= LEAST
+            if one.probability >= MIN_PROBABILITY
         ]
         padding = " " * (width - cell_len(label))
         figures = f"{padding}  {each.probability:>7.2%}  {each.bits:5.1f} bits"

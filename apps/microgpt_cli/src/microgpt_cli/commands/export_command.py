@@ -10,7 +10,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 OWN = get_args(WeightsFormat)
-# Packages of the formats that the documentation names, for an installation without them.
+# Documented formats, and the packages that provide them, which may not be installed.
 PACKAGES = {
     "html": "microgpt-page",
     **dict.fromkeys(("c", "c-int8", "gguf", "onnx", "transformers"), "microgpt-exports"),
@@ -37,9 +37,9 @@ def export(
     model_option: Path | None = opt.MODEL_OPTION,
     format: str | None = opt.option(
         None,
-        "Format of the weights, float16 with two bytes each; html: a page that runs the model in a "
-        "browser; c, gguf, onnx and transformers: for other programs.  [default: by the ending of "
-        "the output, else safetensors]",
+        "Format of the weights, two bytes each in float16; html: a page that runs the model in a "
+        "browser; c, gguf, onnx and transformers: for other programs.  [default: the suffix of the "
+        "output, else safetensors]",
         metavar=f"<{'|'.join(formats())}>",
         autocompletion=formats,
     ),
@@ -49,12 +49,12 @@ def export(
 ) -> None:
     """Write a model in another format.
 
-    Other programs can read safetensors and float16; JSON is human-readable. All commands read them.
-    An HTML file contains the model, the engine and the playground; it works in a browser, without a
-    network connection. A C file needs no other program. An ONNX file runs in onnxruntime, a GGUF
-    file in llama.cpp, ollama and LM Studio, and a directory of transformers in Python; `microgpt
-    verify PATH` compares the results there with those of the model. GGUF and transformers require a
-    model of `train --architecture portable`; it can be a student of another model (`--teacher`).
+    Other programs can read safetensors and float16; JSON is human-readable. Every command reads all
+    three. An HTML file contains the model, the engine and the playground, and works in a browser
+    without a network connection. A C file needs only a compiler. An ONNX file runs in onnxruntime,
+    a GGUF file in llama.cpp, ollama and LM Studio, and a transformers directory in Python;
+    `microgpt verify PATH` compares their results with those of the model. GGUF and transformers
+    require `train --architecture portable`; the model can learn from another one (`--teacher`).
     """
     model_dir = opt.model_of(model, model_option)
     if format is None:
@@ -68,7 +68,7 @@ def export(
 
 
 def _format_of(file: Path) -> str | None:
-    """Return the format of files with this ending, if any."""
+    """Return the format that the suffix of a file stands for, or None."""
     ending = file.suffix[1:].lower()
     is_known = ending in {*PACKAGES, *find_plugins("exports")} and not file.is_dir()
     return ending if is_known else None
@@ -112,7 +112,7 @@ def _write_export(model_dir: Path, output: Path, format: str, *, is_forced: bool
     if not found:
         raise ConfigError(f"--format must be one of {', '.join(formats())}, got {format}")
     saved = load_model(model_dir)
-    with on_compiling(note), blaming(find_plugins("exports")[format], "has failed"):
+    with on_compiling(note), blaming(find_plugins("exports")[format], "failed"):
         check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
         files = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
     if not found.mark:

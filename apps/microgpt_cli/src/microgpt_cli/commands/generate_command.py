@@ -18,7 +18,7 @@ from microgpt_cli.terminal.help import examples
 if TYPE_CHECKING:
     from microgpt import InferenceGpt, SavedModel
 
-Fault = Callable[[str], object]  # is true of an unwanted sample
+Fault = Callable[[str], object]  # returns a true value for an unwanted sample
 
 MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
 
@@ -27,7 +27,7 @@ MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `genera
 def generate(
     words: list[str] | None = opt.argument(
         None,
-        f"{opt.MODEL_THEN} a prompt, with which every sample starts.",
+        f"{opt.MODEL_THEN} a prompt with which every sample starts.",
         "[MODEL] [PROMPT]",
     ),
     model_dir: Path | None = opt.MODEL_OR_OUTPUT,
@@ -36,12 +36,12 @@ def generate(
         None, "Maximum number of new tokens.  [default: as many as fit in the context]"
     ),
     matches: str | None = opt.option(
-        None, "Skip samples that do not match as a whole.", metavar="<regex>"
+        None, "Skip samples that do not match this pattern as a whole.", metavar="<regex>"
     ),
     unique: bool = opt.flag("--unique", "Skip repeated samples."),
     novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
     seed: str = opt.seed_option("sample"),
-    never: Path | None = opt.option(None, "Skip samples with a word or line of this file."),
+    never: Path | None = opt.option(None, "Skip samples that contain a line of this file."),
     temperature: float | None = opt.sampling_option(
         "temperature", usual="0.5; for long texts: 0.8; for sequences of capital letters: 1"
     ),
@@ -55,7 +55,7 @@ def generate(
 
     The same seed gives the same samples. --matches, --unique, --novel and --never continue with
     more seeds until there are enough samples, but stop after skipping 10,000 consecutive samples.
-    Documents that were longer than the context in training are continued beyond it.
+    If training documents were longer than the context, samples can be, too.
     """
     texts, model_dir = opt.texts_and_model(words, model_dir)
     prompt, model_dir = opt.one_text(texts) or "", model_dir or opt.DEFAULT_MODEL_DIR
@@ -95,14 +95,14 @@ def generate(
     if as_json:
         print(json.dumps({"samples": shown}))
     sys.stdout.flush()
-    n_given = len(prompt) if max_tokens else 0  # the context has the prompt, too
+    n_given = len(prompt) if max_tokens else 0  # if the context is the limit, the prompt counts
     note_faults([text[n_given:] for text in shown], saved, max_tokens)
     if seed == str(DEFAULT_SEED) and sampling.temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 
 
 def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
-    """Print a note if a model generates conversations, or ignores a part of the prompt."""
+    """Print a note if the model is a chat model, or ignores a part of the prompt."""
     from microgpt import as_argument
 
     if model.tokenizer.is_chat:
@@ -115,18 +115,18 @@ def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
 
 
 def _mismatch(pattern: str) -> Fault:
-    """Return a function that is true of texts that do not match a regular expression."""
+    """Return a function that is true for texts that do not match a pattern as a whole."""
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             compiled = re.compile(pattern)
-    except (re.error, ValueError, OverflowError, RecursionError) as error:  # it may be too large
+    except (re.error, ValueError, OverflowError, RecursionError) as error:  # such as a huge number
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
     return lambda text: not compiled.fullmatch(text)
 
 
 def _words(file: Path) -> re.Pattern[str]:
-    """Return a pattern for the lines of a file as whole words, in any case."""
+    """Return a pattern that matches each line of a file as whole words, in any case."""
     from microgpt import ReadOptions, load_documents
 
     lines = load_documents(file, ReadOptions("lines"), tell=note)
@@ -135,7 +135,7 @@ def _words(file: Path) -> re.Pattern[str]:
 
 
 def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator[str]:
-    """Yield samples without a fault, until too many in a row have one."""
+    """Yield the samples without a fault; stop after MAX_DRAWS samples in a row with one."""
     n_found = n_skipped = 0
     for text in samples:
         if not any(has_fault(text) for has_fault in faults):
@@ -149,7 +149,7 @@ def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator
 
 
 def _training_hashes(saved: "SavedModel", directory: Path) -> Container[str]:
-    """Return the training data of a model and its ancestors, from which novel samples differ."""
+    """Return hashes of the documents on which a model and its ancestors were trained."""
     from microgpt import read_document_hashes
 
     trained = read_document_hashes(directory, saved)

@@ -23,21 +23,21 @@ def info(
     data: Path | None = of_data(None, "Training file to describe, instead of a model."),
     chat: bool = of_data(
         False,
-        "Read the file as conversations.  [default: if it has conversations]",
+        "Read the file as conversations.  [default: if it contains conversations]",
         "--chat",
     ),
     column: str | None = opt.COLUMN,
     me: str | None = opt.ME,
     separator: str | None = opt.SEPARATOR,
     minutes: float | None = of_data(
-        None, "Duration of the training whose loss is estimated.  [default: 1]"
+        None, "Training time for which to estimate the loss.  [default: 1]"
     ),
     as_json: bool = opt.AS_JSON,
 ) -> None:
     """Describe a model or a training file.
 
-    Print the settings and the training history of a model. For a file, print how it is read, its
-    statistics, and what to expect of a model that is trained on it.
+    Print the settings and the training history of a model. For a file, print how `train` reads it,
+    its statistics, and what to expect from a model that is trained on it.
     """
     if model and not (data or model_option) and _is_data(model):
         model, data = None, model
@@ -67,7 +67,7 @@ def info(
 
 
 def _is_data(path: Path) -> bool:
-    """Return whether a path is that of a file, of a folder of files, or a pattern for several."""
+    """Return whether a path is a file, a folder that is not a model, or a pattern for files."""
     from microgpt import is_model_directory
 
     if path.is_dir():
@@ -86,7 +86,7 @@ def _training_command(data: Path, how: ReadOptions, minutes: float | None) -> st
     if minutes:
         command += f" --minutes {minutes:.12g}"
     model = unused_model(data)
-    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # a model may have its name
+    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # no name, if it is taken
 
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:

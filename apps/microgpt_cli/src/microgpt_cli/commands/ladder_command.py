@@ -1,4 +1,4 @@
-"""`microgpt ladder`: what a loss is worth, from a uniform guess to a GPT."""
+"""`microgpt ladder`: compare the losses of models from a uniform guess to a GPT."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def ladder(
     ),
     column: str | None = opt.COLUMN,
     budget: float | None = opt.option(
-        None, "Operations of the first GPT, as for train.  [default: 1e11, about a second]"
+        None, "Training operations of the first GPT.  [default: 1e11, about a second]"
     ),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
     output: list[Path] | None = opt.option(None, opt.CHART_HELP, metavar="<path>"),
@@ -32,7 +32,7 @@ def ladder(
     """Train models from a uniform guess to a GPT on a text, and compare their losses.
 
     Some documents are held out to choose among models, others to measure them. The Elman network
-    and the first GPT take the same number of operations, the second about twelve times as many.
+    takes as many operations as the first GPT; the second GPT takes about twelve times as many.
     """
     check_setting("seed", seed, "--seed")
     check_setting("budget", budget, "--budget")

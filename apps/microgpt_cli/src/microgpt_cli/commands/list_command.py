@@ -1,4 +1,4 @@
-"""`microgpt list`: show the models below a directory."""
+"""`microgpt list`: list the models in a directory tree."""
 
 import os
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from microgpt_cli.terminal.options import argument
 def list_models(
     directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
 ) -> None:
-    """List the models below a directory, with their size and loss.
+    """List the models in a directory tree, with their size and loss.
 
     The loss is the held-out loss if available; otherwise, it is the mean loss of the last training
-    steps. Links and hidden directories are not followed.
+    steps. Links and hidden directories are not searched.
     """
     if not os.path.isdir(directory):
         raise ConfigError(f"the directory {directory} does not exist; use another one")

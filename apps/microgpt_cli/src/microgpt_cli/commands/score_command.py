@@ -1,4 +1,4 @@
-"""`microgpt score`: how much each line of a file or of standard input surprises a model."""
+"""`microgpt score`: measure how much each line of a file or of stdin surprises a model."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from microgpt_cli.terminal.help import examples
 if TYPE_CHECKING:
     from microgpt import Score, TextKind
 
-BATCH = 1000  # number of lines that are scored at once, which bounds the memory
+BATCH = 1000  # number of lines that are scored at once; bounds the memory
 
 
 @examples("microgpt score my-model --data lines.txt --top 20")
@@ -32,7 +32,7 @@ def score(
     """Print how much each line of a file surprises a model.
 
     The score is in bits per character. It is low if the line resembles the training data.
-    Characters that the model does not know cost 20 bits each; their share is printed.
+    Each unknown character adds 20 bits; the share of unknown characters is printed.
     """
     from microgpt import score_texts
     from microgpt_cli.model_loading import inference, load_model, note_training_data
@@ -57,10 +57,10 @@ def score(
 
 
 def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tuple[int, str]]:
-    """Return the numbered lines of a file or of stdin, or the texts of a table or another kind.
+    """Return numbered texts: the lines of stdin or of a file, or the documents of another file.
 
-    They are read as in training: surrounding white space is removed, unless the model was trained
-    on running text. Empty lines are omitted.
+    Surrounding white space is removed as in training, that is, unless the model was trained on
+    running text. Empty lines are omitted.
     """
     from microgpt import ReadOptions, TextFile, read_by_kind
 
@@ -78,7 +78,7 @@ def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tupl
 def _as_text(score: "Score") -> str:
     """Return a score, the share of unknown characters and the text, escaped for a terminal."""
     remarks = [f"({score.n_unknown / len(score.text):.0%} unknown)"] if score.n_unknown else []
-    # A field of a table may have several lines.
+    # A field of a table may contain line breaks.
     line = terminal_safe(score.text).replace("\n", " ")
     return "  ".join([f"{score.bits_per_character:6.2f}", *remarks, line])
 

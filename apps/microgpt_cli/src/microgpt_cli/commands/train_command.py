@@ -16,14 +16,14 @@ from microgpt_cli.training.train_request import TrainRequest
 def train(request: TrainRequest) -> None:
     """Train a model and write it to a directory.
 
-    The defaults are Karpathy's run: 32,033 names, 1,000 steps, 20 samples. With other data,
-    settings that are not given are chosen to suit the documents and the given settings.
+    By default, repeat Karpathy's run: 32,033 names, 1,000 steps, 20 samples. With other data, the
+    settings that you omit are chosen to suit the documents and the given settings.
     """
     train_as(request)
 
 
 def train_as(request: TrainRequest) -> None:
-    """Train what a user asks for, save it and print the results."""
+    """Train the requested model, save it and print the results."""
     started = perf_counter()
     settings = request.settings()  # checked before NumPy is loaded
 

@@ -16,9 +16,7 @@ from microgpt_cli.terminal.options import argument, option
     "microgpt verify names.onnx",
 )
 def verify(
-    file: Path | None = argument(
-        None, "File or directory that `microgpt export` has written.", "PATH"
-    ),
+    file: Path | None = argument(None, "File or directory written by `microgpt export`.", "PATH"),
     steps: int | None = option(
         None,
         "Number of steps of Karpathy's run to replay, at most 1000.  "
@@ -32,8 +30,8 @@ def verify(
     both engines with Karpathy's run. With --steps 1000, the reference engine takes about 15
     seconds.
 
-    With a PATH, run the exported model in its program instead, such as onnxruntime, and compare its
-    log-probabilities with those that microgpt recorded in its receipt.
+    With a PATH, run the exported model in the other program instead, such as onnxruntime, and
+    compare its log-probabilities with those that microgpt recorded in the receipt.
     """
     if file is None:
         _verify_engines(steps, engine)
@@ -57,7 +55,7 @@ def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
 
 
 def _verify_file(file: Path) -> None:
-    """Run an exported model in the program of its format, and print how its results differ."""
+    """Run an exported model in the program for its format, and print how the results differ."""
     from microgpt import blaming, plugin
 
     if not os.path.lexists(file):
@@ -72,7 +70,7 @@ def _verify_file(file: Path) -> None:
         if not (found and found.verify):
             continue
         names.append(name)
-        with blaming(entry, "has failed"):
+        with blaming(entry, "failed"):
             verdict = found.verify(file)
         if verdict:
             print_or_discard("\n".join(verdict.lines))
@@ -83,7 +81,7 @@ def _verify_file(file: Path) -> None:
     if broken:
         raise broken
     if not names:
-        raise ConfigError("`verify` of a PATH requires the package microgpt-exports; install it")
+        raise ConfigError("`verify PATH` requires the package microgpt-exports; install it")
     raise CheckpointError(
-        f"{file} has none of the formats {', '.join(names)}; write it with `microgpt export`"
+        f"{file} is in none of the formats {', '.join(names)}; write it with `microgpt export`"
     )

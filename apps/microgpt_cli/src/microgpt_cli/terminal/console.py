@@ -20,9 +20,9 @@ ESCAPES = {
     for code in (*range(9), *range(11, 32), *range(127, 160), *BIDI_CONTROLS)
 }
 CLEAR_LINE = "\r\x1b[K"
-_shown: list[str] = []  # the line of progress on the terminal, if there is one
+_shown: list[str] = []  # the progress line on the terminal, if there is one
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-REPEATED_S = 0.3  # a signal so soon after the first is its copy: `uv run` passes signals on
+REPEATED_S = 0.3  # a signal within this time is a copy of the first, passed on by `uv run`
 
 
 def prepare_streams() -> None:
@@ -36,14 +36,14 @@ def prepare_streams() -> None:
 
 
 def say(line: str) -> None:
-    """Print one line to stderr, in place of the line of progress; ignore a closed pipe."""
+    """Print one line to stderr, in place of the progress line; ignore a closed pipe."""
     text = as_typed(printable(" ".join(line.splitlines()), MAX_LINE))
     show_progress("")
     _write(f"{text}\n")  # in one piece: an interrupted `print` could omit the line feed
 
 
 def show_progress(line: str) -> None:
-    """Show a line on a terminal, in place of the previous one; "" removes that."""
+    """Replace the progress line on a terminal; "" removes it."""
     if line or _shown:
         _write(f"{CLEAR_LINE}{line}")
     _shown[:] = [line] if line else []
@@ -63,7 +63,7 @@ def rewrites_lines() -> bool:
 
 
 def as_typed(text: str) -> str:
-    """Return a text whose commands begin with `uv run`, if the person has typed that, too."""
+    """Prefix the commands in a text with `uv run` if the user has run this command with it."""
     if "UV_RUN_RECURSION_DEPTH" not in os.environ or "microgpt " not in text:
         return text
     names = "|".join(find_plugins("commands"))

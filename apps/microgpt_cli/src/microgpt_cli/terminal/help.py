@@ -16,7 +16,7 @@ HELP_ALL = "--help-all"
 
 
 def examples(*lines: str) -> Callable[[Command], Command]:
-    """Return a decorator that gives a command the examples at the end of its help."""
+    """Return a decorator that adds examples to the end of a command's help."""
 
     def decorate(command: Command) -> Command:
         command.examples = lines  # type: ignore[attr-defined]
@@ -45,7 +45,7 @@ class GroupedCommand(TyperCommand):
         return [*ctx.help_option_names, *([HELP_ALL] if self._rare else [])]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line; complete an error with a hint."""
+        """Parse the command line; add a hint to a usage error."""
         ctx.meta[HELP_ALL] = HELP_ALL in args
         values, extra, order = dict[str, Any](), list[str](), list[Any]()
         try:
@@ -65,7 +65,7 @@ class GroupedCommand(TyperCommand):
         return rest
 
     def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
-        """Replace `--data -` by standard input; refuse empty paths, as of unset variables."""
+        """Replace `--data -` by standard input; refuse empty paths, such as unset variables."""
         params: list[Any] = self.params
         for param in params:
             path = given.get(param.name)
@@ -76,7 +76,7 @@ class GroupedCommand(TyperCommand):
                 raise typer.BadParameter("must not be empty; use . for this directory", param=param)
 
     def _hint(self, error: Any, given: dict[str, Any], extra: list[str]) -> str:
-        """Return what to add to a usage error: the wrong value, or how to read a file."""
+        """Return a hint for a usage error: the invalid value, or how to pass a file."""
         param = getattr(error, "param", None)
         value = given.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:
@@ -85,7 +85,7 @@ class GroupedCommand(TyperCommand):
         if param or not extra or not data:
             return ""
         if data in given or len(extra) > 1:
-            return "; --data takes one path: pass the folder, or a pattern in quotes, as '*.txt'"
+            return "; --data takes one path: pass a folder, or a pattern in quotes, like '*.txt'"
         return f"; to read a file, use --data {shlex.quote(extra[0])}"
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -134,7 +134,7 @@ def command_group(help: str) -> typer.Typer:
 
 
 def _refuse_setting(error: Any, values: dict[str, Any]) -> None:
-    """Raise ConfigError if an error is about a value of a setting, in the words of all settings."""
+    """Raise the usual ConfigError of a setting if a usage error concerns its value."""
     from microgpt import FIELDS, check_setting, flag
 
     param = getattr(error, "param", None)

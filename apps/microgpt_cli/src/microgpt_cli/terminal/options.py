@@ -12,7 +12,7 @@ from microgpt import DEFAULT_SEED, ConfigError, Sampling, Settings, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
-PANELS = ("Data", "Training", "Model", "Saving", "Output")  # `train --help` has this order
+PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help`
 DEFAULT_MODEL_DIR = Path("output")
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
@@ -32,17 +32,17 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-MODEL = ("--model", "--model-dir")  # the second name is that of the founding documents
+MODEL = ("--model", "--model-dir")  # the second name is from the founding documents
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."
 OR_DEMO = f"default: {DEFAULT_MODEL_DIR}, else the demo model"
 MODEL_OR_OUTPUT = option(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", *MODEL)
-MODEL_THEN = "A model, unless --model names it or is not needed, and"
+MODEL_THEN = "A model directory, which can be omitted or passed with --model, and"
 MODEL_ARGUMENT = argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", "MODEL")
 SERVED_MODELS = argument(
     None,
-    "Directory of a model or NAME=DIR, once or more, or a directory of models.  "
+    "One or more model directories, as DIR or NAME=DIR, or a directory of models.  "
     f"[env: MODEL_DIR; {OR_DEMO}]",
     "MODEL",
 )
@@ -60,8 +60,8 @@ def field_option(
     """Return the option of a field of a dataclass, as the default value of a parameter.
 
     Args:
-        is_short: whether the short help shows it, if the field does not say so.
-        usual: what the command chooses by default, instead of the default of the field.
+        is_short: whether `--help` lists the option, even if the field does not ask for it.
+        usual: the default that the command chooses instead of the field's, as text for the help.
     """
     field = kind.__dataclass_fields__[name]
     facts = field.metadata
@@ -96,8 +96,8 @@ def model_of(argument: Path | None, option: Path | None) -> Path:
 def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[str], Path | None]:
     """Return the texts and the model of a command with the arguments [MODEL] [TEXT].
 
-    Unless --model names it, the first of several words is the model. A single word is a text, or a
-    model if there is one of this name.
+    Unless --model is given, the first of several words is the model. A single word is a text, or a
+    model if it is the path of one.
     """
     texts = words or []
     if model or not texts:
@@ -110,8 +110,8 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
         return texts[1:], path
     if len(texts) > 1:
         raise ConfigError(
-            f"{texts[0]!r:.80} is not a model; put a text of several words into quotes, and choose "
-            "a model with --model"
+            f"{texts[0]!r:.80} is not a model; put a text of several words in quotes, and choose a "
+            "model with --model"
         )
     return texts, None
 
@@ -119,18 +119,18 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
 def one_text(texts: list[str]) -> str | None:
     """Return the text of a command that takes one, or None if there is none."""
     if len(texts) > 1:
-        raise ConfigError(f"{len(texts)} texts are given, but this needs one; put it into quotes")
+        raise ConfigError(f"{len(texts)} texts are given, but this takes one; put it in quotes")
     return texts[0] if texts else None
 
 
 def seed_option(what: str) -> Any:
-    """Return the option --seed of a command that draws things of a kind with a seed each."""
+    """Return the option --seed of a command that draws each `what` with a seed of its own."""
     help = f"Seed of the first {what}, or random; incremented by 1 for each further {what}."
     return option(str(DEFAULT_SEED), help, metavar="<int>|random")
 
 
 def seed_of(text: str) -> int:
-    """Return a seed; draw and print one for the text "random"."""
+    """Parse a seed; for the text "random", draw and print one."""
     if text == "random":
         import secrets
 
@@ -146,8 +146,8 @@ def seed_of(text: str) -> int:
 def with_options(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
     """Return a decorator that turns the fields of a dataclass into options of a command.
 
-    The command gets an object of the dataclass. If it has a field `given`, the command also has the
-    options of `microgpt.Settings`, and the field holds those that the user sets.
+    The command receives an object of the dataclass. If that has a field `given`, the command also
+    gets the options of `microgpt.Settings`, and the field contains those that the user sets.
     """
 
     def decorate(command: Callable[[Any], None]) -> Callable[..., None]:
@@ -174,7 +174,7 @@ def with_options(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., N
 
 
 def _options_of(kind: Any) -> Iterator[Parameter]:
-    """Yield the options of a dataclass: a field with a panel is one; own fields come first."""
+    """Yield an option for each field of a dataclass that has a panel, inherited fields last."""
     hints, fields = get_type_hints(kind), kind.__dataclass_fields__
     for name in dict.fromkeys([*get_annotations(kind), *fields]):
         if "panel" in fields[name].metadata:

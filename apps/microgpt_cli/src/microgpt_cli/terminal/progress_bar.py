@@ -1,4 +1,4 @@
-"""Show progress on stderr: a line that a terminal rewrites; elsewhere, a line now and then."""
+"""Show progress on stderr: one line that is rewritten on a terminal, else occasional lines."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # number of progress lines if stderr is not a terminal, and more in long work
+N_LINES = 10  # number of progress lines if stderr is not a terminal; long work has more
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
-REDRAW_S = 0.1  # minimum time after which a terminal rewrites the line
-LOSS_WINDOW = 100  # number of steps in the mean of the loss
+REDRAW_S = 0.1  # minimum time between rewrites of the line on a terminal
+LOSS_WINDOW = 100  # number of steps over which the loss is averaged
 
 
 class Progress:
-    """A line of progress; without a terminal, one per 10 % of the work or per half minute."""
+    """A progress line; without a terminal, a new line per 10 % of the work or half a minute."""
 
     def __init__(self) -> None:
-        self._tenth = 0  # tenths of the work that the latest line tells of
+        self._tenth = 0  # tenths of the work done at the latest line
         self._shown_at = -inf if rewrites_lines() else perf_counter()
 
     def __enter__(self) -> Self:
@@ -36,7 +36,7 @@ class Progress:
         self.stop()
 
     def show(self, share: float, line: str) -> None:
-        """Show a line, if it is due after this share of the work."""
+        """Show a line if one is due; `share` is the share of the work that is done."""
         now, tenth, is_live = perf_counter(), int(share * N_LINES), rewrites_lines()
         interval = LINE_INTERVAL_S if tenth > self._tenth else MAX_SILENCE_S
         if now - self._shown_at < (REDRAW_S if is_live else interval):
@@ -55,11 +55,11 @@ class Progress:
 class TrainingProgress(Progress):
     """Progress of a training run: step, time left, losses and speed.
 
-    The steps of an ensemble are those of all models.
+    In an ensemble, the steps of all models are counted together.
     """
 
     def __init__(self, place: "Place | None" = None, mark: str = "") -> None:
-        """Prepare the progress; `mark` is that of the held-out losses."""
+        """Prepare the progress; `mark` is the contamination mark of the held-out losses."""
         super().__init__()
         self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
         self._mark, self._total = mark, 0

@@ -43,7 +43,7 @@ N_SEARCHED = 100  # number of conversations in which to look for examples
 
 def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     """Read and split the documents, and choose the settings that are not given."""
-    if given.get("budget") and "steps" in request.given:  # a time limit has corrected them
+    if given.get("budget") and "steps" in request.given:  # applied below, as by a time limit
         given = {name: value for name, value in given.items() if name != "steps"}
     parent = load_model(request.from_) if request.from_ else None
     teachers = load_teachers(request.teacher or ())
@@ -78,13 +78,13 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
         given={**job.plan.given, **typed},
         parent_sha256=parent.sha256 if parent else None,
         teachers=records_of(teachers),
-        examples=() if file.is_chat_export else first_messages(sets),  # people's are private
+        examples=() if file.is_chat_export else first_messages(sets),  # exported ones are private
     )
     return replace(job, plan=plan)
 
 
 def load_teachers(paths: Sequence[Path]) -> Teachers | None:
-    """Return the teachers in directories, which show their progress; None without directories."""
+    """Load the teachers in directories, with a progress line; None if there are no paths."""
     models = tuple(map(load_model, paths))
     return Teachers(models, names=[*map(str, paths)], show=with_progress) if models else None
 
@@ -92,11 +92,11 @@ def load_teachers(paths: Sequence[Path]) -> Teachers | None:
 def read_input(
     data: Path | None, how: Given, text: TextKind | None = None
 ) -> tuple[TextFile, Sequence[Document] | str]:
-    """Return the documents, and their file with its absolute path; by default, the preset's.
+    """Return a file, with its absolute path, and its documents; by default, the preset's file.
 
     Args:
-        how: the fields of `ReadOptions` and the preset, if they are given.
-        text: kind of text, unless it is given.
+        how: those fields of `ReadOptions` that are given, and the preset.
+        text: kind of text, if `how` does not contain it.
     """
     file = TextFile(data or _default_data(how.get("preset"), chat=how.get("chat", False)))
     given = {name: value for name, value in how.items() if value is not None}
@@ -128,7 +128,7 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
 
 
 def first_messages(sets: Split) -> tuple[str, ...]:
-    """Return the first short messages that a chat model reads, as examples for its page."""
+    """Return the first short user messages of the training data, as examples for the page."""
     first = [doc[0] for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
     texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]
     return (*dict.fromkeys(texts),)[:N_EXAMPLES]

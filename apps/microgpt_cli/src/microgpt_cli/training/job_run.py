@@ -1,4 +1,4 @@
-"""Run a training job with progress and checkpoints, and print the results."""
+"""Run a training job with a header, notes, progress and checkpoints."""
 
 import random
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
         _note_data(job, chunks, quiet=request.as_json)
         if job.plan.ensemble and not job.teachers:
             if not request.resume:
-                remove_teachers(directory.path)  # this run replaces theirs
+                remove_teachers(directory.path)  # this run replaces an earlier one
             job = with_teachers(job, directory, train, threads=threads, show=with_progress)
     except KeyboardInterrupt as signal:
         if signal.args:
@@ -60,7 +60,7 @@ def _train(
     """Train and save a model or a teacher.
 
     Args:
-        model_dir: the directory of the model, with which the run is resumed.
+        model_dir: the directory to resume, which is the student's in the training of a teacher.
     """
     of, hint = f" of {job.place.name}" if job.place.name else "", _resume_hint(model_dir)
     is_teacher = directory.path != model_dir
@@ -78,7 +78,7 @@ def _train(
             if is_cut := result.ending == "until" and job.limit is not None:
                 more = "--minutes 1" if of else f"--steps {result.config.steps}"
                 rest = f"; train the rest with --resume {as_argument(model_dir)} {more}"
-                note(f"the time was over after {place}{'' if is_teacher else rest}")
+                note(f"the time was up after {place}{'' if is_teacher else rest}")
             directory.finish(result)
         except DivergedError as error:
             say(f"error: {error}")
@@ -158,6 +158,6 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         note(", ".join([f"{count(sets.train)} {what} for training", *sizes]) + extra)
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(sets.train), chunks.n_long
-        n_pieces = len(chunks) - n_docs + n_long
-        long = f"{n_long} of {n_docs} documents, longer than the block size of {chunks.block_size}"
-        note(f"{long}, are split into {n_pieces:,} pieces")
+        n_chunks = len(chunks) - n_docs + n_long
+        long = f"{n_long} of {n_docs} documents are longer than the block size"
+        note(f"{long} of {chunks.block_size}, and are split into {n_chunks:,} chunks")

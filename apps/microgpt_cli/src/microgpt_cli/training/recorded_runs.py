@@ -36,8 +36,8 @@ from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.inputs import load_teachers, read_input
 from microgpt_cli.training.train_request import TrainRequest
 
-CHANGES = ("steps", "until")  # settings with which a run can go on
-MAY_DIFFER = ("engine", "minutes", "threads")  # they do not change the settings of the run
+CHANGES = ("steps", "until")  # settings that a resumed run may change
+MAY_DIFFER = ("engine", "minutes", "threads")  # options that do not change the recorded settings
 
 
 def resumed_job(
@@ -48,9 +48,9 @@ def resumed_job(
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
-    n_steps = state.step  # of all models
+    n_steps = state.step  # number of steps of all models
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
-        note("its teachers are gone, so the model goes on with the text alone")
+        note("its teachers are gone, so the model continues to learn from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
         plan = replace(plan, ensemble=None, teachers=())
     if minutes := given.get("minutes"):
@@ -62,7 +62,7 @@ def resumed_job(
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, given.get("threads", 1))
-    if given.keys() & {"steps", "minutes"} and state.best:  # more patience was asked for
+    if given.keys() & {"steps", "minutes"} and state.best:  # patience starts anew
         state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
@@ -72,7 +72,7 @@ def resumed_job(
         return None
     if config.steps != plan.config.steps:
         change = f"the run ends at step {config.steps}, not {plan.config.steps}"
-        note(f"{change}; its learning rate now falls to 0 by then")
+        note(f"{change}; its learning rate now decays to 0 by then")
     path, sets = recorded_documents(plan, request.input)
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
@@ -109,7 +109,7 @@ def _changed_config(
 def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainRequest) -> None:
     """Print that a run has ended and how to continue it."""
     if reason != "until":
-        remove_teachers(path)  # if the process was killed before it did
+        remove_teachers(path)  # left if the process was killed before it removed them
     more = "a larger --steps" if reason == "steps" else f"--steps {steps}"
     where = f"the training run in {path} ended after step {step} of {steps} ({reason})"
     note(f"{where}; to continue it, pass {more}, or --minutes")

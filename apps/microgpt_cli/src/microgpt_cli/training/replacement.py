@@ -9,7 +9,7 @@ from microgpt import (
     MOONBASE_WEIGHTS,
     STATE,
     TOKENIZER,
-    TRAINING,
+    TRAINING_FILES,
     CheckpointError,
     TrainingJob,
     TrainingPlan,
@@ -24,13 +24,13 @@ from microgpt import (
 from microgpt_cli.model_loading import loss_of
 from microgpt_cli.training.train_request import TrainRequest
 
-MODEL_SUFFIXES = (".json", ".safetensors", ".crc32")  # of the files in a model directory
+MODEL_SUFFIXES = (".json", ".safetensors", ".crc32")  # suffixes of the files in model directories
 
 
 def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
     """Raise CheckpointError if a new run would replace a model or an unfinished run.
 
-    A run without options may replace the same model.
+    A run without options may replace a model that it reproduces.
     """
     if request.force:
         return
@@ -43,7 +43,7 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
                 "replace it with --force"
             )
     if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
-        return  # the model goes on in its own directory
+        return  # fine-tuning may replace its parent
     changes = request.input or request.teacher or request.genome or request.from_
     if changes or request.given.keys() - {"threads"} or not has_same_model(path, job.plan):
         check_replacement(path, unused_model(job.plan.input))
@@ -53,7 +53,7 @@ def check_replacement(directory: Path, option: str) -> None:
     """Raise CheckpointError if a model, or files of another program, would be replaced.
 
     Args:
-        option: the option for another directory.
+        option: the option with which the user can choose another directory.
     """
     if has_model(directory):
         what, it = f"{directory} has a model{_describe(directory)}", "the model"
@@ -66,11 +66,11 @@ def check_replacement(directory: Path, option: str) -> None:
 
 
 def check_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
-    """Raise CheckpointError if an export would replace something else, or an earlier one.
+    """Raise CheckpointError if an export would replace other files, or an earlier export.
 
     Args:
-        mark: the name of a file in directories of the format; None if the format is a file.
-        example: the name of a file of the format.
+        mark: name of a file in each exported directory; None if an export is a single file.
+        example: an example of the file name of an export.
         is_forced: whether an earlier export may be replaced.
     """
     what, remedy = f"{output} exists", "use another file with --output"
@@ -80,7 +80,7 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
             return
         if not os.path.lexists(output / mark):
             raise CheckpointError(f"{output} has files other than those of an export; {remedy}")
-    elif os.path.isdir(output):  # unlike Path.is_dir, for any name
+    elif os.path.isdir(output):  # unlike Path.is_dir, accepts any name
         raise CheckpointError(f"{output} is a directory; name a file, such as {output / example}")
     elif has_model(output.parent) and output.suffix in MODEL_SUFFIXES:
         raise CheckpointError(f"{output} is a file of a model; {remedy}")
@@ -105,7 +105,7 @@ def _others(directory: Path) -> list[str]:
     """Return files that a model would overwrite in a directory not created by microgpt."""
     if committed_path(directory, STATE).exists():  # a training run without a model
         return []
-    names = (META, TOKENIZER, *TRAINING, MOONBASE_WEIGHTS)
+    names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)
     return [name for name in names if os.path.lexists(directory / name)]
 
 

@@ -1,4 +1,4 @@
-"""What a user asks of `microgpt train`. It is checked before NumPy is loaded or a file is read."""
+"""The options of `microgpt train`, which are checked before NumPy is loaded or a file is read."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ EXCLUSIVE = {
     "teacher": ("tokenizer", "vocab_size"),
     "resume": ("genome", "from_", "force"),
 }
-N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples, and of those of running text
+N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default number of samples: of documents, of running text
 data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
@@ -32,7 +32,7 @@ data, model, training, saving, printing = (
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What a user asks of `microgpt train`: the given settings, and options of the command."""
+    """The options of a `microgpt train` command: the given settings, and all other options."""
 
     given: dict[str, Any]
     input: Path | None = data(
@@ -56,7 +56,7 @@ class TrainRequest:
     )
     resume: Path | None = saving(
         None,
-        "Resume the training run in this directory; a finished one with --steps or --minutes.",
+        "Resume the training run in this directory; if it has ended, add --steps or --minutes.",
         short=True,
     )
     from_: Path | None = saving(
@@ -106,6 +106,6 @@ class TrainRequest:
                 "--genome requires microgpt-evolution, which is not installed; install this package"
             )
         facts = {name: fact for name, fact in read_recipe(path).items() if fact is not None}
-        if self.given.keys() & {"minutes", "budget", "steps"}:  # they say how long it trains
+        if self.given.keys() & {"minutes", "budget", "steps"}:  # override the genome's duration
             facts = {n: f for n, f in facts.items() if n not in ("steps", "budget", "evaluations")}
         return {**facts, "genome": sha256(path.read_bytes()).hexdigest()}

@@ -33,7 +33,7 @@ STREAM_SAMPLE_TOKENS = 300  # number of tokens of a sample of running text
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:
-    """Return n samples of a model, or a default number. A model of chats has none."""
+    """Return n samples of a model, or a default number; none for a chat model."""
     is_stream = result.config.text == "stream"
     n = (N_STREAM_SAMPLES if is_stream else N_SAMPLES) if n is None else n
     if not n or result.tokenizer.is_chat:
@@ -51,7 +51,7 @@ def print_results(
     text, output = result.config.text, request.resume or request.output
     answers, n_trained = None, 0
     if result.tokenizer.is_chat:
-        from microgpt_cli.chat_answers import answer_questions  # loads grammars of chats
+        from microgpt_cli.chat_answers import answer_questions  # needed for chat models only
 
         answers = answer_questions(result, sets)
     if samples:
@@ -110,7 +110,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
 
 
 def _worth(result: TrainResult, sets: Split) -> str:
-    """Return what the loss is compared with: held-out losses of models that only count."""
+    """Return a comparison of the loss with that of count-based models or a uniform guess."""
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
@@ -127,7 +127,7 @@ def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> 
 
 
 def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -> float:
-    """Return a loss per token of documents as a loss per character."""
+    """Convert a loss per token on these documents to a loss per character."""
     counts = (result.tokenizer.count, len)
     tokens, characters = (
         sum(count_predictions(doc, result.config.text, count) for doc in docs) for count in counts
@@ -138,7 +138,7 @@ def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -
 def _summary(
     result: TrainResult, samples: Sequence[str], n_trained: int, output: Path
 ) -> dict[str, object]:
-    """Return the output of `--json`: what meta.json records of the training run, and more."""
+    """Return the output of `--json`: the training record in meta.json, and further results."""
     losses = result.state.recent_losses
     facts = {
         **read_meta(output).training,

@@ -4,7 +4,7 @@ from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 
-# By the value of `tokenizer` in meta.json, which says "char" and `fold` for folded characters.
+# Keys are values of `tokenizer` in meta.json, where a folding tokenizer has "char" and `fold`.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "char": CharTokenizer,
     "fold": FoldingTokenizer,

@@ -1,7 +1,7 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
-The vocabulary has all 256 bytes and the most frequent byte sequences of the training data, so any
-text can be encoded; an imported one may lack some bytes. The library knows no special tokens.
+The vocabulary contains all 256 bytes and the most frequent byte sequences of the training data, so
+it can encode any text; an imported vocabulary may lack some bytes. Special tokens are added here.
 """
 
 import json
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
-SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character in UTF-16; UTF-8 has none
+SURROGATE = re.compile("[\ud800-\udfff]")  # half of a UTF-16 pair; UTF-8 cannot encode it
 MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 
 # The library never merges tokens across words, so words (matches of WORDS) are encoded and cached
@@ -42,7 +42,7 @@ MAX_CACHED_LENGTH = 32
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
-MAX_LEARNED = 2**24  # characters, in about 4 s; of longer texts, evenly spread parts are learned
+MAX_LEARNED = 2**24  # number of characters learned in about 4 s; longer texts are sampled evenly
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
@@ -71,7 +71,7 @@ class BpeTokenizer(Tokenizer):
     def from_documents(
         cls, docs: Iterable[AnyDocument], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
-        """Train a tokenizer on texts or conversations; of long data, use evenly spaced parts.
+        """Train a tokenizer on texts or conversations; long data are sampled at even intervals.
 
         The vocabulary is smaller than vocab_size, which includes special tokens, if too few pairs
         occur at least twice.
@@ -93,11 +93,11 @@ class BpeTokenizer(Tokenizer):
         return cls(_learn(texts, vocab_size - n_other), is_chat=is_chat)
 
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "BpeTokenizer":
-        """Return the same subwords, which encode any text, with or without chat tokens."""
+        """Return a tokenizer with the same subwords, with or without chat tokens."""
         return BpeTokenizer(self.file, is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the lone surrogates in a text, and characters with a byte that has no token."""
+        """Return the characters of a text that are lone surrogates or contain a missing byte."""
         chars = dict.fromkeys(text if self._missing else SURROGATE.findall(text))
         return "".join(char for char in chars if self._is_unknown(char))
 
@@ -134,7 +134,7 @@ class BpeTokenizer(Tokenizer):
 
 
 class _EncodedWords(dict[str, Sequence[int]]):
-    """The tokens of words, which are encoded on first use; those of short words are kept."""
+    """Encodes words on access, and caches the tokens of short words."""
 
     def __init__(self, library: "Library") -> None:
         self._library = library
@@ -154,9 +154,9 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     library = _new_library()
     from tokenizers.trainers import BpeTrainer
 
-    n_most = N_BYTES + sum(len(text.encode()) for text in texts)  # at most one merge per byte
+    max_pieces = N_BYTES + sum(len(text.encode()) for text in texts)  # at most one merge per byte
     trainer = BpeTrainer(
-        vocab_size=min(n_pieces, n_most),  # the trainer allocates memory for this many tokens
+        vocab_size=min(n_pieces, max_pieces),  # the trainer allocates memory for this many tokens
         min_frequency=MIN_FREQUENCY,
         initial_alphabet=sorted(_byte_of()),
         show_progress=False,
@@ -224,7 +224,7 @@ def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
 
 
 def _parsed(file: bytes | str) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, object]]:
-    """Return the vocabulary, the merges, and the other settings of a file by name."""
+    """Return the vocabulary, the merges and, by name, the other settings in tokenizer.json."""
     try:
         facts = json.loads(file)
         vocabulary, merges = facts["model"].pop("vocab"), facts["model"].pop("merges")
@@ -236,8 +236,8 @@ def _parsed(file: bytes | str) -> tuple[dict[str, int], list[tuple[str, str]], d
         is_valid = False
     if not is_valid:
         raise TokenizerError(
-            "not a valid tokenizer: its model needs a vocab of whole numbers, and merges, a list "
-            "of pairs of texts"
+            'not a valid tokenizer: "model" must contain "vocab", which maps texts to integers, '
+            'and "merges", a list of pairs of texts'
         )
     return vocabulary, merges, {**facts, **model}
 
@@ -255,7 +255,7 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
 
 
 def _byte_of() -> dict[str, int]:
-    """Return a mapping from each character in pieces to the byte that it represents.
+    """Return the byte that each character of the library's vocabulary represents.
 
     The library represents a printable byte by the character with the same code point, and the
     other bytes, in ascending order, by the characters from U+0100 on.

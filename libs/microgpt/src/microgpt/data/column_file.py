@@ -1,4 +1,4 @@
-"""Read tables with a header and files of JSON: their records, or the texts of a column or field."""
+"""Read tables and JSON files: their records, or the texts in one column or field."""
 
 import csv
 import json
@@ -15,35 +15,35 @@ from microgpt.errors import DataError
 from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
-SAMPLE = 20  # maximum number of JSON values to examine
+N_EXAMINED = 20  # maximum number of JSON values that determine the kind of a file
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
 N_NAMED = 20  # maximum number of column names in an error message
-LONGEST_NAME = 60  # a longer first field of a table is not a column name
+LONGEST_NAME = 60  # a longer field in the first row is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # the null character, and lone surrogates
-NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # or a date; not a column name
-SEP = re.compile("sep=(.)", re.IGNORECASE)  # written by spreadsheets
-COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # above a table, such as Anki's facts about it
-STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line of JSON that is a string
+NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # a number or a date, which is not a column name
+SEP = re.compile("sep=(.)", re.IGNORECASE)  # line with the delimiter, written by spreadsheets
+COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # line above a table, such as Anki's metadata
+STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON string
 
 
 class Records(NamedTuple):
-    """The rows of a table, the values of a file of JSON, or other conversations."""
+    """The rows of a table, the values of a JSON file, or conversations in another format."""
 
-    values: Iterable[tuple[int, Any]]  # numbered; an error instead of a value that is not JSON
-    unit: str = "line"  # the numbers count lines, or items of a JSON array
-    columns: Sequence[str] | None = None  # a table has them; its rows are dictionaries
-    has_header: bool = True  # or the columns are numbered
+    values: Iterable[tuple[int, Any]]  # numbered values; for a line that is not JSON, its error
+    unit: str = "line"  # what the numbers count: lines, items of a JSON array, or conversations
+    columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
+    has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
 
     @property
     def has_questions(self) -> bool:
-        """Whether a table has columns of questions and of answers."""
+        """Whether a table has a column of questions and one of answers."""
         return question_in(dict.fromkeys(self.columns or ())) is not None
 
 
 def read_records(file: TextFile, what: str = "document", column: str | None = None) -> Records:
-    """Return the records of a table, or of JSON: conversations also in a file named .csv."""
+    """Return the records of a table or of JSON; for conversations, even .csv may contain JSON."""
     lines = [*file]
     first = _first_line(lines).lstrip()
     if not first:
@@ -55,29 +55,27 @@ def read_records(file: TextFile, what: str = "document", column: str | None = No
 
 
 def is_named_table(path: Path) -> bool:
-    """Return whether the name of a file is that of a table."""
+    """Return whether a file name has the suffix of a table."""
     return path.suffix.lower() in TABLE_SUFFIXES
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return the names of columns for an error message."""
+    """Return column names for an error message, separated by commas."""
     every = [printable(name) for name in names]
     return ", ".join(every[:N_NAMED]) + (", ..." if len(every) > N_NAMED else "")
 
 
 def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str] | None:
-    """Return the texts of a column or field, or strings of JSON; None if a file has plain text.
+    """Return the texts in a column or a field, or JSON strings; None if a file is plain text.
 
     JSON may be one object per line or an array of objects. Surrounding white space is removed, and
     rows without text are omitted.
 
     Raises:
-        DataError: there are several columns or fields to choose from, and none is given, or a value
-            is not text.
+        DataError: there are several columns or fields, but none is given, or a value is not text.
     """
     path, first = file.path, _first_line(file)
     if how.column is not None:
-        file.otherwise = "--column"
         return _texts_in(file, read_records(file, column=how.column), how.column, tell)
     if not (is_named_table(path) or STRING.fullmatch(first) or first.lstrip()[:1] in "[{"):
         return None
@@ -90,18 +88,18 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
         return _read_json(file, records, tell)
     if len(records.columns) == 1:
         if records.has_header:
-            file.otherwise = "if this is no column name, rename the file to .txt"
+            file.otherwise = "if this is not a column name, rename the file to .txt"
         return _texts_in(file, records, records.columns[0], tell)
-    note = " (its first row is no header)"
+    note = " (its first row is not a header)"
     if records.has_header:
-        note = " (if this row is no header, give the number of the column)"
+        note = " (if this row is not a header, give the number of the column)"
     raise _several(f"{path} is a table", listed(records.columns) + note)
 
 
 def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str] | None:
-    """Return strings, or the only field with text; None if they are neither, but plain text."""
+    """Return JSON strings, or the values of the only text field; None if a file is plain text."""
     path, values = file.path, iter(records.values)
-    sample = [*islice(values, SAMPLE)]
+    sample = [*islice(values, N_EXAMINED)]
     records = records._replace(values=chain(sample, values))
     if sample and all(isinstance(value, str) for _, value in sample):
         return _strings(file, records, tell)
@@ -109,22 +107,23 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
         raise ConversationsError(f"{path} has conversations; read them with --chat")
     try:
         rows = [row for _, row in _objects(path, records._replace(values=sample))]
-    except DataError as error:
-        if records.unit == "item":
-            problem = "is a JSON array, but not of objects or strings"
-            raise DataError(f"{path} {problem}; write one text per line") from error
-        if path.suffix.lower() in JSON_SUFFIXES:
+    except DataError:
+        if records.unit == "item" or path.suffix.lower() in JSON_SUFFIXES:
             raise
         return None
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
-    only = "text" if "text" in texts else texts[0] if len(texts) == 1 else None
+    is_nested = any(isinstance(value, dict | list) for row in rows for value in row.values())
+    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as translations
+        return _strings(file, Records(enumerate(rows[0].values(), 1), "value"), tell)
+    only = "text" if "text" in texts else texts[0] if len(texts) == 1 and not is_nested else None
     if only and (len(rows) > 1 or len(names) == 1):
         file.otherwise = f"--column: one of {listed(names)}" if len(names) > 1 else ""
         return _texts_in(file, records, only, tell)
-    if names and not texts:
-        problem = "has JSON objects, but no field with text"
-        raise DataError(f"{path} {problem} ({listed(names)}); write one text per line")
+    if names and (not texts or (is_nested and min(len(rows), len(texts)) == 1)):
+        problem = f"has no field with the texts of its JSON objects ({listed(names)})"
+        remedy = f"take those called NAME, or all without it: jq '[.. | .NAME? | strings]' {path}"
+        raise DataError(f"{path} {problem}; {remedy} > NEW.json")
     if names:
         raise _several(f"{path} has JSON objects", listed(names))
     return None
@@ -136,15 +135,12 @@ def _several(problem: str, choices: str) -> DataError:
 
 
 def _strings(file: TextFile, records: Records, tell: Tell | None) -> list[str] | None:
-    """Return strings of JSON; None if other lines follow, so that a text has quotation marks."""
+    """Return JSON strings; None if other values show that the file is text in quotation marks."""
     strings = [*records.values]
     if not all(isinstance(value, str) for _, value in strings):
         return None
     file.kind = "string of JSON"
-    docs = _texts(((f"{file.path}, {records.unit} {n}", text) for n, text in strings), "", tell)
-    if not docs:
-        raise DataError(f"{file.path} has no text; use another file")
-    return docs
+    return _texts(((f"{file.path}, {records.unit} {n}", text) for n, text in strings), "", tell)
 
 
 def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) -> list[str]:
@@ -170,7 +166,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
 
 def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) -> list[str]:
-    """Return the texts of cells, of which the place is known for error messages."""
+    """Return the texts of cells, each of which comes with its place for error messages."""
     texts = []
     for where, cell in cells:
         text = "" if cell is None else cell
@@ -187,39 +183,37 @@ def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) 
 
 
 def _objects(path: Path, records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place of each row or JSON object, for error messages, and its fields."""
+    """Yield the fields of each row or JSON object, after its place for error messages."""
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, dict):
-                raise DataError(f"{where}: not a JSON object; write one object per line")
+                problem = f"not JSON: {one}" if isinstance(one, Exception) else "not a JSON object"
+                raise DataError(f"{where}: {problem}; write one object or text per line")
             yield where, one
 
 
 def _table(path: Path, lines: list[str], column: str | None) -> Records:
     """Return the rows of a table.
 
-    It has a header unless a field of its first row cannot be a name, or the column to read is none
-    of its names, but a number.
+    The first row is a header unless one of its fields cannot be a name, or `column` is a number
+    that is not among its names.
     """
     n_comments = sum(1 for _ in takewhile(COMMENT.match, lines))
-    lines[:n_comments] = [""] * n_comments  # the numbers of the lines stay
+    lines[:n_comments] = [""] * n_comments  # keeps the line numbers
     options, columns = _dialect(lines)
     is_number = column is not None and column.isdecimal()
-    names = columns if all(columns[:1]) else columns[1:]  # that of an index may be empty
-    has_header = column in columns or not (is_number or any(map(_is_no_name, names)))
+    names = columns if all(columns[:1]) else columns[1:]  # an index column may have no name
+    is_unnamed = any(not one or len(one) > LONGEST_NAME or NUMBER.fullmatch(one) for one in names)
+    has_header = column in columns or not (is_number or is_unnamed)
     if not has_header:
         columns = [str(n) for n in range(1, 1 + len(columns))]
     rows = islice(_rows(path, _reader(lines, **options), columns), has_header, None)
     return Records(rows, columns=columns, has_header=has_header)
 
 
-def _is_no_name(field: str) -> bool:
-    return not field or len(field) > LONGEST_NAME or bool(NUMBER.fullmatch(field))
-
-
 def _rows(path: Path, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the number of the last line and the fields of each row of a table that has text."""
+    """Yield the last line's number and the fields of each table row that contains text."""
     try:
         for row in reader:
             fields = [*map(str.strip, row)]
@@ -264,7 +258,7 @@ def _first_row(lines: Sequence[str], **options: Any) -> list[str]:
 
 
 def _reader(lines: Sequence[str], **options: Any) -> Any:
-    csv.field_size_limit(2**31 - 1)  # of all threads; the default is 128 KiB
+    csv.field_size_limit(2**31 - 1)  # a global setting; the default is 128 KiB
     return csv.reader((f"{line}\n" for line in lines), strict=True, **options)
 
 
@@ -273,7 +267,7 @@ def _first_line(lines: Iterable[str]) -> str:
 
 
 def _json_records(lines: Sequence[str]) -> Records:
-    """Return the values of a file that is one JSON array or value, or has a value per line."""
+    """Return the items of a JSON array, a single JSON value, or the JSON value of each line."""
     texts = filter(str.strip, lines)
     if not isinstance(_parse(next(texts, "")), Exception) and next(texts, None) is not None:
         return Records((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
@@ -286,6 +280,6 @@ def _json_records(lines: Sequence[str]) -> Records:
 def _parse(text: str) -> object:
     """Return a JSON value, or the error if the text is not JSON."""
     try:
-        return json.loads(text.strip())  # also of white space that JSON does not have
+        return json.loads(text.strip())  # strips white space that JSON does not allow, too
     except (ValueError, RecursionError) as error:
-        return error
+        return ValueError(re.sub(r"( at)?: line 1 column", " at column", str(error)))

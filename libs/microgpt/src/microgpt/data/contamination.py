@@ -1,10 +1,11 @@
 """Contamination: the share of evaluated documents that a model or its ancestors have read.
 
-A model is saved with hashes of its training documents, which recognise copies in its samples.
+A model is saved with hashes of its training documents, to recognise copies among its samples.
 """
 
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from zlib import crc32
@@ -14,17 +15,17 @@ from microgpt.data.folding import plain
 from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Message
 
-PIECE = 50  # number of characters of running text that are compared at once
+PIECE, HALF = 50, 25  # characters of running text that are compared, and looked up, at once
 HASH_BYTES, MAX_HASHES = 4, 2**20
 Shares = dict[str, float | None]  # by held-out set; None if unknown
-Facts = Sequence[DataFacts | None]  # earlier training runs have read them; None is unknown
+Facts = Sequence[DataFacts | None]  # the data of earlier training runs; None if unknown
 
 
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the share of each held-out set that was read in training.
 
-    It is a share of the documents or of the characters of running text, which one document always
-    is. There is none if nothing was read.
+    The share counts documents or, in running text, characters; a single document is running text.
+    The result is empty if nothing was read.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
     return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
@@ -32,11 +33,11 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     same = recorded_facts(sets.docs, runs)
-    # A short overlap of stretches of running text is not found.
+    # In running text, a short overlap between stretches is not detected.
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
-        # A search tests later, and has no test set.
+        # A search has no test set yet, because it tests later.
         if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
@@ -51,9 +52,10 @@ def trained_share(
     *,
     is_stream: bool = False,
 ) -> float | None:
-    """Return the share of documents that a model, which read `own_docs`, or an ancestor trained on.
+    """Return the share of documents that a model or its ancestors read; None if unknown.
 
-    It is None if it is unknown. `is_stream` is true if either is running text.
+    `own_docs` are the model's own training documents, if they are known. `is_stream` says whether
+    these or `docs` are running text.
     """
     same = recorded_facts(docs, runs)
     if len(same) == len(runs):
@@ -63,35 +65,35 @@ def trained_share(
 
 
 def mark(share: float | None) -> str:
-    """Return the mark of a figure on documents of which this share was read; empty if none was."""
+    """Return the mark for a result on documents of which this share was read; "" for 0."""
     if share == 0:
         return ""
     return f" (contamination {'unknown' if share is None else f'{100 * share:.3g} %'})"
 
 
 def describe_read(found: Mapping[str, float | None]) -> str:
-    """Return a note on the held-out sets that were read; empty if none was."""
+    """Return a note on the held-out sets that were read in training; "" if none was."""
     marks = ", ".join(f"{name}{mark(share)}" for name, share in found.items() if share != 0)
     was, are = ("was", "are") if any(found.values()) else ("may have been", "may be")
     return marks and f"held-out data {was} read in training, so its losses {are} too low: {marks}"
 
 
 def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[Document]:
-    """Return what these runs have read of documents or of a text in training."""
+    """Return the documents, or the stretches of a text, that these runs read in training."""
     return [*dict.fromkeys(_read(docs, recorded_facts(docs, read), "train"))]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a remark on ancestors that were trained on other data; empty if there are none."""
+    """Return a remark if an ancestor was trained on other data or on unknown data; else ""."""
     facts = data and (data.n_docs, data.sha256)
     is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
 
 
 def form(doc: Document) -> str:
-    """Return the form in which documents are compared.
+    """Return the normalized form in which documents are compared.
 
-    Those that differ only in case, accents, white space and invisible characters have one form.
+    Differences in case, accents, white space and invisible characters do not change the form.
     """
     if isinstance(doc, str):
         return plain(doc)
@@ -99,7 +101,7 @@ def form(doc: Document) -> str:
 
 
 def read_forms(docs: Iterable[Document]) -> Iterator[str]:
-    """Yield the forms of documents that are read, and of the lines of texts."""
+    """Yield the form of each document, and of each line of a text of several lines."""
     for doc in docs:
         yield form(doc)
         if isinstance(doc, str) and "\n" in doc:
@@ -107,7 +109,7 @@ def read_forms(docs: Iterable[Document]) -> Iterator[str]:
 
 
 def known_share(docs: Sequence[Document], read: Container[str]) -> float:
-    """Return the share of documents whose forms, or those of each of their lines, were read."""
+    """Return the share of documents of which the form, or the form of every line, was read."""
     return sum(_is_known(doc, read) for doc in docs) / max(1, len(docs))
 
 
@@ -119,20 +121,27 @@ def _is_known(doc: Document, read: Container[str]) -> bool:
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
     """Return the share of documents or of running text that was read.
 
-    Of running text, the pieces of PIECE characters are looked up at all places of what was read.
-    This takes about 0.3 s per million characters read.
+    Running text is split into pieces of PIECE characters, which are looked up in what was read.
     """
     if not is_stream:
         return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
-    text, lines = plain("\n".join(map(as_line, dict.fromkeys(read)))), map(as_line, docs)
-    pieces = [p for line in map(plain, lines) for p in re.findall(f".{{{PIECE}}}", line) or [line]]
-    sizes = {*map(len, pieces)}
-    read_pieces = {*pieces}.intersection(text[i : i + n] for n in sizes for i in range(len(text)))
-    return sum(piece in read_pieces for piece in pieces) / max(1, len(pieces))
+    text = " ".join(plain(as_line(doc)) for doc in dict.fromkeys(read))
+    lines = (plain(as_line(doc)) for doc in docs)
+    pieces = [p for line in lines for p in re.findall(f".{{{PIECE}}}", line) or [line]]
+    found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
+    having = defaultdict[str, set[str]](set)
+    for piece in pieces:
+        for i in range(HALF):  # one of them is where the text is looked up
+            having[piece[i : i + HALF]].add(piece)
+    for start in range(0, len(text), HALF):
+        for piece in having.get(text[start : start + HALF], ()):
+            if piece in text[max(0, start - HALF) : start + PIECE]:
+                found.add(piece)
+    return sum(piece in found for piece in pieces) / max(1, len(pieces))
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:
-    """Return what these runs have read before a held-out set is evaluated."""
+    """Return the documents that these runs read before they evaluated a held-out set."""
     return chain.from_iterable(split_again(docs, facts).read_before(name) for facts in runs)
 
 
@@ -146,7 +155,7 @@ def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -
 class DocumentHashes(Container[str]):
     """A set of documents, stored only as the CRC-32 of each of their `read_forms`.
 
-    A text that is not among n documents is mistaken for one with a probability of n / 2³².
+    A text that is none of n documents is mistaken for one of them with a probability of n / 2³².
     """
 
     def __init__(self, content: bytes) -> None:
@@ -160,7 +169,7 @@ class DocumentHashes(Container[str]):
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
-    """Return the file for the documents of a model; None for running text or over a million."""
+    """Return documents.crc32 of a model; None for running text or more than MAX_HASHES hashes."""
     if text == "stream" or not 0 < len(docs) <= MAX_HASHES:
         return None
     hashes = sorted({*map(_hash, read_forms(docs))})

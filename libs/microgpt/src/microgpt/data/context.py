@@ -1,4 +1,4 @@
-"""Fit texts and conversations into the context: chunks to learn and to score, prompts of a chat."""
+"""Fit documents into the context: chunks for training and scoring, and chat prompts."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -53,9 +53,9 @@ Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 
 
 def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKind) -> Chunks:
-    """Return the chunks of a document, as they are scored and, unless it is running text, learned.
+    """Return the chunks of a document for scoring and, except for running text, for training.
 
-    Raise TokenizerError if it contains an unknown character.
+    Raise TokenizerError if the document contains an unknown character.
     """
     if text == "stream":
         return cut_stream(doc, tokenizer, block_size, default_stride(block_size))
@@ -93,8 +93,8 @@ def conversation_windows(
     """Return the training chunks of a conversation, in the format of a chat prompt.
 
     A chunk is [BOS, turns…] and starts with a user turn: the first one within half a context before
-    the new tokens, or else the question. If the question takes more than the room for turns, the
-    rest of its reply is cut as in `SlidingWindows`. Each token that counts towards the loss is
+    the new tokens, or else the question. If the question exceeds the room for turns, the rest of
+    its reply is chunked as in `SlidingWindows`. Each token that counts towards the loss is
     predicted in exactly one chunk, and each chunk predicts at least one such token.
     """
     starts = [i for i, token in enumerate(tokens) if token == user_id]
@@ -129,7 +129,7 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Return the encoded chunks with these indices; those of a document are consecutive."""
+        """Return the encoded chunks with these indices; a document's indices are consecutive."""
         dataset, firsts = TokenDataset(), self._firsts
         long: dict[int, Chunks] = {}  # the chunks of long documents, by the index of the document
         for place in order:
@@ -162,7 +162,7 @@ class ChunkedDataset:
     def n_tokens(self) -> int:
         """The number of predicted tokens in all chunks, including masked tokens."""
         n, n_repeated = sum(self.lengths), self.block_size - self._stride
-        # There are no places if each document is one chunk.
+        # `_firsts` is empty if each document is one chunk.
         for i, (first, end) in enumerate(pairwise(self._firsts)):
             if isinstance(self.docs[i], str):
                 n += max(0, end - first - 1) * n_repeated
@@ -206,11 +206,11 @@ class ChatPrompt:
     """The tokens of a conversation, truncated to the context."""
 
     tokens: Sequence[int]  # [BOS, turns…, assistant]
-    messages: Sequence[Message]  # of these turns, as the model reads them
+    messages: Sequence[Message]  # the turns that are not dropped, as the model reads them
     tokens_dropped: int  # number of tokens in the dropped turns
     unknown_characters: str  # distinct unknown characters, removed from the prompt
     n_replies: int  # number of assistant turns, including dropped ones
-    fixed_reply: Sequence[int] | None = None  # if the model does not know the question
+    fixed_reply: Sequence[int] | None = None  # a plug-in's reply, instead of the model's
 
 
 def fit_conversation(

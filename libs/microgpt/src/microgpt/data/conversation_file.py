@@ -7,12 +7,11 @@
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
 The last format is ShareGPT's. A file may also be a JSON array of conversations, as ShareGPT files
-usually are, a table with columns of questions and answers, or a `transcript`; readers of packages
-recognise others, such as an exported chat. Error messages contain the file, the line and the index
-of the message.
+usually are, a table with columns of questions and answers, or a `transcript`; plug-ins read other
+formats, such as exported chats. Error messages name the file, the line and the index of the
+message.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -28,7 +27,7 @@ from microgpt.errors import DataError
 from microgpt.formatting import count, printable
 from microgpt.plugins import Tell
 
-WORDINGS = "wordings"  # a column of other questions with the same answer, separated by |
+WORDINGS = "wordings"  # column of other wordings of a question, separated by |
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ class Item:
     task: str  # category under which the score is reported
     conversation: Conversation
     place: int  # index of the reply in the conversation
-    line: int  # line number of the conversation in the file, or its position in the file
+    line: int  # number of the conversation's line in the file, or of the conversation itself
     unit: str = "line"  # "line", "item" in an array or "conversation" in an export
-    also: tuple[str, ...] = ()  # other replies that are right
+    also: tuple[str, ...] = ()  # other correct replies
 
     @property
     def expected(self) -> str:
@@ -64,7 +63,7 @@ class ChatTestSet:
 def conversation_records(file: TextFile) -> Records:
     """Return the JSON values of a file, the rows of a table, or the conversations of a transcript.
 
-    Raise DataError if it has none of them.
+    Raise DataError if the file contains none of these.
     """
     if is_transcript(islice(file, N_HEAD)):
         return Records(enumerate(conversations(file), 1), "conversation")
@@ -84,7 +83,7 @@ def conversation_records(file: TextFile) -> Records:
 
 
 def _with_wordings(rows: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    """Yield the rows of a table, and after each the other wordings of its question, if any."""
+    """Yield each row of a table, followed by a row for each other wording of its question."""
     for number, row in rows:
         yield number, row
         for text in (row.get(WORDINGS) or "").split("|"):
@@ -126,13 +125,12 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
 
 
 def _turns(value: Any, where: str) -> Sequence[Any]:
-    """Return the messages in a value of any format; raise DataError if it has none."""
+    """Return the messages of a conversation in any format; raise DataError for other values."""
     if isinstance(value, Exception):
-        problem = re.sub(r"( at)?: line 1 column", " at column", str(value))
         remedy = "write one conversation per line, or export the chat again"
-        raise DataError(f"{where}: not JSON: {problem}; {remedy}")
+        raise DataError(f"{where}: not JSON: {value}; {remedy}")
     if isinstance(value, list | tuple) and value and isinstance(value[0], Message):
-        return value  # from a reader of a package
+        return value  # from a plug-in
     if (turns := turns_in(value)) is None:
         remedy = "use prompt and completion, role and content (OpenAI) or conversations (ShareGPT)"
         raise DataError(f"{where}: not a conversation: {printable(repr(value), 80)}; {remedy}")
@@ -156,7 +154,7 @@ def _check(conversation: Conversation, where: str) -> None:
 
 
 def _tasks(turns: Sequence[Any], where: str) -> Iterator[tuple[int, str]]:
-    """Yield the index and the task of each reply that has one."""
+    """Yield the index and the task of each reply with a task."""
     for i, turn in enumerate(turns):
         task = turn.get("task") if isinstance(turn, dict) else None
         if i % 2 and task is not None:

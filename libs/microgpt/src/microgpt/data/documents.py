@@ -1,8 +1,8 @@
 """Load documents from files: lines, running text, records, tables, folders or conversations.
 
-A reader returns what it recognises, and None for other files; the first that does counts. Readers
-of packages come first. They have entry points in the group `microgpt.readers`;
-see docs/plugins.md.
+A reader returns the documents of a file that it recognises, and None for any other file. The first
+reader that recognises a file is used. Folders come first, then the plug-ins in the group
+`microgpt.readers`, then the readers of the library; see docs/plugins.md.
 """
 
 import warnings
@@ -24,11 +24,11 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # fewer documents are told; a longer line alone is running text
-DEMO_MODEL = "models/chat"  # bundled assistant, which a service has if the user has no model
+FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a longer single line is running text
+DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 
-# It returns conversations if the options have `chat`, and None for a file of another kind.
+# Returns conversations if the option `chat` is set, and None for a file of another kind.
 Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
 
 
@@ -42,6 +42,8 @@ def load_documents(
     docs = read_by_kind(file, how, tell)
     if docs is None:
         docs = _lines_or_text(file, how)
+    if not docs or (isinstance(docs, str) and docs.isspace()):
+        raise DataError(f"{file.path} has no text; use another file")
     if tell and how.text is None:
         if file.kind != "line":
             what = f": {count(len(docs), 'document')}, each a {file.kind}"
@@ -64,16 +66,11 @@ def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
         is_stream = is_long or is_running_text(head)
     if is_stream:
         text = "\n".join(file)
-        if not text.strip():
-            raise DataError(f"{file.path} has no text; use another file")
         file.kind = "running text"
         others = f"--separator {BLANK}: each paragraph"
         file.otherwise = f"--text lines: each line is a document; {others}"
         return text
-    docs = [doc for line in file if (doc := line.strip())]
-    if not docs:
-        raise DataError(f"{file.path} is empty; write one document per line")
-    return docs
+    return [doc for line in file if (doc := line.strip())]
 
 
 def load_text(
@@ -111,7 +108,7 @@ def load_conversations(
 def load_chat_tests(
     path: str | Path | TextFile, *, me: str | None = None, tell: Tell | None = None
 ) -> ChatTestSet:
-    """Return `load_conversations`, with an `Item` for each reply that has a `task`."""
+    """Return the conversations of a file, and an `Item` for each reply with a `task`."""
     file = TextFile.at(path)
     found = read_by_kind(file, ReadOptions(chat=True, me=me), tell)
     if me is not None and not file.is_chat_export:
@@ -119,13 +116,12 @@ def load_chat_tests(
         raise DataError(
             f"{file.path} {problem} (read by the package microgpt-chat-exports); omit --me"
         )
-    if found is None:
-        return parse_conversations(file.path, conversation_records(file), tell)
-    return parse_conversations(file.path, Records(enumerate(found, 1), "conversation"), tell)
+    known = None if found is None else Records(enumerate(found, 1), "conversation")
+    return parse_conversations(file.path, known or conversation_records(file), tell)
 
 
 def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
-    """Return what the first reader returns that recognises a file, or None."""
+    """Return the documents from the first reader that recognises a file, or None."""
     if not how.chat and (docs := read_folder(file, how, tell)) is not None:
         return docs
     for name, entry_point in find_plugins("readers").items():
@@ -148,13 +144,13 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> 
 
 
 def _read_markup(file: TextFile, how: ReadOptions, tell: Tell | None) -> None:
-    """Refuse text with mark-up, such as a page of HTML, unless it is to be read as it is."""
+    """Raise DataError for mark-up, such as HTML, unless the options ask for its source text."""
     if how.text != "stream" and how.separator is None:
         refuse_markup("\n".join(islice(file, 20)), file.path)
 
 
-# The readers of the core, in their order, after those of packages.
-READERS: tuple[Reader, ...] = (read_table, _read_markup, refuse_transcript, read_multiline)
+# The readers of the library, in the order in which they are tried after folders and plug-ins.
+READERS: tuple[Reader, ...] = (_read_markup, read_table, refuse_transcript, read_multiline)
 
 
 def bundled(name: str) -> Path:

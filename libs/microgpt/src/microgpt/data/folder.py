@@ -1,4 +1,4 @@
-"""Read a folder, or the files that a pattern such as `poems/*.txt` names: a document per file."""
+"""Read a folder, or the files that match `poems/*.txt` or the like: one document per file."""
 
 import os
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import Tell
 
-HEAD = 2_000  # number of characters by which mark-up is recognised
+HEAD = 2_000  # number of characters in which mark-up is recognised
 
 
 def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
-    """Return the texts of files in the order of their names; None if the path is that of a file.
+    """Return the texts of the files, ordered by name; None if the path is that of a single file.
 
-    With `--text stream`, they are one running text. Hidden files are omitted, and files that are
-    not text with a note.
+    With `--text stream`, they become one running text. Hidden files are omitted; files that are not
+    text are omitted with a note.
     """
     path, docs, problems = file.path, list[str](), list[str]()
     is_folder = path.is_dir()
@@ -31,7 +31,7 @@ def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> D
         is_data = each.suffix.lower() in (*JSON_SUFFIXES, *TABLE_SUFFIXES)
         if is_data or how.column or how.separator:
             problem = f"{path} has several files, such as {each.name}"
-            raise DataError(f"{problem}; pass one of them, or join them first")
+            raise DataError(f"{problem}; pass one, join them, or add --chat for a Slack export")
         try:
             text = "\n".join(TextFile(each)).strip()
             if how.text != "stream":
@@ -51,7 +51,7 @@ def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> D
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """Yield the paths of the files in a folder and its subfolders, without hidden ones."""
+    """Yield the paths of all files in a folder and its subfolders that are not hidden."""
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))

@@ -13,7 +13,7 @@ TABLE = str.maketrans(
         "þ": "th", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",  # noqa: RUF001
     }
 )  # fmt: skip
-# The properties Default_Ignorable_Code_Point, Dash and Quotation_Mark of Unicode 16.
+# Characters that Unicode 16 marks as Default_Ignorable_Code_Point, Dash or Quotation_Mark.
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -47,10 +47,10 @@ def plain(text: str) -> str:
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer; it folds text if conversations have no capitals or accents."""
-    plain = CharTokenizer.from_documents(docs)
-    folds = plain.is_chat and all(fold(char) == char for char in plain.chars)
-    return FoldingTokenizer(plain.chars, is_chat=True) if folds else plain
+    """Return a character tokenizer, which folds if conversations have no capitals or accents."""
+    exact = CharTokenizer.from_documents(docs)
+    folds = exact.is_chat and all(fold(char) == char for char in exact.chars)
+    return FoldingTokenizer(exact.chars, is_chat=True) if folds else exact
 
 
 class FoldingTokenizer(CharTokenizer):
@@ -66,11 +66,11 @@ class FoldingTokenizer(CharTokenizer):
     @classmethod
     def from_documents(cls, docs: Iterable[AnyDocument]) -> "FoldingTokenizer":
         """Build a tokenizer from the folded characters of texts or conversations."""
-        plain = CharTokenizer.from_documents(docs)
-        return cls(sorted(set(fold("".join(plain.chars)))), is_chat=plain.is_chat)
+        exact = CharTokenizer.from_documents(docs)
+        return cls(sorted(set(fold("".join(exact.chars)))), is_chat=exact.is_chat)
 
     def _as_read(self, text: str) -> str:
-        """Return a text in which those characters are folded that are unknown unless folded."""
+        """Fold the characters of a text that are unknown, but known in their folded form."""
         folds: dict[int, str] = {}
         for char in set(text).difference(self._id_of):
             folded = " " if char.isspace() else fold(char)

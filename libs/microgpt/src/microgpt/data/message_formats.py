@@ -1,23 +1,23 @@
-"""Messages in the JSON formats of OpenAI, ShareGPT, Alpaca and Dolly, in that of OpenAI."""
+"""Convert messages from the JSON formats of ShareGPT, Alpaca and Dolly to that of OpenAI."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
 
-# Names of the fields, or columns, of a question and its answer; what the question is about.
+# Names of the fields, or columns, that contain a question and its answer.
 PAIRS = (
     ("prompt", "completion"), ("question", "answer"), ("instruction", "output"),
     ("instruction", "response"), ("prompt", "response"), ("prompt", "chosen"),
 )  # fmt: skip
-CONTEXTS = ("input", "context")  # of Alpaca and Dolly
+CONTEXTS = ("input", "context")  # the text to which an instruction refers, in Alpaca and Dolly
 ROLE_NAMES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
 
 def turns_in(value: Any) -> list[Any] | None:
-    """Return the messages of a JSON value or of a row of a table; None if it has no conversation.
+    """Return the messages in a JSON value or in a table row; None if it is not a conversation.
 
-    A question without an answer, or the reverse, is a user message.
+    A question without an answer, or an answer without a question, becomes a user message.
     """
     if isinstance(value, dict):
         if pair := question_in(value):
@@ -32,7 +32,7 @@ def turns_in(value: Any) -> list[Any] | None:
 
 
 def question_in(row: Mapping[str, Any]) -> list[Any] | None:
-    """Return the question and the answer in a row or object; None if it has no fields for them."""
+    """Return the question and the answer in a row or object; None if it lacks their fields."""
     fields = {name.lower(): value for name, value in row.items()}
     pair = next((pair for pair in PAIRS if fields.keys() >= {*pair}), None)
     if not pair:
@@ -45,7 +45,7 @@ def question_in(row: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _in_openai_format(turn: dict[str, Any]) -> dict[str, Any]:
-    """Return a message with the name of its role, and with its parts joined if all are text."""
+    """Return a message in OpenAI's format; if all parts of its content are text, join them."""
     role = turn.get("role", turn.get("from"))
     name = str(role).lower()
     name = ROLE_NAMES.get(name, name)

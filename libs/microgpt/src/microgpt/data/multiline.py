@@ -1,4 +1,4 @@
-"""Documents of several lines: between blank lines or separator lines, and sequences of FASTA."""
+"""Read documents of several lines: between blank lines or separator lines, or in FASTA format."""
 
 import re
 from collections import Counter
@@ -12,23 +12,24 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
-BLANK, LINE = "blank", "line"  # separators: blank lines, and the end of each line
-LONGEST = 40  # two blank lines separate records if these have fewer lines on average
-MAX_VERSE = 60  # mean number of characters of lines that are not those of paragraphs
-MIN_RECORDS = 4  # fewer blocks are not taken for documents without being asked
+BLANK, LINE = "blank", "line"  # separators: blank lines, or the end of each line
+MAX_RECORD_LINES = 40  # maximum mean number of lines of records that two blank lines separate
+MAX_VERSE = 60  # maximum mean number of characters per line of verse; paragraphs have more
+MIN_RECORDS = 4  # minimum number of blocks that are recognised as documents
 END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
-MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$")  # not in a sentence
+MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$")  # at either end of a line
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
 LABEL = re.compile(
-    r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
+    r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@(?=[A-Za-z]+\{)|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
-ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of an ingredient, or of an item of a list
+ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of a list item or an ingredient
+SEPARATORS = ("%", "%%", "==========", "$$$$")  # lines in files of fortune, Kindle and SDF
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
 
 
 def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> list[str] | None:
-    """Return the documents of several lines in a file; None if it is of another kind."""
+    """Return the documents of a file if they have several lines; None for other files."""
     if how.separator == LINE or how.text == "stream":
         return None
     if how.separator is not None:
@@ -36,14 +37,18 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
         return _between(file, how.separator)
     head = [*islice(file, MAX_LINES)]
     texts = [*filter(str.strip, head)]
+    marks = [text.rstrip() for text in texts if text.startswith(SEPARATORS)]
     docs = None
     if any(map(MARKED.search, head)):
         file.kind = "text between <|endoftext|> or <|startoftext|>"
         docs = [text.strip() for text in END_OF_TEXT.split("\n".join(file)) if text.strip()]
     elif _is_fasta(texts):
-        file.kind = "sequence of FASTA, without its header"
+        file.kind = "FASTA sequence, without its header"
         groups = groupby(file, lambda line: line.startswith((">", ";")))
         docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
+    elif len(marks) >= MIN_RECORDS and len({*marks}) == 1 and marks[0] in SEPARATORS:
+        file.kind = f"text between lines with {marks[0]}"
+        docs = _between(file, marks[0])
     elif is_first := _first_blocks(head):
         file.kind = "record between blank lines"
         docs = [*_records(_blocks(file), is_first)]
@@ -62,16 +67,11 @@ def _between(file: TextFile, separator: str) -> list[str]:
     if not any(is_separator for is_separator, _ in blocks):
         what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
         raise DataError(f"{file.path} has no {what} to separate documents; omit --separator")
-    docs = [text for is_separator, text in blocks if text and not is_separator]
-    if not docs:
-        raise DataError(
-            f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
-        )
-    return docs
+    return [text for is_separator, text in blocks if text and not is_separator]
 
 
 def _is_fasta(texts: Sequence[str]) -> bool:
-    """Return whether lines are headers with > and letters of sequences."""
+    """Return whether lines are in FASTA format: headers that begin with >, and letters."""
     is_headed = len(texts) > 1 and texts[0].startswith(">") and not texts[-1:][0].startswith(">>")
     rest = [text for text in texts if not text.startswith((">", ";"))]
     return is_headed and bool(rest) and all(map(SEQUENCE.fullmatch, map(str.strip, rest)))
@@ -88,7 +88,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[Block]:
 
 
 def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
-    """Return a function that recognises the first block of each record, or None for other text.
+    """Return a function that recognises the first block of each record; None if there are none.
 
     Records begin with the same label (`X:1`, `Title: Tea`), or follow two blank lines, or are
     blocks with a title, or blocks of two, three or five lines, such as haiku.
@@ -106,7 +106,7 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
     if 10 * sum(line[0].isspace() for _, lines in blocks for line in lines) >= n_lines:
         return None  # source code
     n_wide = sum(gap > 1 for gap, _ in blocks[1:])
-    if MIN_RECORDS < n_wide < n - 1 and n_lines <= LONGEST * n_wide:
+    if MIN_RECORDS < n_wide < n - 1 and n_lines <= MAX_RECORD_LINES * n_wide:
         return lambda block: block[0] > 1
     return (lambda block: True) if are_long and _are_alike([lines for _, lines in blocks]) else None
 
@@ -116,7 +116,7 @@ def _are_alike(blocks: Sequence[list[str]]) -> bool:
     titled = [lines for lines in blocks if len(lines) > 1]
     firsts = {lines[0] for lines in blocks}
     if 5 * len(titled) < 4 * len(blocks) or 5 * len(firsts) < 4 * len(blocks):
-        return False  # paragraphs of a line, or speeches with the names of the speakers
+        return False  # paragraphs of one line, or speeches headed by their speaker's name
     n_letters = sum(len(line) for lines in blocks for line in lines)
     size, n_such = Counter(map(len, blocks)).most_common(1)[0]
     is_verse = n_letters < MAX_VERSE * sum(map(len, blocks))

@@ -1,11 +1,11 @@
 """N-gram models of tokens, with modified Kneser-Ney smoothing.
 
-An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens. Each count
-is discounted, and the freed probability goes to the tokens in proportion to their probability after
-the context without its first token, down to the empty context. For shorter contexts, a count is the
-number of distinct tokens before the context and the token, not of occurrences (Kneser & Ney 1995).
-With three discounts, this is the best method in the comparison by Chen & Goodman (1999, section 3).
-A context does not go beyond the start of a document.
+An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens, the context.
+Each count is discounted. The freed probability is distributed like the prediction after the context
+without its first token, and so on down to the empty context. For shorter contexts, a count is the
+number of distinct tokens before the context and the token, not of their occurrences (Kneser & Ney
+1995). With three discounts, this is the best method in the comparison by Chen & Goodman (1999,
+section 3). A context does not extend beyond the start of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-ORDER = 6  # the n; contexts of six tokens lower the loss of few texts
-MOST = 3  # higher counts get the same discount
-PORTION = 2**21  # number of probabilities at once, which bounds the memory
-LEAST_DISCOUNT = 0.2  # some probability is left for tokens that have not been seen
+ORDER = 6  # the n; contexts of six tokens would lower the loss on few texts
+N_DISCOUNTS = 3  # for counts of 1, 2 and at least 3
+MAX_PROBABILITIES = 2**21  # number of probabilities that are computed at once; bounds the memory
+MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
 
 
 class NgramModel:
@@ -43,7 +43,7 @@ class NgramModel:
         mask = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
         at = np.flatnonzero(places * mask)  # the predicted tokens whose context is long enough
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
-        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts of a level
+        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts by level
         for length in range(order):
             if length:
                 shorter, is_long = contexts, places[at] >= length
@@ -68,7 +68,7 @@ class NgramModel:
         self, docs: TokenDataset, out: "NDArray[np.float32]", shares: "Floats"
     ) -> None:
         """Add the probabilities of all tokens, multiplied by shares (N,), to `out` (N, V)."""
-        done, n_docs = 0, max(1, PORTION // max(1, docs.longest * self.vocab_size))
+        done, n_docs = 0, max(1, MAX_PROBABILITIES // max(1, docs.longest * self.vocab_size))
         for first in range(0, len(docs), n_docs):
             found = self.probabilities(docs[first : min(first + n_docs, len(docs))])
             rows = slice(done, done := done + len(found))
@@ -79,7 +79,7 @@ class NgramModel:
         tokens, places = _tokens_and_places(docs)
         at = np.flatnonzero(places)
         found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
-        # The predictions with a known context of each length, and these contexts.
+        # The predictions whose context of the current length is known, and these contexts.
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:
@@ -102,8 +102,8 @@ class NgramModel:
 class _Level:
     """The probabilities of tokens after the contexts of one length.
 
-    A context is identified by the index of the context without its first token, times V, plus that
-    token. A pair is the index of a context, times V, plus the token after it.
+    A context is encoded as the index of the context without its first token, times V, plus that
+    token. A pair is encoded as the index of a context, times V, plus the token after it.
     """
 
     contexts: "Integers"  # sorted
@@ -117,11 +117,11 @@ def _smoothed(
     contexts: "Integers", pairs: "Integers", counts: "Integers", vocab_size: int
 ) -> _Level:
     """Return the discounted probabilities of a level."""
-    n = np.bincount(np.minimum(counts, MOST + 2), minlength=MOST + 3).tolist()
+    n = np.bincount(np.minimum(counts, N_DISCOUNTS + 2), minlength=N_DISCOUNTS + 3).tolist()
     y = n[1] / max(1, n[1] + 2 * n[2])
-    each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, MOST + 1)]
-    discounts = np.clip(each, LEAST_DISCOUNT, range(1, MOST + 1))
-    taken = discounts[np.minimum(counts, MOST) - 1]
+    each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, N_DISCOUNTS + 1)]
+    discounts = np.clip(each, MIN_DISCOUNT, range(1, N_DISCOUNTS + 1))
+    taken = discounts[np.minimum(counts, N_DISCOUNTS) - 1]
     starts = np.searchsorted(pairs, np.arange(len(contexts) + 1) * vocab_size)
     totals = np.add.reduceat(counts, starts[:-1])
     return _Level(

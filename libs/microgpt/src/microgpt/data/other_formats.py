@@ -1,4 +1,4 @@
-"""Recognise files that are not plain text by their first bytes, and say what to do with them."""
+"""Recognise files that are not plain text by their first bytes, and refuse them with a remedy."""
 
 import re
 from pathlib import Path
@@ -6,12 +6,20 @@ from pathlib import Path
 from microgpt.errors import DataError
 
 PANDOC = "convert it, for example with: pandoc {path} -t plain -o NEW.txt"
-UNPACK, PLAY = "unpack it first", "only text can be learned; use a text file"
+UNPACK, TEXT_ONLY = "unpack it first", "only text can be learned; use a text file"
 TABLE = "save it as CSV or text"
-ZIP = r"PK\x03\x04.{0,60000}?"  # archives have the names of their files
-READS = r"HEADER {4}\S|ATOM {2,}\d|@\S.*\n[A-Za-z*.-]+\n\+"  # of PDB and FASTQ
-MAIL = "Return-Path|Delivered-To|Received|MIME-Version"
-# What begins a file, what it is, and what to do. The first row that matches counts.
+ZIP = r"PK\x03\x04.{0,60000}?"  # an archive contains the names of its files
+# Of GenBank, EMBL, PDB and FASTQ.
+READS = r"LOCUS {3,}\S|ID {3}\S.*(?:BP|AA)\.|HEADER {4}\S|ATOM {2,}\d|@\S.*\n[A-Za-z*.-]+\n\+"
+FIELDS = "Return-Path|Delivered-To|Received|MIME-Version|Message-ID"
+MAIL = rf"From \S+@\S+ .*\d{{4}}\r?\n|(?:[\w-]+: .*\n|[ \t].*\n)*?(?:{FIELDS}): \S"
+XML = r"\?xml|!DOCTYPE|[\w-]+ [^>]*xmlns|[\w-]+>\n\s*<[\w-]+[ />]"
+SUBTITLES = r"\s*(?:WEBVTT|\d:\d\d:\d\d\.\d+,\d:|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )"
+UNCUE = r"remove numbers and times: grep -vE '^[0-9:.,]*.?$|-->' {path} > NEW.txt"
+CUES = r"\[\d+:\d\d\.\d+\]|\[(?:ar|al|ti|length|offset):|\[Script Info\]"  # of LRC and ASS
+UNTIME = r"remove times: sed -E 's/^(\[[^]]*\]|Dialogue:([^,]*,){{9}})//' {path} > NEW.txt"
+TITLES = r"take texts out: sed -nE 's/^(SUMMARY|FN)[^:]*://p' {path} > NEW.txt"
+# A pattern of the first bytes, the format and a remedy. The first row that matches is used.
 BINARY = (
     (r"\x1f\x8b", "a gzip file", f"{UNPACK} (gunzip)"),
     (r"BZh[1-9]1AY|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "a compressed file", UNPACK),  # bzip2, xz, zstd
@@ -27,39 +35,32 @@ BINARY = (
     (r"\{\\rtf", "an RTF document", PANDOC),
     (r"PAR1\x15|ARROW1\0|\x89HDF", "a table in a binary format", "save it as CSV or JSON Lines"),
     (r"SQLite format 3", "an SQLite database", "export a table as CSV"),
-    (r"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", "a picture", PLAY),
-    (r"ID3[\x02-\x04]|OggS\0|fLaC\0|RIFF....WAVE|\0{3}.ftyp", "a recording", PLAY),
+    (r"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", "a picture", TEXT_ONLY),
+    (r"ID3[\x02-\x04]|OggS\0|fLaC\0|RIFF....WAVE|\0{3}.ftyp", "a recording", TEXT_ONLY),
 )
 MARKUP = (
     (r"\s*(?:<!DOCTYPE html|<html|<!--|<head)", "an HTML page", PANDOC),
-    (r"\s*<(?:\?xml|!DOCTYPE|[\w-]+>\n\s*<[\w-]+[ />])", "an XML file", "take the text out of it"),
-    (
-        r"\s*(?:WEBVTT|\d:\d\d:\d\d\.\d+,\d:|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )",
-        "a file of subtitles",
-        r"remove numbers and times: grep -vE '^[0-9:.,]*.?$|-->' {path} > NEW.txt",
-    ),
-    (
-        rf"From \S+@\S+ .*\d{{4}}\r?\n|(?:{MAIL}): \S",
-        "a mailbox",
-        "write the messages into text files",
-    ),
-    (
-        rf"LOCUS {{3,}}\S|ID {{3}}\S.*(?:BP|AA)\.|{READS}",
-        "a file of sequences",
-        "convert it to FASTA (seqret)",
-    ),
+    (rf"\s*<(?:{XML})", "an XML file", "extract its text first"),
+    (SUBTITLES, "a subtitle file", UNCUE),
+    (MAIL, "a mailbox", "write the messages into text files"),
+    (READS, "a sequence file", "convert it to FASTA (seqret)"),
+    (CUES, "a lyrics or subtitle file", UNTIME),
+    (r"window\.YTD\.", "an archive of Twitter", "delete all before [ and name the file .json"),
+    (r"BEGIN:V(?:CALENDAR|CARD)\b", "a calendar or address book", TITLES),
+    (r"(?:--.*\n)*--.* dump\b|PRAGMA foreign_keys", "an SQL dump", "export a table as CSV"),
+    (r'\{\s*"cells":\s*\[', "a notebook", "convert it: jupyter nbconvert --to markdown {path}"),
 )
 
 
 def refuse_binary(head: bytes, path: Path) -> None:
-    """Raise DataError with the name of a binary format and a remedy if a file has this format."""
+    """Raise DataError, with a remedy, if a file has a known binary format."""
     for pattern, what, remedy in BINARY:
         if re.match(pattern.encode("latin-1"), head, re.DOTALL):
             raise DataError(f"{path} is {what}, not text; {remedy.format(path=path)}")
 
 
 def refuse_markup(head: str, path: Path) -> None:
-    """Raise DataError likewise for text with mark-up, which can also be read as it is."""
+    """Raise DataError for a file with mark-up; a second remedy is to read the mark-up as text."""
     for pattern, what, remedy in MARKUP:
         if re.match(pattern, head, re.IGNORECASE):
             remedy = f"{remedy.format(path=path)}, or read it as it is with --text stream"

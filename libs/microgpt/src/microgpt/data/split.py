@@ -28,8 +28,8 @@ class DataFacts:
     sha256: str
     val_fraction: float = 0.0
     test_fraction: float = 0.0
-    # Number of unused characters on either side of a held-out stretch of running text; None for
-    # documents, and if nothing is held out.
+    # Number of unused characters around each held-out stretch of running text, which is split by
+    # position; None for documents, which are split by hash, and if nothing is held out.
     gap: int | None = None
 
 
@@ -37,8 +37,8 @@ class DataFacts:
 class Split:
     """Documents split into training, validation and test sets.
 
-    `split` divides documents by fractions, which are recorded. For sets of your own, pass them
-    without fractions: a `Split` whose sets were replaced would record what it does not have.
+    `split` divides documents by fractions, which are recorded. To use sets of your own, construct a
+    `Split` without fractions; do not replace the sets of a split, whose record would be wrong.
     """
 
     docs: Sequence[Document]  # all documents, including duplicates
@@ -48,11 +48,11 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # by `once`
+    _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # see `once`
 
     def __post_init__(self) -> None:
         for name in SETS:
-            if not isinstance(docs := getattr(self, name), tuple):  # it could be changed in place
+            if not isinstance(docs := getattr(self, name), tuple):  # a list could be modified
                 object.__setattr__(self, name, as_documents(docs))
 
     def __repr__(self) -> str:
@@ -61,13 +61,13 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts that are saved with a model; of the training set alone without fractions."""
-        fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
+        """The facts to save with a model; without fractions, those of the training set alone."""
+        fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
 
     def read_before(self, name: str) -> Sequence[Document]:
-        """Return the documents that are read before a held-out set: validation chooses weights."""
+        """Return the documents read before a held-out set; validation selects the weights."""
         return (*self.train, *self.validation) if name == "test" else self.train
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
@@ -76,8 +76,8 @@ class Split:
         return self.once(key, lambda: ChunkedDataset(self.train, *key))
 
     def once(self, key: object, make: Callable[[], T]) -> T:
-        """Return what is made of the sets, cached by a key for later training runs."""
-        if key not in self._made:  # harmless race: two threads may both make it
+        """Return the result of `make`, cached under a key for later training runs."""
+        if key not in self._made:  # two threads may both call `make`, which is harmless
             self._made[key] = make()
         found: T = self._made[key]
         return found
@@ -97,7 +97,7 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
     docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in `Split`
+    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in SETS[1:]
     for doc in dict.fromkeys(docs):
         digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
@@ -144,13 +144,13 @@ def split_documents(docs: Documents, validation: float, test: float, gap: int) -
 
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
-    """Split documents, or a single running text, in the same way as before."""
+    """Repeat the split of documents, or of a single running text, that `facts` describe."""
     again = docs if facts.gap is None else cast("str", docs[0])
     return split_documents(again, facts.val_fraction, facts.test_fraction, facts.gap or 0)
 
 
 def _require_sets(sets: Split, what: str, more: str) -> Split:
-    """Return a split by fractions; raise DataError if a requested set is empty."""
+    """Return the split, or raise DataError if a requested set is empty."""
     fractions = 1.0, sets.val_fraction, sets.test_fraction
     for name, fraction in zip(SETS[1:], fractions, strict=True):
         if fraction and not getattr(sets, name):
@@ -180,7 +180,7 @@ def _check_fractions(validation: float, test: float) -> None:
 
 
 def fingerprint(docs: Sequence[Document]) -> str:
-    """Return the SHA-256 of all documents, in order, each followed by a newline.
+    """Return the SHA-256 of all documents, each followed by a newline. Their order matters.
 
     A text is hashed as UTF-8, a conversation as the JSON array [[role, content], …]. If there are
     several documents, a text of several lines is hashed as a JSON string.
@@ -195,7 +195,7 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
 
 def as_line(doc: Document) -> str:
-    """Return the line of text that is hashed for a document."""
+    """Return a document as the text that is hashed: itself, or the JSON of a conversation."""
     if isinstance(doc, str):
         return doc
     turns = [[message.role, message.content] for message in doc]

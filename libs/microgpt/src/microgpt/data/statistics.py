@@ -1,4 +1,4 @@
-"""What documents are like: running text or lines, prose or not, and their lengths in tokens."""
+"""Recognise running text and prose, and estimate the lengths of documents in tokens."""
 
 import re
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def is_prose(docs: Sequence[Document]) -> bool:
     """Return whether words make up half of the text and occur three times each on average.
 
     True for novels, messages, source code and Unicode names; false for lists of names or words,
-    arithmetic and music. About PROSE_SAMPLE characters from evenly spaced documents decide.
+    arithmetic and music. About PROSE_SAMPLE characters of evenly spaced documents are examined.
     """
     n_characters = sum(map(count_characters, docs))
     if len(docs) > MIN_DOCUMENTS:

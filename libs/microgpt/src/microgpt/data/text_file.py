@@ -1,4 +1,4 @@
-"""Read a text file line by line: UTF-8, or what its byte order mark says; detect others."""
+"""Read a text file line by line: UTF-8, or the encoding that its byte order mark names."""
 
 import os
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
@@ -18,7 +18,7 @@ BOMS = {  # UTF-32 first, as the UTF-32-LE BOM begins with the UTF-16-LE BOM
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
 PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line endings
-# Control characters that no text has; \x1a is the DOS end-of-file character.
+# Control characters that text does not contain; \x1a is the DOS end-of-file character.
 CONTROLS = bytes({*range(1, 32), 127} - {*b"\t\n\r\f\x1a"})
 
 
@@ -32,8 +32,8 @@ class ReadOptions:
 
     text: TextKind | None = None  # by default, running text is detected
     column: str | None = None  # column of a table, or field of JSON objects, with the documents
-    chat: bool = False  # whether the file has conversations
-    me: str | None = None  # who the assistant is in an exported chat between people
+    chat: bool = False  # whether the file contains conversations
+    me: str | None = None  # the participant of an exported chat who is the assistant
     separator: str | None = None  # between documents of several lines; see `multiline`
 
     @classmethod
@@ -44,7 +44,7 @@ class ReadOptions:
 
 
 class TextFile:
-    r"""A UTF-8 text file that is read line by line, or UTF-16 or UTF-32 with a byte order mark.
+    r"""A text file that is read line by line: UTF-8, or UTF-16 or UTF-32 with a byte order mark.
 
     Line endings may be \n, \r\n or \r, even within one file. A byte order mark is skipped.
     """
@@ -52,16 +52,16 @@ class TextFile:
     def __init__(self, path: str | Path, *, is_strict: bool = True) -> None:
         check_path("path", path)
         self.path = Path(path)
-        self.is_strict = is_strict  # whether to refuse what is not UTF-8 text, or to replace it
-        self.is_chat_export = False  # whether it had conversations from an app
-        self.is_in_order = False  # whether its documents are in the order in which to learn them
-        self.kind = "line"  # what a document is, such as "line" or "recording between blank lines"
-        self.otherwise = ""  # options that read the file in another way
+        self.is_strict = is_strict  # whether to refuse invalid UTF-8 instead of replacing it
+        self.is_chat_export = False  # set by a reader of chats that were exported from an app
+        self.is_in_order = False  # set by a reader if training should not shuffle the documents
+        self.kind = "line"  # what a document is, such as "line" or "record between blank lines"
+        self.otherwise = ""  # options that would read the file in another way
         self._piped: list[str] | None = None  # lines of a pipe, which can be read only once
 
     @classmethod
     def at(cls, path: "str | Path | TextFile") -> "TextFile":
-        """Return the file at a path; a `TextFile` is returned as it is."""
+        """Return the file at a path; a `TextFile` is returned unchanged."""
         return path if isinstance(path, TextFile) else cls(path)
 
     def __iter__(self) -> Iterator[str]:
@@ -89,7 +89,7 @@ class TextFile:
                     yield from lines
         except OSError as error:
             path, problem = str(self.path), error.strerror
-            if path.startswith(("http:/", "https:/", "ftp:/")):  # Path has joined the slashes
+            if path.startswith(("http:/", "https:/", "ftp:/")):  # Path merges the two slashes
                 path, problem = path.replace(":/", "://", 1), "download it first, and pass the file"
             raise DataError(f"cannot read {path}: {problem}") from error
 

@@ -43,7 +43,7 @@ class TokenDataset(Sequence[Tokens]):
         """Return the target after each token of document i except the last; None if masked."""
         start, end = self.starts[i], self.starts[i + 1]
         targets: Sequence[int | list[float]] = self.tokens[start + 1 : end]
-        if self.soft_targets is not None:  # a document has one prediction less than tokens
+        if self.soft_targets is not None:  # a document has one prediction fewer than tokens
             targets = self.soft_targets[start - i : end - i - 1].tolist()
         if mask := self.mask_of(i):
             return [x if counts else None for x, counts in zip(targets, mask[1:], strict=True)]
@@ -58,7 +58,7 @@ class TokenDataset(Sequence[Tokens]):
 
     @classmethod
     def from_documents(cls, docs: Sequence[Tokens]) -> "TokenDataset":
-        """Convert documents to a `TokenDataset`. An existing `TokenDataset` is returned as is."""
+        """Convert documents to a `TokenDataset`; return a `TokenDataset` unchanged."""
         return docs if isinstance(docs, TokenDataset) else cls(docs)
 
     def __len__(self) -> int:

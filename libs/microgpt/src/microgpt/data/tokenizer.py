@@ -34,19 +34,19 @@ class Message:
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
 AnyMessage = Message | Mapping[str, str]
-AnyDocument = str | Iterable[AnyMessage]  # `as_documents` makes it a document
+AnyDocument = str | Iterable[AnyMessage]  # `as_documents` converts it to a Document
 Documents = Sequence[Document] | str  # a string is running text
 Count = TypeVar("Count", int, float)
 
 
 def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
-    """Return documents as texts and tuples of messages, in a tuple that nobody can change.
+    """Return documents as a tuple of texts and conversations, which cannot be modified in place.
 
     Raises:
-        DataError: a document is neither a text nor a conversation, or docs is no list of them.
+        DataError: a document is neither a text nor a conversation, or docs is not a list.
     """
-    # The lines of a file have their ends, and a data frame yields the names of its columns. The
-    # order of a set differs between processes.
+    # Lines of an open file contain line endings, iterating over a data frame yields column names,
+    # and the order of a set differs between processes.
     is_other = isinstance(docs, str | Mapping | Set) or hasattr(docs, "read")
     if is_other or hasattr(docs, "columns") or not hasattr(docs, "__iter__"):
         what = "a list of texts, such as load_text(path), or of conversations"
@@ -60,7 +60,7 @@ def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
 def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
     """Return a conversation of messages, or of dicts such as {"role": "user", "content": "hi"}.
 
-    Raise DataError with the name if it is no list, or a message is neither.
+    Raise DataError, which contains `name`, if `turns` is not a list or a message is neither.
     """
     if not isinstance(turns, Iterable) or isinstance(turns, str | bytes | Mapping | Set):
         what = "a text or a list of messages"
@@ -98,7 +98,7 @@ def count_characters(doc: Document) -> int:
 
 
 def count_all(doc: Document, text: TextKind, count: Callable[[str], Count]) -> Count:
-    """Return the number of predicted tokens of a document, whether or not they count.
+    """Return the number of predicted tokens of a document, including those that do not count.
 
     The end token of a text is predicted, except in running text. `count` counts or estimates the
     tokens of a text.
@@ -132,7 +132,7 @@ class Tokenizer(ABC):
         self.piece_names = piece_names  # the text or bytes of each piece, in token order
         self.is_chat = is_chat  # whether the vocabulary has chat tokens
         special = (*SPECIAL_TOKENS, "bos") if is_chat else ("bos",)
-        self.names = (*piece_names, *special)  # each token has its own name; the order is theirs
+        self.names = (*piece_names, *special)  # a unique name for each token, in token order
         self.vocab_size = len(self.names)  # number of tokens, including special tokens
         self.special_ids = range(len(piece_names), self.vocab_size)
         self.bos_id = self.special_ids[-1]  # first and last token of a document
@@ -145,7 +145,7 @@ class Tokenizer(ABC):
         """Return the distinct characters of the text that have no token, in order of appearance."""
 
     def reading(self, text: str) -> dict[int, str | None]:
-        """Return what a model reads instead of each unknown character, for `str.translate`.
+        """Return a table for `str.translate` that replaces or removes unknown characters.
 
         Unknown white space becomes a space if the model knows the space, so that words stay
         separate; other unknown characters are left out (None).
@@ -172,7 +172,7 @@ class Tokenizer(ABC):
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
-        return (self.decode([token]) for token in tokens)  # each token is a character or more
+        return (self.decode([token]) for token in tokens)  # each token is at least one character
 
     def label(self, token: int) -> str:
         r"""Return the text of a token, or a name like "<|user|>" or "bytes:\xf0" if it has none."""
@@ -230,7 +230,7 @@ class Tokenizer(ABC):
 
 
 class CharTokenizer(Tokenizer):
-    """A tokenizer whose tokens are single characters, without duplicates and lone surrogates."""
+    """A tokenizer whose tokens are single characters, without duplicates or lone surrogates."""
 
     kind = "char"
     unit = "characters"
@@ -281,7 +281,7 @@ class CharTokenizer(Tokenizer):
         return len(self._as_read(text))
 
     def _as_read(self, text: str) -> str:
-        """Return a text with the characters that are looked up; `FoldingTokenizer` folds them."""
+        """Return the text whose characters are looked up; `FoldingTokenizer` folds it first."""
         return text
 
     def decode(self, tokens: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""Conversations in plain text: ChatML, and lines with a role, such as `User:`."""
+"""Read conversations in plain text: ChatML, or lines that begin with a role, such as `User:`."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from microgpt.data.text_file import ConversationsError, ReadOptions, TextFile
 from microgpt.data.tokenizer import Documents
 from microgpt.plugins import Tell
 
-N_HEAD = 200  # number of lines that are examined
+N_HEAD = 200  # number of lines in which a transcript is recognised
 START, END = "<|im_start|>", "<|im_end|>"
 USERS = ("user", "human", "question", "q", "customer", "visitor", "instruction")
 ASSISTANTS = ("assistant", "bot", "chatbot", "ai", "answer", "a", "agent", "gpt", "response")
@@ -18,13 +18,13 @@ ROLE_OF["system"] = "system"
 LABEL = re.compile(rf"[#*_>\s]{{0,4}}({'|'.join(ROLE_OF)})(?: \d+)?[*_]*:[*_]*(?:\s+|$)(.*)", re.I)
 CHATML = re.compile(rf"{re.escape(START)}(\w+)(.*)")
 
-Turn = tuple[str, str]  # role and text of a line; a line without a label has no role
+Turn = tuple[str, str]  # role and text of a line; the role is empty if the line has no label
 
 
 def refuse_transcript(
     file: TextFile, how: ReadOptions, tell: Tell | None = None
 ) -> Documents | None:
-    """Raise ConversationsError if text is to be read and a file has conversations, else None."""
+    """Raise ConversationsError for a transcript unless the options read it as text."""
     if how.text is None and how.separator is None and is_transcript(islice(file, N_HEAD)):
         ways = "read them with --chat, or as text with --text stream"
         raise ConversationsError(f"{file.path} has conversations; {ways}")
@@ -32,7 +32,7 @@ def refuse_transcript(
 
 
 def is_transcript(head: Iterable[str]) -> bool:
-    """Return whether lines begin with roles: the first one, and every fourth at least."""
+    """Return whether the first line and at least a quarter of all lines begin with a role."""
     turns = [_turn(line) for line in head if line.strip(END)]
     roles = [role for role, _ in turns if role]
     is_begun = bool(turns) and bool(turns[0][0])
@@ -42,8 +42,8 @@ def is_transcript(head: Iterable[str]) -> bool:
 def conversations(file: TextFile) -> Iterator[list[dict[str, Any]]]:
     """Yield the messages of each conversation.
 
-    Conversations of ChatML begin after a blank line, or with a system message. Others are the
-    blocks between blank lines, if each has a question and an answer, or else one exchange each.
+    If blank lines separate several blocks, and each contains a question and an answer, each block
+    is a conversation. Otherwise, each exchange of a question and its answer is a conversation.
     """
     blocks = [block for block in _blocks(file) if any(role for role, _ in block)]
     is_whole = len(blocks) > 1 and all(
@@ -67,13 +67,13 @@ def conversations(file: TextFile) -> Iterator[list[dict[str, Any]]]:
 
 
 def _stripped(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return messages without surrounding white space, and without those that have no text."""
+    """Strip surrounding white space from messages, and drop those that are empty."""
     stripped = [{**turn, "content": turn["content"].strip()} for turn in said]
     return [turn for turn in stripped if turn["content"]]
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
-    """Yield the lines between blank lines; a blank line inside a message of ChatML is its own."""
+    """Yield the blocks between blank lines; a blank line in a ChatML message belongs to it."""
     block: list[Turn] = []
     is_open = False
     for line in lines:

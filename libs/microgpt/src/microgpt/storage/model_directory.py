@@ -1,4 +1,4 @@
-"""Model directories, written atomically and validated on load, and the models that a command names.
+"""Write model directories atomically, validate them on load, and find those that a command names.
 
 docs/reference/model_directory.md describes the files. evolve-rust and MoonBase write only
 weights.json and meta.json; `load` reads their directories too.
@@ -57,8 +57,8 @@ from microgpt.storage.weights_file import (
 
 DEFAULT_MODEL_DIR = "output"
 TOKENIZER = "tokenizer.json"
-# Files of the training run that made a model.
-TRAINING = (STATE_DESCRIPTION, STATE)
+# Files of the training run that produced a model.
+TRAINING_FILES = (STATE_DESCRIPTION, STATE)
 MOONBASE_WEIGHTS = "weights.safetensors"
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
@@ -74,8 +74,8 @@ def save(
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
     directory wait for each other. The default format is JSON for up to a million weights;
-    float16 is safetensors with rounded weights. If a copy of a loaded model is replaced, the files
-    of its training are kept.
+    float16 is safetensors with rounded weights. Saving a loaded model over its own copy keeps the
+    files of its training run.
 
     Raises:
         CheckpointError: the directory cannot be written or is locked by a training run, or a weight
@@ -86,7 +86,7 @@ def save(
     files = encode_model(result, weights_format)
     with DirectoryLock(path):
         is_copy = isinstance(result, SavedModel) and has_copy(path, result)
-        publish_model(path, files, [*TRAINING, DOCUMENT_HASHES] if is_copy else [])
+        publish_model(path, files, [*TRAINING_FILES, DOCUMENT_HASHES] if is_copy else [])
 
 
 def encode_model(
@@ -135,7 +135,7 @@ def has_model(directory: Path) -> bool:
 
 
 def is_model_directory(directory: Path) -> bool:
-    """Return whether a directory contains a model, a damaged one, or an unfinished training run."""
+    """Return whether a directory contains a model, even if damaged, or an unfinished run."""
     return has_any(directory, *WEIGHTS_FILES.values(), META, STATE_DESCRIPTION)
 
 
@@ -155,16 +155,16 @@ def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes |
         return None
     content = read_committed(directory, DOCUMENT_HASHES, HASH_BYTES * MAX_HASHES)
     if _sha256(content) != saved.meta.documents_sha256:
-        return None  # of another model, if a save was killed before it removed this file
+        return None  # left by an older model: a save was killed before it removed this file
     return DocumentHashes(content)
 
 
 def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[str]) -> None:
-    """Write a model to a locked directory, and remove the old one's files that are not kept."""
+    """Write a model to a locked directory; remove the old model's files that are not in `kept`."""
     try:
-        old: Collection[str] = ()  # without a model, these files belong to other programs
+        old: Collection[str] = ()  # without a model, files with these names are not ours
         if has_model(directory):
-            old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING)
+            old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING_FILES)
         publish(directory, files, is_held=True)
         for other in old:
             if other not in files and other not in kept:
@@ -174,7 +174,7 @@ def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[
 
 
 def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
-    """Return the directories of the models at paths or NAME=DIR.
+    """Return the directories of models by name, given paths or NAME=DIR.
 
     The default is `output` or, if it does not exist, the demo model.
     """
@@ -195,12 +195,12 @@ def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
 
 
 def name_of(path: str | os.PathLike[str]) -> str:
-    """Return the name of the model in a directory, unless another one is given."""
+    """Return the default name of the model in a directory, which is that of the directory."""
     return printable(os.path.basename(os.path.abspath(path))) or "model"
 
 
 def _models_at(text: str) -> list[tuple[str, Path]]:
-    """Return the name and the path of the model at `PATH` or `NAME=DIR`, or of those in it."""
+    """Return the name and path of the model at `PATH` or `NAME=DIR`, or of each model inside."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
         name, directory = "", text
@@ -246,7 +246,7 @@ def _load(directory: Path) -> SavedModel:
 
 
 def _read_weights(directory: Path, meta: Meta, model: ModelConfig) -> tuple[Path, bytes]:
-    """Return the weights file with the right hash; a killed save leaves that of the old model."""
+    """Return the weights file with the right hash; a killed save can leave an old one, too."""
     names = {name: None for name in WEIGHTS_FILES.values() if has_any(directory, name)}
     for name in names or ["weights.json"]:
         path = directory / name
@@ -270,7 +270,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
     plan, state, _ = read_training(directory)
     if plan.ensemble and not state.step:
         raise CheckpointError(
-            f"{directory} has no model yet, because its teachers are trained first; go on with "
+            f"{directory} has no model yet, because its teachers are trained first; continue with "
             f"microgpt train --resume {as_argument(directory)}"
         )
     steps = plan.config.steps

@@ -1,4 +1,4 @@
-"""A model loaded from a directory, and its meta.json: shape, tokenizer, record of the training."""
+"""A model loaded from a directory, and its meta.json: shape, tokenizer and training record."""
 
 import hashlib
 from array import array
@@ -26,7 +26,7 @@ from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"
-# Files of a checkpoint; see `training_directory`, which loads slower.
+# Files of a checkpoint. They are named here because importing `training_directory` takes long.
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
 MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
@@ -48,7 +48,7 @@ def _refuse(found: Any) -> None:
         raise ConfigError("an older microgpt wrote the model; train it again")
 
 
-Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # of an older microgpt
+Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # field of an old version
 
 
 class Meta(BaseModel):
@@ -68,15 +68,15 @@ class Meta(BaseModel):
     n_ff_exp: int = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
     architecture: str = "karpathy"  # checked by `ModelConfig`
-    positions: Refused = None  # before there were architectures
+    positions: Refused = None  # replaced by `architecture`
     dtype: DType = "float64"
     tokenizer: TokenizerKind = "char"
     fold: bool | None = None
     tokenizer_sha256: str | None = None
-    documents_sha256: str | None = None  # of documents.crc32
-    extra: dict[str, Any] | None = None  # of plug-ins
-    known_questions: Refused = None  # before there was `extra`
-    examples: tuple[str, ...] | None = None  # messages that the page of a chat model offers
+    documents_sha256: str | None = None  # hash of documents.crc32
+    extra: dict[str, Any] | None = None  # records of plug-ins
+    known_questions: Refused = None  # replaced by `extra`
+    examples: tuple[str, ...] | None = None  # messages that the web page of a chat model suggests
     created_by: str | None = None
     created_at: str | None = None
     training: Annotated[dict[str, Any], AfterValidator(_check_training)] = {}
@@ -95,14 +95,14 @@ class SavedModel(TrainedModel):
     """A model loaded from a directory, including the content of meta.json."""
 
     meta: Meta
-    progress: str | None = None  # of an unfinished run, such as "at step 400 of 1000"
+    progress: str | None = None  # progress of an unfinished run, such as "at step 400 of 1000"
 
     @property
     def config(self) -> TrainConfig:
-        """The recorded settings of a training step, else the defaults."""
+        """The recorded settings of a training step; defaults for all others."""
         config, training = super().config, self.meta.training
         for name in {"lr", "optimizer", "weight_decay", "text"} & training.keys():
-            with suppress(ConfigError, TypeError):  # a setting of another program
+            with suppress(ConfigError, TypeError):  # raised by settings of another program
                 config = replace(config, **{name: training[name]})
         return config
 
@@ -117,7 +117,7 @@ class SavedModel(TrainedModel):
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The records of plug-ins, in JSON, by the name of the plug-in."""
+        """The record of each plug-in, as JSON, by the name of the plug-in."""
         return self.meta.extra or {}
 
     @cached_property
@@ -143,14 +143,14 @@ def meta_of(
         "test_loss": test_loss,
         "best_step": best.step if best else None,
         "seconds": round(state.seconds, 3),
-        "longest": longest if is_long else None,  # characters of a document
+        "longest": longest if is_long else None,  # number of characters in the longest document
     }
     meta = description_of(trained, **training)
     return meta.model_copy(update={"extra": plan.extra or None, "examples": plan.examples or None})
 
 
 def description_of(trained: TrainedModel, **training: Any) -> Meta:
-    """Return the content of meta.json for a model, without facts that are None."""
+    """Return the content of meta.json for a model, without training facts that are None."""
     return Meta.model_validate({
         **asdict(trained.model),
         **tokenizer_fields(trained.tokenizer),
@@ -214,7 +214,7 @@ def read_record(kind: type[Record], directory: Path, name: str) -> Record:
 
 
 def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, object]:
-    """Return what a JSON file says of a tokenizer."""
+    """Return the JSON fields that describe a tokenizer."""
     return {
         "tokenizer": tokenizer.kind,
         "chars": tokenizer.chars,
@@ -226,9 +226,9 @@ def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, object]:
 def restore_tokenizer(
     path: Path, fields: Any, file: tuple[Path, bytes] | None, vocab_size: int
 ) -> Tokenizer:
-    """Return the tokenizer of a JSON file with the `tokenizer_fields`.
+    """Return the tokenizer that the `tokenizer_fields` of a JSON file describe.
 
-    `file` has the path and the content of tokenizer.json, if the kind has a file. Raise
+    `file` is the path and the content of tokenizer.json, if this kind of tokenizer has one. Raise
     CheckpointError if the tokenizer is invalid or does not have vocab_size tokens.
     """
     vocabulary: Any = file[1] if file else fields.chars

@@ -45,7 +45,7 @@ from microgpt.state import (
     TrainState,
 )
 from microgpt.storage.model_directory import (
-    TRAINING,
+    TRAINING_FILES,
     encode_model,
     has_any,
     has_model,
@@ -64,7 +64,7 @@ from microgpt.storage.weights_file import max_bytes
 
 FORMAT_VERSION = 7  # earlier versions had other splits or settings, or weights of teachers
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
-N_ARRAYS = 4  # a checkpoint has at most so many arrays with a number for each weight
+N_ARRAYS = 4  # maximum number of arrays in a checkpoint that have one number per weight
 Status = Literal["running", "ended"]
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
@@ -97,7 +97,7 @@ class TrainingDirectory(DirectoryLock):
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> bool:
         """Write a checkpoint; if that fails, the previous one is kept.
 
-        Return False if the state has no steps, so that it does not replace a finished model.
+        Return False, without writing, if a state without steps would replace a finished model.
         """
         is_new = not (state.step or self.has_own_state)
         if is_new and has_model(self.path):
@@ -114,7 +114,7 @@ class TrainingDirectory(DirectoryLock):
         self.keep(result.plan, result.state)
         ended = encode_state(result.plan, result.state, "ended")
         files = {**encode_model(result), STATE_DESCRIPTION: ended[STATE_DESCRIPTION]}
-        publish_model(self.path, files, TRAINING)
+        publish_model(self.path, files, TRAINING_FILES)
 
 
 def check_has_training(directory: Path) -> None:

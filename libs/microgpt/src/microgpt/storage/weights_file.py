@@ -22,7 +22,7 @@ Matrices = Mapping[str, "Sequence[Sequence[float]] | NDArray[Any]"]
 WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
     "safetensors": "model.safetensors",
-    "float16": "model.safetensors",  # with two bytes a weight
+    "float16": "model.safetensors",  # with two bytes per weight
 }
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
@@ -32,7 +32,7 @@ HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metad
 def encode_weights(
     model: ModelConfig, weights: Weights[float], weights_format: WeightsFormat, dtype: str
 ) -> bytes:
-    """Return the content of a weights file; JSON has full precision instead of the dtype."""
+    """Return the content of a weights file; JSON keeps full precision, whatever the dtype."""
     checked("weights_format", weights_format, WeightsFormat)
     if weights_format == "json":
         try:
@@ -130,7 +130,7 @@ def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
     try:
         tensors = load(content)
         other = next((str(each.dtype) for each in tensors.values() if each.dtype.kind != "f"), None)
-    except KeyError as error:  # NumPy does not have bfloat16
+    except KeyError as error:  # NumPy does not support bfloat16
         other = str(error)
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error

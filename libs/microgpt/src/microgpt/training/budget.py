@@ -1,9 +1,9 @@
 """The budget of a training run: its cost in operations, this machine's speed, and its time limit.
 
-The time of a training run is proportional to its operations on any machine. For a time limit, the
-number of steps follows from a speed that was measured before, on random documents. The first steps
-of the run measure it again. If the run would end late, or early although the text is worth the
-time, it begins again with the right number, which `--budget` and `--steps` repeat.
+On any machine, the time of a training run is proportional to its operations. For a time limit, the
+number of steps follows from the speed, which is measured on random documents before the run, and
+again during its first steps. If the run would end late, or early although more steps would lower
+the loss, it restarts with the right number of steps; `--budget` and `--steps` reproduce it.
 """
 
 import math
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
-# (study `operations`, last at a922fbb8).
+# (bench/studies/operations.py, removed after commit a922fbb8).
 ATTENTION = 2.0  # per floating-point operation in attention
 ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
 SOFTMAX = 40  # per token and entry of the vocabulary
@@ -39,18 +39,18 @@ MUON = 0.7  # per floating-point operation of Muon
 STEP = 5e6  # per step
 
 N_PARTS, PART_S = 4, 0.1  # the median of all but the first ignores a short disturbance
-TINY = 4  # number of tokens of a document for the reference engine
-# Operations per second of a machine that has not been measured: one core of an AMD EPYC (Zen 5).
+N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
+# Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 
-# Seconds for Python's start, and for samples and files after training; more with --chat.
+# Seconds to reserve for Python's start, and for samples and files after training; more with --chat.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # the first steps are slower, because caches are cold
 # Fraction of the time that the measurement takes, and its minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Fractions of the time by which a run may be expected to end early or late, and end late at all.
+# Tolerances, as fractions of the time limit: for an expected early or late end, for a late end.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
-USED = 0.9  # minimum fraction of the budget that a run uses if the text is worth more steps
+LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
 
 def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> float:
@@ -97,7 +97,7 @@ def operations_per_second(
     n_tokens = max(1, round(length))
     # The time of the reference engine is proportional to the tokens, and a batch can take minutes.
     is_scalar = config.engine == "reference"
-    batch_size, n_read = (1, min(TINY, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
+    batch_size, n_read = (1, min(N_TIMED, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
     rng = random.Random(0)
     docs = TokenDataset(
         [rng.randrange(model.vocab_size) for _ in range(n_read + 1)] for _ in range(batch_size)
@@ -123,7 +123,7 @@ class TimeLimit:
     """Counts down the seconds of a run, excluding compilation."""
 
     minutes: float
-    started: float  # reading of the clock when the run started
+    started: float  # time on the clock when the run started
     reserve_s: float = RESERVE_S
     clock: Callable[[], float] = perf_counter  # in seconds
 
@@ -146,29 +146,29 @@ class TimeLimit:
 
 
 class Deadline(Hook):
-    """Ends a run at its time limit, and measures early how many steps it has time for."""
+    """Ends a run at its time limit; its first steps show how many steps fit into the time."""
 
-    def __init__(self, job: "TrainingJob", n_models: float | None) -> None:
-        """Measure if there is time for n_models times the cost of the job; None does not."""
+    def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
+        """Measure if there is time for cost_ratio times the cost of the job, unless it is None."""
         assert job.limit
-        self.steps: int | None = None  # number of steps for which there is time, if it differs
-        self._job, self._limit, self._n_models = job, job.limit, n_models
+        self.restart_with_steps: int | None = None  # steps that fit into the time, if different
+        self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
         self._left_before, self._left_at_start = job.limit.seconds_left(), 0.0
         self._first: tuple[float, float] | None = None  # time left and work after the warm-up
 
     def on_step(self, run: "TrainingLoop") -> None:
-        """End the run if its time is over."""
+        """End the run if its time is up."""
         left = self._limit.seconds_left()
-        if self._n_models is not None:
-            self._measure(run, left, self._n_models)
+        if self._cost_ratio is not None:
+            self._measure(run, left, self._cost_ratio)
         if run.step and left < -LATE * self._limit.seconds:
             run.end()
 
     def should_stop(self) -> bool:
-        """Return whether the run begins again with another number of steps."""
-        return self.steps is not None
+        """Return whether the run restarts with another number of steps."""
+        return self.restart_with_steps is not None
 
-    def _measure(self, run: "TrainingLoop", left: float, n_models: float) -> None:
+    def _measure(self, run: "TrainingLoop", left: float, cost_ratio: float) -> None:
         """Compare the time that the run needs with the time that is left."""
         step_cost, validation, test = self._costs
 
@@ -185,17 +185,17 @@ class Deadline(Hook):
         seconds = max(MEASURED_S, MEASURED * self._limit.seconds)
         if not self._first or done == self._first[1] or self._first[0] - left < seconds:
             return
-        self._n_models = None
+        self._cost_ratio = None
         per_step = (self._first[0] - left) / (done - self._first[1])
-        whole = n_models * work(steps) + test
+        whole = cost_ratio * work(steps) + test
         late = ((whole - done) * per_step - left) / self._limit.seconds
-        # Teachers would have to predict the targets of more steps.
+        # With teachers, a run gets no more steps: the teachers would have to predict more targets.
         given, budget = self._job.plan.given, math.inf
         if not self._job.teachers:
             budget = given.get("budget", math.inf) / step_cost
-        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > USED * budget):
+        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > LIMITING * budget):
             setup_s = self._left_before - self._left_at_start  # the documents are encoded again
-            self.steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
+            self.restart_with_steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
 
     @cached_property
     def _costs(self) -> tuple[float, float, float]:

@@ -1,8 +1,8 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to several hundred training runs with random settings on twelve texts.
-docs/measurements/choice.md describes the runs and the quality of the rule; the code of the fit is
-the study `fit_choice`, last at a922fbb8.
+docs/measurements/choice.md describes the runs and the quality of the rule; the code of the fit was
+bench/studies/fit_choice.py, removed after commit a922fbb8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,21 +26,21 @@ MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-# Operations beyond which the loss does not fall: for 150,000 tokens, and their growth.
+# Operations beyond which the loss stops falling: for 150,000 tokens, exponent in tokens, minimum.
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
-WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
+WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and exponent of its growth
 WIDTH_PER_LAYER = 30
-TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and their growth
-LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and its growth
+TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and exponent of the growth
+LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and exponent of its growth
 WEIGHT_DECAY = 0.05
 DROPOUT = 0.2  # if all useful operations are used; proportional to the share that is used
-VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations, and its growth
-CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
+VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE tokens for 1e12 operations, exponent of growth
+MIN_CHARACTERS_PER_SUBWORD = 400  # minimum size of the text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-# Fine-tuning (study `fine_tuning`, last at a922fbb8) reads the data so many times, or takes so many
-# steps if these are more.
+# Fine-tuning makes at most this many passes over the data, or this many steps if that is more
+# (bench/studies/fine_tuning.py, removed after commit a922fbb8).
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
-TUNING_RATE = 0.5  # times that of the rule: weights that have been trained need smaller changes
+TUNING_RATE = 0.5  # factor of the rule's learning rate: trained weights need smaller changes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -48,9 +48,9 @@ class Choice(NamedTuple):
     """Settings that suit the documents."""
 
     model: ModelConfig
-    config: TrainConfig  # that of the student, if there is an ensemble
+    config: TrainConfig  # the student's settings, if there is an ensemble
     tokenizer: Tokenizer
-    sizes: Sizes  # of the training set
+    sizes: Sizes  # sizes of the training set
     operations: float = 0.0  # cost of all training, including evaluations
     budget: float | None = None  # None for Karpathy's settings
     is_limited: bool = False  # whether the data are too small for the whole budget
@@ -72,7 +72,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     keep characters: with subwords, a model cannot spell or read typing errors.
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
-    useful = sum(map(count_characters, docs)) / CHARACTERS_PER_SUBWORD
+    useful = sum(map(count_characters, docs)) / MIN_CHARACTERS_PER_SUBWORD
     size = max((each for each in VOCABULARIES if each <= min(wanted, useful)), default=0)
     is_text = all(isinstance(doc, str) for doc in docs)
     return size if size and is_text and is_prose(docs) else None
@@ -94,7 +94,7 @@ def choose(
     sizes = measure(sets.train, tokenizer, text)
     limit, whole = useful_operations(sizes), budget
     useful = min(budget, limit)
-    unit = lcm(8, 2 * given.get("n_head", ModelConfig.n_head))  # whole pairs for each head
+    unit = lcm(8, 2 * given.get("n_head", ModelConfig.n_head))  # so that head_dim is even
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
     model = parent or _model(width, _context(sizes, text), given)
     model = replace(model, vocab_size=tokenizer.vocab_size)
@@ -109,7 +109,7 @@ def choose(
     evaluations = config.evaluations
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
-    spent = held_out * (evaluations + 1)  # the last one is that of the test set
+    spent = held_out * (evaluations + 1)  # the last evaluation is that of the test set
     steps = max(1, int((useful - spent) / per_step))
     steps = given.get("steps", steps)
     used = min(steps * per_step, limit) if "steps" in given else useful
@@ -159,10 +159,10 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
     return with_given(TrainConfig(), {**rule, **given, "text": text})
 
 
-def with_steps(
+def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with the steps that the operations allow; the last is evaluated."""
+    """Return the settings with as many steps as the operations allow, up to an evaluation."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)

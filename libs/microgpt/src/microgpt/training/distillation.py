@@ -4,9 +4,9 @@ The target of each prediction is the mean of the teachers' probabilities (Hinton
 2015) instead of the next token in the text. The teachers can also generate documents for the
 student. All targets and documents are computed before training.
 
-Counts predict a small text about as well as a neural network, but make different errors. So an
-n-gram model also predicts the documents that the teachers generate, but not the text, which its
-counts come from. `bench/small_texts.py` measures the gain.
+An n-gram model predicts a small text about as well as a neural network, but makes different errors.
+It therefore also predicts the documents that the teachers generate, but not the text from which its
+counts come. `bench/small_texts.py` measures the gain.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
     from microgpt.data.ngram_model import NgramModel
 
-PORTION = 1024  # number of documents to predict at once
+DOCS_AT_ONCE = 1024  # number of documents that are predicted at once
 NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # the weights of the n-gram model that are tried
-MIN_GAIN = 0.005  # of the loss; less is within the error of a small validation set
-MAX_TOKENS = 100_000  # of the text; counts add less to what is learned from more
-MAX_NUMBERS = 2**24  # number of probabilities of the teachers at once, which bounds the memory
+MIN_GAIN = 0.005  # relative to the loss; less is within the error of a small validation set
+MAX_TOKENS = 100_000  # with more training tokens, the n-gram model adds less
+MAX_NUMBERS = 2**24  # number of the teachers' probabilities at once; bounds the memory
 
 
 @dataclass
@@ -56,14 +56,14 @@ class Teachers:
     """The teachers of a student, and the dataset that they prepare."""
 
     models: Sequence[TrainedModel]
-    n_samples: int = 0  # number of documents to make up, in turns
+    n_samples: int = 0  # number of documents that the teachers generate, in turn
     names: Sequence[str] = ()  # names of the models in error messages
     # Wraps an iterable of n results, to show the progress: show(results, n, "portions").
     show: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda work, n, what: work
-    # Predicts the documents that they make up, too, with this share of the mean.
+    # Also predicts the generated documents, with this weight in the mean.
     ngrams: "NgramModel | None" = None
     ngram_weight: float = 0.0
-    _key: object = field(default=None, init=False, repr=False)  # what the dataset depends on
+    _key: object = field(default=None, init=False, repr=False)  # identifies the dataset's inputs
     _dataset: TokenDataset = field(default_factory=TokenDataset, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,11 +81,11 @@ class Teachers:
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:
-        """The data of the training runs of all teachers; None for unknown data."""
+        """The data on which the teachers were trained; None for unknown data."""
         return tuple(dict.fromkeys(each for model in self.models for each in model.trained_on))
 
     def prepare(self) -> float:
-        """Load the kernels of the teachers; return the seconds of a compilation."""
+        """Load the kernels of the teachers; return the seconds that a compilation took."""
         uses: list[Use] = ["evaluation", "generation"] if self.n_samples else ["evaluation"]
         return prepare_engine(None, *sorted({each.dtype for each in self.models}), uses=uses)
 
@@ -114,7 +114,7 @@ class Teachers:
     def dataset(
         self, chunks: ChunkedDataset, plan: TrainingPlan, rng: random.Random, threads: int
     ) -> TokenDataset:
-        """Return the chunks and the samples in training order, with soft targets, computed once."""
+        """Return the chunks and samples in training order, with soft targets; computed once."""
         config, n = plan.config, len(chunks) + self.n_samples
         n_read = min(n, config.steps * config.batch_size)
         key = (chunks, config.seed, config.shuffle)
@@ -158,7 +158,7 @@ class Teachers:
         size, sampling = chunks.block_size, Sampling(temperature=1.0)
         stop, forbidden = ((), special) if chunks.text == "stream" else (special, ())
         rules = DecodeRules(stop, forbidden, min_tokens=1, max_tokens=size, sampling=sampling)
-        first = random.Random(seed).getrandbits(62)  # other samples for each seed
+        first = random.Random(seed).getrandbits(62)  # each seed gives different samples
         k = len(self.models)
         shares = [[i for i in ids if i % k == teacher] for teacher in range(k)]
         seeds = [[first + i for i in share] for share in shares]
@@ -189,7 +189,7 @@ class Teachers:
         targets = np.zeros((n, self.tokenizer.vocab_size), np.float32)
 
         def predict(first: int, should_stop: Event) -> None:
-            end = min(first + PORTION, len(dataset))
+            end = min(first + DOCS_AT_ONCE, len(dataset))
             part, rows = dataset[first:end], targets[starts[first] - first : starts[end] - end]
             self.add_mean(part, rows, should_stop)
             if self.ngrams:
@@ -200,7 +200,7 @@ class Teachers:
             if not np.isfinite(rows).all():
                 raise PromptError(NOT_FINITE_MESSAGE)
 
-        if firsts := range(0, len(dataset), PORTION):
+        if firsts := range(0, len(dataset), DOCS_AT_ONCE):
             work = map_in_threads(predict, firsts, threads)
             deque(self.show(work, len(firsts), "portions predicted by the teachers"), maxlen=0)
         return targets
@@ -219,7 +219,7 @@ def add_ngrams(teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDatas
 
 
 def best_weight(teachers: Teachers, ngrams: "NgramModel", docs: TokenDataset) -> float:
-    """Return the weight of the n-gram model with the lowest loss; 0 if the gain is small."""
+    """Return the n-gram model's weight that gives the lowest loss; 0 if the gain is small."""
     import numpy as np
 
     losses = np.zeros(len(NGRAM_WEIGHTS))

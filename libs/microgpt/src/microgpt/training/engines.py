@@ -1,4 +1,4 @@
-"""What an engine is, and the choice of one: compiled, a plug-in, or the reference engine.
+"""The interface of engines, and the choice between the compiled and the reference engine.
 
 Both engines give the same losses, weights and random numbers, up to rounding; the tests and
 `microgpt verify` check this. The reference engine imports neither numpy nor numba.
@@ -30,8 +30,8 @@ from microgpt.plugins import EngineWarning, find_plugins, plugin
 from microgpt.reference_engine import ReferenceBatch, ReferenceModel, ReferenceTraining
 from microgpt.resource_limits import check_memory
 
-TRAINING: tuple[Use, ...] = ("training",)
-# The classes of another engine have the methods of those of the reference engine.
+TRAINING_ONLY: tuple[Use, ...] = ("training",)
+# The classes of other engines have the same methods as those of the reference engine.
 Engine = ReferenceTraining
 EngineModel = ReferenceModel
 EngineBatch = ReferenceBatch
@@ -41,10 +41,10 @@ class EngineModule(Protocol):
     """An engine: `microgpt.reference_engine`, or a plug-in of the group `engines`."""
 
     def prepare(self, dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
-        """Load what some uses need; return whether it had to be compiled, after a `report`."""
+        """Load the kernels for some uses; return whether any had to be compiled (see `report`)."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
-        """Return about how many bytes a thread needs to train on up to `longest` predictions."""
+        """Estimate the bytes that a thread needs for documents of up to `longest` predictions."""
 
     def make_engine(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
@@ -64,7 +64,7 @@ class EngineModule(Protocol):
 
 
 def engine_module(name: str) -> EngineModule:
-    """Return an engine; raise ConfigError if it is not installed, or the sources are edited."""
+    """Return an engine; raise ConfigError if it is not installed or its sources were edited."""
     if problem := problem_of(name):
         why, remedy = problem
         raise ConfigError(
@@ -85,7 +85,7 @@ def default_engine() -> EngineName:
 
 
 def problem_of(name: str) -> tuple[str, str] | None:
-    """Return why an engine cannot be used and what helps, or None if it can be used."""
+    """Return why an engine cannot be used, and a remedy; None if it can be used."""
     if name == "reference":
         return None
     if name not in find_plugins("engines"):
@@ -110,11 +110,11 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
 
 
 def prepare_engine(
-    engine: EngineName | None, *dtypes: DType, uses: Collection[Use] = TRAINING
+    engine: EngineName | None, *dtypes: DType, uses: Collection[Use] = TRAINING_ONLY
 ) -> float:
-    """Load the kernels of an engine, by default the default engine; compile what is not cached.
+    """Load the kernels of an engine (None: the default engine); compile those that are not cached.
 
-    Return the seconds of a compilation, or 0 if there was none; see `on_compiling`.
+    Return the seconds that this took if anything was compiled, otherwise 0; see `on_compiling`.
     """
     engine = engine or default_engine()
     module, started = engine_module(engine), perf_counter()
@@ -125,7 +125,7 @@ def prepare_engine(
 def make_engine(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
 ) -> Engine:
-    """Return the engine of the settings; raise ConfigError if it needs more than the free RAM."""
+    """Return an engine for these settings; raise ConfigError if it needs more than the free RAM."""
     assert config.engine
     module = engine_module(config.engine)
     check_memory(module.n_bytes(model, docs.longest - 1), "training this model")

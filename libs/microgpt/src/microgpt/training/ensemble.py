@@ -1,7 +1,7 @@
 """Train the teachers of an ensemble, each in a directory of its own, and prepare their student.
 
-The teachers are in MODEL/.teachers/1, 2, … until the student, which is in MODEL, is complete. As
-long as the student has no steps, its run is resumed with the teachers.
+The teachers are stored in MODEL/.teachers/1, 2, … until the student, in MODEL, is complete. If the
+run is resumed before the student's first step, it continues with the teachers.
 """
 
 import shutil
@@ -33,7 +33,7 @@ from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import Place, TrainingJob
 
 TEACHERS = ".teachers"
-TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more
+TOLERANCE = 0.05  # a teacher is omitted if it would exceed the remaining time by this fraction
 
 
 def open_ensemble(directory: Path, plan: TrainingPlan, state: TrainState) -> Ensemble | None:
@@ -60,7 +60,7 @@ def with_teachers(
     threads: int = 1,
     show: Callable[..., Iterable[Any]] = lambda work, n, what: work,
 ) -> TrainingJob:
-    """Train the teachers of a job that have not been trained, and return the job of their student.
+    """Train those teachers of a job that are not complete, and return the job of their student.
 
     With a time limit, the first teacher corrects the number of steps of all models, and teachers
     for which there is no time are omitted. `train` trains and saves a teacher.
@@ -85,7 +85,7 @@ def with_teachers(
                 job.extend(-reserved)
                 result = train(_teacher(job, i, state), teacher_directory)
                 job.extend(reserved)
-                if result.ending == "until":  # its time was over
+                if result.ending == "until":  # its time was up
                     break
                 job = job if i else job.with_steps(result.config.steps)
                 state = result.state
@@ -93,18 +93,18 @@ def with_teachers(
         states.append(state)
     if not states:
         raise ConfigError(
-            f"the time was over before the first teacher was trained; go on with --resume {path}"
+            f"the time was up before the first teacher was trained; continue with --resume {path}"
         )
     ensemble = replace(_ensemble(job), n_teachers=len(states))
     job = replace(job, plan=replace(job.plan, ensemble=ensemble))
-    directory.keep(job.plan, first)  # a resumed student has these teachers
+    directory.keep(job.plan, first)  # a resumed student learns from these teachers
     paths = teacher_paths(path, ensemble)
     teachers = Teachers([*map(load, paths)], names=[*map(str, paths)], show=show)
     return _student(job, teachers, states, threads)
 
 
 def with_samples(job: TrainingJob) -> TrainingJob:
-    """Return the job of a student whose teachers also make up documents, as its ensemble says."""
+    """Return the student's job with teachers that also generate `ensemble.n_samples` documents."""
     ensemble, teachers, chunks = _ensemble(job), job.teachers, job.chunks
     assert teachers
     teachers.n_samples = ensemble.n_samples
@@ -114,7 +114,7 @@ def with_samples(job: TrainingJob) -> TrainingJob:
 
 
 def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:
-    """Return what is recorded of teachers from directories."""
+    """Return the records of those teachers that were loaded from directories."""
     return tuple(
         TeacherRecord(recorded_path(name), each.sha256)
         for name, each in (zip(teachers.names, teachers.models, strict=True) if teachers else ())
@@ -135,7 +135,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
         f"teacher {i + 1} of {n}",
         steps_before=i * steps,
         steps_after=(n - i - 1) * steps + plan.config.steps,
-        n_models=None if i else n + _student_cost(job),
+        cost_ratio=None if i else n + _student_cost(job),
     )
     config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
@@ -159,7 +159,7 @@ def _student(
     job = with_samples(replace(job, plan=plan, teachers=teachers))
     first = TrainingLoop(job, threads).state()
     found = [state.best for state in states if state.best]
-    best = min(found, key=lambda one: one.val_loss, default=None)  # the student is compared with it
+    best = min(found, key=lambda one: one.val_loss, default=None)  # which the student has to beat
     best = best and BestWeights(0, best.val_loss, best.weights, measured_at=0, n_worse=0)
     seconds = first.seconds + sum(state.seconds for state in states)
     return replace(job, resume=replace(first, best=best, seconds=seconds))

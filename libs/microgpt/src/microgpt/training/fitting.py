@@ -32,19 +32,18 @@ from microgpt.training.choice import (
     Choice,
     choose,
     choose_vocabulary,
+    config_for_operations,
     useful_operations,
-    with_steps,
 )
 from microgpt.training.engines import default_engine, prepare_engine
 
-MIN_TRAINING_S = 1.0  # minimum time that a message recommends
-# Of an ensemble.
-LEAST = 2.0  # times the operations that a single model can use; with fewer, it is as good
-STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
+# Settings of an ensemble. A multiple refers to the operations that a single model can use.
+MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
+STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
 MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
-MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use
-SAMPLES_PER_TEXT = 6  # tokens of the documents that the teachers make up, per token of the text
-MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
+MAX_STUDENT = 4.0  # maximum multiple for the student
+SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
+MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Fitting:
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
-        self.config = with_given(TrainConfig(), self.given)  # Karpathy's, but for the given ones
+        self.config = with_given(TrainConfig(), self.given)  # Karpathy's, where not given
         self.engine = self.config.engine or default_engine()
         self.dtype = self.config.dtype or DEFAULT_DTYPE[self.engine]
         self.threads: int = self.given.get("threads", 1)
@@ -80,11 +79,11 @@ class Fitting:
         config = replace(guess.config, engine=self.engine, dtype=self.dtype)
         length = guess.sizes.chunk_length(guess.model.block_size)
         speed = operations_per_second(guess.model, config, length=length, threads=self.threads)
-        self._tokenizer(self._vocabulary(_operations(speed, limit)))  # to learn subwords takes time
+        self._tokenizer(self._vocabulary(_operations(speed, limit)))  # learning subwords takes time
         return self.for_budget(_operations(speed, limit))._replace(operations_per_s=speed)
 
     def for_budget(self, budget: float | None) -> Choice:
-        """Return the settings for a number of operations; None: Karpathy's, but for given ones."""
+        """Return the settings for a number of operations, or Karpathy's if the budget is None."""
         vocab_size, text, given = self._vocabulary(budget), self.config.text, self.given
         tokenizer = self._tokenizer(vocab_size)
         sizes = measure(self.sets.train, tokenizer, text)
@@ -128,9 +127,9 @@ def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
     """Return the settings of one model or of an ensemble; see `Fitting.fit`."""
     given, choice = fitting.given, _with_ensemble(fitting, fitting.fit(limit))
     is_of_search = "evaluations" in given and "steps" not in given
-    if given.get("budget") and is_of_search:  # a search does not count evaluations
+    if given.get("budget") and is_of_search:  # a search excludes evaluations from the budget
         length = choice.sizes.chunk_length(choice.model.block_size)
-        config = with_steps(choice.config, choice.model, given["budget"], length)
+        config = config_for_operations(choice.config, choice.model, given["budget"], length)
         if "warmup_steps" in given:
             config = replace(config, warmup_steps=given["warmup_steps"])
         return choice._replace(config=config)
@@ -138,19 +137,19 @@ def choose_settings(fitting: Fitting, limit: TimeLimit | None = None) -> Choice:
 
 
 def _operations(speed: float, limit: TimeLimit) -> float:
-    """Return for how many operations there is time, with as many digits as are printed."""
+    """Return the number of operations for which there is time, rounded as it is printed."""
     left = limit.seconds_left()
     if left <= 0:
-        least = (limit.seconds - left + MIN_TRAINING_S) / 60
+        spent = limit.seconds - left
         raise ConfigError(
             f"--minutes {limit.minutes:g} is too short, because the preparation takes "
-            f"{limit.seconds - left:.2g} s; use at least --minutes {least:.2g}"
+            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it to train
         )
     return float(f"{speed * left:.{DIGITS}g}")
 
 
 def _with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
-    """Return the settings of an ensemble if it is requested or worth the budget, else `choice`."""
+    """Return the settings of an ensemble if one is requested or worthwhile, else `choice`."""
     if not _is_possible(fitting, choice):
         return choice
     given = fitting.given
@@ -162,7 +161,7 @@ def _with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
         ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None))
         return choice._replace(config=_student(teacher, steps), ensemble=ensemble)
     budget, useful = choice.budget, useful_operations(choice.sizes)
-    if budget is None or budget < LEAST * useful:
+    if budget is None or budget < MIN_BUDGET * useful:
         return choice
     of_teachers = (1 - STUDENT_SHARE) * budget
     n = min(MOST_TEACHERS, max(2, int(of_teachers / useful)))
@@ -180,7 +179,7 @@ def _is_possible(fitting: Fitting, choice: Choice) -> bool:
         given.get("single")
         or given.get("genome")
         or fitting.parent
-        or choice.tokenizer.is_chat  # teachers cannot make up conversations
+        or choice.tokenizer.is_chat  # teachers cannot generate conversations
         or fitting.engine == "reference"
         or ("steps" in given and not given.get("n_teachers"))
         or n_made_up(choice, 1) < 0
@@ -223,14 +222,14 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
         warmup_steps=steps // WARMUP,
         dropout=0.0,
         weight_decay=0.0,
-        patience=None,  # the best teacher is what its held-out loss is compared with
+        patience=None,  # its held-out loss is compared with that of the best teacher
     )
 
 
 def n_made_up(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
-    """Return the number of documents that the teachers generate, at most those the student reads.
+    """Return how many documents the teachers generate, at most as many as the student reads.
 
-    It is negative if the predictions for the text alone would take more than max_targets bytes.
+    The result is -1 if the predictions for the text alone would exceed max_targets bytes.
     """
     config, sizes = choice.config, choice.sizes
     length = sizes.chunk_length(choice.model.block_size)

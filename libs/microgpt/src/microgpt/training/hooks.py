@@ -1,4 +1,4 @@
-"""Hooks, which observe a training run, keep its weights or stop it."""
+"""Hooks, which observe a training run, save its state or stop it."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -25,13 +25,13 @@ class Hook:
         """Receive the losses since the last event; called about every 50 ms."""
 
     def on_step(self, run: "TrainingLoop") -> None:
-        """Observe the run between two steps; called about every 20 ms and after `next_step`.
+        """Observe the run; called about every 20 ms, and after the step that `next_step` returned.
 
-        It is not called after the last step; the result has that state.
+        Not called after the last step, because the training result contains the final state.
         """
 
     def next_step(self, run: "TrainingLoop") -> int | None:
-        """Return the next step after which `on_step` must be called, or None if any will do."""
+        """Return the next step after which to call `on_step`, or None for no particular step."""
         return None
 
     def should_stop(self) -> bool:
@@ -60,7 +60,7 @@ class StopWhen(Hook):
         self._condition = condition
 
     def should_stop(self) -> bool:
-        """Return what the function returns."""
+        """Return the result of the function."""
         return self._condition()
 
 
@@ -71,8 +71,8 @@ class Checkpoints(Hook):
         self._save, self._steps = save, 0
 
     def on_step(self, run: "TrainingLoop") -> None:
-        """Save the state if it is due."""
-        if run.config.steps != self._steps:  # the first call, or the run begins again
+        """Save the state if a checkpoint is due."""
+        if run.config.steps != self._steps:  # the first call, or the run has restarted
             self._steps, self._due = run.config.steps, 0.0
             self._saved_step = run.job.resume.step if run.job.resume else -1
         if run.step == self._saved_step or perf_counter() < self._due:

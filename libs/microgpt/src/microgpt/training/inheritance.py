@@ -1,4 +1,4 @@
-"""What a training run takes from a parent or teachers: held-out documents, tokenizer, weights."""
+"""Take the split, the tokenizer and the weights of a training run from a parent or teachers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -26,17 +26,17 @@ def hold_out(
     sources: Sequence[TrainedModel | Teachers] = (),
     tell: Tell = lambda line: None,
 ) -> Split:
-    """Split documents as the given settings say, as the sources' data were split, or by default.
+    """Split documents by the given fractions, or like the data of the sources, or by default.
 
-    With --minutes or --budget, some are held out if there are enough. `sources` has the parent and
-    the teachers.
+    By default, --minutes and --budget hold out some documents if there are enough. `sources`
+    contains the parent and the teachers.
     """
     recorded = _recorded_split(docs, data_of(sources), given)
     if new := sorted(recorded.keys() - given.keys()):
         values = ", ".join(f"{name} {recorded[name]}" for name in new)
         tell(f"as in the training of the parent or teacher: {values}")
     given = {**recorded, **given}
-    if sources:  # the model has their context and tokenizer
+    if sources:  # the model inherits their context and tokenizer
         first = sources[0]
         size = first.block_size if isinstance(first, Teachers) else first.model.block_size
         given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
@@ -57,9 +57,9 @@ def hold_out(
         texts = [docs] if isinstance(docs, str) else docs
         return split(held_out_fraction(sum(map(count_characters, texts))))
     except (ConfigError, DataError) as error:
-        sets = split(0.0)  # fails if a fraction of the user does
+        sets = split(0.0)  # fails if the user's own fractions do
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
-        if has_parent and not sets.validation:  # nothing says when the model has learned enough
+        if has_parent and not sets.validation:  # no loss would show when to stop
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
         uses = [use for name, use in FRACTIONS.items() if name not in given]
         tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")
@@ -67,16 +67,16 @@ def hold_out(
 
 
 def data_of(sources: Iterable[TrainedModel | Teachers]) -> tuple[DataFacts | None, ...]:
-    """Return what these models and their ancestors were trained on."""
+    """Return the data on which these models and their ancestors were trained."""
     return tuple(dict.fromkeys(facts for each in sources for facts in each.trained_on))
 
 
 def _recorded_split(
     docs: Documents, read: Sequence[DataFacts | None], given: Given
 ) -> dict[str, Any]:
-    """Return the settings of the split of an earlier training run on these documents, if any."""
+    """Return the split settings of an earlier training run on these documents, if any."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
-    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # read as lines now
+    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # now read as lines
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}
     found = {name: getattr(facts, name) for name in (*FRACTIONS, "gap")}
@@ -89,9 +89,9 @@ def inherited_tokenizer(
     """Return the tokenizer of the parent, extended with new characters and chat tokens."""
     if parent.extra:
         raise ConfigError(
-            f"the plug-in {' and '.join(parent.extra)} has a record of what the parent has learned "
-            "and would forget; put all conversations into one file, and train on it without a "
-            "parent"
+            f"the plug-in {' and '.join(parent.extra)} has recorded what the parent learned, and "
+            "fine-tuning would make it forget that; put all conversations into one file, and train "
+            "on it without a parent"
         )
     is_chat = not all(isinstance(doc, str) for doc in docs)
     if parent.tokenizer.is_chat and not is_chat:
@@ -132,7 +132,7 @@ def inherited_weights(
     weights: list[float] = []
     for name, (_, n_columns) in weight_shapes(model).items():
         rows = parent.weights[name]
-        if name in ("wte", "lm_head"):  # a row per token
+        if name in ("wte", "lm_head"):  # these have a row per token
             first = len(weights)
             starts = range(first, first + len(tokenizer.names) * n_columns, n_columns)
             rows = [

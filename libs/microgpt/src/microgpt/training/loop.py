@@ -39,7 +39,7 @@ class DivergedError(MicrogptError):
 
 @dataclass
 class TrainingLoop:
-    """The training run of one model, as its hooks see it."""
+    """The training run of one model, which hooks can observe."""
 
     job: TrainingJob
     threads: int = 1
@@ -86,7 +86,7 @@ class TrainingLoop:
         if reason != "stopped":
             if not math.isfinite(self.engine.backward()):
                 raise self.diverged(f"after step {self.step}")
-            if reason != "until":  # whose state can be resumed
+            if reason != "until":  # after "until", the run may be resumed
                 self.history.mark()
             test_set = self._evaluation_set(self.job.sets.test)
             weights = self.best.weights if self.best else self.engine.flat_weights()
@@ -98,7 +98,7 @@ class TrainingLoop:
     def _pause(self) -> Ending | None:
         """Call the hooks between two steps. Return the reason to end, or None."""
         self._validate()
-        if self.is_stopping:  # during an evaluation
+        if self.is_stopping:  # a hook asked to stop during the evaluation
             return "stopped"
         if len(self.losses) > self.n_reported and perf_counter() >= self.event_due:
             self.report()
@@ -109,16 +109,16 @@ class TrainingLoop:
         return "stopped" if self.should_stop() else ending(self.step, self.best, self.config)
 
     def end(self) -> None:
-        """Let the run end after this step; its schedule does not change."""
+        """End the run after this step; the learning-rate schedule does not change."""
         self.plan = replace(self.plan, config=replace(self.config, until=self.step))
 
     def should_stop(self) -> bool:
-        """Return whether a hook asks to stop, or has asked."""
+        """Return whether a hook has asked to stop, now or earlier."""
         self.is_stopping = self.is_stopping or any(hook.should_stop() for hook in self.hooks)
         return self.is_stopping
 
     def _take_steps(self) -> None:
-        """Train for a short time, until a hook needs a pause at the latest."""
+        """Train for a short time, at most until an evaluation or the `next_step` of a hook."""
         step, last = self.step, min(self.config.steps, self.config.until or self.config.steps)
         interval = self.config.steps_between_evaluations if self.validation else last
         pauses = [last, (step // interval + 1) * interval]
@@ -140,7 +140,7 @@ class TrainingLoop:
             return
         weights = self.engine.flat_weights()
         loss = self.loss(self.validation, weights)
-        if loss is None:  # the run is stopped meanwhile
+        if loss is None:  # a hook has asked to stop
             return
         if not math.isfinite(loss):
             raise self.diverged(f"after step {step}")
@@ -230,7 +230,7 @@ class TrainingLoop:
         )
 
     def diverged(self, when: str) -> DivergedError:
-        """Return the error that ends a run."""
+        """Return the error for a run that has diverged."""
         return DivergedError(
             f"the loss or its gradient became nan or infinite {when} of {self.config.steps}; "
             f"try a learning rate well below {self.config.lr_at(0):g}"
@@ -238,7 +238,7 @@ class TrainingLoop:
 
 
 class LossHistory:
-    """The rolling and down-sampled losses of a training run, perhaps a resumed one."""
+    """The rolling and down-sampled loss history of a training run, which may be resumed."""
 
     def __init__(self, steps: int, state: TrainState | None) -> None:
         self._interval, self._step = max(1, steps // N_POINTS), state.step if state else 0

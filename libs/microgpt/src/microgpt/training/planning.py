@@ -26,13 +26,13 @@ from microgpt.training.inheritance import check_shape, data_of, inherited_tokeni
 
 
 class Place(NamedTuple):
-    """The place of a model in the training of an ensemble; the default is a model without one."""
+    """The place of a model in the training of an ensemble; by default, a model trained alone."""
 
     name: str = ""  # such as "teacher 2 of 6"
-    steps_before: int = 0  # of all models together
+    steps_before: int = 0  # total steps of the models that are trained before this one
     steps_after: int = 0
-    # Cost of all models as a multiple of that of this one, which has to measure it; else None.
-    n_models: float | None = 1.0
+    # Cost of all models, as a multiple of this one's; None if this run does not measure the time.
+    cost_ratio: float | None = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class TrainingJob:
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
-        """Return the job with so many steps; those of a teacher if there is an ensemble."""
+        """Return the job with this number of steps, which is a teacher's in an ensemble."""
         plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
             n = max(1, plan.config.steps * steps // ensemble.teacher.steps)
@@ -95,14 +95,14 @@ def plan_training(
     limit: TimeLimit | None = None,
     tell: Tell = lambda line: None,
 ) -> TrainingJob:
-    """Return a training run with the given settings; the others suit the documents.
+    """Plan a training run with the given settings; choose the others to suit the documents.
 
-    Model, config and tokenizer override the given settings; `extra` has the records of plug-ins
+    Model, config and tokenizer override the given settings; `extra` contains the plug-in records
     from `prepare_replies`; `tell` is called with notes for the user.
     """
     if "unknown" in given and not extra:
         raise ConfigError(
-            "--unknown is for tables, with the package microgpt-characters; omit --unknown"
+            "--unknown requires a table of questions and microgpt-characters; omit --unknown"
         )
     if given.get("patience") and not sets.val_fraction:  # there is no held-out loss to watch
         raise ConfigError(
@@ -120,7 +120,7 @@ def plan_training(
         check_shape(parent, model)
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(sets.docs))
-    elif teachers:  # their student has their context and tokenizer, if no others are given
+    elif teachers:  # the student gets their context and tokenizer unless others are given
         tokenizer = tokenizer or teachers.tokenizer
         given = {"block_size": teachers.block_size, "tokenizer": tokenizer.kind, **given}
     chosen = None
@@ -154,7 +154,7 @@ def plan_training(
 
 
 def _recorded(given: Given, chosen: Choice | None) -> Given:
-    """Return the given settings that are recorded, with the chosen budget and vocabulary."""
+    """Return the given settings to record, with the chosen budget and vocabulary size."""
     has_budget = given.get("minutes") or given.get("budget")
     budget = chosen.budget if chosen and has_budget else None
     found = {**given, "budget": budget, "vocab_size": chosen.vocab_size if chosen else None}

@@ -1,4 +1,4 @@
-"""Train a model on documents; train that of a job, with a time limit."""
+"""Train a model on documents, or the model of a planned job."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -42,8 +42,8 @@ def train(
             parent or a teacher are split as in its training.
         model: defaults to the shape of the parent, or to one that suits the documents. Its
             vocab_size is set from the tokenizer.
-        config: by default, suits the documents; with a model or a parent, Karpathy's. Its dtype
-            defaults to that of `resume` or `parent`, or to float32; the reference engine uses
+        config: by default, chosen to suit the documents; with a model or a parent, Karpathy's. Its
+            dtype defaults to that of `resume` or `parent`, or to float32; the reference engine uses
             float64. A subclass with its own `lr_at` is not recorded; pass it again to resume.
         tokenizer: defaults to that of the parent, extended by new characters, or of the teachers,
             or to one that suits the documents.
@@ -51,9 +51,9 @@ def train(
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose mean probabilities are the targets, instead of the next tokens. The
             context of the student defaults to theirs.
-        resume: checkpoint of a run with the same documents and settings, which it does not contain.
-            Only the number of steps may differ; the learning rate then falls to 0 by the new one.
-        hooks: what observes the training or stops it, such as `OnEvent`, `Checkpoints` and
+        resume: checkpoint to continue from. It does not contain the documents and settings; pass
+            those of its run. Only the number of steps may differ, which changes the schedule.
+        hooks: objects that observe or stop the training run, such as `OnEvent`, `Checkpoints` and
             `StopWhen`, or your own `Hook`.
 
     The first use of the compiled engine compiles it, which takes about ten seconds;
@@ -99,12 +99,12 @@ def train(
 
 
 def train_job(job: TrainingJob, *, threads: int = 1, hooks: Sequence[Hook] = ()) -> TrainResult:
-    """Train the model of a job, in time if it has a limit; see `train` for the arguments."""
+    """Train the model of a job, within its time limit if it has one; see `train`."""
     if not job.limit:
         return TrainingLoop(job, threads, hooks).run()
-    deadline = Deadline(job, None if job.resume else job.place.n_models)
+    deadline = Deadline(job, None if job.resume else job.place.cost_ratio)
     result = TrainingLoop(job, threads, (*hooks, deadline)).run()
-    if deadline.steps is None:
+    if deadline.restart_with_steps is None:
         return result
-    job = job.with_steps(deadline.steps)
+    job = job.with_steps(deadline.restart_with_steps)
     return TrainingLoop(job, threads, (*hooks, Deadline(job, None))).run()

@@ -24,7 +24,7 @@ TRAINING = (  # the longest first
     "research.py", "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip
 TIMING = (
-    "train_speed.py", "decode_speed.py", "startup.py", "compare.py", "c_file.py",
+    "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",
     "--with=llama-cpp-python --with=torch --with=transformers elsewhere.py",
     "search_fight.py", "serve_load.py",
 )  # fmt: skip

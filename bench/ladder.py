@@ -1,6 +1,7 @@
-"""Ladders of four texts, and the calibration of models.
+"""Ladders of four texts, an Elman network beside Karpathy's GPT, and the calibration of models.
 
-A ladder is that of `microgpt ladder`. Of models of names and of Shakespeare, the expected
+A ladder is that of `microgpt ladder`. An Elman network also takes the operations of Karpathy's GPT
+with 1,000 and 10,000 steps on names. Of models of names and of Shakespeare, the expected
 calibration error on test documents is measured, at temperature 1 and at the one that has the lowest
 loss on validation documents. Prints tables, and writes the results to bench/results.
 
@@ -12,6 +13,7 @@ Existing results are reused unless --again is given. 20 minutes on one core of a
 import tempfile
 from functools import partial
 from statistics import fmean
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -19,13 +21,15 @@ from harness import TRAINING, command, headed, mean_and_sd, parsed, runs_of, tra
 from texts import text_of
 
 import microgpt
-from microgpt import InferenceGpt
+from microgpt import InferenceGpt, ModelConfig
 from microgpt_cli.calibration import Calibration
-from microgpt_cli.counting import targets_of, to_score
-from microgpt_cli.ladder import predictions_of
+from microgpt_cli.counting import loss_of, targets_of, to_score
+from microgpt_cli.elman import train_elman
+from microgpt_cli.ladder import operations_of, predictions_of
 
 TEXTS = ("names", "shakespeare", "identifiers", "technical prose")
 BUDGET = 1e11  # of the first GPT of a ladder
+STEPS = (1000, 10_000)  # of Karpathy's GPT beside an Elman network
 # Models whose calibration is measured: a text, and the options of their training.
 MODELS = {
     "names, 1,000 steps of Karpathy's": ("names", {"--steps": 1000}),
@@ -39,6 +43,7 @@ TEMPERATURES = np.arange(0.8, 1.31, 0.02)
 def main() -> None:
     """Run the missing trainings and print the tables."""
     measures = {f"ladder, {name}": partial(climbed, text=name) for name in TEXTS}
+    measures["karpathy"] = beside_karpathys
     measures |= {f"calibration, {name}": partial(calibrated, name=name) for name in MODELS}
     options = parsed(__doc__, only=(*measures, *TEXTS, *MODELS), **TRAINING)
     kept = train_missing("ladder", measures, options)
@@ -55,11 +60,34 @@ def climbed(seed: int, *, text: str) -> dict[str, Any]:
     return {"losses": losses}
 
 
+def split_of(text: str) -> microgpt.Split:
+    """Return the training, validation and test documents of a text."""
+    docs = microgpt.load_documents(text_of(text), microgpt.ReadOptions())
+    return microgpt.hold_out(docs, {"budget": 1e12})
+
+
+def beside_karpathys(seed: int) -> dict[str, Any]:
+    """Return the losses and seconds of Karpathy's GPT and an Elman network of equal operations."""
+    microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
+    losses, seconds = dict[str, float](), dict[str, float]()
+    for steps in STEPS:
+        given = {"steps": steps, "seed": seed}
+        job = microgpt.plan_training(split_of("names"), given, model=ModelConfig())
+        test = to_score(job.sets.test, job.plan.tokenizer, "lines", job.plan.model.block_size)
+        started = perf_counter()
+        losses[f"GPT, {steps:,} steps"] = microgpt.train_job(job).test_loss
+        trained = perf_counter()
+        network = train_elman(job.chunks, operations_of(job), seed)
+        seconds[f"Elman, {steps:,} steps"] = perf_counter() - trained
+        losses[f"Elman, {steps:,} steps"] = loss_of(network.probabilities, test)
+        seconds[f"GPT, {steps:,} steps"] = trained - started
+    return {"losses": losses, "seconds": seconds}
+
+
 def calibrated(seed: int, *, name: str) -> dict[str, float]:
     """Train a model and return its calibration, also at the best temperature."""
     text, given = MODELS[name]
-    docs = microgpt.load_documents(text_of(text), microgpt.ReadOptions())
-    sets = microgpt.hold_out(docs, {"budget": 1e12})
+    sets = split_of(text)
     words = ["--data", text_of(text), "--seed", seed, *sum(given.items(), ())]
     shares = ("--val-fraction", sets.val_fraction, "--test-fraction", sets.test_fraction)
     with tempfile.TemporaryDirectory() as folder:
@@ -100,6 +128,15 @@ def ladders_table(kept: dict[str, Any]) -> str:
     return headed(["nats per character", *TEXTS], lines, kept)
 
 
+def karpathy_table(kept: dict[str, Any]) -> str:
+    """Return a table of the Elman network beside Karpathy's GPT."""
+    found, lines = runs_of(kept, "karpathy"), []
+    for name in found[0]["losses"] if found else ():
+        figures = ([run[what][name] for run in found] for what in ("losses", "seconds"))
+        lines.append([name, *(mean_and_sd(each, 3) for each in figures)])
+    return headed(["", "nats per character", "seconds"], lines, kept)
+
+
 def calibration_table(kept: dict[str, Any]) -> str:
     """Return a table of the calibration errors."""
     lines = []
@@ -114,7 +151,11 @@ def calibration_table(kept: dict[str, Any]) -> str:
     return headed(["", "nats per token", "error", "temperature", "error then"], lines, kept)
 
 
-TABLES = {"ladders": ladders_table, "calibration": calibration_table}
+TABLES = {
+    "ladders": ladders_table,
+    "ladder_karpathy": karpathy_table,
+    "calibration": calibration_table,
+}
 
 if __name__ == "__main__":
     main()

@@ -1,20 +1,25 @@
-"""Compare the training speed of the compiled engine with PyTorch on one core.
+"""Compare the training speed of the compiled engine with PyTorch and programs in C on one core.
 
 Each contender trains the same model from the same weights on the same documents in the same order.
 It trains once to warm up and then alternates with the others, so that other load affects all of
 them. All must compute the same losses. Prints the median microseconds per document or tokens per
 second, with the time relative to microgpt, and writes the times of all rounds to bench/results.
 
-    uv run python bench/train_speed.py [--rounds 5] [--only d16]
+    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--c FOLDER]
 
---only takes the beginning of a name (d16, d32, d64, d128, chat or text), and stores nothing.
+--only takes the beginning of a name (d16, d32, d64, d128, chat or text). With --c, the two programs
+in C of c_programs.py, which are fetched into a folder and compiled there by gcc, take part, too, at
+the sizes of names. A run with --only or without --c stores nothing.
 """
 
 import random
+from argparse import Namespace
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import c_programs
 import numpy as np
 from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, trainer
 from harness import headed, machine, needs, parsed, pin, store
@@ -56,20 +61,22 @@ SETTINGS = [
 
 def main() -> None:
     """Time every setting, print a table and write the results."""
-    options = parsed(__doc__, rounds=5, only="")
+    options = parsed(__doc__, rounds=5, only="", c="")
     if RIVALS:
         needs(TORCH)
     pin()
+    if options.c:
+        c_programs.fetch(Path(options.c))
     settings = [each for each in SETTINGS if each.name.startswith(options.only)]
     found = {
         "machine": f"{machine()}, float32",
-        "settings": [measure(each, options.rounds) for each in settings],
+        "settings": [measure(each, options) for each in settings],
     }
-    options.is_short = options.is_short or bool(options.only)
+    options.is_short = options.is_short or bool(options.only) or not options.c
     print(speed_table(store("train_speed", found, options)))
 
 
-def measure(setting: Setting, rounds: int) -> dict[str, Any]:
+def measure(setting: Setting, options: Namespace) -> dict[str, Any]:
     """Return the seconds of each round, by contender."""
     job = make_job(setting)
     contenders = {"microgpt": trainer(job)}
@@ -77,11 +84,14 @@ def measure(setting: Setting, rounds: int) -> dict[str, Any]:
         import torch_gpt
 
         contenders["torch"] = torch_gpt.trainer(job)
+    if options.c and not setting.lengths:
+        for name in c_programs.PROGRAMS:
+            contenders[name] = c_programs.trainer(name, job, Path(options.c).resolve())
 
     def agree(ours: np.ndarray, others: np.ndarray) -> bool:
         return bool(np.abs(ours - others)[:10].max() <= AGREEMENT)
 
-    seconds = compete(contenders, rounds, agree)
+    seconds = compete(contenders, options.rounds, agree)
     return {
         "name": setting.name,
         "documents": len(job.docs),

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import c_programs
 import commands
 import compare
 import fuzz
@@ -96,7 +97,7 @@ def run(command, *, check=False, cwd=".", **options):
     return commands.run(*command[3:], cwd=cwd, check=check)
 subprocess.run = run
 """
-PARTS = {"contenders", "harness", "mutants", "serving", "texts", "torch_gpt"}
+PARTS = {"c_programs", "contenders", "harness", "mutants", "serving", "texts", "torch_gpt"}
 PARTS |= {"fuzz", "fuzz_parsers"}
 SCRIPTS = {path.stem for path in (ROOT / "bench").glob("*.py")}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
@@ -128,6 +129,21 @@ def test_every_benchmark_script_runs(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", f"{script}; {patch}\nbench.main()", *options.split()]
     done = commands.run_process(command, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("loss", "speed", "expected"),
+    [(2.4, "12.5 steps/s", 0.08), (2.4, "Average step: 80.0 us", 8e-5), (3.3, "1 steps/s", None)],
+)
+def test_a_program_in_c_is_timed_only_if_it_learns(loss, speed, expected, tmp_path) -> None:
+    program = tmp_path / "train"
+    program.write_text(f"#!/bin/sh\necho 'step 1000 | loss {loss}'; echo '{speed}'\n")
+    program.chmod(0o755)
+    if expected:
+        assert c_programs.seconds_per_step(program) == pytest.approx(expected)
+    else:
+        with pytest.raises(SystemExit, match=f"does not learn.*{loss}"):
+            c_programs.seconds_per_step(program)
 
 
 N_INPUTS = 40

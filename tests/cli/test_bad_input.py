@@ -80,7 +80,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
             for command in ("explain", "generate", "chat")
         ),
         *(
-            (f"{command} text-model anna emma", "2 texts are given, but this takes one; put it in")
+            (f"{command} text-model anna emma", "2 texts are given, but only one can be; put it in")
             for command in ("explain", "generate", "chat")
         ),
         *(

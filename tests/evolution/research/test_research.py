@@ -37,14 +37,31 @@ class FakeJudge:
         return Evaluation("ok", float(last) + luck, seconds=1.0), 5.0
 
 
-@pytest.fixture
-def research(tmp_path: Path):
-    """A research that has begun."""
+def begin(tmp_path: Path) -> Research:
+    """Return a research without trials."""
     facts = {"input": "names.txt", "experiment": "experiment.py", "seed": 1, "operations": 1.0}
     settings = ResearchSettings(**facts_of(SETS), **facts)
-    with Research.begin(tmp_path, "r", settings, is_stamped=False) as begun:
+    return Research.begin(tmp_path, "r", settings, is_stamped=False)
+
+
+@pytest.fixture
+def research(tmp_path: Path):
+    """A research that has measured its first program."""
+    with begin(tmp_path) as begun:
         begun.run(FIRST, FakeJudge())
         yield begun
+
+
+def test_the_first_program_is_compared_with_itself(research) -> None:
+    (first,) = research.tries
+    assert len(first.losses("search")) == 5
+    assert first.gain.value == 0.0
+    assert first.verdict == "not better"
+
+
+def test_a_research_without_a_measured_program_has_no_report(tmp_path) -> None:
+    with begin(tmp_path) as begun, pytest.raises(StudyError, match="no training run completed"):
+        write_report(begun.directory)
 
 
 def test_an_improvement_is_kept_and_luck_is_not(research) -> None:
@@ -81,6 +98,7 @@ def test_another_program_after_a_killed_try_has_other_seeds(research) -> None:
         research.run("# a\n# 0", FakeJudge(stops_after=9))
     assert research.run("# b\n# 1", FakeJudge()).number == 2
     assert research.tries[1].verdict == "search"
+    assert research.run("# a\n# 0", FakeJudge()).number == 3
 
 
 def test_a_program_that_fails_leaves_the_champion(research) -> None:

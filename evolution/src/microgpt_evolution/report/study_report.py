@@ -13,6 +13,7 @@ from typing import Any
 from microgpt import duration, in_short, printable, publish
 from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
+from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.objectives.fitness import first_names
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
 from microgpt_evolution.research.research import FINAL, Research
@@ -82,6 +83,8 @@ def research_report(research: Research) -> Report:
     """Return the report of a research."""
     from microgpt_evolution.report.study_charts import draw_tries
 
+    if not any(each.gain for each in research.tries[:1]):
+        raise StudyError(research.why_no_winner())
     first, *tries = research.tries
     n_kept = sum(each.verdict == KEPT for each in tries)
     took = duration(sum(each.seconds for each in research.records))

@@ -59,7 +59,7 @@ class Judge:
         seconds = self.seconds * max(1, self.operations / 1e9)
         try:
             ended = subprocess.run(
-                [sys.executable, "-I", sandbox.__file__],
+                [sys.executable, "-IB", sandbox.__file__],
                 input=json.dumps(request | {"docs": self.sets.train}).encode(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -72,7 +72,8 @@ class Judge:
         if ended.returncode or not Path(directory, sandbox.MODEL).exists():
             text = ended.stderr.decode(errors="replace").strip()
             *_, line = ["", *re.findall(r'"experiment.py", (line \d+)', text)]
-            problem = text.rpartition("\n")[2] or "it ended without a model, or ran out of memory"
+            problem = text.rpartition("\n")[2] or "it ended without a model or for lack of memory"
+            problem = re.sub(r"^(\w+\.)+", "", problem)  # the type of an error without its module
             raise StudyError(f"{line}: {problem}".removeprefix(": "))
 
     def _check(self, model: SavedModel, seed: int) -> float:

@@ -106,7 +106,8 @@ class Research(Study[ResearchSettings]):
             raise StudyError("the test part was read, which ended the research; start another one")
         for each in (tries := self.tries):
             if each.code == code and each.verdict not in PARTS:
-                raise ConfigError(f"change the program, which is that of {each.describe()}")
+                found = f"that of try {each.number} ({each.verdict})"
+                raise ConfigError(f"the program is {found}; change it first")
         if not tries or tries[-1].code != code:
             publish(self.directory / TRIES, {f"{len(tries)}.py": code.encode()})
         while (part := (last := self.tries[-1]).verdict) in PARTS:

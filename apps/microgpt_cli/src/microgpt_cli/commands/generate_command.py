@@ -119,7 +119,7 @@ def _mismatch(pattern: str) -> Fault:
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             compiled = re.compile(pattern)
-    except (re.error, ValueError, OverflowError, RecursionError) as error:  # such as a huge number
+    except (re.error, ValueError, OverflowError, RecursionError) as error:  # or it is too large
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
     return lambda text: not compiled.fullmatch(text)
@@ -135,7 +135,7 @@ def _words(file: Path) -> re.Pattern[str]:
 
 
 def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator[str]:
-    """Yield the samples without a fault; stop after MAX_DRAWS samples in a row with one."""
+    """Yield the samples without a fault; stop after MAX_DRAWS consecutive faulty samples."""
     n_found = n_skipped = 0
     for text in samples:
         if not any(has_fault(text) for has_fault in faults):

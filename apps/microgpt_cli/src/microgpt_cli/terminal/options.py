@@ -119,7 +119,7 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
 def one_text(texts: list[str]) -> str | None:
     """Return the text of a command that takes one, or None if there is none."""
     if len(texts) > 1:
-        raise ConfigError(f"{len(texts)} texts are given, but this takes one; put it in quotes")
+        raise ConfigError(f"{len(texts)} texts are given, but only one can be; put it in quotes")
     return texts[0] if texts else None
 
 

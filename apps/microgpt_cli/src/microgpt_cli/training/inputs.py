@@ -43,7 +43,7 @@ N_SEARCHED = 100  # number of conversations in which to look for examples
 
 def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     """Read and split the documents, and choose the settings that are not given."""
-    if given.get("budget") and "steps" in request.given:  # applied below, as by a time limit
+    if given.get("budget") and "steps" in request.given:  # the steps are set below
         given = {name: value for name, value in given.items() if name != "steps"}
     parent = load_model(request.from_) if request.from_ else None
     teachers = load_teachers(request.teacher or ())

@@ -99,7 +99,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         ("info --data names.txt --model-dir gone", "--data describes a file; omit the model"),
         ("info --chat", "--chat requires --data; add --data or omit --chat"),
         ("list nowhere", "nowhere does not exist"),
-        ("ladder --data names.txt", "add more"),
+        ("ladder --data names.txt", "add documents"),
         ("ladder --data empty.txt", "empty"),
         ("ladder --data names.txt --budget -1", "--budget must be a number greater than 0"),
         ("ladder --data names.txt --output l.pdf", ".svg"),

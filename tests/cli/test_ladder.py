@@ -58,7 +58,7 @@ def test_the_counting_model_agrees_with_counts_made_by_hand() -> None:
 
 
 def test_a_ladder_needs_held_out_documents() -> None:
-    with pytest.raises(DataError, match="add more"):
+    with pytest.raises(DataError, match="add documents"):
         ladder(split(["anna", "bob"]))
 
 

@@ -61,6 +61,11 @@ SHORTEST = {
         "--only names --seeds 1",
         "bench.TEXTS = ('names',); bench.ladder = bench.partial(bench.ladder, budget=5e9)",
     ),
+    "makers": (
+        "data",
+        "bench.FILES = ('names.txt',); bench.MINUTES = 0.1; bench.ORDERS = (2,); "
+        "bench.markov_samples = lambda docs: docs[:2]",
+    ),
     "minutes": (
         "--only rule --seeds 1",
         "bench.BUDGETS = {('names', 60): (1, 1, 1)}; bench.SECOND = 2e7",

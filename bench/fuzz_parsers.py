@@ -453,10 +453,4 @@ PARSERS: dict[str, Maker] = {
         "dataOf(text, { text: kindOf(text), validation: 0.1, size: 8 }); };",
         "é a.\r\nb\r\n".encode() * 30,
     ),
-    "page: table": page(
-        'import { columnText, rowsOf } from "./table.js";\n'
-        'import { textOf } from "./documents.js";\n'
-        "const answer = (bytes) => { const rows = rowsOf(textOf(bytes)); columnText(rows, 0); };",
-        CSV,
-    ),
 }  # fmt: skip

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=5, help="number of completions")
     parser.add_argument("--repository", type=Path, default=Path())
     parser.add_argument("--learn", action="store_true", help="learn again")
-    parser.add_argument("--steps", type=int, help="number of training steps")
+    parser.add_argument("--steps", type=int, help="training steps")
     args = parser.parse_args()
     common = git(args.repository, "rev-parse", "--path-format=absolute", "--git-common-dir")
     directory = Path(common, "commit-messages")

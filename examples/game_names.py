@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("names", nargs="?", type=Path, default=bundled("names.txt"))
     parser.add_argument("-n", type=int, default=10, help="number of names")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", default="", help="first letters of each name")
-    parser.add_argument("--longest", type=int, default=12, help="maximum number of letters")
+    parser.add_argument("--start", default="", help="first letters")
+    parser.add_argument("--longest", type=int, default=12, help="maximum length")
     args = parser.parse_args()
     names = new_names(load_text(args.names), seed=args.seed, start=args.start, longest=args.longest)
     for name in islice(names, args.n):

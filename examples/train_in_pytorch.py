@@ -24,7 +24,7 @@ IGNORED = -100  # target of the padding of short documents
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", help="text file with a document per line")
-    parser.add_argument("model", help="model directory to write; an existing model is replaced")
+    parser.add_argument("model", help="model directory, which is replaced")
     parser.add_argument("--steps", type=int, default=2000)
     args = parser.parse_args()
 

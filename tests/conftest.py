@@ -291,7 +291,7 @@ def complaints() -> list[str]:
 @pytest.fixture
 def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
     """An empty page, which must not complain in the end."""
-    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)
     here = ("file:", "blob:null/", "http://127.0.0.1:", "blob:http://127.0.0.1:")

@@ -47,8 +47,11 @@ START = """
 """
 # In a file of docs/reference, begins what a reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
+# In the index of the search: what is found first, the pages of the library, and how they begin.
+FIRST = ("docs/glossary.html", "docs/learn.html")
 API = "docs/reference/python.html"
-SIGNATURE = re.compile(r"^<pre><code>.*?</code></pre>", re.DOTALL)  # in the index of the search
+API_LEVEL = 3  # of the headings of public names and modules
+SIGNATURE = re.compile(r"^<pre><code>.*?</code></pre>", re.DOTALL)
 PICTURES = (".gif", ".jpg", ".png", ".svg")
 MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
 # Code is matched first, so that what looks like a link in it is left alone.
@@ -237,18 +240,25 @@ def directory_page(directory: str) -> str:
 def rank_search() -> None:
     """Rewrite the index of the search so that a word finds its explanation before functions.
 
-    The search prefers titles to texts, and texts that begin with a word to those that have it
-    later. So a function has its full name as title, which is one word, and its own name last.
+    The search prefers titles to texts, then what has the word earlier, then what stands earlier in
+    the index. So a class or a module of the library is one text with all its functions, and its
+    title is its full name, which is one word.
     """
-    site = BUILD / "site"
+    site, items, names = BUILD / "site", list[dict[str, Any]](), set[str]()
     index = json.loads((site / "search.json").read_text(encoding="utf-8"))
-    items = {item["location"]: item for item in index["items"]}  # some functions are on it twice
-    for location, item in items.items():
-        page, _, name = location.partition("#")
+    for item in index["items"]:
+        page, _, name = item["location"].partition("#")
         if page == API and "." in name:
-            item["text"] = f"{SIGNATURE.sub('', item['text'])} {item['title']}"
-            item["title"] = name
-    text = json.dumps({**index, "items": [*items.values()]}, ensure_ascii=False)
+            text = SIGNATURE.sub("", item["text"])
+            if item["level"] == API_LEVEL:
+                items.append({**item, "title": name, "text": f"{item['title']} {text}"})
+            elif name not in names:  # a class may be there twice
+                items[-1]["text"] += f" {text} {item['title']}"
+            names.add(name)
+        else:
+            items.append(item)
+    items.sort(key=lambda item: not item["location"].startswith(FIRST))
+    text = json.dumps({**index, "items": items}, ensure_ascii=False)
     (site / "search.json").write_text(text, encoding="utf-8")
     (site / "search.js").write_text(f"var __index = {text};", encoding="utf-8")
 

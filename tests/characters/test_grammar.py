@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt import DataError
+from microgpt import DataError, load_text
 from microgpt.data.text_file import TextFile
 from microgpt_characters.grammar import Character, read_character
 
@@ -66,6 +66,11 @@ def test_a_mistake_in_a_file_gives_the_line_and_a_remedy(tmp_path, text, line, p
 def test_the_bundled_character_files_have_no_mistakes(name) -> None:
     found = read_character(TextFile(ROOT / f"data/characters/{name}.toml"))
     assert [line for line in found.advice() if "no asking" in line] == []
+
+
+def test_other_files_of_this_format_are_text(tmp_path) -> None:
+    (tmp_path / "app.toml").write_text("[server]\nport = 80\n")
+    assert load_text(tmp_path / "app.toml") == ["[server]", "port = 80"]
 
 
 def test_a_character_file_in_another_encoding_is_refused_with_the_line(tmp_path) -> None:

@@ -53,7 +53,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         (f"{TRAIN} --teacher text-model --block-size 17", "of text-model (16 tokens) is shorter"),
         (f"{TRAIN} --from text-model --steps 9 --n-layer 9", "n_layer is 9, but the model to"),
         ("train --data none.txt --model a/model", "cannot read none.txt: No such file or directo"),
-        ("train --data empty.txt --model a/model", "is empty; write one document per line"),
+        ("train --data empty.txt --model a/model", "has no text; use another file"),
         ("train --data latin.txt", "is not UTF-8 text (line 2 has the byte 0xe9); it seems to be"),
         (f"{STREAM} --data none.txt", "cannot read none.txt: No such file or directory"),
         (f"{STREAM} --data empty.txt", "has no text; use another file"),

@@ -30,7 +30,7 @@ def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path
     found = {path.name for path in (tmp_path / "mine").iterdir()}
     assert found == names | {"names.txt", "progress.json"}
     command = done.stdout.rpartition(": microgpt ")[2].split()
-    assert "still there; replace it" in microgpt(*command).stdout  # it names the directory
+    assert "still there; write your code" in microgpt(*command).stdout  # it names the directory
 
 
 def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path) -> None:
@@ -42,8 +42,7 @@ def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path)
 def test_checking_a_right_exercise_names_the_next_one(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
-        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; replace it with "
-        "your code"
+        f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; write your code instead"
     )
     assert (done.returncode, done.stdout) == (1, f"  wrong    {problem}\n")
     solve(place, FIRST)

@@ -101,12 +101,20 @@ def test_the_models_in_the_site_generate_and_learn_names(page) -> None:
     given.get_by_text(re.compile("^mar[a-z]*$")).first.wait_for()
 
 
-def test_the_site_search_works_on_pages_opened_as_files(browser) -> None:
+def test_the_search_finds_explanations_before_functions_on_pages_opened_as_files(browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")
-    window.get_by_placeholder("Search").fill("rmsnorm")
-    window.get_by_role("option", name="rmsnorm").first.click()
-    window.wait_for_url(re.compile(r"^file:.*docs/.*#.*rmsnorm$"))
-    assert "rmsnorm" in window.locator(":target").inner_text()
+    search = window.get_by_placeholder("Search")
+    search.fill("softmax")
+    window.get_by_role("option", name="softmax").first.wait_for()
+    found = [(each.get_attribute("href") or "") for each in window.get_by_role("option").all()]
+    explained = [i for i, link in enumerate(found) if "learn.html" in link or "glossary" in link]
+    functions = [i for i, link in enumerate(found) if "reference/python" in link]
+    assert explained[:2] == [0, 1]
+    assert min(functions, default=len(found)) > 1
+    search.fill("microgpt.model.Gpt")
+    window.get_by_role("option", name="microgpt.model.Gpt").first.click()
+    window.wait_for_url(re.compile(r"^file:.*docs/reference/python.*#microgpt\.model\.Gpt$"))
+    assert "Gpt" in window.locator(":target").inner_text()
     window.close()

@@ -66,7 +66,7 @@ def test_a_piece_with_the_name_of_a_special_token_is_refused() -> None:
     assert file
     piece = '"<|bos|>": 279,\n      "!": 0,'
     other = BpeTokenizer(file.replace(b'"!": 0,', piece.encode()), is_chat=False)
-    with pytest.raises(TokenizerError, match=r"has <\|bos\|>, which is a special token"):
+    with pytest.raises(TokenizerError, match=r"contains <\|bos\|>, which is a special token"):
         foreign_tokenizer(other)
 
 

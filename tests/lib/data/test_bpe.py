@@ -101,9 +101,9 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
         (b'"added_tokens": [', b'"added_tokens": [{"id": 3}', "unsupported tokenizer: added"),
         (b'"a": 64,', b'"a": 640,', "must be consecutive integers from 0"),
         ('"Ā": '.encode(), '"漢": '.encode(), "tokens must be byte sequences"),
-        (b'"a": 64', b'"\\u001b[2J": []', 'not a valid tokenizer: .*"vocab".* integers'),
+        (b'"a": 64', b'"\\u001b[2J": []', "not a valid tokenizer: .* vocab, .* integers"),
         (b'merges": [', b'merges": [["zz", "a"],', "of 'zz' and 'a' needs a missing token: 'zz'"),
-        (b'"merges": [', b'"merges": ["a b",', "not a valid tokenizer: .* merges, a list of pairs"),
+        (b'"merges": [', b'"merges": ["a b",', 'not a valid tokenizer: .*merges", a list of pairs'),
         # What the library panics on, or takes a minute and gigabytes for
         (b'subword_prefix": null', b'subword_prefix": "##"', 'continuing_subword_prefix is "##"'),
         (b'"a": 64,', b'"a": 2147483648,', "must be consecutive integers from 0"),

@@ -244,6 +244,12 @@ def test_the_sets_of_a_split_cannot_be_changed_in_place() -> None:
     assert own.validation == (TALKS[0],)
 
 
+@pytest.mark.parametrize("start", [0, 1, 24, 25, 26, 949, 950])
+def test_a_stretch_of_text_is_found_wherever_it_was_read(start) -> None:
+    read, own = (TEXT[:1000],), (TEXT[start : start + PIECE],)
+    assert contamination(Split((*read, *own), read, own), (), "stream") == {"validation": READ}
+
+
 def test_held_out_stretches_are_looked_up_in_the_text_that_was_read() -> None:
     read, own = (TEXT[:9000],), (TEXT[3000:3400], TEXT[5000:5600], TEXT[20_000:21_000])
     parts = Split((*read, *own), read, own)

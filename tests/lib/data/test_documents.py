@@ -80,7 +80,7 @@ def test_blank_lines_can_separate_documents(write) -> None:
 @pytest.mark.parametrize(
     ("content", "separator", "error", "problem"),
     [
-        ("%\n%\n", "%", DataError, "has only separators"),
+        ("%\n%\n", "%", DataError, "has no text; use another"),
         (RECIPES, "***", DataError, r"has no line '\*\*\*' to separate documents; omit --sep"),
         (RECIPES, "", ConfigError, "is empty; for blank lines use --separator blank"),
         (RECIPES, " ", ConfigError, "is empty; for blank lines use --separator blank"),

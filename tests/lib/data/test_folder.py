@@ -50,7 +50,7 @@ def test_a_glob_pattern_selects_several_files(poems) -> None:
     [
         ("a.png", b"\x89PNG\r\n", ReadOptions(), "a.png is a picture"),
         ("a.txt", b"\n", ReadOptions(), "has no text file; use another"),
-        ("a.jsonl", b"{}\n", ReadOptions(), "several files, such as a.jsonl; pass one of them"),
+        ("a.jsonl", b"{}\n", ReadOptions(), "several files, such as a.jsonl; pass one, join"),
         ("a.txt", b"anna\n", ReadOptions(column="a"), "has several files, such as a.txt; pass one"),
         ("a.txt", b"anna\n", ReadOptions(chat=True), "not a Slack export"),
     ],

@@ -23,6 +23,8 @@ HAIKU = [f"An old pond {i}\na frog leaps in with a splash\nthe sound of water" f
 GAMES = [f'[Event "{i}"]\n[White "Anna"]\n\n1. e4 e5 2. Nf3 {i}. a3' for i in range(5)]
 STANZAS = [f"Poem {i}\n\nA line\nand more\n\nand the end" for i in range(8)]
 PAPERS = [f"TY  - JOUR\nAU  - Anna {i}\nTI  - The sea\nER  -" for i in range(5)]
+BOOKS = [f"@{kind}{{b{i},\n  year = {i}\n}}" for i, kind in enumerate(["article", "book"] * 3)]
+CLIPS = [f"The Sea ({i})\n- Your Highlight on page {i}\n\nIt rains." for i in range(4)]
 STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
 
 
@@ -39,6 +41,9 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "FASTA sequence"),
         ("\n\n".join(PAPERS), PAPERS, "record between blank lines"),
+        ("\n\n".join(BOOKS), BOOKS, "record between blank lines"),
+        ("".join(f"{clip}\n==========\n" for clip in CLIPS), CLIPS, "text between lines with =+"),
+        ("\n%\n".join(STORIES * 2), STORIES * 2, "text between lines with %"),
     ],
 )
 @pytest.mark.parametrize("text", [None, "lines"])
@@ -61,7 +66,15 @@ SECTIONS = "\n\n".join(f"Chapter {i}\n---------\nIt was late.\nWe left." for i i
 
 @pytest.mark.parametrize(
     "content",
-    [SPEECHES, CODE, PROSE, SECTIONS, "> quoted\n> text\nand more\n" * 5, "a `<|endoftext|>` is"],
+    [
+        SPEECHES,
+        CODE,
+        PROSE,
+        SECTIONS,
+        "> quoted\n> text\nand more\n" * 5,
+        "a `<|endoftext|>` is",
+        "%\n% The Sea\n%\nIt rains.\n" * 4,
+    ],
 )
 def test_prose_code_and_speeches_are_not_split_at_blank_lines(write, content) -> None:
     docs = load_documents(write(content), ReadOptions("lines"))

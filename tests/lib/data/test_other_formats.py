@@ -64,16 +64,24 @@ def test_a_binary_file_is_refused_with_its_kind_and_a_remedy(write, content, wha
     [
         (b"<!DOCTYPE html>\n<p>hi</p>\n", "HTML page", "pandoc"),
         (b'<?xml version="1.0"?>\n<a>hi</a>\n', "XML", "extract its text"),
-        (CUE, "subtitles", "grep -vE .* .*data.txt > NEW.txt"),
-        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi.\n", "subtitles", "grep"),
-        (b"LOCUS       AB1  9 bp  DNA\nORIGIN\n 1 acgt\n//\n", "a sequence file", "FASTA"),
-        (b"ID   A_HUMAN  Reviewed; 9 AA.\nSQ\n     MAV\n//\n", "a sequence file", "FASTA"),
-        (b"@s1\nACGT\n+\nIIII\n", "a sequence file", "FASTA"),
-        (b"ATOM      1  CA  ALA\n", "a sequence file", "FASTA"),
+        (CUE, "subtitle", "grep -vE .* .*data.txt > NEW.txt"),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nHi.\n", "subtitle", "grep"),
+        (b"LOCUS       AB1  9 bp  DNA\nORIGIN\n 1 acgt\n//\n", "sequence file", "FASTA"),
+        (b"ID   A_HUMAN  Reviewed; 9 AA.\nSQ\n     MAV\n//\n", "sequence file", "FASTA"),
+        (b"@s1\nACGT\n+\nIIII\n", "sequence file", "FASTA"),
+        (b"ATOM      1  CA  ALA\n", "sequence file", "FASTA"),
         (b"Return-Path: <a@a.org>\nSubject: hi\n", "mailbox", "messages"),
         (b"<notes>\n <note>hi</note>\n</notes>\n", "XML", "extract its text"),
-        (b"0:00:01.000,0:00:02.000\nHi.\n", "subtitles", "grep"),
+        (b"0:00:01.000,0:00:02.000\nHi.\n", "subtitle", "grep"),
         (b"From anna@a.org Mon Jan  1 00:00:00 2024\nSubject: hi\n", "mailbox", "messages"),
+        (b"From: a@a.org\nTo: b,\n c\nMessage-ID: <1@a.org>\n\nhi\n", "mailbox", "messages"),
+        (b'<svg width="9" xmlns="s">\n<text>hi</text></svg>\n', "XML", "extract its text"),
+        (b"[ar:Anna]\n[00:12.50]Hi.\n", "lyrics", "sed .* .*data.txt > NEW.txt"),
+        (b"[Script Info]\nDialogue: 0,1,2,D,,0,0,0,,Hi.\n", "subtitle", "sed"),
+        (b"BEGIN:VCARD\r\nFN:Anna\r\nEND:VCARD\r\n", "address book", "sed .*FN"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "SQL dump", "CSV"),
+        (b"window.YTD.tweets.part0 = [ {\n", "Twitter", "before .* .json"),
+        (b'{\n "cells": [\n  {}]}\n', "notebook", "nbconvert"),
     ],
 )
 def test_the_error_for_markup_names_its_kind_and_a_remedy(write, content, what, remedy) -> None:
@@ -85,7 +93,17 @@ def test_the_error_for_markup_names_its_kind_and_a_remedy(write, content, what, 
 
 
 @pytest.mark.parametrize(
-    "text", ["ID3 tags are old", "PAR1", "BZh9", "Rar!", "<p>", "From a@b: hi", "[12:04] <b> hi"]
+    "text",
+    [
+        "ID3 tags are old",
+        "PAR1",
+        "BZh9",
+        "Rar!",
+        "<p>",
+        "From a@b: hi",
+        "[12:04] <b> hi",
+        "-- dumps",
+    ],
 )
 def test_text_that_begins_like_another_format_is_read_as_text(write, text) -> None:
     assert load_text(write(f"{text}\nanna\n")) == [text, "anna"]

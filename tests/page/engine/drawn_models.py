@@ -221,10 +221,13 @@ def explained(
             "of the model"
         )
     explained = explain(gpt, document, n_alternatives=top, text_kind=saved.config.text)
+    predictions = [asdict(each) for each in explained.predictions]
+    for each in predictions:
+        del each["entropy"]  # which the page does not show
     found = {
         "bits": explained.bits,
         "n_scored": len(explained.scored),
-        "predictions": [asdict(each) for each in explained.predictions],
+        "predictions": predictions,
         "read": list(explained.read),
     }
     rows = Inside(saved, text).found if heads else {}

@@ -83,10 +83,8 @@ def test_the_probability_bars_follow_position_temperature_and_top_k(names, names
     likeliest = now[4].alternatives[0].text
     bars(page)
     page.click("#draw")
-    if likeliest == "<|bos|>":
-        page.wait_for_selector("text=so the text ends here. Draw again")
-    else:
-        until(page, f"document.getElementById('text').value === 'anna{likeliest}'")
+    end = "" if likeliest == "<|bos|>" else likeliest
+    until(page, f"document.getElementById('text').value === 'anna{end}'")
 
 
 def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) -> None:
@@ -96,7 +94,13 @@ def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) 
     assert page.is_hidden("#explained")
     page.fill("#text", "Anna")
     until(page, f"{READ} === 'startanna'")
-    assert "“anna”" in page.inner_text("#lowered")
+    assert page.inner_text("#instead").endswith("know “A”: it reads “anna” instead.")
+    page.fill("#text", "Anna-z")
+    until(
+        page,
+        "document.getElementById('instead').innerText.includes('“A”, “-”, “z”: it reads “anna”')",
+    )
+    assert page.input_value("#text") == "Anna-z"
     page.fill("#text", "anna" * 5)
     until(page, "document.getElementById('cut').innerText.includes('21 tokens')")
     assert page.locator("#positions .token").count() == names_gpt.config.block_size
@@ -127,6 +131,88 @@ def test_on_a_phone_the_tour_leaves_in_view_what_it_describes(names, page) -> No
         box = "document.getElementById('stop-of-tour').getBoundingClientRect()"
         place = f'document.querySelector("{what}").getBoundingClientRect()'
         until(page, f"{place}.height && {place}.top >= 0 && {place}.bottom <= {box}.top + 1")
+
+
+def test_a_text_that_has_ended_begins_again(names, page) -> None:
+    opened(page, names, "inside", text="anna")
+    page.evaluate("Math.random = () => 0.9999999")  # the last token is the end
+    bars(page)
+    page.click("#draw")
+    page.wait_for_selector("#drawn >> text=so the text has ended. Start again")
+    assert page.inner_text("#draw") == "Start again"
+    page.click("#draw")
+    until(page, f"{READ} === 'start'")
+    bars(page)
+    assert page.inner_text("#draw") == "Draw the next token"
+    page.evaluate("Math.random = () => 0")
+    page.click("#draw")
+    until(page, f"{READ} === 'starta'")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> Any:
+    """The page of a model that can read the text of the tour."""
+    model, config = ModelConfig(architecture="karpathy"), TrainConfig(steps=100)
+    result = train(["mariah", "anna"], model=model, config=config)
+    return document_of(result, tmp_path_factory.mktemp("told") / "told")
+
+
+def test_a_stop_of_the_tour_begins_as_described(told, page) -> None:
+    at_a = "document.getElementById('position-5')?.ariaSelected === 'true'"
+    opened(page, told, "inside", text="anna", at=2, temperature=0.5, step="logits")
+    bars(page)
+    page.click("#tour")
+    until(page, f"{READ} === 'startmariah' && {at_a}")
+    assert page.inner_text("#bar-temperature-value") == "1.00"
+    page.locator("#bar-temperature").fill("2")
+    page.click("#position-1")
+    page.click("#parts button >> nth=0")
+    until(page, "location.hash.includes('without-head=0.0')")
+    bars(page)
+    page.click("#draw")
+    until(page, f"{READ}.startsWith('startm') && {READ}.length === 7")
+    page.click("#stop-after")
+    until(page, f"{READ} === 'startmariah' && {at_a}")
+    assert page.inner_text("#bar-temperature-value") == "1.00"
+    page.wait_for_selector("#changed", state="hidden")
+    page.click("#tour")  # ends it
+    until(page, f"{READ} === 'startanna' && location.hash.includes('step=logits')")
+    assert page.inner_text("#positions [aria-selected=true]") == "n"
+    assert page.inner_text("#bar-temperature-value") == "0.50"
+    page.click("#tour")
+    until(page, f"{READ} === 'startmariah'")
+    page.fill("#text", "hannah")  # the reader's own from now on
+    until(page, f"{READ} === 'starthannah'")
+    page.click("#stop-after")
+    until(page, f"{READ} === 'startmariah' && {at_a}")
+    page.click("#tour")
+    until(page, f"{READ} === 'starthannah'")
+
+
+def test_a_link_to_a_stop_keeps_its_text_through_the_tour(told, page) -> None:
+    opened(page, told, "inside", text="anna", at=2, tour=2)
+    for stop in (3, 4):
+        page.wait_for_selector("#position-2[aria-selected=true]")
+        page.click("#position-4")
+        page.click("#stop-after")
+        until(page, f"document.getElementById('stop-count').innerText === '{stop} of 6'")
+    page.wait_for_selector("#position-2[aria-selected=true]")
+    assert page.evaluate(READ) == "startanna"
+
+
+def test_a_masked_cell_of_a_map_says_why_it_is_empty(names, page) -> None:
+    opened(page, names, "inside", text="anna", at=1)
+    page.wait_for_selector("#maps .map >> nth=3")
+    page.locator("#maps .map >> nth=0").focus()
+    page.keyboard.press("ArrowUp")
+    until(page, "document.getElementById('attended').innerText.includes('cannot see later tokens')")
+    assert "position 3, “n”, " in page.inner_text("#attended")
+    page.keyboard.press("Enter")
+    box = page.locator("#maps .map canvas >> nth=0").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(100)
+    assert page.get_attribute("#position-1", "aria-selected") == "true"
+    assert page.inner_text("#step-title") == "Embedding"
 
 
 def test_the_parts_of_a_reply_are_hidden_until_there_is_a_reply(talk, page) -> None:
@@ -237,11 +323,49 @@ def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, 
     page.wait_for_selector("#changed", state="hidden")
 
 
+def test_the_heads_of_a_text_stand_side_by_side(names, names_model, page) -> None:
+    text = Text.from_document(names_model, "anna")
+    attention = Inside(names_model, text).at(2)["layer0.attention"]
+    opened(page, names, "inside", text="anna", at=2, step="layer0.heads")
+    until(page, "document.getElementById('heads').innerText.includes('→')")
+    rows = page.locator("#heads tbody tr")
+    parts = ablations(names_model, text, 2)[:5]  # the heads of the first layer, and all of them
+    assert rows.count() == len(parts)
+    for i, part in enumerate(parts):
+        cells = rows.nth(i).locator("td").all_inner_texts()
+        came = part["came"]
+        assert cells[2].startswith(f"n {percent(came['probability'])} → {percent(came['without'])}")
+        if part["head"] != "all":
+            letters = zip(["start", "a", "n"], attention[part["head"]], strict=True)
+            wanted = [f"{letter}{percent(share)}" for letter, share in letters]
+            assert "".join(cells[0].split("\n")) == "".join(wanted)
+
+
+def test_a_part_is_switched_off_where_it_is_said_what_it_is_for(names, names_model, page) -> None:
+    heads = "#parts button >> text=all heads of layer 1"
+    opened(page, names, "inside", text="anna")
+    page.wait_for_selector(heads)
+    page.focus(heads)
+    assert page.get_attribute(heads, "aria-pressed") == "false"
+    page.keyboard.press("Enter")
+    body = {"without_heads": [(0, head) for head in range(4)]}
+    until(page, EFFECT.format(nats(explain(InferenceGpt(changed(names_model, body)), "anna").bits)))
+    page.wait_for_selector("#parts button[aria-pressed=true] >> text=head 3 of layer 1")
+    pressed = page.locator("#parts button[aria-pressed=true]").all_inner_texts()
+    assert pressed == [
+        f"{each} of layer 1" for each in ("head 1", "head 2", "head 3", "head 4", "all heads")
+    ]
+    assert page.evaluate("document.activeElement.innerText") == "all heads of layer 1"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#parts button[aria-pressed=false] >> text=all heads of layer 1")
+    assert page.is_hidden("#changed")
+
+
 def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, page) -> None:
     text = Text.from_document(names_model, "anna")
     activations = Inside(names_model, text).at(2)
     opened(page, names, "inside", text="anna", at=2, step="layer0.attention 1")
-    until(page, "document.getElementById('plain').innerText.includes('at the whole text')")
+    until(page, "document.getElementById('plain').innerText.includes('Switched off:')")
     assert page.inner_text("#step-title") == "Head 2, layer 1"
     assert page.locator("#diagram [aria-pressed=true]").all_inner_texts() == ["head 2"]
     row = activations["layer0.attention"][1]
@@ -262,15 +386,13 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         name = {None: "the MLP", "all": "all heads"}.get(head) or f"head {head + 1}"
         row = page.locator("#parts tbody tr", has_text=f"{name} of layer {layer + 1}")
         assert nats(part["bits_without"]) in row.inner_text()
-        row.locator("button").click()
-        step = {None: "hidden", "all": "heads"}.get(head) or f"attention {head}"
-        value = f"layer{layer}.{step}"
-        page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
-        assert page.evaluate("document.activeElement.value") == value
-        without, own = (percent(part["came"][name]) for name in ("without", "probability"))
-        told = f"What came, “n”, has {without} without it, {own} with it."
         if head == "all":
-            told = "Head 2 "  # where each head looks
+            continue
+        page.select_option("#layer", index=layer)
+        step = "hidden" if head is None else f"attention {head}"
+        page.click(f"#diagram [value='layer{layer}.{step}'] > span:first-child")
+        without, own = (percent(part["came"][name]) for name in ("without", "probability"))
+        told = f"Switched off: n {own} → {without}"
         until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
@@ -284,7 +406,7 @@ def test_the_page_says_where_a_head_looks_on_average(names, names_model, page) -
     means = [statistics.fmean(each) for each in zip(*shares, strict=True)]
     places = ["itself", "one before", "two before", "the start"]
     most = max(range(4), key=means.__getitem__)
-    told = f"Average: {places[most]} ({percent(means[most])}), "
+    told = f"On average: {places[most]} {percent(means[most])}, "
     opened(page, names, "inside", text="anna", step="layer0.attention 1")
     until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 

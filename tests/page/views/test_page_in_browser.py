@@ -126,7 +126,7 @@ def test_every_view_is_accessible(names, talk, subword, page) -> None:
         (names, "generate", {"prompt": "a"}),
         (names, "generate", {"prompt": "w" * 200}),
         (subword, "chat", {}),
-        (names, "inside", {"text": "anna", "step": "layer0.attention", "without-mlp": 0}),
+        (names, "inside", {"text": "anna", "step": "layer0.heads", "without-mlp": 0}),
         (names, "inside", {"tour": 6}),
         (talk, "inside", {"m": ["hi there", "yo"], "question": "hi there", "text": "yo"}),
         (subword, "inside", {"question": "hi", "text": " there" * 30}),

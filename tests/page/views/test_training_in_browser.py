@@ -146,7 +146,8 @@ def test_a_saved_page_gives_the_texts_of_the_same_training(train_view, opened, t
     (tmp_path / "names.html").write_bytes(page)
     texts, about = opened(tmp_path / "names.html", "#/generate?number=10&seed=42")(GENERATE)
     assert texts == json.loads(out)["samples"]
-    assert about.startswith("names: a text model with 4,192 weights, 1 layer, 4 heads")
+    shape = "4,192 weights, 1 layer, 4 heads"
+    assert about == f"The finished model “names”: {shape}, trained at a learning rate of 0.01"
     assert b"with 4,192 weights in single precision (float32)" in page
 
 
@@ -218,6 +219,30 @@ def test_overfitting_is_detected_and_reported(names, chromium) -> None:
     assert re.search(r"The held-out loss was lowest at step [1-9]\d{0,2}, with \d", end)
     assert "since then, the model overfits." in end
     assert n_copies > 10
+
+
+def test_a_model_overfits_only_if_its_held_out_loss_rises(names, chromium) -> None:
+    script = f"""
+        let rise = 0;
+        const Channel = MessageChannel;
+        window.MessageChannel = function () {{
+            const made = new Channel();
+            made.port1.addEventListener("message", ({{ data }}) => {{
+                for (const each of data.value?.moments ?? []) each.heldOut = 2 + rise * each.step;
+            }});
+            return made;
+        }};
+        {TOOLS}
+        const ends = [];
+        for (const margin of [0.009, 0.011]) {{
+            rise = margin / 1000;
+            ends.push(await trained());
+        }}
+        return ends;
+    """
+    noise, clear = chromium(names, "#/train")(script)
+    assert "overfits" not in noise
+    assert "since then, the model overfits" in clear
 
 
 PROBLEMS = {

@@ -67,8 +67,10 @@ def sampled(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
 ) -> TokenDataset:
     """Encode documents, or evenly spaced chunks of them with about `most` predictions."""
+    every = 1 + sum(map(count_characters, docs)) // most
+    if text == "stream":  # to encode all of it would take long
+        docs, every = [doc[: 1 + len(doc) // every] for doc in docs], 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
-    every = max(1, int(-(-chunks.n_tokens // most)))
     return chunks.encode(range(0, len(chunks), every))
 
 

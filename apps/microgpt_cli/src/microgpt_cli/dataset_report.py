@@ -10,12 +10,12 @@ from statistics import median_low
 from typing import Any
 
 from microgpt import (
-    CharTokenizer,
     ConversationsError,
     Document,
     ReadOptions,
     TextFile,
     count,
+    count_characters,
     load_documents,
     percentage,
     printable,
@@ -61,12 +61,12 @@ def _describe(docs: Sequence[Document]) -> dict[str, Any]:
     The length of a document is the number of its characters, plus one token for the end and, in
     conversations, two tokens per turn. A document fits into a context of its length.
     """
-    tokenizer = CharTokenizer.from_documents(docs)
-    lengths = sorted(len(tokenizer.encode_document(doc)) - 1 for doc in docs)
+    is_chat = not isinstance(docs[0], str)
+    lengths = sorted(count_characters(doc) + 1 + 2 * is_chat * len(doc) for doc in docs)
     char_counts = Counter(chain.from_iterable(chain.from_iterable(map(texts_of, docs))))
     different = {doc if isinstance(doc, str) else tuple(doc) for doc in docs}
     return {
-        "is_chat": tokenizer.is_chat,
+        "is_chat": is_chat,
         "n_docs": len(docs),
         "n_repeats": len(docs) - len(different),
         "n_tokens": sum(lengths),

@@ -38,4 +38,4 @@ def note_on_units(trained: TrainedModel, docs: Sequence[Document]) -> str | None
     if mean >= MIN_SHARE * n_hidden:
         return None
     active = f"of {n_hidden} hidden units, {mean:.2g} are active on average"
-    return f"{active}; a lower --learning-rate keeps more of them active"
+    return f"{active}; a lower --learning-rate keeps more active"

@@ -27,7 +27,7 @@ LONG_LIMIT = 600.0  # for the whole program, and for an experiment
 MAX_MEMORY = 2 << 30  # bytes
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
 ENDS = {  # the learner reads these instead of a traceback
-    "NotImplementedError": "`raise NotImplementedError` is still there; replace it with your code",
+    "NotImplementedError": "`raise NotImplementedError` is still there; write your code instead",
     "KeyboardInterrupt": "still running after 5 seconds; is there a loop that does not end?",
     "SystemExit": "the file ends Python; remove the call to exit",
     "RecursionError": "a function calls itself without an end, or more than 1,000 times",

@@ -61,12 +61,12 @@ def open_study(
     plan: Plan[S],
     limits: Mapping[str, float] | None = None,  # `minutes` or `budget` of a search, if it has one
     limit: TimeLimit | None = None,
-    is_saved: Callable[[Path], bool] = lambda directory: True,  # whether a winner is
+    is_saved: Callable[[Path], bool] = lambda directory: True,  # whether its winner is saved
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new study or the one to resume, its documents and its workers; then write its report.
 
     The message of an error or Ctrl-C names the command that resumes the study. If a study to resume
-    has ended, is not extended, and its winner is saved, this exits.
+    has ended, is not extended, and its winner is saved, the command exits.
     """
     recorded: dict[str, Any] = {"column": given["column"]} if "column" in given else {}
     if "train_winner" in given:

@@ -133,7 +133,7 @@ def score_texts(
         raise ConfigError("a chat model cannot score texts; use a model trained on texts")
     docs = as_documents(texts)
     if not are_texts(docs):
-        raise ConfigError("texts must not contain conversations; pass the text of their messages")
+        raise ConfigError("texts must not contain conversations; pass their messages")
     omit = str.maketrans("", "", tokenizer.unknown_characters("".join({*"".join(docs)})))
     read = [each.translate(omit) for each in docs]
     chunks = [[*chunks_of(each, tokenizer, size, text)] for each in read]

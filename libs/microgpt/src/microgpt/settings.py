@@ -64,7 +64,7 @@ class Settings(TrainConfig, ModelConfig):
     )
     unknown: str | None = training(
         None,
-        "With --chat and a table of questions, the reply to a question that is not in the table.  "
+        "With --chat and a table of questions, the reply to a question outside the table.  "
         "[default: I don't know.]",
     )
     threads: int = training(

@@ -7,13 +7,13 @@ from microgpt import Conversation, ConversationsError, ReadOptions, Tell, TextFi
 SUFFIX = ".toml"
 
 
-def read(
-    file: TextFile, how: ReadOptions, tell: Tell | None = None
-) -> Sequence[Conversation] | None:
+def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> Sequence[Conversation] | None:
     """Return the conversations of a character; None for other files."""
     if file.path.suffix.lower() != SUFFIX or how.text == "stream":
         return None
     if not how.chat:
+        if not any("[topics" in line for line in file):
+            return None  # the settings of a program
         raise ConversationsError(f"{file.path} describes conversations; read them with --chat")
 
     from microgpt_characters.conversations import Drawing

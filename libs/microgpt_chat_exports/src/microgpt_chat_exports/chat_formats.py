@@ -99,7 +99,7 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # of messages by people
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # written by people
 
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # <@U1>, <URL|label>, <!here>
 

@@ -124,8 +124,8 @@ def _compile(place: str, args: tuple[Any, ...]) -> bytes:
         from microgpt_engine.numba_internals import TRIED, VERSION
 
         report(
-            f"Numba {VERSION} differs from the tested {TRIED} ({error}); the engine uses Numba's "
-            "own cache, so microgpt takes some seconds longer to start"
+            f"Numba {VERSION} differs from {TRIED} ({error}); the engine uses Numba's cache, so "
+            "microgpt starts some seconds later"
         )
         return _NUMBA
 

@@ -1,4 +1,4 @@
-"""`microgpt score`: measure how much each line of a file or of stdin surprises a model."""
+"""`microgpt score`: measure how much each line of a text surprises a model."""
 
 import json
 import sys

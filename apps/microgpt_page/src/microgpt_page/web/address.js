@@ -16,7 +16,7 @@ export function read() {
 }
 
 /** Return parameters for an address. Those that are null, undefined or "" are left out. */
-function query(parameters) {
+export function query(parameters) {
   const found = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     for (const one of [value].flat()) {

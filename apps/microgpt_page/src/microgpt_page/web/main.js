@@ -5,7 +5,7 @@ import { Chat } from "./chat/chat.js";
 import { Generate } from "./generate/generate.js";
 import { Inside } from "./inside/inside.js";
 import { ask, pageText } from "./client.js";
-import { byId, plural, tell } from "./text.js";
+import { byId, plural, printable, tell } from "./text.js";
 import { save } from "./train/saved_page.js";
 import { Train } from "./train/train.js";
 import { WhatIf } from "./what_if/what_if.js";
@@ -15,11 +15,9 @@ async function start() {
   const model = await ask("model");
   byId("save-this").addEventListener("click", () => save(pageText(), "text/html", `${model.name}.html`));
   document.body.className = model.chat ? "is-chat" : "is-text";
-  byId("model").textContent = [
-    `${model.name}: a ${model.chat ? "chat" : "text"} model with ${plural(model.num_params, "weight")}`,
-    plural(model.n_layer, "layer"),
-    plural(model.n_head, "head"),
-  ].join(", ");
+  const shape = [[model.num_params, "weight"], [model.n_layer, "layer"], [model.n_head, "head"]].map((each) => plural(...each));
+  const title = `finished model “${printable(model.name)}”`;
+  const made = `The ${title}: ${shape.join(", ")}, trained at a learning rate of ${model.lr}`;
   byId("model").title = `width ${model.n_embd}, context of ${plural(model.block_size, "token")}`;
   const chat = model.chat && new Chat(model);
   const inside = new Inside(model, () => chat?.lastReply);
@@ -39,6 +37,8 @@ async function start() {
     const { view, parameters } = read();
     const name = views.has(view) ? view : views.keys().next().value;
     for (const other of views.keys()) byId(other).hidden = other !== name;
+    const isNew = ["train", "what-if"].includes(name);
+    byId("model").textContent = isNew ? `New models are trained here; the ${title} is in Look inside` : made;
     byId("words").hidden = ["chat", "generate"].includes(name);
     for (const link of document.querySelectorAll("nav a")) {
       if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");

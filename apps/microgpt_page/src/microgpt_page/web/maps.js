@@ -128,10 +128,11 @@ export class Maps {
     place.addEventListener("pointerleave", leave);
     place.addEventListener("blur", leave);
     place.addEventListener("focus", () => point(...at));
-    place.addEventListener("click", () => this.#on.chosen(at[0], step, at[1]));
+    const choose = () => at[1] <= at[0] && this.#on.chosen(at[0], step, at[1]);
+    place.addEventListener("click", choose);
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     place.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.#on.chosen(at[0], step, at[1]);
+      if (event.key === "Enter") choose();
       const move = moves[event.key];
       if (!move) return;
       event.preventDefault();
@@ -145,12 +146,13 @@ export class Maps {
     const { cell, mark, rows } = map;
     mark.style.transform = `translate(${MARGIN + column * cell}px, ${MARGIN + row * cell}px)`;
     mark.style.visibility = "visible";
-    this.#on.pointed(rows[row], row, step, Math.min(row, column));
     const [from, to] = [this.#read[row], this.#read[column]];
     if (column > row) {
-      this.#tell(`A token cannot look ahead (causal mask): ${quoted(to)} comes after ${quoted(from)}.`);
+      this.#on.pointed(null);
+      this.#tell(`Empty: position ${row}, ${quoted(from)}, cannot see later tokens such as ${quoted(to)} (causal mask).`);
       return;
     }
+    this.#on.pointed(rows[row], row, step, column);
     const what = row === column ? "itself" : `${quoted(to)} at position ${column}`;
     const share = percent(rows[row][column]);
     this.#tell(`Head ${Number(map.name.split(".")[1]) + 1}: ${quoted(from)} at position ${row} takes ${share} from ${what}.`);

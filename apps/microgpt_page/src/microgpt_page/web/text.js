@@ -77,20 +77,24 @@ export const quoted = (label, isEnd = false) =>
 export const missing = (text, { characters }) =>
   characters && [...new Set(text)].filter((char) => !characters.includes(char)).join("");
 
-/** Return a text, in small letters if the model knows only these. */
+/** Return what a model can read of a text: capitals as small letters, and no unknown characters, if anything is left. */
 export function known(text, model) {
-  const lower = text.toLowerCase();
-  return !model.fold && missing(text, model) && !missing(lower, model) ? lower : text;
+  if (model.fold || !missing(text, model)) return text; // only the engine knows what it folds
+  const isKnown = (char) => model.characters.includes(char);
+  return Array.from(text, (char) => [char, char.toLowerCase()].find(isKnown) ?? "").join("") || text;
 }
 
-/** Return a sentence on the characters of a text that a model does not know, or "". */
+/** Return a sentence on what a model reads instead of a text, or "". */
+export function instead(text, model) {
+  const read = known(text, model);
+  const lacking = () => Array.from(missing(text, model), (char) => quoted(char)).join(", ");
+  return read === text ? "" : `The model does not know ${lacking()}: it reads “${printable(read)}” instead.`;
+}
+
+/** Return a sentence on a text of which a model knows no character, or "". */
 export function unknown(text, model) {
-  if (model.fold || !missing(text, model)) return ""; // only the engine knows what it folds
-  const lower = text.toLowerCase();
-  const what = missing(lower, model)
-    ? `It knows these characters: ${shown(model.characters)}`
-    : `Try “${printable(lower)}”.`;
-  return `The model does not know “${shown(missing(text, model))}”. ${what}`;
+  if (model.fold || !missing(text, model)) return "";
+  return `The model does not know “${shown(missing(text, model))}”. It knows these characters: ${shown(model.characters)}`;
 }
 
 /** Return sentences on what the model has not read of a conversation, or "". */

@@ -236,8 +236,8 @@ def _parsed(file: bytes | str) -> tuple[dict[str, int], list[tuple[str, str]], d
         is_valid = False
     if not is_valid:
         raise TokenizerError(
-            'not a valid tokenizer: "model" must contain "vocab", which maps texts to integers, '
-            'and "merges", a list of pairs of texts'
+            "not a valid tokenizer: its model must contain vocab, which maps texts to integers, "
+            "and merges, a list of pairs of texts"
         )
     return vocabulary, merges, {**facts, **model}
 

@@ -76,7 +76,6 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
     """
     path, first = file.path, _first_line(file)
     if how.column is not None:
-        file.otherwise = "--column"
         return _texts_in(file, read_records(file, column=how.column), how.column, tell)
     if not (is_named_table(path) or STRING.fullmatch(first) or first.lstrip()[:1] in "[{"):
         return None
@@ -108,22 +107,23 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
         raise ConversationsError(f"{path} has conversations; read them with --chat")
     try:
         rows = [row for _, row in _objects(path, records._replace(values=sample))]
-    except DataError as error:
-        if records.unit == "item":
-            problem = "is a JSON array, but not of objects or strings"
-            raise DataError(f"{path} {problem}; write one text per line") from error
-        if path.suffix.lower() in JSON_SUFFIXES:
+    except DataError:
+        if records.unit == "item" or path.suffix.lower() in JSON_SUFFIXES:
             raise
         return None
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
-    only = "text" if "text" in texts else texts[0] if len(texts) == 1 else None
+    is_nested = any(isinstance(value, dict | list) for row in rows for value in row.values())
+    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as translations
+        return _strings(file, Records(enumerate(rows[0].values(), 1), "value"), tell)
+    only = "text" if "text" in texts else texts[0] if len(texts) == 1 and not is_nested else None
     if only and (len(rows) > 1 or len(names) == 1):
         file.otherwise = f"--column: one of {listed(names)}" if len(names) > 1 else ""
         return _texts_in(file, records, only, tell)
-    if names and not texts:
-        problem = "has JSON objects, but no field with text"
-        raise DataError(f"{path} {problem} ({listed(names)}); write one text per line")
+    if names and (not texts or (is_nested and min(len(rows), len(texts)) == 1)):
+        problem = f"has no field with the texts of its JSON objects ({listed(names)})"
+        remedy = f"take those called NAME, or all without it: jq '[.. | .NAME? | strings]' {path}"
+        raise DataError(f"{path} {problem}; {remedy} > NEW.json")
     if names:
         raise _several(f"{path} has JSON objects", listed(names))
     return None
@@ -140,10 +140,7 @@ def _strings(file: TextFile, records: Records, tell: Tell | None) -> list[str] |
     if not all(isinstance(value, str) for _, value in strings):
         return None
     file.kind = "string of JSON"
-    docs = _texts(((f"{file.path}, {records.unit} {n}", text) for n, text in strings), "", tell)
-    if not docs:
-        raise DataError(f"{file.path} has no text; use another file")
-    return docs
+    return _texts(((f"{file.path}, {records.unit} {n}", text) for n, text in strings), "", tell)
 
 
 def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) -> list[str]:
@@ -191,7 +188,8 @@ def _objects(path: Path, records: Records) -> Iterator[tuple[str, dict[str, Any]
         where = f"{path}, {records.unit} {number}"
         for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, dict):
-                raise DataError(f"{where}: not a JSON object; write one object per line")
+                problem = f"not JSON: {one}" if isinstance(one, Exception) else "not a JSON object"
+                raise DataError(f"{where}: {problem}; write one object or text per line")
             yield where, one
 
 
@@ -206,15 +204,12 @@ def _table(path: Path, lines: list[str], column: str | None) -> Records:
     options, columns = _dialect(lines)
     is_number = column is not None and column.isdecimal()
     names = columns if all(columns[:1]) else columns[1:]  # an index column may have no name
-    has_header = column in columns or not (is_number or any(map(_is_no_name, names)))
+    is_unnamed = any(not one or len(one) > LONGEST_NAME or NUMBER.fullmatch(one) for one in names)
+    has_header = column in columns or not (is_number or is_unnamed)
     if not has_header:
         columns = [str(n) for n in range(1, 1 + len(columns))]
     rows = islice(_rows(path, _reader(lines, **options), columns), has_header, None)
     return Records(rows, columns=columns, has_header=has_header)
-
-
-def _is_no_name(field: str) -> bool:
-    return not field or len(field) > LONGEST_NAME or bool(NUMBER.fullmatch(field))
 
 
 def _rows(path: Path, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -287,4 +282,4 @@ def _parse(text: str) -> object:
     try:
         return json.loads(text.strip())  # strips white space that JSON does not allow, too
     except (ValueError, RecursionError) as error:
-        return error
+        return ValueError(re.sub(r"( at)?: line 1 column", " at column", str(error)))

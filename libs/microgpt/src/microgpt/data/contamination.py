@@ -5,6 +5,7 @@ A model is saved with hashes of its training documents, to recognise copies amon
 
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from zlib import crc32
@@ -14,7 +15,7 @@ from microgpt.data.folding import plain
 from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Message
 
-PIECE = 50  # number of characters of running text that are compared at once
+PIECE, HALF = 50, 25  # characters of running text that are compared, and looked up, at once
 HASH_BYTES, MAX_HASHES = 4, 2**20
 Shares = dict[str, float | None]  # by held-out set; None if unknown
 Facts = Sequence[DataFacts | None]  # the data of earlier training runs; None if unknown
@@ -120,16 +121,23 @@ def _is_known(doc: Document, read: Container[str]) -> bool:
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
     """Return the share of documents or of running text that was read.
 
-    Running text is split into pieces of PIECE characters, which are looked up at all positions of
-    the text that was read. This takes about 0.3 s per million characters.
+    Running text is split into pieces of PIECE characters, which are looked up in what was read.
     """
     if not is_stream:
         return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
-    text, lines = plain("\n".join(map(as_line, dict.fromkeys(read)))), map(as_line, docs)
-    pieces = [p for line in map(plain, lines) for p in re.findall(f".{{{PIECE}}}", line) or [line]]
-    sizes = {*map(len, pieces)}
-    read_pieces = {*pieces}.intersection(text[i : i + n] for n in sizes for i in range(len(text)))
-    return sum(piece in read_pieces for piece in pieces) / max(1, len(pieces))
+    text = " ".join(plain(as_line(doc)) for doc in dict.fromkeys(read))
+    lines = (plain(as_line(doc)) for doc in docs)
+    pieces = [p for line in lines for p in re.findall(f".{{{PIECE}}}", line) or [line]]
+    found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
+    having = defaultdict[str, set[str]](set)
+    for piece in pieces:
+        for i in range(HALF):  # one of them is where the text is looked up
+            having[piece[i : i + HALF]].add(piece)
+    for start in range(0, len(text), HALF):
+        for piece in having.get(text[start : start + HALF], ()):
+            if piece in text[max(0, start - HALF) : start + PIECE]:
+                found.add(piece)
+    return sum(piece in found for piece in pieces) / max(1, len(pieces))
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:

@@ -12,7 +12,6 @@ formats, such as exported chats. Error messages name the file, the line and the 
 message.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -128,9 +127,8 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
 def _turns(value: Any, where: str) -> Sequence[Any]:
     """Return the messages of a conversation in any format; raise DataError for other values."""
     if isinstance(value, Exception):
-        problem = re.sub(r"( at)?: line 1 column", " at column", str(value))
         remedy = "write one conversation per line, or export the chat again"
-        raise DataError(f"{where}: not JSON: {problem}; {remedy}")
+        raise DataError(f"{where}: not JSON: {value}; {remedy}")
     if isinstance(value, list | tuple) and value and isinstance(value[0], Message):
         return value  # from a plug-in
     if (turns := turns_in(value)) is None:

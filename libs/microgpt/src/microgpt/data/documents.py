@@ -42,6 +42,8 @@ def load_documents(
     docs = read_by_kind(file, how, tell)
     if docs is None:
         docs = _lines_or_text(file, how)
+    if not docs or (isinstance(docs, str) and docs.isspace()):
+        raise DataError(f"{file.path} has no text; use another file")
     if tell and how.text is None:
         if file.kind != "line":
             what = f": {count(len(docs), 'document')}, each a {file.kind}"
@@ -64,16 +66,11 @@ def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
         is_stream = is_long or is_running_text(head)
     if is_stream:
         text = "\n".join(file)
-        if not text.strip():
-            raise DataError(f"{file.path} has no text; use another file")
         file.kind = "running text"
         others = f"--separator {BLANK}: each paragraph"
         file.otherwise = f"--text lines: each line is a document; {others}"
         return text
-    docs = [doc for line in file if (doc := line.strip())]
-    if not docs:
-        raise DataError(f"{file.path} is empty; write one document per line")
-    return docs
+    return [doc for line in file if (doc := line.strip())]
 
 
 def load_text(
@@ -119,9 +116,8 @@ def load_chat_tests(
         raise DataError(
             f"{file.path} {problem} (read by the package microgpt-chat-exports); omit --me"
         )
-    if found is None:
-        return parse_conversations(file.path, conversation_records(file), tell)
-    return parse_conversations(file.path, Records(enumerate(found, 1), "conversation"), tell)
+    known = None if found is None else Records(enumerate(found, 1), "conversation")
+    return parse_conversations(file.path, known or conversation_records(file), tell)
 
 
 def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
@@ -154,7 +150,7 @@ def _read_markup(file: TextFile, how: ReadOptions, tell: Tell | None) -> None:
 
 
 # The readers of the library, in the order in which they are tried after folders and plug-ins.
-READERS: tuple[Reader, ...] = (read_table, _read_markup, refuse_transcript, read_multiline)
+READERS: tuple[Reader, ...] = (_read_markup, read_table, refuse_transcript, read_multiline)
 
 
 def bundled(name: str) -> Path:

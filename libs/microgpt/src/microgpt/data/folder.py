@@ -31,7 +31,7 @@ def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> D
         is_data = each.suffix.lower() in (*JSON_SUFFIXES, *TABLE_SUFFIXES)
         if is_data or how.column or how.separator:
             problem = f"{path} has several files, such as {each.name}"
-            raise DataError(f"{problem}; pass one of them, or join them first")
+            raise DataError(f"{problem}; pass one, join them, or add --chat for a Slack export")
         try:
             text = "\n".join(TextFile(each)).strip()
             if how.text != "stream":

@@ -20,9 +20,10 @@ END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
 MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$")  # at either end of a line
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
 LABEL = re.compile(
-    r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@[A-Za-z]+\{|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
+    r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@(?=[A-Za-z]+\{)|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of a list item or an ingredient
+SEPARATORS = ("%", "%%", "==========", "$$$$")  # lines in files of fortune, Kindle and SDF
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
 
@@ -36,6 +37,7 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
         return _between(file, how.separator)
     head = [*islice(file, MAX_LINES)]
     texts = [*filter(str.strip, head)]
+    marks = [text.rstrip() for text in texts if text.startswith(SEPARATORS)]
     docs = None
     if any(map(MARKED.search, head)):
         file.kind = "text between <|endoftext|> or <|startoftext|>"
@@ -44,6 +46,9 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
         file.kind = "FASTA sequence, without its header"
         groups = groupby(file, lambda line: line.startswith((">", ";")))
         docs = ["".join(map(str.strip, lines)) for is_header, lines in groups if not is_header]
+    elif len(marks) >= MIN_RECORDS and len({*marks}) == 1 and marks[0] in SEPARATORS:
+        file.kind = f"text between lines with {marks[0]}"
+        docs = _between(file, marks[0])
     elif is_first := _first_blocks(head):
         file.kind = "record between blank lines"
         docs = [*_records(_blocks(file), is_first)]
@@ -62,12 +67,7 @@ def _between(file: TextFile, separator: str) -> list[str]:
     if not any(is_separator for is_separator, _ in blocks):
         what = "blank line" if separator == BLANK else f"line {printable(separator)!r}"
         raise DataError(f"{file.path} has no {what} to separate documents; omit --separator")
-    docs = [text for is_separator, text in blocks if text and not is_separator]
-    if not docs:
-        raise DataError(
-            f"{file.path} has only separators ({printable(separator)!r}); use another --separator"
-        )
-    return docs
+    return [text for is_separator, text in blocks if text and not is_separator]
 
 
 def _is_fasta(texts: Sequence[str]) -> bool:

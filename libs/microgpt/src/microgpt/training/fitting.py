@@ -37,7 +37,6 @@ from microgpt.training.choice import (
 )
 from microgpt.training.engines import default_engine, prepare_engine
 
-MIN_TRAINING_S = 1.0  # minimum time that a message recommends
 # Settings of an ensemble. A multiple refers to the operations that a single model can use.
 MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
 STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
@@ -141,10 +140,10 @@ def _operations(speed: float, limit: TimeLimit) -> float:
     """Return the number of operations for which there is time, rounded as it is printed."""
     left = limit.seconds_left()
     if left <= 0:
-        min_minutes = (limit.seconds - left + MIN_TRAINING_S) / 60
+        spent = limit.seconds - left
         raise ConfigError(
             f"--minutes {limit.minutes:g} is too short, because the preparation takes "
-            f"{limit.seconds - left:.2g} s; use at least --minutes {min_minutes:.2g}"
+            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it to train
         )
     return float(f"{speed * left:.{DIGITS}g}")
 

@@ -89,9 +89,9 @@ def inherited_tokenizer(
     """Return the tokenizer of the parent, extended with new characters and chat tokens."""
     if parent.extra:
         raise ConfigError(
-            f"the plug-in {' and '.join(parent.extra)} has recorded what the parent learned, and "
-            "fine-tuning would make it forget that; put all conversations into one file, and train "
-            "on it without a parent"
+            f"the plug-in {' and '.join(parent.extra)} has recorded what the parent learned and "
+            "fine-tuning would erase; put all conversations into one file, and train on it without "
+            "a parent"
         )
     is_chat = not all(isinstance(doc, str) for doc in docs)
     if parent.tokenizer.is_chat and not is_chat:

@@ -251,18 +251,9 @@ export class Chat {
   }
 
   #tools(role, content, i) {
-    const copy = button("Copy", async () => {
-      try {
-        await navigator.clipboard.writeText(content);
-        copy.textContent = "Copied";
-      } catch {
-        tell(new Error("The browser does not let this page copy. Select the text and copy it yourself."));
-      }
-    });
-    copy.hidden = !navigator.clipboard; // which a browser has only over https or on this machine
-    if (role === "user") return [copy, button("Edit", () => this.#edit(i, content))];
+    if (role === "user") return [button("Edit", () => this.#edit(i, content))];
     const again = button("Regenerate", () => this.#reply(i, (signal) => this.#asked(i, undefined, signal)));
     again.hidden = this.#model.answers_few; // it has one reply to a question
-    return [copy, again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
+    return [again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
   }
 }

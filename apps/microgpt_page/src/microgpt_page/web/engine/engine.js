@@ -45,7 +45,7 @@ export class Engine {
   /** Return the answer to a request: a value, a promise of one, or a generator of parts. */
   answer(/** @type {string} */ name, body, /** @type {AbortSignal | undefined} */ signal) {
     const answers = {
-      model: () => this.#file.model,
+      model: () => ({ ...this.#file.model, lr: this.#file.step.lr }),
       generate: () => this.#alone(signal, () => this.#changed(body, () => this.#generate(body, signal))),
       explain: () => this.#alone(signal, () => this.#changed(body, () => this.#explain(body))),
       matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#matrix(body.name))),

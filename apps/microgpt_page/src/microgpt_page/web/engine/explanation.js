@@ -124,7 +124,6 @@ function prediction(tokenizer, token, row, top) {
   return {
     ...about(token),
     bits: inBits(-row[token]),
-    entropy: inBits(-row.reduce((total, x) => total + Math.exp(x) * x, 0)),
     alternatives: tokens.map(about),
   };
 }

@@ -3,33 +3,44 @@
 import { withActivations } from "./activations.js";
 
 const N_APART = 3; // from this position on, the start is none of the last three tokens
-const CONSONANT = /^[bcdfghjklmnpqrstvwxz]$/i;
+const N_SEEN = 40; // times that a token could be looked at, from which on it is compared
+const MORE = 1.3; // times the usual attention, from which on a head prefers a token
+
+/** Return the place of token j as seen from token i: itself, one before, two before, further back, or the start. */
+const placeOf = (i, j) => (j ? Math.min(i - j, 3) : 4);
 
 /**
- * Return facts on each head: its layer, and the shares of its attention that go to the token itself, the one
- * before, the one two before, those further back, the start, and consonants wherever they are.
+ * Return facts on each head: its layer, the shares of its attention that go to each place, and the labels of the
+ * tokens that it prefers: from which it takes more than it usually does from their places.
  * @param {import("./model.js").Model} model
  */
 export function headsOf(model, tokenizer, /** @type {number[][]} */ texts) {
   const { n_layer: L, n_head: H, vocab_size: V } = model.config;
-  const isConsonant = Array.from({ length: V }, (_, token) => CONSONANT.test(tokenizer.label(token)));
   const heads = Array.from({ length: L * H }, (_, i) => {
-    return { layer: Math.floor(i / H), head: i % H, shares: [0, 0, 0, 0, 0, 0] };
+    return { layer: Math.floor(i / H), head: i % H, sums: [0, 0, 0, 0, 0], taken: new Float64Array(V) };
   });
-  let n = 0;
+  const seen = heads[0].sums.map(() => new Float64Array(V)); // how often each token was at each place
   for (const tokens of texts) {
     withActivations(model, tokens, (found) => {
       for (let i = N_APART; i < tokens.length - 1; i++) {
-        n += 1;
-        for (const { layer, head, shares } of heads) {
-          const weights = found.attention(layer, head, i);
-          const near = [weights[i], weights[i - 1], weights[i - 2]];
-          const back = weights.slice(1, i - 2).reduce((sum, each) => sum + each, 0);
-          const consonants = weights.reduce((sum, each, j) => sum + (isConsonant[tokens[j]] ? each : 0), 0);
-          [...near, back, weights[0], consonants].forEach((each, place) => (shares[place] += each));
+        tokens.slice(0, i + 1).forEach((token, j) => seen[placeOf(i, j)][token]++);
+        for (const { layer, head, sums, taken } of heads) {
+          found.attention(layer, head, i).forEach((weight, j) => {
+            sums[placeOf(i, j)] += weight;
+            taken[tokens[j]] += weight;
+          });
         }
       }
     });
   }
-  return n ? heads.map((each) => ({ ...each, shares: each.shares.map((sum) => sum / n) })) : [];
+  const total = (numbers) => numbers.reduce((sum, each) => sum + each, 0);
+  const counts = seen.map(total);
+  return (counts[0] ? heads : []).map(({ layer, head, sums, taken }) => {
+    const usual = (token) => total(seen.map((each, place) => each[token] && (each[token] * sums[place]) / counts[place]));
+    const times = Array.from(taken, (sum, token) => sum / usual(token));
+    const compared = [...times.keys()].filter((token) => total(seen.map((each) => each[token])) >= N_SEEN);
+    const preferred = compared.filter((token) => times[token] >= MORE).sort((a, b) => times[b] - times[a]);
+    const shares = sums.map((sum) => sum / counts[0]);
+    return { layer, head, shares, preferred: preferred.map((token) => tokenizer.label(token)) };
+  });
 }

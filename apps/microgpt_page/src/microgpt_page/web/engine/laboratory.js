@@ -16,7 +16,6 @@ import { momentsOf } from "./moments.js";
 import { places, turned } from "./principal_axes.js";
 import { samplingOf } from "./requests.js";
 import { samples } from "./samples.js";
-import { columnText, rowsOf } from "./table.js";
 import { kindOf } from "./text_kind.js";
 import { Trainer } from "./trainer.js";
 import { untrained } from "./untrained_model.js";
@@ -52,8 +51,6 @@ const N_WATCHED = 32; // chunks on which the hidden units are watched
 export class Laboratory {
   #file;
   #text = "";
-  /** @type {string[][] | null} */
-  #table = null;
   #speed = Infinity; // steps per second
   #isPaused = false;
   /** @type {Run | null} */
@@ -70,7 +67,6 @@ export class Laboratory {
   answer(/** @type {string} */ name, body, /** @type {AbortSignal | undefined} */ signal) {
     const answers = {
       read: () => this.#read(body),
-      column: () => this.#chooseColumn(body.column),
       start: () => this.#start(body),
       pause: () => void (this.#isPaused = true),
       speed: () => void (this.#speed = body.speed),
@@ -88,20 +84,9 @@ export class Laboratory {
     return this.#run;
   }
 
-  /** Read a file; return what it is. Of a table, a column is to be chosen. */
-  #read(/** @type {{bytes: Uint8Array, isTable?: boolean}} */ { bytes, isTable }) {
+  /** Read a file; return what it is. */
+  #read(/** @type {{bytes: Uint8Array}} */ { bytes }) {
     this.#text = textOf(bytes);
-    this.#table = isTable ? rowsOf(this.#text) : null;
-    if (this.#table) return { columns: this.#table[0] };
-    return this.#about();
-  }
-
-  #chooseColumn(column) {
-    this.#text = columnText(/** @type {string[][]} */ (this.#table), column);
-    return this.#about();
-  }
-
-  #about() {
     const kind = kindOf(this.#text);
     const lines = this.#text.split("\n").map(strip).filter(Boolean);
     const nDocuments = kind === "lines" ? lines.length : 1;
@@ -187,6 +172,7 @@ class Run {
     this.#file = untrained(file, shape, data.tokenizer, kind);
     this.#model = new Model(this.#file);
     this.#trainer = new Trainer(this.#model, { ...file.defaults.config, ...config, text: kind }, data.train);
+    this.#file.step = this.#trainer.config;
     this.#engine = new Engine(this.#file, this.#model);
     this.#tokenizer = data.tokenizer;
     this.#documents = new Set(data.documents);

@@ -19,7 +19,7 @@ const MATRIX_OF_PART = { positions: 1, attention: 4, MLP: 6 };
  */
 
 /** Return the default learning rate of a model; see `default_lr`. */
-export const defaultLr = (/** @type {number} */ nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
+const defaultLr = (/** @type {number} */ nEmbd) => 0.01 * Math.min(1, 16 / nEmbd);
 
 /** Return the learning rate of a step, counted from 0; see `config.learning_rate`. */
 export const learningRate = (/** @type {number} */ step, { lr, steps }) => lr * (1 - step / steps);

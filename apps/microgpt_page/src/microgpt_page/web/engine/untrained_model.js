@@ -1,7 +1,6 @@
 // The file of a model to train, whose settings are those of model_config.py.
 
 import { EngineError } from "./errors.js";
-import { defaultLr } from "./trainer.js";
 import { countWeights } from "./weights.js";
 
 const MAX_WEIGHTS = 2 ** 24; // as in file_to_give.py
@@ -29,7 +28,7 @@ export function untrained({ defaults, layout, parts }, shape, tokenizer, text) {
     text,
     dtype: "float32",
     rates: [], // of rotary positions, which it does not have
-    step: { ...defaults.config, lr: defaultLr(config.n_embd), text },
+    step: { ...defaults.config, text },
     layout,
     parts: { ...parts, weights: new Uint8Array(4 * num_params) },
   };

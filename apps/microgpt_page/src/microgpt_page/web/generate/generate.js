@@ -3,7 +3,7 @@
 import { address, write } from "../address.js";
 import { number, sendOnEnter } from "../forms.js";
 import { ask } from "../client.js";
-import { button, byId, element, known, plural, printable, said, tell, unknown } from "../text.js";
+import { button, byId, element, instead, known, plural, printable, said, tell, unknown } from "../text.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "" };
 const N_SEEDS = 2 ** 32; // from which one is drawn: short enough to be written down
@@ -66,10 +66,11 @@ export class Generate {
     if (!prompt) this.#offer(samples);
     const size = `the context of ${plural(this.#model.block_size, "token")}`;
     const cut = nCut ? `${nCut} of ${plural(samples.length, "text")} stopped because ${size} was full.` : "";
-    byId("summary").textContent = dropped
+    const read = dropped
       ? `The prompt does not fit into ${size}: its first
         ${dropped} tokens were not read, to leave room for what follows.`
       : cut;
+    byId("summary").textContent = `${instead(byId("prompt").value, this.#model)} ${read}`.trim();
   }
 
   /** Offer the beginnings of some samples, to be continued. */

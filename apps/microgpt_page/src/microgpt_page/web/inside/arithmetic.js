@@ -5,8 +5,8 @@ import { matrixOf, partsOf } from "./switches.js";
 import { percent, quoted, shown } from "../text.js";
 
 /**
- * Return lists of factors, whose products are added up, or terms, with their names; and what becomes of the
- * sum. Args: a number of a step, the explanation, the row of its matrix, if it has one, and the context.
+ * Return lists of factors, whose products are added up, or terms, with their names; what a place in the lists
+ * is, or the labels of all; and what becomes of the sum. Args: a number of a step, the explanation, the row of its matrix, if it has one, and the context.
  */
 export function arithmetic(step, i, { activations: all, earlier }, row, { model, read, at, sampling }) {
   const { layer, kind, head } = partsOf(step);
@@ -14,7 +14,8 @@ export function arithmetic(step, i, { activations: all, earlier }, row, { model,
   const stream = layer ? all[`layer${layer - 1}.x`] : all.x;
   const last = all[`layer${model.n_layer - 1}.x`];
   const size = model.n_embd / model.n_head;
-  const product = (input, name = "input") => ({
+  const product = (input, name = "input", noun = "number") => ({
+    noun,
     names: [`row ${i + 1} of ${matrixOf(step).replace(/.*\./, "")}`, name],
     lists: [row, input],
   });
@@ -52,7 +53,7 @@ export function arithmetic(step, i, { activations: all, earlier }, row, { model,
     x_after_attention: () => sum(["stream", stream[i]], ["attention", of("attention_output")[i]]),
     mlp_input: () => scaled(of("x_after_attention")),
     hidden: () => ({ ...product(of("mlp_input")), then: activated }),
-    mlp_output: () => product(of("hidden"), "hidden units"),
+    mlp_output: () => product(of("hidden"), "hidden units", "unit"),
     logits_input: () => scaled(last),
     logits: () => product(all.logits_input ?? last, "stream"),
     probabilities: () => ({ terms: [["logit", all.logits[i]]], then: drawn(sampling, model.vocab_size) }),

@@ -9,24 +9,25 @@ const [row, column] = [byId("weight-row"), byId("weight-column")];
 const MOST_TOKENS = 12; // of the factors of a weight
 const MUON_LR_RATIO = 6;
 
-// By the kind of a step: where its gradient comes from.
+const ADDED = "It is added to the residual stream, so the gradients are those of the stream after it.";
+const SUMMED = "Each gradient is the sum of those of all numbers that are made of this one, times the weights between them.";
+const STREAM =
+  "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.";
+// By the kind of a step: where its gradient comes from, if it is not such a sum.
 const TEXTS = {
   logits:
     "The gradient of a logit is its probability, less 1 for the token that came, divided by the number of " +
     "predictions. The loss falls if the logit of what came grows and the others shrink.",
-  logits_input: "The gradient of each number is the sum of those of all logits times the weights between them.",
-  mlp_output: "The MLP adds to the residual stream, so the gradients are those of the stream after it.",
-  hidden: "Gradients come back from all numbers to which a unit adds. A unit that is 0 here has none.",
-  mlp_input: "The gradients come back from the hidden units that read these numbers.",
-  attention_output: "Attention adds to the residual stream, so the gradients are those of the stream after it.",
-  heads: "The gradients come back from all numbers that attn_wo makes of these.",
+  mlp_output: ADDED,
+  hidden: `${SUMMED} A unit that is 0 here has none.`,
+  attention_output: ADDED,
   attention: "The gradient of an attention weight is negative if the values of that token would lower the loss.",
   query: "The query moves towards the keys of the tokens whose attention weights have a negative gradient.",
   key: "The gradients come from the queries that look here: that of this token, and of all later ones.",
   value: "The gradients come from all tokens that look here, times their attention weights.",
-  attention_input: "The gradients come back from the queries, keys and values that are made of these numbers.",
   embedding: "What arrives here is the gradient of the numbers that were looked up for the token and its position.",
-  stream: "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.",
+  x: STREAM,
+  x_after_attention: STREAM,
 };
 
 export class Backward {
@@ -105,7 +106,7 @@ export class Backward {
       const example = `(${brief(p)} − 1) / ${n} = ${brief((p - 1) / n)}`;
       return `${TEXTS.logits} Here, for ${quoted(came.text, true)}: ${example}.`;
     }
-    if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
+    if (kind !== "probabilities") return TEXTS[kind] ?? SUMMED;
     if (!counted[at]) {
       return "The model learns only to predict replies, so nothing is learned here. Choose a token of the reply.";
     }
@@ -180,8 +181,8 @@ export class Backward {
 
   #map(title, { matrix, row: chosenRow, column: chosenColumn, first }, all) {
     const canvas = element("canvas", { className: "moves", role: "img", ariaLabel: `${title} of ${matrix}` });
-    canvas.style.width = `${Math.min(17, all[0].length)}rem`;
-    canvas.style.height = `${Math.min(17, all.length)}rem`;
+    canvas.style.width = `${Math.min(11, 0.6 * all[0].length)}rem`;
+    canvas.style.height = `${Math.min(11, 0.6 * all.length)}rem`;
     const [[ink], look] = [colours("ink").map(rgb), bySign(all.flat())];
     const isChosen = (i, j) => first[0] + i === chosenRow && first[1] + j === chosenColumn;
     paintPixels(canvas, all, (number, i, j) => (isChosen(i, j) ? [ink, 1] : look(number)));
@@ -193,7 +194,7 @@ export class Backward {
       ];
       this.#choose(matrix, first[0] + i, first[1] + j);
     });
-    return element("figure", {}, canvas, element("figcaption", {}, title));
+    return element("figure", {}, element("figcaption", {}, title), canvas);
   }
 }
 

@@ -25,8 +25,9 @@ export class Bars {
   #logits = null; // of all tokens; until they arrive, only temperature 1 can be shown
   #model;
   #drawn;
+  #hasEnded = false; // whether the end has been drawn
 
-  constructor(model, { changed, drawn }) {
+  constructor(model, { changed, drawn, restarted }) {
     this.#model = model;
     this.#drawn = drawn;
     topK.max = model.vocab_size;
@@ -36,7 +37,7 @@ export class Bars {
         changed();
       });
     }
-    byId("draw").addEventListener("click", () => this.#draw());
+    byId("draw").addEventListener("click", () => (this.#hasEnded ? restarted() : this.#draw()));
   }
 
   read(parameters) {
@@ -58,10 +59,8 @@ export class Bars {
 
   /** Show a prediction. Args: whether the text ends there, and whether a token came, which is marked. */
   draw(now, isLast, hasCome) {
-    byId("draw").textContent = isLast ? "Draw" : "Draw from here";
-    this.#now = now;
-    this.#hasCome = hasCome;
-    this.#logits = null;
+    byId("draw").textContent = isLast ? "Draw the next token" : "Draw from here";
+    [this.#now, this.#hasCome, this.#hasEnded, this.#logits] = [now, hasCome, false, null];
     const rows = this.#bars().map(({ token, text }) => {
       const bar = element("div", { className: "bar" }, element("i"), element("b"));
       const name = text === null ? "others" : element("span", { className: "token" }, shown(text, true));
@@ -74,10 +73,16 @@ export class Bars {
     this.#update();
   }
 
+  /** Offer a new text, as the end has been drawn. */
+  end() {
+    this.#hasEnded = true;
+    byId("draw").textContent = "Start again";
+  }
+
   /** Set the logits of the prediction that is shown, and whether a token can be drawn there. */
   setLogits(logits, canDraw) {
     this.#logits = logits;
-    byId("draw").disabled = !canDraw;
+    byId("draw").disabled = !canDraw && !this.#hasEnded;
     this.#update();
   }
 

@@ -1,6 +1,6 @@
 // The view "Look inside": what the model predicts at each position of a text, and how.
 
-import { write } from "../address.js";
+import { query, write } from "../address.js";
 import { Bars } from "./bars.js";
 import { ask } from "../client.js";
 import { Maps } from "../maps.js";
@@ -12,6 +12,7 @@ import {
   byId,
   conversation,
   element,
+  instead,
   isSpecial,
   known,
   missing,
@@ -34,7 +35,6 @@ const LEGENDS = [
 ];
 const TOP = 20; // the most alternatives that are shown
 const GREETING = "hello"; // a question for any chat model that knows its letters
-const [TOLD, TOLD_AT] = ["mariah", 5]; // the text of the tour, and the token at which it begins
 const [N_EXAMPLE, N_REPLY] = [12, 8]; // the most tokens of the first text, and of the first reply
 const DARK_BITS = 8; // surprise with the strongest colour
 
@@ -65,6 +65,7 @@ export class Inside {
         this.#write();
       },
       drawn: (...drawn) => this.#append(...drawn),
+      restarted: () => this.#restart(),
     });
     this.#switches = new Switches(model, () => this.#explain(this.#at));
     this.#steps = new Steps(model, {
@@ -78,6 +79,7 @@ export class Inside {
       matrix: (name) => this.#once(name, () => ask("matrix", { name, ...this.#switches.body })),
       units: (layer) => this.#askOfTexts("units", { layer }),
       sampling: () => this.#bars.sampling,
+      toggled: (...part) => this.#switches.toggle(...part),
       ended: () => byId("draw").click(),
     });
     const place = { layer: byId("layer"), maps: this.#steps.flow.maps, sentence: byId("attended") };
@@ -93,13 +95,9 @@ export class Inside {
       },
       caption: (...head) => this.#steps.flow.head(...head),
     });
-    this.#tour = new Tour((step, isBackward) => {
-      this.#write();
-      if (!step) return;
-      if (this.#switches.isOn) byId("switch-all-on").click();
-      this.#steps.read(new URLSearchParams({ step, ...(isBackward && { backward: 1 }) }));
-      if (this.#maps.choose(this.#steps.layer)) this.#turn(this.#steps.layer);
-      else this.#explainNumbers();
+    this.#tour = new Tour(model, {
+      shown: () => query(this.#parameters),
+      show: (parameters) => this.show(parameters),
     });
     byId("leave-out").addEventListener("click", () => {
       this.#before = [];
@@ -107,6 +105,7 @@ export class Inside {
     });
     byId("read").addEventListener("input", ({ target }) => {
       if (target === byId("text")) byId("ends").checked = false;
+      if (target !== byId("ends")) this.#tour.keep();
       this.#explain(target === byId("ends") ? this.#at : Infinity);
     });
     positions.addEventListener("keydown", (event) => this.#move(event));
@@ -117,19 +116,14 @@ export class Inside {
   }
 
   show(parameters) {
+    this.#tour.complete(parameters);
     this.#bars.read(parameters);
-    const [step, isBackward] = this.#tour.read(parameters) ?? [];
-    if (step) parameters.set("step", step);
-    if (isBackward) parameters.set("backward", "1");
-    const isGiven = ["text", "question", "m"].some((name) => parameters.has(name));
-    const isTold = step && !isGiven && !this.#model.chat && !unknown(TOLD, this.#model);
-    if (isTold) new URLSearchParams({ text: TOLD, at: TOLD_AT }).forEach((value, name) => parameters.set(name, value));
     this.#maps.read(parameters);
     this.#steps.read(parameters);
     this.#maps.choose(this.#steps.layer);
     this.#steps.turnTo(this.#maps.layer);
     this.#switches.read(parameters);
-    if (!isGiven && !isTold) {
+    if (!["text", "question", "m"].some((name) => parameters.has(name))) {
       this.#showExample();
       return;
     }
@@ -190,7 +184,12 @@ export class Inside {
   }
 
   #write() {
-    write("inside", {
+    write("inside", { ...this.#parameters, ...this.#tour.parameters });
+  }
+
+  /** What is shown, for an address. */
+  get #parameters() {
+    return {
       m: this.#before,
       question: this.#model.chat ? byId("question").value : undefined,
       text: byId("text").value,
@@ -200,8 +199,7 @@ export class Inside {
       ...this.#maps.parameters,
       ...this.#steps.parameters,
       ...this.#switches.parameters,
-      ...this.#tour.parameters,
-    });
+    };
   }
 
   get #last() {
@@ -227,8 +225,7 @@ export class Inside {
     tell();
     this.#cut = null;
     this.#facts.clear();
-    const isLowered = this.#text !== byId("text").value;
-    showText("lowered", isLowered ? `The model knows only small letters, so it reads “${this.#text}”.` : "");
+    showText("instead", instead(byId("text").value, this.#model));
     byId("before").hidden = !this.#before.length;
     byId("before-count").textContent = this.#before.length;
     this.#write();
@@ -403,8 +400,9 @@ export class Inside {
     const { signal } = this.#requests.parts;
     const means = parts && (await this.#askOfTexts("parts", {}));
     const heads = parts && (await this.#askOfTexts("heads", {}));
-    const what = this.#bitsOf(this.#found) ? (this.#model.chat ? "reply" : "text") : "";
-    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], heads ?? [], what);
+    const isWithout = (...part) => this.#switches.isWithout(...part);
+    const isAny = this.#bitsOf(this.#found) > 0;
+    if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], heads ?? [], isWithout, isAny);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */
@@ -442,10 +440,15 @@ export class Inside {
     [...positions.children].forEach((token, j) => token.style.setProperty("--weight", row?.[j] ?? 0));
   }
 
+  /** Begin a new text, after one that has ended. */
+  #restart() {
+    this.#fill({ m: this.#before, question: byId("question").value });
+    this.#explain(Infinity);
+  }
+
   /** Continue the text at the position with a token, and go to its end. */
   async #append(token, probability) {
     const tokens = [...tokensOf(this.#found, this.#at + 1), token];
-    const again = byId("drawn").textContent.includes("ends here") ? " again" : "";
     try {
       const { text, label } = await ask("decode", { tokens }, this.#begin("draw"));
       if (nBroken(text) > nBroken(byId("text").value)) {
@@ -455,9 +458,10 @@ export class Inside {
       byId("text").value = text;
       byId("ends").checked = isSpecial(label);
       await this.#explain(Infinity);
-      const drawn = `Drawn${again}: ${quoted(label, true)} (${percent(probability)})`;
-      const end = ", so the text ends here. Draw again for another way to go on, or choose an earlier token";
-      showText("drawn", `${drawn}${isSpecial(label) ? end : ""}.`);
+      const hasEnded = isSpecial(label);
+      if (hasEnded) this.#bars.end();
+      const end = ", so the text has ended. Start again, or draw from an earlier token";
+      showText("drawn", `Drawn: ${quoted(label, true)} (${percent(probability)})${hasEnded ? end : ""}.`);
     } catch (error) {
       tell(error);
     }

@@ -1,24 +1,24 @@
-// What each head and each MLP is for: sentences on what it does, and the text without it.
+// What each head and each MLP is for: what it does at a position, on average, and the text without it.
 
 import { titleOfPart } from "./switches.js";
-import { N_TEXTS } from "./units.js";
-import { button, byId, element, nats, percent, plural, quoted, tableRow } from "../text.js";
+import { button, byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
 const PLACES = ["itself", "one before", "two before", "further back", "the start"];
-const N_PLACES = 2; // that are told
+const [N_PLACES, N_TOKENS, N_GUESSES] = [2, 3, 3]; // that are told
+const MOST_TOKENS = 16; // at which a head is shown to look
 
 export class Parts {
   #model;
-  #chosen;
+  #toggled;
   #found = [];
   #heads = []; // what each head looks at on average
-  #what = ""; // the table measures it: "text", "reply" or ""
+  #isWithout; // whether a part is off
 
-  /** Args: a model, and a function that is called with the step of a part that is chosen. */
-  constructor(model, chosen) {
+  /** Args: a model, and a function that is called with the layer and the head of a part to switch. */
+  constructor(model, toggled) {
     this.#model = model;
-    this.#chosen = chosen;
+    this.#toggled = toggled;
   }
 
   /** Forget the parts of another position. */
@@ -27,75 +27,79 @@ export class Parts {
   }
 
   /** Show the loss of the text without each part, how much that of other texts grows, and where heads look there. */
-  draw(found, means, heads, isOff, what) {
-    [this.#heads, this.#what] = [heads, what];
+  draw(found, means, heads, isWithout, isAny) {
+    [this.#heads, this.#isWithout] = [heads, isWithout];
     this.#found = found.map((part, i) => ({ ...part, mean: means[i] }));
     const rows = this.#found.map((part) => {
-      const step = stepOf(part.layer, part.head);
-      const title = `${titleOfPart(this.#model, part.layer, part.head)}${isOff(step) ? " (off)" : ""}`;
-      const choose = button(title, () => this.#chosen(step));
-      const mean = part.mean ? signed(changeOfMean(part), 3) : "";
-      const name = element("span", {}, choose, element("small", {}, this.habit(part.layer, part.head)));
+      const { layer, head } = part;
+      const choose = button(titleOfPart(this.#model, layer, head), () => this.#toggled(layer, head));
+      Object.assign(choose, { value: `${layer} ${head}`, ariaPressed: String(isWithout(layer, head)) });
+      const mean = part.mean ? signed(part.mean.without - part.mean.loss, 3) : "";
+      const name = element("span", {}, choose, element("small", {}, this.habit(layer, head)));
       return tableRow(null, name, mean, nats(part.bits_without), signed(changeOf(part) * Math.LN2));
     });
     const usual = means.length ? `${means[0].loss.toFixed(3)} nats` : "";
-    const whole = tableRow(null, "as it is now", usual, nats(found[0].bits), "");
-    byId("parts").tBodies[0].replaceChildren(whole, ...rows);
-    byId("parts").parentElement.hidden = !what;
+    const [table, { value }] = [byId("parts").tBodies[0], document.activeElement];
+    const isFocused = table.contains(document.activeElement);
+    table.replaceChildren(tableRow(null, "as it is now", usual, nats(found[0].bits), ""), ...rows);
+    if (isFocused) table.querySelector(`[value="${value}"]`).focus();
+    byId("parts").parentElement.hidden = !isAny;
   }
 
-  /** Return a sentence on what a head looks at on average, and how it differs from the others, if it is known. */
+  /** Show the heads of a layer side by side. Args: the attention weights of each on the tokens that it reads. */
+  drawHeads(layer, attention, read, hasCome) {
+    const rows = [...attention.keys(), "all"].map((head) => {
+      const isAll = head === "all";
+      const [name, line] = isAll ? ["all heads", ""] : [`head ${head + 1}`, lineOf(attention[head], read)];
+      const habit = isAll ? "one off: others do part of its work" : this.habit(layer, head);
+      const row = tableRow(name, line, habit, this.guess(layer, head, hasCome));
+      row.classList.toggle("off", Boolean(this.#isWithout?.(layer, head)));
+      return row;
+    });
+    byId("heads").tBodies[0].replaceChildren(...rows);
+  }
+
+  #partOf(layer, head) {
+    return this.#found.find((each) => each.layer === layer && each.head === head);
+  }
+
+  /** Return what a head looks at on average, if it is known. */
   habit(layer, head) {
     const found = this.#heads.find((each) => each.layer === layer && each.head === head);
     if (!found) return "";
     const shares = PLACES.map((place, i) => ({ place, share: found.shares[i] })).sort((a, b) => b.share - a.share);
-    const most = shares.slice(0, N_PLACES).map(({ share, place }) => `${place} (${percent(share)})`).join(", ");
-    const others = this.#heads.filter((each) => each.layer === layer && each !== found);
-    const margins = found.shares.map((share, i) => share - Math.max(...others.map((each) => each.shares[i])));
-    const i = margins.indexOf(Math.max(...margins));
-    const own = `${[...PLACES, "consonants"][i]} (${percent(found.shares[i])}, others at most ${percent(found.shares[i] - margins[i])})`;
-    return `Average: ${most}.${others.length && margins[i] >= LEAST ? ` More than the other heads: ${own}.` : ""}`;
+    const most = shares.slice(0, N_PLACES).map(({ share, place }) => `${place} ${percent(share)}`).join(", ");
+    const preferred = found.preferred.slice(0, N_TOKENS).map((label) => shown(label)).join(", ");
+    return most + (preferred && `; prefers ${preferred}`);
   }
 
-  /**
-   * Return sentences on what a part does at the position: which tokens it raises and lowers. Args: whether a
-   * token came there.
-   */
-  effect(layer, head, hasCome) {
-    const part = this.#found.find((each) => each.layer === layer && each.head === head);
+  /** Return what becomes of the guess without a part: of the token that came, if one did, and of others. */
+  guess(layer, head, hasCome) {
+    const part = this.#partOf(layer, head);
     if (!part) return "";
-    const share = (each) => `${percent(each.without)} without it, ${percent(each.probability)} with it`;
-    const told = (changes) =>
-      changes
-        .filter((each) => Math.abs(each.probability - each.without) >= LEAST)
-        .filter((each) => percent(each.probability) !== percent(each.without))
-        .filter((each) => !hasCome || each.token !== part.came.token)
-        .map((each) => `${quoted(each.text, true)} (${share(each)})`)
-        .join(", ");
-    const [raised, lowered] = [told(part.raised), told(part.lowered)];
-    const change = changeOf(part);
-    const mean = part.mean && `In ${N_TEXTS} other texts, each token surprises ${Math.abs(changeOfMean(part)).toFixed(3)} nats ${changeOfMean(part) < 0 ? "less" : "more"} without it.`;
-    const more = `${nats(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
-    return [
-      hasCome && `What came, ${quoted(part.came.text, true)}, has ${share(part.came)}.`,
-      raised && `It makes more likely: ${raised}.`,
-      lowered && `It makes less likely: ${lowered}.`,
-      this.#what && `Without it, the surprise at the whole ${this.#what} is ${Math.abs(change) < 0.05 ? "the same" : more}.`,
-      mean,
-    ]
-      .filter(Boolean)
-      .join(" ");
+    const { came, raised, lowered } = part;
+    const size = (each) => Math.abs(each.probability - each.without);
+    const others = [...raised, ...lowered].filter((each) => size(each) >= LEAST && !(hasCome && each.token === came.token));
+    const told = [...(hasCome ? [came] : []), ...others.sort((a, b) => size(b) - size(a))].slice(0, N_GUESSES);
+    const list = told.map((each) => `${shown(each.text, true)} ${percent(each.probability)} → ${percent(each.without)}`);
+    return list.join(", ") || "hardly a change";
   }
+}
+
+/** Return the tokens at which a head looks most, in their order, shaded by how much it takes. */
+function lineOf(weights, read) {
+  const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, MOST_TOKENS);
+  const tokens = order.sort((a, b) => a - b).map((j) => {
+    const token = element("span", { className: "token" }, shown(read[j]), element("small", {}, percent(weights[j])));
+    token.classList.toggle("special", isSpecial(read[j]));
+    token.style.setProperty("--share", weights[j]);
+    return token;
+  });
+  return element("div", {}, ...tokens);
 }
 
 /** Return by how much the bits change without a part, as they are shown. */
 const changeOf = (part) => Number(part.bits_without.toFixed(2)) - Number(part.bits.toFixed(2));
-
-/** Return by how many nats the mean loss of the other texts grows without a part. */
-const changeOfMean = ({ mean }) => mean.without - mean.loss;
-
-/** Return the step of a part in the diagram. */
-const stepOf = (layer, head) => `layer${layer}.${{ null: "hidden", all: "heads" }[head] ?? `attention ${head}`}`;
 
 /** Return a sentence on where a head looks from a position: its shares of the tokens so far. */
 export function attended(shares, read, at, head) {

@@ -11,6 +11,7 @@ import { sentenceOn } from "./units.js";
 import { byId, element, percent, quoted, sign } from "../text.js";
 
 const N_WRITTEN = 3; // products that are written out, the largest
+const N_NUMBERED = 8; // numbers of a list that have their number above them
 const APART = 0.25; // change of a score that is told
 const MOST_ROWS = 128; // of a matrix that are drawn
 
@@ -49,7 +50,7 @@ const TEXTS = {
       `The score of a token is this query times its key, divided by √${c.D}. Softmax turns the scores into attention ` +
       "weights, which add up to 100 %. Later tokens have none (the causal mask): the model has to guess them.",
   ],
-  heads: ["Result of the heads", () => "Each head takes the mean of the tokens’ values, by its attention weights."],
+  heads: ["Result of the heads", () => "Each head takes the mean of the tokens’ values by its attention weights."],
   attention_output: ["Output of attention", () => "A matrix mixes the results of the heads to one list."],
   x_after_attention: ["Residual stream after attention", () => "The stream, plus the output of attention."],
   mlp_input: [
@@ -93,7 +94,8 @@ export class Steps {
   #number = null; // the index of the number that is chosen, or null for the one to begin with
 
   /**
-   * Args: functions that are called after another step, direction or weight, and for a training step;
+   * Args: functions that are called after another step, direction or weight, and for a training step or a
+   * part to switch;
    * `matrix` and `units` return promises of a matrix and of facts on hidden units; `sampling` returns the
    * temperature and top-k.
    */
@@ -109,17 +111,13 @@ export class Steps {
       on.changed();
     };
     this.#backward = new Backward(model, { turned, changed: on.changed, stepped: on.stepped });
-    this.#parts = new Parts(model, (name) => {
-      this.forward();
-      this.#choose(name, null);
-      this.flow.focus(name);
-    });
+    this.#parts = new Parts(model, on.toggled);
     byId("step-before").addEventListener("click", () => this.go(-1));
     byId("step-after").addEventListener("click", () => this.go(1));
   }
 
   read(parameters) {
-    this.chosen = (parameters.get("step") ?? "embedding").replace(/attention$/, "attention 0"); // as in older addresses
+    this.chosen = parameters.get("step") ?? "embedding";
     this.#number = parameters.has("number") ? Math.trunc(parameters.get("number")) || 0 : null;
     this.#backward.read(parameters);
   }
@@ -210,9 +208,9 @@ export class Steps {
     this.#show();
   }
 
-  /** Show what the parts are for. Args: `heads` and `what` as in `Parts`. */
-  drawParts(ablations, means, heads, what) {
-    this.#parts.draw(ablations, means, heads, this.#isOff, what);
+  /** Show what the parts are for. Args: as in `Parts`. */
+  drawParts(...all) {
+    this.#parts.draw(...all);
     this.#show();
   }
 
@@ -277,9 +275,15 @@ export class Steps {
     byId("step-count").textContent = `${steps.indexOf(step) + 1} of ${steps.length}`;
     byId("step-before").disabled = this.chosen === steps[0];
     byId("step-after").disabled = this.isBackward && isLast;
-    byId("step-after").textContent = this.isBackward ? "Next step back ›" : isLast ? "Draw the next token" : "Next step ›";
+    byId("step-after").textContent = this.isBackward ? "Next step back ›" : isLast ? byId("draw").textContent : "Next step ›";
     byId("what").textContent = this.#isBackward ? "" : explain(context);
     byId("plain").textContent = this.#plain(step);
+    const shown = partsOf(this.chosen);
+    byId("heads").hidden = this.#isBackward || shown.kind !== "heads";
+    if (!byId("heads").hidden) {
+      const attention = this.#found.activations[`layer${shown.layer}.attention`];
+      this.#parts.drawHeads(shown.layer, attention, this.#read, this.#now !== null);
+    }
     const { weight } = this.#found.backward;
     byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.chosen);
     byId("number-line").hidden = !byId("why").hidden;
@@ -354,13 +358,13 @@ export class Steps {
     const { activations } = this.#found;
     const isMlp = IN_MLP.includes(kind);
     const shares = activations[`layer${layer}.attention`];
-    const ofHead = (each, i) => `${attended(each, this.#read, this.#at, i)} ${this.#parts.habit(layer, i)}`;
-    if (kind === "heads") return shares.map(ofHead).join("\n");
     if (!isMlp && head === null) return "";
     if (this.#isOff(step)) return "It is switched off: its output is zero, so nothing is added.";
     const units = activations[`layer${layer}.hidden`];
-    const first = isMlp ? `${this.#scores()}${active(units)}` : ofHead(shares[head], head);
-    return `${first} ${this.#parts.effect(layer, head, this.#now !== null)}`;
+    const first = isMlp ? `${this.#scores()}${active(units)}` : attended(shares[head], this.#read, this.#at, head);
+    const habit = this.#parts.habit(layer, head);
+    const guess = this.#parts.guess(layer, head, this.#now !== null);
+    return `${first}${habit && ` On average: ${habit}.`}${guess && ` Switched off: ${guess}.`}`;
   }
 
   /** Return sentences on the score of the token that came, or else of the likeliest, if it is a sum. */
@@ -379,7 +383,7 @@ export class Steps {
 }
 
 /** Draw the lists whose products are added up, and write what becomes of the sum. */
-function drawArithmetic({ lists = [], names = [], labels = [], terms = [], then }, value, of) {
+function drawArithmetic({ lists = [], names = [], noun = "number", labels, terms = [], then }, value, of) {
   const products = lists.length ? lists[0].map((x, i) => x * lists[1][i]) : terms.map(([, x]) => x);
   const sum = products.reduce((total, x) => total + x, 0);
   const strips = lists.length > 0 && products.length > 1 ? [...lists, products] : [];
@@ -388,15 +392,17 @@ function drawArithmetic({ lists = [], names = [], labels = [], terms = [], then 
     paintPixels(canvas, [list], bySign(list));
     return element("tr", {}, element("th", { scope: "row" }, [names[0], `× ${names[1]}`, "= products"][i]), element("td", {}, canvas));
   });
-  const heads = element("td", {}, ...labels.map((each) => element("span", {}, sign(each))));
-  const titles = strips.length && labels.length ? [element("tr", {}, element("th"), heads)] : [];
+  const number = (i) => ((i + 1) % Math.ceil(products.length / N_NUMBERED) ? "" : i + 1);
+  const heads = products.map((_, i) => element("span", {}, labels ? sign(labels[i]) : number(i)));
+  const titles = strips.length ? [element("tr", {}, element("th"), element("td", {}, ...heads))] : [];
   byId("terms").replaceChildren(...titles, ...rows);
   byId("matrix").hidden = !of;
   if (of) drawMatrix(of);
   const order = [...products.keys()].sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]));
   const largest = order.slice(0, N_WRITTEN);
+  const place = (i) => (labels ? `${quoted(labels[i])} at ${i}` : `${noun} ${i + 1}`);
   const written = lists.length
-    ? largest.map((i) => lists.map((list) => inBrackets(list[i])).join(" × "))
+    ? largest.map((i) => lists.map((list) => inBrackets(list[i])).join(" × ") + (strips.length ? ` (${place(i)})` : ""))
     : terms.map(([name, x]) => `${brief(x)} (${name})`);
   const result = products.length > 1 || lists.length ? ` = ${brief(sum)}` : "";
   const more = products.length > N_WRITTEN && lists.length ? " + …" : "";

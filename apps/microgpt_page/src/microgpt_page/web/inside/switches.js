@@ -110,13 +110,33 @@ export class Switches {
     }
   }
 
+  /** Return the field and the values of a head, of "all" heads or, if it is null, of the MLP of a layer. */
+  #valuesOf(layer, head) {
+    if (head === null) return ["without-mlp", [String(layer)]];
+    const heads = head === "all" ? [...Array(this.#model.n_head).keys()] : [head];
+    return ["without-head", heads.map((each) => `${layer}.${each}`)];
+  }
+
+  /** Return whether a part is off. Args: as of `#valuesOf`. */
+  isWithout(layer, head) {
+    const [name, values] = this.#valuesOf(layer, head);
+    return values.every((each) => this.#edits.get(name).includes(each));
+  }
+
+  /** Switch a part off, or on again. Args: as of `#valuesOf`. */
+  toggle(layer, head) {
+    const [name, values] = this.#valuesOf(layer, head);
+    const others = this.#edits.get(name).filter((each) => !values.includes(each));
+    this.#edits.set(name, this.isWithout(layer, head) ? others : [...others, ...values]);
+    this.#changed();
+  }
+
   /** Return whether a node of the diagram is off, or a number of the results of the heads. */
   isOff(key, number = -1) {
     const { n_head: H, n_embd: C } = this.#model;
     const { layer, kind, head } = partsOf(key);
-    const own = head ?? Math.floor((number * H) / C);
-    if (["attention", "heads"].includes(kind)) return this.#edits.get("without-head").includes(`${layer}.${own}`);
-    return IN_MLP.includes(kind) && this.#edits.get("without-mlp").includes(String(layer));
+    if (IN_MLP.includes(kind)) return this.isWithout(layer, null);
+    return ["attention", "heads"].includes(kind) && this.isWithout(layer, head ?? Math.floor((number * H) / C));
   }
 
   /** Show the switches of a step, such as "layer0.query". */
@@ -125,21 +145,17 @@ export class Switches {
     const made = [];
     if (own !== null || IN_ATTENTION.includes(kind)) {
       const heads = own === null ? Array(this.#model.n_head).keys() : [own];
-      for (const head of heads) made.push(this.#switch(`head ${head + 1}`, "without-head", `${layer}.${head}`));
+      for (const head of heads) made.push(this.#switch(`head ${head + 1}`, layer, head));
     } else if (IN_MLP.includes(kind)) {
-      made.push(this.#switch("the whole MLP", "without-mlp", String(layer)));
+      made.push(this.#switch("the whole MLP", layer, null));
     }
     byId("switches").hidden = !made.length;
     byId("switches").replaceChildren(element("legend", {}, "Switched on:"), ...made);
   }
 
-  #switch(title, name, value) {
-    const input = element("input", { type: "checkbox", checked: !this.#edits.get(name).includes(value) });
-    input.addEventListener("change", () => {
-      const others = this.#edits.get(name).filter((each) => each !== value);
-      this.#edits.set(name, input.checked ? others : [...others, value]);
-      this.#changed();
-    });
+  #switch(title, layer, head) {
+    const input = element("input", { type: "checkbox", checked: !this.isWithout(layer, head) });
+    input.addEventListener("change", () => this.toggle(layer, head));
     return element("label", {}, input, ` ${title}`);
   }
 

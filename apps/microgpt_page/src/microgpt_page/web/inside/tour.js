@@ -1,39 +1,59 @@
 // A tour of the model in six stops, to which the course links: #/inside?tour=3
 
-import { byId } from "../text.js";
+import { byId, known } from "../text.js";
 
 // The step of each stop, whether it is about learning, what it shows in the page, and a few sentences.
 const STOPS = [
   ["embedding", false, "#positions", "A text is cut into tokens, here letters. After each token the model guesses the next one: choose a token in the row, and everything under it is about the guess after that token. First the model looks up the token’s embedding: a list of numbers that it has learned for it. The line with ⊕ in the picture carries this list on; at each ⊕ a part adds its result."],
   ["layer0.attention 2", false, "#sum", "A token alone does not know what stands before it. Attention fetches that: each token makes three lists of its numbers, a query (what I look for), a key (what I offer) and a value (what I hand over). Below, the query of this token is multiplied with the key of one at which it looks. The better they fit, the more of the value of that token is added to the list here."],
-  ["layer0.heads", false, "#maps", "Each small map is a head. Row: the token that looks; column: the token that is looked at; dark: much is taken from there. One head can fetch only one mixture, so there are several: below, it says where each looks, here and on average. The empty corner is the causal mask: no token sees those after it, because they are what the model has to guess. Point at it."],
-  ["layer0.hidden", false, "[value='layer0.hidden']", "The MLP works on this list alone, to which attention has added what it fetched. A unit counts only if its sum is positive: it waits for a pattern, then makes some tokens likelier. Switch the whole MLP off: attention still chooses how much of each letter arrives, but no score waits for two letters together. “What each part is for”, under the picture, says what is lost."],
+  ["layer0.heads", false, "#maps", "Each small map is a head: its row is the token that looks, its column the one that is looked at; dark: much is taken. A head fetches one mixture, so there are several, each with a habit: compare them below. The empty corner is the causal mask: no token sees those after it, as the model has to guess them. Point at it."],
+  ["layer0.hidden", false, "[value='layer0.hidden']", "The MLP works on this list alone, with what attention has fetched. A unit counts only if its sum is positive: it waits for a pattern, then makes some tokens likelier. Switch the whole MLP off: attention still chooses how much of each letter arrives, but no score waits for two letters together. What is lost: “What each part is for”, under the picture."],
   ["probabilities", false, "#next", "Each token has a score, its logit. The scores are divided by the temperature, and softmax makes probabilities of them. Then chance decides: one token is drawn by these probabilities, appended, and everything begins again, until the end is drawn. So the same model writes many texts. A temperature below 1 makes likely tokens likelier. Try the slider."],
   ["logits", true, "#make-step", "How a weight learns: what came should have had 100 %. From that error, the model works backwards: for every weight it computes the gradient, how much the loss would rise if this weight grew a little. Then each weight moves a little the other way, so the loss falls. Click “Make this step” and look at the bars; below is one weight, with its gradient as a sum over the tokens."],
 ];
 
+const TOLD = { text: "mariah", at: "5" }; // what all stops show, unless a link names another text
+const OF_TEXT = ["m", "question", "text", "unfinished", "at"]; // parameters of an address
+
 export class Tour {
+  #canTell; // whether the model can read that text
+  #on;
   #at = 0; // the stop that is shown, counted from 1, or 0
-  #gone;
+  #told = null; // the parameters of the text that all stops show
+  #own = null; // those of what the reader looked at before, if anything
   #isNew = false; // whether the stop has not been scrolled to
 
-  /** Args: a function that is called with the step of a stop, if any, and whether it is about learning. */
-  constructor(gone) {
-    this.#gone = gone;
+  /** Args: a model, and functions that return what is shown, and show something, as parameters of an address. */
+  constructor(model, on) {
+    this.#canTell = !model.chat && known(TOLD.text, model) === TOLD.text;
+    this.#on = on;
     byId("tour").addEventListener("click", () => this.#go(this.#at ? 0 : 1));
     byId("stop-after").addEventListener("click", () => this.#go((this.#at + 1) % (STOPS.length + 1)));
     byId("stop-before").addEventListener("click", () => this.#go(this.#at - 1));
   }
 
-  /** Show the stop of an address; return its step and whether it is about learning, if it has one. */
-  read(parameters) {
-    this.#at = Math.trunc(parameters.get("tour")) in [0, ...STOPS] ? Math.trunc(parameters.get("tour")) : 0;
+  /** Show the stop that parameters name, if any, and add to them what it shows. */
+  complete(parameters) {
+    const number = Number(parameters.get("tour"));
+    const stop = STOPS[number - 1];
+    this.#at = stop ? number : 0;
     this.#show();
-    return this.#at && !parameters.has("step") ? STOPS[this.#at - 1] : undefined;
+    const isTold = stop && this.#canTell && !ofText(parameters).size;
+    for (const [name, value] of Object.entries(isTold ? TOLD : {})) parameters.set(name, value);
+    this.#told = stop ? ofText(parameters) : null;
+    if (!stop || parameters.has("step")) return;
+    const [step, isBackward] = stop;
+    parameters.set("step", step);
+    if (isBackward) parameters.set("backward", "1");
   }
 
   get parameters() {
     return { tour: this.#at || undefined };
+  }
+
+  /** Keep what the reader has typed during the tour. */
+  keep() {
+    if (this.#told) this.#own = this.#on.shown();
   }
 
   /** Scroll to what the stop shows, once it is there: the box of the tour may hide it on a small screen. */
@@ -42,10 +62,13 @@ export class Tour {
     this.#isNew = false;
   }
 
+  /** Show a stop as it is described, or at the end what the reader had before. */
   #go(at) {
-    this.#at = at;
-    this.#show();
-    this.#gone(...(STOPS[at - 1] ?? []));
+    if (!this.#told) this.#own = this.#on.shown();
+    this.#told ??= this.#canTell ? new URLSearchParams(TOLD) : ofText(this.#own);
+    const parameters = new URLSearchParams(at ? this.#told : (this.#own ?? this.#told));
+    if (at) parameters.set("tour", at);
+    this.#on.show(parameters);
   }
 
   #show() {
@@ -59,3 +82,6 @@ export class Tour {
     byId("stop-after").textContent = this.#at === STOPS.length ? "End" : "Next stop ›";
   }
 }
+
+/** Return those parameters that name a text. */
+const ofText = (parameters) => new URLSearchParams([...parameters].filter(([name]) => OF_TEXT.includes(name)));

@@ -4,7 +4,7 @@ import { ask } from "../client.js";
 import { percent, quoted } from "../text.js";
 
 const MOST_WEIGHTS = 1e6; // of a model that writes texts for this
-export const N_TEXTS = 50;
+const N_TEXTS = 50;
 const N_TOKENS = 16; // of each, at most
 const N_LETTERS = 3; // at the end of a beginning
 
@@ -18,7 +18,7 @@ export async function textsOf({ chat, num_params: n }) {
 export function sentenceOn({ share, active, raised, lowered }) {
   const end = (text) => quoted(text.length > N_LETTERS ? `…${text.slice(-N_LETTERS)}` : text || "<|bos|>");
   const some = active.map(end).join(", ");
-  const where = `In ${N_TEXTS} texts of this model, the unit is active after ${percent(share)} of the tokens, most after ${some}. `;
+  const where = `In ${N_TEXTS} texts, the unit is active after ${percent(share)} of the tokens, most after ${some}. `;
   const list = (labels) => labels.map((label) => quoted(label, true)).join(", ");
   return `${some && where}If it is active, it makes likelier: ${list(raised)}; and less likely: ${list(lowered)}.`;
 }

@@ -74,8 +74,10 @@ export class LossChart extends Plot {
     context.rect(LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM);
     context.clip();
     this.#paintRaw(context, x, y, width - LEFT - RIGHT);
-    this.#paintLine(context, x, y, this.#before, "soft");
     this.#paintLine(context, x, y, this.#means(width), "blue");
+    context.setLineDash([2, 4]); // it may be on the line of this one
+    this.#paintLine(context, x, y, this.#before, "ink");
+    context.setLineDash([]);
     this.#paintLine(context, x, y, this.#heldOut, "orange");
     context.restore();
     this.#paintNames(context, y, width - RIGHT - 4);

@@ -46,7 +46,7 @@ export class Train {
 
   /** Args: the model of the other views, which stays as it is. */
   constructor({ name }) {
-    byId("train-given").textContent = `, with a finished model, “${printable(name)}”.`;
+    byId("train-given").textContent = `, in the finished model “${printable(name)}”.`;
     byId("plan").addEventListener("submit", () => this.#try(() => this.#start(true)));
     const on = (id, action) => byId(id).addEventListener("click", () => this.#try(action));
     on("train-pause", () => {
@@ -199,7 +199,7 @@ export class Train {
     const what = texts.text === "stream" ? "text" : `${grouped(texts.nDocuments)} ${this.texts.noun}`;
     const lacks = without.length ? `, without ${without.join(" and ")}, learns` : " learns";
     byId("train-what").textContent =
-      `A new model with ${plural(nLearning(this.#about.model, without), "weight")}${lacks} from ${what}`;
+      `A new model with ${plural(nLearning(this.#about.model, without), "weight")}${lacks} from ${what}, at a learning rate of ${this.#about.config.lr}`;
     this.#shown.begin(this.#about, texts.first, without);
     if (isAsked) {
       byId("train-pause").focus({ preventScroll: true });

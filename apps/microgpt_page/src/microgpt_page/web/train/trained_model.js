@@ -4,8 +4,9 @@ import { ActiveUnits } from "./active_units.js";
 import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
 import { Maps } from "../maps.js";
-import { byId, element, grouped, known, plural, said } from "../text.js";
+import { byId, element, grouped, instead, known, plural, said } from "../text.js";
 
+const CLEAR = 0.01; // nats by which a held-out loss has risen before the model is said to overfit
 const ATTENTION_MS = 200; // between two pictures of the attention
 const list = byId("train-samples");
 const text = byId("train-text");
@@ -37,7 +38,7 @@ export class TrainedModel {
   /** Begin with a model without steps. Args: the first of the texts, and the parts that do not learn. */
   begin(about, first, without) {
     const last = this.steps.at(-1);
-    this.#before = last ? ` The training before (grey): ${this.#figures(last).join(", ")}.` : "";
+    this.#before = last ? ` The training before (dotted): ${this.#figures(last).join(", ")}.` : "";
     byId("train-maps").classList.toggle("off", without.includes("attention"));
     byId("active-units").classList.toggle("off", without.includes("MLP"));
     this.#units.isOff = without.includes("MLP");
@@ -119,7 +120,7 @@ export class TrainedModel {
     const last = `that of the last step alone ${this.#chart.loss(step).toFixed(4)}`;
     const heldOut = this.#moments.filter((each) => each.heldOut !== null);
     const best = heldOut.reduce((a, b) => (b.heldOut < a.heldOut ? b : a), heldOut[0]);
-    const isPast = best && best.step < heldOut.at(-1).step && best.heldOut < heldOut.at(-1).heldOut;
+    const isPast = best && heldOut.at(-1).heldOut - best.heldOut > CLEAR;
     const overfits = isPast
       ? ` The held-out loss was lowest at step ${grouped(best.step)}, with ${best.heldOut.toFixed(3)}${this.#about.mark}: ` +
         "since then, the model overfits. Rewind to that moment to keep the model that predicts new texts best."
@@ -156,7 +157,7 @@ export class TrainedModel {
       this.#isStale = false;
       const body = { text: known(text.value, this.#about.model), top: 0, attention: this.#maps.heads };
       const found = await this.#on.ask(body).catch(({ message }) => ({ message }));
-      byId("train-text-problem").textContent = found.message ?? "";
+      byId("train-text-problem").textContent = found.message ?? instead(text.value, this.#about.model);
       if (found.attention) this.#maps.draw(found.attention, found.read);
       await new Promise((resolve) => setTimeout(resolve, ATTENTION_MS));
     }

@@ -1,10 +1,9 @@
-// The texts to train on: the bundled names, a file, a column of a table, or pasted text.
+// The texts to train on: the bundled names, a file, or pasted text.
 
 import { bundledNames } from "../client.js";
-import { byId, element, plural } from "../text.js";
+import { byId, plural } from "../text.js";
 
 const MAX_BYTES = 8e6; // as the page says
-const TABLE = /\.(csv|tsv|tab)$/i;
 
 export class TrainingTexts {
   #changed;
@@ -20,7 +19,6 @@ export class TrainingTexts {
     const source = byId("texts-source");
     source.addEventListener("change", () => this.#show());
     byId("texts-file").addEventListener("change", ({ target }) => this.#take(target.files[0]));
-    byId("texts-column").addEventListener("change", () => this.#changed());
     byId("texts-pasted").addEventListener("change", () => this.#changed());
     const zone = byId("texts");
     zone.addEventListener("dragover", (event) => {
@@ -59,10 +57,7 @@ export class TrainingTexts {
   async readBy(laboratory) {
     const content = await this.#content();
     if (!content) return null;
-    let found = await laboratory.ask("read", content);
-    const columns = byId("texts-column");
-    this.#offer(found.columns ?? []);
-    if (found.columns) found = await laboratory.ask("column", { column: columns.selectedIndex });
+    const found = await laboratory.ask("read", content);
     byId("texts-about").textContent = about(found);
     return found;
   }
@@ -84,24 +79,12 @@ export class TrainingTexts {
     const bytes = await file.arrayBuffer().catch(() => {
       throw new Error("The file cannot be read. Choose it again.");
     });
-    return { bytes: new Uint8Array(bytes), isTable: TABLE.test(file.name) };
+    return { bytes: new Uint8Array(bytes) };
   }
 
   #take(file) {
     this.#file = file ?? null;
-    byId("texts-column").replaceChildren();
     this.#show();
-  }
-
-  /** Offer the columns of a table; keep the one that is chosen. */
-  #offer(columns) {
-    const menu = byId("texts-column");
-    const names = columns.map((name, i) => name || `column ${i + 1}`);
-    const old = [...menu.options].map(({ text }) => text);
-    if (names.join("\n") !== old.join("\n")) {
-      menu.replaceChildren(...names.map((name) => element("option", {}, name)));
-    }
-    menu.parentElement.hidden = !columns.length;
   }
 
   #show(isChange = true) {

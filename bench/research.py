@@ -7,7 +7,7 @@ order of the vocabulary, whose initial rows are equal in distribution; unused dr
 nothing (names, comments). Improvements of Karpathy's settings, most of them in the direction of the
 presets, are tried against these; their sizes are measured with 12 other seeds, and the power
 follows from them by simulation. `--minutes 40` lets the built-in proposer run for so long, and
-compares the champion with the first program on the test part. Half an hour.
+compares the champion with the first program on the test part. An hour.
 """
 
 import json

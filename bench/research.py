@@ -6,7 +6,7 @@ Null changes are tried one after the other in one research: 160 alter the random
 draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
 others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
 the presets, are tried against these; their sizes are measured with 12 other seeds, and the power
-follows from them by simulation. Half an hour.
+follows from them by simulation. An hour.
 """
 
 import random

@@ -48,6 +48,11 @@ SHORTEST = {
     "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.CHAT_STEPS = 1"),
     "few_questions": ("--only library", small()),
     "ladder": ("--only names --seeds 1", "bench.TEXTS = ('names',); bench.BUDGET = 5e9"),
+    "makers": (
+        "data",
+        "bench.FILES = ('names.txt',); bench.MINUTES = 0.1; bench.ORDERS = (2,); "
+        "bench.markov_samples = lambda docs: docs[:2]",
+    ),
     "minutes": (
         "--seeds 1",
         "bench.needs = print; bench.BUDGETS = {('names', 60): (1, 1, 1, 1)}; bench.SECOND = 2e7",

@@ -171,8 +171,9 @@ def headed(
     head: Sequence[str], lines: Iterable[Sequence[str]], on: Mapping[str, Any] | None = None
 ) -> str:
     """Return a Markdown table of text and numbers, with the machine, date and commit of results."""
-    rows = [head, ["---", *["---:"] * (len(head) - 1)], *lines]
-    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rows = ["| " + " | ".join(row) + " |" for row in (head, *lines)]
+    rows.insert(1, "|---" + "|---:" * (len(head) - 1) + "|")
+    body = "\n".join(rows)
     if not on:
         return body
     commit = f", commit {on['commit']}" if "commit" in on else ""

@@ -12,12 +12,11 @@ import sys
 from collections.abc import Sequence
 from math import log
 from pathlib import Path
-from time import perf_counter
+from tempfile import TemporaryDirectory
 
-from harness import trained
-from texts import planned
+from harness import command
 
-from microgpt import InferenceGpt, Message, ReadOptions, TextFile, TimeLimit, load_documents
+from microgpt import InferenceGpt, Message, ReadOptions, hold_out, load, load_documents
 from microgpt.data.folding import char_tokenizer
 from microgpt_cli.counting import counted, losses_of, sampled
 from microgpt_cli.samples import usual_length, usual_temperature
@@ -33,11 +32,14 @@ def main() -> None:
     """Print a section for each text."""
     for path in (Path(sys.argv[1], name) for name in FILES):
         is_chat = path.suffix == ".jsonl"
-        docs = load_documents(TextFile(path), ReadOptions(chat=is_chat))
-        given = {"minutes": MINUTES, "val_fraction": 0.1, "test_fraction": 0.1}
-        job = planned(docs, given, limit=TimeLimit(MINUTES, perf_counter()))
-        result, sets = trained(job), job.sets
-        model, tokenizer = InferenceGpt(result), char_tokenizer(sets.docs)
+        docs = load_documents(path, ReadOptions(chat=is_chat))
+        sets = hold_out(docs, {"val_fraction": 0.1, "test_fraction": 0.1})
+        words = ("--data", path, "--minutes", MINUTES, *["--chat"] * is_chat)
+        shares = ("--val-fraction", 0.1, "--test-fraction", 0.1)
+        with TemporaryDirectory() as folder:
+            command("train", *words, *shares, "--model", f"{folder}/model")
+            model = InferenceGpt(saved := load(f"{folder}/model"))
+        tokenizer = char_tokenizer(sets.docs)
         loss = model.evaluate(sets.test).bits_per_character * log(2)
         counts = counted(sets.train, tokenizer, "lines")
         test = sampled(sets.test, tokenizer, "lines", N_COUNTED)
@@ -50,7 +52,7 @@ def main() -> None:
             asked = [doc[0].content for doc in sets.test[:N_SAMPLES]]
             ours = [model.chat([Message("user", text)]).content for text in asked]
         else:
-            temperature, length = usual_temperature(result), usual_length(result)
+            temperature, length = usual_temperature(saved), usual_length(saved)
             ours = model.generate(N_SAMPLES, temperature=temperature, max_tokens=length)
         for name, samples in {"microgpt": ours, "markovify": markov_samples(read)}.items():
             n_copied = len([text for text in samples if text in {*read}])

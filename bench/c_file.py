@@ -11,20 +11,16 @@ names, or of the replies in 500 held-out conversations, with float32 and int8 we
 import random
 import subprocess
 import tempfile
-from math import log
 from pathlib import Path
 from statistics import median
 from time import process_time
+from typing import Any
 
-from elsewhere import bits
-from harness import parsed
-from machine import machine
+from elsewhere import trained
+from harness import headed, in_turns, parsed, store
 
-from microgpt import ExportRequest, InferenceGpt, ModelConfig, TrainConfig, load, save, train
-from microgpt.config import Sampling
-from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
-from microgpt.data.tokenizer import Document
-from microgpt.sampling import DecodeRules
+import microgpt
+from microgpt import Document, InferenceGpt, ModelConfig, SavedModel, TrainConfig, bundled
 from microgpt_exports.c_file import C_FORMAT, INT8_FORMAT, rounded
 
 N_HELD_OUT = 500  # documents
@@ -54,23 +50,23 @@ int main(void) {
 
 def main() -> None:
     """Measure both models, and print the results."""
-    rounds = parsed(__doc__, rounds=5).rounds
-    print(f"{machine()}; median of {rounds}")
-    names = load_text(bundled("names.txt"))
-    with tempfile.TemporaryDirectory() as folder:
-        model = train(names[:-N_HELD_OUT], model=ModelConfig(), config=TrainConfig(steps=STEPS))
-        save(model, folder)
-        measure("names", Path(folder), names[-N_HELD_OUT:], rounds)
-    chats = load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
-    measure("demo chat model", bundled(DEMO_MODEL), chats, rounds)
+    options = parsed(__doc__, rounds=5)
+    names = microgpt.load_text(bundled("names.txt"))
+    chats = microgpt.load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
+    demo = microgpt.load(bundled(microgpt.DEMO_MODEL))
+    karpathys = trained(names[:-N_HELD_OUT], ModelConfig(), TrainConfig(steps=STEPS))
+    found = {
+        "Karpathy's names": measured(karpathys, names[-N_HELD_OUT:], options.rounds),
+        "demo chat model": measured(demo, chats, options.rounds),
+    }
+    print(c_table(store("c_file", {"models": found}, options)))
 
 
-def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> None:
-    """Print the speed of the engine and of both C files, and the loss of both kinds of weights."""
-    saved = load(directory)
+def measured(saved: SavedModel, docs: list[Document], rounds: int) -> dict[str, Any]:
+    """Return the speed of the engine and of both C files, and the loss of both kinds of weights."""
     gpt, n_tokens = InferenceGpt(saved), saved.model.block_size
     repeats = N_TOKENS // n_tokens
-    rules = DecodeRules(max_tokens=n_tokens, sampling=Sampling(0))
+    rules = microgpt.DecodeRules(max_tokens=n_tokens, sampling=microgpt.Sampling(0))
 
     def decode() -> float:
         started = process_time()
@@ -83,26 +79,31 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
         for format in (C_FORMAT, INT8_FORMAT):
             path = Path(folder, format.name, "model.c")
             path.parent.mkdir()
-            request = ExportRequest(path, "model", lambda _: None)
+            request = microgpt.ExportRequest(path, "model", lambda _: None)
             path.write_bytes(format.write(saved, request)[path])
             path.with_name("main.c").write_text(PROGRAM % repeats)
             command = ["cc", "-O3", "-march=native", "main.c", "-o", "main", "-lm"]
             subprocess.run(command, cwd=path.parent, check=True)
             program = path.with_name("main")
             calls[format.name] = lambda program=program: float(subprocess.check_output([program]))
-        found = [{kind: call() for kind, call in calls.items()} for _ in range(rounds + 1)][1:]
-        times = {kind: median(each[kind] for each in found) for kind in calls}
-    for kind, seconds in times.items():
-        speed, ratio = repeats * n_tokens / seconds, times["microgpt"] / seconds
-        print(f"{name}, {kind}: {speed:,.0f} tokens/s ({ratio:.2f})")
-    tokens = [gpt.tokenizer.encode_document(doc)[: n_tokens + 1] for doc in docs]
-    masks = [gpt.tokenizer.mask(doc) or b"\1" * (n_tokens + 1) for doc in docs]
-    losses = []
-    for each in (saved, rounded(saved)):
-        rows = [[*InferenceGpt(each).log_probabilities(read[:-1])] for read in tokens]
-        losses.append(bits(rows, tokens, masks) * log(2))
-    print(f"{name}: {losses[0]:.4f} nats in float32, {losses[1] - losses[0]:+.4f} in int8")
+        times = in_turns(calls, rounds)
+    speeds = {kind: repeats * n_tokens / median(seconds) for kind, seconds in times.items()}
+    losses = [InferenceGpt(each).evaluate(docs).loss for each in (saved, rounded(saved))]
+    return {"tokens_per_s": speeds, "losses": losses}
 
+
+def c_table(kept: dict[str, Any]) -> str:
+    """Return a table with a row per model."""
+    lines = []
+    for name, found in kept["models"].items():
+        ours, *others = found["tokens_per_s"].values()
+        speeds = [f"{speed:,.0f} ({speed / ours:.2g})" for speed in others]
+        loss, rounded_loss = found["losses"]
+        lines.append([name, *speeds, f"{loss:.4f} nats", f"{rounded_loss - loss:+.4f}"])
+    return headed(["model", "float32", "int8", "loss in float32", "in int8"], lines, kept)
+
+
+TABLES = {"c_file": c_table}
 
 if __name__ == "__main__":
     main()

@@ -1,96 +1,84 @@
 """Questions that a character answers, in wordings that its file does not have.
 
-    uv run python bench/characters.py [--askings 8] [--minutes 3] [--model data/models/skerry]
+    uv run python bench/characters.py [--only bundled]
 
-Trains on data/characters/skerry.toml with the command of a user, or takes a model. With --askings,
-each topic has so many plain wordings, drawn from its patterns. characters/skerry.json has two other
-wordings of each topic, thirty questions that Skerry cannot know, and ten talks of five turns, in
-which a user tells a name and asks for it; they were written before the file. Each question is asked
-again in capitals. Three minutes on one core, and the time of the questions.
+Asks the bundled Skerry, and models that train for three minutes on its file with eight or
+twenty-five plain wordings of each topic, drawn from its patterns. characters/skerry.json has two
+other wordings of each topic, thirty questions that Skerry cannot know, and ten talks of five turns,
+in which a user tells a name and asks for it; they were written before the file. Each question is
+asked again in capitals. Eight minutes on one core.
 """
 
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from harness import ROOT, parsed
-from machine import machine
+from harness import BENCH, ROOT, command, headed, parsed, pin, store
 
 from microgpt import InferenceGpt, Message, load
 from microgpt_characters.pattern import draw, parse
 
 FILE = ROOT / "data/characters/skerry.toml"
-QUESTIONS = json.loads(Path(__file__).with_name("characters").joinpath("skerry.json").read_text())
+FACTS = tomllib.loads(FILE.read_text("utf-8"))
+QUESTIONS = json.loads((BENCH / "characters/skerry.json").read_text("utf-8"))
+# The number of askings per topic; None for the bundled model.
+MODELS = {"bundled": None, "eight askings a topic": 8, "twenty-five askings a topic": 25}
 
 
 def main() -> None:
     """Train, and print the shares of right answers."""
-    options = parsed(__doc__, askings=0, minutes=3.0, model="")
-    facts = tomllib.loads(FILE.read_text())
-    print(machine())
+    options = parsed(__doc__, only=MODELS)
+    pin()
+    found = {name: measured(name) for name in MODELS if options.only in (None, name)}
+    options.is_short = bool(options.only)
+    print(characters_table(store("characters", {"models": found}, options)))
+
+
+def measured(name: str) -> dict[str, Any]:
+    """Return how a model answers in small letters, and in capitals."""
     with TemporaryDirectory() as folder:
-        model = Path(options.model) if options.model else Path(folder, "model")
-        if not options.model:
-            file = FILE
-            if options.askings:
-                file = Path(folder, "few.toml")
-                file.write_text(with_few_askings(facts, options.askings))
-            trained(file, model, options.minutes)
+        model, n = ROOT / "data/models/skerry", MODELS[name]
+        if n:
+            file, model = Path(folder, "few.toml"), Path(folder, "model")
+            file.write_text(with_few_askings(n), "utf-8")
+            command("train", "--chat", "--data", file, "--minutes", 3, "--model", model)
         gpt = InferenceGpt(load(model))
-    for style in (str.lower, str.upper):
-        print(f"{style.__name__}:")
-        report(gpt, facts, style)
+    return {"small": answered(gpt, str.lower), "capitals": answered(gpt, str.upper)}
 
 
-def trained(file: Path, model: Path, minutes: float) -> None:
-    """Train with the command of a user."""
-    command = ["train", "--chat", "--data", file, "--minutes", minutes, "--model", model.name]
-    subprocess.run(
-        [sys.executable, "-m", "microgpt_cli", *map(str, command)], cwd=model.parent, check=True
-    )
-
-
-def with_few_askings(facts: dict, n: int) -> str:
+def with_few_askings(n: int) -> str:
     """Return the text of a file whose topics have n plain wordings each."""
-    text, rng = FILE.read_text(), Random(1)
-    for name, topic in facts["topics"].items():
+    text, rng = FILE.read_text("utf-8"), Random(1)
+    for name, topic in FACTS["topics"].items():
         drawn: dict[str, None] = {}
         for _ in range(40):
             for asking in topic["ask"]:
-                drawn[draw(rng, parse(asking, facts["macros"]))] = None
+                drawn[draw(rng, parse(asking, FACTS["macros"]))] = None
         given = f'[topics."{name}"]' if " " in name else f"[topics.{name}]"
         before, after = text.split(given, 1)
-        _, rest = re.split(r"ask = \[.*?\]$", after, maxsplit=1, flags=re.S | re.M)
+        _, rest = re.split(r"^ask = \[.*?\]$", after, maxsplit=1, flags=re.S | re.M)
         between = after[: after.index("ask = [")]
         text = f"{before}{given}{between}ask = {json.dumps([*islice(drawn, n)])}{rest}"
     return text
 
 
-def report(gpt: InferenceGpt, facts: dict, style: Callable[[str], str]) -> None:
-    """Print what is right, wrong and refused."""
-    right = wrong = 0
-    for topic, texts in QUESTIONS["unseen"].items():
-        for text in texts:
-            found = topic_of(reply_to(gpt, [style(text)]), facts)
-            right += found == topic
-            wrong += found not in (topic, None)
-            if found != topic:
-                print(f"    {topic:12} {text!r} -> {found}")
-    n = sum(map(len, QUESTIONS["unseen"].values()))
-    print(f"  unseen wordings: {right / n:.0%} right, {wrong / n:.0%} of another topic (of {n})")
-    foreign = [
-        text for text in QUESTIONS["foreign"] if topic_of(reply_to(gpt, [style(text)]), facts)
-    ]
-    print(f"  foreign: {len(QUESTIONS['foreign']) - len(foreign)} refused; answered: {foreign}")
-    names = sum(talk(gpt, turns, style) for turns in QUESTIONS["talks"])
-    print(f"  names after five turns: {names} of {len(QUESTIONS['talks'])}")
+def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
+    """Return how many questions and talks are answered in a style of writing, and how."""
+    unseen = [(topic, text) for topic, texts in QUESTIONS["unseen"].items() for text in texts]
+    topics = [(topic_of(reply_to(gpt, [style(text)])), topic) for topic, text in unseen]
+    foreign = [topic_of(reply_to(gpt, [style(text)])) for text in QUESTIONS["foreign"]]
+    return {
+        "right": sum(found == topic for found, topic in topics),
+        "wrong": sum(found not in (topic, None) for found, topic in topics),
+        "refused": foreign.count(None),
+        "names": sum(talk(gpt, turns, style) for turns in QUESTIONS["talks"]),
+    }
 
 
 def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str], str]) -> bool:
@@ -105,23 +93,40 @@ def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str
 def reply_to(gpt: InferenceGpt, texts: Iterable[str]) -> str:
     """Return the reply to a talk of alternating messages, at temperature 0."""
     roles = ("user", "assistant")
-    talk = [Message(roles[i % 2], text) for i, text in enumerate(texts)]
-    return gpt.chat(talk, temperature=0).content
+    messages = [Message(roles[i % 2], text) for i, text in enumerate(texts)]
+    return gpt.chat(messages, temperature=0).content
 
 
-def topic_of(reply: str, facts: dict) -> str | None:
+def topic_of(reply: str) -> str | None:
     """Return the topic of a reply; None if it says that it does not know; "?" if it is none."""
-    if reply in facts["unknown"]:
+    if reply in FACTS["unknown"]:
         return None
-    for name, topic in facts["topics"].items():
+    for name, topic in FACTS["topics"].items():
         replies = topic["reply"] + topic.get("untold", [])
         replies += [text for follow in topic.get("follow", []) for text in follow["reply"]]
         for text in replies:
             pattern = re.sub(r"\\\{.*?\\\}", "[A-Z][a-z]+", re.escape(text).replace(r"\ ", " "))
             if re.fullmatch(pattern, reply):
-                return name
+                return str(name)
     return "?"
 
+
+def characters_table(kept: dict[str, Any]) -> str:
+    """Return a table of the answers in small letters."""
+    head = ["training", "unseen wordings: right", "of another topic", "foreign questions refused",
+            "names after five turns"]  # fmt: skip
+    n_unseen = sum(map(len, QUESTIONS["unseen"].values()))
+    n_foreign, n_talks = len(QUESTIONS["foreign"]), len(QUESTIONS["talks"])
+    lines = []
+    for name, styles in kept["models"].items():
+        n = styles["small"]
+        shares = [f"{n[of] / n_unseen:.0%}" for of in ("right", "wrong")]
+        counts = [f"{n['refused']} of {n_foreign}", f"{n['names']} of {n_talks}"]
+        lines.append([name, *shares, *counts])
+    return headed(head, lines, kept)
+
+
+TABLES = {"characters": characters_table}
 
 if __name__ == "__main__":
     main()

@@ -1,109 +1,75 @@
 """Exact answers of models of `--preset chat` to three sets of questions.
 
-    uv run python bench/chat_quality.py [--seeds 3] [--at-once 2]
+    uv run python bench/chat_quality.py [--seeds 3]
 
-Trains with three seeds on one core each, through the command line. `microgpt eval` then counts
-exact answers on three sets of data/: chat_heldout.jsonl with held-out words, names and numbers,
-chat_fresh.jsonl, whose writers have not seen the grammar, and chat_fourth.jsonl, which was not used
-to choose anything. On one core each of an AMD EPYC (Zen 5), the training runs take five to seven
-minutes.
+Trains by the command of a user, on one core. `microgpt eval` then counts exact answers on three
+sets of data/: chat_heldout.jsonl with held-out words, names and numbers, chat_fresh.jsonl, whose
+writers have not seen the grammar, and chat_fourth.jsonl, which was not used to choose anything.
+About ten minutes per seed on one core of an AMD EPYC (Zen 5).
 """
 
-import json
-import subprocess
-import sys
 import tempfile
-from argparse import Namespace
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from harness import ROOT, parsed, seeds, store
-from tables import headed
+from harness import ROOT, TRAINING, command, headed, parsed, train_missing
 
 OUTSIDE = "i do sums to 99 and spelling."
+CHAT_SETS = {"heldout": "held-out", "fresh": "fresh wordings", "fourth": "fourth set"}
 
 
 def main() -> None:
     """Train, evaluate, and print the table."""
-    options = parsed(__doc__, seeds=3, at_once=1)
-    print(chat_table(store("chat_quality", measured(options), options)))
+    options = parsed(__doc__, only=("chat",), **TRAINING)
+    print(chat_table(train_missing("chat_quality", {"chat": measured}, options)))
 
 
-def measured(options: Namespace) -> dict:
-    """Return the cost of each training and the accuracy of its model."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with ThreadPoolExecutor(options.at_once) as pool:
-            trainings = list(pool.map(partial(assistant, folder), seeds(options)))
-    return {"trainings": trainings}
-
-
-def assistant(folder: Path, seed: int) -> dict:
+def measured(seed: int) -> dict[str, Any]:
     """Train a model, and return the cost of training and the accuracy of the model."""
-    model = folder / str(seed)
-    options = ("--preset", "chat", "--seed", seed, "--model", model)
-    trained = json.loads(command("train", "--chat", *options, "--json"))
-    facts = {"seed": seed, "seconds": trained["seconds"]}
-    for split in CHAT_SETS:
-        file = ROOT / f"data/chat_{split}.jsonl"
-        found = json.loads(command("eval", model, "--data", file, "--json"))
-        replies = found["replies"]
-        tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
-        inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
-        refused = sum(
-            error["reply"] == OUTSIDE and error["task"] != "outside" for error in replies["errors"]
-        )
-        facts[split] = {
-            "loss": found["loss"],
-            "tasks": tasks,
-            "refused": [refused, inside],
-        }
-    print(facts, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        words = ("--preset", "chat", "--seed", seed, "--model", f"{folder}/model")
+        facts = {"seconds": command("train", "--chat", *words)["seconds"]}
+        for name in CHAT_SETS:
+            file = ROOT / f"data/chat_{name}.jsonl"
+            found = command("eval", f"{folder}/model", "--data", file)
+            facts[name] = {"loss": found["loss"], **accuracy(found["replies"])}
     return facts
 
 
-def command(*args: object) -> str:
-    """Run a microgpt command and return its output."""
-    full = [sys.executable, "-m", "microgpt_cli", *map(str, args)]
-    return subprocess.run(full, check=True, capture_output=True, text=True).stdout
+def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
+    """Return the exact answers and the questions per task, and the wrongly refused ones."""
+    tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
+    inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
+    wrong = [each for each in replies["errors"] if each["task"] != "outside"]
+    return {"tasks": tasks, "refused": [sum(e["reply"] == OUTSIDE for e in wrong), inside]}
 
 
-CHAT_SETS = {"heldout": "held-out", "fresh": "fresh wordings", "fourth": "fourth set"}
-
-
-def chat_table(quality: dict) -> str:
+def chat_table(kept: dict[str, Any]) -> str:
     """Return a table of the shares of exact answers per task: mean and minimum over the seeds."""
-    first = quality["trainings"][0]
-    head = ["task", *CHAT_SETS.values()]
-    lines = []
-    tasks = list(dict.fromkeys(task for split in CHAT_SETS for task in first[split]["tasks"]))
-    for task in tasks:
-        lines.append([task, *(shares(quality, split, [task]) for split in CHAT_SETS)])
+    first = kept["trainings"][0]
+    tasks = list(dict.fromkeys(task for name in CHAT_SETS for task in first[name]["tasks"]))
+    lines = [[task, *(shares(kept, name, [task]) for name in CHAT_SETS)] for task in tasks]
     lines += [
-        ["*mean of the tasks*", *(shares(quality, split, tasks) for split in CHAT_SETS)],
-        ["*wrongly refused*", *(refusals(quality, split) for split in CHAT_SETS)],
+        ["*mean of the tasks*", *(shares(kept, name, tasks) for name in CHAT_SETS)],
+        ["*wrongly refused*", *(refusals(kept, name) for name in CHAT_SETS)],
     ]
-    return headed(head, lines, quality)
+    return headed(["task", *CHAT_SETS.values()], lines, kept)
 
 
-def shares(quality: dict, split: str, tasks: list[str]) -> str:
+def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
     """Format the mean share of exact answers to the tasks over the seeds, and the lowest share."""
     found = [
         fmean(n_exact / n for n_exact, n in scores)
-        for training in quality["trainings"]
-        if (scores := [training[split]["tasks"][t] for t in tasks if t in training[split]["tasks"]])
+        for training in kept["trainings"]
+        if (scores := [training[name]["tasks"][t] for t in tasks if t in training[name]["tasks"]])
     ]
     return f"{fmean(found):.1%} ({min(found):.1%})" if found else ""
 
 
-def refusals(quality: dict, split: str) -> str:
+def refusals(kept: dict[str, Any], name: str) -> str:
     """Format the mean share of refused items that are in the grammar, and the highest share."""
     found = [
-        n_refused / n
-        for training in quality["trainings"]
-        for n_refused, n in [training[split]["refused"]]
+        n_refused / n for n_refused, n in (each[name]["refused"] for each in kept["trainings"])
     ]
     return f"{fmean(found):.2%} ({max(found):.2%})"
 

@@ -2,87 +2,68 @@
 
 Trains on the reference engine, on the compiled engine in float64 and float32, and on the reference
 engine with random numbers instead of gradients, with several seeds for the spread of the last loss.
-Prints the page and writes it to docs/measurements/comparison.md, in about two minutes. A run that
-is shorter than the default only prints it.
+Two minutes on one core.
 
     uv run python bench/compare.py [--steps 1000] [--rounds 3] [--controls 10]
 """
 
-import math
 import random
-from dataclasses import dataclass, replace
-from statistics import mean, stdev
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import mean
 from time import process_time
+from typing import Any
 
-from harness import ROOT, parsed
-from machine import machine
+from harness import headed, mean_and_sd, parsed, pin, store
 
-from microgpt import count_params
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.documents import bundled, load_text
-from microgpt.data.tokenizer import CharTokenizer
-from microgpt.inference import InferenceGpt
-from microgpt.model import init_weights
-from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.state import TrainResult
-from microgpt.training.engines import prepare_engine
-from microgpt.training.train import train
-from microgpt.value import Value
+import microgpt
+from microgpt import InferenceGpt, ModelConfig, ReferenceEngine, TrainConfig, TrainResult, Value
+from microgpt.reference import document_loss
 
-PAGE = ROOT / "docs" / "measurements" / "comparison.md"
-NAMES = load_text(bundled("names.txt"))
+NAMES = microgpt.load_text(microgpt.bundled("names.txt"))
 N_SAMPLES, N_LAST = 20, 100
-
-
-@dataclass
-class Column:
-    """A column of the table: one of the four runs."""
-
-    title: str
-    result: TrainResult
-    seconds: float  # of processor time, in the fastest round
-    nodes: float  # mean number of graph nodes per step
-
-    @property
-    def samples(self) -> list[str]:
-        """The samples that `microgpt train` prints."""
-        return InferenceGpt(self.result).generate(N_SAMPLES, rng=self.result.rng())
+ENGINES = {
+    "reference": {"engine": "reference"},
+    "compiled, float64": {"engine": "compiled", "dtype": "float64"},
+    "compiled, float32": {"engine": "compiled", "dtype": "float32"},
+}
+CONTROL = "control: random gradients"
 
 
 def main() -> None:
-    """Run all four training runs and write the page."""
+    """Run all training runs, and print the results."""
     options = parsed(__doc__, steps=TrainConfig.steps, rounds=3, controls=10)
-    config, rounds = TrainConfig(steps=options.steps), options.rounds
-    nodes = nodes_per_step()
-    controls = [control(config, seed) for seed in range(options.controls)]
-    columns = [
-        run("reference", nodes, config, rounds, engine="reference"),
-        run("compiled, float64", 0, config, rounds, engine="compiled", dtype="float64"),
-        run("compiled, float32", 0, config, rounds, engine="compiled", dtype="float32"),
-        replace(controls[0], seconds=min(control.seconds for control in controls)),
-    ]
-    losses = [control.result.losses[-1] for control in controls]
-    text = page(columns, losses, rounds)
-    if not options.is_short:
-        PAGE.write_text(text, encoding="utf-8")
-    print(text)
+    pin()
+    results, seconds = dict[str, TrainResult](), dict[str, float]()
+    for name, engine in ENGINES.items():
+        microgpt.prepare_engine(engine["engine"], engine.get("dtype"))
+        config = TrainConfig(steps=options.steps, **engine)
+        timed = [run(config) for _ in range(options.rounds)]
+        results[name], seconds[name] = timed[0][0], min(took for _, took in timed)
+    controls = []
+    for seed in range(options.controls):
+        with random_gradients(seed):
+            controls.append(run(TrainConfig(steps=options.steps, engine="reference")))
+    results[CONTROL], seconds[CONTROL] = controls[0]
+    first = results["reference"]
+    print(f"num docs: {first.plan.data.n_docs}")
+    print(f"vocab size: {first.model.vocab_size}")
+    print(f"num params: {microgpt.count_params(first.model)}")
+    last = [result.losses[-1] for result, _ in controls]
+    found = {"rows": rows(results, seconds, last)}
+    print(comparison_table(store("compare", found, options)))
 
 
-def run(title: str, nodes: float, config: TrainConfig, rounds: int = 1, **options: str) -> Column:
-    """Time a training run in one thread. The engine is loaded before the timing starts."""
-    prepare_engine(options["engine"], options.get("dtype"))
-    seconds = []
-    for _ in range(rounds):
-        started = process_time()
-        result = train(NAMES, config=replace(config, **options))  # type: ignore[arg-type]
-        seconds.append(process_time() - started)
-    return Column(title, result, min(seconds), nodes)
+def run(config: TrainConfig) -> tuple[TrainResult, float]:
+    """Train in one thread, and return the seconds of processor time, too."""
+    started = process_time()
+    return microgpt.train(NAMES, config=config), process_time() - started
 
 
-def control(config: TrainConfig, seed: int) -> Column:
-    """Train on the reference engine with random numbers as gradients."""
+@contextmanager
+def random_gradients(seed: int) -> Iterator[None]:
+    """Let the reference engine update with random numbers as gradients."""
     rng = random.Random(seed)
-
     update, backward = ReferenceEngine.update, Value.backward
 
     def update_at_random(engine: ReferenceEngine, lr: float) -> None:
@@ -92,16 +73,16 @@ def control(config: TrainConfig, seed: int) -> Column:
 
     ReferenceEngine.update, Value.backward = update_at_random, lambda value: None
     try:
-        return run("control: random gradients", 0, config, engine="reference")
+        yield
     finally:
         ReferenceEngine.update, Value.backward = update, backward
 
 
 def nodes_per_step(n_docs: int = 20) -> float:
     """Return the mean number of Values in the graph of a step, excluding weights."""
-    tokenizer = CharTokenizer.from_documents(NAMES)
+    tokenizer = microgpt.CharTokenizer.from_documents(NAMES)
     model = ModelConfig(vocab_size=tokenizer.vocab_size)
-    engine = ReferenceEngine(model, init_weights(model, random.Random(0)))
+    engine = ReferenceEngine(model, microgpt.init_weights(model, random.Random(0)))
     docs = NAMES.copy()
     random.Random(TrainConfig.seed).shuffle(docs)
     total = 0
@@ -117,66 +98,32 @@ def nodes_per_step(n_docs: int = 20) -> float:
     return total / n_docs
 
 
-def page(columns: list[Column], control_losses: list[float], rounds: int) -> str:
-    """Return the page in Markdown. `control_losses` are the last losses of all controls."""
-    first = columns[0].result
-    worst = [f"{worst_difference(first, column.result):.1e}" for column in columns[1:]]
-    rows = {
-        "final loss": [f"{c.result.losses[-1]:.4f}" for c in columns],
-        f"mean loss of the last {N_LAST} steps": [
-            f"{mean(c.result.losses[-N_LAST:]):.4f}" for c in columns
-        ],
-        "largest difference from the reference's losses": ["–", *worst],
-        "seconds of processor time": [f"{c.seconds:.3f}" for c in columns],
-        "speed relative to the reference": [
-            "–",
-            *(f"{columns[0].seconds / c.seconds:,.0f}" for c in columns[1:3]),
-            "–",
-        ],
-        "graph nodes per step": [f"{c.nodes:,.0f}" for c in columns],
-    }
-    for i, samples in enumerate(zip(*(column.samples for column in columns), strict=True), 1):
-        rows[f"sample {i:2d}"] = list(samples)
-    table = [
-        "| | " + " | ".join(column.title for column in columns) + " |",
-        "|---|" + "---|" * len(columns),
-        *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
+def rows(
+    results: dict[str, TrainResult], seconds: dict[str, float], controls: list[float]
+) -> list[list[str]]:
+    """Return the rows of the table; `controls` are the last losses of all controls."""
+    losses = [result.losses for result in results.values()]
+    worst = [max(abs(a - b) for a, b in zip(losses[0], each, strict=True)) for each in losses]
+    slowest, *others = seconds.values()
+    samples = (InferenceGpt(each).generate(N_SAMPLES, rng=each.rng()) for each in results.values())
+    return [
+        ["final loss", *(f"{each[-1]:.4f}" for each in losses)],
+        [f"final loss of {len(controls)} controls", "–", "–", "–", mean_and_sd(controls, 2)],
+        [f"mean loss of the last {N_LAST} steps", *(f"{mean(e[-N_LAST:]):.4f}" for e in losses)],
+        ["largest difference from the reference's losses", "–", *(f"{x:.1e}" for x in worst[1:])],
+        ["seconds of processor time", *(f"{each:.3f}" for each in seconds.values())],
+        ["speed relative to the reference", "–", *(f"{slowest / x:,.0f}" for x in others[:2]), "–"],
+        ["graph nodes per step", f"{nodes_per_step():,.0f}", "0", "0", "0"],
+        *([f"sample {i:2d}", *texts] for i, texts in enumerate(zip(*samples, strict=True), 1)),
     ]
-    return f"""# Measurements: one run on both engines, with a control
-
-For readers who want to see that both engines reproduce Karpathy's run. For microgpt against JAX,
-PyTorch, NumPy and C see [speed](speed.md); against n-grams, [quality](quality.md).
-
-An early Rust port of Karpathy's script updated its weights with random numbers instead of
-gradients. Here, this variant is the control for the same run on both engines. A uniform guess has a
-loss of ln 27 = {math.log(27):.4f}. The control ends above it, because its
-weights take a random walk.
-
-```
-num docs: {first.plan.data.n_docs}
-vocab size: {first.model.vocab_size}
-num params: {count_params(first.model)}
-```
-
-{chr(10).join(table)}
-
-Times are for a whole call to `train` on one thread (fastest of {rounds}), including preparation but
-not loading the engine. A step alone takes [5 µs](speed.md#training) on a Zen 5; the reference
-engine takes [16 ms](../decisions/engines.md#a-dot-product-is-one-node) on a Zen 4. The control has
-no backward pass and builds no graph. Measured on: {machine()}.
-
-With {len(control_losses)} seeds for the gradients, the control ends at
-{mean(control_losses):.2f} ± {stdev(control_losses):.2f} (mean and standard deviation);
-the Rust port printed 4.2898.
-
-This page is written by `uv run python bench/compare.py`.
-"""
 
 
-def worst_difference(one: TrainResult, other: TrainResult) -> float:
-    """Return the largest absolute difference between losses at the same step."""
-    return max(abs(a - b) for a, b in zip(one.losses, other.losses, strict=True))
+def comparison_table(kept: dict[str, Any]) -> str:
+    """Return a table with a column per training run."""
+    return headed(["", *ENGINES, CONTROL], kept["rows"], kept)
 
+
+TABLES = {"compare": comparison_table}
 
 if __name__ == "__main__":
     main()

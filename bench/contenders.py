@@ -1,114 +1,112 @@
-"""Processes that run the same job in turns: microgpt and its rivals (bench/rivals)."""
+"""The same training or generation by microgpt and its rivals, in turns on one core.
 
-import contextlib
-import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+A contender prepares a job once and returns a function that runs it, which returns losses or tokens.
+All train from the same weights on the same documents in the same order, or generate sequences with
+the same random numbers. A program in C, which has weights of its own, returns its seconds instead.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
-from harness import BENCH, script
-from rivals.job import Job
+from harness import in_turns
 
-from microgpt.config import ModelConfig
-from microgpt.model import Weights
+from microgpt import DecodeRules, ModelConfig, Sampling, TrainConfig, count_params, init_weights
+from microgpt_engine import decoder as decoding
+from microgpt_engine.compiled_model import CompiledModel
+from microgpt_engine.trainer import CompiledEngine
 
+TORCH = "torch==2.13.0"
 RIVALS = ("torch",)
 TITLES = {"microgpt": "microgpt", "torch": "PyTorch"}
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
+TEMPERATURE = 0.5  # of the generation
+
+Work = Callable[[], Any]
 
 
-class Contender:
-    """A contender process that runs a job on request."""
+@dataclass(kw_only=True)
+class Job:
+    """A training run, or the generation of sequences that fill the context.
 
-    def __init__(self, name: str, command: list[str]) -> None:
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.name = name
-        self.warm_up_s = self._read()["ready"]
-        self.seconds: list[float] = []
-        self.result: list[float] = []
+    Attributes:
+        rng: for the initial weights.
+        docs: the documents as tokens; each step uses the next batch_size of them.
+        n_together, n_times: number of sequences in a batch, and of batches, to generate.
+    """
 
-    def __enter__(self) -> "Contender":
-        return self
+    model: ModelConfig
+    rng: InitVar[random.Random]
+    config: TrainConfig = field(default_factory=TrainConfig)
+    docs: Sequence[Sequence[int]] = ()
+    n_together: int = 1
+    n_times: int = 1
 
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
+    def __post_init__(self, rng: random.Random) -> None:
+        rows = init_weights(self.model, rng)
+        self.weights = {name: np.array(matrix, np.float32) for name, matrix in rows.items()}
 
-    def work(self) -> None:
-        """Run the job once, and record its time and result."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        answer = self._read()
-        self.seconds.append(answer["seconds"])
-        self.result = answer["result"]
+    def uniforms(self) -> np.ndarray:
+        """Return a uniform in [0, 1) per generated token, of shape (sequences, T)."""
+        shape = (self.n_times * self.n_together, self.model.block_size)
+        return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
 
-    def _read(self) -> dict:
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} failed")
-        return json.loads(line)
+
+def trainer(job: Job) -> Work:
+    """Return a function that trains with microgpt and returns the losses."""
+    engine = CompiledEngine(job.model, job.config, job.docs, dtype="float32")
+    zeros = np.zeros(count_params(job.model))
+
+    def train() -> list[float]:
+        engine.resume(0, job.weights, zeros, zeros)
+        losses: list[float] = []
+        while engine.n_steps < job.config.steps:
+            losses += engine.run(job.config.steps)
+        return losses
+
+    return train
+
+
+def generator(job: Job) -> Work:
+    """Return a function that generates the sequences with microgpt and returns their tokens."""
+    compiled, uniforms = CompiledModel(job.model, job.weights, "float32"), job.uniforms()
+    decoding.MAX_SLOTS = job.n_together
+
+    def generate() -> np.ndarray:
+        prompts = [[job.model.vocab_size - 1]] * len(uniforms)
+        rules = DecodeRules(sampling=Sampling(TEMPERATURE))
+        decoder = decoding.Decoder(compiled, prompts, rules)
+        decoder.sequences.uniforms[:] = uniforms
+        while decoder.run():
+            pass
+        return decoder.sequences.tokens[:, 1:].ravel()
+
+    return generate
 
 
 def compete(
-    kind: str,
-    job: Job,
-    rivals: Iterable[str],
+    contenders: Mapping[str, Work],
     rounds: int,
-    python: str | None,
     agree: Callable[[np.ndarray, np.ndarray], bool],
-    programs: Iterable[Path] = (),
-) -> dict[str, Contender]:
-    """Let microgpt and its rivals run a job in turns, and return them by name, microgpt first.
+) -> dict[str, list[float]]:
+    """Let contenders run their job in turns, and return the seconds of each round by name.
 
-    Args:
-        kind: "train" or "decode".
-        python: interpreter of the rivals; by default, uv provides one.
-        agree: function that decides whether the results of microgpt and a rival agree.
-        programs: programs in C, each in a folder with its name; they have weights of their own.
+    `agree` decides whether the results of microgpt and another contender are those of one model.
     """
-    with contextlib.ExitStack() as stack:
-        path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/job.npz"
-        job.save(path)
-        pythons = {**dict.fromkeys(rivals, python), "microgpt": sys.executable}
-        commands = {
-            name: script(BENCH / "rivals" / f"{name}_{kind}.py", path, python=pythons[name])
-            for name in ("microgpt", *rivals)
-        }
-        for program in programs:
-            c = script(BENCH / "rivals" / f"c_{kind}.py", path, program, python=sys.executable)
-            commands[program.parent.name] = c
-        contenders = [stack.enter_context(Contender(*each)) for each in commands.items()]
-        for _ in range(rounds):
-            for contender in contenders:
-                contender.work()
-    ours = np.array(contenders[0].result)
-    for contender in contenders:
-        if contender.result and not agree(ours, np.array(contender.result)):
-            raise SystemExit(f"{contender.name} computes a different model")
-    return {contender.name: contender for contender in contenders}
+    results: dict[str, np.ndarray] = {}
 
+    def run(name: str) -> float | None:
+        found = contenders[name]()
+        if isinstance(found, float):
+            return found
+        results[name] = np.array(found)
+        return None
 
-def job_of(model: ModelConfig, weights: Weights[float], **facts: Any) -> Job:
-    """Return the job of training or sampling with a model."""
-    return Job(
-        n_head=model.n_head,
-        n_layer=model.n_layer,
-        block_size=model.block_size,
-        vocab_size=model.vocab_size,
-        weights={name: np.array(rows, np.float32) for name, rows in weights.items()},
-        is_variant=not model.is_karpathys,
-        **facts,
-    )
-
-
-def text_of(length: int, words: Iterator[str]) -> str:
-    """Return a text of words separated by spaces, cut to the given length."""
-    text = next(words)
-    while len(text) < length:
-        text += " " + next(words)
-    return text[:length]
+    seconds = in_turns({name: partial(run, name) for name in contenders}, rounds)
+    for name, result in results.items():
+        if not agree(results["microgpt"], result):
+            raise SystemExit(f"{name} computes a different model")
+    return seconds

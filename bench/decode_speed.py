@@ -1,31 +1,22 @@
-"""Benchmark sampling.
+"""Compare the speed of generation with PyTorch on one core.
 
-Runs two benchmarks on one core, prints medians and ratios, and writes them to bench/results.
+Each contender generates one sequence at a time, and in batches, with given random numbers, in turns
+with the other. Both must generate the same tokens. Prints the tokens per second and their ratios,
+and writes them to bench/results.
 
-  decoding     one sequence at a time and in batches, with given random numbers, alternating with
-               PyTorch (bench/rivals); both must generate the same tokens
-  names        `microgpt generate --num-samples 300000`, minus the time for one sample
-
-    uv run python bench/decode_speed.py [--rounds 5] [--python PATH]
+    uv run python bench/decode_speed.py [--rounds 5]
 """
 
-import os
 import random
-import subprocess
-import sys
-import tempfile
+from dataclasses import replace
 from statistics import median
+from typing import Any
 
 import numpy as np
-from contenders import CHAT, RIVALS, TITLES, compete, job_of
-from harness import in_turns, parsed, pin, store
-from machine import machine
-from tables import headed
+from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, generator
+from harness import headed, machine, needs, parsed, pin, store
 
-from microgpt import ModelConfig, save
-from microgpt.data.documents import bundled, load_text
-from microgpt.model import init_weights
-from microgpt.training.train import train
+from microgpt import ModelConfig
 
 NAMES = ModelConfig()
 DECODING = [  # name, model, vocabulary size, sequences per batch, repetitions
@@ -35,72 +26,42 @@ DECODING = [  # name, model, vocabulary size, sequences per batch, repetitions
     ("chat, 16 together", CHAT, 80, 16, 1),
 ]
 AGREEMENT = 0.98  # minimum share of equal tokens: rounding may change one draw and all later tokens
-N_NAMES = 300_000
 
 
 def main() -> None:
     """Run the benchmarks and write the results."""
-    options = parsed(__doc__, rounds=5, python=str)
-    rounds = options.rounds
+    options = parsed(__doc__, rounds=5)
+    if RIVALS:
+        needs(TORCH)
     pin()
-    print(f"{machine()}, float32")
     found = {
         "machine": f"{machine()}, float32",
-        "decoding": [decoding(*row, rounds, options.python) for row in DECODING],
-        "names": names(rounds),
+        "decoding": [decoding(*row, options.rounds) for row in DECODING],
     }
-    kept = store("decode_speed", found, options)
-    print(*(of(kept) for of in TABLES.values()), sep="\n\n")
+    print(decoding_table(store("decode_speed", found, options)))
 
 
 def decoding(
-    name: str,
-    shape: ModelConfig,
-    vocab_size: int,
-    n_together: int,
-    n_times: int,
-    rounds: int,
-    python: str | None,
-) -> dict:
+    name: str, shape: ModelConfig, vocab_size: int, n_together: int, n_times: int, rounds: int
+) -> dict[str, Any]:
     """Return the tokens per second of each contender for sequences that fill the context."""
-    model = ModelConfig(**{**vars(shape), "vocab_size": vocab_size})
-    weights = init_weights(model, random.Random(1))
-    job = job_of(model, weights, batch_size=n_together, steps=n_times, docs=[])
+    model = replace(shape, vocab_size=vocab_size)
+    job = Job(model=model, rng=random.Random(1), n_together=n_together, n_times=n_times)
+    contenders = {"microgpt": generator(job)}
+    if RIVALS:
+        import torch_gpt
+
+        contenders["torch"] = torch_gpt.generator(job)
 
     def agree(ours: np.ndarray, others: np.ndarray) -> bool:
         return bool(np.mean(ours == others) >= AGREEMENT)
 
-    n_tokens = n_together * n_times * model.block_size
-    speeds = {
-        who: n_tokens / median(contender.seconds)
-        for who, contender in compete("decode", job, RIVALS, rounds, python, agree).items()
-    }
-    print(f"{name}: {speeds['microgpt']:,.0f} tokens/s", flush=True)
+    n_tokens, seconds = n_together * n_times * model.block_size, compete(contenders, rounds, agree)
+    speeds = {who: n_tokens / median(each) for who, each in seconds.items()}
     return {"name": name, "tokens_per_s": speeds}
 
 
-def names(rounds: int) -> dict:
-    """Return the seconds to generate one name and many names with Karpathy's model."""
-    with tempfile.TemporaryDirectory() as folder:
-        save(train(load_text(bundled("names.txt"))), f"{folder}/model")
-        command = [sys.executable, "-m", "microgpt_cli", "generate", "--model"]
-
-        def generate(n: int) -> None:
-            whole = [*command, f"{folder}/model", "--num-samples", str(n)]
-            subprocess.run(whole, stdout=subprocess.DEVNULL, env=environment(), check=True)
-
-        calls = {str(n): lambda n=n: generate(n) for n in (1, N_NAMES)}
-        one, many = in_turns(calls, rounds).values()
-    speed = (N_NAMES - 1) / (many - one)
-    return {"one_s": one, "many_s": many, "n": N_NAMES, "names_per_s": speed}
-
-
-def environment() -> dict[str, str]:
-    """Return environment variables with which Python caches its bytecode."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-
-
-def decoding_table(kept: dict) -> str:
+def decoding_table(kept: dict[str, Any]) -> str:
     """Return a table of the tokens per second."""
     lines = []
     for row in kept["decoding"]:
@@ -111,16 +72,7 @@ def decoding_table(kept: dict) -> str:
     return headed(["tokens/s", *TITLES.values()], lines, kept)
 
 
-def names_sentence(kept: dict) -> str:
-    """Return the speed of the whole command as a sentence."""
-    names = kept["names"]
-    return (
-        f"`microgpt generate --num-samples {names['n']}` prints {names['names_per_s']:,.0f} names "
-        "per second, without the time for one sample."
-    )
-
-
-TABLES = {"decode_speed": decoding_table, "decode_names": names_sentence}
+TABLES = {"decode_speed": decoding_table}
 
 if __name__ == "__main__":
     main()

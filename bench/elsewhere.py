@@ -8,108 +8,112 @@ models of the same two shapes; the portable chat model is only trained briefly. 
 per second of one sequence on one core, with the cache, called from Python; the ratio is relative to
 microgpt's engine, which is measured in turns. Difference: the largest difference of a
 log-probability from the receipt. Bits: the loss per token of held-out names or replies, minus the
-loss in microgpt.
+loss in microgpt. The first command measures onnxruntime only, and stores nothing.
 """
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from math import log
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from harness import in_turns, parsed, pin
-from machine import machine
+import numpy as np
+from harness import headed, in_turns, parsed, pin, store
 
-from microgpt import ExportRequest, InferenceGpt, ModelConfig, TrainConfig, save, train
-from microgpt.config import Sampling
-from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
-from microgpt.data.tokenizer import Document
-from microgpt.files import publish
-from microgpt.sampling import DecodeRules
-from microgpt.settings import preset_settings, with_given
-from microgpt.storage.model_directory import load
-from microgpt.storage.saved_model import SavedModel
+import microgpt
+from microgpt import Document, InferenceGpt, ModelConfig, SavedModel, TrainConfig, bundled
 from microgpt_exports.gguf_file import GGUF_FORMAT
 from microgpt_exports.onnx_file import ONNX_FORMAT
 from microgpt_exports.receipt import MOST, Program, compare
 from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
 N_HELD_OUT = 1000  # documents
-STEPS = 300  # of the portable chat model
-FORMATS = {each.name: each for each in (ONNX_FORMAT, GGUF_FORMAT, TRANSFORMERS_FORMAT)}
-REQUIRED = {"gguf": ("llama_cpp",), "transformers": ("torch", "transformers")}
+CHAT_STEPS = 300  # of the portable chat model
+FORMATS = {  # and the modules that their programs need
+    "onnxruntime": (ONNX_FORMAT, "onnxruntime"),
+    "llama.cpp": (GGUF_FORMAT, "llama_cpp"),
+    "transformers": (TRANSFORMERS_FORMAT, "transformers", "torch"),
+}
 
 
 def main() -> None:
     """Measure the files and print the results."""
-    rounds = parsed(__doc__, rounds=9).rounds
+    options = parsed(__doc__, rounds=9)
     pin()
     if find_spec("torch"):
         import torch
 
         torch.set_num_threads(1)
-    print(f"{machine()}; median of {rounds}")
-    names = load_text(bundled("names.txt"))
-    chats = load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
+    found = [
+        {"model": name, "programs": measured(saved, docs, options.rounds)}
+        for name, saved, docs in models()
+    ]
+    options.is_short = options.is_short or not all(map(is_installed, FORMATS))
+    print(elsewhere_table(store("elsewhere", {"models": found}, options)))
+
+
+def is_installed(program: str) -> bool:
+    return all(map(find_spec, FORMATS[program][1:]))
+
+
+def models() -> Iterator[tuple[str, SavedModel, list[Document]]]:
+    """Yield names of models, the models, and held-out documents."""
+    names = microgpt.load_text(bundled("names.txt"))
+    rest, held_out = names[:-N_HELD_OUT], names[-N_HELD_OUT:]
+    yield "Karpathy's names", trained(rest, ModelConfig()), held_out
+    yield "the same, portable", trained(rest, ModelConfig(architecture="portable")), held_out
+    demo = microgpt.load(bundled(microgpt.DEMO_MODEL))
+    talks = microgpt.load_conversations(bundled("chat_heldout.jsonl"))
+    yield "demo chat model", demo, talks[:N_HELD_OUT]
+    shape = replace(demo.model, architecture="portable")
+    config = TrainConfig(steps=CHAT_STEPS, batch_size=48, lr=0.002, optimizer="muon")
+    portable = trained(microgpt.load_conversations(bundled("chat.jsonl")), shape, config)
+    yield "portable chat model", portable, talks[:N_HELD_OUT]
+
+
+def trained(
+    docs: list[Document], shape: ModelConfig, config: TrainConfig | None = None
+) -> SavedModel:
     with tempfile.TemporaryDirectory() as folder:
-        shapes = {"names": ModelConfig(), "portable names": ModelConfig(architecture="portable")}
-        for kind, shape in shapes.items():
-            model = train(names[:-N_HELD_OUT], model=shape, config=TrainConfig())
-            save(model, f"{folder}/{kind}")
-            measure(kind, Path(folder, kind), names[-N_HELD_OUT:], rounds)
-        measure("demo chat model", bundled(DEMO_MODEL), chats, rounds)
-        recipe = {**preset_settings("chat"), "architecture": "portable"}
-        recipe |= {"steps": STEPS, "warmup_steps": STEPS // 50}
-        shape, config = (with_given(each(), recipe) for each in (ModelConfig, TrainConfig))
-        taught = load_conversations(bundled("chat.jsonl"))
-        model = train(taught, model=shape, config=config)
-        save(model, f"{folder}/chat")
-        measure("portable chat model", Path(folder, "chat"), chats, rounds)
+        microgpt.save(microgpt.train(docs, model=shape, config=config), folder)
+        return microgpt.load(folder)
 
 
-def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> None:
-    """Print a line for microgpt, and one for each way to export the model."""
-    saved = load(directory)
+def measured(saved: SavedModel, docs: list[Document], rounds: int) -> dict[str, dict[str, float]]:
+    """Return the size, speed and accuracy of a model in each program, microgpt first."""
     gpt, n_tokens = InferenceGpt(saved), saved.model.block_size
     tokens = [gpt.tokenizer.encode_document(doc)[: n_tokens + 1] for doc in docs]
     masks = [gpt.tokenizer.mask(doc) or b"\1" * (n_tokens + 1) for doc in docs]
-    bos, rules = gpt.tokenizer.bos_id, DecodeRules(max_tokens=n_tokens, sampling=Sampling(0))
+    rules = microgpt.DecodeRules(max_tokens=n_tokens, sampling=microgpt.Sampling(0))
+    bos = gpt.tokenizer.bos_id
     calls: dict[str, Callable[[], object]] = {
         "microgpt": lambda: [*gpt.engine_model.decode([bos], rules, random.Random())]
     }
-    lines = {"microgpt": ""}
+    found: dict[str, dict[str, float]] = {"microgpt": {}}
     expected = bits([[*gpt.log_probabilities(each[:-1])] for each in tokens], tokens, masks)
     with tempfile.TemporaryDirectory() as folder:
-        for kind in formats_of(saved):
-            format, path = FORMATS[kind], Path(folder, f"model-{kind}")
-            files = format.write(saved, ExportRequest(path, "model", lambda _: None))
+        for kind in filter(is_installed, FORMATS):
+            if kind != "onnxruntime" and saved.model.architecture != "portable":
+                continue
+            format, path = FORMATS[kind][0], Path(folder, f"model-{kind}")
+            files = format.write(saved, microgpt.ExportRequest(path, "model", lambda _: None))
             for file, content in files.items():
-                publish(file.parent, {file.name: content})
+                microgpt.publish(file.parent, {file.name: content})
             receipt, session = format.read(path), format.run(path)
             assert receipt
-            found = compare(receipt, session)
-            assert found.largest <= MOST
-            rows = [log_softmax(session, each[:-1]) for each in tokens]
-            lines[kind] = (
-                f", {sum(map(len, files.values())) / 1000:,.0f} kB, "
-                f"difference {found.largest:.0e}, {bits(rows, tokens, masks) - expected:+.5f} bits"
-            )
+            largest = compare(receipt, session).largest
+            assert largest <= MOST
+            more = bits([log_softmax(session, each[:-1]) for each in tokens], tokens, masks)
+            n_bytes = sum(map(len, files.values()))
+            found[kind] = {"bytes": n_bytes, "difference": largest, "bits": more - expected}
             calls[kind] = lambda session=session: greedy(session, bos, n_tokens)
-        times = in_turns(calls, rounds)
-    print(f"{name}: {expected:.3f} bits per token in microgpt")
-    for kind, seconds in times.items():
-        ratio = times["microgpt"] / seconds
-        print(
-            f"  {kind}: {n_tokens / seconds:,.0f} tokens/s ({ratio:.2f}){lines[kind]}", flush=True
-        )
-
-
-def formats_of(saved: SavedModel) -> list[str]:
-    """Return the formats that support the model and whose program is installed."""
-    if saved.model.architecture != "portable":
-        return ["onnx"]
-    return [name for name in FORMATS if all(map(find_spec, REQUIRED.get(name, ())))]
+        for kind, seconds in in_turns(calls, rounds).items():
+            found[kind]["tokens_per_s"] = n_tokens / median(seconds)
+    return found
 
 
 def greedy(session: Program, token: int, n_tokens: int) -> None:
@@ -122,8 +126,6 @@ def greedy(session: Program, token: int, n_tokens: int) -> None:
 
 def log_softmax(session: Program, tokens: list[int]) -> list[list[float]]:
     """Return the log-probabilities after each token."""
-    import numpy as np
-
     logits = session(tokens, None)[0].astype(float)
     rows: list[list[float]] = (logits - np.logaddexp.reduce(logits, 1, keepdims=True)).tolist()
     return rows
@@ -139,6 +141,24 @@ def bits(rows: list[list[list[float]]], tokens: list[list[int]], masks: Sequence
     ]
     return sum(losses) / len(losses)
 
+
+def elsewhere_table(kept: dict[str, Any]) -> str:
+    """Return a table with a row per model and program."""
+    lines = []
+    for model in kept["models"]:
+        ours = model["programs"]["microgpt"]["tokens_per_s"]
+        for program, one in model["programs"].items():
+            speed = f"{one['tokens_per_s']:,.0f} ({one['tokens_per_s'] / ours:.2f})"
+            cells = ["", speed, "", ""]
+            if "bytes" in one:
+                cells = [f"{one['bytes'] / 1000:,.0f} kB", speed, f"{one['difference']:.0e}",
+                         f"{one['bits']:+.5f}"]  # fmt: skip
+            lines.append([model["model"], program, *cells])
+    head = ["model", "runs in", "size", "tokens per second", "largest difference", "bits"]
+    return headed(head, lines, kept)
+
+
+TABLES = {"elsewhere": elsewhere_table}
 
 if __name__ == "__main__":
     main()

@@ -1,32 +1,32 @@
-"""Shared code of benchmarks: options, alternating rounds, rivals, stored results."""
+"""Shared code of benchmarks: options, commands, alternating rounds, stored results, tables."""
 
 import argparse
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
+from statistics import fmean, stdev
 from time import perf_counter
 from typing import Any
 
-from machine import machine
-
-from microgpt import Hook, TrainingDirectory, TrainingJob, TrainResult, train_job, with_teachers
+from microgpt_engine import simd
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 RESULTS = BENCH / "results"
 FIRST_SEED = 42
+VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets of x86-64 by the kernels' vector bytes
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
-    """Parse options, each given by its default, or by its type if that is None.
+    """Parse options, each given by its default; a tuple or a mapping lists its choices.
 
-    A tuple or a mapping lists the choices; a list is the default of an option that may be repeated.
     `is_short` tells whether a number, such as that of the rounds, is below its default.
     """
     parser = argparse.ArgumentParser(
@@ -38,10 +38,6 @@ def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
             parser.add_argument(option, action="store_true")
         elif isinstance(given, tuple | dict):
             parser.add_argument(option, choices=given, metavar="NAME", help=", ".join(given))
-        elif isinstance(given, list):
-            parser.add_argument(option, action="append", default=given)
-        elif isinstance(given, type):
-            parser.add_argument(option, type=given)
         else:
             parser.add_argument(option, type=type(given), default=given)
     found = parser.parse_args()
@@ -50,28 +46,62 @@ def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     return found
 
 
-def pin(core: int | None = None) -> None:
-    """Pin this process and its children to a core, by default the first that it may use."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(cores) if core is None else core})
+def needs(*packages: str) -> None:
+    """Start the script again with packages that only it needs, such as "torch==2.13.0"."""
+    try:
+        for package in packages:
+            version(package.partition("==")[0])
+    except PackageNotFoundError:
+        os.execvp("uv", ["uv", "run", *(f"--with={each}" for each in packages), *sys.argv])
 
 
-def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run the calls alternately, and return the median seconds of each after a warm-up."""
+def pin() -> None:
+    """Pin this process and its children to the first core that it may use."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def command(*words: object) -> dict[str, Any]:
+    """Run a command of a user, and return what it prints with --json."""
+    full = [sys.executable, "-m", "microgpt_cli", *map(str, words), "--json"]
+    done = subprocess.run(full, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def machine(*, all_cores: bool = False) -> str:
+    """Return the processor, the number of usable cores, the system and the Python version.
+
+    Clouds use names such as "AMD EPYC" or "Intel Xeon" for many generations, and a core of one
+    generation does twice as many multiply-adds as another, so the microarchitecture and the width
+    of the kernels' vectors are included.
+    """
+    found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    cpu = re.sub(r"\(R\)|\(TM\)| Processor", "", found[1] if found else platform.machine())
+    # LLVM names AMD's microarchitectures znver1, znver2 and so on, and Intel's sapphirerapids.
+    name = re.sub(r"^znver(\d)$", r"Zen \1", simd.NAME)
+    n_cores = len(os.sched_getaffinity(0))
+    parts = [
+        f"{cpu} ({name}, {8 * simd.VECTOR_BYTES}-bit)",
+        *([VECTORS[simd.VECTOR_BYTES]] if simd.VECTOR_BYTES in VECTORS else []),
+        f"{n_cores} cores" if all_cores and n_cores != 1 else "one core",
+        platform.system(),
+        f"CPython {platform.python_version()}",
+    ]
+    return ", ".join(parts)
+
+
+def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Run the calls alternately, and return the seconds of each round after a warm-up.
+
+    A call that measures its time returns it.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 1):
         for name, call in calls.items():
             started = perf_counter()
-            call()
-            times[name].append(perf_counter() - started)
-    return {name: median(each[1:]) for name, each in times.items()}
-
-
-def script(path: Path, *arguments: object, python: str | None = None) -> list[str]:
-    """Return the command of a rival, in an environment of uv or with the given interpreter."""
-    program = [python] if python else ["uv", "run", "--quiet", "--script"]
-    return [*program, str(path), *map(str, arguments)]
+            found = call()
+            times[name].append(found if isinstance(found, float) else perf_counter() - started)
+    return {name: each[1:] for name, each in times.items()}
 
 
 def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -79,15 +109,19 @@ def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> 
 
     A run that is shorter than the default replaces no results.
     """
-    kept = {"machine": machine(), "date": str(date.today()), **found}
+    kept = {"machine": machine(), **found, **now()}
     if options.is_short:
         print("not stored, because the run is shorter than the default", file=sys.stderr)
     else:
-        command = ["git", "rev-parse", "--short=8", "HEAD"]
-        git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        kept["commit"] = git.stdout.strip()  # nothing outside a clone
         results_file(bench).write_text(json.dumps(kept) + "\n")
     return kept
+
+
+def now() -> dict[str, str]:
+    """Return the date and the commit, which is empty outside a clone."""
+    command = ["git", "rev-parse", "--short=8", "HEAD"]
+    git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return {"date": str(date.today()), "commit": git.stdout.strip()}
 
 
 def results_file(bench: str) -> Path:
@@ -95,74 +129,60 @@ def results_file(bench: str) -> Path:
     return RESULTS / f"{bench}.json"
 
 
-def trained(job: TrainingJob, hooks: Sequence[Hook] = ()) -> TrainResult:
-    """Train the model of a job, after the teachers of its ensemble, in a temporary directory."""
-
-    def train(teacher: TrainingJob, directory: TrainingDirectory) -> TrainResult:
-        result = train_job(teacher, hooks=hooks)
-        directory.finish(result)
-        return result
-
-    if not job.plan.ensemble:
-        return train_job(job, hooks=hooks)
-    with TemporaryDirectory() as folder, TrainingDirectory(Path(folder, "model")) as directory:
-        return train_job(with_teachers(job, directory, train), hooks=hooks)
-
-
-TRAINING: dict[str, Any] = {"seeds": 3, "core": int, "again": False}  # options of train_missing
+TRAINING: dict[str, Any] = {"seeds": 3, "again": False}  # options of train_missing
 
 
 def train_missing(
-    bench: str, measures: Mapping[str, Callable[[int, str], Any]], options: argparse.Namespace
+    bench: str,
+    measures: Mapping[str, Callable[[int], dict[str, Any]]],
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Carry out, on one core, the training runs without a result; return all results.
+    """Carry out, on one core, the training runs without a result on this machine; return all.
 
     An interrupted benchmark can therefore be continued. With `--again`, existing results are
-    replaced; with `--only NAME`, the other runs are left out.
-
-    Args:
-        measures: functions that train with a seed, and return a dataclass of results, by the name
-            of the run; they show their progress with the given label.
+    replaced; with `--only NAME`, the other runs are left out. `measures` has functions that train
+    with a seed and return results, by the name of the run.
     """
-    pin(options.core)
+    pin()
+    path, here = results_file(bench), f"{machine()}, float32"
+    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    if kept.get("machine") != here:
+        kept = {"trainings": []}
+    found = {(each["name"], each["seed"]): each for each in kept["trainings"]}
     for name, measure in measures.items():
         if options.only and not (name == options.only or name.endswith(f", {options.only}")):
             continue
-        for seed in seeds(options):
-            known = {(each["name"], each["seed"]) for each in stored_runs(bench)["trainings"]}
-            if options.again or (name, seed) not in known:
-                label = f"{name}, seed {seed}"
-                found = measure(seed, label)
-                print(f"{label}: {found}", flush=True)
-                add(bench, {"name": name, "seed": seed, **vars(found)})
-    return stored_runs(bench)
+        for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
+            if options.again or (name, seed) not in found:
+                found[name, seed] = {"name": name, "seed": seed, **measure(seed)}
+                print(found[name, seed], flush=True)
+                runs = [found[key] for key in sorted(found)]
+                kept = {"machine": here, **now(), "trainings": runs}
+                path.write_text(json.dumps(kept) + "\n")
+    return {"machine": here, **now(), **kept}
 
 
-def seeds(options: argparse.Namespace) -> range:
-    """Return as many seeds as `--seeds` specifies."""
-    return range(FIRST_SEED, FIRST_SEED + options.seeds)
+def runs_of(kept: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the training runs with a given name."""
+    return [each for each in kept["trainings"] if each["name"] == name]
 
 
-def stored_runs(bench: str) -> dict[str, Any]:
-    """Return the stored training results of this machine."""
-    path, here = results_file(bench), f"{machine()}, float32"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    found = kept["trainings"] if kept.get("machine") == here else []
-    return {"trainings": found, "machine": here, "date": str(date.today())}
+def headed(
+    head: Sequence[str], lines: Iterable[Sequence[str]], on: Mapping[str, Any] | None = None
+) -> str:
+    """Return a Markdown table of text and numbers, with the machine, date and commit of results."""
+    rows = [head, ["---", *["---:"] * (len(head) - 1)], *lines]
+    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    if not on:
+        return body
+    commit = f", commit {on['commit']}" if "commit" in on else ""
+    return f"{body}\n\n{on['machine']}; {on['date']}{commit}."
 
 
-def add(bench: str, result: dict[str, Any]) -> None:
-    """Add a training result; one of another machine, or with its name and seed, is replaced."""
-    kept = stored_runs(bench)
-    found = {(each["name"], each["seed"]): each for each in kept["trainings"]}
-    found[result["name"], result["seed"]] = result
-    kept["trainings"] = [found[key] for key in sorted(found)]
-    results_file(bench).write_text(json.dumps(kept) + "\n")
-
-
-def show_progress(label: str, step: int, steps: int, loss: float) -> None:
-    """Show the progress of a training run on stderr; a terminal shows one updated line."""
-    is_terminal = sys.stderr.isatty()
-    line = f"{label}: step {step:,} of {steps:,}, A {loss:.4f}"
-    end = "\n" if step >= steps or not is_terminal else "\r"
-    print(line, end=end, file=sys.stderr, flush=True)
+def mean_and_sd(numbers: Iterable[float], digits: int = 4) -> str:
+    """Format the mean, and the standard deviation if there are several numbers."""
+    numbers = list(numbers)
+    if not numbers:
+        return ""
+    spread = [f"{stdev(numbers):.{digits}f}"] if len(numbers) > 1 else []
+    return " ± ".join([f"{fmean(numbers):.{digits}f}", *spread])

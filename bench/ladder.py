@@ -5,143 +5,109 @@ with 1,000 and 10,000 steps on names. Of models of names and of Shakespeare, the
 calibration error on test documents is measured, at temperature 1 and at the one that has the lowest
 loss on validation documents. Prints tables, and writes the results to bench/results.
 
-    uv run python bench/ladder.py [--only names] [--seeds 3] [--core 1]
+    uv run python bench/ladder.py [--only names] [--seeds 3]
 
 Existing results are reused unless --again is given. 20 minutes on one core of an AMD EPYC (Zen 5).
 """
 
-import os
-from dataclasses import dataclass
+import tempfile
 from functools import partial
-from statistics import fmean, stdev
+from statistics import fmean
 from time import perf_counter
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+from typing import Any
 
 import numpy as np
-from harness import TRAINING, parsed, train_missing, trained
-from tables import headed, runs_of
-from texts import document_of
+from harness import TRAINING, command, headed, mean_and_sd, parsed, runs_of, train_missing
+from texts import text_of
 
-from microgpt import (
-    CharTokenizer,
-    InferenceGpt,
-    ModelConfig,
-    TrainConfig,
-    hold_out,
-    plan_training,
-    train,
-)
-from microgpt.training.engines import prepare_engine
+import microgpt
+from microgpt import InferenceGpt, ModelConfig
 from microgpt_cli.calibration import Calibration
 from microgpt_cli.counting import loss_of, targets_of, to_score
 from microgpt_cli.elman import train_elman
-from microgpt_cli.ladder import ladder, operations_of, predictions_of
+from microgpt_cli.ladder import operations_of, predictions_of
 
 TEXTS = ("names", "shakespeare", "identifiers", "technical prose")
-STEPS = (1000, 10_000)
-# Models whose calibration is measured: a text, and the settings of their training.
+BUDGET = 1e11  # of the first GPT of a ladder
+STEPS = (1000, 10_000)  # of Karpathy's GPT beside an Elman network
+# Models whose calibration is measured: a text, and the options of their training.
 MODELS = {
-    "names, 1,000 steps of Karpathy's": ("names", {"steps": 1000}),
-    "names, 10,000 steps of Karpathy's": ("names", {"steps": 10_000}),
-    "names, --budget 1e12": ("names", {"budget": 1e12, "single": True}),
-    "shakespeare, --budget 1e12": ("shakespeare", {"budget": 1e12, "single": True}),
+    "names, 1,000 steps of Karpathy's": ("names", {"--steps": 1000}),
+    "names, 10,000 steps of Karpathy's": ("names", {"--steps": 10_000}),
+    "names, --budget 1e12": ("names", {"--budget": 1e12}),
+    "shakespeare, --budget 1e12": ("shakespeare", {"--budget": 1e12}),
 }
 TEMPERATURES = np.arange(0.8, 1.31, 0.02)
-
-
-@dataclass
-class Losses:
-    """Test losses and seconds of models, by name."""
-
-    losses: dict[str, float]
-    seconds: dict[str, float]
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {loss:.3f}" for name, loss in self.losses.items())
-
-
-@dataclass
-class Error:
-    """Expected calibration errors on test documents."""
-
-    loss: float
-    error: float
-    temperature: float  # with the lowest loss on validation documents
-    error_then: float
-    loss_then: float
-
-    def __str__(self) -> str:
-        return f"{self.error:.2%}, {self.error_then:.2%} at temperature {self.temperature:.2f}"
 
 
 def main() -> None:
     """Run the missing trainings and print the tables."""
     measures = {f"ladder, {name}": partial(climbed, text=name) for name in TEXTS}
-    measures["karpathy"] = beside_karpathy
+    measures["karpathy"] = beside_karpathys
     measures |= {f"calibration, {name}": partial(calibrated, name=name) for name in MODELS}
     options = parsed(__doc__, only=(*measures, *TEXTS, *MODELS), **TRAINING)
-    prepare_engine("compiled", uses=("training", "evaluation"))
     kept = train_missing("ladder", measures, options)
-    for name, table in TABLES.items():
-        print(f"\n{name}\n\n{table(kept)}")
+    print(*(table(kept) for table in TABLES.values()), sep="\n\n")
 
 
-def split_of(text: str):
-    return hold_out(document_of(text), {"budget": 1e12})
+def climbed(seed: int, *, text: str) -> dict[str, Any]:
+    """Return the test losses of a ladder, by the name of the model."""
+    found = command("ladder", "--data", text_of(text), "--budget", BUDGET, "--seed", seed)
+    losses: dict[str, float] = {}
+    for rung in found["rungs"]:
+        name = rung["name"].partition(" (n")[0].partition(",")[0]
+        losses[name + ", more" * (name in losses)] = rung["loss"]
+    return {"losses": losses}
 
 
-def climbed(seed: int, label: str, *, text: str) -> Losses:
-    """Return the losses of a ladder."""
-    kind = "stream" if isinstance(document_of(text), str) else "lines"
-    found = ladder(split_of(text), text=kind, seed=seed).rungs
-    names = [rung.name.partition(" (n")[0].partition(",")[0] for rung in found]
-    names = [f"{name}, more" if name in names[:i] else name for i, name in enumerate(names)]
-    pairs = list(zip(names, found, strict=True))
-    return Losses({n: each.loss for n, each in pairs}, {n: each.seconds for n, each in pairs})
+def split_of(text: str) -> microgpt.Split:
+    """Return the training, validation and test documents of a text."""
+    docs = microgpt.load_documents(text_of(text), microgpt.ReadOptions())
+    return microgpt.hold_out(docs, {"budget": 1e12})
 
 
-def beside_karpathy(seed: int, label: str) -> Losses:
-    """Return the losses of Karpathy's GPT and of an Elman network with as many operations."""
-    sets, losses, seconds = split_of("names"), {}, {}
-    tokenizer = CharTokenizer.from_documents(sets.docs)
-    test = to_score(sets.test, tokenizer, "lines", 16)
+def beside_karpathys(seed: int) -> dict[str, Any]:
+    """Return the losses and seconds of Karpathy's GPT and an Elman network of equal operations."""
+    microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
+    losses, seconds = dict[str, float](), dict[str, float]()
     for steps in STEPS:
         given = {"steps": steps, "seed": seed}
-        job = plan_training(sets, given, model=ModelConfig())
+        job = microgpt.plan_training(split_of("names"), given, model=ModelConfig())
+        test = to_score(job.sets.test, job.plan.tokenizer, "lines", job.plan.model.block_size)
         started = perf_counter()
-        gpt = train(sets, model=ModelConfig(), config=TrainConfig(steps=steps, seed=seed))
-        seconds[f"GPT, {steps:,} steps"] = perf_counter() - started
-        losses[f"GPT, {steps:,} steps"] = gpt.test_loss
-        started = perf_counter()
+        losses[f"GPT, {steps:,} steps"] = microgpt.train_job(job).test_loss
+        trained = perf_counter()
         network = train_elman(job.chunks, operations_of(job), seed)
-        seconds[f"Elman, {steps:,} steps"] = perf_counter() - started
+        seconds[f"Elman, {steps:,} steps"] = perf_counter() - trained
         losses[f"Elman, {steps:,} steps"] = loss_of(network.probabilities, test)
-    return Losses(losses, seconds)
+        seconds[f"GPT, {steps:,} steps"] = trained - started
+    return {"losses": losses, "seconds": seconds}
 
 
-def calibrated(seed: int, label: str, *, name: str) -> Error:
-    """Train a model and return its calibration."""
+def calibrated(seed: int, *, name: str) -> dict[str, float]:
+    """Train a model and return its calibration, also at the best temperature."""
     text, given = MODELS[name]
     sets = split_of(text)
-    kind = "stream" if isinstance(document_of(text), str) else "lines"
-    shape = None if "budget" in given else ModelConfig()
-    job = plan_training(sets, {"seed": seed, "text": kind, **given}, model=shape)
-    gpt = InferenceGpt(trained(job))
-    rows = {}
+    words = ["--data", text_of(text), "--seed", seed, *sum(given.items(), ())]
+    shares = ("--val-fraction", sets.val_fraction, "--test-fraction", sets.test_fraction)
+    with tempfile.TemporaryDirectory() as folder:
+        command("train", *words, *shares, "--model", folder)
+        gpt = InferenceGpt(saved := microgpt.load(folder))
+    rows, size = {}, gpt.config.block_size
     for which in ("validation", "test"):
-        docs = to_score(getattr(sets, which), gpt.tokenizer, kind, gpt.config.block_size)
-        found = [(*targets_of(each), predictions_of(gpt)(each)) for each in docs.portions]
+        read = to_score(getattr(sets, which), gpt.tokenizer, saved.config.text, size)
+        found = [(*targets_of(each), predictions_of(gpt)(each)) for each in read.portions]
         rows[which] = (
             np.concatenate([targets[counts] for targets, counts, _ in found]),
             np.concatenate([row[counts] for _, counts, row in found]),
         )
     best = min(TEMPERATURES, key=lambda t: tempered(*rows["validation"], t)[0])
     (loss, error), (loss_then, error_then) = (tempered(*rows["test"], t) for t in (1.0, best))
-    return Error(loss, error, float(best), error_then, loss_then)
+    then = {"error_then": error_then, "loss_then": loss_then}
+    return {"loss": loss, "error": error, "temperature": float(best), **then}
 
 
-def tempered(targets, rows, temperature: float) -> tuple[float, float]:
+def tempered(targets: np.ndarray, rows: np.ndarray, temperature: float) -> tuple[float, float]:
     """Return loss and calibration error at a temperature."""
     logits = np.log(np.maximum(rows, 1e-30)) / temperature
     rows = np.exp(logits - logits.max(1, keepdims=True))
@@ -151,43 +117,37 @@ def tempered(targets, rows, temperature: float) -> tuple[float, float]:
     return float(-np.log(np.maximum(chosen, 1e-30)).mean()), Calibration.from_pairs(pairs).error
 
 
-def spread(numbers: list[float]) -> str:
-    if not numbers:
-        return ""
-    return f"{fmean(numbers):.3f}" + (f" ± {stdev(numbers):.3f}" if len(numbers) > 1 else "")
-
-
-def ladders_table(kept: dict) -> str:
-    runs = {text: runs_of(kept, f"ladder, {text}") for text in TEXTS}
-    every = {text: [each["losses"] for each in found] for text, found in runs.items()}
-    names = dict.fromkeys(name for found in every.values() for each in found for name in each)
+def ladders_table(kept: dict[str, Any]) -> str:
+    """Return a table of the losses, with a column per text."""
+    found = [[each["losses"] for each in runs_of(kept, f"ladder, {text}")] for text in TEXTS]
+    names = dict.fromkeys(name for runs in found for losses in runs for name in losses)
     lines = [
-        [
-            name,
-            *(spread([each[name] for each in found if name in each]) for found in every.values()),
-        ]
+        [name, *(mean_and_sd([each[name] for each in runs if name in each], 3) for runs in found)]
         for name in names
     ]
     return headed(["nats per character", *TEXTS], lines, kept)
 
 
-def karpathy_table(kept: dict) -> str:
-    found = runs_of(kept, "karpathy")
-    lines = [
-        [name, *(spread([each[what][name] for each in found]) for what in ("losses", "seconds"))]
-        for name in found[0]["losses"]
-    ]
+def karpathy_table(kept: dict[str, Any]) -> str:
+    """Return a table of the Elman network beside Karpathy's GPT."""
+    found, lines = runs_of(kept, "karpathy"), []
+    for name in found[0]["losses"] if found else ():
+        figures = ([run[what][name] for run in found] for what in ("losses", "seconds"))
+        lines.append([name, *(mean_and_sd(each, 3) for each in figures)])
     return headed(["", "nats per character", "seconds"], lines, kept)
 
 
-def calibration_table(kept: dict) -> str:
+def calibration_table(kept: dict[str, Any]) -> str:
+    """Return a table of the calibration errors."""
     lines = []
     for name in MODELS:
-        found = runs_of(kept, f"calibration, {name}")
-        mean = {key: fmean(each[key] for each in found) for key in vars(Error(0, 0, 0, 0, 0))}
-        errors = [f"{mean[key]:.1%}" for key in ("error", "error_then")]
-        loss = spread([each["loss"] for each in found])
-        lines.append([name, loss, errors[0], f"{mean['temperature']:.2f}", errors[1]])
+        if not (found := runs_of(kept, f"calibration, {name}")):
+            continue
+        error, temperature, error_then = (
+            fmean(each[key] for each in found) for key in ("error", "temperature", "error_then")
+        )
+        loss = mean_and_sd([each["loss"] for each in found], 3)
+        lines.append([name, loss, f"{error:.1%}", f"{temperature:.2f}", f"{error_then:.1%}"])
     return headed(["", "nats per token", "error", "temperature", "error then"], lines, kept)
 
 

@@ -16,31 +16,24 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     **{ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr},
 }
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
-# Their tests need packages that the development environment does not have.
-ELSEWHERE = ("/torch.py", "/sessions.py")
 TYPES = {"annotation", "returns", "decorator_list", "bases"}  # fields that hold no code to test
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A replacement of one line range of a file.
-
-    Attributes:
-        first, last: the lines of the statement, or of the head of a compound statement.
-        function: the name of the function, empty for code that runs on import.
-    """
+    """A replacement of a range of bytes of a file."""
 
     path: str
     line: int
     kind: str
     before: str
     after: str
-    start: int  # in bytes, as `end`
+    start: int
     end: int
-    first: int
-    last: int
-    function: str
-    is_kernel: bool
+
+    def changed(self, source: bytes) -> bytes:
+        """Return the source with the mutant."""
+        return source[: self.start] + self.after.encode() + source[self.end :]
 
 
 def draw(root: Path, folders: tuple[str, ...], n: int, seed: int) -> list[Mutant]:
@@ -48,16 +41,12 @@ def draw(root: Path, folders: tuple[str, ...], n: int, seed: int) -> list[Mutant
     lines: dict[tuple[str, int], list[Mutant]] = {}
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
-            for mutant in Sites(
-                path.read_text(encoding="utf-8"), str(path.relative_to(root))
-            ).all():
+            for mutant in mutants_of(path.read_text("utf-8"), str(path.relative_to(root))):
                 lines.setdefault((mutant.path, mutant.line), []).append(mutant)
     rng, drawn = random.Random(seed), list[Mutant]()
     for place in rng.sample(sorted(lines), len(lines)):
         mutant = rng.choice(lines[place])
-        if not mutant.path.endswith(ELSEWHERE) and is_valid(
-            (root / mutant.path).read_bytes(), mutant
-        ):
+        if is_valid((root / mutant.path).read_bytes(), mutant):
             drawn.append(mutant)
         if len(drawn) == n:
             break
@@ -67,78 +56,38 @@ def draw(root: Path, folders: tuple[str, ...], n: int, seed: int) -> list[Mutant
 def is_valid(source: bytes, mutant: Mutant) -> bool:
     """Return whether the mutant can be parsed and is different code."""
     try:
-        return ast.dump(ast.parse(changed(source, mutant))) != ast.dump(ast.parse(source))
+        return ast.dump(ast.parse(mutant.changed(source))) != ast.dump(ast.parse(source))
     except SyntaxError:
         return False
 
 
-def changed(source: bytes, mutant: Mutant) -> bytes:
-    """Return the source with the mutant."""
-    return source[: mutant.start] + mutant.after.encode() + source[mutant.end :]
+def mutants_of(source: str, path: str) -> Iterator[Mutant]:
+    """Yield every mutant of a source file; a few cannot be parsed (see `is_valid`)."""
+    content, starts = source.encode(), [0]
+    for line in content.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    for node, field in nodes_below(ast.parse(source)):
+        for kind, after in mutations(node, field):
+            start = starts[node.lineno - 1] + node.col_offset
+            end = starts[node.end_lineno - 1] + node.end_col_offset
+            yield Mutant(path, node.lineno, kind, content[start:end].decode(), after, start, end)
 
 
-class Sites:
-    """The mutants of a source file."""
-
-    def __init__(self, source: str, path: str) -> None:
-        self.path, self.source = path, source.encode()
-        self.starts = [0]
-        for line in self.source.splitlines(keepends=True):
-            self.starts.append(self.starts[-1] + len(line))
-
-    def all(self) -> Iterator[Mutant]:
-        """Yield every mutant; a few cannot be parsed (see `is_valid`)."""
-        yield from self._below(ast.parse(self.source), (1, 1), "", False)
-
-    def _below(
-        self, node: ast.AST, lines: tuple[int, int], function: str, is_kernel: bool
-    ) -> Iterator[Mutant]:
-        for name, value in ast.iter_fields(node):
-            if name in TYPES:
+def nodes_below(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """Yield the nodes of code in a syntax tree, with the field that each is in."""
+    for name, value in ast.iter_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            # Positions in f-strings are wrong before Python 3.12.
+            if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr) or name in TYPES:
                 continue
-            inside = function
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and name == "body":
-                inside = function or node.name
-                marks = {ast.unparse(each).partition("(")[0] for each in node.decorator_list}
-                is_kernel = is_kernel or bool(marks & {"kernel", "inlined", "emitted"})
-            for child in value if isinstance(value, list) else [value]:
-                # Positions in f-strings are wrong before Python 3.12, and docstrings are no code.
-                if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr):
-                    continue
-                if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-                    continue
-                if isinstance(child, ast.stmt):
-                    body = getattr(child, "body", None)
-                    last = body[0].lineno - 1 if body else child.end_lineno or child.lineno
-                    lines = child.lineno, max(child.lineno, last)
-                for kind, after in mutations(child, name):
-                    yield self._mutant(child, kind, after, lines, inside, is_kernel)
-                yield from self._below(child, lines, inside, is_kernel)
-
-    def _mutant(
-        self, node: ast.AST, kind: str, after: str, lines: tuple[int, int], name: str, kernel: bool
-    ) -> Mutant:
-        line, last, column, end = (
-            getattr(node, each) for each in ("lineno", "end_lineno", "col_offset", "end_col_offset")
-        )
-        start, stop = self.starts[line - 1] + column, self.starts[last - 1] + end
-        before = self.source[start:stop].decode()
-        return Mutant(
-            self.path, line, kind, before, after, start, stop, *lines, name, kernel
-        )  # fmt: skip
+            yield child, name
+            yield from nodes_below(child)
 
 
 def mutations(node: ast.AST, field: str) -> Iterator[tuple[str, str]]:
     """Yield the kinds of the mutants of a node of the syntax tree, and their code."""
-    yield from statements(node) if isinstance(node, ast.stmt) else expressions(node)
-    if field == "test" and not isinstance(node, ast.Compare | ast.UnaryOp):
-        yield "condition", f"(not ({ast.unparse(node)}))"
-
-
-def statements(node: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Yield the mutants of a statement."""
     match node:
-        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
+        case ast.Return(value=ast.expr()):
             yield "returned value", "return None"
         case ast.Expr(value=ast.Call() | ast.Await()):
             yield "removed call", "pass"
@@ -146,17 +95,18 @@ def statements(node: ast.stmt) -> Iterator[tuple[str, str]]:
             yield "removed statement", "pass"
         case ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break() | ast.Delete():
             yield "removed statement", "pass"
-    if isinstance(node, ast.AugAssign) and type(node.op) in SWAPPED:
+    if isinstance(node, ast.AugAssign | ast.BinOp) and type(node.op) in SWAPPED:
         yield "arithmetic", code(node, op=SWAPPED[type(node.op)]())
+    if field == "test" and not isinstance(node, ast.Compare | ast.UnaryOp):
+        yield "condition", f"(not ({ast.unparse(node)}))"
+    yield from expressions(node)
 
 
 def expressions(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield the mutants of an expression."""
+    """Yield the mutants of an expression that is no sum or product."""
     match node:
         case ast.Compare(ops=[op]):
             yield "comparison", code(node, ops=[SWAPPED[type(op)]()])
-        case ast.BinOp(op=op) if type(op) in SWAPPED:
-            yield "arithmetic", code(node, op=SWAPPED[type(op)]())
         case ast.BoolOp(op=op):
             yield "and, or", code(node, op=SWAPPED[type(op)]())
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):

@@ -1,103 +1,105 @@
-"""Loss and training time of the presets for names.
+"""Losses and training times of the presets, trained on one core by the command of a user.
 
-Trains each preset for names with several seeds on one core, with the same names held out: a tenth
-for validation (A), another for the test (B). The held-out loss is measured 20 times, as in
-`microgpt train --preset names-60s`. Prints the losses and the seconds, and writes
-them to bench/results.
+    uv run python bench/quality.py [--only names-60s] [--seeds 3]
 
-    uv run python bench/quality.py [--only names-60s] [--seeds 3] [--core 1]
+Of the names, a tenth is held out for validation (A), another for the test (B). The presets for text
+train on the first 90 % of Shakespeare. The last tenth is scored once, after the last step, in two
+ways: in nanoGPT's (random windows of the context, every token counts, so half of the tokens have
+less than half a context before them), and with sliding windows, as in `microgpt eval`.
 
-Existing results are reused unless --again is given, so an interrupted run can be continued. 33
-minutes on one core of an AMD EPYC (Zen 5).
+Existing results are reused unless --again is given, so an interrupted run can be continued. 50
+minutes on one core of an AMD EPYC (Zen 5). --only text-1000s takes 35 minutes more per seed.
 """
 
-from dataclasses import dataclass
+import random
+import tempfile
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from statistics import fmean
-from time import perf_counter
+from typing import Any
 
-from harness import TRAINING, parsed, show_progress, train_missing, trained
-from tables import headed, mean_and_sd, runs_of
+from harness import TRAINING, command, headed, mean_and_sd, parsed, runs_of, train_missing
 
-from microgpt import OnEvent, StopWhen, count_params
-from microgpt.data.documents import bundled, load_text
-from microgpt.data.split import split
-from microgpt.settings import preset_settings
-from microgpt.state import TrainEvent
-from microgpt.training.engines import prepare_engine
-from microgpt.training.planning import plan_training
+from microgpt import InferenceGpt, bundled, load
 
-NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-PRESET_NAMES = ("names-10s", "names-60s", "names-600s")
-
-
-@dataclass
-class Training:
-    """Cost and losses of a training run, in nats per token."""
-
-    params: int
-    val_loss: float  # of the best weights on A
-    test_loss: float  # of the same weights on B
-    steps_s: float  # seconds for setup and steps, without compilation and evaluations
-
-    def __str__(self) -> str:
-        return f"A {self.val_loss:.4f}, B {self.test_loss:.4f}, {self.steps_s:.1f} s"
+NAMES = ("names-10s", "names-60s", "names-600s")
+TEXTS = ("text-60s", "shakespeare", "text-300s")
+LONG = ("text-1000s",)  # only if asked for
+N_WINDOWS = 2400  # nanoGPT evaluates 200 batches of 12 windows
 
 
 def main() -> None:
-    """Run the missing training runs and print the table."""
-    options = parsed(__doc__, only=PRESET_NAMES, **TRAINING)
-    measures = {name: partial(measured, preset=name) for name in PRESET_NAMES}
-    print(presets_table(train_missing("quality", measures, options)))
+    """Run the missing training runs and print the tables."""
+    options = parsed(__doc__, only=(*NAMES, *TEXTS, *LONG), **TRAINING)
+    texts = (*TEXTS, *LONG) if options.only in LONG else TEXTS
+    names = {name: partial(of_names, name) for name in NAMES}
+    print(TABLES["quality_presets"](train_missing("quality", names, options)))
+    shakespeare = {name: partial(of_shakespeare, name) for name in texts}
+    print(TABLES["shakespeare"](train_missing("shakespeare", shakespeare, options)))
 
 
-def measured(seed: int, label: str, *, preset: str) -> Training:
-    """Train a preset, and return its cost and losses."""
-    prepare_engine("compiled", uses=("training", "evaluation", "generation"))
-    given = {**preset_settings(preset), "seed": seed}
-    asked = started = perf_counter()
-    measuring_s = 0.0
-
-    def should_stop() -> bool:
-        """Record the time. This is the last callback before an evaluation."""
-        nonlocal asked
-        asked = perf_counter()
-        return False
-
-    def on_event(event: TrainEvent) -> None:
-        nonlocal measuring_s
-        if event.val_loss is not None:
-            measuring_s += perf_counter() - asked
-            show_progress(label, event.step, event.steps, event.val_loss)
-
-    hooks = [OnEvent(on_event), StopWhen(should_stop)]
-    result = trained(plan_training(NAMES, given), hooks)
-    seconds = perf_counter() - started - measuring_s
-    assert result.val_loss is not None
-    assert result.test_loss is not None
-    return Training(count_params(result.model), result.val_loss, result.test_loss, seconds)
+def of_names(preset: str, seed: int) -> dict[str, Any]:
+    """Train a preset for names, and return its cost, and its losses in nats per token."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = train(preset, seed, f"{folder}/model")
+    losses = {name: found[name] for name in ("val_loss", "test_loss")}
+    return {"params": found["num_params"], **losses, "seconds": found["seconds"]}
 
 
-def presets_table(kept: dict) -> str:
-    """Return a table of the losses and times of each preset."""
+def of_shakespeare(preset: str, seed: int) -> dict[str, Any]:
+    """Train on the first 90 %, and return the cost, and the losses in nats per character."""
+    text = bundled("shakespeare.txt").read_text("utf-8")
+    cut = len(text) - len(text) // 10
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "text.txt")
+        file.write_text(text[:cut], "utf-8")
+        split = ("--text", "stream", "--val-fraction", 0, "--test-fraction", 0)
+        found = train(preset, seed, f"{folder}/model", "--data", file, *split)
+        gpt = InferenceGpt(load(f"{folder}/model"))
+    return {
+        "params": found["num_params"],
+        "random_windows": random_windows_loss(gpt, text[cut:]),
+        "sliding_windows": gpt.evaluate([text[cut:]], text="stream").loss,
+        "seconds": found["seconds"],
+    }
+
+
+def train(preset: str, seed: int, model: str, *words: object) -> dict[str, Any]:
+    return command("train", "--preset", preset, "--seed", seed, "--model", model, *words)
+
+
+def random_windows_loss(gpt: InferenceGpt, text: str) -> float:
+    """Return the mean loss over random windows of the context, as nanoGPT measures it.
+
+    The first token of a window is replaced by the start token, as in training. The model therefore
+    reads one character less before each prediction than nanoGPT's model.
+    """
+    size, rng = gpt.config.block_size, random.Random(42)
+    tokens, first = gpt.tokenizer.encode(text), gpt.tokenizer.bos_id
+    starts = [rng.randrange(len(tokens) - size) for _ in range(N_WINDOWS)]
+    windows = [[first, *tokens[start + 1 : start + size + 1]] for start in starts]
+    return gpt.engine_model.nll(windows) / (N_WINDOWS * size)
+
+
+def losses_table(kept: dict[str, Any], names: Sequence[str], losses: dict[str, str]) -> str:
+    """Return a table of the losses, by their titles, and times of some presets."""
     lines = []
-    for name in PRESET_NAMES:
-        if not (found := runs_of(kept, name)):
-            continue
-        lines.append([
-            f"`{name}`",
-            f"{found[0]['params']:,}",
-            str(len(found)),
-            mean_and_sd([each["val_loss"] for each in found]),
-            f"**{mean_and_sd([each['test_loss'] for each in found])}**",
-            f"{max(each['test_loss'] for each in found):.3f}",
-            f"{fmean(each['steps_s'] for each in found):.1f}",
-        ])  # fmt: skip
-    head = ["", "weights", "seeds", "A", "B", "worst B", "seconds"]
-    return headed(head, lines, kept)
+    for name in names:
+        if found := runs_of(kept, name):
+            means = [mean_and_sd(each[loss] for each in found) for loss in losses]
+            seconds = fmean(each["seconds"] for each in found)
+            cost = [str(len(found)), f"{seconds:.0f}"]
+            lines.append([f"`{name}`", f"{found[0]['params']:,}", *means, *cost])
+    return headed(["", "weights", *losses.values(), "seeds", "seconds"], lines, kept)
 
 
-TABLES = {"quality_presets": presets_table}
+OF_NAMES = {"val_loss": "A", "test_loss": "B"}
+OF_TEXTS = {"random_windows": "random windows", "sliding_windows": "sliding windows"}
+TABLES = {
+    "quality_presets": partial(losses_table, names=NAMES, losses=OF_NAMES),
+    "shakespeare": partial(losses_table, names=(*TEXTS, *LONG), losses=OF_TEXTS),
+}
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,9 @@
 """Write the benchmark tables of docs/measurements from bench/results.
 
-uv run python bench/report.py
+    uv run python bench/report.py
+
+The results of a table are in the file with its name, or else in that of its script. A table without
+results stays as it is.
 """
 
 import json
@@ -18,23 +21,17 @@ def main() -> None:
     for path in sorted(BENCH.glob("*.py")):
         if re.search(r"^TABLES = ", path.read_text(encoding="utf-8"), re.MULTILINE):
             module = import_module(path.stem)
-            file = results_file(path.stem)
-            kept = [json.loads(file.read_text())] if file.exists() else []
             for name, table in module.TABLES.items():
-                tables[name] = table(*kept)
+                for file in (results_file(name), results_file(path.stem)):
+                    if file.exists() and name not in tables:
+                        tables[name] = table(json.loads(file.read_text()))
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
-        path.write_text(filled(page, tables), encoding="utf-8")
-
-
-def filled(page: str, tables: dict[str, str]) -> str:
-    """Return the page with the text between the markers of each table replaced."""
-    return re.sub(
-        r"<!-- (\w+) -->\n.*?<!-- end -->",
-        lambda m: f"<!-- {m[1]} -->\n{tables[m[1]]}\n<!-- end -->",
-        page,
-        flags=re.DOTALL,
-    )
+        for name, table in tables.items():
+            before, start, rest = page.partition(f"<!-- {name} -->\n")
+            if start:
+                page = f"{before}{start}{table}\n{rest[rest.index('<!-- end -->') :]}"
+        path.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,23 @@
 """Whether a research keeps changes that cannot matter, and improvements of known sizes.
 
-    uv run python bench/research.py [--only nulls|changes] [--nulls 200] [--minutes 0]
+    uv run python bench/research.py [--only nulls|changes] [--nulls 200]
 
-Null changes are tried one after the other in one research: 160 alter the random stream (another
-order of the vocabulary, whose initial rows are equal in distribution; unused draws), and the others
-nothing (names, comments). Improvements of Karpathy's settings, most of them in the direction of the
-presets, are tried against these; their sizes are measured with 12 other seeds, and the power
-follows from them by simulation. `--minutes 40` lets the built-in proposer run for so long, and
-compares the champion with the first program on the test part. Half an hour.
+Null changes are tried one after the other in one research: 160 alter the random stream (unused
+draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
+others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
+the presets, are tried against these; their sizes are measured with 12 other seeds, and the power
+follows from them by simulation. An hour.
 """
 
-import json
 import random
 import re
-from collections.abc import Iterator
-from itertools import count
+from math import comb
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
-from harness import ROOT, parsed, results_file, store
-from tables import headed
+from harness import ROOT, headed, parsed, store
 
 from microgpt import bundled, load_text, publish, split
 from microgpt_evolution.research.judge import Judge
@@ -32,12 +27,17 @@ from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 CODE = (ROOT / "examples" / "research" / "experiment.py").read_text()
 OPERATIONS = 4e8  # 0.15 seconds
+SETS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 N_SIZE, N_SIMULATED = 12, 2000
-DRAWS = """
+# The end of a program whose initial weights follow unused draws.
+DRAWS = """\
+    import random
+    import numpy as np
+    from microgpt import TrainState, init_weights
     rng = random.Random(seed)
     unused = [rng.random() for _ in range({})]
-    rows = init_weights(model, rng).values()
-    weights = np.array([x for matrix in rows for row in matrix for x in row], dtype=np.float32)
+    rows = [np.ravel(matrix) for matrix in init_weights(model, rng).values()]
+    weights = np.concatenate(rows).astype(np.float32)
     zeros = np.zeros_like(weights)
     state = TrainState(0, weights, zeros, zeros, "float32")
     return train(Split(docs, docs), model=model, config=config, tokenizer=tokenizer, resume=state)
@@ -64,18 +64,117 @@ SHAPE = ("architecture", "init_std")  # settings of the model that the program d
 
 def main() -> None:
     """Run all measurements and print them."""
-    options = parsed(__doc__, nulls=200, repeats=1, minutes=0.0, only=("nulls", "changes"))
-    if options.minutes:
-        proposed(options.minutes)
-        return
-    kept = results_file("research")
-    found = json.loads(kept.read_text()) if kept.exists() else {}
-    judged = judge()
+    options = parsed(__doc__, nulls=200, only=("nulls", "changes"))
+    judged = Judge(SETS, OPERATIONS)
     if options.only != "changes":
-        found |= null_changes(judged, options.nulls)
+        found = null_changes(judged, options.nulls)
+        print(null_table(store("research_nulls", found, options)))
     if options.only != "nulls":
-        found |= true_changes(judged, options.repeats)
-    print(store("research", found, options))
+        found = {"changes": true_changes(judged)}
+        print(change_table(store("research_changes", found, options)))
+
+
+def begin(folder: str, seed: int) -> Research:
+    """Return a new research."""
+    facts = {"input": "names.txt", "experiment": "experiment.py", "operations": OPERATIONS}
+    settings = ResearchSettings(**facts_of(SETS), **facts, seed=seed)
+    return Research.begin(Path(folder), f"research_{seed}", settings, is_stamped=False)
+
+
+def null(number: int) -> str:
+    """Return a program that cannot be better; one in five leaves the random stream as it is."""
+    if number % 5 > 2:
+        return reordered(CODE, number)
+    if number % 5:
+        return CODE[: CODE.index("    return train(")] + DRAWS.format(number)
+    name = f"length_{number}"
+    return CODE.replace("length =", f"{name} =").replace("length)", f"{name})")
+
+
+def reordered(code: str, seed: int) -> str:
+    """Return a program with another order of the vocabulary."""
+    chars = "".join(random.Random(seed).sample("abcdefghijklmnopqrstuvwxyz", 26))
+    code = code.replace("char_tokenizer(docs)", f'CharTokenizer("{chars}")')
+    return code.replace("char_tokenizer", "CharTokenizer", 1)
+
+
+def null_changes(judged: Judge, n: int) -> dict[str, Any]:
+    """Try programs that cannot be better, and count what each rule would have kept."""
+    verdicts, altering = list[Try](), list[Try]()
+    with TemporaryDirectory() as folder, begin(folder, 1) as research:
+        for number in range(n):
+            verdicts.append(research.run(null(number), judged))
+            assert verdicts[-1].gain, verdicts[-1].verdict
+            altering += [verdicts[-1]] * bool(number % 5)
+    kept, m = sum(each.verdict == KEPT for each in verdicts), len(altering)
+    first_two = [zip(*each.losses(SEARCH)[:2], strict=True) for each in altering]
+    return {
+        "nulls": n, "altering": m, "kept": kept, "upper_limit": upper_limit(kept, n),
+        "passed_search": sum(bool(each.gains(CONFIRM)) for each in verdicts),
+        "single_run": sum(each.gains(SEARCH)[0] > 0 for each in altering) / m,
+        "two_seeds": sum(max(ours) < min(theirs) for ours, theirs in first_two) / m,
+    }  # fmt: skip
+
+
+def upper_limit(kept: int, n: int) -> float:
+    """Return the one-sided 95 % limit of a share (Clopper and Pearson 1934)."""
+    low, high = kept / n, 1.0
+    for _ in range(50):
+        p = (low + high) / 2
+        below = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(kept + 1))
+        low, high = (p, high) if below > 0.05 else (low, p)
+    return high
+
+
+def improved(change: dict[str, Any]) -> str:
+    """Return the program with a change."""
+    code = CODE
+    for name, value in change.items():
+        pattern = rf'"{name}": [^,]*,'
+        if re.search(pattern, code):
+            code = re.sub(pattern, f'"{name}": {value!r},', code)
+        elif name == NOISY:
+            code = reordered(code, 1000) if value else code
+        elif name in SHAPE:
+            code = code.replace("block_size=16", f"block_size=16, {name}={value!r}")
+        else:
+            code = code.replace("seed=seed", f"seed=seed, {name}={value!r}")
+    return code
+
+
+def true_changes(judged: Judge) -> list[dict[str, Any]]:
+    """Try improvements, and return whether each is kept, and the power of its size."""
+    seeds = range(10**6, 10**6 + N_SIZE)
+
+    def losses(code: str) -> list[float]:
+        found = [judged.measure(code, seed, "validation")[0] for seed in seeds]
+        assert all(each.is_ok for each in found), found[0].reason
+        return [each.fitness for each in found]
+
+    def gains(code: str) -> list[float]:
+        return [before - after for before, after in zip(base, losses(code), strict=True)]
+
+    base, rows = losses(CODE), list[dict[str, Any]]()
+    for number, change in enumerate(CHANGES):
+        # Another order of the vocabulary changes the deviation of the gains and not their mean,
+        # which is measured more precisely without it.
+        gain = fmean(gains(improved({**change, NOISY: False})))
+        code = improved(change)
+        effect = gain / stdev(gains(code))
+        with TemporaryDirectory() as folder, begin(folder, 100 * number + 2) as research:
+            publish(research.directory / "tries", {"0.py": CODE.encode()})
+            kept = research.run(code, judged).verdict == KEPT
+        row = {"change": change, "gain": gain, "effect": effect, "power": power(effect)}
+        rows.append({**row, "kept": int(kept)})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def power(effect: float) -> float:
+    """Return the simulated probability that a normal gain of so many deviations is kept."""
+    rng = random.Random(1)
+    draws = ([rng.gauss(effect, 1) for _ in range(36)] for _ in range(N_SIMULATED))
+    return sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws) / N_SIMULATED
 
 
 def null_table(kept: dict[str, Any]) -> str:
@@ -106,156 +205,6 @@ def change_table(kept: dict[str, Any]) -> str:
     return headed(
         ["power", "gains, nats per character", "changes", "expected", "kept"], lines, kept
     )
-
-
-def judge() -> Judge:
-    """Return the judge of all measurements."""
-    sets = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-    return Judge(sets, OPERATIONS)
-
-
-def begin(folder: Path, seed: int) -> Research:
-    """Return a new research."""
-    sets = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-    facts = {"input": "names.txt", "experiment": "experiment.py", "operations": OPERATIONS}
-    settings = ResearchSettings(**facts_of(sets), **facts, seed=seed)
-    return Research.begin(folder, f"research_{seed}", settings, is_stamped=False)
-
-
-def nulls() -> Iterator[tuple[bool, str]]:
-    """Yield programs that cannot be better, and whether they alter the random stream."""
-    imports = "import random\n\nimport numpy as np\nfrom microgpt import TrainState, init_weights\n"
-    last = CODE[CODE.index("    return train(") :]
-    for i in count():
-        if i % 5 == 4:
-            yield (
-                False,
-                CODE.replace("length =", f"length_{i} =").replace("length)", f"length_{i})")
-                + f"\n# {i}\n",
-            )
-        elif i % 5 < 2:
-            drawn = CODE.replace(last, DRAWS.format(i + 1))
-            yield True, drawn.replace("from collections", f"{imports}from collections", 1)
-        else:
-            yield True, reordered(CODE, i)
-
-
-def reordered(code: str, seed: int) -> str:
-    """Return a program with another order of the vocabulary."""
-    chars = "".join(random.Random(seed).sample("abcdefghijklmnopqrstuvwxyz", 26))
-    code = code.replace("char_tokenizer(docs)", f'CharTokenizer("{chars}")')
-    return code.replace("char_tokenizer", "CharTokenizer", 1)
-
-
-def null_changes(judged: Judge, n: int) -> dict[str, Any]:
-    """Try programs that cannot be better, and count what each rule would have kept."""
-    started, verdicts, tries = perf_counter(), list[Try](), list[Try]()
-    seconds = list[float]()
-    with TemporaryDirectory() as folder, begin(Path(folder), 1) as research:
-        research.run(CODE, judged)
-        for (alters, code), _ in zip(nulls(), range(n), strict=False):
-            before = perf_counter()
-            verdicts.append(research.run(code, judged))
-            seconds.append(perf_counter() - before)
-            assert verdicts[-1].gain, verdicts[-1].verdict
-            tries += [verdicts[-1]] * alters
-            if len(verdicts) % 20 == 0:
-                print(len(verdicts), sum(t.verdict == KEPT for t in verdicts), flush=True)
-    kept, m = sum(each.verdict == KEPT for each in verdicts), len(tries)
-    return {
-        "nulls": n, "altering": m, "kept": kept, "upper_limit": upper_limit(kept, n),
-        "passed_search": sum(bool(each.gains(CONFIRM)) for each in verdicts),
-        "single_run": sum(each.gains(SEARCH)[0] > 0 for each in tries) / m,
-        "two_seeds": sum(is_clear(each) for each in tries) / m,
-        "null_seconds": median(seconds), "per_hour": n / (perf_counter() - started) * 3600,
-        "deviation": stdev([gain for each in tries for gain in each.gains(SEARCH)]),
-    }  # fmt: skip
-
-
-def is_clear(each: Try) -> bool:
-    """Return whether both of two runs have lower losses than both of the champion."""
-    ours, theirs = zip(*each.losses(SEARCH)[:2], strict=True)
-    return max(ours) < min(theirs)
-
-
-def upper_limit(kept: int, n: int) -> float:
-    """Return the one-sided 95 % limit of a share (Clopper and Pearson 1934)."""
-    from math import comb
-
-    low, high = kept / n, 1.0
-    for _ in range(50):
-        p = (low + high) / 2
-        below = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(kept + 1))
-        low, high = (p, high) if below > 0.05 else (low, p)
-    return high
-
-
-def improved(change: dict[str, Any]) -> str:
-    """Return the program with a change."""
-    code = CODE
-    for name, value in change.items():
-        pattern = rf'"{name}": [^,]*,'
-        if re.search(pattern, code):
-            code = re.sub(pattern, f'"{name}": {value!r},', code)
-        elif name == NOISY:
-            code = reordered(code, 1000)
-        elif name in SHAPE:
-            code = code.replace("block_size=16", f"block_size=16, {name}={value!r}")
-        else:
-            code = code.replace("seed=seed", f"seed=seed, {name}={value!r}")
-    return code
-
-
-def true_changes(judged: Judge, repeats: int) -> dict[str, Any]:
-    """Try improvements, and compare how many are kept with the power of their sizes."""
-    seeds = range(10**6, 10**6 + N_SIZE)
-    base = [judged.measure(CODE, seed, "validation")[0].fitness for seed in seeds]
-    rows, seconds = list[dict[str, Any]](), list[float]()
-    for number, change in enumerate(CHANGES):
-        # Another order of the vocabulary changes the deviation of the gains and not their mean,
-        # which is measured more precisely without it.
-        plain = {name: value for name, value in change.items() if name != NOISY}
-        gain = deviation = 0.0
-        code = ""
-        for each in (plain, change):
-            code = improved(each)
-            found = [judged.measure(code, seed, "validation")[0] for seed in seeds]
-            assert all(each.is_ok for each in found), (change, found[0].reason)
-            gains = [before - each.fitness for before, each in zip(base, found, strict=True)]
-            gain, deviation = gain or fmean(gains), stdev(gains)
-        effect = gain / deviation
-        row = {"change": change, "gain": gain, "effect": effect, "power": power(effect)}
-        row["kept"] = 0
-        for i in range(repeats):
-            seed = 100 * number + i + 2
-            with TemporaryDirectory() as folder, begin(Path(folder), seed) as research:
-                publish(research.directory / "tries", {"0.py": CODE.encode()})
-                before = perf_counter()
-                row["kept"] += research.run(code, judged).verdict == KEPT
-                seconds.append(perf_counter() - before)
-        rows.append(row)
-        print(row, flush=True)
-    return {"changes": rows, "repeats": repeats, "true_seconds": median(seconds)}
-
-
-def power(effect: float) -> float:
-    """Return the simulated probability that a normal gain of so many deviations is kept."""
-    rng = random.Random(1)
-    draws = ([rng.gauss(effect, 1) for _ in range(36)] for _ in range(N_SIMULATED))
-    return sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws) / N_SIMULATED
-
-
-def proposed(minutes: float) -> None:
-    """Let the built-in proposer run, and compare its champion on the test part."""
-    end, judged = perf_counter() + 60 * minutes, judge()
-    with TemporaryDirectory() as folder, begin(Path(folder), 1) as research:
-        research.run(CODE, judged)
-        while perf_counter() < end:
-            each = research.run(research.propose(), judged)
-            print(each.describe(), flush=True)
-        kept = sum(each.verdict == KEPT for each in research.tries[1:])
-        print(f"kept {kept} of {len(research.tries) - 1}, test gain {research.read_test(judged)}")
-        print(research.tries[-1].winner)
 
 
 TABLES = {"research_nulls": null_table, "research_changes": change_table}

@@ -7,37 +7,32 @@ losses at eight points of each training run, and the test loss, for 1,024 genome
 two seeds. A run may end at any of the points; if it continues from an earlier one, only the rest
 is paid for. All searches have the same budget. The regret of a search at a cost is the test loss of
 the model that its user would have at that cost, which is the one with the lowest validation loss,
-minus the best mean test loss of the table.
-
-Optuna runs in an environment of its own, which uv creates. Takes minutes.
+minus the best mean test loss of the table. Takes minutes.
 """
 
 import json
 import lzma
 import math
-import subprocess
-import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from random import Random
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
-from harness import BENCH, RESULTS, parsed, results_file, script
-from rivals.search_job import POINTS, Job, Ledger, Losses, Run, SpentError
-from tables import headed
+from harness import RESULTS, headed, needs, parsed, store
 
-from microgpt.data.documents import bundled, load_text
-from microgpt.data.split import split, split_stream
+from microgpt import bundled, load_text, split, split_documents
 from microgpt.training.choice import choose
 from microgpt_evolution.budget_plan import genome_of
 from microgpt_evolution.genome import Genome, Space
 from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.surrogate import SurrogateSearch
 
+OPTUNA = "optuna==5.0.0"
 TABLE = RESULTS / "search_table.json.xz"  # made by the study `search_table`, last at a922fbb8
 OPERATIONS = 3e11  # of a training run of the table
 GRID: dict[str, tuple[float, ...]] = {
@@ -48,101 +43,117 @@ GRID: dict[str, tuple[float, ...]] = {
     "n_tokens": (250, 700, 2000, 6000),
 }
 GENES = list(product(*GRID.values()))
+POINTS = 8  # number of evaluations of a complete training run
 BUDGET = 30  # of a search, in complete training runs
+MAX_TRIALS = 1000  # a search may not ask forever for what it knows already
 COSTS = (1, 5, 10, BUDGET)  # of the table
 COMPARED = (10, BUDGET)  # costs at which ours is compared with the others
 N_DRAWN = 10_000  # bootstrap samples
-TITLES = {
-    "random": "random search",
-    "optuna": "Optuna (TPE, median pruner)",
-    "rule": "the rule, no search",
-    "ours": "microgpt evolve --minutes",
-}
+
+# By seed and genome: the validation loss at each point, and then the test loss; empty if the run
+# diverged.
+Losses = Sequence[Sequence[Sequence[float]]]
+Run = tuple[int, int]  # the indexes of a genome and of its seed
 
 
-@dataclass(frozen=True)
-class TextTable:
-    """The losses of a text, by seed and genome.
+class SpentError(Exception):
+    """The budget of a search is spent."""
+
+
+class Ledger:
+    """The training runs of a search and their cost: one point of training costs 1.
 
     Attributes:
-        validation: at each point; empty if the run diverged.
-        test: at the end; infinite if the run diverged.
+        points: the run and the point of each evaluation that was paid, in order.
     """
 
-    validation: Losses
-    test: list[list[float]]
+    def __init__(self, losses: Losses, seed: int) -> None:
+        self.losses, self.seed = losses, seed
+        self._rng = Random(f"training seeds {seed}")  # independent of the search's Random(seed)
+        self._trained: Counter[Run] = Counter()  # number of points
+        self.points: list[tuple[Run, int]] = []
 
-    @classmethod
-    def from_losses(cls, losses: list[list[list[float]]]) -> "TextTable":
-        """Return the losses of a text of the table, by seed and genome."""
-        return cls(
-            [[each[:POINTS] for each in of_seed] for of_seed in losses],
-            [[each[POINTS] if each else math.inf for each in of_seed] for of_seed in losses],
-        )
+    def drawn(self, genome: int) -> Run:
+        """Return a training run for a genome, with a random seed."""
+        return genome, self._rng.randrange(len(self.losses))
 
-    @property
-    def best(self) -> float:
-        """The lowest mean test loss of a genome over the seeds."""
-        return min(map(fmean, zip(*self.test, strict=True)))
+    def seeded(self, genome: Genome, seed: int) -> Run:
+        """Return the training run of a genome of the grid with a seed."""
+        genes = tuple(getattr(genome, gene) for gene in GRID)
+        return GENES.index(genes), seed % len(self.losses)
 
-    def regrets(self, requests: list[tuple[int, int, int]]) -> list[float]:
-        """Return the regret of a search at each whole cost."""
-        ledger = Ledger(self.validation, BUDGET * POINTS, seed=0)
-        with suppress(SpentError):
-            for genome, seed, until in requests:
-                ledger.train(Run(genome, seed), until)
-        best_loss, shift = self.best, self._shift()
+    def validation(self, run: Run, until: int = POINTS) -> list[float]:
+        """Return the validation losses up to a point; a single, infinite one if it diverged."""
+        return [*self._losses(run)[:POINTS][:until]] or [math.inf]
+
+    def test(self, run: Run) -> float:
+        """Return the test loss at the end; infinity if the run diverged."""
+        return (*self._losses(run), *[math.inf] * (POINTS + 1))[POINTS]
+
+    def _losses(self, run: Run) -> Sequence[float]:
+        genome, seed = run
+        return self.losses[seed][genome]
+
+    def train(self, run: Run, until: int = POINTS) -> list[float]:
+        """Train up to a point, and return the validation losses; raise SpentError if that is all.
+
+        Only points that were not trained before are paid for.
+        """
+        losses = self.validation(run, until)
+        while self._trained[run] < len(losses):
+            if len(self.points) == BUDGET * POINTS:
+                raise SpentError
+            self._trained[run] += 1
+            self.points.append((run, self._trained[run]))
+        return losses
+
+    def regrets(self) -> list[float]:
+        """Return the regret of the search at each whole cost."""
+        runs = [[(i, seed) for seed in range(len(self.losses))] for i in range(len(GENES))]
+        best_mean = min(fmean(map(self.test, of_genome)) for of_genome in runs)
+        ended = [run for of_genome in runs for run in of_genome if self.test(run) < math.inf]
+        # One of the two sets is harder to predict: the test loss of an incomplete run is estimated
+        # as its validation loss plus the median difference.
+        shift = median(self.test(run) - min(self.validation(run)) for run in ended)
         trained: dict[Run, int] = {}
         best, lowest = None, math.inf
-        found = [max(each for of_seed in self.test for each in of_seed if each < math.inf)]
-        for run, point in ledger.points:
+        found = [max(map(self.test, ended))]
+        for run, point in self.points:
             trained[run] = point
-            loss = min(self.validation[run.seed][run.genome][:point], default=math.inf)
+            loss = min(self.validation(run, point))
             if loss < lowest:
                 best, lowest = run, loss
             if best is None:  # all runs diverged
                 found.append(found[0])
-            elif trained[best] == POINTS:
-                found.append(self.test[best.seed][best.genome])
             else:
-                found.append(lowest + shift)
+                found.append(self.test(best) if trained[best] == POINTS else lowest + shift)
         found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # a search may end early
-        return [round(loss - best_loss, 4) for loss in found[POINTS::POINTS]]
-
-    def _shift(self) -> float:
-        """Return the median difference between the test loss and the lowest validation loss.
-
-        The test loss of an incomplete run is estimated as its validation loss plus this difference,
-        because one of the two sets is harder to predict.
-        """
-        return median(
-            test - min(losses)
-            for tests, of_seed in zip(self.test, self.validation, strict=True)
-            for test, losses in zip(tests, of_seed, strict=True)
-            if losses
-        )
+        return [round(loss - best_mean, 4) for loss in found[POINTS::POINTS]]
 
 
 def main() -> None:
     """Run the searches, print their regrets, and store them unless there are fewer searches."""
     options = parsed(__doc__, searches=30)
-    seeds, fight = list(range(options.searches)), {}
+    if "optuna" in SEARCHES:
+        needs(OPTUNA)
+    fight = {}
     for text, by_seed in read_table().items():
-        losses, start = TextTable.from_losses(list(by_seed.values())), start_of(text)
-        regrets = {}
-        for name in TITLES:
-            requests = searches(name, losses.validation, start, seeds)
-            regrets[name] = np.array([losses.regrets(each) for each in requests])
-            print(f"{text}, {name}: {regrets[name][:, -1].mean():.4f}", flush=True)
+        start, regrets = start_of(text), {}
+        for name, (_, search) in SEARCHES.items():
+            found = []
+            for seed in range(options.searches):
+                ledger = Ledger(list(by_seed.values()), seed)
+                with suppress(SpentError):
+                    search(ledger, start)
+                found.append(ledger.regrets())
+            regrets[name] = np.array(found)
         fight[text] = summary(regrets)
-    if not options.is_short:
-        results_file("search_fight").write_text(json.dumps(fight) + "\n")
-    print(fight_tables(fight))
+    print(fight_tables(store("search_fight", {"texts": fight}, options)))
 
 
-def read_table() -> dict[str, dict[str, list[list[float]]]]:
+def read_table() -> dict[str, dict[str, Any]]:
     """Return validation losses and then the test loss, by text, seed and index in GENES."""
-    found: dict[str, dict[str, list[list[float]]]] = json.loads(lzma.decompress(TABLE.read_bytes()))
+    found: dict[str, dict[str, Any]] = json.loads(lzma.decompress(TABLE.read_bytes()))
     return found
 
 
@@ -154,8 +165,7 @@ def start_of(text: str) -> Genome:
     objective, genes = objective_of(text), {}
     tokens = objective.tokens()
     choice = choose(objective.sets, tokens.tokenizer, OPERATIONS, text=objective.text, given={})
-    length = tokens.training.chunk_length(choice.model.block_size)
-    ruled = genome_of(choice, length)
+    ruled = genome_of(choice, tokens.training.chunk_length(choice.model.block_size))
     for gene, values in GRID.items():
         scale = float if 0 in values else math.log
         wanted = scale(getattr(ruled, gene))
@@ -173,68 +183,69 @@ def objective_of(text: str) -> RungObjective:
         sets = split(load_text(bundled("names.txt")), validation=0.05, test=0.05)
         return RungObjective(replace(sets, train=sets.train[::10]), "lines", OPERATIONS)
     whole = bundled("shakespeare.txt").read_text(encoding="utf-8")
-    sets = split_stream(whole, validation=0.015, test=0.015, gap=256)
-    return RungObjective(sets, "stream", OPERATIONS)
+    return RungObjective(split_documents(whole, 0.015, 0.015, 256), "stream", OPERATIONS)
 
 
-def searches(
-    name: str, losses: Losses, start: Genome, seeds: list[int]
-) -> list[list[tuple[int, int, int]]]:
-    """Return the requests of the searches of a method, in order."""
-    if name == "optuna":
-        grid = {gene: [*values] for gene, values in GRID.items()}
-        return rival_searches(Job(grid, losses, BUDGET * POINTS, seeds))
-    method: Callable[[Ledger, Random, Genome], None]
-    method = {"random": random_search, "rule": rule, "ours": ours}[name]
-    found = []
-    for seed in seeds:
-        ledger = Ledger(losses, BUDGET * POINTS, seed)
-        with suppress(SpentError):
-            method(ledger, Random(seed), start)
-        found.append(ledger.requests)
-    return found
-
-
-def rival_searches(job: Job) -> list[list[tuple[int, int, int]]]:
-    """Return the requests of the searches of Optuna, in order."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "job.json")
-        path.write_text(json.dumps(asdict(job)))
-        found = subprocess.check_output(script(BENCH / "rivals" / "optuna_search.py", path))
-    return json.loads(found)
-
-
-def random_search(ledger: Ledger, rng: Random, start: Genome) -> None:
+def random_search(ledger: Ledger, start: Genome) -> None:
     """Train random genomes."""
+    rng = Random(ledger.seed)
     while True:
-        ledger.train(ledger.new(rng.randrange(len(GENES))))
+        ledger.train(ledger.drawn(rng.randrange(len(GENES))))
 
 
-def rule(ledger: Ledger, rng: Random, start: Genome) -> None:
+def optuna_search(ledger: Ledger, start: Genome) -> None:
+    """Search with TPE and the median pruner, with their default settings.
+
+    A gene is an integer, the index of its value, because Optuna has no ordered categories. A trial
+    reports each of the eight points; it is not pruned at the last point, where it is complete.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.TPESampler(seed=ledger.seed)
+    study = optuna.create_study(sampler=sampler, pruner=optuna.pruners.MedianPruner())
+    for _ in range(MAX_TRIALS):
+        trial = study.ask()
+        genes = (
+            values[trial.suggest_int(gene, 0, len(values) - 1)] for gene, values in GRID.items()
+        )
+        run = ledger.drawn(GENES.index(tuple(genes)))
+        for point in range(1, POINTS + 1):
+            loss = min(ledger.train(run, point))  # microgpt keeps the weights with the lowest
+            trial.report(loss, point)
+            if math.isinf(loss) or (point < POINTS and trial.should_prune()):
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, loss)
+
+
+def rule(ledger: Ledger, start: Genome) -> None:
     """Train only the rule's genome, with one seed after the other."""
-    ledger.train(Run(index_of(start), ledger.seed % ledger.n_seeds))
+    ledger.train(ledger.seeded(start, ledger.seed))
 
 
-def ours(ledger: Ledger, rng: Random, start: Genome) -> None:
+def ours(ledger: Ledger, start: Genome) -> None:
     """Search with a surrogate, beginning with the rule's genome."""
-    search = SurrogateSearch(
-        Space(values=GRID), [start], ledger.budget / POINTS, lambda genome, n: n / POINTS,
-        seed=ledger.seed,
-    )  # fmt: skip
+    space, seed = Space(values=GRID), ledger.seed
+    search = SurrogateSearch(space, [start], BUDGET, lambda genome, n: n / POINTS, seed=seed)
     while organisms := search.ask():
         losses = []
         for organism in organisms:
-            run = Run(index_of(organism.genome), organism.seed % ledger.n_seeds)
+            run = ledger.seeded(organism.genome, organism.seed)
             losses.append(ledger.train(run, organism.until)[len(organism.losses) :])
         search.tell(losses)
 
 
-def index_of(genome: Genome) -> int:
-    """Return the index of a genome in the table."""
-    return GENES.index(tuple(getattr(genome, gene) for gene in GRID))
+SEARCHES: dict[str, tuple[str, Callable[[Ledger, Genome], None]]] = {
+    "random": ("random search", random_search),
+    "optuna": ("Optuna (TPE, median pruner)", optuna_search),
+    "rule": ("the rule, no search", rule),
+    "ours": ("microgpt evolve --minutes", ours),
+}
 
 
-def summary(regrets: dict[str, np.ndarray]) -> dict[str, dict]:
+def summary(regrets: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """Return the mean regrets of each method, and their differences from ours, by cost."""
     return {
         "regrets": {
@@ -256,25 +267,21 @@ def interval(numbers: np.ndarray) -> list[float]:
     return [round(float(each), 5) for each in (numbers.mean(), *np.percentile(means, [2.5, 97.5]))]
 
 
-def fight_tables(fight: dict) -> str:
+def fight_tables(fight: dict[str, Any]) -> str:
     """Return a table of the regrets, and of their differences from ours, for each text."""
     head = [*(f"after {cost}" for cost in COSTS), *(f"− ours after {cost}" for cost in COMPARED)]
     tables = []
-    for text, found in fight.items():
+    for text, found in fight["texts"].items():
         lines = []
-        for name, title in TITLES.items():
+        for name, (title, _) in SEARCHES.items():
             cells = [f"{regret:.4f}" for regret in found["regrets"][name].values()]
-            differences = found["differences"].get(name, {})
-            compared = [difference(each) for each in differences.values()] or ["", ""]
-            lines.append([title, *cells, *compared])
+            differences = found["differences"].get(name, {}).values()
+            compared = [
+                f"{mean:+.4f} ({low:+.4f} … {high:+.4f})" for mean, low, high in differences
+            ]
+            lines.append([title, *cells, *(compared or ["", ""])])
         tables.append(headed([text, *head], lines))
     return "\n\n".join(tables)
-
-
-def difference(found: list[float]) -> str:
-    """Format a mean and its interval."""
-    mean, low, high = found
-    return f"{mean:+.4f} ({low:+.4f} … {high:+.4f})"
 
 
 TABLES = {"search_fight": fight_tables}

@@ -7,23 +7,22 @@ commands. Prints medians and ratios, and writes them to bench/results.
     uv run python bench/startup.py [--rounds 9]
 """
 
-import http.client
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
+from typing import Any
+from urllib.request import urlopen
 
-from harness import parsed, store
-from machine import machine
-from tables import headed
+from harness import headed, in_turns, machine, parsed, store
+from serving import SERVE, started
 
 MICROGPT = [sys.executable, "-m", "microgpt_cli"]
-BASELINE, SERVE, FIRST = "import numpy", "microgpt-serve, first answer", "microgpt train"
+BASELINE, SERVICE, FIRST = "import numpy", "microgpt-serve, first answer", "microgpt train"
 COMMANDS = {
     BASELINE: [sys.executable, "-c", "import numpy"],
     "microgpt --help": [*MICROGPT, "--help"],
@@ -31,70 +30,46 @@ COMMANDS = {
     "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # refused
     FIRST: [*MICROGPT, "train"],
     "microgpt generate": [*MICROGPT, "generate"],
+    "microgpt generate -n 300000": [*MICROGPT, "generate", "-n", "300000"],
     "microgpt eval": [*MICROGPT, "eval", "output", "--data", "held-out.txt"],
-    SERVE: [str(Path(sys.executable).with_name("microgpt-serve"))],
+    SERVICE: SERVE,
 }
-PORT = 8471
 FIRST_ROUNDS = 3  # first runs, each with an empty cache
 
 
 def main() -> None:
     """Time the commands and write the results."""
     options = parsed(__doc__, rounds=9)
-    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")
-        for name in COMMANDS:  # warm-up: fill the compilation and disk caches
-            seconds(name, folder, cache=f"{folder}/cache")
-        for _ in range(options.rounds):
-            for name in COMMANDS:
-                times[name].append(seconds(name, folder, cache=f"{folder}/cache"))
-        first = [seconds(FIRST, folder, cache=f"{folder}/{i}") for i in range(FIRST_ROUNDS)]
-    baseline = statistics.median(times[BASELINE])
-    rows = []
-    for name, each in times.items():
-        middle = statistics.median(each)
-        rows.append({"name": name, "seconds": middle, "ratio": middle / baseline})
-    found = {"machine": machine(all_cores=True), "commands": rows}
-    found["first_s"] = statistics.median(first)
+        calls = {name: partial(seconds, name, folder, f"{folder}/cache") for name in COMMANDS}
+        times = {name: median(each) for name, each in in_turns(calls, options.rounds).items()}
+        first = [seconds(FIRST, folder, f"{folder}/{i}") for i in range(FIRST_ROUNDS)]
+    rows = [
+        {"name": name, "seconds": each, "ratio": each / times[BASELINE]}
+        for name, each in times.items()
+    ]
+    found = {"machine": machine(all_cores=True), "commands": rows, "first_s": median(first)}
     print(startup_table(store("startup", found, options)))
 
 
 def seconds(name: str, folder: str, cache: str) -> float:
     """Return the seconds of a command in an environment without PYTHON* variables."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    settings = {"NUMBA_CACHE_DIR": cache, "MODEL_DIR": "output", "PORT": str(PORT)}
-    started = perf_counter()
-    with subprocess.Popen(
-        COMMANDS[name],
-        cwd=folder,
-        env={**environment, **settings},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        if name == SERVE:
-            while process.poll() is None and not is_healthy():
-                time.sleep(0.002)
-            taken = perf_counter() - started
-            process.terminate()
-            process.wait()
-            return taken
-    if process.returncode not in (0, 2):
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environment = inherited | {"NUMBA_CACHE_DIR": cache}
+    began = perf_counter()
+    if name == SERVICE:
+        with started(SERVE, environment | {"MODEL_DIR": f"{folder}/output"}) as service:
+            urlopen(f"http://127.0.0.1:{service.port}/health").close()
+            return perf_counter() - began
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    done = subprocess.run(COMMANDS[name], cwd=folder, env=environment, **streams)
+    if done.returncode not in (0, 2):
         raise RuntimeError(f"{name} failed")
-    return perf_counter() - started
+    return perf_counter() - began
 
 
-def is_healthy() -> bool:
-    """Return whether the service answers."""
-    with suppress(OSError):
-        connection = http.client.HTTPConnection("127.0.0.1", PORT)
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    return False
-
-
-def startup_table(startup: dict) -> str:
+def startup_table(startup: dict[str, Any]) -> str:
     """Return a table of the time of each command and its ratio to the baseline."""
     lines = [
         [f"`{row['name']}`", f"{row['seconds']:.2f} s", f"{row['ratio']:.1f} ×"]

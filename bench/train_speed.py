@@ -1,37 +1,31 @@
-"""Compare the training speed of the compiled engine with PyTorch on one core.
+"""Compare the training speed of the compiled engine with PyTorch and programs in C on one core.
 
-Each contender (bench/rivals) trains the same model from the same weights on the same documents in
-the same order, in its own process. It trains once to warm up and then alternates with the others,
-so that other load affects all of them. All must compute the same losses. Prints the median
-microseconds per document or tokens per second, with the time relative to microgpt, and writes the
-times of all rounds to bench/results.
+Each contender trains the same model from the same weights on the same documents in the same order.
+It trains once to warm up and then alternates with the others, so that other load affects all of
+them. All must compute the same losses. Prints the median microseconds per document or tokens per
+second, with the time relative to microgpt, and writes the times of all rounds to bench/results.
 
-    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--python PATH] [--c FOLDER]
+    uv run python bench/train_speed.py [--rounds 5] [--only d16] [--c FOLDER]
 
---only takes the beginning of a name (d16, d32, d64, d128, chat or text), and stores nothing. `uv
-run --script` installs PyTorch outside the workspace. Use --python to choose an interpreter in which
-it is already installed. With --c, the programs in C that bench/rivals/build_c.sh has built in a
-folder take part, too, at the sizes for which they are built; nothing is stored then.
+--only takes the beginning of a name (d16, d32, d64, d128, chat or text). With --c, the two programs
+in C of c_programs.py, which are fetched into a folder and compiled there by gcc, take part, too, at
+the sizes of names. A run with --only or without --c stores nothing.
 """
 
 import random
-import re
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import c_programs
 import numpy as np
-from contenders import CHAT, RIVALS, TITLES, compete, job_of, text_of
-from harness import parsed, pin, store
-from machine import machine
-from rivals.job import Job
-from tables import headed
+from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, trainer
+from harness import headed, machine, needs, parsed, pin, store
 
-from microgpt.config import ModelConfig, Optimizer
-from microgpt.data.documents import bundled, load_text
-from microgpt.data.tokenizer import CharTokenizer
-from microgpt.model import init_weights
+from microgpt import CharTokenizer, ModelConfig, TrainConfig, bundled, load_text
+from microgpt.config import Optimizer
 
 # Tolerance in nats for each of the first ten losses: the order of float32 sums differs. Later, the
 # differences grow at this high learning rate, but all contenders converge to similar losses.
@@ -67,32 +61,42 @@ SETTINGS = [
 
 def main() -> None:
     """Time every setting, print a table and write the results."""
-    options = parsed(__doc__, rounds=5, only="", python=str, c=Path)
-    pin()  # child processes inherit it
+    options = parsed(__doc__, rounds=5, only="", c="")
+    if RIVALS:
+        needs(TORCH)
+    pin()
+    if options.c:
+        c_programs.fetch(Path(options.c))
     settings = [each for each in SETTINGS if each.name.startswith(options.only)]
     found = {
         "machine": f"{machine()}, float32",
         "settings": [measure(each, options) for each in settings],
     }
-    options.is_short = options.is_short or bool(options.only or options.c)
+    options.is_short = options.is_short or bool(options.only) or not options.c
     print(speed_table(store("train_speed", found, options)))
 
 
-def measure(setting: Setting, options: Namespace) -> dict:
+def measure(setting: Setting, options: Namespace) -> dict[str, Any]:
     """Return the seconds of each round, by contender."""
     job = make_job(setting)
+    contenders = {"microgpt": trainer(job)}
+    if RIVALS:
+        import torch_gpt
+
+        contenders["torch"] = torch_gpt.trainer(job)
+    if options.c and not setting.lengths:
+        for name in c_programs.PROGRAMS:
+            contenders[name] = c_programs.trainer(name, job, Path(options.c).resolve())
 
     def agree(ours: np.ndarray, others: np.ndarray) -> bool:
         return bool(np.abs(ours - others)[:10].max() <= AGREEMENT)
 
-    size = "-".join(re.findall(r"[a-z0-9]+", setting.name))  # the name of a program for it
-    programs = sorted(options.c.glob(f"*/{size}")) if options.c else []
-    contenders = compete("train", job, RIVALS, options.rounds, options.python, agree, programs)
+    seconds = compete(contenders, options.rounds, agree)
     return {
         "name": setting.name,
         "documents": len(job.docs),
         "tokens": sum(len(doc) - 1 for doc in job.docs),
-        "contenders": {name: {"seconds": each.seconds} for name, each in contenders.items()},
+        "contenders": {name: {"seconds": each} for name, each in seconds.items()},
     }
 
 
@@ -100,38 +104,35 @@ def make_job(setting: Setting) -> Job:
     """Return the job of a setting. The documents are names, or texts of many names."""
     names, rng = load_text(bundled("names.txt")), random.Random(42)
     rng.shuffle(names)
-    n_docs = setting.steps * setting.batch_size
-    texts = names[:n_docs]
+    texts = names[: setting.steps * setting.batch_size]
     if setting.lengths:
-        words = iter(names)
-        texts = [text_of(rng.randint(*setting.lengths) - 1, words) for _ in range(n_docs)]
+        spaced, start = " ".join(names), 0
+        for i in range(len(texts)):
+            end = start + rng.randint(*setting.lengths) - 1
+            texts[i], start = spaced[start:end], end
     tokenizer = CharTokenizer.from_documents(texts)
-    model = ModelConfig(**{**vars(setting.model), "vocab_size": tokenizer.vocab_size})
+    model = replace(setting.model, vocab_size=tokenizer.vocab_size)
     docs = [tokenizer.encode_document(text)[: model.block_size + 1] for text in texts]
-    return job_of(
-        model,
-        init_weights(model, rng),
-        batch_size=setting.batch_size,
-        steps=setting.steps,
-        docs=docs,
-        optimizer=setting.optimizer,
-    )
+    steps, size = setting.steps, setting.batch_size
+    config = TrainConfig(steps=steps, batch_size=size, optimizer=setting.optimizer)
+    return Job(model=model, rng=rng, config=config, docs=docs)
 
 
-def speed_table(speed: dict) -> str:
+def speed_table(speed: dict[str, Any]) -> str:
     """Return a table of the median times and their ratios to ours."""
-    lines, names = [], dict[str, None]()
+    rivals = dict.fromkeys(name for each in speed["settings"] for name in each["contenders"])
+    del rivals["microgpt"]
+    lines = []
     for setting in speed["settings"]:
-        seconds = {name: median(c["seconds"]) for name, c in setting["contenders"].items()}
-        ours = seconds.pop("microgpt")
-        names.update(dict.fromkeys(seconds))
+        seconds = {name: median(each["seconds"]) for name, each in setting["contenders"].items()}
+        ours = seconds["microgpt"]
         others = {name: f"{amount(setting, x)} ({x / ours:.1f} ×)" for name, x in seconds.items()}
-        lines.append([setting["name"], f"**{amount(setting, ours)}**", others])
-    rows = [[*line[:2], *(line[2].get(name, "") for name in names)] for line in lines]
-    return headed(["", "microgpt", *(TITLES.get(name, name) for name in names)], rows, speed)
+        cells = [others.get(name, "") for name in rivals]
+        lines.append([setting["name"], f"**{amount(setting, ours)}**", *cells])
+    return headed(["", "microgpt", *(TITLES.get(name, name) for name in rivals)], lines, speed)
 
 
-def amount(setting: dict, seconds: float) -> str:
+def amount(setting: dict[str, Any], seconds: float) -> str:
     """Format a time in the unit of the setting."""
     if setting["name"].startswith(("chat", "text")):
         return f"{setting['tokens'] / seconds:,.0f} tokens/s"

@@ -5,71 +5,62 @@ import random
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
+import c_programs
 import commands
 import compare
 import fuzz
 import harness
 import pytest
 import report
-from fuzz_parsers import PARSERS, PROCESSES
-from machine import machine
+from fuzz_parsers import PARSERS
+from harness import machine
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = "dict(steps=8, n_embd=8, n_head=2, n_layer=1)"
+
+
+def small(*words: str) -> str:
+    """Return a patch with which a script trains small models, with more options."""
+    options = ("--n-embd", "8", "--n-head", "2", "--n-layer", "1", *words)
+    more = f"*({options} if words[0] == 'train' else ())"
+    return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
+
+
 # The options of each script, and what else is made smaller; the rivals, which are not in the
 # workspace, stay away.
 SHORTEST = {
+    "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
     "characters": (
-        f"--model {ROOT / 'data/models/skerry'}",
+        "--only bundled",
         "bench.QUESTIONS['foreign'] = []; bench.QUESTIONS['talks'] = bench.QUESTIONS['talks'][:1]",
     ),
     "chat_quality": (
         "--seeds 1",
-        "run = bench.command; bench.command = "
-        "lambda *a: run(*a, *(['--input', bench.ROOT / 'data/chat.jsonl', '--steps', 2, "
-        "'--n-embd', 8, '--n-head', 2, '--n-layer', 1] if a[0] == 'train' else []))",
+        small("--steps", "2", "--data", str(ROOT / "data/chat.jsonl")),
     ),
     "compare": ("--steps 5 --controls 2 --rounds 1", ""),
     "decode_speed": (
         "--rounds 1",
-        "bench.RIVALS = (); bench.N_NAMES = 1000; bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
+        "bench.RIVALS = (); bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
-    "elsewhere": (
-        "--rounds 1",
-        "bench.N_HELD_OUT = 4; bench.STEPS = 8; "
-        f"bench.preset_settings = lambda _: dict({SMALL}, block_size=256)",
-    ),
-    "ensembles": (
-        "--only names --seeds 1",
-        "bench.TEXTS = ('names',); bench.EVERY = {'names': 100}; bench.BUDGET = 3e10",
-    ),
-    "few_questions": (
-        "--only library",
-        "run = bench.subprocess.run; bench.subprocess.run = "
-        "lambda command, **o: run([*command, '--n-embd', '16', '--n-layer', '1'], **o)",
-    ),
-    "html_file": (
-        "--rounds 1",
-        "bench.N_SAMPLES = 50; bench.TRAIN = bench.TRAIN.replace('if (isFull)', '')",
-    ),
-    "ladder": (
-        "--only names --seeds 1",
-        "bench.TEXTS = ('names',); bench.ladder = bench.partial(bench.ladder, budget=5e9)",
+    "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.CHAT_STEPS = 1"),
+    "few_questions": ("--only library", small()),
+    "ladder": ("--only names --seeds 1", "bench.TEXTS = ('names',); bench.BUDGET = 5e9"),
+    "makers": (
+        "data",
+        "bench.FILES = ('names.txt',); bench.MINUTES = 0.1; bench.ORDERS = (2,); "
+        "bench.markov_samples = lambda docs: docs[:2]",
     ),
     "minutes": (
-        "--only rule --seeds 1",
-        "bench.BUDGETS = {('names', 60): (1, 1, 1)}; bench.SECOND = 2e7",
+        "--seeds 1",
+        "bench.needs = print; bench.BUDGETS = {('names', 60): (1, 1, 1, 1)}; bench.SECOND = 2e7",
     ),
     "mutation": ("--n 0", ""),
-    "page_training": ("--rounds 1", ""),
     "quality": (
-        "--only names-10s --seeds 1",
-        f"bench.preset_settings = lambda _: {SMALL}",
+        "--seeds 1",
+        f"bench.NAMES = ('names-10s',); bench.TEXTS = ('text-60s',); {small('--steps', '8')}",
     ),
     "report": ("", ""),
     "research": (
@@ -78,7 +69,7 @@ SHORTEST = {
     ),
     "search_fight": (
         "--searches 2",
-        "bench.TITLES.pop('optuna'); "
+        "bench.SEARCHES.pop('optuna'); "
         "losses = [[2 + i % 97 / 97] * 9 for i in range(1023)] + [[]]; "
         "bench.read_table = lambda: {'names': {'1': losses, '2': losses}}",
     ),
@@ -89,17 +80,12 @@ SHORTEST = {
     ),
     "serve_load": ("--rounds 1 --seconds 0.3 --connections 2", ""),
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.SERVICES = 2"),
-    "shakespeare": ("--only text-60s --seeds 1", f"bench.preset_settings = lambda _: {SMALL}"),
-    "small_texts": (
-        "--only names --seeds 1",
-        "bench.TEXTS = ('names',); bench.SIZES = (50,); bench.BUDGET = 3e8",
-    ),
     "startup": (
         "--rounds 1",
         "from microgpt_engine.machine_code import cache_directory; timed = bench.seconds; "
-        "bench.seconds = lambda *where, cache: timed(*where, cache=str(cache_directory())); "
+        "bench.seconds = lambda name, folder, _: timed(name, folder, str(cache_directory())); "
         "bench.FIRST_ROUNDS = 1; bench.COMMANDS = "
-        "{name: bench.COMMANDS[name] for name in (bench.BASELINE, bench.FIRST, bench.SERVE)}",
+        "{name: bench.COMMANDS[name] for name in (bench.BASELINE, bench.FIRST, bench.SERVICE)}",
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = (); bench.SETTINGS = bench.SETTINGS[:1]"),
 }
@@ -116,7 +102,7 @@ def run(command, *, check=False, cwd=".", **options):
     return commands.run(*command[3:], cwd=cwd, check=check)
 subprocess.run = run
 """
-PARTS = {"contenders", "harness", "machine", "mutants", "service", "tables", "texts"}
+PARTS = {"c_programs", "contenders", "harness", "mutants", "serving", "texts", "torch_gpt"}
 PARTS |= {"fuzz", "fuzz_parsers"}
 SCRIPTS = {path.stem for path in (ROOT / "bench").glob("*.py")}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
@@ -139,8 +125,6 @@ def test_every_benchmark_script_cited_in_the_docs_exists(page: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTEST)
 def test_every_benchmark_script_runs(name: str, tmp_path: Path) -> None:
-    if name == "page_training" and not shutil.which("node"):
-        pytest.skip("Node is not installed")
     for folder in ("bench", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for folder in ("data", "examples"):
@@ -152,16 +136,27 @@ def test_every_benchmark_script_runs(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("loss", "speed", "expected"),
+    [(2.4, "12.5 steps/s", 0.08), (2.4, "Average step: 80.0 us", 8e-5), (3.3, "1 steps/s", None)],
+)
+def test_a_program_in_c_is_timed_only_if_it_learns(loss, speed, expected, tmp_path) -> None:
+    program = tmp_path / "train"
+    program.write_text(f"#!/bin/sh\necho 'step 1000 | loss {loss}'; echo '{speed}'\n")
+    program.chmod(0o755)
+    if expected:
+        assert c_programs.seconds_per_step(program) == pytest.approx(expected)
+    else:
+        with pytest.raises(SystemExit, match=f"does not learn.*{loss}"):
+            c_programs.seconds_per_step(program)
+
+
 N_INPUTS = 40
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PARSERS)
 def test_no_parser_crashes_on_a_randomly_changed_input(name, tmp_path, monkeypatch) -> None:
-    if name.startswith("page") and not shutil.which("node"):
-        pytest.skip("Node is not installed")
-    if name == "import: torch.save" and not find_spec("torch"):
-        pytest.skip("PyTorch is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fuzz, "KEPT", tmp_path)
     seeds, parse = PARSERS[name](tmp_path / "files")
@@ -172,14 +167,6 @@ def test_no_parser_crashes_on_a_randomly_changed_input(name, tmp_path, monkeypat
         seed = rng.choice(seeds)
         attack.attempt(fuzz.changed_json(seed, rng) or seed[: rng.randrange(len(seed))])
     assert not attack.kinds
-
-
-@pytest.fixture(autouse=True)
-def _end_processes() -> Iterator[None]:
-    yield
-    while PROCESSES:
-        with PROCESSES.pop() as process:
-            process.kill()
 
 
 def test_the_docs_show_the_stored_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +185,7 @@ def test_every_stored_result_has_a_script_that_reads_it() -> None:
     for path in (ROOT / "bench" / "results").iterdir():
         script = ROOT / "bench" / f"{path.stem}.py"
         tables = script.exists() and re.search(r"^TABLES = ", script.read_text("utf-8"), re.M)
-        assert tables or path.name in code, path.name
+        assert tables or path.name in code or f'"{path.stem}"' in code, path.name
 
 
 @pytest.mark.parametrize(

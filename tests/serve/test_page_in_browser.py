@@ -19,10 +19,10 @@ def test_the_page_of_one_model_links_to_others(
     server = shared(tmp_path)
     page.goto(f"http://127.0.0.1:{server.port}/")
     page.wait_for_selector("#train-samples li")
-    assert "the finished model “n” is in Look inside" in page.inner_text("#model")
+    assert "the trained model “n” is in Look inside" in page.inner_text("#model")
     page.click("#others >> text=talk & co")
     page.wait_for_selector("#chat:not([hidden])")
-    assert page.inner_text("#model").startswith("The finished model “talk & co”: ")
+    assert page.inner_text("#model").startswith("The trained model “talk & co”: ")
     assert page.locator("#others a").all_inner_texts() == ["n"]
     page.click("#say summary")
     page.fill("#chat-seed", "3")

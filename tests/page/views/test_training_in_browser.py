@@ -147,7 +147,7 @@ def test_a_saved_page_gives_the_texts_of_the_same_training(train_view, opened, t
     texts, about = opened(tmp_path / "names.html", "#/generate?number=10&seed=42")(GENERATE)
     assert texts == json.loads(out)["samples"]
     shape = "4,192 weights, 1 layer, 4 heads"
-    assert about == f"The finished model “names”: {shape}, trained at a learning rate of 0.01"
+    assert about == f"The trained model “names”: {shape}, trained at a learning rate of 0.01"
     assert b"with 4,192 weights in single precision (float32)" in page
 
 

@@ -14,7 +14,7 @@ from microgpt_evolution.commands.study_run import read_documents, read_documents
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.research.judge import Judge
-from microgpt_evolution.research.research import Research, read_code
+from microgpt_evolution.research.research import CHAMPION, Research, read_code
 from microgpt_evolution.research.sequential_test import CLEAR_EFFECT, SEARCH
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
@@ -53,6 +53,7 @@ def start(
     print_or_discard(f"The program has loss {Mean.over(losses)} nats per character (5 seeds)")
     print_or_discard(f"A gain of {CLEAR_EFFECT * noise:.4f} is kept nine times in ten")
     print_or_discard(f"Next: change {experiment}, then run: microgpt research try")
+    print_or_discard(f"The champion is {study.directory / CHAMPION}")
 
 
 @research.command(

@@ -16,7 +16,7 @@ async function start() {
   byId("save-this").addEventListener("click", () => save(pageText(), "text/html", `${model.name}.html`));
   document.body.className = model.chat ? "is-chat" : "is-text";
   const shape = [[model.num_params, "weight"], [model.n_layer, "layer"], [model.n_head, "head"]].map((each) => plural(...each));
-  const title = `finished model “${printable(model.name)}”`;
+  const title = `trained model “${printable(model.name)}”`;
   const made = `The ${title}: ${shape.join(", ")}, trained at a learning rate of ${model.lr}`;
   byId("model").title = `width ${model.n_embd}, context of ${plural(model.block_size, "token")}`;
   const chat = model.chat && new Chat(model);

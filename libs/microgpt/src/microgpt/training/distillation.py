@@ -6,7 +6,7 @@ student. All targets and documents are computed before training.
 
 An n-gram model predicts a small text about as well as a neural network, but makes different errors.
 It therefore also predicts the documents that the teachers generate, but not the text from which its
-counts come. `bench/small_texts.py` measures the gain.
+counts come. docs/measurements/choice.md has the gain.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """

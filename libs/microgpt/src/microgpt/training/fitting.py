@@ -2,7 +2,7 @@
 
 A small text is soon memorised, so one model cannot use a large budget. Several models make
 different errors, so a student of their mean predictions is better than any of them (Hinton, Vinyals
-& Dean 2015). docs/measurements/choice.md has the measurements of bench/ensembles.py.
+& Dean 2015). docs/measurements/choice.md has the measurements.
 """
 
 from dataclasses import dataclass, replace

@@ -127,7 +127,7 @@ export class Backward {
         ? `Muon, learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, ${adam(decay)} with ${brief(lr)} outside`
         : `${adam(decay)}, learning rate ${brief(lr)}`;
     byId("learned").textContent =
-      `One training step on this text alone (${rules}, with which this finished model was trained) would move all ` +
+      `One training step on this text alone (${rules}, with which this trained model was trained) would move all ` +
       `weights a little. Surprise at the whole ${what}: ${nats(before)} before, ${nats(after)} after. The loss is ` +
       `its mean, ${(before * Math.LN2).toFixed(2)} / ${n} = ${((before * Math.LN2) / n).toFixed(2)} nats before.`;
     byId("make-step").disabled = isEdited;
@@ -219,8 +219,8 @@ const moved = (rule, rate, move, gradient) => {
   const how =
     rule === "Muon"
       ? "Muon looks at the gradients of the whole matrix together, and makes large and small ones more alike"
-      : `${rule} divides the gradient by its usual size, so that all weights move about equally far. After a single ` +
-        "step the usual size is that of this gradient itself, so ±1 is left";
+      : `${rule} divides the gradient by its usual size in the steps so far. Each click here begins anew, with this ` +
+        "gradient alone, so all weights move equally far; in a training, one whose gradient changes its sign often moves less";
   return `${how}. Times the learning rate ${brief(rate)}: the weight moves by ${brief(move)}.`;
 };
 

@@ -5,7 +5,7 @@ import { button, byId, element, isSpecial, nats, percent, plural, quoted, shown,
 
 const LEAST = 0.01; // change of a probability that is told
 const PLACES = ["itself", "one before", "two before", "further back", "the start"];
-const [N_PLACES, N_TOKENS, N_GUESSES] = [2, 3, 3]; // that are told
+const [N_PLACES, N_TOKENS, N_GUESSES] = [2, 3, 2]; // that are told
 const MOST_TOKENS = 16; // at which a head is shown to look
 
 export class Parts {
@@ -51,8 +51,10 @@ export class Parts {
     const rows = [...attention.keys(), "all"].map((head) => {
       const isAll = head === "all";
       const [name, line] = isAll ? ["all heads", ""] : [`head ${head + 1}`, lineOf(attention[head], read)];
-      const habit = isAll ? "one off: others do part of its work" : this.habit(layer, head);
-      const row = tableRow(name, line, habit, this.guess(layer, head, hasCome));
+      const habit = isAll ? [] : this.#cellsOf(layer, head);
+      const row = tableRow(name, line, ...habit, this.guess(layer, head, hasCome));
+      const note = isAll ? "Above all: letters at which it looks more than their place explains." : "";
+      if (!habit.length) Object.assign(row.insertCell(2), { colSpan: PLACES.length + 1, textContent: note });
       row.classList.toggle("off", Boolean(this.#isWithout?.(layer, head)));
       return row;
     });
@@ -63,14 +65,30 @@ export class Parts {
     return this.#found.find((each) => each.layer === layer && each.head === head);
   }
 
+  #habitOf(layer, head) {
+    return this.#heads.find((each) => each.layer === layer && each.head === head);
+  }
+
   /** Return what a head looks at on average, if it is known. */
   habit(layer, head) {
-    const found = this.#heads.find((each) => each.layer === layer && each.head === head);
+    const found = this.#habitOf(layer, head);
     if (!found) return "";
     const shares = PLACES.map((place, i) => ({ place, share: found.shares[i] })).sort((a, b) => b.share - a.share);
     const most = shares.slice(0, N_PLACES).map(({ share, place }) => `${place} ${percent(share)}`).join(", ");
-    const preferred = found.preferred.slice(0, N_TOKENS).map((label) => shown(label)).join(", ");
-    return most + (preferred && `; prefers ${preferred}`);
+    const favourites = favouritesOf(found);
+    return most + (favourites && `; above all at ${favourites}`);
+  }
+
+  /** Return the same as cells of a table; the largest share of all heads at each place is in bold. */
+  #cellsOf(layer, head) {
+    const found = this.#habitOf(layer, head);
+    if (!found) return [];
+    const others = this.#heads.filter((each) => each.layer === layer);
+    const cells = found.shares.map((share, i) => {
+      const isMost = others.every((each) => each.shares[i] <= share);
+      return element(isMost ? "b" : "span", { title: PLACES[i] }, percent(share));
+    });
+    return [...cells, favouritesOf(found)];
   }
 
   /** Return what becomes of the guess without a part: of the token that came, if one did, and of others. */
@@ -85,6 +103,8 @@ export class Parts {
     return list.join(", ") || "hardly a change";
   }
 }
+
+const favouritesOf = ({ preferred }) => preferred.slice(0, N_TOKENS).map((label) => shown(label)).join(", ");
 
 /** Return the tokens at which a head looks most, in their order, shaded by how much it takes. */
 function lineOf(weights, read) {

@@ -12,7 +12,6 @@ import { byId, element, percent, quoted, sign } from "../text.js";
 
 const N_WRITTEN = 3; // products that are written out, the largest
 const N_NUMBERED = 8; // numbers of a list that have their number above them
-const APART = 0.25; // change of a score that is told
 const MOST_ROWS = 128; // of a matrix that are drawn
 
 // By the name of the numbers in an explanation, without the layer: a title and the idea.
@@ -64,7 +63,8 @@ const TEXTS = {
     (c) =>
       `Each of ${c.hidden} units responds to a pattern, such as certain letters in a row. A negative one becomes 0: the ` +
       `pattern is absent.${c.isKarpathys ? "" : " The others are squared."} So a unit can wait for two tokens together. ` +
-      "Without the MLP, attention still chooses how much of each token arrives, but no score waits for two.",
+      "Without the MLP, attention still chooses how much of each token arrives, but each raises the same next tokens as " +
+      "always, only more or less.",
   ],
   mlp_output: ["Output of the MLP", () => "Each active unit adds a list of its own, its column of the matrix."],
   "layer.x": ["Residual stream after the MLP", () => "The stream, plus the output of the MLP."],
@@ -317,7 +317,7 @@ export class Steps {
     drawArithmetic(made, value, name && { name, row, ...matrix });
     if (place.kind !== "hidden" || this.#isOff(step)) return;
     const units = await this.#on.units(place.layer);
-    if (units && all === this.#numbers[step]) byId("unit").textContent = sentenceOn(units[number]);
+    if (units && all === this.#numbers[step]) byId("unit").textContent = sentenceOn(units[number]) + this.#partsOfUnit(number);
   }
 
   /** Return the numbers of the tokens that are read. */
@@ -367,20 +367,28 @@ export class Steps {
     return `${first}${habit && ` On average: ${habit}.`}${guess && ` Switched off: ${guess}.`}`;
   }
 
+  /** Return a sentence on the parts of the sum of a hidden unit. */
+  #partsOfUnit(unit) {
+    const [own, fetched] = this.#found.together?.sums.map((each) => told(each[unit])) ?? [];
+    return own ? ` Its sum here: ${own} from this token and its position, and ${fetched} from what attention fetched.` : "";
+  }
+
   /** Return sentences on the score of the token that came, or else of the likeliest, if it is a sum. */
   #scores() {
     const { together, activations } = this.#found;
     if (!together) return "";
     const { logits } = activations;
     const token = this.#now?.token ?? logits.indexOf(Math.max(...logits));
-    const [own, fetched, mlp, alone] = ["own", "attention", "mlp", "mlpAlone"].map((each) => together[each][token].toFixed(2).replace("-", "−"));
+    const [own, fetched, mlp, alone] = ["own", "attention", "mlp", "mlpAlone"].map((each) => +together[each][token].toFixed(2));
     return (
-      `The score of ${this.#nameOf("wte", token, true)} is a sum: ${own} from this token and its position, ${fetched} ` +
-      `from what attention fetched, ${mlp} from the MLP. Had attention fetched nothing, the MLP would add ${alone}` +
-      (Math.abs(together.mlp[token] - together.mlpAlone[token]) >= APART ? ": it waits for both together. " : ". ")
+      `The score of ${this.#nameOf("wte", token, true)} is a sum: ${told(own)} from this token and its position, ` +
+      `${told(fetched)} from what attention fetched, ${told(mlp)} from the MLP. Of these, ${told(alone)} would come for ` +
+      `this token alone; the other ${told(mlp - alone)} only for it together with what was fetched. `
     );
   }
 }
+
+const told = (score) => score.toFixed(2).replace("-", "−");
 
 /** Draw the lists whose products are added up, and write what becomes of the sum. */
 function drawArithmetic({ lists = [], names = [], noun = "number", labels, terms = [], then }, value, of) {

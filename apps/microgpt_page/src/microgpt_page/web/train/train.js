@@ -46,7 +46,7 @@ export class Train {
 
   /** Args: the model of the other views, which stays as it is. */
   constructor({ name }) {
-    byId("train-given").textContent = `, in the finished model “${printable(name)}”.`;
+    byId("train-given").textContent = `, in the trained model “${printable(name)}”.`;
     byId("plan").addEventListener("submit", () => this.#try(() => this.#start(true)));
     const on = (id, action) => byId(id).addEventListener("click", () => this.#try(action));
     on("train-pause", () => {
@@ -310,7 +310,10 @@ export class Train {
 
   /** Return the file of this page with the model of the step that is shown. */
   async #page() {
-    const model = await this.#ask("model", { name: this.#name });
+    const { steps } = this.#about.config;
+    const at = this.#shown.steps[rewind.value] ?? 0;
+    const name = at < steps ? `${this.#name}, step ${grouped(at)} of ${grouped(steps)}` : this.#name;
+    const model = await this.#ask("model", { name });
     return new Blob([await pageWith(pageText(), model, this.#about.model.num_params)], { type: "text/html" });
   }
 

@@ -1,0 +1,57 @@
+"""Run the benchmarks of all tables of docs/measurements, in four hours on two cores.
+
+    uv run python bench/all.py
+
+First, those that train or fuzz run two at a time, each on one core; then those that measure time
+run alone. Finally, the tables are written. What takes longer is not run:
+
+    uv run python bench/quality.py --only text-1000s    # 35 minutes per seed
+    uv run python bench/fuzz.py --seconds 3600          # an hour per parser
+    uv run --group dev python bench/mutation.py         # hours
+"""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+import report
+from harness import BENCH, parsed
+
+TRAINING = (  # the longest first
+    "minutes.py --again", "quality.py --again", "fuzz.py --again", "chat_quality.py --again",
+    "research.py", "ladder.py --again", "characters.py", "few_questions.py",
+)  # fmt: skip
+TIMING = (
+    "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",
+    "--with=llama-cpp-python --with=torch --with=transformers elsewhere.py",
+    "search_fight.py", "serve_load.py",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run the benchmarks and write the tables; end with the names of those that failed."""
+    parsed(__doc__)
+    cores = sorted(os.sched_getaffinity(0))[:2]
+
+    def take_a_core() -> None:
+        os.sched_setaffinity(0, {cores.pop()})  # of this thread and its children
+
+    with ThreadPoolExecutor(len(cores), initializer=take_a_core) as pool:
+        failures = [*pool.map(failure, TRAINING)]
+    failures += map(failure, TIMING)
+    report.main()
+    sys.exit("\n".join(filter(None, failures)) or 0)
+
+
+def failure(script: str) -> str:
+    """Run a benchmark, print its seconds, and return what failed."""
+    started = perf_counter()
+    done = subprocess.run(["uv", "run", *script.split()], cwd=BENCH)
+    print(f"{script}: {perf_counter() - started:.0f} s", flush=True)
+    return f"{script} failed" if done.returncode else ""
+
+
+if __name__ == "__main__":
+    main()

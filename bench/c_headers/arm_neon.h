@@ -1,0 +1,3 @@
+// NEON on other processors, by SIMDe.
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/arm/neon.h>

@@ -72,7 +72,7 @@ def main() -> None:
         "machine": f"{machine()}, float32",
         "settings": [measure(each, options) for each in settings],
     }
-    options.is_short = options.is_short or bool(options.only) or not options.c
+    options.is_short |= bool(options.only) or not options.c
     print(speed_table(store("train_speed", found, options)))
 
 

@@ -98,12 +98,11 @@ def compete(
     """
     results: dict[str, np.ndarray] = {}
 
-    def run(name: str) -> float | None:
+    def run(name: str) -> Any:
         found = contenders[name]()
-        if isinstance(found, float):
-            return found
-        results[name] = np.array(found)
-        return None
+        if not isinstance(found, float):
+            results[name] = np.array(found)
+        return found
 
     seconds = in_turns({name: partial(run, name) for name in contenders}, rounds)
     for name, result in results.items():

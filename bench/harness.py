@@ -171,12 +171,12 @@ def headed(
     head: Sequence[str], lines: Iterable[Sequence[str]], on: Mapping[str, Any] | None = None
 ) -> str:
     """Return a Markdown table of text and numbers, with the machine, date and commit of results."""
-    rows = [head, ["---", *["---:"] * (len(head) - 1)], *lines]
-    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    if not on:
-        return body
-    commit = f", commit {on['commit']}" if "commit" in on else ""
-    return f"{body}\n\n{on['machine']}; {on['date']}{commit}."
+    rows = ["| " + " | ".join(row) + " |" for row in (head, *lines)]
+    rows.insert(1, "|---" + "|---:" * (len(head) - 1) + "|")
+    if on:
+        commit = f", commit {on['commit']}" if "commit" in on else ""
+        rows += ["", f"{on['machine']}; {on['date']}{commit}."]
+    return "\n".join(rows)
 
 
 def mean_and_sd(numbers: Iterable[float], digits: int = 4) -> str:

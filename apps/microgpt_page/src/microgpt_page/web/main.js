@@ -54,6 +54,10 @@ async function start() {
     byId("words").open = true;
     byId("words").scrollIntoView();
   });
+  byId("to-parts").addEventListener("click", () => {
+    byId("plan-fold").open = true;
+    addEventListener("hashchange", () => byId("plan-parts").scrollIntoView(), { once: true });
+  });
   document.querySelector("nav").addEventListener("click", (event) => {
     const isCurrent = event.target.closest("[aria-current]");
     if (isCurrent && !event.ctrlKey && !event.metaKey) event.preventDefault(); // no new history entry

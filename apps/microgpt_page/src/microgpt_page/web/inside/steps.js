@@ -382,8 +382,8 @@ export class Steps {
     const [own, fetched, mlp, alone] = ["own", "attention", "mlp", "mlpAlone"].map((each) => +together[each][token].toFixed(2));
     return (
       `The score of ${this.#nameOf("wte", token, true)} is a sum: ${told(own)} from this token and its position, ` +
-      `${told(fetched)} from what attention fetched, ${told(mlp)} from the MLP. Of these, ${told(alone)} would come for ` +
-      `this token alone; the other ${told(mlp - alone)} only for it together with what was fetched. `
+      `${told(fetched)} from what attention fetched, ${told(mlp)} from the MLP. Of the MLP’s, ${told(alone)} would come ` +
+      `for this token alone; the other ${told(mlp - alone)} only for it together with what was fetched. `
     );
   }
 }

@@ -23,7 +23,7 @@ export class ActiveUnits {
     byId("active").textContent = this.isOff
       ? "The MLP does not learn, and adds nothing."
       : `Detectors of patterns (hidden units of the MLP): after a token, ${some} of ${shares.length} are active; ` +
-        `${nDead} never are. The darker a cell, the more often.`;
+        `${nDead} never are. The stronger the colour of a cell, the more often.`;
     this.#canvas.ariaLabel = byId("active").textContent;
     this.#paint();
   }

@@ -60,7 +60,7 @@ export class TrainedModel {
     const on = { changed: () => this.#look(), pointed: () => {}, chosen: () => {} };
     this.#maps?.close();
     this.#maps = new Maps({ layer, maps, sentence }, model, on);
-    this.#maps.rest = "Each row is a token. The darker a cell, the more it takes from the token of that column.";
+    this.#maps.rest = "Each row is a token. The stronger the colour of a cell, the more it takes from the token of that column.";
     text.maxLength = model.block_size - 1; // with the start token, it fits into the context
     text.value = [...first].slice(0, model.block_size - 1).join("");
   }

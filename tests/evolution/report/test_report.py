@@ -65,7 +65,7 @@ def test_the_report_of_a_sweep_has_its_chart_and_its_table(microgpt, tmp_path) -
     assert len(marks_of(run)) == 4
     assert text_of(run).count("<tr>") == 1 + 4
     lead = r"its lead of \d\.\d+ ± \d\.\d+ over the second (is clear|may be chance)"
-    headline = rf"<h1>Lowest held-out loss \d\.\d+, {lead}, \d+ trials in [\d.]+ s</h1>"
+    headline = rf"<h1>Lowest held-out loss \d\.\d+; {lead}, \d+ trials in [\d.]+ s</h1>"
     assert re.search(headline, text_of(run))
 
 

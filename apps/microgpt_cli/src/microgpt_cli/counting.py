@@ -67,7 +67,7 @@ def sampled(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
 ) -> TokenDataset:
     """Encode documents, or evenly spaced chunks of them with about `most` predictions."""
-    every = 1 + sum(map(count_characters, docs)) // most
+    every = 1 + (len(docs) + sum(map(count_characters, docs))) // most
     if text == "stream":  # encoding all of it would take long
         docs, every = [doc[: 1 + len(doc) // every] for doc in docs], 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)

@@ -427,9 +427,9 @@ def test_the_page_says_what_the_mlp_adds_because_of_attention(page, tmp_path) ->
     opened(page, small, "inside", text="anna", at=2, step="layer0.hidden")
     until(page, "document.getElementById('plain').innerText.includes('Of the MLP')")
     said = page.inner_text("#plain").replace("−", "-")
-    figures = [float(each) for each in re.findall(r"-?[0-9]+[.][0-9]{2}(?= from| would| only)", said)]
-    together = mlp - mlp_alone
-    assert figures == pytest.approx([own, fetched, mlp, mlp_alone, together], abs=0.011)
+    figures = re.findall(r"-?[0-9]+[.][0-9]{2}(?= from| would| only)", said)
+    wanted = [own, fetched, mlp, mlp_alone, mlp - mlp_alone]
+    assert list(map(float, figures)) == pytest.approx(wanted, abs=0.011)
 
 
 def test_the_page_says_what_activates_a_unit_and_its_effect(names, names_model, page) -> None:

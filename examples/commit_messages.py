@@ -1,8 +1,8 @@
 """Complete a commit message as the authors of a repository would.
 
-The script learns the first lines of all commit messages of a repository (`git log`), which takes up
-to a minute, and saves the model in `.git/commit-messages`; `--learn` learns again. It prints
-completions, one per line, the likeliest first.
+The script trains a model on the subject lines of all commits of a repository (up to a minute), and
+saves it in `.git/commit-messages`; `--learn` trains it again. It prints completions, one per line,
+most likely first.
 
     python examples/commit_messages.py "Fix the" --repository ../requests
 """

@@ -1,10 +1,10 @@
-"""A research is a study of tries: changed programs, each compared with the champion of its time.
+"""A research run is a study of tries: modified programs, each compared with the champion then.
 
-    tries/0.py       the program to begin with, compared with itself; tries/3.py is the third try
+    tries/0.py       the initial program, compared with itself; tries/3.py is the third try
     champion.py      the program of the last try that was kept
 
 A trial trains a try and its champion with one seed. Verdicts follow from the recorded losses, so an
-interrupted try goes on.
+interrupted try can be resumed.
 """
 
 import random

@@ -37,7 +37,7 @@ _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # not of a slot
 
 
 class Drawing:
-    """Draws the conversations of a character."""
+    """Samples conversations of a character."""
 
     def __init__(self, character: Character, seed: int = SEED, *, is_test: bool = False) -> None:
         self._character, self._rng, self._is_test = character, Random(seed), is_test

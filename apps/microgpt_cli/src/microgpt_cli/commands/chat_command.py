@@ -144,7 +144,7 @@ class ChatSession:
 
 
 def _greet(saved: "SavedModel") -> None:
-    """Print a banner, and let `input` edit and recall lines."""
+    """Print the banner, and enable line editing and history."""
     from microgpt import count_params
 
     with suppress(ImportError):  # Windows has no readline; its console edits lines itself

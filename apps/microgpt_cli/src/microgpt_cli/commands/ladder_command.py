@@ -29,10 +29,10 @@ def ladder(
     output: list[Path] | None = opt.option(None, opt.CHART_HELP, metavar="<path>"),
     as_json: bool = opt.AS_JSON,
 ) -> None:
-    """Train models from a uniform guess to a GPT on a text, and compare their losses.
+    """Compare the losses of ever larger models on a text, from a uniform guess to a GPT.
 
-    Some documents are held out to choose among models, others to measure them. The Elman network
-    takes as many operations as the first GPT; the second GPT takes about twelve times as many.
+    Between them are n-grams, an Elman network and a small GPT; these two take equally many
+    operations, the last GPT about ten times as many. Held-out documents choose and measure them.
     """
     check_setting("seed", seed, "--seed")
     check_setting("budget", budget, "--budget")

@@ -60,7 +60,7 @@ def _train(
     """Train and save a model or a teacher.
 
     Args:
-        model_dir: the directory to resume, which is the student's in the training of a teacher.
+        model_dir: the directory for `--resume`; for a teacher, that of its student.
     """
     of, hint = f" of {job.place.name}" if job.place.name else "", _resume_hint(model_dir)
     is_teacher = directory.path != model_dir

@@ -79,7 +79,7 @@ def describe_read(found: Mapping[str, float | None]) -> str:
 
 
 def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[Document]:
-    """Return the documents, or the stretches of a text, that these runs read in training."""
+    """Return the documents, or passages of running text, that the runs `read` were trained on."""
     return [*dict.fromkeys(_read(docs, recorded_facts(docs, read), "train"))]
 
 

@@ -62,7 +62,7 @@ from microgpt.storage.saved_model import (
 )
 from microgpt.storage.weights_file import max_bytes
 
-FORMAT_VERSION = 7  # earlier versions had other splits or settings, or weights of teachers
+FORMAT_VERSION = 7  # earlier versions split differently, or have other settings
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
 N_ARRAYS = 4  # maximum number of arrays in a checkpoint that have one number per weight
 Status = Literal["running", "ended"]

@@ -40,7 +40,7 @@ from microgpt.training.engines import default_engine, prepare_engine
 # Settings of an ensemble. A multiple refers to the operations that a single model can use.
 MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
 STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
-MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
+MOST_TEACHERS = 8  # a ninth improves the loss by less than the seeds differ
 MAX_STUDENT = 4.0  # maximum multiple for the student
 SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
 MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes

@@ -41,7 +41,7 @@ class GenomeRecord(Stored):
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
-    operations: Operations | None = None  # of a training run; set with a budget
+    operations: Operations | None = None  # budget of a training run, if there is one
     budget: Operations | None = None  # operations of the search
     text: TextKind | None = None  # set with a budget
     gap: Annotated[int, Field(ge=0)] | None = None  # see `Split.gap`

@@ -59,7 +59,7 @@ class Evaluation:
     val_loss: float | None = None
     test_loss: float | None = None  # only the winner has one, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
-    scores: Scores | None = None  # of the names, if the search scores them
+    scores: Scores | None = None  # scores of the names, if the search computes them
     # In nats per character: one per evaluation in a search with a budget; in research, of a pair.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line

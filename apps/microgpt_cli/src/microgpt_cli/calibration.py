@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 N_BINS = 10
 MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number for each engine
-MAX_REPLIES = 1000  # of more replies, evenly spaced ones are used
+MAX_REPLIES = 1000  # if there are more replies, evenly spaced ones are used
 SIZE = 320  # width and height of the chart in pixels
 
 

@@ -47,11 +47,11 @@ WORDS = (
     (5_000, "most will be copies", "they will be copies, or scrambled"),
     (
         100_000,
-        "many will look plausible, and some will be copies",
-        "layout and short words will be right; most longer words will be invented",
+        "many will look plausible, some will be copies",
+        "short words will be right, most longer ones invented",
     ),
     (3_000_000, PLAUSIBLE, "most words will be right; sentences will not make sense"),
-    (10**15, PLAUSIBLE, "words and phrases will be right; sentences will seldom make sense"),
+    (10**15, PLAUSIBLE, "phrases will be right; sentences will seldom make sense"),
 )
 
 
@@ -66,10 +66,11 @@ def counted(
 def sampled(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
 ) -> TokenDataset:
-    """Encode documents, or evenly spaced chunks of them with about `most` predictions."""
+    """Encode documents, or evenly spaced parts of them with about `most` predictions."""
     every = 1 + (len(docs) + sum(map(count_characters, docs))) // most
     if text == "stream":  # encoding all of it would take long
-        docs, every = [doc[: 1 + len(doc) // every] for doc in docs], 1
+        docs = [doc[i : i + CONTEXT] for doc in docs for i in range(0, len(doc), every * CONTEXT)]
+        every = 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
     return chunks.encode(range(0, len(chunks), every))
 
@@ -126,7 +127,7 @@ def comparison(saved: SavedModel) -> str:
     """Return the baselines for the loss of a model, as text."""
     recorded = saved.meta.training.get("baselines")
     if isinstance(recorded, dict) and (text := compared(recorded)):
-        return f"{text} nats per character, on the validation documents of its training"
+        return f"{text} nats per character, on its validation documents"
     return f"{compared({'uniform': log(saved.model.vocab_size)})} nats per token"
 
 
@@ -140,8 +141,7 @@ def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
     texts = [docs] if isinstance(docs, str) else docs
     lengths = [*map(count_characters, texts)]
     n_characters, is_chat = sum(lengths), not all(isinstance(each, str) for each in texts)
-    every = 1 + n_characters // SAMPLE
-    sample = docs[:SAMPLE] if isinstance(docs, str) else docs[::every]
+    sample = docs[:SAMPLE] if text == "stream" else docs[:: 1 + n_characters // SAMPLE]
     found: dict[str, Any] = {}
     with suppress(DataError):
         losses = baselines(split_documents(sample, 0.1, 0.0, 0), text)

@@ -20,7 +20,7 @@ class Line(NamedTuple):
     """A line of a check; see checks.toml."""
 
     code: str
-    question: str  # of this line if it is compared, otherwise of the next compared line
+    question: str  # asks about this line if it is compared, otherwise about the next one that is
     is_compared: bool
     expected: str  # an expression; empty if the result of the solution is expected
 

@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
     model: ModelConfig
     config: TrainConfig
-    operations: float  # of the training between two evaluations, and of one evaluation
+    operations: float  # training between two evaluations, plus one evaluation
     length: float  # mean number of predicted tokens per document or chunk
 
 

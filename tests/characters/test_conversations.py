@@ -17,7 +17,7 @@ from microgpt_characters.grammar import Character, read_character
 from microgpt_characters.slots import is_held_out
 
 OWL = Path(grammar.__file__).with_name("starter.toml")
-HEAD = 'name = "Owl"\nunknown = ["Who?", "Hoo."]\ntyping = 0\nconversations = 500\n'
+HEAD = 'name = "Owl"\nunknown = ["Who?", "Hoo."]\nconversations = 500\n'
 SUMS = """
 [slots]
 a = "0..99"
@@ -67,17 +67,13 @@ def test_computed_slots_have_the_correct_values(tmp_path) -> None:
     assert {said for asked, said in made if "cat says" in asked} == {"{cat} <b>meow</b>"}
 
 
-def test_some_slot_values_are_held_out_of_the_lessons_for_the_test(tmp_path) -> None:
+def test_some_slot_values_are_left_out_of_the_lessons(tmp_path) -> None:
     (tmp_path / "owl.toml").write_text(HEAD + SUMS)
     character = read_character(TextFile(tmp_path / "owl.toml"))
     asked = [m.content for talk in Drawing(character).lessons() for m in talk[::2]]
     pairs = {tuple(sorted(map(int, re.findall(r"\d+", text)))) for text in asked if "+" in text}
     assert not any(is_held_out(f"{a} {b}") for a, b in pairs if b > 9)
     assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
-    for question in Drawing(character, is_test=True).questions():
-        numbers = sorted(map(int, re.findall(r"\d+", question.messages[-1])))
-        if question.task == "sums, held out" and numbers[1] > 9:
-            assert is_held_out("{} {}".format(*numbers))
 
 
 def test_a_question_about_the_users_name_gets_the_name_if_it_was_told(owl) -> None:
@@ -112,22 +108,37 @@ def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
     assert before <= night
 
 
-def test_a_seed_draws_the_same_conversations_with_basic_ones_first(owl) -> None:
+def test_the_same_file_gives_the_same_conversations(owl) -> None:
     lessons = Drawing(owl).lessons()
-    assert lessons == Drawing(owl).lessons() != Drawing(owl, 1).lessons()
+    assert lessons == Drawing(owl).lessons()
     assert len(lessons) == 900
-    first = {message.content for talk in lessons[:100] for message in talk[::2]}
-    assert first & {"do you sleep", "do you sleep at night"}
-    assert not any("tired" in text for text in first)
+
+
+def test_a_model_reads_only_the_first_asking_of_a_topic_with_the_same_slots(owl) -> None:
+    drawing = Drawing(owl)
+    drawn = {message.content for talk in drawing.lessons() for message in talk[::2]}
+    assert len(drawn & {"do you sleep", "do you sleep at night"}) == 1
+    assert not any("tired" in text for text in drawn)
+    askings = drawing.askings()[0]
+    assert {asking.reads for asking in askings if asking.topic == 0} <= drawn
+    reads = {asking.text: asking.reads for asking in askings}
+    assert reads["is my name"] == "i am {0}"
+    assert reads["add 0 and 0"] == "{0} + {1}"
+
+
+def test_messages_have_noise_if_no_threshold_decides_what_is_known(tmp_path) -> None:
+    made = exchanges(tmp_path, HEAD + "threshold = 0\n" + SUMS)
+    assert any(re.fullmatch(r"\d+ \+ \d+[?!]", asked) for asked, _ in made)
 
 
 def test_some_wordings_of_a_question_are_held_out_for_the_test(tmp_path) -> None:
-    asked = [f"asking {i * i}" for i in range(20)]
+    words = ("red", "green", "blue", "pale", "dark")
+    asked = [f"{a} and {b}" for a in words for b in words]
     topic = f'[topics.t]\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
-    made = exchanges(tmp_path, HEAD + topic)
-    seen = {text.strip("?!.") for text, _ in made if "asking" in text}
+    (tmp_path / "owl.toml").write_text(HEAD + topic)
     character = read_character(TextFile(tmp_path / "owl.toml"))
-    tests = [*Drawing(character, is_test=True).questions()]
+    seen = {asking.text for asking in Drawing(character).askings()[0]}
+    tests = [each for each in Drawing(character).questions() if each.task == "t, held out"]
     assert {*asked} - seen == {each.messages[0] for each in tests} != set()
     assert all(each.replies == ["A.", "B."] for each in tests)
     assert asked[0] in seen
@@ -142,18 +153,12 @@ def test_drawing_takes_memory_only_for_the_drawn_conversations(tmp_path) -> None
     tracemalloc.stop()
 
 
-def test_two_questions_in_a_message_get_both_replies(tmp_path) -> None:
-    two = HEAD + 'two = ["{first} and {second}"]\n' + SUMS
-    both = [each for each in exchanges(tmp_path, two) if " and " in each[0] and "+" in each[0]]
-    assert any(re.fullmatch(r"\d+ \+ \d+ and \d+ \+ \d+\W*", asked) for asked, _ in both)
-    assert all(said.count(".") >= 1 for _, said in both)
-
-
-def test_a_training_message_may_join_a_known_and_a_foreign_question(tmp_path) -> None:
+def test_two_questions_in_a_message_get_both_replies_also_if_one_is_foreign(tmp_path) -> None:
     two = HEAD + 'threshold = 0\ntwo = ["{first} and then {second}"]\n' + SUMS
-    replies = [said for asked, said in exchanges(tmp_path, two) if " and then " in asked]
-    assert any(re.fullmatch(r"(Who\?|Hoo\.) \d+ .*", said) for said in replies)
-    assert any(re.fullmatch(r"\d+ .* (Who\?|Hoo\.)", said) for said in replies)
+    both = [each for each in exchanges(tmp_path, two) if " and then " in each[0]]
+    assert any(re.fullmatch(r"\d+ \+ \d+ and then \d+ \+ \d+\W*", asked) for asked, _ in both)
+    assert any(re.fullmatch(r"(Who\?|Hoo\.) \d+ .*", said) for _, said in both)
+    assert any(re.fullmatch(r"\d+ .* (Who\?|Hoo\.)", said) for _, said in both)
 
 
 def test_load_text_refuses_the_file_of_a_character(tmp_path) -> None:
@@ -168,12 +173,12 @@ def test_the_character_command_creates_and_tries_a_file(microgpt, tmp_path) -> N
         microgpt("character", "new", "owl.toml")
     )
     tried = ok(microgpt("character", "try", "owl.toml")).stdout
-    assert tried.count("user:") >= 3
-    assert re.findall("assistant: .*(hunt|listen|mice hear|Good evening|You are)", tried)[1:] == [
-        "mice hear", "Good evening", "You are"
-    ]  # fmt: skip
-    assert tried.endswith("\n6 topics, 1 follow-up: no mistakes\n")
-    options = ("--conversations", "7", "--output", "owl.jsonl")
-    ok(microgpt("character", "try", "owl.toml", *options))
-    assert len(load_conversations(tmp_path / "owl.jsonl")) == 7
-    assert "owl.jsonl exists" in refused(microgpt("character", "try", "owl.toml", *options))
+    assert tried.count("user:") >= 6
+    assert re.search("assistant: You are [A-Z]", tried)
+    assert tried.endswith("\n7 topics: no mistakes\n")
+    (tmp_path / "owl.toml").write_text("conversations = 100\n" + OWL.read_text())
+    words = ("character", "try", "owl.toml", "--output", "owl.jsonl")
+    ok(microgpt(*words))
+    drawn = load_conversations(tmp_path / "owl.jsonl")
+    assert [*drawn] == Drawing(read_character(TextFile(tmp_path / "owl.toml"))).lessons()
+    assert "owl.jsonl exists" in refused(microgpt(*words))

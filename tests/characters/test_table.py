@@ -104,7 +104,7 @@ def test_a_saved_model_keeps_the_questions_of_its_table(result, tmp_path) -> Non
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"askings": [["hi", 9, 0]]}, "a topic or the unknown reply is missing"),
+        ({"askings": [["hi", 9, ""]]}, "a topic or the unknown reply is missing"),
         ({"unknown": []}, "a topic or the unknown reply is missing"),
         ({"askings": "x"}, "extra.characters: askings: "),
         ({"threshold": None}, "extra.characters: threshold: "),

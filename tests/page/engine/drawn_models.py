@@ -39,7 +39,7 @@ CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
 KNOWN = {
     "characters": {
-        "askings": [[TALK[0]["content"], 0, 0]],
+        "askings": [[TALK[0]["content"], 0, ""]],
         "replies": [TALK[1]["content"]],
         "unknown": ["no idea"],
         "threshold": 0.5,

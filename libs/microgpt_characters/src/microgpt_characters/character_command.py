@@ -1,13 +1,12 @@
 """`microgpt character`: begin the file of a character, and try it before the training."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from microgpt import ConfigError, count
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import SEED_HELP, argument, option
+from microgpt_cli.terminal.options import argument, option
 
 character = command_group("Write a character of your own, for a chat model.")
 
@@ -22,33 +21,28 @@ def new(file: Path = argument(..., "File to write.", "FILE")) -> None:
 @character.command("try", cls=GroupedCommand, epilog="microgpt character try owl.toml")
 def try_file(
     file: Path = argument(..., "TOML file of a character.", "FILE"),
-    conversations: int = option(1_000, "Number of conversations to write.", min=1),
-    seed: int = option(42, SEED_HELP, min=0),
-    output: Path | None = option(
-        None, "JSONL file for conversations.  [default: do not write any]"
-    ),
+    output: Path | None = option(None, "JSONL file for the conversations of a training."),
 ) -> None:
-    """Check the file of a character, and show an exchange of each topic."""
+    """Check the file of a character, and show some exchanges of each topic."""
     from microgpt import TextFile
     from microgpt_characters.conversations import Drawing
     from microgpt_characters.grammar import read_character
 
-    drawing = Drawing(found := read_character(TextFile(file)), seed)
-    if output is None:
-        for message, reply in drawing.examples():
-            print(f"user:      {message}\nassistant: {reply}\n")
-        for line in found.advice():
-            print(line)
-        n, n_all = len(found.topics), len(found.all_topics)
-        print(f"{count(n, 'topic')}, {count(n_all - n, 'follow-up')}: no mistakes")
+    drawing = Drawing(found := read_character(TextFile(file)))
+    if output:
+        talks = [json.dumps([*map(asdict, talk)], ensure_ascii=False) for talk in drawing.lessons()]
+        _write(output, "\n".join((*talks, "")))
+        print(f"Wrote {count(len(talks), 'conversation')} to {output}")
         return
-    talks = (map(asdict, drawing.conversation()) for _ in range(conversations))
-    _write(output, "".join(f"{json.dumps([*talk], ensure_ascii=False)}\n" for talk in talks))
-    print(f"Wrote {conversations:,} conversations to {output}")
+    for question in drawing.questions():
+        print(f"user:      {question.messages[-1]}\nassistant: {question.replies[0]}\n")
+    for line in found.advice():
+        print(line)
+    print(f"{count(len(found.all_topics), 'topic')}: no mistakes")
 
 
 def _write(file: Path, text: str) -> None:
-    if os.path.lexists(file):
+    if file.exists():
         raise ConfigError(f"{file} exists; use another file, or remove it")
     from microgpt import publish
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from random import Random
 
 from microgpt import Conversation, Message, plain
-from microgpt_characters.grammar import Character, Topic, wordings
+from microgpt_characters.grammar import N_COMPARED, Character, Topic, wordings
 from microgpt_characters.knowledge import SEEN, Question
-from microgpt_characters.matching import NUMBER, Asking, Matcher
+from microgpt_characters.matching import FUNCTION, NUMBER, Asking, Matcher, words_of
 from microgpt_characters.pattern import draw, fill, names_in, parse, pick, pick_early, slots_in
 from microgpt_characters.slots import computed, is_held_out
 
@@ -24,14 +24,16 @@ MOST_TOKENS = 240  # of a conversation; leaves room in a context of 256
 SHORT = 0.3  # share of questions in the first asking of their topic, which teaches most per token
 FOREIGN, OWN = 0.14, 0.5  # share of foreign messages, and of those of the file among them
 FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # shares of turns, where they are possible
+VARIED = 0.5  # share of topics with slots, if the model reads only first askings
 TELLS_MORE = 0.3  # share of turns that tell something else after the first telling
 TWO, SHORT_OF_TWO = 0.19, 0.65  # share of messages with two questions, and of short ones there
+TYPING = 0.04  # share of messages with a typing error
 BASICS = 5  # one in so many conversations has only first askings, and comes first
 SMALL = 9  # a pair of numbers up to this one is never left out: users expect 1 + 1 to be right
-N_INDEXED = 64  # wordings of a topic that are matched, unless it has more askings
+N_INDEXED = 64  # draws of wordings of a topic that are matched, unless it has many askings
 LEAST_WORDINGS = 10  # of a topic, so that one in ten can be left out
 N_FOREIGN = 6  # wordings of a foreign question that are matched
-N_TESTS, N_REPLIES = 3, 50  # questions of each topic in a test; draws of the replies that are right
+N_TESTS, N_REPLIES = 3, 50  # seen questions per topic in a test; draws of the right replies
 
 _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # not of a slot
 
@@ -39,17 +41,24 @@ _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # not of a slot
 class Drawing:
     """Samples conversations of a character."""
 
-    def __init__(self, character: Character, seed: int = SEED, *, is_test: bool = False) -> None:
-        self._character, self._rng, self._is_test = character, Random(seed), is_test
+    def __init__(self, character: Character) -> None:
+        self._character, self._rng = character, Random(SEED)
         self._is_basic = self._is_waiting = False  # for a recall of what was told
         self._told: dict[str, str] = {}  # in this conversation
         self._last: Topic | None = None
         self._topics = [*character.topics.values()]
         self._telling = [topic for topic in self._topics if topic.remember]
         self._recalling = [topic for topic in self._topics if topic.needs]
-        varied = [t for t in self._topics if names_in(*t.ask) and not (t.remember or t.needs)]
-        self._basic = self._topics if character.threshold else varied or self._topics
+        varied = [topic for topic in self._topics if names_in(*topic.ask)]
+        if not character.threshold:
+            varied = [topic for topic in varied if not (topic.remember or topic.needs)]
+        self._varied = varied or self._topics  # copying and computing take most of the learning
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
+        # By topic and slots: the asking that a model reads instead of what is compared with it.
+        self._first = {
+            of: {frozenset(slots_in(text)): text for text in reversed(texts)}
+            for of, (texts, _) in self._wordings.items()
+        }
 
     def lessons(self) -> list[Conversation]:
         """Return conversations in the order in which to learn them.
@@ -73,37 +82,28 @@ class Drawing:
             made += [Message("user", message), Message("assistant", reply)]
         return tuple(made)
 
-    def examples(self) -> Iterator[tuple[str, str]]:
-        """Yield an exchange of each topic, with its follow-ups, and one that is not known."""
-        for topic in self._topics:
-            yield from map(self._exchange, (topic, *topic.follow))
-        yield self._foreign()
-
     def questions(self) -> Iterator[Question]:
-        """Yield some questions of each topic: in a test, those that the training leaves out."""
+        """Yield some questions of each topic, also of those that the training leaves out."""
         for name, topic in self._character.topics.items():
-            held_out = self._wordings[id(topic)][1]
-            asked = held_out if self._is_test and not names_in(*topic.ask) else topic.ask
-            task = f"{name}, held out" if self._is_test else SEEN
-            for _ in range(N_TESTS if asked else 0):
+            asked, held_out = self._wordings[id(topic)]
+            texts = [(SEEN, pick(self._rng, asked)) for _ in range(N_TESTS)]
+            for task, text in [*texts, *((f"{name}, held out", text) for text in held_out)]:
                 self._told = {}
                 told = [self._exchange(other) for other in self._telling if topic.needs]
-                values = self._filled(pattern := pick(self._rng, asked))
+                values = self._filled(text)
                 replies = [reply for reply in topic.reply for _ in range(N_REPLIES)]
                 said = {self._with(values, draw(self._rng, reply)) for reply in replies}
-                messages = [*chain(*told), self._message(pattern, values)]
-                yield Question(task, messages, sorted(said))
+                yield Question(task, [*chain(*told), self._message(text, values)], sorted(said))
 
     def _turn(self) -> tuple[str, str]:
         """Return a message and the reply."""
-        character, is_noisy = self._character, not self._is_basic
-        if character.two and is_noisy and self._chance(TWO):
+        if not self._is_noisy:
+            return self._exchange(self._topic())
+        if self._character.two and self._chance(TWO):
             return self._two()
-        if not character.threshold and is_noisy and self._chance(FOREIGN):
-            message, reply = self._foreign()
-            return self._framed(message), reply
-        message, reply = self._exchange(topic := self._topic())
-        return self._framed(message) if self._is_noisy(topic) else message, reply
+        is_foreign = self._chance(FOREIGN)
+        message, reply = self._foreign() if is_foreign else self._exchange(self._topic())
+        return self._framed(message), reply
 
     def _two(self) -> tuple[str, str]:
         """Return two questions in a message, and both replies."""
@@ -115,7 +115,7 @@ class Drawing:
 
     def _part(self) -> tuple[str, str]:
         """Return one of two questions; a word or two could as well be noise before the other."""
-        if not self._character.threshold and self._chance(FOREIGN):
+        if self._chance(FOREIGN):
             return next(each for each in iter(self._foreign, None) if len(each[0].split()) > 2)
         topic = next(t for t in iter(self._topic, None) if not (t.alone or t.needs))
         return self._exchange(topic, SHORT_OF_TWO)
@@ -130,21 +130,23 @@ class Drawing:
         telling = [topic for topic in self._telling if topic.remember not in self._told]
         if telling and not self._is_basic and self._chance(TELLS_MORE if self._told else TELLS):
             return pick(self._rng, telling)
-        topics = self._basic if self._is_basic else self._topics
+        is_varied = self._is_basic or (self._character.threshold and self._chance(VARIED))
+        topics = self._varied if is_varied else self._topics
         totals = [*accumulate(topic.weight for topic in topics)]
         return topics[bisect(totals, self._rng.random() * totals[-1])]
 
-    def _is_noisy(self, topic: Topic) -> bool:
-        """Return whether the model reads messages as users write them, not only as askings."""
-        return not self._is_basic and bool(not self._character.threshold or names_in(*topic.ask))
+    @property
+    def _is_noisy(self) -> bool:
+        """Return whether the model reads messages as users write them, not only first askings."""
+        return not (self._is_basic or self._character.threshold)
 
     def _exchange(self, topic: Topic, short: float = SHORT) -> tuple[str, str]:
         """Return a message of a topic, without what may be around it, and the reply."""
-        is_noisy, pattern = self._is_noisy(topic), topic.ask[0]
-        if is_noisy and not self._chance(short):
+        pattern = topic.ask[0]
+        if self._character.threshold:
+            pattern = pick(self._rng, [*self._first[id(topic)].values()])
+        elif self._is_noisy and not self._chance(short):
             pattern = pick_early(self._rng, topic.ask)
-        elif not self._is_basic and not is_noisy:
-            pattern = pick(self._rng, self._wordings[id(topic)][0])
         values = self._filled(pattern)
         replies = topic.reply if topic.needs <= self._told.keys() else topic.untold
         reply = self._with(values, draw(self._rng, pick(self._rng, replies)))
@@ -153,7 +155,7 @@ class Drawing:
         if topic.remember or topic.needs:
             self._is_waiting = bool(topic.remember and self._recalling)
         self._last = topic
-        return self._message(pattern, values, typing=is_noisy), reply
+        return self._message(pattern, values, typing=self._is_noisy), reply
 
     def _filled(self, pattern: str) -> dict[str, str]:
         """Return values for the slots of an asking, and those that were told.
@@ -167,16 +169,16 @@ class Drawing:
             values = dict(self._told)
             for name in slots:
                 if name in names or name in ends:
-                    values[name] = slots[name].draw(self._rng, values, is_test=self._is_test)
+                    values[name] = slots[name].draw(self._rng, values)
             numbers = sorted(int(values[name]) for name in names if slots[name].are_numbers)
             is_free = len(numbers) < 2 or numbers[-1] <= SMALL
-            if is_free or is_held_out(" ".join(map(str, numbers))) == self._is_test:
+            if is_free or not is_held_out(" ".join(map(str, numbers))):
                 return values
 
     def _message(self, pattern: str, values: Mapping[str, str], *, typing: bool = False) -> str:
         """Return a message, perhaps with a typing error in one of its own words."""
         text = draw(self._rng, pattern)
-        if self._chance(typing * self._character.typing) and (words := [*_OWN_WORD.finditer(text)]):
+        if self._chance(typing * TYPING) and (words := [*_OWN_WORD.finditer(text)]):
             word = pick(self._rng, words)
             text = text[: word.start()] + self._mistyped(word[0]) + text[word.end() :]
         return plain(self._with(values, text))
@@ -218,30 +220,35 @@ class Drawing:
             return [], []
         numbers = {name: NUMBER for name, slot in self._character.slots.items() if slot.are_numbers}
         found = dict[Asking, None]()
-        for i, (texts, _) in enumerate(self._wordings.values()):
+        for i, (of, (texts, _)) in enumerate(self._wordings.items()):
             for text in texts:
-                shown = plain(fill(text, lambda slot: numbers.get(slot, "")))
-                found[Asking(shown, i, len({*slots_in(text)} - numbers.keys()))] = None
+                slots = enumerate(dict.fromkeys(slots_in(text)))
+                places = {slot: f"{{{i}}}" for i, slot in slots}
+                reads = fill(self._first[of][frozenset(places)], places.__getitem__)
+                shown = fill(text, lambda slot: numbers.get(slot, ""))
+                found[Asking(plain(shown), i, plain(reads))] = None
         said = (" ".join(topic.reply) for topic in self._character.all_topics)
         replies = [fill(draw(Random(SEED), text), lambda _: "") for text in said]
-        known = Matcher([*found], replies)
+        known = Matcher([*found], replies, FUNCTION[False])
         for pattern in (*self._character.foreign, *general_questions()):
             for _ in range(N_FOREIGN):
-                text = self._message(pattern, self._filled(pattern))
-                if all(similarity < NEAR for _, similarity in known.rank(text)[:1]):
+                text = re.sub(r"\d+", NUMBER, self._message(pattern, self._filled(pattern)))
+                if all(match.similarity < NEAR for match in known.rank(text)):
                     found[Asking(text, len(replies))] = None
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
         """Return wordings of a topic, and others that are left out of the training.
 
-        None are left out of a topic with few wordings, or with slots, whose words are left out.
+        None are left out of a topic with few wordings, and none with words or slots that no other
+        wording has.
         """
-        texts = wordings(topic.ask, max(1, N_INDEXED // len(topic.ask)))
-        if not self._character.threshold or names_in(*topic.ask) or len(texts) < LEAST_WORDINGS:
+        texts = wordings(topic.ask, max(N_COMPARED, N_INDEXED // len(topic.ask)))
+        if not self._character.threshold or len(texts) < LEAST_WORDINGS:
             return texts, []
-        first = wordings(topic.ask[:1], N_INDEXED)
-        held_out = [text for text in texts if text not in first and is_held_out(text)]
+        drawn = [text for text in texts[1:] if is_held_out(text)]
+        kept = {*words_of(" ".join(text for text in texts if text not in drawn))}
+        held_out = [text for text in drawn if kept.issuperset(words_of(text))]
         return [text for text in texts if text not in held_out], held_out
 
 

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import chain
 from random import Random
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from microgpt import DataError, TextFile, count, first_problem, plain
 from microgpt_characters.pattern import draw, names_in, parse, slots_in
 from microgpt_characters.slots import Slot, computed, slot
 
-FEW_WORDINGS = 8  # of a topic: with fewer, the model understands few others
+ENOUGH = 8  # wordings of a topic: with fewer, the model understands few others
 N_COMPARED = 16  # wordings of an asking that are compared with those of other topics
 _HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 
@@ -52,7 +51,6 @@ class Character(BaseModel, extra="forbid", strict=True):
     foreign: list[str] = []
     message: str = "{message}[?|?|?|!|.|||||]"  # what may be around an asking
     two: list[str] = []
-    typing: float = Field(0.05, ge=0, le=1, strict=False)
     # Least similarity of a message that is known; 0: the model alone decides.
     threshold: float = Field(0.45, ge=0, le=1, strict=False)
     conversations: int = Field(20_000, ge=100, le=1_000_000)
@@ -70,17 +68,11 @@ class Character(BaseModel, extra="forbid", strict=True):
 
     def advice(self) -> list[str]:
         """Return what would make the character better."""
-        asked = chain(self.foreign, *(topic.ask for topic in self.topics.values()))
-        unused = self.slots.keys() - names_in(*asked)
-        numbers = {
-            name: len(wordings(topic.ask, N_COMPARED)) for name, topic in self.topics.items()
-        }
         return [
-            f"{name!r} (line {self.topics[name].line}) has {count(n, 'wording')}: add some, to "
-            f"have {FEW_WORDINGS}"
-            for name, n in numbers.items()
-            if n < FEW_WORDINGS
-        ] + [f"no asking has the slot {name!r}" for name in sorted(unused)]
+            f"{name!r} (line {topic.line}) has {count(n, 'wording')}: add some, to have {ENOUGH}"
+            for name, topic in self.topics.items()
+            if (n := len(wordings(topic.ask, N_COMPARED))) < ENOUGH
+        ]
 
 
 def wordings(patterns: Iterable[str], n: int) -> list[str]:

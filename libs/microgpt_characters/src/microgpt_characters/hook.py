@@ -28,7 +28,7 @@ from microgpt_characters.character_file import SUFFIX
 from microgpt_characters.conversations import Drawing, general_questions
 from microgpt_characters.grammar import read_character
 from microgpt_characters.knowledge import Knowledge, Question
-from microgpt_characters.matching import RULES
+from microgpt_characters.matching import FUNCTION, RULES
 from microgpt_characters.pattern import draw
 from microgpt_characters.table import is_table, known_of_table, recipe
 
@@ -61,7 +61,7 @@ def prepare(
 
 def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
     character = read_character(file)
-    drawing, test = Drawing(character), Drawing(character, is_test=True)
+    drawing = Drawing(character)
     tell(f"draw conversations about {count(len(character.topics), 'topic')}")
     for line in character.advice():
         tell(line)
@@ -73,7 +73,7 @@ def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
     return Knowledge(
         askings=askings, replies=replies, follows=follows, needs=[*needs, []],
         unknown=character.unknown, threshold=character.threshold, is_table=False,
-        tests=[*drawing.questions(), *test.questions()], greeting=character.greeting,
+        tests=[*drawing.questions()], greeting=character.greeting,
     )  # fmt: skip
 
 
@@ -94,14 +94,15 @@ def tests(extra: Any) -> list[Item]:
     known, rng = hook(extra), Random(SEED)
     foreign = (plain(draw(rng, pattern)) for pattern in general_questions())
     questions = (Question("foreign questions", (text,), known.unknown) for text in foreign)
-    return [_item(*question) for question in (*known.tests, *questions)]
-
-
-def _item(task: str, messages: Sequence[str], replies: Sequence[str]) -> Item:
-    talk = tuple(map(Message, cycle(ROLES), (*messages, replies[0])))
-    return Item(task, talk, len(messages), 1, also=tuple(replies))
+    return [
+        Item(each.task, talk, len(each.messages), 1, also=tuple(each.replies))
+        for each in (*known.tests, *questions)
+        for talk in [tuple(map(Message, cycle(ROLES), (*each.messages, each.replies[0])))]
+    ]
 
 
 def page_facts(extra: Any) -> Mapping[str, Any]:
     """Return what the page needs to choose as the hook does."""
-    return {**hook(extra).model_dump(exclude={"tests"}), "matching": RULES}
+    known = hook(extra)
+    rules = {**RULES, "function": FUNCTION[known.is_table]}
+    return {**known.model_dump(exclude={"tests"}), "matching": rules}

@@ -1,5 +1,6 @@
 """What a model of a character or a table knows, and what it therefore reads."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain, pairwise
@@ -8,9 +9,10 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from microgpt import Conversation, Message, Sampling, plain
-from microgpt_characters.matching import NUMBER, Asking, Matcher
+from microgpt_characters.matching import FUNCTION, Asking, Match, Matcher
 
 SEEN = "questions of the training"  # a task
+PART = re.compile(r"[,.;:!?]+")  # between parts of a message
 
 
 class Question(NamedTuple):
@@ -42,42 +44,42 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     @cached_property
     def matcher(self) -> Matcher:
         """What finds the asking that a message means."""
-        return Matcher(self.askings, self.replies)
+        return Matcher(self.askings, self.replies, FUNCTION[self.is_table])
 
     def choose(self, messages: Sequence[Message]) -> Conversation | str | None:
         """Return what the model reads, or else the reply to a message that is not known.
 
-        The model reads the asking that is meant, or the message if it fills a slot; and before it,
-        only the exchanges that its topic needs.
+        The model reads the first asking of the topic that is meant, with the words of the message
+        in its slots; and before it, only the exchanges that the topic needs.
         """
         if not messages or messages[-1].role != "user":
             return None
         asked = [i for i, message in enumerate(messages) if message.role == "user"]
-        folded = {i: Message("user", plain(messages[i].content)) for i in asked}
         if not self.threshold:
+            folded = {i: Message("user", plain(messages[i].content)) for i in asked}
             return tuple(folded.get(i, message) for i, message in enumerate(messages))
         topic: int | None = None
         latest: dict[int | None, list[Message]] = {}  # exchange of a topic, in their order
         for i, end in pairwise([*asked, len(messages)]):
-            asking, message = self._meant(messages[i].content, topic), folded[i]
-            topic = asking.topic if asking else None
-            if asking and not asking.n_open and NUMBER not in asking.text.split():
-                message = Message("user", asking.text)
-            latest.pop(topic, None)
-            latest[topic] = [message, *messages[i + 1 : end]]
+            match = self._meant(messages[i].content, topic)
+            topic = match.asking.topic if match else None
+            if match:
+                latest.pop(topic, None)
+                latest[topic] = [Message("user", match.read), *messages[i + 1 : end]]
         if topic is None:
-            return self.unknown[sum(map(ord, messages[-1].content)) % len(self.unknown)]
-        read = {topic, self.follows[topic], *self.needs[topic]} - {None}
-        return tuple(chain(*(latest[each] for each in latest if each in read)))
+            return self.unknown[len(messages[-1].content) % len(self.unknown)]
+        needed = {topic, self.follows[topic], *self.needs[topic]}
+        return tuple(chain(*(latest[each] for each in latest if each in needed)))
 
-    def _meant(self, text: str, before: int | None) -> Asking | None:
-        """Return the asking that a message means, if it is known; `before` is the topic before."""
-        same = [(each, 1.0) for each in self.askings if self.is_table and each.text == text]
-        ranked = [
-            (asking, similarity)
-            for asking, similarity in same or self.matcher.rank(text)
-            if similarity >= self.threshold and self.follows[asking.topic] in (None, before)
-        ]
-        best = [asking for asking, similarity in ranked if similarity == ranked[0][1]]
-        is_clear = not self.is_table or len({asking.topic for asking in best}) == 1
-        return best[0] if best and is_clear and self.replies[best[0].topic] else None
+    def _meant(self, text: str, before: int | None) -> Match | None:
+        """Return what a message, or a part of it, means; `before` is the topic before.
+
+        Of a part, such as "I'm Ada" of "Hi, I'm Ada", only askings with slots count.
+        """
+        found = [Match(a, 2.0, text) for a in self.askings if self.is_table and a.text == text]
+        for part in dict.fromkeys((text, *PART.split(text))):
+            found += (m for m in self.matcher.rank(part) if part == text or "{" in m.asking.reads)
+        known = (match for match in found if self.follows[match.asking.topic] in (None, before))
+        best = max(known, key=lambda match: match.similarity, default=None)
+        is_known = best and best.similarity >= self.threshold and self.replies[best.asking.topic]
+        return best if is_known else None

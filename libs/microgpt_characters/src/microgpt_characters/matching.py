@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 from microgpt import fold
 
-WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001
+WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
 # Number of characters and words of a message that count; they limit the time for a long one.
 MOST_CHARACTERS, MOST_WORDS = 2_000, 64
 NUMBER = "0"  # stands for each number that no asking has
 GROUP, LEAST_EQUAL = 3, 0.45  # letters of a group; least share of equal groups (Dice 1945)
 SYNONYM, REPLY = 0.7, 0.5  # similarity of synonyms; weight of a word that only the reply has
-FUNCTION = 0.15  # weight of a function word
-COVERAGE, EVIDENCE = 0.2, 0.2  # how much other words of the asking lower, shared rare ones raise
-OPEN = 0.8  # least share of the asking's words, if some words of the message may be any
+FUNCTION = {True: 0.15, False: 0.5}  # weight of a function word, in a table and in a character
+COVERAGE = 0.2  # how much other words of the asking lower, and how much shared rare ones raise
+OPEN = 0.6  # least share of the asking's words, if some words of the message fill its slots
 
 
 _FOLDER = Path(__file__).parent
@@ -37,19 +37,29 @@ class Asking(NamedTuple):
 
     text: str
     topic: int
-    n_open: int = 0  # number of words of a message that may be any words
+    reads: str = ""  # what the model reads instead; {0} is the first word for a slot
+
+
+class Match(NamedTuple):
+    """An asking that a message may mean."""
+
+    asking: Asking
+    similarity: float
+    read: str  # by the model, with the words of the message in the slots
 
 
 class Matcher:
     """Finds the asking that a message means."""
 
-    def __init__(self, askings: Sequence[Asking], replies: Sequence[str]) -> None:
+    def __init__(self, askings: Sequence[Asking], replies: Sequence[str], function: float) -> None:
         """Index askings, and the replies of their topics."""
-        self._askings, self._most = askings, math.log(len(replies) + 1)
+        self._askings, self._most, self._function = askings, math.log(len(replies) + 1), function
         self._places: dict[str, dict[int, float]] = defaultdict(dict)  # by known word, by asking
         self._with_group: dict[str, list[str]] = defaultdict(list)
         asked, replied = [words_of(each.text) for each in askings], [*map(words_of, replies)]
+        self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that fill no slot, such as those of topics
         for i, asking in enumerate(askings):
+            self._fixed.update(asked[i] if replied[asking.topic] else ())
             for word in replied[asking.topic]:
                 self._places[word][i] = REPLY
             for word in asked[i]:
@@ -60,12 +70,15 @@ class Matcher:
         self._weights = {word: self._weight(word) for word in self._places}
         self._sizes = [sum(self._weights[word] for word in dict.fromkeys(some)) for some in asked]
 
-    def rank(self, text: str) -> list[tuple[Asking, float]]:
-        """Return the askings that a text may mean, and their similarity; the largest first."""
+    def rank(self, text: str) -> list[Match]:
+        """Return the askings that a text may mean, in their order."""
         shared: dict[int, Weights] = defaultdict(dict)  # by asking, and word of the text
         covered: dict[int, Weights] = defaultdict(dict)  # similarities, by asking and word of it
         most: Weights = {}  # by word of the text, in any asking
-        for word in self._read(text):
+        words = words_of(text[:MOST_CHARACTERS])
+        numbers = {w for w in words if w.isdecimal() and (w == NUMBER or w not in self._weights)}
+        read = dict.fromkeys(NUMBER if word in numbers else word for word in words)
+        for word in [*read][:MOST_WORDS]:
             for known, similarity in self._similar(word).items():
                 for i, part in self._places[known].items():
                     weight = part * similarity * self._weights[known]
@@ -74,38 +87,38 @@ class Matcher:
                     if part == 1.0:
                         _raise(covered[i], known, similarity)
             most.setdefault(word, self._weight(word))
-        found = []
-        for i in sorted(shared):
-            if similarity := self._similarity(i, most, shared[i], covered[i]):
-                found.append((self._askings[i], similarity))
-        return sorted(found, key=lambda match: -match[1])
+        free = [word for word in words if word in numbers or word not in self._fixed]
+        found = (self._match(i, free, most, shared[i], covered[i]) for i in sorted(shared))
+        return [*filter(None, found)]
 
-    def _similarity(self, i: int, most: Weights, shared: Weights, covered: Weights) -> float:
-        """Return the similarity of an asking; 0 if words of it, or for its slots, are missing."""
+    def _match(
+        self, i: int, free: list[str], most: Weights, shared: Weights, covered: Weights
+    ) -> Match | None:
+        """Return how an asking matches; None if words of it, or for its slots, are missing."""
+        asking, read, weight = self._askings[i], sum(most.values()), sum(shared.values())
         coverage = sum(self._weights[word] * part for word, part in covered.items())
         coverage /= self._sizes[i] or 1.0
-        read, weight = sum(most.values()), sum(shared.values())
-        if n_open := self._askings[i].n_open:
-            fillers = [word for word in most if word not in FUNCTION_WORDS and word not in covered]
-            gaps = [most[word] - shared.get(word, 0.0) for word in fillers]
-            if coverage < OPEN or len(gaps) < n_open:
-                return 0.0
-            read -= sum(sorted(gaps)[-n_open:])
+        values: list[str] = []
+        if slots := {*SLOT.findall(asking.reads)}:
+            n_open = len(slots) - words_of(asking.text).count(NUMBER)
+            words = (word for word in free if word in most and not word.isdecimal())
+            gaps = {word: most[word] - shared.get(word, 0.0) for word in words}
+            fillers = sorted(gaps, key=gaps.__getitem__)[len(gaps) - n_open :]
+            values += (word for word in free if word in fillers or word.isdecimal())
+            if len(values) != len(slots) or (n_open and coverage < OPEN):
+                return None
+            read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += EVIDENCE * coverage * min(weight / self._most, 2)  # two rare words at most
-        return math.floor(share * 1e9 + 0.5) / 1e9  # so that JavaScript, too, finds equal ones
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # two rare words at most
+        rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that JavaScript, too, finds equal ones
+        text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
+        return Match(asking, rounded, text or asking.text)
 
     def _weight(self, word: str) -> float:
         """Return the weight of a word; one that is not known weighs as much as one of one topic."""
         topics = {self._askings[i].topic for i in self._places.get(word, ())}
         weight = self._most - math.log(len(topics) or 1)
-        return FUNCTION * weight if word in FUNCTION_WORDS else weight
-
-    def _read(self, text: str) -> list[str]:
-        """Return the different words of a text, with a sign for each unknown number."""
-        words = words_of(text[:MOST_CHARACTERS])
-        numbers = {word for word in words if word.isdecimal() and word not in self._weights}
-        return [*dict.fromkeys(NUMBER if word in numbers else word for word in words)][:MOST_WORDS]
+        return self._function * weight if word in FUNCTION_WORDS else weight
 
     def _similar(self, word: str) -> Weights:
         """Return the known words that resemble a word or a synonym of it, with the similarity.
@@ -128,7 +141,7 @@ class Matcher:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text without case and accents; "e-mail" is one word."""
+    """Return the words of a text without case and accents; "e-mail" is one, "I'm" two words."""
     return WORD.findall(fold(text).replace("-", ""))
 
 
@@ -146,7 +159,6 @@ def _raise(numbers: Weights, key: str, number: float) -> None:
 
 RULES = {  # for the page, which has no other numbers
     "mostCharacters": MOST_CHARACTERS, "mostWords": MOST_WORDS, "number": NUMBER, "group": GROUP,
-    "leastEqual": LEAST_EQUAL, "synonym": SYNONYM, "reply": REPLY, "function": FUNCTION,
-    "coverage": COVERAGE, "evidence": EVIDENCE, "open": OPEN, "synonyms": SYNONYMS,
-    "functionWords": [*FUNCTION_WORDS],
+    "leastEqual": LEAST_EQUAL, "synonym": SYNONYM, "reply": REPLY, "coverage": COVERAGE,
+    "open": OPEN, "synonyms": SYNONYMS, "functionWords": [*FUNCTION_WORDS],
 }  # fmt: skip

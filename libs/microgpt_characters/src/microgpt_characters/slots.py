@@ -1,6 +1,5 @@
 """The slots of a character: their values, and what replies compute from these."""
 
-import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -16,26 +15,24 @@ from microgpt_characters.pattern import pick
 
 HELD_OUT = 0.1  # share of the words of a slot that are left out of the training
 LEAST_VALUES = 10  # words of a slot, so that some can be left out
-OF_TWO_NUMBERS: dict[str, Callable[[int, int], int]] = {
-    "sum": operator.add, "difference": operator.sub, "product": operator.mul,
-    "larger": max, "smaller": min,
-}  # fmt: skip
-OF_WORDS: dict[str, Callable[..., object]] = {
-    "spell": "-".join, "reverse": lambda word: word[::-1], "count": len, "title": str.title,
-    "first": operator.itemgetter(0), "last": operator.itemgetter(-1),
+FUNCTIONS: dict[str, Callable[..., object]] = {
+    "sum": lambda a, b: int(a) + int(b), "difference": lambda a, b: int(a) - int(b),
+    "product": lambda a, b: int(a) * int(b), "larger": lambda a, b: max(a, b, key=int),
+    "smaller": lambda a, b: min(a, b, key=int), "spell": "-".join, "reverse": lambda a: a[::-1],
+    "count": len, "title": str.title, "first": lambda a: a[0], "last": lambda a: a[-1],
     "alphabetical": lambda a, b: ", ".join(sorted((a, b))),
 }  # fmt: skip
 USABLE = (
-    f"use a name of [slots], {', '.join(OF_TWO_NUMBERS)} with two names of numbers, "
-    f"{', '.join(OF_WORDS)} with a name of words (alphabetical: two), or value with one of a table"
+    f"use a name of [slots], or {', '.join(FUNCTIONS)} with one (those of numbers and alphabetical "
+    "with two names), or value with one of a table"
 )
 WORD_LISTS = {
-    "names": bundled("names.txt"),
+    **dict.fromkeys(("names", "short names"), bundled("names.txt")),
     **{name: Path(__file__).with_name(f"{name}.txt") for name in ("words", "colors")},
 }
 _RANGE = re.compile(r"0\.\.([a-z_]\w*)|(\d{1,9})\.\.(\d{1,9})")
 _NO_WORD = re.compile(r"[][{}|<>]|^\s*$")
-Source = str | tuple[Sequence[Any], Sequence[str]]  # values, and those left out of the training
+Source = str | Sequence[Any]  # a name, or values
 
 
 class Slot(NamedTuple):
@@ -45,13 +42,11 @@ class Slot(NamedTuple):
     are_numbers: bool = False
     table: Mapping[str, str] = {}
 
-    def draw(self, rng: Random, others: Mapping[str, str], *, is_test: bool = False) -> str:
-        """Return a random value; in a test, one that is left out of the training, if any."""
+    def draw(self, rng: Random, others: Mapping[str, str]) -> str:
+        """Return a random value."""
         source = pick(rng, self.sources)
-        if isinstance(source, str):
-            source = range(int(others[source]) + 1), ()
-        values, held_out = source
-        return str(pick(rng, (is_test and held_out) or values))
+        values = range(int(others[source]) + 1) if isinstance(source, str) else source
+        return str(pick(rng, values))
 
 
 def slot(given: object) -> Slot:
@@ -64,14 +59,14 @@ def slot(given: object) -> Slot:
     texts = [*words, *table.values()]
     if not words or any(not isinstance(text, str) or _NO_WORD.search(text) for text in texts):
         raise PydanticCustomError("slot", "must be plain words without [ ] | < > or braces")
-    return Slot((_divided(words),), table=table)
+    return Slot((_kept(words),), table=table)
 
 
 @cache
 def _source(text: str) -> Source:
     if text in WORD_LISTS:
         words = " ".join(load_text(WORD_LISTS[text])).split()
-        return _divided([word for word in words if 3 <= len(word) <= 7])
+        return _kept([word for word in words if text == "names" or 3 <= len(word) <= 7])
     found = _RANGE.fullmatch(text)
     if found and found[1]:
         return found[1]
@@ -79,13 +74,12 @@ def _source(text: str) -> Source:
     if not numbers:
         kinds = 'a list, a table, "names" or a range such as "0..99"'
         raise PydanticCustomError("slot", f"must be {kinds}")
-    return numbers, ()
+    return numbers
 
 
-def _divided(words: list[str]) -> Source:
-    if len(words) < LEAST_VALUES:
-        return words, ()
-    return [w for w in words if not is_held_out(w)], [w for w in words if is_held_out(w)]
+def _kept(words: list[str]) -> list[str]:
+    """Return the words that are not left out of the training."""
+    return [w for w in words if len(words) < LEAST_VALUES or not is_held_out(w)]
 
 
 def is_held_out(text: str) -> bool:
@@ -102,9 +96,6 @@ def computed(text: str, slots: Mapping[str, Slot], values: Mapping[str, str]) ->
             return found[0]
         if function == "value":
             return slots[names[0]].table[found[0]]
-        if function in OF_TWO_NUMBERS:
-            a, b = map(int, found)
-            return str(OF_TWO_NUMBERS[function](a, b))
-        return str(OF_WORDS[function](*found))
+        return str(FUNCTIONS[function](*found))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{{{text}}} cannot be filled; {USABLE}") from error

@@ -1,5 +1,6 @@
 // What a model of a character or a table knows, and what it reads. Equals knowledge.py.
 
+import { lengthOf } from "./characters.js";
 import { plain } from "./folding.js";
 import { Matcher } from "./matching.js";
 
@@ -13,43 +14,37 @@ export class Knowledge {
     this.#matcher = new Matcher(facts);
   }
 
-  /**
-   * Return what the model reads, or else the reply to a message that is not known.
-   * @param {import("./tokenizer.js").Message[]} messages
-   * @returns {import("./tokenizer.js").Message[] | string}
-   */
-  choose(messages) {
-    const { follows, matching, needs, threshold, unknown } = this.#facts;
-    if (!threshold) return messages.map((each) => (each.role === "user" ? folded(each) : each));
+  /** Return what the model reads, or else the reply to a message that is not known. */
+  choose(/** @type {import("./tokenizer.js").Message[]} */ messages) {
+    const { follows, needs, threshold, unknown } = this.#facts;
+    const folded = (each) => (each.role === "user" ? { ...each, content: plain(each.content) } : each);
+    if (!threshold) return messages.map(folded);
     let topic = null;
     const latest = new Map(); // exchange of a topic, in their order
     for (let i = 0; i < messages.length; i += 2) {
-      const asking = this.#meant(messages[i].content, topic);
-      topic = asking ? asking[1] : null;
-      const isRead = asking && !asking[2] && !asking[0].split(" ").includes(matching.number);
-      const message = isRead ? { role: "user", content: asking[0] } : folded(messages[i]);
+      const match = this.#meant(messages[i].content, topic);
+      topic = match ? match.asking[1] : null;
+      if (!match) continue;
       latest.delete(topic);
-      latest.set(topic, [message, ...messages.slice(i + 1, i + 2)]);
+      latest.set(topic, [{ role: "user", content: match.read }, ...messages.slice(i + 1, i + 2)]);
     }
     if (topic === null) {
-      const codes = Array.from(messages[messages.length - 1].content, (char) => char.codePointAt(0) ?? 0);
-      return unknown[codes.reduce((total, code) => total + code, 0) % unknown.length];
+      return unknown[lengthOf(messages[messages.length - 1].content) % unknown.length];
     }
-    const read = [topic, follows[topic], ...needs[topic]].filter((each) => each !== null);
-    return Array.from(latest).flatMap(([each, exchange]) => (read.includes(each) ? exchange : []));
+    const needed = [topic, follows[topic], ...needs[topic]];
+    return Array.from(latest).flatMap(([each, exchange]) => (needed.includes(each) ? exchange : []));
   }
 
-  /** Return the asking that a message means, if it is known; `before` is the topic before it. */
+  /** Return what a message, or a part of it, means; `before` is the topic before it. */
   #meant(text, before) {
     const { askings, follows, is_table: isTable, replies, threshold } = this.#facts;
-    const same = askings.filter(([asked]) => isTable && asked === text).map((asking) => [asking, 1]);
-    const known = (same.length ? same : this.#matcher.rank(text)).filter(
-      ([[, topic], similarity]) => similarity >= threshold && [null, before].includes(follows[topic]),
-    );
-    const best = known.filter(([, similarity]) => similarity === known[0][1]).map(([asking]) => asking);
-    const isClear = !isTable || new Set(best.map(([, topic]) => topic)).size === 1;
-    return best.length && isClear && replies[best[0][1]] ? best[0] : null;
+    let found = askings.map((asking) => ({ asking, similarity: isTable && asking[0] === text ? 2 : 0, read: text }));
+    for (const part of new Set([text, ...text.split(/[,.;:!?]+/)])) {
+      const ranked = this.#matcher.rank(part);
+      found = found.concat(ranked.filter(({ asking }) => part === text || asking[2].includes("{")));
+    }
+    const known = found.filter(({ asking }) => [null, before].includes(follows[asking[1]]));
+    const [best] = known.sort((a, b) => b.similarity - a.similarity);
+    return best?.similarity >= threshold && replies[best.asking[1]] ? best : null;
   }
 }
-
-const folded = (message) => ({ ...message, content: plain(message.content) });

@@ -2,27 +2,31 @@
 
 import { fold } from "./folding.js";
 
-const WORD = /[\p{L}\p{N}_]+(?:['’][\p{L}\p{N}_]+)*/gu;
+const SLOT = /\{(\d)\}/g;
+const DIGITS = /^\p{Nd}+$/u;
 
-/** Return the words of a text without case and accents; "e-mail" is one word. */
-export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
+/** Return the words of a text without case and accents; "e-mail" is one, "I'm" two words. */
+export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(/[\p{L}\p{N}_]+/gu) ?? [];
 
 export class Matcher {
-  #askings; // text, number of the topic, number of words that may be any words
+  #askings; // text, number of the topic, what the model reads
   #rules; // the numbers and lists of matching.py, by their names there
   #places = new Map(); // by known word, by asking: the part of its weight that counts
   #weights = new Map(); // by known word
   #withGroup = new Map(); // by group of letters: known words
+  #fixed; // words that fill no slot, such as those of topics
   #most; // weight of a word that is not known
   #sizes; // by asking
 
-  /** @param {{askings: [string, number, number][], replies: string[], matching: any}} facts */
+  /** @param {{askings: [string, number, string][], replies: string[], matching: any}} facts */
   constructor({ askings, replies, matching }) {
     this.#askings = askings;
-    this.#rules = { ...matching, functionWords: new Set(matching.functionWords) };
+    this.#rules = matching;
     this.#most = Math.log(replies.length + 1);
     const [asked, replied] = [askings.map(([text]) => wordsOf(text)), replies.map(wordsOf)];
+    this.#fixed = new Set([matching.number, ...matching.functionWords]);
     askings.forEach(([, topic], i) => {
+      for (const word of replied[topic].length ? asked[i] : []) this.#fixed.add(word);
       for (const word of replied[topic]) at(this.#places, word).set(i, matching.reply);
       for (const word of asked[i]) at(this.#places, word).set(i, 1);
     });
@@ -33,10 +37,14 @@ export class Matcher {
     this.#sizes = asked.map((words) => sum([...new Set(words)].map((word) => this.#weights.get(word))));
   }
 
-  /** Return the askings that a text may mean, and their similarity; the largest first. */
+  /** Return the askings that a text may mean, their similarity, and what the model reads. */
   rank(/** @type {string} */ text) {
+    const { mostCharacters, mostWords, number } = this.#rules;
     const [shared, covered, most] = [new Map(), new Map(), new Map()];
-    for (const word of this.#read(text)) {
+    const words = wordsOf([...text].slice(0, mostCharacters).join(""));
+    const isNumber = (word) => DIGITS.test(word) && (word === number || !this.#places.has(word));
+    const read = new Set(words.map((word) => (isNumber(word) ? number : word)));
+    for (const word of [...read].slice(0, mostWords)) {
       for (const [known, similarity] of this.#similar(word)) {
         for (const [i, part] of this.#places.get(known)) {
           const weight = part * similarity * this.#weights.get(known);
@@ -47,57 +55,55 @@ export class Matcher {
       }
       if (!most.has(word)) most.set(word, this.#weight(word));
     }
+    const free = words.filter((word) => isNumber(word) || !this.#fixed.has(word));
     const found = [...shared.keys()].sort((a, b) => a - b);
-    /** @type {[any, number][]} */
-    const ranked = found.map((i) => [this.#askings[i], this.#similarity(i, most, shared.get(i), at(covered, i))]);
-    return ranked.filter(([, similarity]) => similarity).sort(([, a], [, b]) => b - a);
+    return found.flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)) ?? []);
   }
 
-  /** Return the similarity of an asking; 0 if words of it, or for its slots, are missing. */
-  #similarity(i, most, shared, covered) {
-    const { coverage: part, evidence, functionWords, open } = this.#rules;
-    const nOpen = this.#askings[i][2];
-    const met = sum(Array.from(covered, ([word, similarity]) => this.#weights.get(word) * similarity));
-    const coverage = met / (this.#sizes[i] || 1);
-    const weight = sum([...shared.values()]);
-    let read = sum([...most.values()]);
-    if (nOpen) {
-      const fillers = [...most.keys()].filter((word) => !functionWords.has(word) && !covered.has(word));
-      const gaps = fillers.map((word) => most.get(word) - (shared.get(word) ?? 0));
-      if (coverage < open || gaps.length < nOpen) return 0;
-      read -= sum(gaps.sort((a, b) => a - b).slice(-nOpen));
+  /** Return how an asking matches; null if words of it, or for its slots, are missing. */
+  #match(i, free, most, shared, covered) {
+    const { coverage: part, number, open } = this.#rules;
+    const [text, , reads] = this.#askings[i];
+    const nSlots = new Set(reads.match(SLOT)).size;
+    const weighed = Array.from(covered, ([word, similarity]) => this.#weights.get(word) * similarity);
+    const coverage = sum(weighed) / (this.#sizes[i] || 1);
+    const weight = sum(shared.values());
+    let total = sum(most.values());
+    /** @type {string[]} */
+    let values = [];
+    if (nSlots) {
+      const nOpen = nSlots - wordsOf(text).filter((word) => word === number).length;
+      const gap = (word) => most.get(word) - (shared.get(word) ?? 0);
+      const gaps = new Set(free.filter((word) => most.has(word) && !DIGITS.test(word)));
+      const fillers = [...gaps].sort((a, b) => gap(a) - gap(b)).slice(gaps.size - nOpen);
+      values = free.filter((word) => fillers.includes(word) || DIGITS.test(word));
+      if (values.length !== nSlots || (nOpen && coverage < open)) return null;
+      total -= sum(fillers.map(gap));
     }
-    const share = (weight / read) * (1 - part + part * coverage);
-    const bonus = evidence * coverage * Math.min(weight / this.#most, 2); // two rare words at most
-    return Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
+    const share = (weight / total) * (1 - part + part * coverage);
+    const bonus = part * coverage * Math.min(weight / this.#most, 2); // two rare words at most
+    const similarity = Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
+    const read = reads.replace(SLOT, (_, slot) => values[slot]) || text;
+    return { asking: this.#askings[i], similarity, read };
   }
 
   /** Return the weight of a word; one that is not known weighs as much as one of one topic. */
   #weight(word) {
-    const askings = Array.from(this.#places.get(word) ?? [], ([i]) => this.#askings[i]);
-    const topics = new Set(askings.map(([, topic]) => topic));
+    const topics = new Set(Array.from(this.#places.get(word) ?? [], ([i]) => this.#askings[i][1]));
     const weight = this.#most - Math.log(topics.size || 1);
-    return this.#rules.functionWords.has(word) ? this.#rules.function * weight : weight;
-  }
-
-  /** Return the different words of a text, with a sign for each unknown number. */
-  #read(text) {
-    const { mostCharacters, mostWords, number } = this.#rules;
-    const words = wordsOf(Array.from(text).slice(0, mostCharacters).join(""));
-    const isNumber = (word) => /^\p{Nd}+$/u.test(word) && !this.#places.has(word);
-    return [...new Set(words.map((word) => (isNumber(word) ? number : word)))].slice(0, mostWords);
+    return this.#rules.functionWords.includes(word) ? this.#rules.function * weight : weight;
   }
 
   /** Return the known words that resemble a word or a synonym of it, with the similarity. */
   #similar(word) {
     const { functionWords, leastEqual, synonym, synonyms } = this.#rules;
-    const lines = functionWords.has(word) ? [] : synonyms.filter((line) => line.includes(word));
+    const lines = functionWords.includes(word) ? [] : synonyms.filter((line) => line.includes(word));
     const found = new Map();
     for (const other of [word, ...lines.flat()]) {
       const [groups, counts] = [this.#groups(other), new Map()];
       const part = other === word ? 1 : synonym;
       for (const group of groups) {
-        for (const known of this.#withGroup.get(group)?.keys() ?? []) counts.set(known, (counts.get(known) ?? 0) + 1);
+        for (const known of at(this.#withGroup, group).keys()) counts.set(known, (counts.get(known) ?? 0) + 1);
       }
       for (const [known, n] of counts) {
         const equal = (2 * n) / (groups.length + this.#groups(known).length);
@@ -111,13 +117,12 @@ export class Matcher {
   /** Return the different groups of letters of a word, whose beginning is marked. */
   #groups(word) {
     const { functionWords, group: n } = this.#rules;
-    const marked = functionWords.has(word) ? [] : ["^", ...word];
-    const groups = marked.map((_, i) => marked.slice(i, i + n)).filter(({ length }) => length === n);
-    return [...new Set(groups.map((letters) => letters.join("")))];
+    const marked = functionWords.includes(word) ? [] : ["^", ...word];
+    return [...new Set(marked.slice(n - 1).map((_, i) => marked.slice(i, i + n).join("")))];
   }
 }
 
-const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+const sum = (numbers) => [...numbers].reduce((total, number) => total + number, 0);
 
 /** Return the map of a key, which is new at first. */
 const at = (maps, key) => maps.get(key) ?? maps.set(key, new Map()).get(key);

@@ -1,9 +1,9 @@
-"""Ladders of four texts, an Elman network beside Karpathy's GPT, and the calibration of models.
+"""Measure ladders of four texts, an Elman network beside Karpathy's GPT, and calibration.
 
-A ladder is that of `microgpt ladder`. An Elman network also takes the operations of Karpathy's GPT
-with 1,000 and 10,000 steps on names. Of models of names and of Shakespeare, the expected
-calibration error on test documents is measured, at temperature 1 and at the one that has the lowest
-loss on validation documents. Prints tables, and writes the results to bench/results.
+A ladder is the result of `microgpt ladder`. An Elman network also takes the operations of
+Karpathy's GPT with 1,000 and 10,000 steps on names. The expected calibration error of models of
+names and of Shakespeare is measured on test documents, at temperature 1 and at the temperature with
+the lowest validation loss. Prints tables, and writes the results to bench/results.
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 
@@ -28,8 +28,8 @@ from microgpt_cli.elman import train_elman
 from microgpt_cli.ladder import operations_of, predictions_of
 
 TEXTS = ("names", "shakespeare", "identifiers", "technical prose")
-BUDGET = 1e11  # of the first GPT of a ladder
-STEPS = (1000, 10_000)  # of Karpathy's GPT beside an Elman network
+BUDGET = 1e11  # operations of the first GPT of a ladder
+STEPS = (1000, 10_000)  # steps of Karpathy's GPT beside an Elman network
 # Models whose calibration is measured: a text, and the options of their training.
 MODELS = {
     "names, 1,000 steps of Karpathy's": ("names", {"--steps": 1000}),

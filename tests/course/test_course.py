@@ -101,7 +101,7 @@ def test_the_last_exercise_requires_a_rate_that_revives_dead_units(microgpt, pla
     assert "training: no attention" not in again.stderr
 
 
-def test_the_end_of_the_course_says_what_to_read_next(microgpt, place: Path) -> None:
+def test_finishing_the_course_prints_what_to_read_next(microgpt, place: Path) -> None:
     progress = place / "progress.json"
     done = {}
     for name in exercises.names():

@@ -113,7 +113,7 @@ def test_machine_code_of_another_version_or_cpu_is_not_used(
     assert len(files(tmp_path)) == 2
 
 
-def test_machine_code_is_cached_by_the_names_of_its_settings() -> None:
+def test_machine_code_is_cached_separately_for_each_order_of_settings() -> None:
     kinds = [namedtuple("Settings", names) for names in ("beta1 beta2", "beta2 beta1")]
     one, other = (compiling._layout((np.zeros(1), kind(0.85, 0.99))) for kind in kinds)
     assert one != other
@@ -234,7 +234,7 @@ def test_cache_files_unused_for_a_long_time_are_removed(run, tmp_path) -> None:
     assert len(files(tmp_path)) == 3
 
 
-def test_a_disabled_compiler_is_reported(monkeypatch) -> None:
+def test_a_disabled_numba_compiler_raises_a_config_error(monkeypatch) -> None:
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     with pytest.raises(ConfigError, match="NUMBA_DISABLE_JIT is set; unset it or use"):
         runpy.run_path(str(Path(compiling.__file__).with_name("compiler.py")))

@@ -156,7 +156,7 @@ def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
     assert list(islice(endless, 300)) == text.generate(300, temperature=2)
 
 
-def test_eight_threads_can_use_one_model_for_everything(text_result) -> None:
+def test_eight_threads_can_share_one_model(text_result) -> None:
     model = InferenceGpt(text_result)  # fresh: what it builds on first use is built in a race
 
     def ask(seed: int) -> tuple[object, ...]:

@@ -121,7 +121,7 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     assert TrainConfig(lr=1).lr is 1  # noqa: F632
 
 
-def test_sequences_without_slices_are_read_as_lists() -> None:
+def test_train_accepts_documents_in_a_deque() -> None:
     for docs in (DOCS * 50, [tuple(TALK[0])] * 50):
         expected = train(docs, **SMALL).weights
         assert train(deque(docs), **SMALL).weights == expected

@@ -148,7 +148,7 @@ def test_unknown_paths_are_refused_and_escaped(names) -> None:
     assert names.request("DELETE", "/health").status == 405
 
 
-def test_an_integer_field_may_have_a_decimal_point(names) -> None:
+def test_an_integer_field_accepts_a_number_with_a_decimal_point(names) -> None:
     pointed = names.generate(num_samples=2.0, seed=7.0)
     assert pointed.json == names.generate(num_samples=2, seed=7).json
 

@@ -164,7 +164,7 @@ def test_a_recorded_student_is_not_trained_again(tmp_path, taught, small_parts) 
     assert student.losses[0] == pytest.approx(first.val_loss, rel=0.2)  # per character
 
 
-def test_an_interrupted_student_is_trained_again(tmp_path, taught, small_parts) -> None:
+def test_a_stopped_student_restarts_with_the_same_result(tmp_path, taught, small_parts) -> None:
     expected = student_of(begun(tmp_path / "whole", taught), small_parts)
     records = begun(tmp_path / "stopped", taught)
 

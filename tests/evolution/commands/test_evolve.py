@@ -113,7 +113,7 @@ def test_evolve_does_not_replace_a_file_that_is_not_a_genome(microgpt, tmp_path)
 
 
 @pytest.mark.parametrize("is_own", [False, True])
-def test_an_interrupted_winner_is_trained_again(microgpt, tmp_path, monkeypatch, is_own) -> None:
+def test_resume_trains_an_interrupted_winner(microgpt, tmp_path, monkeypatch, is_own) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 

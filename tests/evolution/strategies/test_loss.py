@@ -55,7 +55,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
 
 
 @given(STAGES, FITNESSES, SEEDS)
-def test_organisms_are_ranked_and_only_finished_breed(make_ranked, stage, fitnesses, seed) -> None:
+def test_only_finished_organisms_are_parents(make_ranked, stage, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses, generation=3)
     population = bred(stage, ranked, seed)
     assert [o.place for o in population] == [(4, slot) for slot in range(1, len(ranked) + 1)]

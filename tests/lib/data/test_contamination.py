@@ -144,7 +144,7 @@ def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
     assert other_data(lines.facts, [stream.facts])
 
 
-def test_only_the_recorded_split_of_the_same_data_is_found() -> None:
+def test_recorded_facts_returns_only_runs_on_the_same_documents() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) == [parts.facts]
     assert recorded_facts(DOCS[:-1], [None, parts.facts]) == []
@@ -166,7 +166,7 @@ def test_a_loss_is_marked_with_the_contaminated_share(share, text) -> None:
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
 
-def test_a_note_on_unknown_contamination_says_may() -> None:
+def test_a_note_says_may_have_been_read_if_contamination_is_unknown() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
     assert "may have been read in training, so its losses may be too low: validation (" in note
     assert "test" not in note
@@ -188,7 +188,7 @@ def test_a_note_on_unknown_contamination_says_may() -> None:
         ({"parent_sha256": None, "teachers": [], "contamination": {}}, CLEAN),
     ],
 )
-def test_only_a_model_without_ancestors_needs_no_record(record, share) -> None:
+def test_contamination_without_a_record_is_unknown_if_there_are_ancestors(record, share) -> None:
     assert recorded_share(record, "test") == share
 
 
@@ -203,7 +203,7 @@ def test_held_out_documents_in_the_training_set_are_contaminated() -> None:
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 
 
-def test_test_documents_found_in_the_validation_set_are_contaminated() -> None:
+def test_test_documents_read_for_validation_are_contaminated() -> None:
     parts = split(DOCS, validation=0.1, test=0.1)
     same = replace(parts, test=[doc.upper() for doc in parts.validation])
     assert contamination(same, ()) == {"validation": CLEAN, "test": READ}
@@ -229,7 +229,7 @@ def test_running_text_read_in_another_form_counts_as_contaminated() -> None:
     assert contamination(parts, ())["validation"] > 0.5
 
 
-def test_a_split_without_its_test_set_knows_the_test_contamination() -> None:
+def test_test_contamination_is_measured_even_if_the_test_set_is_removed() -> None:
     docs = [*(f"name {n}" for n in range(200)), *(f"Name {n}" for n in range(100))]
     parts = split(docs, validation=0.1, test=0.1)
     found = contamination(parts, [])

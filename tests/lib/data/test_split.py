@@ -97,7 +97,7 @@ def test_held_out_pieces_are_spread_over_the_text() -> None:
         (split_stream, "x" * 300, {"validation": 0.1, "gap": -1}, "gap must be >= 0, got -1"),
     ],
 )
-def test_a_split_that_cannot_be_made_is_refused(divide, docs, shares, problem) -> None:
+def test_invalid_fractions_and_empty_sets_are_refused(divide, docs, shares, problem) -> None:
     with pytest.raises((ConfigError, DataError), match=problem):
         divide(docs, **shares)
 

@@ -278,7 +278,7 @@ def test_a_preset_can_train_an_ensemble() -> None:
     [{"n_teachers": 10**12}, {"n_teachers": 0}, {"n_samples": -1}, {"n_samples": 10**12},
      {"teacher": {"steps": "many"}}, {"teacher": 3}],
 )  # fmt: skip
-def test_an_impossible_ensemble_is_refused(tmp_path, changes) -> None:
+def test_a_checkpoint_with_invalid_ensemble_settings_is_refused(tmp_path, changes) -> None:
     with pytest.raises(Killed):
         trained(planned(), tmp_path / "run", StopWhen(lambda: True))
     file = tmp_path / "run/train_state.json"

@@ -185,7 +185,7 @@ def test_a_resumed_training_run_can_diverge(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=9), resume=ruined)
 
 
-def test_integer_values_of_float_settings_do_not_affect_later_runs() -> None:
+def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
     """A compiled version is chosen by types: one for whole numbers must not take the others."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
@@ -203,7 +203,7 @@ def test_the_seed_alone_determines_the_model(train) -> None:
     assert random.getstate() == before
 
 
-def test_there_is_an_interval_between_training_events(monkeypatch) -> None:
+def test_training_events_are_not_sent_more_often_than_the_interval(monkeypatch) -> None:
     events = []
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that an event could be sent after each
     monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 1e9)
@@ -245,7 +245,7 @@ def test_a_chat_model_learns_only_the_replies(train) -> None:
     assert InferenceGpt(result).evaluate(asked).loss > 1
 
 
-def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
+def test_the_held_out_loss_of_conversations_equals_that_of_evaluate(train) -> None:
     parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
     result = train(parts, model=SMALL, config=TrainConfig(steps=40))
     model = InferenceGpt(result, engine=result.plan.engine)
@@ -261,7 +261,7 @@ def test_a_running_text_model_learns_no_end_token(train) -> None:
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
 
 
-def test_conversations_for_fine_tuning_may_be_lists(train) -> None:
+def test_train_accepts_conversations_that_are_lists_of_messages(train) -> None:
     talks = [[*talk] for talk in CONVERSATIONS]
     settings = {"model": replace(SMALL, block_size=12), "config": TrainConfig(steps=1)}
     parent = train(talks, **settings)

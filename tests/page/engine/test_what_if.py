@@ -102,7 +102,7 @@ def drawn(number: int) -> dict[str, Any]:
     }
 
 
-def test_what_if_bits_and_spread_are_those_of_single_trainings(node, runs) -> None:
+def test_what_if_gives_the_same_bits_and_spread_as_single_trainings(node, runs) -> None:
     cases = [drawn(number) for number in range(N_CASES)]
     results = node.with_runs(runs, CODE + COMPARE, cases)
     for number, (case, (found, again)) in enumerate(zip(cases, results, strict=True)):

@@ -123,7 +123,7 @@ def test_attention_maps_are_labelled_with_letters_or_positions(names, talk, page
     until(page, "['0', '10', '20'].every((position) => written.has(position))")
 
 
-def test_on_a_phone_the_tour_leaves_in_view_what_it_describes(names, page) -> None:
+def test_on_a_phone_the_tour_does_not_cover_the_element_that_it_describes(names, page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     shown = ("#positions", "#sum", "#maps", "[value='layer0.hidden']", "#bars", "#make-step")
     for stop, what in enumerate(shown, start=1):
@@ -133,7 +133,7 @@ def test_on_a_phone_the_tour_leaves_in_view_what_it_describes(names, page) -> No
         until(page, f"{place}.height && {place}.top >= 0 && {place}.bottom <= {box}.top + 1")
 
 
-def test_a_text_that_has_ended_begins_again(names, page) -> None:
+def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
     opened(page, names, "inside", text="anna")
     page.evaluate("Math.random = () => 0.9999999")  # the last token is the end
     bars(page)
@@ -157,7 +157,7 @@ def told(tmp_path_factory) -> Any:
     return document_of(result, tmp_path_factory.mktemp("told") / "told")
 
 
-def test_a_stop_of_the_tour_begins_as_described(told, page) -> None:
+def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page) -> None:
     at_a = "document.getElementById('position-5')?.ariaSelected === 'true'"
     opened(page, told, "inside", text="anna", at=2, temperature=0.5, step="logits")
     bars(page)
@@ -342,7 +342,7 @@ def test_the_heads_of_a_text_stand_side_by_side(names, names_model, page) -> Non
             assert "".join(cells[0].split("\n")) == "".join(wanted)
 
 
-def test_a_part_is_switched_off_where_it_is_said_what_it_is_for(names, names_model, page) -> None:
+def test_a_button_switches_all_heads_of_a_layer_off_and_on(names, names_model, page) -> None:
     heads = "#parts button >> text=all heads of layer 1"
     opened(page, names, "inside", text="anna")
     page.wait_for_selector(heads)
@@ -397,7 +397,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
-def test_the_page_says_where_a_head_looks_on_average(names, names_model, page) -> None:
+def test_the_page_shows_the_average_attention_of_a_head(names, names_model, page) -> None:
     shares: list[list[float]] = []  # of the token itself, the one before, two before, the start
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
@@ -412,7 +412,7 @@ def test_the_page_says_where_a_head_looks_on_average(names, names_model, page) -
     until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
-def test_the_page_says_what_the_mlp_adds_because_of_attention(page, tmp_path) -> None:
+def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path) -> None:
     result = train(
         ["anna", "emma"], model=ModelConfig(architecture="karpathy"), config=TrainConfig(steps=100)
     )
@@ -432,7 +432,7 @@ def test_the_page_says_what_the_mlp_adds_because_of_attention(page, tmp_path) ->
     assert list(map(float, figures)) == pytest.approx(wanted, abs=0.011)
 
 
-def test_the_page_says_what_activates_a_unit_and_its_effect(names, names_model, page) -> None:
+def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
     found = {}  # the units after each beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))

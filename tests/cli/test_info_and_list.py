@@ -80,7 +80,7 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
 
 
 def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> None:
-    """Keys, values and text in lists, with ESC, a turn of the writing direction, a line end."""
+    """Keys, values and lists contain ESC, a bidirectional override and a line break."""
     odd = "\x1b[2J\u202e\n"
     facts = {odd: odd, "list": [odd], "inside": {odd: odd}, "a" * 10**6: "b" * 10**6}
     edit(text_model / "meta.json", created_by=odd, training=facts)
@@ -107,7 +107,7 @@ def test_list_shows_each_model_on_one_line(microgpt, text_model, chat_model, tmp
     edit(tmp_path / "below/line\nend/meta.json", training={"val_loss": 2.5})
     (tmp_path / "below/damaged/meta.json").write_text("{")
     (tmp_path / "below/other").mkdir()
-    (tmp_path / "below/other/meta.json").write_text("[]")  # of another program
+    (tmp_path / "below/other/meta.json").write_text("[]")  # another program's file
     (tmp_path / "below/loop").symlink_to(tmp_path)
     done = ok(microgpt("list"))
     head, *rows = (line.split("  ") for line in done.stdout.splitlines())

@@ -1,4 +1,4 @@
-"""C files: compiled without a warning, they compute and print what the model does."""
+"""C files compile without warnings, and give the results of the model."""
 
 import re
 import shutil

@@ -36,7 +36,7 @@ TALKS = talks([("hi", "hi"), ("day", "day"), ("greet", "greet"), ("hi", "hi")])
 
 @pytest.fixture
 def parrot(install, monkeypatch):
-    """Installs a plug-in, and no other of chats."""
+    """Install a chat plug-in, and hide all others."""
     monkeypatch.setattr("microgpt.replies.GROUP", "test_replies")
     monkeypatch.setattr("microgpt.plugins.GROUPS", ("engines", "test_replies"))
     install("parrot", "test_replies", "parrot = parrot", parrot=PARROT)

@@ -1,4 +1,4 @@
-"""Wrong arguments in the Python API: one sentence instead of an error from deep inside."""
+"""Wrong arguments of the Python API cause a one-sentence error."""
 
 import random
 import warnings

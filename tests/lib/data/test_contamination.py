@@ -24,7 +24,7 @@ from microgpt_cli.model_loading import recorded_share
 
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
-TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # each character once
+TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # all characters are different
 WORDS = [f"{n * 7919 % 100_003:05x}" for n in range(100_000)]
 CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # of documents; of running text, of which pieces are compared
+TOLERANCE = 1e-9, 0.03  # for documents; for running text, which is compared in pieces
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -85,13 +85,13 @@ def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, 
     found = contamination(parts, [each.facts for each in read])
     for name in ("validation", "test"):
         held_out = items(getattr(parts, name))
-        # Weights were chosen by the validation set of an ancestor.
+        # The validation set of an ancestor has selected weights.
         known = [
             items((*each.train, *(each.validation if name == "test" else ()))) for each in read
         ]
         if held_out:
             share = len(held_out & set().union(*known)) / len(held_out)
-            if found[name] is None:  # a short overlap of stretches of a text is not found
+            if found[name] is None:  # short overlaps of stretches are not found
                 assert kind == "text"
                 assert share < PIECE / MIN_STRETCH
             else:
@@ -210,13 +210,13 @@ def test_test_documents_read_for_validation_are_contaminated() -> None:
 
 
 def test_data_that_the_model_itself_read_is_not_contamination() -> None:
-    """As `eval` does, which passes what the model itself was trained on, too."""
+    """`eval` also passes the data on which the model itself was trained."""
     parts = split([*DOCS, *map(str.upper, DOCS)], validation=0.2, test=0.2)
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
 
 def test_a_short_end_of_a_stretch_does_not_count_as_repeated_text() -> None:
-    text = " ".join(WORDS)[:110_010]  # held-out stretches of 1,100 characters and one more
+    text = " ".join(WORDS)[:110_010]  # held-out stretches have 1,101 characters
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
     assert contamination(parts, ()) == {}

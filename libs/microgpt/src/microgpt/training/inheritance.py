@@ -34,7 +34,7 @@ def hold_out(
     recorded = _recorded_split(docs, data_of(sources), given)
     if new := sorted(recorded.keys() - given.keys()):
         values = ", ".join(f"{name} {recorded[name]}" for name in new)
-        tell(f"using the split of the parent or teacher: {values}")
+        tell(f"split as in the training of the parent or teacher: {values}")
     given = {**recorded, **given}
     if sources:  # the model inherits their context and tokenizer
         first = sources[0]

@@ -20,8 +20,8 @@ import report
 from harness import BENCH, parsed
 
 TRAINING = (  # the longest first
-    "minutes.py --again", "quality.py --again", "fuzz.py --again", "chat_quality.py --again",
-    "research.py", "ladder.py --again", "characters.py", "few_questions.py",
+    "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
+    "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip
 TIMING = (
     "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",

@@ -53,10 +53,6 @@ SHORTEST = {
         "bench.FILES = ('names.txt',); bench.MINUTES = 0.1; bench.ORDERS = (2,); "
         "bench.markov_samples = lambda docs: docs[:2]",
     ),
-    "minutes": (
-        "--seeds 1",
-        "bench.needs = print; bench.BUDGETS = {('names', 60): (1, 1, 1, 1)}; bench.SECOND = 2e7",
-    ),
     "mutation": ("--n 0", ""),
     "quality": (
         "--seeds 1",

@@ -244,7 +244,7 @@ def table(kept: dict[str, dict[str, float]]) -> str:
     inputs = sum(each["inputs"] for each in kept.values())
     minutes = [each["minutes"] for each in kept.values()]
     return (
-        f"{len(kept)} parsers have had {inputs / 1e6:.0f} million inputs, each for "
+        f"{len(kept)} parsers have read {inputs / 1e6:.0f} million inputs, each for "
         f"{60 * min(minutes):.0f} to {60 * max(minutes):.0f} seconds of processor time."
     )
 

@@ -1,7 +1,7 @@
-"""Ladders of four texts, and an Elman network beside Karpathy's GPT.
+"""Measure ladders of four texts, and an Elman network beside Karpathy's GPT.
 
-A ladder is that of `microgpt ladder`. An Elman network also takes the operations of Karpathy's GPT
-with 1,000 and 10,000 steps on names. Prints tables, and writes the results to bench/results.
+A ladder is the result of `microgpt ladder`. An Elman network also takes the operations of
+Karpathy's GPT with 1,000 and 10,000 steps on names. Prints tables, and stores the results.
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 
@@ -22,8 +22,8 @@ from microgpt_cli.elman import train_elman
 from microgpt_cli.ladder import operations_of
 
 TEXTS = ("names", "shakespeare", "identifiers", "technical prose")
-BUDGET = 1e11  # of the first GPT of a ladder
-STEPS = (1000, 10_000)  # of Karpathy's GPT beside an Elman network
+BUDGET = 1e11  # operations of the first GPT of a ladder
+STEPS = (1000, 10_000)  # steps of Karpathy's GPT beside an Elman network
 
 
 def main() -> None:

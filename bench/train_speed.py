@@ -7,9 +7,9 @@ second, with the time relative to microgpt, and writes the times of all rounds t
 
     uv run python bench/train_speed.py [--rounds 5] [--only d16] [--c FOLDER]
 
---only takes the beginning of a name (d16, d32, d64, d128, chat or text). With --c, the two programs
-in C of c_programs.py, which are fetched into a folder and compiled there by gcc, take part, too, at
-the sizes of names. A run with --only or without --c stores nothing.
+--only takes the beginning of a name (d16, d32, d64, d128, chat or text). With --c, the two C
+programs of c_programs.py also train the models of names; they are fetched into FOLDER and compiled
+there with gcc. A run with --only or without --c stores nothing.
 """
 
 import random

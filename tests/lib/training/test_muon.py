@@ -55,7 +55,7 @@ def test_both_engines_take_the_same_optimizer_steps(model: ModelConfig, seed: in
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None:
-    model = replace(MODERN, n_embd=64, n_layer=3)  # large enough for threads
+    model = replace(MODERN, n_embd=64, n_layer=3)  # large enough to use threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     kept = StatesEvery(3)
     whole = train(DOCS, model=model, config=config, hooks=[kept])

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
 # (bench/studies/operations.py, removed after commit a922fbb8).
-ATTENTION = 2.0  # per floating-point operation in attention
-ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
-SOFTMAX = 40  # per token and entry of the vocabulary
-OPTIMIZER = 20  # per weight and step
-MUON = 0.7  # per floating-point operation of Muon
-STEP = 5e6  # per step
+ATTENTION = 2.0  # cost per floating-point operation in attention
+ELEMENTS = 20_000  # cost per token and layer of norms, activations and residual connections
+SOFTMAX = 40  # cost per token and entry of the vocabulary
+OPTIMIZER = 20  # cost per weight and step
+MUON = 0.7  # cost per floating-point operation of Muon
+STEP = 5e6  # cost per step
 
 N_PARTS, PART_S = 4, 0.1  # number and seconds of measurements; their median ignores disturbances
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed

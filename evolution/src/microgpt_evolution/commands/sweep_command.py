@@ -9,6 +9,7 @@ from microgpt import DEFAULT_SEED, ConfigError, flag, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.study_options import (
+    INPUT,
     RUNS,
     SCHEDULER,
     WORKERS,
@@ -36,9 +37,7 @@ sweep = command_group(
 class SweepOptions(WorkerOptions):
     """The options of all sweeps."""
 
-    input: Path | None = data(
-        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
-    )
+    input: Path | None = data(*INPUT)
     seeds: int = repeats(
         N_SEEDS,
         "Number of training runs per configuration; more runs narrow the confidence intervals.",

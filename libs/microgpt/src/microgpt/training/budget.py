@@ -21,7 +21,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.flat_weights import count_params
 from microgpt.muon import N_ITERATIONS
-from microgpt.training.engines import Engine, make_engine
+from microgpt.training.engines import EngineTraining, make_training
 from microgpt.training.hooks import Hook
 
 if TYPE_CHECKING:
@@ -104,13 +104,13 @@ def operations_per_second(
     )
     # The run has no step limit, and its learning rate is too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
-    engine = make_engine(model, timed, docs, rng, threads)
+    engine = make_training(model, timed, docs, rng, threads)
     speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first fills the caches
     share = batch_size * n_read / (config.batch_size * n_tokens)
     return median(speeds[1:]) * share * step_operations(model, config, n_tokens)
 
 
-def _steps_per_second(engine: Engine) -> float:
+def _steps_per_second(engine: EngineTraining) -> float:
     """Return the steps per second, measured over at least one step and PART_S seconds."""
     started, first = perf_counter(), engine.n_steps
     while engine.n_steps == first or perf_counter() < started + PART_S:

@@ -70,7 +70,7 @@ START = {name: json.loads(n) for name, n in re.findall(r'"(\w+)": ([\d.]+)', COD
 def main() -> None:
     """Run all measurements and print them."""
     options = parsed(__doc__, nulls=200, minutes=40.0, only=("nulls", "changes", "proposer"))
-    judged = Judge(SETS, OPERATIONS)
+    judged = Judge(SETS, OPERATIONS, seconds=600)  # for a busy machine
     if options.only == "proposer":
         needs(OPTUNA)
         found = proposer(judged, options.minutes)

@@ -1,4 +1,4 @@
-"""The names of the tests themselves."""
+"""Check the names of the tests."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The limits of .ci/size, in a small repository, and what .ci/tear_out leaves of this one."""
+"""`.ci/size` checks limits, and the repository works without a package after `.ci/tear_out`."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
-    """A repository with the script, whose limits are reached."""
+    """A repository that contains the script, and that is exactly at its limits."""
     folder = tmp_path_factory.mktemp("repository")
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(repository: Path) -> Iterator[Path]:
-    """The repository, whose changes are undone at the end."""
+    """The repository; changes by a test are undone at the end."""
     yield repository
     git(repository, "reset", "-q", "--hard")
 

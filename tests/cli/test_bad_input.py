@@ -1,4 +1,4 @@
-"""Each bad input, given to the real command: one clear line, the right exit code, nothing lost."""
+"""The command reports each bad input in one line, with the right exit code, and writes nothing."""
 
 import os
 import shlex

@@ -10,7 +10,7 @@ from microgpt.errors import DataError
 
 @pytest.fixture
 def poems(tmp_path: Path) -> Path:
-    """A folder of poems, with a picture, hidden files, links in a circle and a pipe."""
+    """A folder of poems that also contains a picture, hidden files, circular links and a pipe."""
     folder = tmp_path / "poems"
     (folder / "more").mkdir(parents=True)
     (folder / "b.txt").write_text("Rain\n\nIt rains.\n")

@@ -61,13 +61,13 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts to save with a model; without fractions, those of the training set alone."""
+        """The facts to save with a model; without fractions, they describe the training set."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
 
     def read_before(self, name: str) -> Sequence[Document]:
-        """Return the documents read before a held-out set; validation selects the weights."""
+        """Return the documents that are used before a held-out set; the test set is last."""
         return (*self.train, *self.validation) if name == "test" else self.train
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
@@ -97,7 +97,7 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
     docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in SETS[1:]
+    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # order: SETS[1:]
     for doc in dict.fromkeys(docs):
         digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)

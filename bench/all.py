@@ -19,7 +19,7 @@ from time import perf_counter
 import report
 from harness import BENCH, parsed
 
-TRAINING = (  # the longest first
+TRAINING = (  # the longest ones first
     "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
     "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip

@@ -37,7 +37,7 @@ def measured(seed: int) -> dict[str, Any]:
 
 
 def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
-    """Return the exact answers and the questions per task, and the wrongly refused ones."""
+    """Return the numbers of exact answers, questions and wrong refusals per task."""
     tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
     inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
     wrong = [each for each in replies["errors"] if each["task"] != "outside"]

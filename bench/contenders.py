@@ -17,7 +17,7 @@ from harness import in_turns
 from microgpt import DecodeRules, ModelConfig, Sampling, TrainConfig, count_params, init_weights
 from microgpt_engine import decoder as decoding
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledTraining
 
 TORCH = "torch==2.13.0"
 RIVALS = ("torch",)
@@ -57,7 +57,7 @@ class Job:
 
 def trainer(job: Job) -> Work:
     """Return a function that trains with microgpt and returns the losses."""
-    engine = CompiledEngine(job.model, job.config, job.docs, dtype="float32")
+    engine = CompiledTraining(job.model, job.config, job.docs, dtype="float32")
     zeros = np.zeros(count_params(job.model))
 
     def train() -> list[float]:

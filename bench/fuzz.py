@@ -31,7 +31,7 @@ except ImportError:  # the tests need only `Attack`
 
 
 def instrumented() -> Any:
-    """Return a context in which imported modules are observed; Numba reads the engine's bytecode.
+    """Return a context that instruments imported modules, but not the engine's, for Numba's sake.
 
     A module is instrumented when it is first imported, here or by the process of a parser.
     """
@@ -61,7 +61,7 @@ STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn
 
 
 def main() -> None:
-    """Fuzz one parser or all, each in a process of its own, and store the counts."""
+    """Fuzz one parser or all, each in a separate process, and store the counts."""
     needs("atheris")
     with instrumented():
         from fuzz_parsers import PARSERS
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
-    """Fuzz a parser in a process of its own, and return its counts."""
+    """Fuzz a parser in a separate process, and return its counts."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         if not (pid := os.fork()):
             run_child(name, maker, seconds, folder)
@@ -93,7 +93,7 @@ def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
 
 
 def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
-    """Fuzz a parser in a process of its own, which writes to a log, until the time is over."""
+    """Fuzz a parser in a child process, which writes to a log, until the time is over."""
     try:
         os.chdir(folder)
         os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)

@@ -21,7 +21,7 @@ TYPES = {"annotation", "returns", "decorator_list", "bases"}  # fields that hold
 
 @dataclass(frozen=True)
 class Mutant:
-    """A replacement of a range of bytes of a file."""
+    """A replacement of a range of bytes in a file."""
 
     path: str
     line: int
@@ -85,7 +85,7 @@ def nodes_below(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
 
 
 def mutations(node: ast.AST, field: str) -> Iterator[tuple[str, str]]:
-    """Yield the kinds of the mutants of a node of the syntax tree, and their code."""
+    """Yield the kind and the code of each mutant of a node of a syntax tree."""
     match node:
         case ast.Return(value=ast.expr()):
             yield "returned value", "return None"

@@ -276,7 +276,7 @@ def _continue(session: subprocess.Popen[str], place: str, text: str, folder: Pat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pages", nargs="*", default=pages())
-    parser.add_argument("--short", action="store_true", help="as in the tests")
+    parser.add_argument("--short", action="store_true", help="shorten slow commands")
     args = parser.parse_args()
     failed = 0
     for page in args.pages:

@@ -17,7 +17,7 @@ from microgpt.model import add, cross_entropy, linear, rmsnorm
 from microgpt.model_variants import GptVariant
 from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledTraining
 
 N_CHANGES, WINDOW = 3, 64  # number of most affected tokens; number of visible rows of a matrix
 
@@ -65,7 +65,7 @@ def after_step(saved: SavedModel, text: Text) -> SavedModel:
         raise PromptError("there is nothing to learn; add a reply, or a text")
     docs, config = TokenDataset(), replace(saved.config, steps=1, batch_size=1)
     docs.append(text.tokens, bytes([0, *text.counted]))
-    engine = CompiledEngine(saved.model, config, docs, dtype=saved.dtype)
+    engine = CompiledTraining(saved.model, config, docs, dtype=saved.dtype)
     engine.set_weights(_flat(saved))
     engine.run(1)
     return replace(saved, weights=by_name(saved.model, engine.flat_weights().tolist()))

@@ -2,10 +2,10 @@
 
 import math
 
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledTraining
 
 
-def run_to(engine: CompiledEngine, until: int) -> list[float]:
+def run_to(engine: CompiledTraining, until: int) -> list[float]:
     """Train up to a step or a NaN; return the losses."""
     losses: list[float] = []
     while engine.n_steps < until and not any(map(math.isnan, losses)):
@@ -13,6 +13,6 @@ def run_to(engine: CompiledEngine, until: int) -> list[float]:
     return losses
 
 
-def numbers(engine: CompiledEngine) -> list[list[float]]:
+def numbers(engine: CompiledTraining) -> list[list[float]]:
     """Return the weights and Adam's moments."""
     return [array.tolist() for array in engine.numbers()]

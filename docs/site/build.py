@@ -186,7 +186,7 @@ def text_of(path: str) -> str:
 
 
 def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
-    """Return the target of a link on the site; queue the page, or copy a file that is no page."""
+    """Return the target of a link on the site; queue a page, or copy any other file."""
     target = link[2]
     if not target or re.match(r"[a-z]+:", target):
         return link[0]

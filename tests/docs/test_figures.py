@@ -1,7 +1,7 @@
 """Every section of the documentation with a measured figure names the source of its figures.
 
 A section reaches from a heading to the next. A figure is a number with a unit of measurement, or a
-table whose head has one. CONTRIBUTING says what a source is.
+table with a unit in its head. CONTRIBUTING says what a source is.
 """
 
 import re

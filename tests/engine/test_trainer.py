@@ -21,7 +21,7 @@ from microgpt.model import init_weights, weight_shapes
 from microgpt.model_variants import Dropout, GptVariant, batch_dropout
 from microgpt.reference import ReferenceEngine
 from microgpt.reference_engine import compute_gradients
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledTraining
 
 # Tolerance relative to the largest gradient of the matrix; measured errors are 1e-14 and 5e-6
 # (docs/measurements/same_numbers.md).
@@ -37,23 +37,23 @@ def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> l
     ]
 
 
-def make(model: ModelConfig, config: TrainConfig, docs, weights, dtype: str) -> CompiledEngine:
+def make(model: ModelConfig, config: TrainConfig, docs, weights, dtype: str) -> CompiledTraining:
     """Return a compiled engine with these weights."""
-    engine = CompiledEngine(model, config, docs, dtype=dtype)
+    engine = CompiledTraining(model, config, docs, dtype=dtype)
     zeros = [0.0] * count_params(model)
     engine.resume(0, weights, zeros, zeros)
     return engine
 
 
-def weights_of(engine: CompiledEngine | ReferenceEngine, model: ModelConfig) -> dict[str, object]:
+def weights_of(engine: CompiledTraining | ReferenceEngine, model: ModelConfig) -> dict[str, object]:
     """Return the weights of an engine by name."""
-    if isinstance(engine, CompiledEngine):
+    if isinstance(engine, CompiledTraining):
         return by_name(model, engine.flat_weights().tolist())
     return by_name(model, [param.data for param in engine.params])
 
 
 def assert_same_gradients(
-    compiled: CompiledEngine, reference: ReferenceEngine, model: ModelConfig, tolerance: float
+    compiled: CompiledTraining, reference: ReferenceEngine, model: ModelConfig, tolerance: float
 ) -> None:
     """Compare the gradients of each matrix, relative to the largest one."""
     found = by_name(model, compiled.grads().tolist())

@@ -119,7 +119,7 @@ def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_stopping_in_the_middle_of_a_step_loses_nothing(threads, monkeypatch) -> None:
-    n_read, work = 0, compiled.CompiledEngine._work
+    n_read, work = 0, compiled.CompiledTraining._work
 
     def counted(*args, **options):
         nonlocal n_read
@@ -128,7 +128,7 @@ def test_stopping_in_the_middle_of_a_step_loses_nothing(threads, monkeypatch) ->
         return result
 
     monkeypatch.setattr(compiled, "RUN_S", 0.001)
-    monkeypatch.setattr(compiled.CompiledEngine, "_work", counted)
+    monkeypatch.setattr(compiled.CompiledTraining, "_work", counted)
     config = TrainConfig(steps=3, batch_size=20_000, dropout=0.1, engine="compiled")
     options = {"model": SMALL, "config": config, "threads": threads}
     whole = train_model(DOCS, **options)

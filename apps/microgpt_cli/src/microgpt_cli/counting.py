@@ -36,7 +36,7 @@ CONTEXT = 256  # longer documents are counted in windows
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
 SAMPLE = 400_000  # number of characters that `expect` reads
-# The measured loss of `train --minutes 1`, as a multiple of that of n-grams, and its decrease with
+# The measured loss of `train --minutes 1`, divided by the loss of n-grams, and its decrease with
 # time (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
 SHORT = 40  # maximum median length, in characters, of documents such as names or titles

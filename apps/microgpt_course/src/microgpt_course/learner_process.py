@@ -1,4 +1,4 @@
-"""Run a learner's file in a process of its own, which ends whatever the file does.
+"""Run a learner's file in a separate process, which always ends.
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 

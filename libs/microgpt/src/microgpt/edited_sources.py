@@ -17,7 +17,7 @@ IMPLEMENTED = {
     "model_variants.py": "6b52635823c4d7fd",
     "muon.py": "7919c2fe2af836bd",
     "reference.py": "c2cde1c7a70f9a81",
-    "sampling.py": "75c99089f99c0d2c",
+    "sampling.py": "3c916f7a66c08144",
     "value.py": "56d51da17488b54b",
 }
 

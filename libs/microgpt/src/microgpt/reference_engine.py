@@ -124,7 +124,7 @@ class ReferenceTraining:
         return compute_gradients(self._engine, batch, targets, drops)
 
 
-make_engine = ReferenceTraining
+make_training = ReferenceTraining
 
 
 def compute_gradients(

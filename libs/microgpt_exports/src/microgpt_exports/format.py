@@ -171,7 +171,7 @@ def zero_weights(model: ModelConfig) -> Arrays:
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception to a CheckpointError: those of a program have no common base class."""
+    """Convert any exception of a program, which has no common base class, to a CheckpointError."""
     try:
         yield
     except Exception as error:

@@ -18,7 +18,7 @@ from microgpt.plugins import Tell
 N_EXAMINED = 20  # maximum number of JSON values that determine the kind of a file
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
-DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
+DELIMITERS = "\t;|,"  # the delimiter with the most columns is used, the first if tied
 N_NAMED = 20  # maximum number of column names in an error message
 LONGEST_NAME = 60  # a longer field in the first row is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # the null character, and lone surrogates

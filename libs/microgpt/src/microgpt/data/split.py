@@ -61,7 +61,7 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts to save with a model; without fractions, those of the training set alone."""
+        """The facts to save with a model; without fractions, they describe the training set."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)

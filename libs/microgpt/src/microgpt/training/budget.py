@@ -21,7 +21,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.flat_weights import count_params
 from microgpt.muon import N_ITERATIONS
-from microgpt.training.engines import Engine, make_engine
+from microgpt.training.engines import EngineTraining, make_training
 from microgpt.training.hooks import Hook
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
 # (bench/studies/operations.py, removed after commit a922fbb8).
-ATTENTION = 2.0  # per floating-point operation in attention
-ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
-SOFTMAX = 40  # per token and entry of the vocabulary
-OPTIMIZER = 20  # per weight and step
-MUON = 0.7  # per floating-point operation of Muon
-STEP = 5e6  # per step
+ATTENTION = 2.0  # cost per floating-point operation in attention
+ELEMENTS = 20_000  # cost per token and layer of norms, activations and residual connections
+SOFTMAX = 40  # cost per token and entry of the vocabulary
+OPTIMIZER = 20  # cost per weight and step
+MUON = 0.7  # cost per floating-point operation of Muon
+STEP = 5e6  # cost per step
 
 N_PARTS, PART_S = 4, 0.1  # number and seconds of measurements; their median ignores disturbances
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
@@ -104,13 +104,13 @@ def operations_per_second(
     )
     # The run has no step limit, and its learning rate is too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
-    engine = make_engine(model, timed, docs, rng, threads)
+    engine = make_training(model, timed, docs, rng, threads)
     speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first fills the caches
     share = batch_size * n_read / (config.batch_size * n_tokens)
     return median(speeds[1:]) * share * step_operations(model, config, n_tokens)
 
 
-def _steps_per_second(engine: Engine) -> float:
+def _steps_per_second(engine: EngineTraining) -> float:
     """Return the steps per second, measured over at least one step and PART_S seconds."""
     started, first = perf_counter(), engine.n_steps
     while engine.n_steps == first or perf_counter() < started + PART_S:

@@ -109,7 +109,7 @@ def choose(
     evaluations = config.evaluations
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
-    spent = held_out * (evaluations + 1)  # the last evaluation is that of the test set
+    spent = held_out * (evaluations + 1)  # one more for the test set
     steps = max(1, int((useful - spent) / per_step))
     steps = given.get("steps", steps)
     used = min(steps * per_step, limit) if "steps" in given else useful

@@ -114,7 +114,7 @@ def grid(options: GridOptions) -> None:
     run_sweep(given, genomes, skipped)
 
 
-@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
+@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_* --seeds 4")
 def resume(
     run: Path = opt.argument(..., f"Directory of the sweep to resume, in {RUNS}.", "RUN"),
     input: Path | None = opt.option(

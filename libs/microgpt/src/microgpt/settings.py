@@ -50,7 +50,7 @@ class Settings(TrainConfig, ModelConfig):
     )
     val_fraction: float = data(
         0.0,
-        "Fraction of documents to hold out for validation; the weights with the lowest held-out "
+        "Fraction of documents to hold out for validation. The weights with the lowest held-out "
         "loss are kept.",
         short=True,
         limits=LESS_THAN_1,

@@ -28,7 +28,7 @@ LABEL = "microgpt> "  # printed before each reply on a terminal
 QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; in piped input, they are messages
 
 
-@examples("microgpt chat 'what is 3 plus 4?'")
+@examples("microgpt chat 'who are you?'")
 def chat(
     words: list[str] | None = opt.argument(
         None,

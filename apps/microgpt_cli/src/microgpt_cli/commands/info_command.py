@@ -14,7 +14,7 @@ from microgpt_cli.terminal.help import examples
 of_data = partial(opt.option, rich_help_panel="Data")
 
 
-@examples("microgpt info my-model", "microgpt info names.txt")
+@examples("microgpt info", "microgpt info data/names.txt")
 def info(
     model: Path | None = opt.argument(
         None, f"Model directory, or a training file.  [default: {opt.DEFAULT_MODEL_DIR}]", "MODEL"

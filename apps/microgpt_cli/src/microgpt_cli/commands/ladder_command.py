@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from microgpt_cli.ladder import Ladder
 
 
-@examples("microgpt ladder", "microgpt ladder --data my.txt --output ladder.svg")
+@examples("microgpt ladder --data my.txt --output ladder.svg", "microgpt ladder")
 def ladder(
     data: Path | None = opt.option(
         None, f"{opt.TEXT_HELP}, or conversations.  [default: data/names.txt]", *opt.DATA

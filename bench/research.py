@@ -70,7 +70,7 @@ START = {name: json.loads(n) for name, n in re.findall(r'"(\w+)": ([\d.]+)', COD
 def main() -> None:
     """Run all measurements and print them."""
     options = parsed(__doc__, nulls=200, minutes=40.0, only=("nulls", "changes", "proposer"))
-    judged = Judge(SETS, OPERATIONS)
+    judged = Judge(SETS, OPERATIONS, seconds=600)  # for a busy machine
     if options.only == "proposer":
         needs(OPTUNA)
         found = proposer(judged, options.minutes)
@@ -188,11 +188,11 @@ def proposer(judged: Judge, minutes: float) -> dict[str, Any]:
             found, operations = judged.measure(improved(change), trial.number, "validation")
             study.tell(trial, found.fitness)
             theirs += operations
-        champion, n_tries = research.tries[-1].winner, len(research.tries) - 1
-    programs = {"the initial program": CODE, "the proposer": champion}
+        tries = research.tries
+    programs = {"the initial program": CODE, "the proposer": tries[-1].winner}
     programs["Optuna (TPE)"] = improved(study.best_params)
     return {
-        "programs": programs, "tried": [1, n_tries, len(study.trials)],
+        "programs": programs, "tried": [1, len(tries) - 1, len(study.trials)],
         "operations": [OPERATIONS, ours, theirs],
         "losses": [
             [judged.measure(code, 10**9 + i, "test")[0].fitness for i in range(3)]

@@ -232,6 +232,12 @@ def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> 
     assert "\n" not in str(error.value)
 
 
+def test_a_folder_of_other_texts_is_refused(tmp_path) -> None:
+    (tmp_path / "a.txt").write_text("anna\n")
+    with pytest.raises(DataError, match="not a Slack export"):
+        read(tmp_path)
+
+
 def test_a_truncated_export_is_refused(tmp_path) -> None:
     path = tmp_path / "discord.json"
     path.write_bytes((EXPORTS / path.name).read_bytes()[:5000])

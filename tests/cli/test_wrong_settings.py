@@ -83,6 +83,7 @@ def test_options_files_and_python_report_a_wrong_setting_alike(
             Settings.from_dict({"n_head": 2, name: value})
         return
     elif source == "genome":
+        pytest.importorskip("microgpt_evolution")
         edit(folder / "genome.json", **{name.replace("n_embd", "n_emb"): value})
         command += ["--genome=genome.json"]
     elif source == "meta":

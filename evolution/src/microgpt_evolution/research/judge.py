@@ -84,7 +84,7 @@ class Judge:
         own = {"parent_sha256": None, "teachers": None}
         for name, value in {"seed": seed, "data_sha256": fingerprint(train), **own}.items():
             if (found := facts.get(name, value)) != value:
-                how = "train one model with the seed and the docs that it is given"
+                how = "train one model with the given seed and docs"
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")
         if model.tokenizer.folds:
             raise StudyError("its tokenizer folds characters that it should predict")

@@ -140,7 +140,7 @@ class Research(Study[ResearchSettings]):
         found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}
         (ours, operations), (theirs, _) = found[each.code], found[each.champion]
         if problem := theirs.reason or ("" if each.number else ours.reason):
-            raise StudyError(f"the champion failed: {problem}")
+            raise StudyError(f"the champion failed: {problem}; try again")
         losses = (ours.fitness, theirs.fitness) if ours.is_ok else ()
         trial = Trial(Genome(), seed, f"t{each.number}", part)
         self.add(trial, replace(ours, losses=losses), operations, n_params=0)

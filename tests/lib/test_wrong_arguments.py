@@ -47,6 +47,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
 NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversations"
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
@@ -101,6 +102,7 @@ def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.compiled
 def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     rate = np.float32(0.01)
     with warnings.catch_warnings():

@@ -1,8 +1,7 @@
 """Measure ladders of four texts, and an Elman network beside Karpathy's GPT.
 
 A ladder is the result of `microgpt ladder`; two texts depend on the version of Python. An Elman
-network also takes the operations of Karpathy's GPT with 1,000 and 10,000 steps on names. Prints
-tables, and stores the results.
+network also takes the operations of Karpathy's GPT with 1,000 and 10,000 steps on names.
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 

@@ -47,10 +47,7 @@ SHORTEST = {
     ),
     "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.CHAT_STEPS = 1"),
     "few_questions": ("--only library", small()),
-    "ladder": (
-        "--only names --seeds 1",
-        "bench.TEXTS = {'names': bench.TEXTS['names']}; bench.BUDGET = 5e9",
-    ),
+    "ladder": ("--only names --seeds 1", "bench.BUDGET = 5e9"),
     "makers": (
         "data",
         "bench.FILES = ('names.txt',); bench.MINUTES = 0.1; bench.ORDERS = (2,); "

@@ -227,6 +227,7 @@ from .training.choice import NAMES_SHA256 as NAMES_SHA256
 from .training.choice import VOCABULARIES as VOCABULARIES
 from .training.choice import Choice as Choice
 from .training.choice import config_for_operations as config_for_operations
+from .training.clock import running_time as running_time
 from .training.distillation import Teachers as Teachers
 from .training.engines import EngineBatch as EngineBatch
 from .training.engines import check_engine as check_engine

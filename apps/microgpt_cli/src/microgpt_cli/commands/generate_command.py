@@ -67,12 +67,12 @@ def generate(
         faults.append(seen.__contains__)
     if matches is not None:
         faults.append(_mismatch(matches))
-    if never is not None:
-        faults.append(_words(never).search)
 
     from microgpt_cli.model_loading import inference, load_model
-    from microgpt_cli.samples import note_faults, usual_length, usual_temperature
+    from microgpt_cli.samples import note_faults, usual_length, usual_temperature, words_of
 
+    if never is not None:
+        faults.append(words_of(never).search)
     saved = load_model(model_dir)
     if novel:
         faults.append(_training_hashes(saved, model_dir).__contains__)
@@ -123,15 +123,6 @@ def _mismatch(pattern: str) -> Fault:
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
     return lambda text: not compiled.fullmatch(text)
-
-
-def _words(file: Path) -> re.Pattern[str]:
-    """Return a pattern that matches each line of a file as whole words, in any case."""
-    from microgpt import ReadOptions, load_documents
-
-    lines = load_documents(file, ReadOptions("lines"), tell=note)
-    words = "|".join(re.escape(str(line)) for line in lines)
-    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
 
 def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator[str]:

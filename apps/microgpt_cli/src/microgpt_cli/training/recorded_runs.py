@@ -26,6 +26,7 @@ from microgpt import (
     records_of,
     remove_teachers,
     reply_plugin,
+    running_time,
     split_documents,
     teacher_paths,
     with_samples,
@@ -54,7 +55,7 @@ def resumed_job(
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
         plan = replace(plan, ensemble=None, teachers=())
     if minutes := given.get("minutes"):
-        limit = TimeLimit(minutes, started)
+        limit = TimeLimit(minutes, started, clock=running_time)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
     config = _changed_config(directory.path, plan, state, request)
     if limit and state.step and not plan.ensemble:

@@ -107,3 +107,18 @@ def test_a_value_computed_from_a_split_is_computed_only_once() -> None:
     for n in (1, 2):
         parts.once("key", lambda n=n: made.append(n))
     assert made == [1]
+
+
+def test_a_shortened_split_keeps_evenly_spaced_training_texts() -> None:
+    whole = split([f"{i:04}" for i in range(5000)], validation=0.1)
+    few = whole.shortened(2000)
+    assert few.train == whole.train[:: few.every]
+    assert 1000 < sum(map(len, few.train)) <= 2000 + 4
+    assert (few.validation, few.facts) == (whole.validation, whole.facts)
+    assert whole.shortened(20_000) is whole
+    parts = split_stream("".join(map(chr, range(FIRST, FIRST + 900_000))), test=0.1, gap=0)
+    for piece in parts.shortened(300_000).train:
+        assert len(positions(piece)) <= 2**12
+    assert 200_000 < sum(map(len, parts.shortened(300_000).train)) < 320_000
+    unsplit = split(["anna"] * 9)
+    assert unsplit.shortened(1) is unsplit  # its record describes the training documents

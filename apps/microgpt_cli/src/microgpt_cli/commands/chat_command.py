@@ -68,8 +68,8 @@ def chat(
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
     model = inference(saved, ["decoding", "evaluation"] if doubt else ["decoding"])
-    words = words_of(never) if never else None
-    session = ChatSession(model, sampling, first_seed, doubt, words)
+    excluded = words_of(never) if never else None
+    session = ChatSession(model, sampling, first_seed, doubt, excluded)
     if message is not None:
         _answer(session, message)
         return

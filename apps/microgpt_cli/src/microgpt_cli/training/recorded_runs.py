@@ -23,6 +23,7 @@ from microgpt import (
     flag,
     open_ensemble,
     read_training,
+    readable,
     records_of,
     remove_teachers,
     reply_plugin,
@@ -76,7 +77,10 @@ def resumed_job(
         note(f"{change}; its learning rate now decays to 0 by then")
     path, sets = recorded_documents(plan, request.input)
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
+    if budget := plan.given.get("budget"):
+        recorded["budget"] = budget * config.steps / plan.config.steps
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
+    sets = readable(sets, plan.given.get("budget"))
     job = TrainingJob(plan, sets, resume=state, limit=limit)
     return _with_recorded_teachers(job, directory, request.teacher)
 

@@ -42,7 +42,9 @@ MAX_CACHED_LENGTH = 32
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
-MAX_LEARNED = 2**24  # number of characters learned in about 4 s; longer texts are sampled evenly
+MAX_LEARNED = (
+    2**22
+)  # number of characters learned in about a second; longer texts are sampled evenly
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 

@@ -3,13 +3,20 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, checked
 from microgpt.data.context import ChunkedDataset
-from microgpt.data.tokenizer import AnyDocument, Document, Documents, Tokenizer, as_documents
+from microgpt.data.tokenizer import (
+    AnyDocument,
+    Document,
+    Documents,
+    Tokenizer,
+    all_texts,
+    as_documents,
+)
 from microgpt.errors import ConfigError, DataError
 
 T = TypeVar("T")
@@ -17,6 +24,7 @@ HELD_OUT = ("validation", "test")
 SETS = ("docs", "train", *HELD_OUT)
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
+PART = 2**12  # number of consecutive characters of running text that `shortened` keeps
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
@@ -48,6 +56,7 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
+    every: int = 1  # training reads every n-th document, or part of running text; see `shortened`
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # see `once`
 
     def __post_init__(self) -> None:
@@ -75,6 +84,21 @@ class Split:
         key = (tokenizer, block_size, config.text)
         return self.once(key, lambda: ChunkedDataset(self.train, *key))
 
+    def shortened(self, most: float) -> "Split":
+        """Return the split with evenly spaced training texts of about `most` characters.
+
+        The record does not change: these are some of the documents that it describes.
+        """
+        every = 1 + int(sum(map(len, all_texts(self.train))) // most)
+        if every == 1 or not self.val_fraction + self.test_fraction:
+            return self
+        train = self.train[::every]
+        if self.gap is not None:
+            texts = cast("Sequence[str]", self.train)
+            cuts = ((text, range(0, len(text), every * PART)) for text in texts)
+            train = [text[i : i + PART] for text, starts in cuts for i in starts]
+        return replace(self, train=train, every=every)
+
     def once(self, key: object, make: Callable[[], T]) -> T:
         """Return the result of `make`, cached under a key for later training runs."""
         if key not in self._made:  # two threads may both call `make`, which is harmless
@@ -99,7 +123,8 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
         return Split(docs, docs)
     sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in SETS[1:]
     for doc in dict.fromkeys(docs):
-        digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
+        line = doc if isinstance(doc, str) else as_line(doc)  # a call would take as long as a hash
+        digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))

@@ -249,7 +249,8 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
 
 
 def test_training_reads_a_part_of_a_text_that_is_too_long(microgpt, texts, monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.training.choice.MAX_READ", 400)
+    for name in ("READ", "MIN_READ"):
+        monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
     for data in ("names.txt", "book.txt"):
         done = ok(microgpt("train", "--data", data, *LITTLE, "--model", data[:4]))
         (sizes,) = [line for line in notes(done) if "for training" in line]

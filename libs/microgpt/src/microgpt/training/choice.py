@@ -22,7 +22,8 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
-MAX_READ = 2**23  # characters per DEFAULT_BUDGET; training reads about half of them
+# Characters of which training with the budget 1e13 reads about half, exponent in the budget, minimum.
+READ, READ_POWER, MIN_READ = 2**23, 0.5, 2**21
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
@@ -130,10 +131,10 @@ def choose(
 
 
 def readable(sets: Split, budget: float | None) -> Split:
-    """Return a split of which training can read a good part within a budget of operations."""
+    """Return a split of which training can read about a half within a budget of operations."""
     if not budget:
         return sets
-    return sets.shortened(MAX_READ * max(1.0, budget / DEFAULT_BUDGET["compiled"]))
+    return sets.shortened(max(MIN_READ, READ * (budget / 1e13) ** READ_POWER))
 
 
 def useful_operations(sizes: Sizes) -> float:

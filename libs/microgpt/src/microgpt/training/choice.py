@@ -22,7 +22,7 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
-# Characters of which training with the budget 1e13 reads about half, exponent in the budget, minimum.
+# Characters of which a budget of 1e13 operations reads about half, exponent of growth, minimum.
 READ, READ_POWER, MIN_READ = 2**23, 0.5, 2**21
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context

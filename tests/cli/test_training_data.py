@@ -1,4 +1,4 @@
-"""Texts longer than the context, through the real command: what is learnt, told and remembered."""
+"""The `train` command on long texts, tables and other data."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def test_train_accepts_a_line_of_a_megabyte(microgpt, tmp_path, text) -> None:
     assert (tmp_path / "m/train_state.safetensors").stat().st_size < 100_000
 
 
-# Linux counts the memory of the one that starts a process as that of the process, so a small one
-# has to start it.
+# Linux includes the memory of the parent in the peak of a process, so a small process starts the
+# command.
 PEAK = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
@@ -54,7 +54,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def peak_of(folder, *args: str) -> int:
-    """Return the most memory, in bytes, that a command takes."""
+    """Return the peak memory of a command, in bytes."""
     command = [sys.executable, "-c", PEAK, "microgpt", *args]
     done = run_process(command, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -157,7 +157,7 @@ def test_info_repeats_the_separator_in_the_command_to_train(microgpt, recipes) -
 
 
 NAMES, OTHERS = made_up_names(400), made_up_names(200, "abcxyz")
-BUDGET = ("--budget", "1e10", "-n", "0")  # under a second
+BUDGET = ("--budget", "1e10", "-n", "0")  # takes less than a second
 LITTLE = ("--budget", "2e9", "-n", "0")
 TUNING = ("train", "--from", "parent", "--data", "others.txt")
 
@@ -233,7 +233,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_train_accepts_small_and_unusual_data(microgpt, texts, content, said) -> None:
+def test_train_accepts_small_data_with_a_note(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
@@ -271,7 +271,7 @@ def test_a_run_limited_by_minutes_records_its_budget(microgpt, texts) -> None:
     assert " times in about " in notes(done)[1]
     microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
     planned = training_of(texts / "c")
-    is_shortened = any(  # on a busy machine, by steps or by a teacher
+    is_shortened = any(  # a busy machine trains fewer steps or teachers
         facts.get(name) != planned.get(name) for name in ("steps", "teachers")
     )
     assert is_shortened or weights(texts / "a") == weights(texts / "c")

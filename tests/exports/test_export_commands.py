@@ -1,4 +1,4 @@
-"""`export` and `verify` of other programs' files, as a person uses them."""
+"""The commands `export`, `verify` and `import` for files of other programs."""
 
 import errno
 import os

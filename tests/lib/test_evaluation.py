@@ -25,12 +25,12 @@ from microgpt.training.train import train
 
 
 def item(*texts: str, place: int | None = None) -> Item:
-    """Return an item of a conversation of these texts; the last one is expected."""
+    """Return an item for a conversation of these texts; the last one is the expected reply."""
     conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
 
-def test_a_reply_must_match_exactly(chat) -> None:
+def test_a_reply_with_an_extra_space_is_not_exact(chat) -> None:
     right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
     assert (right.reply, right.is_exact) == ("yo", True)
     assert (wrong.reply, wrong.is_exact) == ("yo", False)
@@ -41,7 +41,7 @@ def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None
     answers = list(answer_all(InferenceGpt(folding), [item("Hi", "YÓ"), item("hi", "Yes")]))
     assert [(one.expected, one.reply, one.is_exact) for one in answers] == [
         ("yo", "yo", True),
-        ("Yes", "yo", False),  # it cannot be said
+        ("Yes", "yo", False),  # the model cannot say "Yes"
     ]
 
 
@@ -97,7 +97,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model: of characters, of subwords, of a chat, or of another architecture."""
+    """Return a small model of a kind: characters, subwords, chat, or another architecture."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS
@@ -201,4 +201,4 @@ def test_explained_running_text_has_no_end_token(text) -> None:
     found = explain(InferenceGpt(model_of("char")), text, n_alternatives=1, text_kind="stream")
     assert len(found.scored) == len(text)
     assert len(found.predictions) == len(found.read) == len(text) + 1
-    assert found.predictions[-1].alternatives  # what may come next is still predicted
+    assert found.predictions[-1].alternatives  # the next token is still predicted

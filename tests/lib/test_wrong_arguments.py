@@ -1,4 +1,4 @@
-"""Wrong arguments in the Python API: one sentence instead of an error from deep inside."""
+"""Wrong arguments of the Python API cause a one-sentence error."""
 
 import random
 import warnings
@@ -121,7 +121,7 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     assert TrainConfig(lr=1).lr is 1  # noqa: F632
 
 
-def test_sequences_without_slices_are_read_as_lists() -> None:
+def test_train_accepts_documents_in_a_deque() -> None:
     for docs in (DOCS * 50, [tuple(TALK[0])] * 50):
         expected = train(docs, **SMALL).weights
         assert train(deque(docs), **SMALL).weights == expected

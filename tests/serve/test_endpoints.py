@@ -63,7 +63,7 @@ def test_chat_returns_the_same_reply_as_the_library(talk, talk_result) -> None:
 
 @pytest.mark.parametrize("roles", ["au", "uu", "uaau"])
 def test_chat_accepts_messages_in_any_order_before_the_last(talk, talk_result, roles) -> None:
-    """A file of conversations is read more strictly: what stands in it is learnt."""
+    """Files of conversations are checked more strictly, because models learn from them."""
     messages = [Message("user" if role == "u" else "assistant", "yo") for role in roles]
     expected = InferenceGpt(talk_result).chat(messages, seed=3)
     body = {"messages": [asdict(message) for message in messages], "seed": 3}

@@ -33,7 +33,7 @@ MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
 def plan_search(
     sets: Split,
-    limits: Given,  # `minutes`, which each worker may take, or `budget`
+    limits: Given,  # `minutes` per worker, or `budget`
     limit: TimeLimit | None,
     n_workers: int,
     facts: Mapping[str, Any],  # settings to record, such as the input and the seed

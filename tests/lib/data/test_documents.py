@@ -97,7 +97,7 @@ def test_an_invalid_or_unused_separator_is_refused(
 NAMES = "anna\nemma\n"
 
 
-# Reads files of two kinds; fails, or finds nothing, in others.
+# A reader of files of two kinds; for others, it fails or finds nothing.
 UPPER = """
 from microgpt import Message
 

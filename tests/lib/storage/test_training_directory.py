@@ -34,7 +34,7 @@ def parts() -> Split:
 
 @pytest.fixture(scope="module")
 def stopped(parts) -> TrainResult:
-    """A training run that was stopped half-way."""
+    """A training run that was stopped halfway."""
     kept = StatesEvery(20)
     hooks = [kept, StopWhen(lambda: len(kept.states) == 2)]
     return train(parts, model=ModelConfig(n_embd=8, n_head=2), config=CONFIG, hooks=hooks)
@@ -42,14 +42,14 @@ def stopped(parts) -> TrainResult:
 
 @pytest.fixture
 def directory(tmp_path, parts, stopped) -> Path:
-    """Where that training has kept its state."""
+    """The directory with the checkpoint of that run."""
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan_of(parts, stopped), stopped.state)
     return tmp_path / "model"
 
 
 def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **facts: object) -> None:
-    """Change facts and arrays of a checkpoint, with a hash that fits."""
+    """Change fields and arrays of a checkpoint, and update its hash."""
     state, description = directory / "train_state.safetensors", directory / "train_state.json"
     if tensors:
         save_file(load_file(state) | tensors, state)
@@ -105,7 +105,7 @@ def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stoppe
 
 @pytest.mark.parametrize("has_ended", [True, False])
 def test_saving_another_model_removes_a_training_run(directory, parts, stopped, has_ended) -> None:
-    """Its losses would be plotted, and it would be resumed, as if they were the new model's."""
+    """Otherwise, `plot` and `--resume` would attribute the run to the new model."""
     with TrainingDirectory(directory) as held:
         options = {"model": stopped.model, "config": CONFIG, "tokenizer": stopped.tokenizer}
         ended = train(parts, **options, resume=stopped.state)

@@ -39,7 +39,7 @@ def test_the_error_for_a_missing_engine_names_its_package(no_engine, text_result
 
 @pytest.mark.parametrize("kind", ["text", "chat"])
 def test_a_batch_of_jobs_gives_the_same_tokens_on_both_engines(kind, request, monkeypatch) -> None:
-    # A token per call, however fast the machine is.
+    # Each call decodes one token, even on a fast machine.
     for module in ("microgpt.reference_engine", "microgpt_engine.decoder"):
         monkeypatch.setattr(f"{module}.RUN_S", 0.0)
     monkeypatch.setattr("microgpt_engine.decoder.WORK_5_MS", 0)

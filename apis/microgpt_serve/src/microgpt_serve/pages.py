@@ -55,7 +55,7 @@ async def page(http: HttpRequest) -> Response:
 
 
 def _begun(model: ServedModel, models: ServedModels) -> Future[bytes]:
-    """Start making a page in a thread for which the process does not wait when it ends."""
+    """Start making a page in a daemon thread, for which a terminating process does not wait."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
     future.set_running_or_notify_cancel()  # from now on, it cannot be cancelled
 

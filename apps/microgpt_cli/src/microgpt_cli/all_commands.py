@@ -52,7 +52,7 @@ class _Commands(TyperGroup):
         return typer.main.get_command(alone)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands to start with, the others by package, and then the options."""
+        """Write the most important commands, then the others by package, then the options."""
         found = find_plugins("commands")
         sections = {"Start": [found[name] for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)

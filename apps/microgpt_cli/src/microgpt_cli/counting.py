@@ -39,12 +39,12 @@ CONTEXT = 256  # longer documents are counted in windows
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
 SAMPLE = 400_000  # number of characters that `expect` reads
-# The measured loss of `train --minutes 1`, as a multiple of that of n-grams, and its decrease with
+# The measured loss of `train --minutes 1`, divided by the loss of n-grams, and its decrease with
 # time (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
 SHORT = 40  # maximum median length, in characters, of documents such as names or titles
-# What to expect of generated texts, by the maximum number of characters of the training data: if
-# the documents are short, and if they are longer.
+# Expected quality of generated texts, by the maximum number of characters of the training data, for
+# short and for longer documents.
 PLAUSIBLE = "new ones will look plausible"
 WORDS = (
     (5_000, "most will be copies", "they will be copies, or scrambled"),
@@ -71,7 +71,7 @@ def sampled(
 ) -> TokenDataset:
     """Encode documents, or evenly spaced parts of them with about `most` predictions."""
     every = 1 + (len(docs) + sum(map(len, all_texts(docs)))) // most
-    if text == "stream":  # encoding all of it would take long
+    if text == "stream":  # encoding the whole text would be slow
         docs = [doc[i : i + CONTEXT] for doc in docs for i in range(0, len(doc), every * CONTEXT)]
         every = 1
     elif len(docs) > MANY * every:  # counting the chunks of all would take long

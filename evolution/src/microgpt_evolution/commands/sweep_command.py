@@ -9,6 +9,7 @@ from microgpt import DEFAULT_SEED, ConfigError, flag, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.study_options import (
+    INPUT,
     RUNS,
     SCHEDULER,
     WORKERS,
@@ -36,9 +37,7 @@ sweep = command_group(
 class SweepOptions(WorkerOptions):
     """The options of all sweeps."""
 
-    input: Path | None = data(
-        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
-    )
+    input: Path | None = data(*INPUT)
     seeds: int = repeats(
         N_SEEDS,
         "Number of training runs per configuration; more runs narrow the confidence intervals.",
@@ -115,7 +114,7 @@ def grid(options: GridOptions) -> None:
     run_sweep(given, genomes, skipped)
 
 
-@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
+@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_* --seeds 4")
 def resume(
     run: Path = opt.argument(..., f"Directory of the sweep to resume, in {RUNS}.", "RUN"),
     input: Path | None = opt.option(

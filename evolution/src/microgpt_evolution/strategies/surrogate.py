@@ -19,7 +19,7 @@ from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 # Number of organisms per generation: LARGEST if the budget suffices to train four such generations
 # completely, else SMALLEST. It does not depend on the number of workers.
 SMALLEST, LARGEST = 4, 8
-MAX_FITTED = 150  # the surrogate is fitted to at most so many organisms, the best ones
+MAX_FITTED = 150  # maximum number of organisms to which the surrogate is fitted, best first
 N_CANDIDATES = 100  # number of genomes to choose from
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents

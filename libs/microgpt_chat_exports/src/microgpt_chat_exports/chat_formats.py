@@ -155,7 +155,7 @@ def _of_telegram(message: Any) -> Post:
     """Return a message, without its text if it was forwarded or written by a bot."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
-    parts = message["text"]  # a text, or a list of texts and of objects with one, such as links
+    parts = message["text"]  # a text, or a list of texts and of objects such as links
     text = "".join(part if isinstance(part, str) else part["text"] for part in parts)
     who = message.get("from") or str(message.get("from_id", ""))  # a deleted account has no name
     return post(who, datetime.fromisoformat(message["date"]).timestamp(), text)

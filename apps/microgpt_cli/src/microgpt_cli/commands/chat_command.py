@@ -32,7 +32,7 @@ MAX_DRAWS = 100  # maximum number of replies that are tried, because of --never
 QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; in piped input, they are messages
 
 
-@examples("microgpt chat 'what is 3 plus 4?'")
+@examples("microgpt chat 'who are you?'")
 def chat(
     words: list[str] | None = opt.argument(
         None,

@@ -14,7 +14,7 @@ from microgpt_cli.terminal.help import examples
 of_data = partial(opt.option, rich_help_panel="Data")
 
 
-@examples("microgpt info my-model", "microgpt info names.txt")
+@examples("microgpt info", "microgpt info data/names.txt")
 def info(
     model: Path | None = opt.argument(
         None, f"Model directory, or a training file.  [default: {opt.DEFAULT_MODEL_DIR}]", "MODEL"
@@ -86,7 +86,7 @@ def _training_command(data: Path, how: ReadOptions, minutes: float | None) -> st
     if minutes:
         command += f" --minutes {minutes:.12g}"
     model = unused_model(data)
-    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # no name, if it is taken
+    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # the user chooses a name
 
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:

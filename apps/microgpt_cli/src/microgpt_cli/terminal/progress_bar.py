@@ -66,7 +66,7 @@ class TrainingProgress(Progress):
         self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
         self._began: float | None = None  # seconds of the run at the first event
-        self._n_steps, self._n_tokens = 0, 0  # since then
+        self._n_steps, self._n_tokens = 0, 0  # since the first event
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""

@@ -24,11 +24,11 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a longer single line is running text
+FEW, LONG_LINE = 3, 1_000  # warn below this many documents; a longer single line is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 
-# Returns conversations if the option `chat` is set, and None for a file of another kind.
+# A reader returns conversations if `chat` is set, and None if it does not recognise the file.
 Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
 
 
@@ -149,7 +149,7 @@ def _read_markup(file: TextFile, how: ReadOptions, tell: Tell | None) -> None:
         refuse_markup("\n".join(islice(file, 20)), file.path)
 
 
-# The readers of the library, in the order in which they are tried after folders and plug-ins.
+# The library's readers, in the order in which they are tried, after folders and plug-ins.
 READERS: tuple[Reader, ...] = (_read_markup, read_table, refuse_transcript, read_multiline)
 
 

@@ -3,20 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from microgpt.config import LESS_THAN_1, TrainConfig, checked
 from microgpt.data.context import ChunkedDataset
-from microgpt.data.tokenizer import (
-    AnyDocument,
-    Document,
-    Documents,
-    Tokenizer,
-    all_texts,
-    as_documents,
-)
+from microgpt.data.tokenizer import AnyDocument, Document, Documents, Tokenizer, as_documents
 from microgpt.errors import ConfigError, DataError
 
 T = TypeVar("T")
@@ -24,7 +17,6 @@ HELD_OUT = ("validation", "test")
 SETS = ("docs", "train", *HELD_OUT)
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
-PART = 2**12  # number of consecutive characters of running text that `shortened` keeps
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
@@ -56,7 +48,7 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    every: int = 1  # training reads every n-th document, or part of running text; see `shortened`
+    every: int = 1  # training reads every n-th document, or part of running text
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # see `once`
 
     def __post_init__(self) -> None:
@@ -70,34 +62,19 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts to save with a model; without fractions, those of the training set alone."""
+        """The facts to save with a model; without fractions, they describe the training set."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
 
     def read_before(self, name: str) -> Sequence[Document]:
-        """Return the documents read before a held-out set; validation selects the weights."""
+        """Return the documents that are used before a held-out set; the test set is last."""
         return (*self.train, *self.validation) if name == "test" else self.train
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set."""
         key = (tokenizer, block_size, config.text)
         return self.once(key, lambda: ChunkedDataset(self.train, *key))
-
-    def shortened(self, most: float) -> "Split":
-        """Return the split with evenly spaced training texts of about `most` characters.
-
-        The record does not change: these are some of the documents that it describes.
-        """
-        every = 1 + int(sum(map(len, all_texts(self.train))) // most)
-        if every == 1 or not self.val_fraction + self.test_fraction:
-            return self
-        train = self.train[::every]
-        if self.gap is not None:
-            texts = cast("Sequence[str]", self.train)
-            cuts = ((text, range(0, len(text), every * PART)) for text in texts)
-            train = [text[i : i + PART] for text, starts in cuts for i in starts]
-        return replace(self, train=train, every=every)
 
     def once(self, key: object, make: Callable[[], T]) -> T:
         """Return the result of `make`, cached under a key for later training runs."""
@@ -121,7 +98,7 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
     docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in SETS[1:]
+    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # order: SETS[1:]
     for doc in dict.fromkeys(docs):
         line = doc if isinstance(doc, str) else as_line(doc)  # a call would take as long as a hash
         digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()

@@ -60,7 +60,7 @@ def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
 def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
     """Return a conversation of messages, or of dicts such as {"role": "user", "content": "hi"}.
 
-    Raise DataError, which contains `name`, if `turns` is not a list or a message is neither.
+    Raise DataError, which names `name`, if `turns` is not a list or a message has another type.
     """
     if not isinstance(turns, Iterable) or isinstance(turns, str | bytes | Mapping | Set):
         what = "a text or a list of messages"

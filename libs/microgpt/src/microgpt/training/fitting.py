@@ -41,7 +41,7 @@ from microgpt.training.engines import default_engine, prepare_engine
 # Settings of an ensemble. A multiple refers to the operations that a single model can use.
 MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
 STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
-MOST_TEACHERS = 8  # a ninth improves the loss by less than the seeds differ
+MOST_TEACHERS = 8  # a ninth improves the loss by less than the difference between seeds
 MAX_STUDENT = 4.0  # maximum multiple for the student
 SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
 MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes
@@ -57,7 +57,7 @@ class Fitting:
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
-        self.config = with_given(TrainConfig(), self.given)  # Karpathy's, where not given
+        self.config = with_given(TrainConfig(), self.given)  # Karpathy's settings unless given
         self.engine = self.config.engine or default_engine()
         self.dtype = self.config.dtype or DEFAULT_DTYPE[self.engine]
         self.threads: int = self.given.get("threads", 1)
@@ -144,7 +144,7 @@ def _operations(speed: float, limit: TimeLimit) -> float:
         spent = limit.seconds - left
         raise ConfigError(
             f"--minutes {limit.minutes:g} is too short, because the preparation takes "
-            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it to train
+            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it for training
         )
     return float(f"{speed * left:.{DIGITS}g}")
 
@@ -223,7 +223,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
         warmup_steps=steps // WARMUP,
         dropout=0.0,
         weight_decay=0.0,
-        patience=None,  # its held-out loss is compared with that of the best teacher
+        patience=None,  # the final loss is compared with that of the best teacher
     )
 
 

@@ -23,7 +23,7 @@ from microgpt.state import (
     ending,
 )
 from microgpt.training.clock import running_time
-from microgpt.training.engines import check_engine, engine_module, make_engine
+from microgpt.training.engines import check_engine, engine_module, make_training
 from microgpt.training.hooks import Hook
 from microgpt.training.inheritance import inherited_weights
 from microgpt.training.planning import TrainingJob
@@ -55,7 +55,7 @@ class TrainingLoop:
             plan.check_state(resume)
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
-        self.engine = make_engine(plan.model, plan.config, self.dataset, self.rng, self.threads)
+        self.engine = make_training(plan.model, plan.config, self.dataset, self.rng, self.threads)
         if resume:
             self.engine.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
         elif job.parent:

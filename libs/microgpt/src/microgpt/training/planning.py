@@ -26,7 +26,7 @@ from microgpt.training.inheritance import check_shape, data_of, inherited_tokeni
 
 
 class Place(NamedTuple):
-    """The place of a model in the training of an ensemble; by default, a model trained alone."""
+    """The position of a model in an ensemble; the default is a model trained alone."""
 
     name: str = ""  # such as "teacher 2 of 6"
     steps_before: int = 0  # total steps of the models that are trained before this one
@@ -49,7 +49,7 @@ class TrainingJob:
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
-        """Return the job with this number of steps, which is a teacher's in an ensemble."""
+        """Return the job with this number of steps; in an ensemble, each teacher takes them."""
         plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
             n = max(1, plan.config.steps * steps // ensemble.teacher.steps)
@@ -120,7 +120,7 @@ def plan_training(
         check_shape(parent, model)
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(sets.docs))
-    elif teachers:  # the student gets their context and tokenizer unless others are given
+    elif teachers:  # by default, the student has their context and tokenizer
         tokenizer = tokenizer or teachers.tokenizer
         given = {"block_size": teachers.block_size, "tokenizer": tokenizer.kind, **given}
     chosen = None

@@ -1,4 +1,4 @@
-// What a model of a character or a table knows, and what it reads. Equals knowledge.py.
+// The known messages of a character or a table, and the text that the model reads. Equals knowledge.py.
 
 import { plain } from "./folding.js";
 import { Matcher } from "./matching.js";
@@ -14,7 +14,7 @@ export class Knowledge {
   }
 
   /**
-   * Return what the model reads, or else the reply to a message that is not known.
+   * Return the messages that the model reads, or the reply to an unknown message.
    * @param {import("./tokenizer.js").Message[]} messages
    * @returns {import("./tokenizer.js").Message[] | string}
    */
@@ -39,7 +39,7 @@ export class Knowledge {
     return Array.from(latest).flatMap(([each, exchange]) => (read.includes(each) ? exchange : []));
   }
 
-  /** Return the asking that a message means, if it is known; `before` is the topic before it. */
+  /** Return the asking that a message means, if it is known; `before` is the previous topic. */
   #meant(text, before) {
     const { askings, follows, is_table: isTable, replies, threshold } = this.#facts;
     const same = askings.filter(([asked]) => isTable && asked === text).map((asking) => [asking, 1]);

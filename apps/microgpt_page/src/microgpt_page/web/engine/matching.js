@@ -53,7 +53,7 @@ export class Matcher {
     return ranked.filter(([, similarity]) => similarity).sort(([, a], [, b]) => b - a);
   }
 
-  /** Return the similarity of an asking; 0 if words of it, or for its slots, are missing. */
+  /** Return the similarity of an asking; 0 if required words, or words for its slots, are missing. */
   #similarity(i, most, shared, covered) {
     const { coverage: part, evidence, functionWords, open } = this.#rules;
     const nOpen = this.#askings[i][2];
@@ -72,7 +72,7 @@ export class Matcher {
     return Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
   }
 
-  /** Return the weight of a word; one that is not known weighs as much as one of one topic. */
+  /** Return the weight of a word; an unknown word weighs as much as a word of a single topic. */
   #weight(word) {
     const askings = Array.from(this.#places.get(word) ?? [], ([i]) => this.#askings[i]);
     const topics = new Set(askings.map(([, topic]) => topic));
@@ -119,8 +119,8 @@ export class Matcher {
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
-/** Return the map of a key, which is new at first. */
+/** Return the map of a key; create it on first use. */
 const at = (maps, key) => maps.get(key) ?? maps.set(key, new Map()).get(key);
 
-/** Set the number of a key to another one, unless it is larger. */
+/** Raise the number of a key to another number, if that is larger. */
 const raise = (numbers, key, number) => numbers.set(key, Math.max(numbers.get(key) ?? 0, number));

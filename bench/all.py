@@ -6,6 +6,7 @@ Benchmarks that train or fuzz run first, two at a time, each on one core. Those 
 then run alone, and finally the tables are written. These benchmarks take longer and are not run:
 
     uv run python bench/quality.py --only text-1000s    # 35 minutes per seed
+    uv run python bench/research.py --only proposer     # 80 minutes; needs Optuna
     uv run python bench/fuzz.py --seconds 3600          # an hour per parser
     uv run --group dev python bench/mutation.py         # hours
 """

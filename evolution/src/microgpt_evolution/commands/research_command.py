@@ -30,7 +30,10 @@ research = command_group(
 )
 
 
-@research.command(cls=GroupedCommand, epilog="microgpt research start experiment.py")
+@research.command(
+    cls=GroupedCommand,
+    epilog="cp examples/research/experiment.py . && microgpt research start experiment.py",
+)
 def start(
     experiment: Path = opt.argument(..., "Program to change, as in examples/research.", "PROGRAM"),
     input: Path | None = opt.option(*INPUT),

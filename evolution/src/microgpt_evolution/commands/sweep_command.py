@@ -15,6 +15,7 @@ from microgpt_evolution.commands.study_options import (
     WORKERS,
     WorkerOptions,
     given_of,
+    newest_run,
 )
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
@@ -114,9 +115,11 @@ def grid(options: GridOptions) -> None:
     run_sweep(given, genomes, skipped)
 
 
-@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_* --seeds 4")
+@sweep.command(cls=GroupedCommand, epilog="microgpt sweep steps && microgpt sweep resume --seeds 4")
 def resume(
-    run: Path = opt.argument(..., f"Directory of the sweep to resume, in {RUNS}.", "RUN"),
+    run: Path | None = opt.argument(
+        None, f"Directory of the sweep to resume.  [default: the newest in {RUNS}]", "RUN"
+    ),
     input: Path | None = opt.option(
         None, "New path of the input file, if it has been moved.", *opt.DATA
     ),
@@ -131,7 +134,8 @@ def resume(
     from microgpt_evolution.commands.sweep_run import run_sweep
 
     options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
-    run_sweep(given_of({**options, "resume": run}))
+    found = run or newest_run("sweep_*", "sweep", "sweep steps")
+    run_sweep(given_of({**options, "resume": found}))
 
 
 def _axis(typed: str) -> tuple[str, list[Any]]:

@@ -2,18 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from string import ascii_uppercase
 
-from microgpt import (
-    LINE,
-    Document,
-    ReadOptions,
-    Sampling,
-    SavedModel,
-    TrainResult,
-    load_documents,
-)
+from microgpt import Document, Sampling, SavedModel, TrainResult
 from microgpt_cli.terminal.console import note
 
 LETTERS = {*ascii_uppercase, "*", "-"}  # letters of sequences, such as DNA and proteins
@@ -56,13 +47,6 @@ def note_faults(
     ends = filter(None, map(LOOP.search, (text[-1000:] for text in samples)))
     if n_loops := sum(len(end[0]) >= LOOP_CHARS for end in ends):
         note(f"{n_loops} {of} end in a loop; use a higher --temperature, or train for longer")
-
-
-def words_of(file: Path) -> re.Pattern[str]:
-    """Return a pattern that matches each line of a file as whole words, in any case."""
-    lines = load_documents(file, ReadOptions(separator=LINE))
-    words = "|".join(re.escape(str(line)) for line in lines)
-    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
 
 def copied_share(samples: Sequence[str], docs: Sequence[Document]) -> float | None:

@@ -24,7 +24,7 @@ from microgpt_cli.terminal.help import examples
 if TYPE_CHECKING:
     import re
 
-    from microgpt import ChatPrompt, InferenceGpt, Job, SavedModel
+    from microgpt import ChatPrompt, InferenceGpt, SavedModel
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
 LABEL = "microgpt> "  # printed before each reply on a terminal
@@ -58,8 +58,8 @@ def chat(
         raise PromptError("the message is empty; pass some text")
 
     from microgpt import as_argument
+    from microgpt_cli.commands.generate_command import words_of
     from microgpt_cli.model_loading import inference
-    from microgpt_cli.samples import words_of
 
     saved = _load(model_dir)
     if not saved.tokenizer.is_chat:
@@ -111,23 +111,17 @@ class ChatSession:
                 f"turns ({prompt.tokens_dropped} tokens so far)"
             )
         self._has_dropped = prompt.tokens_dropped > 0
-        return self._reply(question, prompt, self._job(prompt))
+        return self._reply(question, prompt)
 
-    def _job(self, prompt: "ChatPrompt") -> "Job":
-        """Return the job of the first reply without excluded words; raise PromptError if none."""
-        model, words = self.model, self.never
-        for seed in range(self.seed, self.seed + MAX_DRAWS):
-            job = model.reply_job(prompt, sampling=self.sampling, seed=seed)
-            if not (words and words.search(model.tokenizer.decode(model.stream(job)))):
-                return job
-        tried = f"each of {MAX_DRAWS} replies has a word of --never"
-        raise PromptError(f"{tried}; ask in another way, or use a higher --temperature")
-
-    def _reply(
-        self, question: Message, prompt: "ChatPrompt", job: "Job"
-    ) -> Generator[str, None, None]:
-        answer = ""
+    def _reply(self, question: Message, prompt: "ChatPrompt") -> Generator[str, None, None]:
+        answer, decode = "", self.model.tokenizer.decode
         colors = self.shows_doubt and prompt.fixed_reply is None  # a fixed reply has no surprise
+        for seed in range(self.seed, self.seed + MAX_DRAWS):
+            job = self.model.reply_job(prompt, sampling=self.sampling, seed=seed)
+            if not self.never or not self.never.search(decode(self.model.stream(job))):
+                break
+        else:
+            raise PromptError(f"each of {MAX_DRAWS} replies has a word of --never; ask differently")
         stream = self.model.stream(job)
         try:
             for piece in self.model.tokenizer.decode_stream(stream):

@@ -67,12 +67,12 @@ def generate(
         faults.append(seen.__contains__)
     if matches is not None:
         faults.append(_mismatch(matches))
-
-    from microgpt_cli.model_loading import inference, load_model
-    from microgpt_cli.samples import note_faults, usual_length, usual_temperature, words_of
-
     if never is not None:
         faults.append(words_of(never).search)
+
+    from microgpt_cli.model_loading import inference, load_model
+    from microgpt_cli.samples import note_faults, usual_length, usual_temperature
+
     saved = load_model(model_dir)
     if novel:
         faults.append(_training_hashes(saved, model_dir).__contains__)
@@ -99,6 +99,15 @@ def generate(
     note_faults([text[n_given:] for text in shown], saved, max_tokens)
     if seed == str(DEFAULT_SEED) and sampling.temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
+
+
+def words_of(file: Path) -> re.Pattern[str]:
+    """Return a pattern that matches each line of a file as whole words, in any case."""
+    from microgpt import LINE, ReadOptions, load_documents
+
+    lines = load_documents(file, ReadOptions(separator=LINE))
+    words = "|".join(re.escape(str(line)) for line in lines)
+    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
 
 def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:

@@ -244,7 +244,7 @@ from .training.ensemble import with_samples as with_samples
 from .training.ensemble import with_teachers as with_teachers
 from .training.fitting import Fitting as Fitting
 from .training.fitting import choose_settings as choose_settings
-from .training.fitting import n_made_up as n_made_up
+from .training.fitting import n_generated as n_generated
 from .training.hooks import Checkpoints as Checkpoints
 from .training.hooks import Hook as Hook
 from .training.hooks import OnEvent as OnEvent

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from microgpt.config import TrainConfig
+from microgpt.config import TrainConfig, checked
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
 from microgpt.errors import MicrogptError
@@ -28,6 +28,7 @@ from microgpt.training.hooks import Hook
 from microgpt.training.inheritance import inherited_weights
 from microgpt.training.planning import TrainingJob
 
+FINITE = ("a finite number", lambda rate: abs(rate) <= 1e308)
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 N_POINTS = 500  # approximate number of points in a history; sufficient for a chart
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
@@ -51,6 +52,9 @@ class TrainingLoop:
         job, plan, resume = self.job, self.job.plan, self.job.resume
         self.plan = plan
         check_engine(plan.engine, plan.dtype, self.threads)
+        if type(plan.config).lr_at is not TrainConfig.lr_at:  # a schedule of the user
+            for step in range(plan.config.steps):
+                checked(f"lr_at({step})", plan.config.lr_at(step), float, limits=FINITE)
         if resume:
             plan.check_state(resume)
         self.rng = random.Random(plan.config.seed)

@@ -56,6 +56,7 @@ class Steep(TrainConfig):
 NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversations"
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
@@ -113,6 +114,7 @@ def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.compiled
 def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     rate = np.float32(0.01)
     with warnings.catch_warnings():

@@ -76,7 +76,7 @@ def test_the_automatic_choice_keeps_settings_that_are_given() -> None:
 
 
 @pytest.mark.parametrize(("n_head", "architecture"), [(2, "modern"), (4, "karpathy")])
-def test_heads_of_an_odd_width_take_karpathys_architecture(n_head, architecture) -> None:
+def test_an_odd_head_width_selects_karpathys_architecture(n_head, architecture) -> None:
     assert chosen(TOWNS, n_embd=36, n_head=n_head).model.architecture == architecture
 
 

@@ -107,5 +107,5 @@ def compete(
     seconds = in_turns({name: partial(run, name) for name in contenders}, rounds)
     for name, result in results.items():
         if not agree(results["microgpt"], result):
-            raise SystemExit(f"{name} computes a different model")
+            raise SystemExit(f"{name} has other results")
     return seconds

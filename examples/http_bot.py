@@ -47,7 +47,7 @@ def main(base_url: str) -> None:
             try:
                 talks[name] = [*talk, reply(base_url, talk)]
                 answer = talks[name][-1]["content"]
-            except HTTPError as error:  # forget the message, and go on with the others
+            except HTTPError as error:  # forget the message, and continue
                 answer = f"error: {problem(error)}"
             print(f"bot: @{name} {answer}", flush=True)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -34,6 +35,8 @@ settings.load_profile("microgpt")
 
 ROOT = Path(__file__).resolve().parents[1]
 ALL_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE)
+HAS_ENGINE = find_spec("microgpt_engine") is not None
+NEEDS_ENGINE = re.compile(r"^from (?:microgpt_engine|small_engines|explained_by_ref)", re.MULTILINE)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Commands run in the environment of a user, not in that of the tests. Bytecode is enabled, because
@@ -63,16 +66,38 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return (os.cpu_count() or 1) + 2 if config.option.markexpr == "slow" else None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let models be trained without the engine, where it is not installed."""
+    if not HAS_ENGINE:
+        config.addinivalue_line("filterwarnings", "ignore::microgpt.plugins.EngineWarning")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Ignore files whose tests are all deselected as slow, because importing them takes seconds."""
-    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+    """Leave out files that need a missing engine, and slow ones: importing them takes seconds."""
+    if collection_path.suffix != ".py":
         return None
-    return True if ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
+    text = collection_path.read_text(encoding="utf-8")
+    is_slow = config.option.markexpr == "not slow" and ALL_SLOW.search(text)
+    return True if is_slow or (not HAS_ENGINE and NEEDS_ENGINE.search(text)) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest tests first, so that no processor is idle at the end."""
     items.sort(key=lambda item: "long" not in item.keywords)
+    for item in items if not HAS_ENGINE else ():
+        if "compiled" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="needs microgpt-engine"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that asks for what only the compiled engine has, where it is not installed."""
+    try:
+        return (yield)
+    except library.ConfigError as error:
+        if HAS_ENGINE or "engine" not in str(error):
+            raise
+        pytest.skip(f"needs microgpt-engine: {error}")
 
 
 def pytest_collection_finish() -> None:

@@ -50,7 +50,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
     number, code, word = ENDINGS[ending]
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)
-    time.sleep(1 if more else 0.3)  # the first threaded step loads its kernel
+    time.sleep(1)  # the first step loads its kernel
     process.send_signal(number)
     line = last_line(process)
     hint = f"resume with: microgpt train --resume {text_model}"

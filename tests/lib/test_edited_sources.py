@@ -13,6 +13,7 @@ def test_the_recorded_hashes_match_the_reference_sources() -> None:
     assert file_hashes() == IMPLEMENTED
 
 
+@pytest.mark.compiled
 def test_the_compiled_engine_refuses_edited_sources(edited) -> None:
     with pytest.raises(ConfigError, match=r"model\.py has been edited"):
         train(DOCS, config=TrainConfig(engine="compiled"))

@@ -48,6 +48,7 @@ def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None
 texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8)
 
 
+@pytest.mark.compiled
 @settings(max_examples=30)
 @given(st.lists(texts.filter(lambda some: len(some) % 2 == 0), max_size=9), st.integers(1, 3))
 def test_an_answer_is_greedy_and_depends_on_all_earlier_messages(
@@ -145,6 +146,7 @@ def test_a_folded_text_is_scored_as_the_model_reads_it() -> None:
     assert [score.n_unknown for score in scores] == [0, 0, 1]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("kind", "text"),
     [

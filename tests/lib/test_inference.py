@@ -151,6 +151,7 @@ def test_both_engines_generate_the_same_texts(text, plain, settings) -> None:
     )
 
 
+@pytest.mark.compiled
 def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
     endless = text.samples(temperature=2, threads=2)
     assert list(islice(endless, 300)) == text.generate(300, temperature=2)

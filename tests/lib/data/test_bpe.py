@@ -126,6 +126,7 @@ def test_characters_without_a_token_are_unknown() -> None:
         tokenizer.encode("anna xé")
 
 
+@pytest.mark.compiled
 def test_errors_give_the_length_of_a_long_message_in_tokens(subword_gpt) -> None:
     with pytest.raises(PromptError, match="the message has 60 tokens; at most 32 fit into the"):
         subword_gpt.chat_prompt([Message("user", "é" * 30)])

@@ -134,6 +134,7 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     assert os.listdir(tmp_path / "model") == []
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -166,6 +167,7 @@ def test_a_pipe_in_place_of_a_state_file_is_refused(directory, name) -> None:
         read_training(directory)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("end", "dtype"), [(-9, b"F32"), (None, rb"F\n")])
 def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, end, dtype) -> None:
     content = (directory / "train_state.safetensors").read_bytes()[:end].replace(b"F32", dtype)

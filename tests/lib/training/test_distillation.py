@@ -14,6 +14,8 @@ from microgpt.training import distillation
 from microgpt.training.distillation import NGRAM_WEIGHTS, Teachers, best_weight
 from microgpt.training.train import train as train_model
 
+pytestmark = pytest.mark.compiled
+
 NAMES = ["anna", "nana", "hannah", "noah", "ann", "hana", "annanannah"]
 MODEL = ModelConfig(n_embd=8, n_head=2, block_size=6, n_layer=1)
 CONFIG = TrainConfig(steps=12, batch_size=3, seed=5, dropout=0.2)

@@ -29,6 +29,8 @@ from microgpt.training.inheritance import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.train import train_job
 
+pytestmark = pytest.mark.compiled
+
 NAMES = made_up_names(300)
 SMALL = {"n_embd": 8, "n_layer": 1, "budget": 3e10}
 

@@ -49,6 +49,7 @@ def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path)
     assert InferenceGpt(result).evaluate(PARTS.train[:3]).contamination == 1
 
 
+@pytest.mark.compiled
 def test_pieces_of_running_text_count_as_read_but_parts_of_lines_do_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))

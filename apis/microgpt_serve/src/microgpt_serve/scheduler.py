@@ -191,7 +191,7 @@ def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
 class _BatchOrder:
     """Lets large requests, small requests and running batches of a thread take turns.
 
-    A new batch runs at once. A small request waits for at most one other turn; the remaining turns
+    A new batch runs first. A small request waits for at most one other turn; the remaining turns
     go alternately to the oldest request and to a running batch. Every other turn of a running batch
     goes to the oldest batch, so that a long text ends even if new batches keep coming.
     """

@@ -219,11 +219,11 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
             texts[who].append(text)
         elif found:
             found[-1][2].append(line)
-    told = {who for who, said in texts.items() if not who or _is_told(who, said)}
+    told = {who for who, said in texts.items() if not who or _is_notice(who, said)}
     return [[_of_whatsapp(who, at, "\n".join(some) * (who not in told)) for who, at, some in found]]
 
 
-def _is_told(who: str, said: list[str]) -> bool:
+def _is_notice(who: str, said: list[str]) -> bool:
     """Return whether a "sender" is the beginning of a notice by WhatsApp that contains a colon.
 
     An example is `Ann changed the group name to "a`, of a name "a: b". In some languages, a colon

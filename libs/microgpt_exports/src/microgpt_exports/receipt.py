@@ -44,7 +44,7 @@ N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp reads no more
 MOST = 1e-3  # maximum difference of a log-probability, in nats
-PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
+PIECE = 16  # number of tokens read at once; bounds the memory for the logits of a large vocabulary
 # Exceptions that reading a damaged JSON file may raise.
 DAMAGE = (
     MicrogptError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,

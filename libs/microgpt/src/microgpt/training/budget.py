@@ -199,7 +199,7 @@ class Deadline(Hook):
 
     @cached_property
     def _costs(self) -> tuple[float, float, float]:
-        """The cost of a step in operations, and of scoring each held-out set in steps."""
+        """The operations of a step, and the cost of scoring each held-out set, in steps."""
         sets, plan, chunks = self._job.sets, self._job.plan, self._job.chunks
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
         step = step_operations(plan.model, plan.config, length)

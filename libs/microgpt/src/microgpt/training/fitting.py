@@ -6,6 +6,7 @@ different errors, so a student of their mean predictions is better than any of t
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 
 from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use, default_lr
@@ -106,7 +107,7 @@ class Fitting:
             elif self.given.get("fold"):
                 learned = FoldingTokenizer.from_documents(self.sets.docs)
             else:
-                learned = char_tokenizer(self.sets.docs)
+                learned = self.sets.once("characters", partial(char_tokenizer, self.sets.docs))
             self._tokenizers[vocab_size] = learned
         return self._tokenizers[vocab_size]
 
@@ -157,7 +158,7 @@ def _with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
     if n_teachers and not given.get("budget"):
         teacher = replace(choice.config, lr=choice.config.lr or default_lr(choice.model.n_embd))
         steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
-        n_samples = n_made_up(choice, steps)
+        n_samples = n_generated(choice, steps)
         ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None))
         return choice._replace(config=_student(teacher, steps), ensemble=ensemble)
     budget, useful = choice.budget, useful_operations(choice.sizes)
@@ -182,7 +183,7 @@ def _is_possible(fitting: Fitting, choice: Choice) -> bool:
         or choice.tokenizer.is_chat  # teachers cannot generate conversations
         or fitting.engine == "reference"
         or ("steps" in given and not given.get("n_teachers"))
-        or n_made_up(choice, 1) < 0
+        or n_generated(choice, 1) < 0
     )
 
 
@@ -195,7 +196,7 @@ def _for_budget(fitting: Fitting, whole: Choice, n: int, of_teacher: float) -> C
     of_teachers = n * one.operations
     evaluations = one.operations - teacher.steps * per_step
     left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
-    n_samples = n_made_up(one, int(left / per_step))
+    n_samples = n_generated(one, int(left / per_step))
     made_up = max(0, n_samples) * length
     predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)
     steps = int((left - predictions) / per_step)
@@ -226,7 +227,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
     )
 
 
-def n_made_up(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
+def n_generated(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
     """Return how many documents the teachers generate, at most as many as the student reads.
 
     The result is -1 if the predictions for the text alone would exceed max_targets bytes.

@@ -70,6 +70,9 @@ def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
         others = f"--separator {BLANK}: each paragraph"
         file.otherwise = f"--text lines: each line is a document; {others}"
         return text
+    if head[0].count("\t") and len({line.rstrip().count("\t") for line in filter(None, head)}) == 1:
+        file.kind = "row of a table with tabs"
+        file.otherwise = "--column: one of its columns, by name or number"
     return [doc for line in file if (doc := line.strip())]
 
 

@@ -18,7 +18,7 @@ from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.budget import TimeLimit
-from microgpt.training.choice import Choice
+from microgpt.training.choice import Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fitting import Fitting, choose_settings
@@ -136,12 +136,14 @@ def plan_training(
         teachers.check(sets.docs, tokenizer, model.block_size)
     read = data_of([each for each in (parent, teachers) if each])
     ensemble = chosen.ensemble if chosen and not config else None
+    recorded = _recorded(given, chosen)
+    sets = readable(sets, recorded.get("budget"))
     plan = TrainingPlan(
         model=replace(model, vocab_size=tokenizer.vocab_size),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         data=sets.facts,
-        given=_recorded(given, chosen),
+        given=recorded,
         ensemble=ensemble,
         ancestor_data=read,
         contamination=contamination(sets, read, base.text),

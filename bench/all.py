@@ -2,10 +2,11 @@
 
     uv run python bench/all.py
 
-First, those that train or fuzz run two at a time, each on one core; then those that measure time
-run alone. Finally, the tables are written. What takes longer is not run:
+Benchmarks that train or fuzz run first, two at a time, each on one core. Those that measure time
+then run alone, and finally the tables are written. These benchmarks take longer and are not run:
 
     uv run python bench/quality.py --only text-1000s    # 35 minutes per seed
+    uv run python bench/research.py --only proposer     # 80 minutes; needs Optuna
     uv run python bench/fuzz.py --seconds 3600          # an hour per parser
     uv run --group dev python bench/mutation.py         # hours
 """
@@ -19,9 +20,9 @@ from time import perf_counter
 import report
 from harness import BENCH, parsed
 
-TRAINING = (  # the longest first
-    "minutes.py --again", "quality.py --again", "fuzz.py --again", "chat_quality.py --again",
-    "research.py", "ladder.py --again", "characters.py", "few_questions.py",
+TRAINING = (  # the longest ones first
+    "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
+    "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip
 TIMING = (
     "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",
@@ -36,7 +37,7 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))[:2]
 
     def take_a_core() -> None:
-        os.sched_setaffinity(0, {cores.pop()})  # of this thread and its children
+        os.sched_setaffinity(0, {cores.pop()})  # pins this thread and its children
 
     with ThreadPoolExecutor(len(cores), initializer=take_a_core) as pool:
         failures = [*pool.map(failure, TRAINING)]
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def failure(script: str) -> str:
-    """Run a benchmark, print its seconds, and return what failed."""
+    """Run a benchmark and print its duration; return a message if it failed, else ""."""
     started = perf_counter()
     done = subprocess.run(["uv", "run", *script.split()], cwd=BENCH)
     print(f"{script}: {perf_counter() - started:.0f} s", flush=True)

@@ -2,10 +2,10 @@
 
     uv run python bench/c_file.py [--rounds 5]
 
-Names of Karpathy's model, trained without the last names, and the demo chat model. Speed: greedy
-tokens of one sequence per second of processor time, with `cc -O3 -march=native`; the ratio is
-relative to microgpt's engine, which is measured in turns. Loss: nats per token of 500 held-out
-names, or of the replies in 500 held-out conversations, with float32 and int8 weights.
+The models are Karpathy's, trained without the last names, and the demo chat model. The speed is
+that of one greedy sequence, in tokens per second of processor time, with `cc -O3 -march=native`;
+its ratio is relative to microgpt's engine, measured in turns. The loss is in nats per token of 500
+held-out names, or of the replies in 500 held-out conversations, with float32 and int8 weights.
 """
 
 import random
@@ -23,9 +23,9 @@ import microgpt
 from microgpt import Document, InferenceGpt, ModelConfig, SavedModel, TrainConfig, bundled
 from microgpt_exports.c_file import C_FORMAT, INT8_FORMAT, rounded
 
-N_HELD_OUT = 500  # documents
-STEPS = 10_000  # of the names
-N_TOKENS = 20_000  # of a call
+N_HELD_OUT = 500  # number of held-out documents
+STEPS = 10_000  # number of training steps on names
+N_TOKENS = 20_000  # number of tokens generated per call
 PROGRAM = """\
 #define MICROGPT_NO_MAIN
 #include "model.c"

@@ -1,9 +1,9 @@
-"""Two programs in C that train on names: fetched, compiled for the sizes of a job, and timed.
+"""Fetch, compile and time two C programs that train on names.
 
-They draw their own weights, read names from their working directory, and print their speed, that of
-microgpt-c in processor time. The flags are those of its CMakeLists.txt. EEmicroGPT is written for
-Apple's processors: SIMDe translates its NEON instructions, and a header of bench/c_headers replaces
-Apple's clock.
+They draw their own weights, read names from their working directory, and print their speed;
+microgpt-c prints it in processor time. The compiler flags come from its CMakeLists.txt. EEmicroGPT
+is written for Apple's processors: SIMDe translates its NEON instructions, and a header of
+bench/c_headers replaces Apple's clock.
 """
 
 import re
@@ -47,12 +47,12 @@ def fetch(folder: Path) -> None:
 
 
 def trainer(name: str, job: Job, folder: Path) -> Work:
-    """Return a function that trains and returns the seconds, of a program compiled in a folder."""
+    """Compile a program in a folder; return a function that trains with it and returns the time."""
     C, B = job.model.n_embd, job.config.batch_size
     program = folder / f"{name}-d{C}-batch-{B}" / "train"
     program.parent.mkdir(exist_ok=True)
     names = ["".join(chr(ord("a") + token) for token in doc[1:-1]) for doc in job.docs]
-    for file in ("c_names.txt", "names.txt"):  # of microgpt-c and of EEmicroGPT
+    for file in ("c_names.txt", "names.txt"):  # for microgpt-c, for EEmicroGPT
         program.with_name(file).write_text("\n".join(names) + "\n")
     sizes = {"C": C, "F": job.model.n_ff_exp * C, "B": B, "headers": BENCH / "c_headers"}
     flags = [flag.format_map(sizes) for flag in PROGRAMS[name].split()]

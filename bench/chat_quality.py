@@ -1,9 +1,9 @@
-"""Exact answers of models of `--preset chat` to three sets of questions.
+"""Count the exact answers of `--preset chat` models to three sets of questions.
 
     uv run python bench/chat_quality.py [--seeds 3]
 
-Trains by the command of a user, on one core. `microgpt eval` then counts exact answers on three
-sets of data/: chat_heldout.jsonl with held-out words, names and numbers, chat_fresh.jsonl, whose
+Trains with the `microgpt` command, on one core. `microgpt eval` then counts exact answers on three
+sets in data/: chat_heldout.jsonl with held-out words, names and numbers, chat_fresh.jsonl, whose
 writers have not seen the grammar, and chat_fourth.jsonl, which was not used to choose anything.
 About ten minutes per seed on one core of an AMD EPYC (Zen 5).
 """
@@ -37,7 +37,7 @@ def measured(seed: int) -> dict[str, Any]:
 
 
 def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
-    """Return the exact answers and the questions per task, and the wrongly refused ones."""
+    """Return the numbers of exact answers, questions and wrong refusals per task."""
     tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
     inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
     wrong = [each for each in replies["errors"] if each["task"] != "outside"]

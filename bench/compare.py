@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def run(config: TrainConfig) -> tuple[TrainResult, float]:
-    """Train in one thread, and return the seconds of processor time, too."""
+    """Train in one thread; return the result and the seconds of processor time."""
     started = process_time()
     return microgpt.train(NAMES, config=config), process_time() - started
 

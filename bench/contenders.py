@@ -1,8 +1,8 @@
-"""The same training or generation by microgpt and its rivals, in turns on one core.
+"""Run the same training or generation with microgpt and other programs, in turns on one core.
 
-A contender prepares a job once and returns a function that runs it, which returns losses or tokens.
+A contender prepares a job once and returns a function that runs it and returns losses or tokens.
 All train from the same weights on the same documents in the same order, or generate sequences with
-the same random numbers. A program in C, which has weights of its own, returns its seconds instead.
+the same random numbers. A C program has its own weights and returns its time instead.
 """
 
 import random
@@ -17,13 +17,13 @@ from harness import in_turns
 from microgpt import DecodeRules, ModelConfig, Sampling, TrainConfig, count_params, init_weights
 from microgpt_engine import decoder as decoding
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledTraining
 
 TORCH = "torch==2.13.0"
 RIVALS = ("torch",)
 TITLES = {"microgpt": "microgpt", "torch": "PyTorch"}
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
-TEMPERATURE = 0.5  # of the generation
+TEMPERATURE = 0.5  # sampling temperature
 
 Work = Callable[[], Any]
 
@@ -33,9 +33,9 @@ class Job:
     """A training run, or the generation of sequences that fill the context.
 
     Attributes:
-        rng: for the initial weights.
+        rng: generator of the initial weights.
         docs: the documents as tokens; each step uses the next batch_size of them.
-        n_together, n_times: number of sequences in a batch, and of batches, to generate.
+        n_together, n_times: number of sequences per batch, and number of batches to generate.
     """
 
     model: ModelConfig
@@ -57,7 +57,7 @@ class Job:
 
 def trainer(job: Job) -> Work:
     """Return a function that trains with microgpt and returns the losses."""
-    engine = CompiledEngine(job.model, job.config, job.docs, dtype="float32")
+    engine = CompiledTraining(job.model, job.config, job.docs, dtype="float32")
     zeros = np.zeros(count_params(job.model))
 
     def train() -> list[float]:
@@ -94,7 +94,7 @@ def compete(
 ) -> dict[str, list[float]]:
     """Let contenders run their job in turns, and return the seconds of each round by name.
 
-    `agree` decides whether the results of microgpt and another contender are those of one model.
+    `agree` decides whether the results of microgpt and of another contender agree.
     """
     results: dict[str, np.ndarray] = {}
 
@@ -107,5 +107,5 @@ def compete(
     seconds = in_turns({name: partial(run, name) for name in contenders}, rounds)
     for name, result in results.items():
         if not agree(results["microgpt"], result):
-            raise SystemExit(f"{name} computes a different model")
+            raise SystemExit(f"{name} has other results")
     return seconds

@@ -1,8 +1,8 @@
 """Compare the speed of generation with PyTorch on one core.
 
-Each contender generates one sequence at a time, and in batches, with given random numbers, in turns
-with the other. Both must generate the same tokens. Prints the tokens per second and their ratios,
-and writes them to bench/results.
+The contenders take turns. Each generates single sequences and batches from the same random numbers,
+and both must generate the same tokens. Prints the tokens per second and their ratios, and writes
+them to bench/results.
 
     uv run python bench/decode_speed.py [--rounds 5]
 """

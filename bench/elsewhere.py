@@ -4,11 +4,11 @@
     uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py
 
 Exports four models: Karpathy's, trained without the last names, the demo chat model, and portable
-models of the same two shapes; the portable chat model is only trained briefly. Speed: greedy tokens
-per second of one sequence on one core, with the cache, called from Python; the ratio is relative to
-microgpt's engine, which is measured in turns. Difference: the largest difference of a
-log-probability from the receipt. Bits: the loss per token of held-out names or replies, minus the
-loss in microgpt. The first command measures onnxruntime only, and stores nothing.
+models of the same two shapes; the portable chat model is only trained briefly. "Speed" is greedy
+tokens per second of one sequence on one core, with the cache, called from Python; its ratio is
+relative to microgpt's engine, measured in turns. "Difference" is the largest difference of a
+log-probability from the receipt. "Bits" is the loss per token of held-out names or replies minus
+the loss in microgpt. The first command measures only onnxruntime, and stores nothing.
 """
 
 import random
@@ -31,9 +31,9 @@ from microgpt_exports.onnx_file import ONNX_FORMAT
 from microgpt_exports.receipt import MOST, Program, compare
 from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
-N_HELD_OUT = 1000  # documents
-CHAT_STEPS = 300  # of the portable chat model
-FORMATS = {  # and the modules that their programs need
+N_HELD_OUT = 1000  # number of held-out documents
+CHAT_STEPS = 300  # number of training steps of the portable chat model
+FORMATS = {  # formats, and the modules that their programs need
     "onnxruntime": (ONNX_FORMAT, "onnxruntime"),
     "llama.cpp": (GGUF_FORMAT, "llama_cpp"),
     "transformers": (TRANSFORMERS_FORMAT, "transformers", "torch"),

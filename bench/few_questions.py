@@ -1,8 +1,8 @@
-"""Questions that a model of few pairs answers, in the wording of the pairs and in others.
+"""Count the questions that a model of few pairs answers, in known and in other wordings.
 
     uv run python bench/few_questions.py [--only museum]
 
-Trains on each set of questions/ by the command of a user, `train --chat --minutes 1`. A set has 40
+Trains on each set of questions/ with `microgpt train --chat --minutes 1`. A set has 40
 to 55 pairs, two other wordings of each question (vet: of 20 questions), and 30 to 40 questions that
 the pairs do not answer; at least a quarter of these share words with the pairs. All sets except
 library were written by a language model that did not know the method. The method was tuned on

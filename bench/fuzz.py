@@ -6,7 +6,7 @@ The parsers and their first inputs are in bench/fuzz_parsers.py. An input fails 
 anything but a MicrogptError of one printable line, takes more than 10 seconds, raises the peak of
 the memory by more than twice its size and 64 MiB, writes outside its folder, or starts a process.
 Each kind of failure is printed once, and its input is kept in build/fuzz. The counts of all runs
-are added up, until `--again`. The seconds of a parser begin when its first inputs have been parsed.
+are added up; `--again` resets them. A parser's time starts after its first inputs are parsed.
 """
 
 import copy
@@ -31,7 +31,7 @@ except ImportError:  # the tests need only `Attack`
 
 
 def instrumented() -> Any:
-    """Return a context in which imported modules are observed; Numba reads the engine's bytecode.
+    """Return a context that instruments imported modules, but not the engine's, for Numba's sake.
 
     A module is instrumented when it is first imported, here or by the process of a parser.
     """
@@ -61,7 +61,7 @@ STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn
 
 
 def main() -> None:
-    """Fuzz one parser or all, each in a process of its own, and store the counts."""
+    """Fuzz one parser or all, each in a separate process, and store the counts."""
     needs("atheris")
     with instrumented():
         from fuzz_parsers import PARSERS
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
-    """Fuzz a parser in a process of its own, and return what it has counted."""
+    """Fuzz a parser in a separate process, and return its counts."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         if not (pid := os.fork()):
             run_child(name, maker, seconds, folder)
@@ -93,14 +93,14 @@ def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
 
 
 def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
-    """Fuzz a parser in a process of its own, which writes to a log, until the time is over."""
+    """Fuzz a parser in a child process, which writes to a log, until the time is over."""
     try:
         os.chdir(folder)
         os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)
         with instrumented():
             seeds, parse = maker(Path(folder, "files"))
             for seed in seeds:
-                parse(seed)  # imports what it needs, and must accept what we have written
+                parse(seed)  # imports its modules, and must accept our own files
         Path("corpus").mkdir()
         for i, seed in enumerate(seeds):
             Path("corpus", str(i)).write_bytes(seed)
@@ -119,7 +119,7 @@ def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
 
 
 class Attack:
-    """Inputs to one parser, which may write only in the working directory, and their failures."""
+    """Runs a parser, which may write only in the working directory, and records its failures."""
 
     def __init__(self, name: str, parse: Callable[[bytes], object]) -> None:
         self.name, self.parse = name, parse
@@ -127,7 +127,7 @@ class Attack:
         self.n, self.noted, self.kinds = 0, 0.0, set[str]()
 
     def attempt(self, content: bytes) -> None:
-        """Parse an input, and keep it if it is the first with a kind of failure."""
+        """Parse an input, and keep it if it fails in a new way."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         problem, self.is_armed = "", True
         try:
@@ -136,7 +136,7 @@ class Attack:
             text = str(error)
             if not text.isprintable() or not 0 < len(text) < MAX_LINE:
                 problem = f"not one printable line: {place_of(error)} {text[:300]!r}"
-        except BaseException as error:  # panics of Rust are no Exception
+        except BaseException as error:  # a panic of Rust is not an Exception
             problem = f"{type(error).__name__}: {place_of(error)} {error!s:.300}"
         self.is_armed = False
         grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
@@ -165,7 +165,7 @@ class Attack:
             raise EscapeError(f"{event} {args!s:.200}")
 
     def is_inside(self, path: object) -> bool:
-        """Return whether a path is in the folder; a descriptor is."""
+        """Return whether a path is in the folder; a file descriptor counts as inside."""
         is_path = isinstance(path, str | bytes | os.PathLike)
         return not is_path or os.path.realpath(os.fsdecode(path)).startswith(self.folder)
 
@@ -244,7 +244,7 @@ def table(kept: dict[str, dict[str, float]]) -> str:
     inputs = sum(each["inputs"] for each in kept.values())
     minutes = [each["minutes"] for each in kept.values()]
     return (
-        f"{len(kept)} parsers have had {inputs / 1e6:.0f} million inputs, each for "
+        f"{len(kept)} parsers have read {inputs / 1e6:.0f} million inputs, each for "
         f"{60 * min(minutes):.0f} to {60 * max(minutes):.0f} seconds of processor time."
     )
 

@@ -1,8 +1,8 @@
 """The parsers that bench/fuzz.py attacks, each with valid inputs that this project has written.
 
-A maker gets an empty folder and returns the inputs and a function that parses one. Files are those
-of tests/exports, of a model that a maker trains and of a run of a command. Checksums that an
-attacker can compute are renewed, so that mutations reach what is behind them.
+A maker gets an empty folder and returns the inputs and a function that parses one. The files come
+from tests/exports, from a model that a maker trains, or from a run of a command. Checksums that an
+attacker could compute are renewed, so that mutations reach the code behind them.
 """
 
 import hashlib

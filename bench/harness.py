@@ -27,7 +27,7 @@ VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets of x86-64 by the kerne
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     """Parse options, each given by its default; a tuple or a mapping lists its choices.
 
-    `is_short` tells whether a number, such as that of the rounds, is below its default.
+    `is_short` is true if a number, such as the number of rounds, is below its default.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -61,7 +61,7 @@ def pin() -> None:
 
 
 def command(*words: object) -> dict[str, Any]:
-    """Run a command of a user, and return what it prints with --json."""
+    """Run a `microgpt` command with --json, and return its output."""
     full = [sys.executable, "-m", "microgpt_cli", *map(str, words), "--json"]
     done = subprocess.run(full, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -137,7 +137,7 @@ def train_missing(
     measures: Mapping[str, Callable[[int], dict[str, Any]]],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Carry out, on one core, the training runs without a result on this machine; return all.
+    """Run, on one core, the trainings that have no result on this machine; return all results.
 
     An interrupted benchmark can therefore be continued. With `--again`, existing results are
     replaced; with `--only NAME`, the other runs are left out. `measures` has functions that train

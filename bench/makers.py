@@ -3,7 +3,7 @@
     uv run --with markovify==0.9.4 python bench/makers.py FOLDER > bench/results/makers.txt
 
 FOLDER has a file for each of FILES; docs/measurements/quality.md says where they come from. Losses
-are those of a tenth of the documents, which no model has read, in nats per character. Ten minutes.
+are in nats per character of a tenth of the documents, which no model has read. Takes ten minutes.
 """
 
 import random
@@ -23,9 +23,9 @@ from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"
 MINUTES = 1.0
-N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # samples; those that are printed, and their characters
-ORDERS = range(3, 9)  # of n-grams, the best of which is printed
-N_COUNTED = 100_000  # predictions with which n-grams are measured
+N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # samples; printed samples; maximum printed characters
+ORDERS = range(3, 9)  # orders of n-grams; the best one is printed
+N_COUNTED = 100_000  # number of predictions that measure n-grams
 
 
 def main() -> None:

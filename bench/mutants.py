@@ -21,7 +21,7 @@ TYPES = {"annotation", "returns", "decorator_list", "bases"}  # fields that hold
 
 @dataclass(frozen=True)
 class Mutant:
-    """A replacement of a range of bytes of a file."""
+    """A replacement of a range of bytes in a file."""
 
     path: str
     line: int
@@ -37,7 +37,7 @@ class Mutant:
 
 
 def draw(root: Path, folders: tuple[str, ...], n: int, seed: int) -> list[Mutant]:
-    """Draw n lines of these folders with something to mutate, and a mutant of each."""
+    """Draw n lines that can be mutated from these folders, and a mutant of each."""
     lines: dict[tuple[str, int], list[Mutant]] = {}
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
@@ -85,7 +85,7 @@ def nodes_below(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
 
 
 def mutations(node: ast.AST, field: str) -> Iterator[tuple[str, str]]:
-    """Yield the kinds of the mutants of a node of the syntax tree, and their code."""
+    """Yield the kind and the code of each mutant of a node of a syntax tree."""
     match node:
         case ast.Return(value=ast.expr()):
             yield "returned value", "return None"
@@ -103,7 +103,7 @@ def mutations(node: ast.AST, field: str) -> Iterator[tuple[str, str]]:
 
 
 def expressions(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield the mutants of an expression that is no sum or product."""
+    """Yield the mutants of an expression that is neither a sum nor a product."""
     match node:
         case ast.Compare(ops=[op]):
             yield "comparison", code(node, ops=[SWAPPED[type(op)]()])

@@ -27,7 +27,7 @@ from queue import SimpleQueue
 from harness import RESULTS, ROOT, parsed
 from mutants import Mutant, draw
 
-FOLDERS = {  # and their tests
+FOLDERS = {  # folders of code, and of their tests
     "libs/microgpt/src/microgpt": "lib",
     "evolution/src/microgpt_evolution": "evolution",
     "apis/microgpt_serve/src/microgpt_serve": "serve",
@@ -39,7 +39,7 @@ ACCEPT = "\n\ndef file_hashes() -> dict[str, str]:\n    return IMPLEMENTED\n"
 TEXT = re.compile(r"tests/(docs|bench|e2e)/|test_edited_sources|browser")
 WORK = ROOT / "build/mutation"
 RECORD = RESULTS / "mutation.jsonl"
-SECONDS = 60  # of processor time for the tests of a mutant
+SECONDS = 60  # maximum processor time for the tests of a mutant
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def failure(tree: Path, tests: list[str]) -> str:
     """Return the test that fails, the reason why none can run, or nothing if all pass."""
     if not tests:
         return ""
-    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # before the installed ones
+    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # before the installed packages
     # Python finds bytecode by the time and the size of a source, which a mutant may not change.
     more = {"PYTHONPATH": ":".join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-n0", "-pno:cacheprovider", "--tb=line", "--no-header", "-rfE"]

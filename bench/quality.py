@@ -1,8 +1,8 @@
-"""Losses and training times of the presets, trained on one core by the command of a user.
+"""Measure losses and training times of the presets, on one core, with the `microgpt` command.
 
     uv run python bench/quality.py [--only names-60s] [--seeds 3]
 
-Of the names, a tenth is held out for validation (A), another for the test (B). The presets for text
+A tenth of the names is held out for validation (A), another for the test (B). The presets for text
 train on the first 90 % of Shakespeare. The last tenth is scored once, after the last step, in two
 ways: in nanoGPT's (random windows of the context, every token counts, so half of the tokens have
 less than half a context before them), and with sliding windows, as in `microgpt eval`.
@@ -25,7 +25,7 @@ from microgpt import InferenceGpt, bundled, load
 
 NAMES = ("names-10s", "names-60s", "names-600s")
 TEXTS = ("text-60s", "shakespeare", "text-300s")
-LONG = ("text-1000s",)  # only if asked for
+LONG = ("text-1000s",)  # run only if --only names it
 N_WINDOWS = 2400  # nanoGPT evaluates 200 batches of 12 windows
 
 

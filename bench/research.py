@@ -1,25 +1,31 @@
 """Whether a research keeps changes that cannot matter, and improvements of known sizes.
 
-    uv run python bench/research.py [--only nulls|changes] [--nulls 200]
+    uv run python bench/research.py [--only nulls|changes|proposer] [--nulls 200] [--minutes 40]
 
 Null changes are tried one after the other in one research: 160 alter the random stream (unused
 draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
 others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
 the presets, are tried against these; their sizes are measured with 12 other seeds, and the power
 follows from them by simulation. An hour.
+
+`--only proposer`: for 80 minutes, the built-in proposer and Optuna search the settings in turns
+with the same number of operations; three fresh seeds score what they find on the test part.
 """
 
+import json
 import random
 import re
-from math import comb
 from pathlib import Path
 from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
-from harness import ROOT, headed, parsed, store
+from harness import ROOT, headed, mean_and_sd, needs, parsed, store
+from search_fight import OPTUNA
 
 from microgpt import bundled, load_text, publish, split
+from microgpt.evaluation import ExactMatches
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.research import Research, Try
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
@@ -29,18 +35,16 @@ CODE = (ROOT / "examples" / "research" / "experiment.py").read_text()
 OPERATIONS = 4e8  # 0.15 seconds
 SETS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 N_SIZE, N_SIMULATED = 12, 2000
-# The end of a program whose initial weights follow unused draws.
-DRAWS = """\
-    import random
-    import numpy as np
-    from microgpt import TrainState, init_weights
-    rng = random.Random(seed)
-    unused = [rng.random() for _ in range({})]
-    rows = [np.ravel(matrix) for matrix in init_weights(model, rng).values()]
-    weights = np.concatenate(rows).astype(np.float32)
-    zeros = np.zeros_like(weights)
-    state = TrainState(0, weights, zeros, zeros, "float32")
-    return train(Split(docs, docs), model=model, config=config, tokenizer=tokenizer, resume=state)
+# The end of a program whose random generators begin with unused draws.
+DRAWS = """
+import random
+
+class Later(random.Random):
+    def seed(self, *args):
+        super().seed(*args)
+        self.unused = [self.random() for _ in range({})]
+
+random.Random = Later
 """
 # Each is tried with another order of the vocabulary if NOISY: the pairs then share no initial rows,
 # so that a gain of the same size is harder to see.
@@ -59,17 +63,21 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"architecture": "modern", "lr": 0.03},
     {"batch_size": 12, "lr": 0.012},
 )
-SHAPE = ("architecture", "init_std")  # settings of the model that the program does not name
+START = {name: json.loads(n) for name, n in re.findall(r'"(\w+)": ([\d.]+)', CODE)}
 
 
 def main() -> None:
     """Run all measurements and print them."""
-    options = parsed(__doc__, nulls=200, only=("nulls", "changes"))
-    judged = Judge(SETS, OPERATIONS)
-    if options.only != "changes":
+    options = parsed(__doc__, nulls=200, minutes=40.0, only=("nulls", "changes", "proposer"))
+    judged = Judge(SETS, OPERATIONS, seconds=600)  # for a busy machine
+    if options.only == "proposer":
+        needs(OPTUNA)
+        found = proposer(judged, options.minutes)
+        print(proposer_table(store("research_proposer", found, options)))
+    if options.only in (None, "nulls"):
         found = null_changes(judged, options.nulls)
         print(null_table(store("research_nulls", found, options)))
-    if options.only != "nulls":
+    if options.only in (None, "changes"):
         found = {"changes": true_changes(judged)}
         print(change_table(store("research_changes", found, options)))
 
@@ -86,7 +94,7 @@ def null(number: int) -> str:
     if number % 5 > 2:
         return reordered(CODE, number)
     if number % 5:
-        return CODE[: CODE.index("    return train(")] + DRAWS.format(number)
+        return CODE + DRAWS.format(number)
     name = f"length_{number}"
     return CODE.replace("length =", f"{name} =").replace("length)", f"{name})")
 
@@ -109,37 +117,19 @@ def null_changes(judged: Judge, n: int) -> dict[str, Any]:
     kept, m = sum(each.verdict == KEPT for each in verdicts), len(altering)
     first_two = [zip(*each.losses(SEARCH)[:2], strict=True) for each in altering]
     return {
-        "nulls": n, "altering": m, "kept": kept, "upper_limit": upper_limit(kept, n),
+        "nulls": n, "altering": m, "kept": kept, "upper_limit": ExactMatches(n, kept).interval[1],
         "passed_search": sum(bool(each.gains(CONFIRM)) for each in verdicts),
         "single_run": sum(each.gains(SEARCH)[0] > 0 for each in altering) / m,
         "two_seeds": sum(max(ours) < min(theirs) for ours, theirs in first_two) / m,
     }  # fmt: skip
 
 
-def upper_limit(kept: int, n: int) -> float:
-    """Return the one-sided 95 % limit of a share (Clopper and Pearson 1934)."""
-    low, high = kept / n, 1.0
-    for _ in range(50):
-        p = (low + high) / 2
-        below = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(kept + 1))
-        low, high = (p, high) if below > 0.05 else (low, p)
-    return high
-
-
 def improved(change: dict[str, Any]) -> str:
     """Return the program with a change."""
-    code = CODE
-    for name, value in change.items():
-        pattern = rf'"{name}": [^,]*,'
-        if re.search(pattern, code):
-            code = re.sub(pattern, f'"{name}": {value!r},', code)
-        elif name == NOISY:
-            code = reordered(code, 1000) if value else code
-        elif name in SHAPE:
-            code = code.replace("block_size=16", f"block_size=16, {name}={value!r}")
-        else:
-            code = code.replace("seed=seed", f"seed=seed, {name}={value!r}")
-    return code
+    code = reordered(CODE, 1000) if change.get(NOISY) else CODE
+    code = code.replace('"n_ff_exp")}', '"n_ff_exp", *SHAPE) if name in SETTINGS}')
+    settings = {name: value for name, value in change.items() if name != NOISY}
+    return f"{code}\nSHAPE = 'architecture', 'init_std'\nSETTINGS.update({settings})\n"
 
 
 def true_changes(judged: Judge) -> list[dict[str, Any]]:
@@ -177,6 +167,46 @@ def power(effect: float) -> float:
     return sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws) / N_SIMULATED
 
 
+def proposer(judged: Judge, minutes: float) -> dict[str, Any]:
+    """Let the proposer and Optuna search in turns, and score their programs on the test part."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1))
+    study.enqueue_trial(START)
+    ours, theirs, ends = 5 * OPERATIONS, 0.0, perf_counter() + 120 * minutes
+    with TemporaryDirectory() as folder, begin(folder, 3) as research:
+        research.run(CODE, judged)
+        while perf_counter() < ends:
+            if ours <= theirs:
+                last = research.run(research.propose(), judged)
+                ours += sum(OPERATIONS + each.flops for each in last.records)
+                continue
+            trial = study.ask()
+            change = {name: suggested(trial, name, value) for name, value in START.items()}
+            found, operations = judged.measure(improved(change), trial.number, "validation")
+            study.tell(trial, found.fitness)
+            theirs += operations
+        tries = research.tries
+    programs = {"the initial program": CODE, "the proposer": tries[-1].winner}
+    programs["Optuna (TPE)"] = improved(study.best_params)
+    return {
+        "programs": programs, "tried": [1, len(tries) - 1, len(study.trials)],
+        "operations": [OPERATIONS, ours, theirs],
+        "losses": [
+            [judged.measure(code, 10**9 + i, "test")[0].fitness for i in range(3)]
+            for code in programs.values()
+        ],
+    }  # fmt: skip
+
+
+def suggested(trial: Any, name: str, value: float) -> float:
+    """Return Optuna's value of a setting, from a quarter to four times that of the program."""
+    if isinstance(value, int):
+        return trial.suggest_int(name, max(1, value // 4), 4 * value, log=True)
+    return trial.suggest_float(name, value / 4, min(4 * value, 0.999), log=True)
+
+
 def null_table(kept: dict[str, Any]) -> str:
     """Return the table of what three rules keep of changes without an effect."""
     n, m = kept["nulls"], kept["altering"]
@@ -207,7 +237,18 @@ def change_table(kept: dict[str, Any]) -> str:
     )
 
 
-TABLES = {"research_nulls": null_table, "research_changes": change_table}
+def proposer_table(kept: dict[str, Any]) -> str:
+    """Return the table of the test losses of the programs that were found."""
+    rows = zip(kept["programs"], kept["tried"], kept["operations"], kept["losses"], strict=True)
+    lines = [[name, str(n), f"{cost:.2e}", mean_and_sd(losses)] for name, n, cost, losses in rows]
+    return headed(["program", "tried", "operations", "test loss, three seeds"], lines, kept)
+
+
+TABLES = {
+    "research_nulls": null_table,
+    "research_changes": change_table,
+    "research_proposer": proposer_table,
+}
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Regret of `evolve --minutes` and of other searches, for the same cost.
+"""Measure the regret of `evolve --minutes` and of other searches at the same cost.
 
     uv run python bench/search_fight.py [--searches 30]
 
@@ -34,7 +34,7 @@ from microgpt_evolution.strategies.surrogate import SurrogateSearch
 
 OPTUNA = "optuna==5.0.0"
 TABLE = RESULTS / "search_table.json.xz"  # made by the study `search_table`, last at a922fbb8
-OPERATIONS = 3e11  # of a training run of the table
+OPERATIONS = 3e11  # operations of a training run of the table
 GRID: dict[str, tuple[float, ...]] = {
     "n_embd": (24, 40, 64, 104),
     "n_layer": (1, 2, 3, 5),
@@ -44,9 +44,9 @@ GRID: dict[str, tuple[float, ...]] = {
 }
 GENES = list(product(*GRID.values()))
 POINTS = 8  # number of evaluations of a complete training run
-BUDGET = 30  # of a search, in complete training runs
-MAX_TRIALS = 1000  # a search may not ask forever for what it knows already
-COSTS = (1, 5, 10, BUDGET)  # of the table
+BUDGET = 30  # budget of a search, in complete training runs
+MAX_TRIALS = 1000  # stops a search that only requests trials that it already knows
+COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets
 COMPARED = (10, BUDGET)  # costs at which ours is compared with the others
 N_DRAWN = 10_000  # bootstrap samples
 
@@ -95,7 +95,7 @@ class Ledger:
         return self.losses[seed][genome]
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
-        """Train up to a point, and return the validation losses; raise SpentError if that is all.
+        """Train up to a point, and return the validation losses; raise SpentError at the budget.
 
         Only points that were not trained before are paid for.
         """

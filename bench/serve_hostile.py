@@ -113,7 +113,7 @@ def measure(
     quiet: float | None = None,
 ) -> float:
     """Print and return the p99 latency of the honest client's request under an attack, if any."""
-    Path(f"/proc/{service.pid}/clear_refs").write_text("5")  # forget the peak of the memory
+    Path(f"/proc/{service.pid}/clear_refs").write_text("5")  # reset the peak memory
     answers: Any = multiprocessing.Queue()
     until, n = time.time() + options.seconds + 1, options.attackers if attack else 0
     other = multiprocessing.Process(

@@ -27,7 +27,7 @@ from harness import command, machine, parsed
 from microgpt_serve.service_settings import ServiceSettings
 
 MEASURE_S = 3  # interval between two measurements of memory
-TIMEOUT_S = ServiceSettings.model_fields["timeout_s"].default  # for which a stopped service goes on
+TIMEOUT_S = ServiceSettings.model_fields["timeout_s"].default  # grace period of a stop
 SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
 SERVICES = 12
 TRAIN = ("--steps", "100", "--n-embd", "64", "--n-layer", "2", "--block-size", "256")
@@ -51,7 +51,7 @@ KINDS: dict[str, tuple[int, str, dict[str, Any] | None, tuple[int, ...]]] = {
 }
 LEAVING = {"hangs up": 0.02, "goes away": 0.2}  # seconds, after the first byte or the request
 ENDING = 503  # status of replies while the process is shutting down
-LAST = b"data: [DONE]\n\n\r\n0\r\n\r\n"  # of a stream
+LAST = b"data: [DONE]\n\n\r\n0\r\n\r\n"  # end of a stream
 
 
 def main() -> None:
@@ -69,16 +69,16 @@ class Load:
 
     def __init__(self, names: str, seconds: float) -> None:
         self.names, self.seconds = names, seconds
-        self.service = -1  # number of the running one
+        self.service = -1  # number of the running service
         self.stopped_at: float | None = None
-        self.timed_out: Counter[str] = Counter()  # cut off at the end of the time limit
-        self.texts: dict[tuple[int, str, int], bytes] = {}  # by model, kind and seed
+        self.timed_out: Counter[str] = Counter()  # replies cut off at the time limit
+        self.texts: dict[tuple[int, str, int], bytes] = {}  # text by model, kind and seed
         self.n_compared, self.n_different, self.n_again = 0, 0, 0
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.latencies: defaultdict[str, list[float]] = defaultdict(list)
         self.lost: Counter[str] = Counter()
         self.memory: list[list[int]] = []
-        self.port = 0  # that of the first service
+        self.port = 0  # port of the first service
 
     async def run(self, n_connections: int) -> None:
         """Run the service processes one after another, and the clients meanwhile."""
@@ -103,7 +103,7 @@ class Load:
         await clients
 
     async def client(self, number: int) -> None:
-        """Send requests of all kinds; with a new connection after a reply that is cut off."""
+        """Send requests of all kinds; open a new connection after a reply that is cut off."""
         rng, connection = random.Random(number), None
         while time.monotonic() < self.until - 1:
             kind = rng.choices(list(KINDS), [share for share, *_ in KINDS.values()])[0]

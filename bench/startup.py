@@ -1,8 +1,8 @@
 """Measure how long whole commands take, from start to exit.
 
-Times whole processes, alternating with `python -c "import numpy"` as the baseline; the service, to
-its first answer. Also times a first training with an empty cache, which compiles the engine for all
-commands. Prints medians and ratios, and writes them to bench/results.
+Times whole processes, and the service up to its first response, alternating with `python -c "import
+numpy"` as the baseline. Also times a first training with an empty cache, which compiles the engine
+for all commands. Prints medians and ratios, and writes them to bench/results.
 
     uv run python bench/startup.py [--rounds 9]
 """

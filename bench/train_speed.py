@@ -7,9 +7,9 @@ second, with the time relative to microgpt, and writes the times of all rounds t
 
     uv run python bench/train_speed.py [--rounds 5] [--only d16] [--c FOLDER]
 
---only takes the beginning of a name (d16, d32, d64, d128, chat or text). With --c, the two programs
-in C of c_programs.py, which are fetched into a folder and compiled there by gcc, take part, too, at
-the sizes of names. A run with --only or without --c stores nothing.
+--only takes the beginning of a name (d16, d32, d64, d128, chat or text). With --c, the two C
+programs of c_programs.py also train the models of names; they are fetched into FOLDER and compiled
+there with gcc. A run with --only or without --c stores nothing.
 """
 
 import random
@@ -25,13 +25,11 @@ from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, trainer
 from harness import headed, machine, needs, parsed, pin, store
 
 from microgpt import CharTokenizer, ModelConfig, TrainConfig, bundled, load_text
-from microgpt.config import Optimizer
 
 # Tolerance in nats for each of the first ten losses: the order of float32 sums differs. Later, the
 # differences grow at this high learning rate, but all contenders converge to similar losses.
 AGREEMENT = 0.01
 TEXT = ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128)
-VARIANT = replace(TEXT, architecture="modern")
 
 
 @dataclass
@@ -43,7 +41,6 @@ class Setting:
     batch_size: int
     steps: int
     lengths: tuple[int, int] | None = None  # range of uniform document lengths; None for names
-    optimizer: Optimizer = "adamw"
 
 
 SETTINGS = [
@@ -54,8 +51,6 @@ SETTINGS = [
     Setting("chat, batch 16, all of 256 tokens", CHAT, 16, 4, lengths=(256, 256)),
     Setting("chat, batch 16, of 32 to 256 tokens", CHAT, 16, 4, lengths=(32, 256)),
     Setting("text, batch 16 of 128 tokens", TEXT, 16, 4, lengths=(128, 128)),
-    Setting("text, variants", VARIANT, 16, 4, lengths=(128, 128)),
-    Setting("text, variants, Muon", VARIANT, 16, 4, lengths=(128, 128), optimizer="muon"),
 ]  # fmt: skip
 
 
@@ -113,8 +108,7 @@ def make_job(setting: Setting) -> Job:
     tokenizer = CharTokenizer.from_documents(texts)
     model = replace(setting.model, vocab_size=tokenizer.vocab_size)
     docs = [tokenizer.encode_document(text)[: model.block_size + 1] for text in texts]
-    steps, size = setting.steps, setting.batch_size
-    config = TrainConfig(steps=steps, batch_size=size, optimizer=setting.optimizer)
+    config = TrainConfig(steps=setting.steps, batch_size=setting.batch_size)
     return Job(model=model, rng=rng, config=config, docs=docs)
 
 

@@ -26,10 +26,10 @@ from microgpt.data.documents import bundled
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = {"bash", "sh", "console", "python"}
-# Languages of blocks that are no commands; `py` is for code that is not run.
+# Languages of blocks that are not run; `py` is for Python code that is not run.
 SHOWN = {"", "c", "html", "json", "jsonl", "py", "toml", "text"}
 
-# What is left out: a pattern of the text, and why it is not run.
+# Blocks that are not run: a pattern of the text, and the reason.
 EXCUSED = (
     (r"git clone URL .*", "needs the address of the repository"),
     (r"pip install uv", "changes the installation"),
@@ -40,11 +40,11 @@ EXCUSED = (
     (r"(?s).*(film\.srt|microgpt-subtitles).*", "a package; test_docs_commands.py installs it"),
     (r"(?s).*(from llama_cpp|from transformers) import .*", "need packages that tests do not have"),
 )
-# Pages that show times, dates or numbers that differ, also by the vectors of the processor.
+# Pages that show times, dates or numbers that differ between runs or processors.
 NUMBERS = ("learn", "change", "scaling", "elsewhere", "research")
 NUMBERS += ("measurements/loss",)
 VARYING = {f"docs/{name}.md" for name in NUMBERS}
-# How the tests shorten what takes long: a pattern, and what replaces it.
+# How the tests shorten slow commands: a pattern, and its replacement.
 SHORTER = (
     (
         r"(?<!--resume my-model )(?<!info --data data/names.txt )(--minutes [\d.]+|--budget \S+)",
@@ -64,15 +64,14 @@ SHORTER = (
     (r"names\[:500\]", "names[:5]"),
     (r"in range\(10\)\]", "in range(2)]"),
 )
-# What a reader of a page has from other pages, or has made.
+# Commands that write the files that the reader of a page already has.
 BEFORE = {
     "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
-    "docs/playground.md": "microgpt train --model names",
     "docs/serving.md": "cp -r data/models/chat output",
     "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
     "> faq.csv",
 }
-# The snippets of a page are one session.
+# All snippets of a page run in one session.
 SESSION = """
 import sys
 scope = {"__name__": "__main__"}
@@ -114,22 +113,22 @@ class FailedError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page, or one that is only indented."""
+    """A fenced or an indented block of a page."""
 
     page: str
     line: int
     language: str
     code: str
-    below: str = ""  # of Python: what it prints, if a block of text follows
+    below: str = ""  # output of a Python block, if a block of text follows
 
     @property
     def commands(self) -> str:
-        """What is run: of a console, what follows a prompt."""
+        """The commands to run; in a console block, the lines after a prompt."""
         return "".join(self._lines(shown=False))
 
     @property
     def output(self) -> str:
-        """What the page shows of the output."""
+        """The output that the page shows."""
         return "".join(self._lines(shown=True)) or self.below
 
     def _lines(self, *, shown: bool) -> Iterator[str]:
@@ -140,7 +139,7 @@ class Block:
 
     @property
     def excused(self) -> str:
-        """The commands without what is excused."""
+        """The commands without those in EXCUSED."""
         text = self.commands
         for pattern, _ in EXCUSED:
             text = re.sub(pattern, "", text)
@@ -148,7 +147,7 @@ class Block:
 
     @property
     def shortened(self) -> str:
-        """The same, in less time."""
+        """The commands, shortened to take less time."""
         text = self.excused
         for pattern, replacement in SHORTER:
             text = re.sub(pattern, replacement, text)
@@ -162,7 +161,7 @@ def pages() -> list[str]:
 
 
 def blocks(page: str) -> list[Block]:
-    """Return all blocks of a page, also those within lists, quotes and indented tabs."""
+    """Return all blocks of a page, including those within lists, quotes and indented tabs."""
     return list(_blocks((ROOT / page).read_text(encoding="utf-8"), page, 1))
 
 
@@ -183,7 +182,7 @@ def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
     """Run the blocks of a page in an empty folder, and return each with its standard output.
 
     Raises:
-        FailedError: a block failed, or a console shows what an unshortened command did not print.
+        FailedError: a block failed, or the page shows other output than a command printed.
     """
     prepare(folder)
     env, done = _environment(), []
@@ -211,7 +210,7 @@ def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
 
 
 def prepare(folder: Path) -> None:
-    """Write what a reader has: a clone's data and examples, and files of their own."""
+    """Write the files that a reader has: a clone's data and examples, and files of their own."""
     for name in ("apis", "apps", "data", "evolution", "examples", "libs"):
         (folder / name).symlink_to(ROOT / name)
     names = load_text(bundled("names.txt"))
@@ -220,7 +219,6 @@ def prepare(folder: Path) -> None:
         "my.txt": names[:3000],
         "held-out.txt": names[3000:3300],
         "new.txt": [*names[3300:3600], "xq7zzk"],
-        "questions.txt": ["hi", "what is 3 plus 4?"],
         "identifiers.txt": words,
         "strings.txt": [*words[::7], "xK9vQ2mZpL7t"],
     }
@@ -276,7 +274,7 @@ def _continue(session: subprocess.Popen[str], place: str, text: str, folder: Pat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pages", nargs="*", default=pages())
-    parser.add_argument("--short", action="store_true", help="as in the tests")
+    parser.add_argument("--short", action="store_true", help="shorten slow commands")
     args = parser.parse_args()
     failed = 0
     for page in args.pages:

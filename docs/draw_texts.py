@@ -42,10 +42,10 @@ def docstrings(path: Path, tree: ast.Module) -> Iterator[Text]:
 
 
 def comments(path: Path, source: str) -> Iterator[Text]:
-    """Yield the comments; consecutive lines of nothing else are one comment."""
+    """Yield the comments; consecutive lines that contain only comments are one comment."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     found: list[Text] = []
-    last_line = 0  # of the last comment alone on its line
+    last_line = 0  # line of the last comment that stands alone
     for token in tokens:
         text = token.string.lstrip("# ")
         if token.type != tokenize.COMMENT or text.startswith(DIRECTIVES):

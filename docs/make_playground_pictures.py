@@ -3,8 +3,8 @@
     uv run --with pillow python docs/make_playground_pictures.py
 
 The pictures are an animation of the first minute, and screenshots of the views. The script trains
-Karpathy's model, as the README does, opens the pages of it and of the demo model in a headless
-Chromium, which must be on the PATH. The file has the bundled model of names.
+Karpathy's model, as the README does, and opens its page and that of the demo model in a headless
+Chromium, which must be on the PATH. The file contains the bundled model of names.
 """
 
 import shutil
@@ -121,14 +121,14 @@ def chat(browser: Browser, url: str) -> None:
         page.wait_for_selector(f"#turns .tools >> nth={2 * n - 1}")
     page.locator(".assistant .said").last.focus()
     page.wait_for_selector("#alternatives:not([hidden])")
-    for _ in range(8):  # to the first letter of the name
+    for _ in range(8):  # move to the first letter of the name
         page.keyboard.press("ArrowRight")
     picture(page).save(PICTURES / "playground_chat.png", optimize=True)
     page.close()
 
 
 def picture(page: Page) -> Image.Image:
-    """Return what the page shows, with a palette."""
+    """Return a screenshot of the page, converted to a palette."""
     image = Image.open(BytesIO(page.screenshot())).convert("RGB")
     return image.quantize(N_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 

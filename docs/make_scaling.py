@@ -27,7 +27,7 @@ def main() -> None:
         text = PAGE.read_text(encoding="utf-8")
         text = BLOCK.sub(lambda block: run(block[0], Path(folder)), text)
         PAGE.write_text(text, encoding="utf-8")
-        report = min(Path(folder).glob("experiments/*/report.html"))  # of `sweep params`
+        report = min(Path(folder).glob("experiments/*/report.html"))  # the report of `sweep params`
         picture = SVG.findall(report.read_text(encoding="utf-8"))[0]
         (DOCS / "pictures" / "scaling_params.svg").write_text(picture, encoding="utf-8")
 
@@ -39,7 +39,7 @@ def run(block: str, folder: Path) -> str:
         if line.startswith(PROMPT):
             command = ["bash", "-o", "pipefail", "-c", line.removeprefix(PROMPT)]
             printed = subprocess.check_output(command, cwd=folder, text=True)
-            if " sweep " in line:  # without the ranking, which `analyze` shows in more detail
+            if " sweep " in line:  # omit the ranking; `analyze` shows more
                 printed = printed.partition("\n\n")[0]
             shown += [line, *printed.splitlines()]
     return "".join(f"{line}\n" for line in shown)

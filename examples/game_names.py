@@ -17,12 +17,12 @@ from pathlib import Path
 from microgpt import InferenceGpt, MicrogptError, ModelConfig, TrainConfig, load_text, train
 from microgpt.data.documents import bundled
 
-TRIES = 10_000  # after so many, give up: a short list yields few new names
+TRIES = 10_000  # maximum number of tries, because a short list yields few new names
 
 
 def new_names(known: list[str], *, seed: int, start: str, longest: int) -> Iterator[str]:
     """Yield names that begin with `start`, have at most `longest` letters, and are not known."""
-    steps = min(2000, 100 + 10 * len(known))  # with more, it would memorize a short list
+    steps = min(2000, 100 + 10 * len(known))  # more would memorize a short list
     model, config = ModelConfig(block_size=longest + 1), TrainConfig(steps, batch_size=4, seed=seed)
     gpt = InferenceGpt(train(known, model=model, config=config))
     seen = set(known)

@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 Messages = list[dict[str, str]]
-MEMORY = 7  # messages of a conversation that are sent again; odd, so that the first is a member's
+MEMORY = 7  # number of messages to send again; odd, so that the first is a member's
 
 
 def reply(base_url: str, messages: Messages) -> dict[str, str]:
@@ -47,7 +47,7 @@ def main(base_url: str) -> None:
             try:
                 talks[name] = [*talk, reply(base_url, talk)]
                 answer = talks[name][-1]["content"]
-            except HTTPError as error:  # forget the message, and go on with the others
+            except HTTPError as error:  # forget the message, and continue
                 answer = f"error: {problem(error)}"
             print(f"bot: @{name} {answer}", flush=True)
 

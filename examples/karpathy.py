@@ -134,7 +134,7 @@ def softmax(logits):  # turns scores into probabilities, which are positive and 
     return [e / total for e in exps]
 
 
-def rmsnorm(x):  # to a root mean square of 1, so that layers read vectors of the same size
+def rmsnorm(x):  # scales x to a root mean square of 1, so layers read vectors of the same size
     scale = (dot(x, x) / len(x) + 1e-5) ** -0.5  # 1e-5 avoids division by zero
     return [xi * scale for xi in x]
 
@@ -143,11 +143,11 @@ def gpt(token, keys, values):
     """Return the logits after a token; add its key and value to those of the earlier ones."""
     position = len(keys[0])  # number of tokens read so far
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
-    x = rmsnorm(x)  # to size 1, not 0.1; the RMSNorms in the layers do not change x itself
+    x = rmsnorm(x)  # without it, x would be small; the RMSNorms in the layers do not change x
     for layer in range(n_layer):  # both parts of a layer only add to x, the residual stream
-        # Attention looks at this token and the earlier ones; later ones have no keys yet: no mask.
-        # A head compares the query with all keys; softmax of the scores weights the values. Scores
-        # grow with sqrt(head_dim); undivided, softmax would pick one token: no gradients.
+        # Attention needs no mask: only this token and the earlier ones have keys. A head compares
+        # the query with all keys; softmax of the scores weights the values. Scores grow with
+        # sqrt(head_dim); if they were not divided, softmax would pick one token, without gradients.
         h = rmsnorm(x)
         query = linear(h, weights[f"layer{layer}.attn_wq"])
         keys[layer].append(linear(h, weights[f"layer{layer}.attn_wk"]))
@@ -165,7 +165,7 @@ def gpt(token, keys, values):
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
         x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # and the MLP; deep models need this
-    return linear(x, weights["lm_head"])  # without RMSNorm, so a longer x can be more certain
+    return linear(x, weights["lm_head"])  # no RMSNorm: a longer x gives a more certain prediction
 
 
 # Training: each step computes the loss of one name and its gradients, and moves all weights a

@@ -1,10 +1,10 @@
-"""Apertus in NumPy, independent of how microgpt computes."""
+"""Apertus in NumPy, written independently of microgpt."""
 
 import numpy as np
 
 
 def forward(tensors: dict[str, np.ndarray], n_head: int, tokens: list[int]) -> np.ndarray:
-    """Return the log-probabilities of Apertus, written down from its description."""
+    """Return the log-probabilities of Apertus, computed from its published description."""
     read = {name: each.astype(float) for name, each in tensors.items()}
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Requests to an app in this process."""
+"""Send requests to an app in this process."""
 
 import asyncio
 from typing import Any

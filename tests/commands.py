@@ -1,7 +1,7 @@
-"""Run `microgpt` in this process, as a user's command is run to its end.
+"""Run `microgpt` in this process, as if a user had run the command.
 
-A process of its own takes half a second to start, so tests start one only where the process is what
-they test: signals, terminals, pipes that close, kills, and servers.
+A separate process takes half a second to start, so tests start one only to test processes: signals,
+terminals, closed pipes, kills, and servers.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a directory, and return its exit code and what it printed."""
+    """Run a command in a directory, and return its exit code and its output."""
     command = [str(COMMAND), *map(str, args)]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
@@ -50,13 +50,13 @@ def run(
 
 
 def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """Return what a command gave that succeeded."""
+    """Return a completed command after checking that it succeeded."""
     assert done.returncode == 0, done.stderr
     return done
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
-    """Return the one error of a command that refused its input; only notes may precede it."""
+    """Return the only error of a command that refused its input; only notes may precede it."""
     assert done.returncode == code, done.stderr
     assert code != 2 or not done.stdout
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
@@ -65,7 +65,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
 
 
 def every_command() -> Iterator[tuple[str, TyperCommand]]:
-    """Yield the name of each command and of each group of commands, and what it is."""
+    """Yield the name and the object of each command and of each group of commands."""
     groups = [("microgpt", typer.main.get_command(commands()))]
     for name, group in groups:
         for child in group.list_commands(None):
@@ -93,7 +93,7 @@ def _content(file: IO[bytes]) -> str:
 def _as_a_process(
     command: list[str], cwd: Path, env: Mapping[str, str], files: list[IO[bytes]]
 ) -> Iterator[None]:
-    """Give this process the arguments, directory, environment and streams of a command."""
+    """Temporarily give this process the arguments, directory, environment and streams."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     hook, interval = sys.unraisablehook, sys.getswitchinterval()
     streams, argv, environ = (sys.stdin, sys.stdout, sys.stderr), sys.argv, dict(os.environ)
@@ -124,7 +124,7 @@ def _as_a_process(
 def run_process(
     command: Sequence[str | Path], *, stdin: str | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, to its end."""
+    """Run a command in a separate process, and wait until it ends."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     options = {**streams, "timeout": TIMEOUT_S, "check": False, **options}
     return subprocess.run(list(map(str, command)), input=stdin, **options)
@@ -132,7 +132,7 @@ def run_process(
 
 @contextlib.contextmanager
 def running(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Start a command with pipes in text mode; it is killed at the end if it still runs."""
+    """Start a command with pipes in text mode; kill it at the end if it is still running."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     options = {**pipes, "encoding": "utf-8", **options}
     with subprocess.Popen(list(map(str, command)), **options) as process:
@@ -156,5 +156,5 @@ main.main()
 def run_with_little_room(
     *args: str | Path, cwd: Path, most: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that cannot write a file of more bytes, as on a full disk, or a .pyc file."""
+    """Run a command that cannot write .pyc files, or more than `most` bytes per file."""
     return run_process([sys.executable, "-B", "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)

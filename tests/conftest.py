@@ -1,4 +1,4 @@
-"""What tests share: small models, and the real command."""
+"""Fixtures of all tests: small models, the command, and browsers."""
 
 import gc
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,7 +23,7 @@ from packages import write_package
 from pages import Open
 from terminal import Terminal
 
-import microgpt as library  # which imports each name when it is used
+import microgpt as library  # it imports each name on first use
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -34,27 +35,29 @@ settings.load_profile("microgpt")
 
 ROOT = Path(__file__).resolve().parents[1]
 ALL_SLOW = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow\b", re.MULTILINE)
+HAS_ENGINE = find_spec("microgpt_engine") is not None
+NEEDS_ENGINE = re.compile(r"^from (?:microgpt_engine|small_engines|explained_by_ref)", re.MULTILINE)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-# The commands run in the environment of a user, whatever that of the tests is. Without bytecode, as
-# many a container has it, each of a thousand would start three times as slowly.
+# Commands run in the environment of a user, not in that of the tests. Bytecode is enabled, because
+# many containers disable it, and each of a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
-NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # it changes the commands that are printed
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # this variable changes the printed commands
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
 sys.dont_write_bytecode = False  # pytest would rewrite the assertions of all files at each start
 
-# A shell lets what it runs in the background ignore Ctrl-C, which the commands would inherit.
+# A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores SIGHUP
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Share out folders of tests alone: for a file or a test, workers would be a second more.
+    """Use workers only for folders: for a file or a test, starting them would take a second.
 
     Slow tests wait for processes and pages, so more workers than processors run them.
     """
@@ -63,30 +66,52 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return (os.cpu_count() or 1) + 2 if config.option.markexpr == "slow" else None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let models be trained without the engine, where it is not installed."""
+    if not HAS_ENGINE:
+        config.addinivalue_line("filterwarnings", "ignore::microgpt.plugins.EngineWarning")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files whose tests are all slow, unless they run: importing them takes seconds."""
-    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+    """Leave out files that need a missing engine, and slow ones: importing them takes seconds."""
+    if collection_path.suffix != ".py":
         return None
-    return True if ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
+    text = collection_path.read_text(encoding="utf-8")
+    is_slow = config.option.markexpr == "not slow" and ALL_SLOW.search(text)
+    return True if is_slow or (not HAS_ENGINE and NEEDS_ENGINE.search(text)) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest tests, so that no processor has nothing to do at the end."""
+    """Run the longest tests first, so that no processor is idle at the end."""
     items.sort(key=lambda item: "long" not in item.keywords)
+    for item in items if not HAS_ENGINE else ():
+        if "compiled" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="needs microgpt-engine"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that asks for what only the compiled engine has, where it is not installed."""
+    try:
+        return (yield)
+    except library.ConfigError as error:
+        if HAS_ENGINE or "engine" not in str(error):
+            raise
+        pytest.skip(f"needs microgpt-engine: {error}")
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from looking through all modules and tests again and again."""
+    """Exclude modules and tests from garbage collection, which would scan them repeatedly."""
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_engine(worker_id: str) -> None:
-    """Compile before the first test, so that no test has to wait for it or is told of it."""
+    """Compile the engine before the first test, so that no test waits for it or prints a note."""
     from microgpt.config import DType, Use
     from microgpt.training.engines import prepare_engine, problem_of
 
-    if problem_of("compiled"):  # its tests say so themselves
+    if problem_of("compiled"):  # the tests of the engine report the problem
         return
     from microgpt_engine.machine_code import cache_directory
 
@@ -97,7 +122,7 @@ def compiled_engine(worker_id: str) -> None:
 
 @pytest.fixture(scope="session")
 def golden() -> dict[str, Any]:
-    """Karpathy's run as his own script gave it (its origin: data/README.md)."""
+    """The output of Karpathy's own script (see data/README.md)."""
     return json.loads((ROOT / "data/karpathy_seed42.json").read_text())
 
 
@@ -125,14 +150,14 @@ def names_result() -> "TrainResult":
 
 @pytest.fixture(scope="session")
 def slow_result() -> "TrainResult":
-    """A model that needs seconds for a long text, and never ends one by itself."""
+    """A model that takes seconds for a long text, and never ends a text by itself."""
     shape = library.ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
     return library.train(["ab" * 40], model=shape, config=library.TrainConfig(steps=1, lr=0.01))
 
 
 @pytest.fixture(scope="session")
 def talk_result() -> "TrainResult":
-    """A chat model that has not learnt much."""
+    """A chat model that was trained for a few steps."""
     talk = (library.Message("user", "hi there"), library.Message("assistant", "yo man"))
     result = library.train(
         [talk], model=library.ModelConfig(block_size=48), config=library.TrainConfig(steps=20)
@@ -142,7 +167,7 @@ def talk_result() -> "TrainResult":
 
 @pytest.fixture(scope="session")
 def subword_result() -> "TrainResult":
-    """A chat model with subword tokens that has not learnt much."""
+    """A chat model with subword tokens that was trained for a few steps."""
     talk = (library.Message("user", "hi there"), library.Message("assistant", "漢字, there"))
     tokenizer = library.BpeTokenizer.from_documents([talk], vocab_size=270)
     config, model = library.TrainConfig(steps=60, lr=0.02), library.ModelConfig(block_size=48)
@@ -150,7 +175,7 @@ def subword_result() -> "TrainResult":
 
 
 def _directory_of(name: str) -> Any:
-    """Return a fixture: the directory with the model of another fixture."""
+    """Return a fixture that saves the model of another fixture and returns its directory."""
 
     @pytest.fixture(scope="session", name=f"{name}_dir")
     def directory(request, tmp_path_factory) -> Path:
@@ -169,7 +194,7 @@ names_dir, slow_dir, subword_dir, talk_dir = map(
 
 
 def _loaded(name: str, fixture: str) -> Any:
-    """Return a fixture: the same model, as the library has it."""
+    """Return a fixture that returns the model of another fixture as an object of the library."""
 
     @pytest.fixture(scope="session", name=fixture)
     def gpt(request) -> "library.InferenceGpt":
@@ -202,7 +227,7 @@ def chat_model(chat_result: "TrainResult", tmp_path: Path) -> Path:
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Install a package: `install("shout", "commands", "shout = loud:shout", loud="…")`.
 
-    The arguments are its name, a group of plug-ins, one of them, and the texts of its modules.
+    The arguments are the package's name, a group of plug-ins, a plug-in, and texts of modules.
     """
     from microgpt import plugins
 
@@ -213,7 +238,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         for name in modules:
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.syspath_prepend(str(site))
-        plugins._installed.cache_clear()  # it was filled before the package was installed
+        plugins._installed.cache_clear()  # the cache does not know the new package
 
     yield put
     plugins._installed.cache_clear()
@@ -221,7 +246,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the packages that have an engine."""
+    """Hide the packages that provide an engine."""
     from microgpt import plugins
 
     installed = {**plugins._installed(), "engines": []}
@@ -230,9 +255,9 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def microgpt(tmp_path: Path) -> Run:
-    """The command, run to its end in an empty directory.
+    """A function that runs the command in an empty directory.
 
-    It runs in this process. `cold` starts Python as a user does.
+    The command runs in this process, or with `cold` in a new Python process.
     """
 
     def run(
@@ -249,7 +274,7 @@ def microgpt(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def terminal(tmp_path):
-    """Run the command on a terminal of its own."""
+    """A function that runs the command on a separate pseudo-terminal."""
     running = []
 
     def start(*args: object, size: tuple[int, int] = (24, 80), stdout=None, **env: str) -> Terminal:
@@ -267,7 +292,7 @@ def terminal(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """The Chromium of this machine, which CI must have."""
+    """The Chromium of this machine; without one, tests are skipped, but fail in CI."""
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -284,13 +309,13 @@ def browser() -> "Iterator[Browser]":
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """Messages in the console of a page, and its requests to other hosts."""
+    """The console messages of a page, and its requests to other hosts."""
     return []
 
 
 @pytest.fixture
 def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
-    """An empty page, which must not complain in the end."""
+    """An empty page; at the end, it must have no console messages."""
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -343,9 +368,9 @@ def opened(request: pytest.FixtureRequest) -> Open:
 
 @pytest.fixture
 def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have searches and sweeps leave no report, as where what draws is not installed.
+    """Prevent searches and sweeps from writing a report, as without the plotting packages.
 
-    Drawing takes a processor as long as all the rest of a small search; test_report.py is on that.
+    Drawing takes as long as the rest of a small search; test_report.py tests it.
     """
     stubs = tmp_path_factory.mktemp("stubs")
     (stubs / "vl_convert.py").write_text("raise ModuleNotFoundError(__name__)\n")
@@ -355,7 +380,7 @@ def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the sources that the compiled engine implements, which takes the place of them."""
+    """A copy of the sources that the compiled engine implements, used instead of the originals."""
     from microgpt import edited_sources
 
     folder = tmp_path / "sources"
@@ -370,6 +395,6 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def edited(sources: Path) -> None:
-    """model.py without residual connections, as far as the compiled engine can see."""
+    """Remove the residual connections from the copy of model.py that the engine compares."""
     code = (sources / "model.py").read_text(encoding="utf-8")
     (sources / "model.py").write_text(code.replace("return add(x, self.mlp", "return (self.mlp"))

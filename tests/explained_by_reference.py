@@ -1,4 +1,4 @@
-"""What "Look inside" of a page shows, computed by the scalar reference and by changed weights."""
+"""Compute the numbers of the view "Look inside" with the scalar reference and changed weights."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from microgpt.model import add, cross_entropy, linear, rmsnorm
 from microgpt.model_variants import GptVariant
 from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledTraining
 
-N_CHANGES, WINDOW = 3, 64  # tokens whose probability a part changes most; rows shown of a matrix
+N_CHANGES, WINDOW = 3, 64  # number of most affected tokens; number of visible rows of a matrix
 
 
 class Text(NamedTuple):
@@ -43,7 +43,7 @@ class Text(NamedTuple):
 
 
 def changed(saved: SavedModel, body: dict[str, Any], learn: Sequence[Text] = ()) -> SavedModel:
-    """Return a model with the changes of a request to the page, after a step on each text."""
+    """Return a model after a step on each text, with the changes that a request asks for."""
     for text in learn:
         saved = after_step(saved, text)
     weights = {name: [[*row] for row in rows] for name, rows in saved.weights.items()}
@@ -58,21 +58,21 @@ def changed(saved: SavedModel, body: dict[str, Any], learn: Sequence[Text] = ())
 
 
 def after_step(saved: SavedModel, text: Text) -> SavedModel:
-    """Return a model after the first step of a training on a text."""
+    """Return a model after one training step on a text."""
     if (n := len(text.counted)) > (size := saved.model.block_size):
         raise PromptError(f"a step takes up to {size} tokens, the context of the model, got {n}")
     if not any(text.counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
     docs, config = TokenDataset(), replace(saved.config, steps=1, batch_size=1)
     docs.append(text.tokens, bytes([0, *text.counted]))
-    engine = CompiledEngine(saved.model, config, docs, dtype=saved.dtype)
+    engine = CompiledTraining(saved.model, config, docs, dtype=saved.dtype)
     engine.set_weights(_flat(saved))
     engine.run(1)
     return replace(saved, weights=by_name(saved.model, engine.flat_weights().tolist()))
 
 
 def ablations(saved: SavedModel, text: Text, position: int | None = None) -> list[dict[str, Any]]:
-    """Return the effect of each head, "all" and each MLP (None) on a text, and at a position."""
+    """Return the effects of each head, of all heads and of each MLP (None) on a text."""
     (tokens, counted), label = text, saved.tokenizer.label
     places = [i for i, counts in enumerate(counted) if counts] or range(len(counted))
 
@@ -106,7 +106,7 @@ def ablations(saved: SavedModel, text: Text, position: int | None = None) -> lis
 
 
 class _Recording(GptVariant[Any]):
-    """A scalar model that keeps what it computes, by name, for each token."""
+    """A scalar model that records its activations by name, for each token."""
 
     found: dict[str, list[Any]]
 
@@ -116,7 +116,7 @@ class _Recording(GptVariant[Any]):
 
     def embedding(self, token: int, position: int) -> Any:
         x = super().embedding(token, position)
-        return self.keep("embedding", [each + 0.0 for each in x])  # not the weights themselves
+        return self.keep("embedding", [each + 0.0 for each in x])  # copies of the weights
 
     def block(self, x: Any, layer: int, cache: Any) -> Any:
         self.layer = f"layer{layer}."
@@ -134,14 +134,14 @@ class _Recording(GptVariant[Any]):
         return self.keep(self.layer + "attention", super().attention_weights(query, keys))
 
 
-# Of the products with matrices, which activations their inputs and outputs are.
+# The names of the activations that are multiplied by each matrix.
 INPUTS = {"attn_wq": "attention_input", "attn_wo": "heads", "mlp_fc1": "mlp_input"}
 INPUTS |= {"mlp_fc2": "hidden"}
 OUTPUTS = {"attn_wv": "value", "attn_wo": "attention_output", "mlp_fc2": "mlp_output"}
 
 
 class Inside:
-    """The activations of a text by name, and after `backward` their gradients."""
+    """The activations of a text by name and, after `backward`, their gradients."""
 
     def __init__(self, saved: SavedModel, text: Text, kind: type = float) -> None:
         self.weights = {
@@ -188,7 +188,7 @@ class Inside:
 def backward(
     saved: SavedModel, text: Text, weight: tuple[str, int, int], position: int | None = None
 ) -> dict[str, Any]:
-    """Return the gradients of a training step on a text, and what it changes."""
+    """Return the gradients of a training step on a text, and its effects."""
     later, (tokens, counted), (matrix, row, column) = after_step(saved, text), text, weight
     losses = [InferenceGpt(each).engine_model.losses([tokens]) @ counted for each in (saved, later)]
     inside = Inside(saved, text, Value)
@@ -199,7 +199,7 @@ def backward(
     moves = {name: np.subtract(later.weights[name], rows) for name, rows in saved.weights.items()}
     first = [index - index % WINDOW for index in (row, column)]
     part = tuple(slice(start, start + WINDOW) for start in first)
-    products = inside.products.get(matrix, ())  # a table has none
+    products = inside.products.get(matrix, ())  # an embedding has no product
     return {
         "loss": losses[0] / sum(counted),
         "bits_before": losses[0] / math.log(2),

@@ -1,4 +1,4 @@
-"""Exports of models, in each format."""
+"""Write exports of models in each format, and read refusals."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ def written(format: Format, saved: SavedModel, folder: Path, name: str = "model"
 
 
 def refusal(read: Callable[[Path], object], path: Path, content: bytes | None = None) -> str:
-    """Return why an export is refused, without its path: one line that begins with it."""
+    """Return the one-line error for an export, without the path with which it begins."""
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError) as caught:

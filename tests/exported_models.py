@@ -37,7 +37,7 @@ def saved_model(
 
 
 def drawn_shape(seed: int) -> dict[str, Any]:
-    """Return a shape that is drawn at random, of any architecture."""
+    """Return a random shape of any architecture."""
     rng = random.Random(seed)
     architecture, n_head = rng.choice(ARCHITECTURES), rng.randint(1, 5)
     head_dim = rng.choice(range(1, 10) if architecture == "karpathy" else (2, 4, 6, 8))
@@ -53,10 +53,10 @@ def drawn_shape(seed: int) -> dict[str, Any]:
 
 
 def drawn_tokens(saved: SavedModel, n: int, seed: int = 1) -> list[int]:
-    """Return tokens of a model that are drawn at random."""
+    """Return random tokens of a model's vocabulary."""
     return random.Random(seed).choices(range(saved.model.vocab_size), k=n)
 
 
 def log_probabilities(saved: SavedModel, tokens: list[int]) -> np.ndarray:
-    """Return those of all tokens after each of these: (T, V)."""
+    """Return the log-probabilities of all tokens after each given token: (T, V)."""
     return np.array([*InferenceGpt(saved).log_probabilities(tokens)])

@@ -1,4 +1,4 @@
-"""Central differences, with which gradients are compared."""
+"""Compare gradients with central differences."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""A headless Firefox, driven with its Marionette protocol (firefox-source-docs, Marionette).
+"""Drive a headless Firefox with its Marionette protocol (firefox-source-docs, Marionette).
 
 Playwright drives only its own build of Firefox, which no package index has.
 """
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 START_S = 60
 SCRIPT_MS = 60_000
-ANSWER_S = 120  # longer than a script
+ANSWER_S = 120  # longer than any script takes
 
 
 class Firefox:
@@ -24,7 +24,7 @@ class Firefox:
     def __init__(self, stream: BinaryIO) -> None:
         """Begin a session on a stream to the browser."""
         self._stream, self._n = stream, 0
-        self._receive()  # what it is
+        self._receive()  # the greeting
         self._send("WebDriver:NewSession", timeouts={"script": SCRIPT_MS})
 
     def open(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints as other programs write them."""
+"""Write checkpoints in the formats of other programs."""
 
 import json
 import random
@@ -18,7 +18,7 @@ MOONBASE_TOKENS = ("<bos>", "<user>", "<assistant>", "<end_turn>")
 
 
 def tokenizer_file(texts: Iterable[str], vocab_size: int, special: Iterable[str] = ()) -> bytes:
-    """Learn BPE as MoonBase does: with the bytes of the texts alone, and special tokens first."""
+    """Train BPE like MoonBase: only bytes that occur have tokens; special tokens come first."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     library = Tokenizer(models.BPE())

@@ -1,4 +1,4 @@
-"""Functions of the engine of the page, called in Node; the fixture `node` gives `Node`."""
+"""Call functions of the page's engine in Node; the fixture `node` returns a `Node`."""
 
 import json
 import sys
@@ -18,15 +18,15 @@ from microgpt.errors import MicrogptError
 ENGINE = Path(microgpt_page.__file__).parent / "web/engine"
 
 
-@cache  # it takes a second
+@cache  # takes a second
 def assigned() -> list[str]:
-    """Return the characters of Python's Unicode; Node may have a newer one, with more."""
+    """Return the characters that Python's Unicode version assigns; Node's may be newer."""
     every = map(chr, range(sys.maxunicode + 1))
     return [char for char in every if unicodedata.category(char) not in ("Cn", "Cs")]
 
 
 CHARACTERS = st.deferred(lambda: st.sampled_from(assigned())) | st.characters(codec="ascii")
-# Few examples of many inputs each, as every example starts a process, and none are shrunk.
+# Few examples with many inputs each, because every example starts a process; no shrinking.
 few = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])
 PROGRAM = """
 import {{ readFileSync }} from "node:fs";
@@ -43,7 +43,7 @@ for (const input of JSON.parse(readFileSync(0, "utf8"))) {{
 process.stdout.write(JSON.stringify(results));
 """
 
-# The runs of Python in a file, and the file of a page without a model.
+# Load the runs that Python has written, and the file of a page without a model.
 RUNS = """
 const all = JSON.parse(readFileSync(FILE, "utf8"));
 const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
@@ -53,25 +53,25 @@ const file = { ...all.facts, parts: Object.fromEntries(kernels) };
 
 
 class Node:
-    """Runs code that imports modules of the engine of the page."""
+    """Runs code that imports modules of the page's engine."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program, self._folder = program, folder
 
     def __call__(self, code: str, inputs: Iterable[Any]) -> list[Any]:
-        """Return what `answer`, which the code defines, returns for each input, or its error."""
+        """Return the result or the error of the code's function `answer` for each input."""
         command = [self._program, "--input-type=module", "-e", PROGRAM.format(code=code)]
         done = run_process(command, cwd=self._folder, stdin=json.dumps(list(inputs)))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def with_runs(self, file: Path, code: str, inputs: Iterable[Any]) -> list[Any]:
-        """Do the same for code with a file of runs of Python."""
+        """Do the same with a file of runs of Python."""
         return self(RUNS.replace("FILE", json.dumps(str(file))) + code, inputs)
 
 
 def as_read(text: str) -> str:
-    """Return a text as a program reads it from JSON, in which two surrogates are a character."""
+    """Return a text as read from JSON, in which a surrogate pair is one character."""
     return json.loads(json.dumps(text))
 
 

@@ -1,4 +1,4 @@
-"""JSON files that a test changes."""
+"""Change JSON files."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def edit(path: Path, **changes: Any) -> None:
-    """Change keys of a JSON object, and of objects in it; None takes a key out."""
+    """Change keys of a JSON object and of objects in it; None removes a key."""
     path.write_text(json.dumps(_changed(json.loads(path.read_text()), changes)))
 
 

@@ -1,4 +1,4 @@
-"""Kill a process between each two file operations of a save."""
+"""Kill a process between any two file operations of a save."""
 
 import os
 import shutil
@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-# Each file and each directory is synced once it is written.
+# The file operations of a save; each file and directory is synced after it is written.
 OPERATIONS = ("open", "mkdir", "fsync", "rename", "replace", "unlink", "rmdir")
 
 
 def killed_saves(before: Path, save: Callable[[Path], object]) -> Iterator[Path]:
-    """Yield a copy of a directory after each kill of a save in it, and at last after a whole save.
+    """Yield a copy of a directory after each possible kill of a save, and after a complete save.
 
     Args:
         before: the directory, which may be missing or empty.
-        save: saves in the directory that it gets.
+        save: saves a model in a given directory.
     """
     for n in count():
         folder = before.with_name(f"killed{n}")
@@ -33,7 +33,7 @@ def killed_saves(before: Path, save: Callable[[Path], object]) -> Iterator[Path]
 
 
 def _end_before(n: int) -> None:
-    """Have this process end before its n-th file operation."""
+    """Make this process end before its n-th file operation."""
     calls = count()
 
     def wrap(real: Callable[..., object], is_needed: bool) -> Callable[..., object]:
@@ -44,5 +44,5 @@ def _end_before(n: int) -> None:
 
         return operation
 
-    for name in OPERATIONS:  # a sync takes time, and matters only if the computer stops
+    for name in OPERATIONS:  # a sync is slow, and matters only if the computer crashes
         setattr(os, name, wrap(getattr(os, name), name != "fsync"))

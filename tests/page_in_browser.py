@@ -1,4 +1,4 @@
-"""What tests of the page in Chromium share."""
+"""Helpers for tests of the page in Chromium."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # The command line with 16-byte vectors and without fused multiply-add, as in WebAssembly.
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
-# Keeps requests to the engine with a name, rather than sending them.
+# Holds back requests of one kind to the engine instead of sending them.
 HOLD = """
     const post = Worker.prototype.postMessage;
     window.held = [];
@@ -28,7 +28,7 @@ HOLD = """
 
 
 def document_of(result: TrainResult, folder: Path) -> Path:
-    """Save a model in a folder; return its document, which has the name of the folder."""
+    """Save a model in a folder; return its document, named after the folder."""
     save(result, folder)
     file = folder.with_name(f"{folder.name}.html")
     file.write_bytes(document(load(folder), folder.name))
@@ -42,7 +42,7 @@ def opened(page: "Page", file: Path, view: str, **parameters: Any) -> None:
 
 
 def until(page: "Page", script: str) -> None:
-    """Wait until a script gives true. The page's policy forbids Playwright's own way."""
+    """Wait until a script returns true. The page's policy forbids Playwright's own method."""
     for _ in range(3000):
         if page.evaluate(script):
             return
@@ -51,18 +51,18 @@ def until(page: "Page", script: str) -> None:
 
 
 def hold(page: "Page", name: str) -> None:
-    """Have pages that are opened from now on hold back their requests with a name."""
+    """Make pages that are opened from now on hold back requests with this name."""
     page.add_init_script(HOLD.replace("NAME", name))
 
 
 def until_held(page: "Page") -> Any:
-    """Return the body of the first request that is held back."""
+    """Return the body of the first held request."""
     until(page, "held.length > 0")
     return page.evaluate("held[0].body")
 
 
 def bars(page: "Page") -> dict[str, float]:
-    """Return the probabilities that are shown."""
+    """Return the probabilities shown by the bars."""
     page.wait_for_selector("#draw:not([disabled])")
     script = """rows => rows.map(row => [row.querySelector("th").innerText,
         Number(row.querySelector(".bar").style.getPropertyValue("--p"))])"""
@@ -76,18 +76,18 @@ def say(page: "Page", text: str) -> None:
 
 
 def replies(page: "Page", n: int) -> list[str]:
-    """Return what has been said, once there are n messages and none is being written."""
+    """Wait until there are n complete messages, and return them."""
     until(page, f"document.querySelectorAll('#turns .tools').length === {n}")
     return page.locator("#turns .said").all_inner_texts()
 
 
 def check_accessible(page: "Page", context: str | None = None) -> None:
-    """Check what is shown, or a part of it, in light and dark; on screens of several widths."""
+    """Check the page, or a part of it, in light and dark mode and at several widths."""
     from axe_playwright_python.sync_playwright import Axe
 
     for width, scheme in ((768, ""), (1600, ""), (360, "light"), (1280, "dark")):
         page.set_viewport_size({"width": width, "height": 800})
-        until(page, f"document.documentElement.scrollWidth <= {width}")  # after a frame
+        until(page, f"document.documentElement.scrollWidth <= {width}")  # true after the next frame
         if not scheme:
             continue
         page.emulate_media(color_scheme=scheme)

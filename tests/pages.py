@@ -1,4 +1,4 @@
-"""What tests of pages in Chromium and in Firefox share."""
+"""The type of a function that opens a page in Chromium or Firefox."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the tests of searches share: names to search on, and what is left of a run."""
+"""Helpers for tests of searches: data, processes, and the files of a run."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from microgpt_evolution.trial import TrialRecord, with_checksum
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
-SETTINGS = SearchSettings(  # of a run that a test records itself
+SETTINGS = SearchSettings(  # settings of a run that a test records itself
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
     fitness="held-out",
 )  # fmt: skip
@@ -27,14 +27,14 @@ HYDRA = ("--objective", "hydra", *_QUICK)
 
 
 def changed(search: Sequence[str], *options: str) -> list[str]:
-    """Return the options of a search, with some values changed or added."""
+    """Return the options of a search with some values changed or added."""
     values = dict(zip(search[::2], search[1::2], strict=True))
     values |= zip(options[::2], options[1::2], strict=True)
     return [*chain.from_iterable(values.items())]
 
 
 def write_names(folder: Path) -> None:
-    """Write a file of a few hundred made-up names, here and where it is looked for."""
+    """Write a few hundred made-up names to names.txt and data/names.txt."""
     docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
     (folder / "data").mkdir()
     for path in ("names.txt", "data/names.txt"):
@@ -42,7 +42,7 @@ def write_names(folder: Path) -> None:
 
 
 def begin(folder: Path, *options: str, until: str = "Generation 1/") -> Popen:
-    """Start a search, and return its process when it has said so much."""
+    """Start a search, and return its process after it has printed `until`."""
     process = Popen(
         ["microgpt", "evolve", "--trace", *options], cwd=folder, stdout=PIPE, stderr=PIPE, text=True
     )
@@ -56,7 +56,7 @@ def run_of(folder: Path) -> Path:
 
 
 def evaluations_of(run: Path) -> list[dict[str, object]]:
-    """Return what was measured, without timings, in an order that does not depend on them."""
+    """Return the evaluations without durations, in an order that does not depend on them."""
     lines = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
     timeless = ({**line, "seconds": 0, "crc32": 0} for line in lines)
     return sorted(
@@ -77,7 +77,7 @@ def vowels(model: InferenceGpt) -> float:
 
 
 def edit_evaluations(run: Path, old: str, new: str) -> None:
-    """Replace a text once in trials.jsonl, and write the checksums that suit it."""
+    """Replace a text once in trials.jsonl, and update the checksums."""
     path = run / "trials.jsonl"
     text = re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", path.read_text(), flags=re.MULTILINE)
     assert old in text
@@ -86,7 +86,7 @@ def edit_evaluations(run: Path, old: str, new: str) -> None:
 
 
 def ranking_of(losses: Mapping[Genome, Sequence[float | None]], **settings: object) -> Ranking:
-    """Return the ranking of a sweep with these losses for the seeds 1, 2, …; None has diverged."""
+    """Return the ranking of a sweep with these losses for seeds 1, 2, …; None means diverged."""
     seeds = tuple(range(1, 1 + max(map(len, losses.values()))))
     facts = {"input": "a", "data_sha256": "", **settings}
     records = [

@@ -1,18 +1,18 @@
-"""What tests of the compiled engine share: its numbers, and a training run up to a step."""
+"""Helpers for tests of the compiled engine: train up to a step, and return the numbers."""
 
 import math
 
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.trainer import CompiledTraining
 
 
-def run_to(engine: CompiledEngine, until: int) -> list[float]:
-    """Train up to a step or a nan; return the losses."""
+def run_to(engine: CompiledTraining, until: int) -> list[float]:
+    """Train up to a step or a NaN; return the losses."""
     losses: list[float] = []
     while engine.n_steps < until and not any(map(math.isnan, losses)):
         losses += engine.run(until)
     return losses
 
 
-def numbers(engine: CompiledEngine) -> list[list[float]]:
-    """Return the weights, and Adam's means."""
+def numbers(engine: CompiledTraining) -> list[list[float]]:
+    """Return the weights and Adam's moments."""
     return [array.tolist() for array in engine.numbers()]

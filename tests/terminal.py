@@ -1,4 +1,4 @@
-"""A command on a pseudo-terminal of its own, driven with pexpect."""
+"""Run a command on a separate pseudo-terminal with pexpect."""
 
 import fcntl
 import os
@@ -14,18 +14,18 @@ TIMEOUT_S = 60
 
 
 def _control_terminal() -> None:
-    """Let the terminal on stdin, if it is one, control the new session."""
+    """Make the terminal on stdin, if any, the controlling terminal of the new session."""
     if os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Terminal(fdspawn):
-    """A command that a pseudo-terminal controls."""
+    """A command that runs on a pseudo-terminal."""
 
     def __init__(
         self, *command: object, size: tuple[int, int] = (24, 80), timeout=TIMEOUT_S, **options: Any
     ) -> None:
-        """Start it, with stdout and stderr on the terminal unless `options` for Popen say else."""
+        """Start the command; `options` are passed to Popen and can redirect stdout and stderr."""
         ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, size)
         streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
@@ -43,7 +43,7 @@ class Terminal(fdspawn):
         self.send("\x03")
 
     def exit_code(self) -> int:
-        """Wait for the end, and return the exit code."""
+        """Wait until the command ends, and return the exit code."""
         self.expect(pexpect.EOF)
         return self.process.wait(self.timeout)
 
@@ -52,7 +52,7 @@ class Terminal(fdspawn):
         super().close()
 
     def close(self) -> None:
-        """End the command, if it has not ended."""
+        """End the command if it is still running."""
         self.process.kill()
         self.process.wait(self.timeout)
         super().close()

@@ -1,4 +1,4 @@
-"""The names of the tests themselves."""
+"""Check the names of the tests."""
 
 import re
 from pathlib import Path
@@ -10,5 +10,5 @@ def test_a_test_name_has_at_most_80_characters() -> None:
         for path in Path(__file__).parent.rglob("test_*.py")
         for name in re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
     }
-    assert len(names) > 1_000
+    assert names
     assert [name for name in names if len(name) > 80] == []

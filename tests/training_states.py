@@ -1,4 +1,4 @@
-"""A hook that keeps states of a training run at counted steps."""
+"""A hook that records states of a training run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from microgpt import Hook, TrainState
 
 
 class StatesEvery(Hook):
-    """Calls a function with the state after every n steps, and keeps all states."""
+    """Calls a function with the state after every n steps, and records all states."""
 
     def __init__(self, n: int, save: Callable[[TrainState], Any] = lambda state: None) -> None:
         self._n, self._save, self._last = n, save, -1

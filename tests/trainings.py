@@ -1,4 +1,4 @@
-"""Made-up names to train on, and what a training leaves in the directory of its model."""
+"""Helpers for tests of training: made-up names, conversations, and training records."""
 
 import json
 import random
@@ -10,12 +10,12 @@ from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, TrainResul
 
 
 def made_up_names(n: int, letters: str = "abcdefgh") -> list[str]:
-    """Return names of 3 to 9 letters, the same each time."""
+    """Return the same n names of 3 to 9 letters each time."""
     rng = random.Random(0)
     return ["".join(rng.choices(letters, k=rng.randint(3, 9))) for _ in range(n)]
 
 
-NAMES = "\n".join(made_up_names(100, "abcdefgé"))  # with a letter that takes two bytes
+NAMES = "\n".join(made_up_names(100, "abcdefgé"))  # é takes two bytes
 QUESTIONS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
              ("Where are you?", "12 Mill Street.")]  # fmt: skip
 
@@ -26,7 +26,7 @@ def talks(pairs: Iterable[tuple[str, str]]) -> list[tuple[Message, ...]]:
 
 
 def subword_model(text: str) -> TrainResult:
-    """Return a model of subwords that has learnt next to nothing."""
+    """Return a subword model after a short training run."""
     return train(
         [text],
         model=ModelConfig(n_embd=1, n_head=1, block_size=4),
@@ -45,6 +45,6 @@ def meta_of(model: Path) -> dict[str, Any]:
 
 
 def training_of(model: Path) -> dict[str, Any]:
-    """Return the record of the training of a model."""
+    """Return the training record of a model."""
     found: dict[str, Any] = meta_of(model)["training"]
     return found

@@ -1,8 +1,8 @@
-"""The whole program on a page: each part of examples/karpathy.py beside its explanation.
+"""Build the page that shows each part of examples/karpathy.py beside its explanation.
 
-The explanations are the sections of docs/karpathy.md. A heading names the part that a section
-explains, as the comment does with which the part begins. After a change of the program, write its
-code into the page:
+The explanations are the sections of docs/karpathy.md. The heading of a section is the name of a
+part; the comment at the beginning of the part starts with the same name. After a change of the
+program, write its code into the page:
 
     uv run python docs/site/annotated.py
 """

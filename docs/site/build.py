@@ -1,4 +1,4 @@
-"""Build the site: the pages of the navigation, and what they link to, as build/site.
+"""Build the site in build/site from the pages of the navigation and the files that they link to.
 
     uv run --group docs python docs/site/build.py
 
@@ -37,7 +37,7 @@ PAGES = BUILD / "pages"
 ASSETS = ("site.css", "iframe-worker.js", "tables.js")
 PLAYGROUND = ROOT / "apps/microgpt_page/src/microgpt_page/web"
 WIDE = ("README.md", "docs/try.md", annotated.PAGE)  # pages without others beside them
-# Follows the first paragraph of README, and makes it larger.
+# Text to insert after the first paragraph of README; `.lead` makes that paragraph larger.
 START = """
 { .lead }
 
@@ -45,16 +45,16 @@ START = """
 [Learn how a GPT works](docs/learn.md){ .md-button }
 [Make a model of your own text](docs/own_text.md){ .md-button }
 """
-# In a file of docs/reference, begins what a reference replaces.
+# Marks the part of a file of docs/reference that a generated reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
-# In the index of the search: what is found first, the pages of the library, and how they begin.
+# The search index lists FIRST before other pages, and merges the functions in each entry of API.
 FIRST = ("docs/glossary.html", "docs/learn.html")
 API = "docs/reference/python.html"
-API_LEVEL = 3  # of the headings of public names and modules
+API_LEVEL = 3  # heading level of public names and modules
 SIGNATURE = re.compile(r"^<pre><code>.*?</code></pre>", re.DOTALL)
 PICTURES = (".gif", ".jpg", ".png", ".svg")
 MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
-# Code is matched first, so that what looks like a link in it is left alone.
+# Code is matched first, so that links in code are left unchanged.
 LINK = re.compile(
     r"""(?ms)^ *(`{3,}).*?^ *\1|`[^`\n]*`|(?:(?<=\]\()|(?<=\bsrc=")|(?<=srcset="))([^)#\s"]+)"""
 )
@@ -95,11 +95,11 @@ def settings_of(address: str) -> str:
 
 
 def origin() -> str:
-    """Return where the repository was cloned from, or "" if git does not know."""
+    """Return the address from which the repository was cloned, or "" if it is unknown."""
     command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
     try:
         return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
-    except OSError:  # no git
+    except OSError:  # git is not installed
         return ""
 
 
@@ -143,7 +143,7 @@ def write_pages(paths: list[str], address: str = "") -> None:
 
 
 def front_matter(path: str, address: str) -> str:
-    """Return the metadata of a page: where its file is in the repository, if it has both."""
+    """Return the metadata of a page: the address of its file in the repository, if any."""
     source = next((one for one in (path, path.removesuffix(".md")) if (ROOT / one).is_file()), "")
     lines = [f"source: {address}/blob/HEAD/{source}"] if source and address else []
     lines += ["hide: [navigation]"] if path in WIDE else []
@@ -152,7 +152,7 @@ def front_matter(path: str, address: str) -> str:
 
 @cache
 def generated() -> dict[str, str]:
-    """Return the Markdown of the references, by path; without the beginning that is in a file."""
+    """Return the Markdown of the references by path, without the introductions in docs/."""
     return {
         **command_line.pages(),
         "docs/reference/http.md": http_api.page(),
@@ -161,7 +161,7 @@ def generated() -> dict[str, str]:
 
 
 def text_of(path: str) -> str:
-    """Return the Markdown of a page: a file of the repository, or made from one."""
+    """Return the Markdown of a page, which is a file of the repository or made from one."""
     if path in generated():
         text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
         return text.partition(REPLACED)[0] + generated()[path]
@@ -186,7 +186,7 @@ def text_of(path: str) -> str:
 
 
 def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
-    """Return the target of a link on the site; copy what is no page, and queue what is one."""
+    """Return the target of a link on the site; queue a page, or copy any other file."""
     target = link[2]
     if not target or re.match(r"[a-z]+:", target):
         return link[0]
@@ -203,7 +203,7 @@ def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
 
 
 def is_download(path: Path) -> bool:
-    """Return whether a file is copied: a picture, or what would be no good page."""
+    """Return whether a file is copied instead of shown: a picture, a large or a binary file."""
     if not path.is_file() or path.suffix == ".md":
         return False
     data = path.read_bytes()
@@ -240,9 +240,9 @@ def directory_page(directory: str) -> str:
 def rank_search() -> None:
     """Rewrite the index of the search so that a word finds its explanation before functions.
 
-    The search prefers titles to texts, then what has the word earlier, then what stands earlier in
-    the index. So a class or a module of the library is one text with all its functions, and its
-    title is its full name, which is one word.
+    The search prefers titles to texts, then earlier occurrences of the word, then earlier entries
+    of the index. So a class or a module of the library becomes one entry with all its functions,
+    and its title is its full name, which is one word.
     """
     site, items, names = BUILD / "site", list[dict[str, Any]](), set[str]()
     index = json.loads((site / "search.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The reference of the command line, from the app itself: an index, and a page per command."""
+"""Generate the reference of the command line from the app: an index, and a page per command."""
 
 import re
 from collections.abc import Iterator
@@ -71,5 +71,5 @@ def paragraphs(text: str | None) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text on one line, in which Markdown finds no HTML, emphasis, link or column."""
+    """Return a text on one line, with escapes for HTML, emphasis, links and table columns."""
     return re.sub(r"[*_\[|]", r"\\\g<0>", " ".join(text.split())).replace("<", "&lt;")

@@ -2,4 +2,4 @@
 
 
 class SiteError(Exception):
-    """Something is missing that a page or the navigation names."""
+    """A page or the navigation refers to something that does not exist."""

@@ -1,4 +1,4 @@
-"""The reference of the HTTP service, from its OpenAPI schema."""
+"""Generate the reference of the HTTP service from its OpenAPI schema."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""A page with the cells of a notebook and their outputs, which running it makes."""
+"""Run a notebook, and convert its cells and their outputs to a page."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,7 +7,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-TIMEOUT_S = 300  # per cell; a whole notebook takes about ten seconds
+TIMEOUT_S = 300  # time limit per cell; a whole notebook takes about ten seconds
 PICTURE = "image/png"
 
 

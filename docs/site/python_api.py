@@ -1,4 +1,4 @@
-"""The reference of the Python interface: what mkdocstrings makes of the docstrings."""
+"""Generate the reference of the Python interface, which mkdocstrings makes from docstrings."""
 
 from collections.abc import Iterable
 from types import ModuleType
@@ -20,7 +20,7 @@ def page() -> str:
 
 
 def public(package: ModuleType) -> Iterable[str]:
-    """Yield where the public names of a package, which imports them when used, are defined."""
+    """Yield the full names of the public names of a package that imports them lazily."""
     for name in package.__all__:
         defined = getattr(package, name)
         yield f"{defined.__module__}.{defined.__qualname__}"

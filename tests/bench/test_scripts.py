@@ -1,4 +1,4 @@
-"""The scripts of bench/ run in their shortest form; what they attack, store and show holds."""
+"""The scripts of bench/ run in a short form, and their stored results are up to date."""
 
 import json
 import random
@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def small(*words: str) -> str:
-    """Return a patch with which a script trains small models, with more options."""
+    """Return a patch that makes a script train small models, with additional options."""
     options = ("--n-embd", "8", "--n-head", "2", "--n-layer", "1", *words)
     more = f"*({options} if words[0] == 'train' else ())"
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
 
 
-# The options of each script, and what else is made smaller; the rivals, which are not in the
-# workspace, stay away.
+# The options of each script, and patches that make it smaller. Other programs, which are not in the
+# workspace, do not take part.
 SHORTEST = {
     "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
@@ -47,15 +47,11 @@ SHORTEST = {
     ),
     "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.CHAT_STEPS = 1"),
     "few_questions": ("--only library", small()),
-    "ladder": ("--only names --seeds 1", "bench.TEXTS = ('names',); bench.BUDGET = 5e9"),
+    "ladder": ("--only names --seeds 1", "bench.BUDGET = 5e9"),
     "makers": (
         "data",
         "bench.FILES = ('names.txt',); bench.MINUTES = 0.1; bench.ORDERS = (2,); "
         "bench.markov_samples = lambda docs: docs[:2]",
-    ),
-    "minutes": (
-        "--seeds 1",
-        "bench.needs = print; bench.BUDGETS = {('names', 60): (1, 1, 1, 1)}; bench.SECOND = 2e7",
     ),
     "mutation": ("--n 0", ""),
     "quality": (
@@ -89,7 +85,7 @@ SHORTEST = {
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = (); bench.SETTINGS = bench.SETTINGS[:1]"),
 }
-# The commands of a script run in its process: a new Python would take most of the time.
+# The commands of a script run in its process, because starting Python would take most of the time.
 IN_PROCESS = f"""
 import subprocess, sys, threading
 sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]
@@ -102,13 +98,13 @@ def run(command, *, check=False, cwd=".", **options):
     return commands.run(*command[3:], cwd=cwd, check=check)
 subprocess.run = run
 """
-PARTS = {"c_programs", "contenders", "harness", "mutants", "serving", "texts", "torch_gpt"}
+PARTS = {"c_programs", "contenders", "harness", "mutants", "serving", "torch_gpt"}
 PARTS |= {"fuzz", "fuzz_parsers"}
 SCRIPTS = {path.stem for path in (ROOT / "bench").glob("*.py")}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
 DOCS.remove(ROOT / "docs" / "removed.md")
 PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_text("utf-8"))
-# A study that has gone is cited with the last commit that has it.
+# A deleted study is cited with the last commit that contains it.
 CITED = re.compile(r"bench/[\w/]+\.\w+\b(?!,? (?:removed after commit|at) [0-9a-f]{8})")
 
 

@@ -1,4 +1,4 @@
-"""Exports of chats: small files made by hand after the published formats, in `exports/`."""
+"""Read exported chats: small files in `exports/`, written by hand after the published formats."""
 
 import json
 import re
@@ -46,7 +46,7 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
     [
         ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], [7, 16, 5, 2]),
         ("whatsapp_ios.txt", "Anna", [IOS], [4, 8, 3, 1]),
-        # Of a conversation with several branches, the one that is displayed.
+        # A conversation has several branches; the displayed branch is read.
         ("conversations.json", None, [CATS], [5, 10, 3, 2]),
         ("discord.json", "ben_7", [INSTALL, THANKS], [3, 8, 3, 0]),
         ("telegram.json", "Ben", [GAME], [5, 8, 5, 0]),
@@ -56,7 +56,7 @@ def test_an_export_of_each_app_can_be_read(name, me, said, n_left_out) -> None:
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # of all; of the system or without text; without a reply
+    assert numbers == n_left_out  # all; from the system or without text; without a reply
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"
@@ -129,7 +129,7 @@ def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> 
         ("[23:59:02, 31/12/23]", "[00:01:02, 1/1/24]"),
         ("\ufeff[29/2/2567 23:59:02]", "[1/3/2567 00:01:02]"),
         ("12/31/R5, 11:59 in the evening -", "1/1/R6, 12:01 in the morning -"),
-        # Ambiguous: the order in which no time goes back, then that of the shortest chat.
+        # Ambiguous dates: prefer an order in which time never goes back, then the shortest chat.
         ("02/01/24, 23:59 -", "02/02/24, 00:01 -"),
         ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
     ],
@@ -230,6 +230,12 @@ def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> 
         read(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_of_other_texts_is_refused(tmp_path) -> None:
+    (tmp_path / "a.txt").write_text("anna\n")
+    with pytest.raises(DataError, match="not a Slack export"):
+        read(tmp_path)
 
 
 def test_a_truncated_export_is_refused(tmp_path) -> None:

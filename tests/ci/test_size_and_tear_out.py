@@ -1,4 +1,4 @@
-"""The limits of .ci/size, in a small repository, and what .ci/tear_out leaves of this one."""
+"""`.ci/size` checks limits, and the repository works without a package after `.ci/tear_out`."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
-    """A repository with the script, whose limits are reached."""
+    """A repository that contains the script, and that is exactly at its limits."""
     folder = tmp_path_factory.mktemp("repository")
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(repository: Path) -> Iterator[Path]:
-    """The repository, whose changes are undone at the end."""
+    """The repository; changes by a test are undone at the end."""
     yield repository
     git(repository, "reset", "-q", "--hard")
 
@@ -109,6 +109,6 @@ PACKAGES = {str(folder.relative_to(ROOT)) for folder in FOLDERS} - KEPT
 @pytest.mark.long
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_without_any_one_package_the_others_still_train_and_generate(package, tmp_path) -> None:
-    script = [sys.executable, ROOT / ".ci/tear_out", package, tmp_path / "copy"]
+    script = [sys.executable, ROOT / ".ci/tear_out", tmp_path / "copy", package]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

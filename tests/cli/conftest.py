@@ -1,4 +1,4 @@
-"""What tests of commands share: a training file, and a copy of what a module has trained."""
+"""Fixtures of tests of commands: a training file, and a copy of a module's trained models."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Prepare = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
-    """Make a directory with names.txt, and train on it with each of some options."""
+    """Make a directory with names.txt, and train one model per tuple of options."""
 
     def make(names: str, *options: Sequence[str]) -> Path:
         folder = tmp_path_factory.mktemp("prepared")
@@ -34,5 +34,5 @@ def names(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the directory `trained` of a module, which a test may change."""
+    """A copy of a module's directory `trained`; a test may change the copy."""
     return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))

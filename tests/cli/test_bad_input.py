@@ -1,4 +1,4 @@
-"""Each bad input, given to the real command: one clear line, the right exit code, nothing lost."""
+"""The command reports each bad input in one line, with the right exit code, and writes nothing."""
 
 import os
 import shlex
@@ -108,10 +108,14 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         ("serve --port 70000", "PORT must be less than or"),
         ("serve --model-dir nowhere", "nowhere does not exist"),
         ("fly", "no such command 'fly'; see 'microgpt --help'"),
-        ("generat", "Did you mean 'generate'?"),
+        ("generatte", "Did you mean 'generate'?"),
+        ("gener", "did you mean 'generate'?"),
+        ("info --data my file.txt", "quote a path with spaces"),
     ],
 )
 def test_a_bad_input_is_explained_and_writes_nothing(microgpt, files, command, problem) -> None:
+    if command.startswith("serve"):
+        pytest.importorskip("microgpt_serve")
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}
     assert problem in refused(microgpt(*shlex.split(command)))
     assert {path: path.stat().st_mtime_ns for path in files.rglob("*")} == before

@@ -25,7 +25,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def model(ended, names) -> Path:
-    """A copy of it, beside the names."""
+    """A copy of that directory, beside the names."""
     return Path(shutil.copytree(ended, names.with_name("model")))
 
 

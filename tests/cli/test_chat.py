@@ -1,4 +1,4 @@
-"""`microgpt chat` with a pipe in place of a person: what it reads, prints and refuses."""
+"""`microgpt chat` with a pipe instead of a terminal."""
 
 import pytest
 from commands import ok, refused
@@ -11,7 +11,7 @@ from microgpt_cli.model_loading import bundled_chats
 
 @pytest.fixture
 def bundled_reply() -> str:
-    """What the first bundled model says to "hi"."""
+    """The reply of the first bundled model to "hi"."""
     model = InferenceGpt(load(next(iter(bundled_chats().values()))))
     return model.chat([Message("user", "hi")]).content
 
@@ -64,13 +64,22 @@ def test_a_chat_message_may_be_longer_than_a_file_name(microgpt) -> None:
 def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
-    done = microgpt("chat", "--model-dir", chat_model, "hi", "--doubt")  # no colors in a pipe
+    done = microgpt("chat", "--model-dir", chat_model, "hi", "--doubt")  # a pipe gets no colors
     assert (done.stdout, done.stderr) == ("yo\n", "note: mean probability of a token: 100 %\n")
     done = ok(microgpt("chat", "--model-dir", chat_model, "hi", "--seed=random"))
     assert done.stderr.startswith("note: --seed ")
     done = microgpt("chat", "--model-dir", chat_model, "/quit hi")
     assert done.stderr.endswith("not in the vocabulary: '/', 'q', 'u', 't', ' '\n")
     assert "message is empty" in refused(microgpt("chat", "--model-dir", chat_model, " "))
+
+
+def test_no_reply_has_a_word_of_the_never_file(microgpt, chat_model, tmp_path) -> None:
+    words, options = tmp_path / "never.txt", ["chat", chat_model, "hi", "--temperature", "9"]
+    usual = ok(microgpt(*options)).stdout
+    words.write_text(usual.upper())
+    assert ok(microgpt(*options, "--never", words)).stdout not in ("\n", usual)
+    words.write_text("YO\n")
+    assert "each of 100 replies" in refused(microgpt(*options[:3], "--never", words))
 
 
 def test_chat_uses_a_bundled_model_without_a_trained_one(microgpt, bundled_reply) -> None:
@@ -80,7 +89,7 @@ def test_chat_uses_a_bundled_model_without_a_trained_one(microgpt, bundled_reply
     assert done.stderr == f"note: output not found; using the bundled model {name}\n"
 
 
-def test_chat_says_when_the_model_cannot_chat(
+def test_chat_uses_the_bundled_model_if_output_has_no_chat_model(
     microgpt, text_model, tmp_path, bundled_reply
 ) -> None:
     text_model.rename(tmp_path / "output")

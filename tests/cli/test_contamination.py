@@ -16,7 +16,7 @@ STREAM = ("--data", "text.txt", "--text", "stream")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with models of all names, of nine tenths, and of a running text."""
+    """A directory with models of all names, of nine tenths of the names, and of running text."""
     honest = (*SMALL, "--model", "honest", *FRACTIONS)
     folder = prepare(NAMES, (*SMALL, "--model", "all"), honest)
     (folder / "text.txt").write_text(TEXT)
@@ -76,7 +76,7 @@ def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
 
 
 def test_samples_found_in_the_data_of_the_parent_are_counted(microgpt, folder) -> None:
-    """The held-out names, which the parent was trained on, are training data, too."""
+    """The parent was trained on the held-out names, so they count as training data, too."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout
     facts = json.loads(out)
@@ -94,7 +94,7 @@ def test_commands_note_that_ancestors_may_have_read_other_data(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # perhaps a part of it
+    done = microgpt("score", "running", stdin="abba\n")  # may occur in the text
     assert "may be training data" in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""At its end, the training of a chat model says what the model can do."""
+"""At the end of its training run, a chat model is tested, and `train` prints the results."""
 
 import json
 from dataclasses import replace
@@ -100,7 +100,7 @@ def test_active_units_are_counted_only_in_small_karpathy_models() -> None:
 
 
 def test_train_and_info_compare_a_loss_with_simple_baselines(microgpt) -> None:
-    """A default run only knows the uniform guess; one with held-out names also counts."""
+    """A default run prints a uniform guess; a run with held-out names also counts n-grams."""
     done = ok(microgpt("train", "--steps", "20", "-n", "0", "--model", "a"))
     assert "a uniform guess has a loss of 3.2958" in done.stderr
     held_out = ("--val-fraction", "0.1", "--steps", "20", "-n", "0", "--model", "b")

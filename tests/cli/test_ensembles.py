@@ -1,4 +1,4 @@
-"""Runs of several models, stopped by Ctrl-C in each of them and resumed, and their teachers."""
+"""Ensembles: runs are stopped by Ctrl-C in each of their models and resumed."""
 
 import json
 import os
@@ -20,13 +20,13 @@ RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fr
 
 @pytest.fixture
 def unspoilt(tmp_path: Path) -> Path:
-    """A directory with the names alone."""
+    """A directory that contains only the names."""
     (tmp_path / "names.txt").write_text(NAMES)
     return tmp_path
 
 
 def stop_in(what: str) -> pytest.MonkeyPatch:
-    """Have the next command receive Ctrl-C in a model."""
+    """Make the next command receive Ctrl-C while it trains a model."""
     patch, update = pytest.MonkeyPatch(), TrainingProgress.update
 
     def follow(self, event) -> None:
@@ -39,7 +39,7 @@ def stop_in(what: str) -> pytest.MonkeyPatch:
 
 
 def stopped(microgpt, what: str, *command: str) -> str:
-    """Return what a command prints that is stopped."""
+    """Stop a command, and return its output."""
     patch = stop_in(what)
     done = microgpt("train", *command)
     patch.undo()
@@ -79,7 +79,7 @@ def test_a_finished_student_can_be_trained_on_without_its_teachers(microgpt, pre
     found = load(folder / "a").meta.training
     assert found["steps"] > before["steps"]
     assert found["val_loss"] <= before["val_loss"]
-    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # and again
+    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # once more
 
 
 def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, unspoilt) -> None:
@@ -108,7 +108,7 @@ TAUGHT = ("--teacher", "one", "--teacher", "two")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with two teachers, and a student of them."""
+    """A directory with two teachers and their student."""
     small = (*SMALL, "--steps", "40", "--model")
     student = (*small, "student", *TAUGHT, "--val-fraction", "0.2")
     return prepare(NAMES, (*small, "one"), (*small, "two", "--seed", "7"), student)
@@ -116,14 +116,14 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def folder(trained, folder) -> Path:
-    """The copy of that directory, whose student has its teachers there."""
+    """A copy of that directory, in which the student refers to the copied teachers."""
     state = folder / "student/train_state.json"
     state.write_text(state.read_text().replace(str(trained), str(folder)))
     return Path(folder)
 
 
 def unfinished(folder: Path) -> None:
-    """Have the student's training stand before it leaves its model."""
+    """Reset the student's training run to the state before its model was written."""
     edit(folder / "student/train_state.json", status="running")
     (folder / "student/weights.json").unlink()
 

@@ -171,4 +171,4 @@ def test_generate_skips_samples_with_words_of_a_file(microgpt, text_model, tmp_p
     found = [line.partition(": ")[2] for line in done.stdout.splitlines()]
     assert len(found) == len(everything)
     assert everything[0] not in found
-    assert {*everything} - {everything[0]} & {*found}  # a part of a word is no word
+    assert {*everything} - {everything[0]} & {*found}  # a part of a word does not count

@@ -39,7 +39,7 @@ def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
     assert facts["lengths"]["median"] == 5
 
 
-def test_info_ends_with_what_to_expect_of_a_model(microgpt, tmp_path) -> None:
+def test_info_ends_with_the_expected_loss_of_a_model(microgpt, tmp_path) -> None:
     (tmp_path / "sums.txt").write_text("\n".join(f"{i} + 1 = {i + 1}" for i in range(500)))
     done = ok(microgpt("info", "sums.txt"))
     assert done.stdout == ok(microgpt("info", "--data", "sums.txt")).stdout
@@ -55,7 +55,7 @@ def test_info_ends_with_what_to_expect_of_a_model(microgpt, tmp_path) -> None:
     assert len(done.stdout.splitlines()) <= 20
 
 
-def test_info_says_how_a_folder_is_read_and_how_to_change_that(microgpt, tmp_path) -> None:
+def test_info_says_how_a_folder_is_read_and_which_option_changes_this(microgpt, tmp_path) -> None:
     (tmp_path / "poems").mkdir()
     for name in "ab":
         (tmp_path / f"poems/{name}.txt").write_text(f"Poem {name}\n\nIt rains.\n")
@@ -80,7 +80,7 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
 
 
 def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> None:
-    """Keys, values and text in lists, with ESC, a turn of the writing direction, a line end."""
+    """Keys, values and lists contain ESC, a bidirectional override and a line break."""
     odd = "\x1b[2J\u202e\n"
     facts = {odd: odd, "list": [odd], "inside": {odd: odd}, "a" * 10**6: "b" * 10**6}
     edit(text_model / "meta.json", created_by=odd, training=facts)
@@ -107,7 +107,7 @@ def test_list_shows_each_model_on_one_line(microgpt, text_model, chat_model, tmp
     edit(tmp_path / "below/line\nend/meta.json", training={"val_loss": 2.5})
     (tmp_path / "below/damaged/meta.json").write_text("{")
     (tmp_path / "below/other").mkdir()
-    (tmp_path / "below/other/meta.json").write_text("[]")  # of another program
+    (tmp_path / "below/other/meta.json").write_text("[]")  # another program's file
     (tmp_path / "below/loop").symlink_to(tmp_path)
     done = ok(microgpt("list"))
     head, *rows = (line.split("  ") for line in done.stdout.splitlines())

@@ -27,7 +27,7 @@ def found() -> Ladder:
 def test_the_ladder_goes_from_a_uniform_guess_to_two_gpts() -> None:
     rungs = {rung.name: rung for rung in found().rungs}
     uniform, letters, pairs, grams, elman, gpt, more = rungs.values()
-    assert uniform.loss == pytest.approx(log(27))  # the letters and the end
+    assert uniform.loss == pytest.approx(log(27))  # 26 letters, plus the end
     assert uniform.loss > letters.loss > pairs.loss > gpt.loss > more.loss
     assert pairs.loss > elman.loss
     assert grams.name.startswith("best n-grams")
@@ -46,12 +46,12 @@ def test_all_models_of_the_ladder_continue_the_same_beginnings() -> None:
 
 
 def test_the_counting_model_agrees_with_counts_made_by_hand() -> None:
-    """Of a letter that is always followed by the same one, pairs are almost certain."""
+    """If a letter is always followed by the same one, bigrams predict it almost with certainty."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
     scored = EvaluationSet.from_documents(docs[:1], tokenizer, 16, "lines")
-    # Of seven predictions, three are a, three are b, and one is the end.
+    # Seven predictions: three of a, three of b, and one of the end.
     expected = -(6 * log(3 / 7) + log(1 / 7)) / 7
     assert loss_of(model_of(1), scored) == pytest.approx(expected, rel=0.01)
     assert loss_of(model_of(2), scored) < 0.5 * expected
@@ -123,12 +123,12 @@ def test_the_elman_network_has_the_gradients_of_finite_differences() -> None:
 
 
 def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
-    """They are those of the mean over all predictions that count, of documents with a mask, too."""
+    """The loss is the mean over all predictions that count, including masked documents."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
     docs.append(DOCS[0], MASK)
     losses = [Elman(weights).loss(doc) for doc in DOCS[1:]]
-    # The mask leaves the second and the third prediction.
+    # The mask selects the second and the third prediction.
     losses += [Elman(weights).loss(DOCS[0][:4]), -1 * Elman(weights).loss(DOCS[0][:2])]
     for loss in losses:
         ((1 / n) * loss).backward()
@@ -140,7 +140,7 @@ def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
 
 
 def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None:
-    """The rows are in the order of the documents, which are not read in this order."""
+    """The rows are in document order, although documents are read in another order."""
     reference, expected = Elman(floats()), []
     for doc in DOCS:
         memory = [0.0] * H
@@ -153,7 +153,7 @@ def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None
 
 
 def test_the_first_adam_step_moves_each_weight_by_the_learning_rate() -> None:
-    """Its two means are the gradient and its square, so the step is the gradient's sign."""
+    """The first means are the gradient and its square, so the step has the gradient's sign."""
     one = ElmanNetwork(H, V, np.random.default_rng(1))
     before = one.weights["bias"].copy()
     one.update({"bias": np.array([[0.1, -0.3, 0.2, -0.1]], np.float32)}, lr=0.01)

@@ -112,7 +112,7 @@ def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
 
 
 def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
-    """As `log_probabilities`, the slow way, gives them."""
+    """`log_probabilities` is the slow way to compute the same."""
     gpt, docs = InferenceGpt(names_result), ["nia", "mel"]
     pairs = []
     for doc in docs:
@@ -132,7 +132,7 @@ def test_token_calibration_uses_a_limited_number_of_predictions(names_result, mo
 
 
 def test_the_probability_of_a_reply_is_the_product_over_its_tokens(chat_result, tmp_path) -> None:
-    """The model has learned to say "yo" to "hi" by heart."""
+    """The model has memorized the reply "yo" to "hi"."""
     turns = [
         {"role": "user", "content": "hi"},
         {"role": "assistant", "content": "yo", "task": "greet"},
@@ -176,7 +176,7 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
         assert line.startswith(f"{score.bits_per_character:6.2f}  ")
         assert line.endswith(score.text)
-    assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # a pipe gets the text as it is
+    assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # text in a pipe is not escaped
 
 
 def test_the_json_of_score_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:

@@ -16,20 +16,20 @@ from microgpt import load
 from microgpt.storage.training_directory import TrainingDirectory
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
-FOREVER = ("--steps", str(10**9))  # days
+FOREVER = ("--steps", str(10**9))  # takes days
 NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"
 
 
 @pytest.fixture(scope="module")
 def ended(prepare) -> Path:
-    """The directory of a training run that has taken all its 60 steps."""
+    """The directory of a training run that has completed its 60 steps."""
     options = (*SMALL, "--steps", "60", "--lr", "0.02", "--output", "model")
     return prepare(NAMES, options) / "model"
 
 
 @pytest.fixture
 def unfinished(ended, names, tmp_path: Path) -> Path:
-    """That training, of the names here, as it stands before it leaves its model."""
+    """That training run, before it has written its model, with the names in this directory."""
     model = tmp_path / "model"
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
@@ -43,7 +43,7 @@ def test_a_finished_training_run_can_be_extended(microgpt, names, tmp_path) -> N
     assert "ended after step 30 of 30 (steps); to continue it, pass a larger --steps" in done.stderr
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
-    assert "(new, hallucinated documents)" in done.stdout  # as when it began
+    assert "(new, hallucinated documents)" in done.stdout  # as in the first run
     assert load(tmp_path / "model").meta.training["steps"] == 40
     done = ok(microgpt("train", "--resume", "model", "--minutes", "0.03"))
     found = load(tmp_path / "model").meta.training
@@ -187,7 +187,7 @@ TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with names and a model, beside which the user has kept a picture."""
+    """A directory with names, and with a model and a picture that the user has put beside it."""
     folder = prepare("anna\nemma\n", (*TRAIN[3:], "1234"))
     (folder / "output" / "mine.png").touch()
     return folder
@@ -195,7 +195,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def model(folder: Path) -> Path:
-    """The directory of a copy of the model."""
+    """The directory of the copied model."""
     return folder / "output"
 
 

@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import print_or_discard, say, terminal_safe
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch) -> None:
-    """A clock that goes on by a millisecond when it is read, however busy the machine is."""
+    """A clock that advances by one millisecond per reading, even on a busy machine."""
     ticks = itertools.count()
     monkeypatch.setattr(progress, "perf_counter", lambda: next(ticks) / 1000)
 
@@ -53,7 +53,7 @@ def test_the_progress_line_shows_the_model_and_its_losses(
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
 ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
-JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian need characters that do not print
+JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian need invisible characters
 
 
 def test_control_characters_in_stderr_lines_are_escaped(capsys) -> None:
@@ -69,7 +69,7 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED
     assert terminal_safe(JOINED) == JOINED
-    print_or_discard(f"> {ODD}")  # a line of a search, with a name
+    print_or_discard(f"> {ODD}")  # a line of a search that contains a name
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 
 

@@ -1,4 +1,4 @@
-"""Texts longer than the context, through the real command: what is learnt, told and remembered."""
+"""The `train` command on long texts, tables and other data."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def test_train_accepts_a_line_of_a_megabyte(microgpt, tmp_path, text) -> None:
     assert (tmp_path / "m/train_state.safetensors").stat().st_size < 100_000
 
 
-# Linux counts the memory of the one that starts a process as that of the process, so a small one
-# has to start it.
+# Linux includes the memory of the parent in the peak of a process, so a small process starts the
+# command.
 PEAK = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
@@ -54,7 +54,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def peak_of(folder, *args: str) -> int:
-    """Return the most memory, in bytes, that a command takes."""
+    """Return the peak memory of a command, in bytes."""
     command = [sys.executable, "-c", PEAK, "microgpt", *args]
     done = run_process(command, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -157,7 +157,7 @@ def test_info_repeats_the_separator_in_the_command_to_train(microgpt, recipes) -
 
 
 NAMES, OTHERS = made_up_names(400), made_up_names(200, "abcxyz")
-BUDGET = ("--budget", "1e10", "-n", "0")  # under a second
+BUDGET = ("--budget", "1e10", "-n", "0")  # takes less than a second
 LITTLE = ("--budget", "2e9", "-n", "0")
 TUNING = ("train", "--from", "parent", "--data", "others.txt")
 
@@ -233,7 +233,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_train_accepts_small_and_unusual_data(microgpt, texts, content, said) -> None:
+def test_train_accepts_small_data_with_a_note(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
@@ -248,6 +248,19 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
+def test_training_reads_a_part_of_a_text_that_is_too_long(microgpt, texts, monkeypatch) -> None:
+    for name in ("READ", "MIN_READ"):
+        monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
+    for data in ("names.txt", "book.txt"):
+        done = ok(microgpt("train", "--data", data, *LITTLE, "--model", data[:4]))
+        (sizes,) = [line for line in notes(done) if "for training" in line]
+        assert "is read, as there is no time for more" in sizes
+        budget, steps = (training_of(texts / data[:4])[name] for name in ("budget", "steps"))
+        more = ("--resume", data[:4], "--steps", str(2 * steps), "-n", "0")
+        assert sizes in notes(ok(microgpt("train", *more)))
+        assert training_of(texts / data[:4])["budget"] == 2 * budget
+
+
 @pytest.mark.slow
 def test_a_run_limited_by_minutes_records_its_budget(microgpt, texts) -> None:
     data = ("--data", "book.txt", "-n", "0")
@@ -258,7 +271,7 @@ def test_a_run_limited_by_minutes_records_its_budget(microgpt, texts) -> None:
     assert " times in about " in notes(done)[1]
     microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
     planned = training_of(texts / "c")
-    is_shortened = any(  # on a busy machine, by steps or by a teacher
+    is_shortened = any(  # a busy machine trains fewer steps or teachers
         facts.get(name) != planned.get(name) for name in ("steps", "teachers")
     )
     assert is_shortened or weights(texts / "a") == weights(texts / "c")

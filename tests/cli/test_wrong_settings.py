@@ -1,4 +1,4 @@
-"""A wrong setting gives the same sentence wherever it comes from, and nothing is written."""
+"""A wrong setting gives the same message from each source, and nothing is written."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from microgpt.settings import PRESETS, flag
 
 SHAPE = ModelConfig.__dataclass_fields__.keys()
 GENES = {"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 4, "steps": 60, "lr": 0.01}
-WRONG = {  # name and value: the rest of the sentence
+WRONG = {  # name and value: the rest of the message
     ("steps", "many"): "must be an integer, got 'many'",
     ("n_layer", 0): "must be >= 1, got 0",
     ("n_embd", 10**400): f"must be at most 2147483647, got 1{'0' * 23}…",
@@ -22,7 +22,7 @@ WRONG = {  # name and value: the rest of the sentence
     ("architecture", "gpt2"): "must be 'karpathy' or 'modern' or 'portable', got 'gpt2'",
     ("n_embd", 9): "(9) must be divisible by n_head (2); try n_embd 8",
 }
-# A genome of evolve-rust has fewer settings, with limits of their own.
+# A genome of evolve-rust has fewer settings, with other limits.
 IN_A_GENOME = {("steps", "many"), ("lr", "fast"), ("n_embd", 9)}
 CASES = [
     (source, name, value)
@@ -31,7 +31,7 @@ CASES = [
     if source != "genome" or (name, value) in IN_A_GENOME
 ]
 
-CONFLICTS = [  # settings that exclude each other, and the sentence
+CONFLICTS = [  # settings that exclude each other, and the message
     ({"minutes": 1, "budget": 1e9}, "--minutes cannot be used with --budget; omit one of them"),
     (
         {"column": "name", "separator": "blank"},
@@ -56,7 +56,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def sentence_of(microgpt, folder):
-    """Return the error of a command, which writes nothing, without the name of a file."""
+    """Return a command's error without file names; check that the command writes nothing."""
 
     def run(command: list[str]) -> str:
         before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
@@ -83,6 +83,7 @@ def test_options_files_and_python_report_a_wrong_setting_alike(
             Settings.from_dict({"n_head": 2, name: value})
         return
     elif source == "genome":
+        pytest.importorskip("microgpt_evolution")
         edit(folder / "genome.json", **{name.replace("n_embd", "n_emb"): value})
         command += ["--genome=genome.json"]
     elif source == "meta":

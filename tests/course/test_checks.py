@@ -22,7 +22,7 @@ IN_TURN = """order, seen = [self], {self}
                     seen.add(source)
                     order.append(source)
         order.reverse()"""
-WRONG = [  # exercise, part of the solution, what a learner might write, what the message says
+WRONG = [  # exercise, part of the solution, a learner's mistake, part of the message
     ("01", "sorted(set(", "list(dict.fromkeys(", r"\.chars\[0\] is 'e'; it should be 'a'"),
     ("01", "return [self.bos, *", "return [*", r'encode.* is a list of 5; .*both ends'),
     ("02", "(other.data, self.data)", "(self.data, other.data)", r"\[0\] is 2.0.*this order"),
@@ -134,7 +134,7 @@ def test_each_exercise_has_hints_and_a_number() -> None:
 
 
 def test_the_solutions_compute_what_the_library_computes() -> None:
-    """The checks compare with the solutions, and these with the model that they are parts of."""
+    """Checks compare a file with the solution; this test compares solutions with the library."""
     code = {}
     for name in exercises.names()[3:12]:
         code |= run_path(str(exercises.SOLUTIONS / f"{name}.py"))

@@ -30,7 +30,7 @@ def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path
     found = {path.name for path in (tmp_path / "mine").iterdir()}
     assert found == names | {"names.txt", "progress.json"}
     command = done.stdout.rpartition(": microgpt ")[2].split()
-    assert "still there; write your code" in microgpt(*command).stdout  # it names the directory
+    assert "still there; write your code" in microgpt(*command).stdout  # with its directory
 
 
 def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_last_exercise_requires_a_rate_that_revives_dead_units(microgpt, pla
     assert "training: no attention" not in again.stderr
 
 
-def test_the_end_of_the_course_says_what_to_read_next(microgpt, place: Path) -> None:
+def test_finishing_the_course_prints_what_to_read_next(microgpt, place: Path) -> None:
     progress = place / "progress.json"
     done = {}
     for name in exercises.names():

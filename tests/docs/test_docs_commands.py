@@ -1,4 +1,4 @@
-"""Every command and Python snippet of README.md and docs/ runs, shortened."""
+"""Every command and Python snippet of README.md and docs/ runs, in a shortened form."""
 
 import codeop
 import os
@@ -19,7 +19,7 @@ PAGES = [page for page in pages() if any(block.language in RUN for block in bloc
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A page of a documentation of its own, which is run in folder."""
+    """A page of a separate documentation, whose blocks run in a temporary folder."""
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(docs_commands, "ROOT", tmp_path)
     return tmp_path / "page.md"
@@ -60,7 +60,7 @@ def test_every_shortening_rule_applies_to_a_docs_command(pattern: str, replaceme
 
 @pytest.mark.parametrize("block", [b for b in blocks("docs/learn.md") if b.language == "python"])
 def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
-    """Before Python 3.13, a prompt reads line by line, and an empty line ends a statement."""
+    """Before Python 3.13, the prompt reads line by line, and an empty line ends a statement."""
     lines: list[str] = []
     for line in [*block.code.splitlines(), ""]:
         lines.append(line)

@@ -1,7 +1,7 @@
 """Every section of the documentation with a measured figure names the source of its figures.
 
 A section reaches from a heading to the next. A figure is a number with a unit of measurement, or a
-table whose head has one. CONTRIBUTING says what a source is.
+table with a unit in its head. CONTRIBUTING says what a source is.
 """
 
 import re
@@ -28,13 +28,13 @@ HEAD = re.compile(rf"^\|.*\b{UNIT}")
 SOURCE = re.compile(
     r"<!-- \w+ -->"  # a table of bench/report.py
     r"|(?:bench|docs)/[\w/]*\w+\.\w+"  # a script
-    r"|`\w+`, last (?:[\w ]+ )?at [0-9a-f]{8}\b"  # one that has gone, and the last commit with it
+    r"|`\w+`, last (?:[\w ]+ )?at [0-9a-f]{8}\b"  # a deleted script, and its last commit
     r"|\]\((?:[./\w]*/)?(?:measurements|decisions)/\w"
     r"|^ *```console$"  # a command with its output
 )
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(r"`[^`]*`|<[^>]*>|!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)")
-# Numbers that are not measured: a pattern of the page, a pattern of the figure, and what it is.
+# Numbers that are not measured: a pattern of the page, a pattern of the figure, and its meaning.
 EXCUSED = (
     (r".", r"^95 %$", "the level of confidence intervals"),
     (r"docs/reference/", r"\d ?(s|seconds|[kKM]i?B|%)$", "settings, limits and formats"),

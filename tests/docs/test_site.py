@@ -1,4 +1,4 @@
-"""The built site: its links, looks, models and search, on pages opened as files."""
+"""The built site: its links, style, models and search, on pages opened as files."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
-LOADS = {"img", "script", "iframe", "source"}  # a browser fetches what these name in `src`
+LOADS = {"img", "script", "iframe", "source"}  # a browser loads the `src` of these
 PAGES = (
     *("index", "docs/try", "docs/learn", "docs/karpathy", "docs/data"),
     *("docs/reference/http", "docs/reference/command_line", "docs/reference/command_line/train"),
@@ -20,7 +20,7 @@ OVERFLOW = "document.documentElement.scrollWidth - document.body.clientWidth"
 
 
 class Page(HTMLParser):
-    """The anchors of a page, its links, and what it loads."""
+    """The anchors, the links and the loaded files of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ pytestmark = [
 
 
 def test_every_link_leads_to_an_existing_page_and_heading() -> None:
-    others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # models in a file are no pages
+    others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # these are not pages of the site
     pages = {path: Page(path) for path in SITE.rglob("*.html") if path not in others}
     dead = []
     for path, page in pages.items():

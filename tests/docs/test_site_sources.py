@@ -1,4 +1,4 @@
-"""What the site is built from: pages, links, and explanations of source files."""
+"""The sources of the site: pages, links, and explanations of source files."""
 
 import re
 import tomllib
@@ -42,13 +42,13 @@ def test_code_and_explanations_that_do_not_match_are_refused(code) -> None:
 
 
 def test_the_annotated_page_shows_the_current_source_code() -> None:
-    """After a change, run `uv run python docs/site/annotated.py`."""
+    """If this test fails, run `uv run python docs/site/annotated.py`."""
     text, code = ((ROOT / path).read_text(encoding="utf-8") for path in (PAGE, SOURCE))
     assert with_code(text, code) == text
 
 
 def test_no_relative_link_is_dead_in_a_clone() -> None:
-    """The site checks its own links, which also lead to pages that only the site has."""
+    """The build of the site checks links to pages that exist only on the site."""
     folders = ("apis", "apps", "bench", "data", "docs", "evolution", "examples", "libs", "tests")
     pages = [
         *ROOT.glob("*.md"),
@@ -98,7 +98,7 @@ def test_pages_link_to_their_files_in_the_repository() -> None:
     assert f"source: {address}/blob/HEAD/docs/learn.md\n" in front_matter("docs/learn.md", address)
     source = "libs/microgpt/src/microgpt/config.py"
     assert f"source: {address}/blob/HEAD/{source}\n" in front_matter(f"{source}.md", address)
-    # Zensical's script would ask api.github.com about what this marks.
+    # With this attribute, Zensical's script would send a request to api.github.com.
     assert "data-md-component" not in (build.SITE / "theme/partials/source.html").read_text()
     train = f"{command_line.INDEX.removesuffix('.md')}/train.md"
     assert front_matter(train, address) == front_matter("docs/learn.md", "") == ""

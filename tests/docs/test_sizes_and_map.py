@@ -23,7 +23,7 @@ def n_lines(path: Path) -> int:
 
 
 def mapped() -> set[Path]:
-    """Return the paths of the map; an indented one is below the last one that is not."""
+    """Return the paths in the map; an indented path is relative to the one that precedes it."""
     found, above = set(), ROOT
     for line in MAP.strip("\n").splitlines():
         indent, paths = re.fullmatch(r"( *)(\S+(?:, \S+)*)  +.*", line).groups()

@@ -1,4 +1,4 @@
-"""The wheels, built and installed as a pip user does."""
+"""Build the wheels, and install them with pip as a user does."""
 
 import os
 import re
@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 
-# Commands in the order in which they can run: each needs what those before it have written.
+# The commands in the order in which they can run, because each needs the files of earlier ones.
 EVERY_COMMAND = """
 chat hi
 train --data names.txt --steps 20 --num-samples 1 --model one
@@ -134,5 +134,5 @@ def test_there_is_a_wheel_per_package_and_the_library_holds_its_data(dist) -> No
     packed = ZipFile(library).namelist()
     for name in ("names.txt", "shakespeare.txt", "karpathy.py"):
         assert f"microgpt/_data/{name}" in packed
-    assert "microgpt/_data/chat_fourth.jsonl" not in packed  # only for a benchmark
+    assert "microgpt/_data/chat_fourth.jsonl" not in packed  # used only by a benchmark
     assert library.stat().st_size < 3e6

@@ -1,4 +1,4 @@
-"""Real processes that signals stop: while the engine compiles, and while a model is trained."""
+"""Signals stop real processes while the engine compiles and while a model is trained."""
 
 import json
 import os
@@ -22,9 +22,9 @@ NOTE = "note: compiling the engine (once on this computer, takes about ten secon
 
 @pytest.fixture
 def start(tmp_path: Path, text_model: Path):
-    """Start an evaluation, which has the smallest kernels, with an empty cache of its own."""
+    """Start an evaluation, which has the smallest kernels, with an empty cache."""
     (tmp_path / "names.txt").write_text("anna\nemma\n")
-    # Not optimized, they take two thirds of the time.
+    # Without optimization, compilation takes two thirds of the time.
     settings = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
 
     options = {"cwd": tmp_path, "env": {**os.environ, **settings}, "text": True}
@@ -38,14 +38,14 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         stopped = start()
         assert stopped.stderr.readline() == NOTE
-        time.sleep(1)  # somewhere in the compiler
+        time.sleep(1)  # the compiler is running
         stopped.send_signal(number)
         _, errors = stopped.communicate(timeout=60)
         assert stopped.returncode == code
         assert "Traceback" not in errors
     both = [start(), start()]
     for process in both:
-        assert process.stderr.readline() == NOTE  # while it happens
+        assert process.stderr.readline() == NOTE  # printed during compilation
         assert process.poll() is None
     results = [process.communicate() for process in both]
     assert not [name for name in os.listdir(tmp_path / "cache") if name.startswith(".")]
@@ -57,8 +57,8 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
     assert results[0][0].startswith("documents:  2\n")
 
 
-# Long enough to be killed often, and a state as often as possible, so that many kills come in the
-# middle of writing one.
+# The run is long enough for many kills, and writes states as often as possible, so that many kills
+# interrupt a write.
 TRAIN = [
     sys.executable,
     "-c",
@@ -77,7 +77,7 @@ KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
 def weights_of(directory: Path) -> bytes:
-    """Return all that a finished training has left but times."""
+    """Return all files of a finished training run, without times."""
     meta = json.loads((directory / "meta.json").read_text())
     training = {name: fact for name, fact in meta["training"].items() if name != "seconds"}
     history = str(read_training(directory)[1].history).encode()
@@ -87,7 +87,7 @@ def weights_of(directory: Path) -> bytes:
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
     """Start a training run and kill it; return whether it was killed before it had ended."""
-    trains = rng.random() < 0.9  # it is killed once it trains, mostly; else while it starts
+    trains = rng.random() < 0.9  # most kills happen during training, the others during the start
     with commands.running(command, cwd=folder) as process:
         if trains:
             process.stdout.readline()
@@ -97,7 +97,7 @@ def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random
         number = rng.choice(KILLS)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-        # What Python says when it is stopped before our code runs may be a "Fatal Python error".
+        # If Python is stopped before our code runs, it may print a "Fatal Python error".
         assert not [line for line in errors.splitlines() if line.startswith("error")]
         return process.returncode != 0
 
@@ -105,7 +105,7 @@ def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random
 def train_through_kills(
     folder: Path, options: list[str], output: str, n_kills: int, rng: random.Random
 ) -> int:
-    """Train to the end in spite of so many kills at the most; return how many there were."""
+    """Train to the end, with at most n_kills kills; return the number of kills."""
     killed = 0
     while True:
         is_begun = (folder / output).exists()

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and closed pipes, on real processes."""
+"""Real processes handle Ctrl-C, SIGTERM and closed pipes."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ STATE_FILES = ["train_state.json", "train_state.safetensors"]
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """Start the command and return the process, once it has printed its first line."""
+    """Start the command, and return the process after it has printed its first line."""
     with contextlib.ExitStack() as stack:
 
         def launch(*args: str | Path) -> subprocess.Popen[str]:
@@ -35,7 +35,7 @@ def start(tmp_path: Path):
 
 
 def last_line(process: subprocess.Popen[str]) -> str:
-    """Wait for the process and return what it said at the end, which is no traceback."""
+    """Wait for the process, and return its last line, which must not be part of a traceback."""
     _, errors = process.communicate(timeout=20)
     assert "Traceback" not in errors
     lines = [line for line in errors.splitlines() if not line.startswith(("note:", "step"))]
@@ -50,7 +50,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
     number, code, word = ENDINGS[ending]
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)
-    time.sleep(1 if more else 0.3)  # a step of threads begins with loading its kernel
+    time.sleep(1)  # the first step loads its kernel
     process.send_signal(number)
     line = last_line(process)
     hint = f"resume with: microgpt train --resume {text_model}"

@@ -1,4 +1,4 @@
-"""A conversation at a real (pseudo-)terminal, with real keys."""
+"""Chat and other commands on a pseudo-terminal, with key presses."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from microgpt import save
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.model import weight_shapes
 
-ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # what colours and moves the cursor
+ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # colors and cursor movements
 YOU = "you> "
 REPLY = rf"microgpt> {ESCAPES}yo\r\n"
 ARROW_UP, CTRL_D = "\x1b[A", "\x04"
@@ -23,7 +23,7 @@ ARROW_UP, CTRL_D = "\x1b[A", "\x04"
 
 @pytest.fixture(scope="module")
 def endless_model(chat_result, tmp_path_factory) -> Path:
-    """The directory of a chat model whose replies go on for many seconds."""
+    """The directory of a chat model whose replies take many seconds."""
     model = replace(chat_result.model, n_embd=8, n_head=1, n_layer=16, block_size=50_000)
     weights = {
         name: [[0.0] * columns for _ in range(rows)]
@@ -39,7 +39,7 @@ def endless_model(chat_result, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def talk_to(terminal):
-    """Begin a conversation with a model on a terminal of its own, up to the first prompt."""
+    """Start a conversation with a model on a separate terminal, up to the first prompt."""
 
     def start(model_dir, *args) -> Terminal:
         child = terminal("chat", "--model-dir", model_dir, *args)
@@ -50,14 +50,14 @@ def talk_to(terminal):
 
 
 def say(child: Terminal, text: str, answer: str = REPLY) -> None:
-    """Send a line, and wait for its answer and the next prompt."""
+    """Send a line, and wait for the answer and the next prompt."""
     child.send(f"{text}\r")
     child.expect(answer)
     child.expect_exact(YOU)
 
 
 def interrupt(child: Terminal, number: int, answer: str) -> None:
-    """Send a signal until it has an effect: readline misses one that comes before it waits."""
+    """Send a signal until it has an effect: readline misses a signal that arrives too early."""
     for _ in range(20):
         child.process.send_signal(number)
         if child.expect([answer, pexpect.TIMEOUT], timeout=3) == 0:
@@ -67,7 +67,7 @@ def interrupt(child: Terminal, number: int, answer: str) -> None:
 
 @pytest.fixture
 def talk(talk_to, chat_model):
-    """A conversation with a model that says yo."""
+    """A conversation with a model that always replies "yo"."""
     return talk_to(chat_model)
 
 
@@ -76,7 +76,7 @@ def replying(talk_to, endless_model):
     """A chat in the middle of a reply."""
     child = talk_to(endless_model, "--temperature", "2")
     child.send("hi\r")
-    child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # it streams
+    child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # the reply is streamed
     return child
 
 
@@ -88,7 +88,7 @@ def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> No
         child.before,
     )
     say(child, "hi")
-    say(child, ARROW_UP)  # the same again
+    say(child, ARROW_UP)  # repeats the message
     say(child, "/fly", "error: unknown command /fly; the commands are /clear and /exit\r\n")
     say(child, "/clear", r"\(history cleared\)\r\n")
     child.send("Bye\r")
@@ -116,7 +116,7 @@ def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
-    say(talk, "/clear", r"\(history cleared\)\r\n")  # with "ho" before it this is a message
+    say(talk, "/clear", r"\(history cleared\)\r\n")  # after "ho", this would be a message
     assert talk.process.poll() is None
 
 
@@ -147,7 +147,7 @@ def test_sigterm_ends_a_chat_during_a_reply(replying) -> None:
 
 def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
     assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
-    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # on a line of its own
+    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # on a separate line
     assert termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
     assert talk.exit_code() == 143
 
@@ -192,7 +192,7 @@ def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_pa
     child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
     child.expect_exact("use --seed random")
     piped = microgpt("generate", "--num-samples", "1")
-    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
+    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # text in a pipe is not escaped
 
 
 def test_ctrl_c_ends_eval_while_it_compares_replies(terminal, endless_model, tmp_path) -> None:

@@ -16,7 +16,7 @@ DOCS = [[RNG.randrange(11) for _ in range(RNG.randint(2, 31))] for _ in range(40
 
 
 def models(dtype: str, **settings):
-    """Return a compiled model, and the same weights in plain Python."""
+    """Return a compiled model, and a reference model with the same weights."""
     model = ModelConfig(
         n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11, init_std=0.4, **settings
     )
@@ -40,7 +40,7 @@ def test_compiled_probabilities_equal_those_of_the_reference(architecture) -> No
         cache = gpt.new_cache()
         expected += [softmax(gpt.forward(token, cache)) for token in doc[:-1]]
     found = probabilities(compiled, DOCS)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)  # they are rounded to float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6)  # `found` is in float32
     np.testing.assert_allclose(probabilities(compiled, DOCS, 0.25, 0.75), expected, rtol=1e-6)
 
 
@@ -54,7 +54,7 @@ def test_a_probability_does_not_depend_on_other_documents(dtype, architecture) -
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_loss_of_very_large_logits_is_finite(dtype) -> None:
-    """Their exponentials are not; token 0 has the largest after some of the tokens."""
+    """The exponentials overflow; after some of the tokens, token 0 has the largest logit."""
     _, gpt = models(dtype)
     head = [[1000 * weight for weight in row] for row in gpt.weights["lm_head"]]
     large = GptVariant(gpt.config, {**gpt.weights, "lm_head": head})

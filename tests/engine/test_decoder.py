@@ -81,7 +81,7 @@ def test_batched_replies_equal_single_replies(
     for prompt, job in zip(prompts, jobs, strict=True):
         stream = chat.stream(job)
         expected.append(list(stream))
-        room = chat.config.block_size - len(prompt.tokens) + 1  # for tokens and their end
+        room = chat.config.block_size - len(prompt.tokens) + 1  # for the tokens and the end
         assert stream.finish_reason == ("stop" if len(expected[-1]) < room else "length")
     assert list(chat.decode(jobs, threads=threads)) == expected
 

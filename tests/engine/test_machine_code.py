@@ -1,4 +1,4 @@
-"""What is compiled is kept, found again, and never trusted when it is not what it should be."""
+"""Machine code is cached and reused, but a file that is damaged or not trustworthy is not."""
 
 import os
 import runpy
@@ -23,14 +23,14 @@ LAYOUT = compiling._layout((np.array([1.0]),))
 REFUSED = ["{file} is damaged and not used"]
 
 
-def double(x):  # numba compiles it
+def double(x):  # compiled by Numba
     for i in range(x.size):
         x[i] *= 2
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run `double` as a new process would; return the result and what was told."""
+    """Run `double` as a new process would; return the result and the reported messages."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
 
     def run(dtype: str = "float64") -> tuple[list[float], list[str]]:
@@ -45,7 +45,7 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory) -> Path:
-    """The file that a first run leaves, compiled once for all tests."""
+    """The cache file of a first run, compiled once for all tests."""
     cache = tmp_path_factory.mktemp("first-run") / "cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(cache))
@@ -56,14 +56,14 @@ def first_run(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def file(first_run, tmp_path) -> Path:
-    """A copy of it where `run` finds it."""
+    """A copy of the cache file in the directory that `run` uses."""
     (tmp_path / "cache").mkdir(0o700)
     return Path(shutil.copy2(first_run, tmp_path / "cache"))
 
 
 @pytest.fixture
 def umask() -> Iterator[None]:
-    """Files and directories are made for the group to write to, as on many systems."""
+    """Make new files and directories writable by the group, as on many systems."""
     before = os.umask(0o002)
     yield
     os.umask(before)
@@ -113,7 +113,7 @@ def test_machine_code_of_another_version_or_cpu_is_not_used(
     assert len(files(tmp_path)) == 2
 
 
-def test_machine_code_is_cached_by_the_names_of_its_settings() -> None:
+def test_machine_code_is_cached_separately_for_each_order_of_settings() -> None:
     kinds = [namedtuple("Settings", names) for names in ("beta1 beta2", "beta2 beta1")]
     one, other = (compiling._layout((np.zeros(1), kind(0.85, 0.99))) for kind in kinds)
     assert one != other
@@ -161,11 +161,11 @@ def make_pipe(file: Path) -> None:
 def test_an_untrustworthy_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
     spoil(file)
     assert run() == ([2, 4], [*(line.format(file=file) for line in refusals), COMPILING])
-    assert run() == ([2, 4], [])  # it was mended
+    assert run() == ([2, 4], [])  # the file was replaced
 
 
 def test_a_renamed_machine_code_file_is_never_loaded(run, file) -> None:
-    """What it contains may be for other arguments or another processor."""
+    """Its machine code may be for other arguments or another processor."""
     run("float32")
     (other,) = set(file.parent.iterdir()) - {file}
     other.replace(file)
@@ -178,11 +178,11 @@ def test_machine_code_owned_by_another_user_is_recompiled(run, file, monkeypatch
     assert run() == ([2, 4], [COMPILING])
     assert file.stat().st_uid == os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    assert run() == ([2, 4], [])  # what root has compiled is for all, as in a container's image
+    assert run() == ([2, 4], [])  # users trust files of root, as in a container
 
 
 def reason(run) -> str:
-    """Return why the machine code, which has been compiled and works, was not kept."""
+    """Return the reported reason why the machine code, which works, was not cached."""
     result, (first, second) = run()
     assert (result, first) == ([2, 4], COMPILING)
     assert "set NUMBA_CACHE_DIR to another directory" in second
@@ -234,7 +234,7 @@ def test_cache_files_unused_for_a_long_time_are_removed(run, tmp_path) -> None:
     assert len(files(tmp_path)) == 3
 
 
-def test_a_disabled_compiler_is_reported(monkeypatch) -> None:
+def test_a_disabled_numba_compiler_raises_a_config_error(monkeypatch) -> None:
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     with pytest.raises(ConfigError, match="NUMBA_DISABLE_JIT is set; unset it or use"):
         runpy.run_path(str(Path(compiling.__file__).with_name("compiler.py")))

@@ -1,4 +1,4 @@
-"""The engine goes on if a later version of Numba lacks a name that is not documented."""
+"""The engine works even if a later version of Numba lacks an undocumented name."""
 
 import inspect
 import os
@@ -20,13 +20,13 @@ DISPATCHER = type(numba.njit(lambda: None))
 OURS = ("microgpt_engine.numba_internals", "unittest.mock")
 
 
-def triple(x):  # numba compiles it
+def triple(x):  # compiled by Numba
     for i in range(x.size):
         x[i] *= 3
 
 
 class Hidden:
-    """An attribute that Numba itself finds, but not the engine."""
+    """An attribute that is visible to Numba, but hidden from the engine."""
 
     def __init__(self, owner: type, name: str) -> None:
         self.name, self.original = name, inspect.getattr_static(owner, name, None)
@@ -65,7 +65,7 @@ def test_if_an_undocumented_name_is_missing_numba_caches_the_kernels(
     else:
         monkeypatch.setattr(owner, name, Hidden(owner, name), raising=False)
     told: list[str] = []
-    for _ in range(2):  # compiled, then loaded
+    for _ in range(2):  # the first run compiles, the second one loads
         x = np.array([1.0, 2.0])
         with on_compiling(told.append):
             EntryPoint(f"{__name__}:triple")(x)
@@ -95,9 +95,9 @@ numba.njit = documented
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_model_is_trained_without_the_undocumented_options(tmp_path) -> None:
-    """The weights are those of the engine's own machine code."""
+    """The weights equal those that the engine's own machine code computes."""
     command = [sys.executable, "-c", f"{DOCUMENTED}{TRAIN}print(weights)"]
-    # Less optimized, they compile in four fifths of the time, and give the same numbers.
+    # With less optimization, compilation takes four fifths of the time; the results are the same.
     env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}
     done = run_process(command, env=env, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Draws in bulk are those of `random.Random`, and leave it where it would be."""
+"""Bulk draws equal the draws of `random.Random`, and leave the generator in the same state."""
 
 import random
 
@@ -23,7 +23,7 @@ def test_shuffled_gives_the_same_order_as_random_shuffle(seed: int, n: int, n_fi
 def test_gauss_gives_the_same_numbers_as_random_gauss(seed, n, sigma, before) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     for rng in (ours, python):
-        for _ in range(before):  # after an odd number Python has one in store
+        for _ in range(before):  # after an odd number of draws, Python stores one
             rng.gauss(0, 1)
     assert gauss(n, sigma, ours).tolist() == [python.gauss(0, sigma) for _ in range(n)]
     assert ours.getstate() == python.getstate()

@@ -6,15 +6,15 @@ from small_engines import numbers, run_to
 
 from microgpt import ModelConfig, TrainConfig, count_params
 from microgpt.data.token_dataset import TokenDataset
-from microgpt_engine.threaded_trainer import ThreadedEngine
-from microgpt_engine.trainer import CompiledEngine
+from microgpt_engine.threaded_trainer import ThreadedTraining
+from microgpt_engine.trainer import CompiledTraining
 
 MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11)
 
 
 def make(
     threads: int, config: TrainConfig, dtype: str = "float32", kind: str = "plain"
-) -> CompiledEngine:
+) -> CompiledTraining:
     """Return an engine at the beginning of a training run on documents of many lengths."""
     rng = random.Random(1)
     docs = TokenDataset()
@@ -26,9 +26,9 @@ def make(
         rows = np.random.default_rng(1).dirichlet([0.3] * 11, n_predictions)
         docs.soft_targets = rows.astype(np.float32)
     engine = (
-        CompiledEngine(MODEL, config, docs, dtype=dtype)
+        CompiledTraining(MODEL, config, docs, dtype=dtype)
         if threads == 1
-        else ThreadedEngine(MODEL, config, docs, dtype=dtype, threads=threads)
+        else ThreadedTraining(MODEL, config, docs, dtype=dtype, threads=threads)
     )
     engine.set_weights(np.random.default_rng(0).normal(0, 0.3, count_params(MODEL)))
     return engine

@@ -1,4 +1,4 @@
-"""What tests of evolution share: organisms made to measure, and a small genome."""
+"""Fixtures of tests of evolution: organisms with given fitness, and a small genome."""
 
 import functools
 import subprocess
@@ -20,7 +20,7 @@ MakeOrganism = Callable[..., Organism]
 
 @pytest.fixture(scope="session")
 def make_organism() -> MakeOrganism:
-    """Make an organism with a fitness or a status, and any genes."""
+    """A function that makes an organism with a fitness or a status, and any genes."""
 
     def make(
         fitness=None, *, status="ok", origin="random", generation=1, slot=1, seed=0, **genes
@@ -36,7 +36,7 @@ def make_organism() -> MakeOrganism:
 
 @pytest.fixture(scope="session")
 def make_ranked(make_organism) -> Callable[..., list[Organism]]:
-    """Make a ranked generation of organisms with these fitnesses; None stands for a crash."""
+    """A function that makes a ranked generation from fitness values; None means a crash."""
 
     def make(fitnesses, **facts) -> list[Organism]:
         organisms = []
@@ -50,7 +50,7 @@ def make_ranked(make_organism) -> Callable[..., list[Organism]]:
 
 @pytest.fixture(scope="session")
 def small() -> Genome:
-    """A genome of a search with a budget, of a small model with Karpathy's architecture."""
+    """The genome of a small model with Karpathy's architecture, for a search with a budget."""
     return Genome(
         n_embd=8, n_layer=1, n_head=2, n_ff_exp=2, block_size=8, n_tokens=40, lr=0.01
     )  # fmt: skip
@@ -58,7 +58,7 @@ def small() -> Genome:
 
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """Make a search that nothing disturbs, once for all tests, which change nothing of it."""
+    """A function that runs a search once for all tests, which must not change its files."""
 
     @functools.cache
     def search(*options: str) -> tuple[subprocess.CompletedProcess[str], Path]:

@@ -17,7 +17,7 @@ def test_about_95_of_100_intervals_contain_the_true_mean(n) -> None:
     rng = random.Random(n)
     samples = [[draw(rng.random()) for _ in range(n)] for _ in range(4000)]
     held = fmean(abs(fmean(sample) - 5) <= Mean.over(sample).half_width for sample in samples)
-    assert held == pytest.approx(0.95, abs=0.015)  # four standard errors of such a share
+    assert held == pytest.approx(0.95, abs=0.015)  # four standard errors of the share
 
 
 def test_a_single_number_has_no_confidence_interval() -> None:
@@ -25,7 +25,7 @@ def test_a_single_number_has_no_confidence_interval() -> None:
     assert Mean.over([2.31]).half_width is None
 
 
-def test_a_paired_difference_is_clearer_than_the_settings_alone() -> None:
+def test_pairing_by_seed_narrows_the_interval_of_a_difference() -> None:
     rough, fine = {1: 3.0, 2: 2.0, 3: 1.0}, {1: 2.8, 2: 1.9, 3: 0.7}
     difference = paired_difference(rough, fine)
     assert difference.value == pytest.approx(0.2)
@@ -33,7 +33,7 @@ def test_a_paired_difference_is_clearer_than_the_settings_alone() -> None:
     assert difference.half_width < Mean.over(list(rough.values())).half_width
 
 
-def test_seeds_that_only_one_setting_has_do_not_count() -> None:
+def test_a_paired_difference_ignores_seeds_of_only_one_setting() -> None:
     assert paired_difference({1: 3.0, 2: 2.0, 3: 9.0}, {2: 1.0, 1: 2.0}) == Mean(1.0, 0.0)
     unpaired = paired_difference({1: 3.0, 2: 2.0}, {2: 1.0, 3: 4.0})
     assert unpaired == Mean(0.0)

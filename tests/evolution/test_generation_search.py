@@ -34,7 +34,7 @@ def test_the_winning_genome_can_be_trained(found) -> None:
     assert len(found.names) == 10
 
 
-def test_a_run_directory_keeps_all_that_a_resumed_search_needs(found, tmp_path: Path) -> None:
+def test_a_search_resumed_from_its_directory_has_the_same_winner(found, tmp_path: Path) -> None:
     run = tmp_path / "run"
     events = []
 

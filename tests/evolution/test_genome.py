@@ -27,7 +27,7 @@ def test_a_genome_yields_a_model_and_a_train_config() -> None:
     assert (config.steps, config.lr, config.batch_size, config.seed) == (500, 0.0119, 1, 7)
 
 
-def test_a_genome_is_recorded_as_its_settings_off_the_defaults() -> None:
+def test_a_genome_records_only_settings_that_differ_from_the_defaults() -> None:
     assert WINNER.to_dict() == {
         "n_embd": 24, "block_size": 32, "n_head": 2, "n_ff_exp": 3, "steps": 500, "lr": 0.0119
     }  # fmt: skip
@@ -46,7 +46,7 @@ def test_a_genome_is_recorded_as_its_settings_off_the_defaults() -> None:
         ("n_head", 3, r"n_embd \(16\) must be divisible by n_head \(3\)"),
     ],
 )
-def test_impossible_genes_are_refused(gene: str, value: object, problem: str) -> None:
+def test_invalid_genes_are_refused(gene: str, value: object, problem: str) -> None:
     with pytest.raises(GenomeError, match=problem):
         Genome.from_dict({gene: value})
 

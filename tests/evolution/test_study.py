@@ -1,4 +1,4 @@
-"""A study is a directory of settings and trials; those here are of searches and sweeps."""
+"""Studies: directories of settings and trials of searches and sweeps."""
 
 import json
 import zlib
@@ -32,20 +32,20 @@ def add(study: Study, trial: Trial = TRIAL, evaluation: Evaluation = MEASURED) -
 
 
 def measured(record: TrialRecord) -> Evaluation:
-    """Return what was measured, without the trial."""
+    """Return the evaluation in a record, without the trial."""
     return Evaluation(**{each.name: getattr(record, each.name) for each in fields(Evaluation)})
 
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
-    """The directory of a search that has just begun."""
+    """The directory of a new search."""
     with Study.begin(tmp_path / "studies", "evolve", SETTINGS) as study:
         return study.directory
 
 
 @pytest.fixture
 def swept(tmp_path: Path) -> Path:
-    """The directory of a sweep of four training runs, of which two have been made."""
+    """The directory of a sweep in which two of four training runs have ended."""
     with Study.begin(tmp_path, "sweep", SWEEP) as study:
         add(study, TRIALS[2])
         add(study, TRIALS[1])
@@ -119,7 +119,7 @@ def test_a_killed_process_leaves_a_complete_study_or_nothing(tmp_path, monkeypat
     (tmp_path / "before").mkdir()
     for folder in killed_saves(tmp_path / "before", begin):
         left = [*folder.glob("evolve_*")]
-        for path in left:  # it can go on
+        for path in left:  # the study can be continued
             with Study(path, SearchSettings, is_locked=True):
                 pass
         with Study.begin(folder, "evolve", SETTINGS) as study:
@@ -154,7 +154,7 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
     path = begun / "trials.jsonl"
     path.write_bytes(b'{"id": "torn')
     assert Study(begun, SearchSettings).records == ()
-    assert path.read_bytes() == b'{"id": "torn'  # who only reads leaves it alone
+    assert path.read_bytes() == b'{"id": "torn'  # reading does not change the file
     with Study(begun, SearchSettings, is_locked=True) as study:
         add(study, evaluation=Evaluation("crashed"))
     assert len(Study(begun, SearchSettings).records) == 1
@@ -175,7 +175,7 @@ def test_an_error_names_the_unusable_line_of_a_record(swept, old, new, problem) 
         with pytest.raises(StudyError, match=problem):
             Study(swept, SweepSettings, is_locked=is_locked)
     edit_evaluations(swept, new, old)
-    with Study(swept, SweepSettings, is_locked=True):  # nobody holds it
+    with Study(swept, SweepSettings, is_locked=True):  # the lock is free
         pass
 
 
@@ -223,7 +223,7 @@ def test_a_reopened_study_returns_the_recorded_evaluations(begun) -> None:
     scored = Evaluation("ok", samples=("mama",), scores=score_names(["mama"], set()))
     found = {1: MEASURED, 2: Evaluation("diverged"), 3: scored}
     with Study(begun, SearchSettings, is_locked=True) as study:
-        add(study, Trial(PRIMORDIAL, 1, "g1-1"), Evaluation("crashed"))  # the last one counts
+        add(study, Trial(PRIMORDIAL, 1, "g1-1"), Evaluation("crashed"))  # the last record counts
         for seed, evaluation in found.items():
             add(study, Trial(PRIMORDIAL, seed, f"g1-{seed}"), evaluation)
     study = Study(begun, SearchSettings)

@@ -15,7 +15,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, Trial
 from microgpt_evolution.workers import Dask, Threads, Workers
 
-sys.path.append(str(Path(__file__).parent))  # workers get it too
+sys.path.append(str(Path(__file__).parent))  # workers inherit it
 from worker_objectives import KILLER, Squares
 
 N = 12
@@ -44,7 +44,7 @@ class Objective(Squares):
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    """The address of a Dask scheduler with two workers in processes of their own."""
+    """The address of a Dask scheduler with two workers in separate processes."""
     import dask
     from distributed import LocalCluster
 
@@ -59,7 +59,7 @@ def scheduler() -> Iterator[str]:
 
 @pytest.fixture
 def one_worker() -> Iterator[Any]:
-    """A Dask cluster of one worker in this process."""
+    """A Dask cluster with one worker in this process."""
     from distributed import LocalCluster
 
     size = {"n_workers": 1, "processes": False}
@@ -90,7 +90,7 @@ def test_an_error_in_a_trial_becomes_an_evaluation_with_the_reason(error, reason
     ]
 
 
-def test_threads_stop_their_trials_if_nobody_waits_for_results() -> None:
+def test_threads_stop_their_trials_if_the_results_are_closed() -> None:
     n_threads = threading.active_count()
     started = []
 

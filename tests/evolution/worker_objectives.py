@@ -1,4 +1,4 @@
-"""Objectives for workers in other processes: they import them from here."""
+"""Objectives that workers in other processes import."""
 
 import os
 import signal

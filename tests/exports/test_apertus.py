@@ -17,7 +17,7 @@ def saved() -> SavedModel:
     return saved_model(block_size=64, n_embd=24, n_head=3, **PORTABLE)
 
 
-# Embeddings above 1 are scaled down, so RMSNorm's epsilon weighs more in the smallest of them.
+# Embeddings above 1 are scaled down, so RMSNorm's epsilon has a larger effect on small ones.
 @pytest.mark.parametrize(("size", "tolerance"), [(0.5, 1e-6), (1.0, 1e-6), (3.0, 2e-3)])
 def test_embeddings_trained_elsewhere_are_converted(saved, size, tolerance) -> None:
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""C files: compiled without a warning, they compute and print what the model does."""
+"""C files compile without warnings, and give the results of the model."""
 
 import re
 import shutil
@@ -79,7 +79,7 @@ def test_int8_numbers_are_within_half_a_step_of_the_weights() -> None:
     assert abs(found["wte"]).max() == 127
 
 
-def test_models_that_a_c_file_cannot_hold_are_refused(tmp_path) -> None:
+def test_models_that_c_files_do_not_support_are_refused(tmp_path) -> None:
     request = ExportRequest(tmp_path / "model.c", "model", print)
     for format in (C_FORMAT, INT8_FORMAT):
         with pytest.raises(ConfigError, match="only character models; train with --tokenizer"):

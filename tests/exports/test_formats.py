@@ -1,4 +1,4 @@
-"""What all formats promise: each program computes what the model does, and no other file is run."""
+"""All formats: each program gives the results of the model, and changed files are refused."""
 
 import random
 import shutil
@@ -34,7 +34,7 @@ def check_program(format: Format) -> None:
 
 
 def drawn_model(format: Format, seed: int) -> SavedModel:
-    """Return a random model that a format can have."""
+    """Return a random model that a format supports."""
     shape = drawn_shape(seed)
     if format.name in ("gguf", "transformers"):
         shape |= {"n_embd": 2 * shape["n_embd"], **PORTABLE}
@@ -129,7 +129,7 @@ def test_models_that_no_other_program_can_run_are_refused(format) -> None:
 
 @cache
 def parts(format: Format) -> dict[str, list[bytes]]:
-    """Return the parts of the files of an export, with weights apart."""
+    """Return the parts of the files of an export; the weights are separate parts."""
     saved = saved_model("chat", block_size=16, n_layer=1, **PORTABLE)
     written: dict[str, list[bytes]] = {}
 

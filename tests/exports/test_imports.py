@@ -1,4 +1,4 @@
-"""Models of MoonBase and transformers compute the same here; other directories are refused."""
+"""Imported models of MoonBase and transformers give the same results; others are refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""ONNX files: batches and caches, and changed graphs, which are not run."""
+"""ONNX files: batches, caches, and changed graphs, which are refused."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Receipts that are changed or damaged: they are read before the rest of an exported file."""
+"""Changed or damaged receipts are refused before the rest of an exported file is read."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The module of PyTorch, compared with both engines; skipped where PyTorch is not installed."""
+"""Compare the PyTorch module with both engines; skipped if PyTorch is not installed."""
 
 import re
 from itertools import pairwise

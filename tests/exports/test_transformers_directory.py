@@ -21,7 +21,7 @@ CHAT = [("user", "how are you"), ("assistant", "fine."), ("user", "good")]
 
 @cache
 def library_of(tokenizer: str) -> Library:
-    """Return what the tokenizers library reads of an export."""
+    """Return the tokenizer of an export, loaded by the tokenizers library."""
     with TemporaryDirectory() as folder:
         saved = saved_model(tokenizer, block_size=32, **PORTABLE)
         directory = written(TRANSFORMERS_FORMAT, saved, Path(folder))

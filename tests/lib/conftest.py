@@ -1,4 +1,4 @@
-"""What the tests of the library share."""
+"""Fixtures of the tests of the library."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from microgpt.training.train import train as train_model
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write a text or bytes to a file, and return its path."""
+    """A function that writes a text or bytes to a file, and returns the path."""
 
     def write(content: str | bytes, name: str = "data.txt") -> Path:
         path = tmp_path / name
@@ -25,7 +25,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(params=["compiled", "reference"])
 def train(request):
-    """`train` with either engine: what it promises, it promises of both."""
+    """`train` with each of the two engines."""
     return partial(train_with, request.param)
 
 

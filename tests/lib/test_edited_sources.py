@@ -9,10 +9,11 @@ DOCS = ["anna", "emma"]
 
 
 def test_the_recorded_hashes_match_the_reference_sources() -> None:
-    """After a change of both engines, replace the constants in edited_sources.py by these."""
+    """After a change of both engines, copy the printed hashes to edited_sources.py."""
     assert file_hashes() == IMPLEMENTED
 
 
+@pytest.mark.compiled
 def test_the_compiled_engine_refuses_edited_sources(edited) -> None:
     with pytest.raises(ConfigError, match=r"model\.py has been edited"):
         train(DOCS, config=TrainConfig(engine="compiled"))

@@ -25,12 +25,12 @@ from microgpt.training.train import train
 
 
 def item(*texts: str, place: int | None = None) -> Item:
-    """Return an item of a conversation of these texts; the last one is expected."""
+    """Return an item for a conversation of these texts; the last one is the expected reply."""
     conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
 
-def test_a_reply_must_match_exactly(chat) -> None:
+def test_a_reply_with_an_extra_space_is_not_exact(chat) -> None:
     right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
     assert (right.reply, right.is_exact) == ("yo", True)
     assert (wrong.reply, wrong.is_exact) == ("yo", False)
@@ -41,13 +41,14 @@ def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None
     answers = list(answer_all(InferenceGpt(folding), [item("Hi", "YÓ"), item("hi", "Yes")]))
     assert [(one.expected, one.reply, one.is_exact) for one in answers] == [
         ("yo", "yo", True),
-        ("Yes", "yo", False),  # it cannot be said
+        ("Yes", "yo", False),  # the model cannot say "Yes"
     ]
 
 
 texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8)
 
 
+@pytest.mark.compiled
 @settings(max_examples=30)
 @given(st.lists(texts.filter(lambda some: len(some) % 2 == 0), max_size=9), st.integers(1, 3))
 def test_an_answer_is_greedy_and_depends_on_all_earlier_messages(
@@ -97,7 +98,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model: of characters, of subwords, of a chat, or of another architecture."""
+    """Return a small model of a kind: characters, subwords, chat, or another architecture."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS
@@ -145,6 +146,7 @@ def test_a_folded_text_is_scored_as_the_model_reads_it() -> None:
     assert [score.n_unknown for score in scores] == [0, 0, 1]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
@@ -201,4 +203,4 @@ def test_explained_running_text_has_no_end_token(text) -> None:
     found = explain(InferenceGpt(model_of("char")), text, n_alternatives=1, text_kind="stream")
     assert len(found.scored) == len(text)
     assert len(found.predictions) == len(found.read) == len(text) + 1
-    assert found.predictions[-1].alternatives  # what may come next is still predicted
+    assert found.predictions[-1].alternatives  # the next token is still predicted

@@ -42,7 +42,7 @@ def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> 
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
     assert job.tokens_dropped == 10
-    for prompt, room in ((longest, 1), (long, 8)):  # what is read of a prompt counts
+    for prompt, room in ((longest, 1), (long, 8)):  # the tokens that are read count
         (sample,) = text.generate(prompt=prompt, seed=3)
         assert sample.startswith(prompt)
         assert len(sample) <= len(prompt) + room
@@ -100,7 +100,7 @@ def test_the_weights_of_a_loaded_model_are_read_only(text: InferenceGpt) -> None
 
 
 def scalar_loss(trained, docs) -> tuple[float, int]:
-    """Score documents on the reference: the loss of each token, from at least half a context."""
+    """Score documents on the reference engine, each token with at least half a context."""
     gpt, block_size = Gpt(trained.model, trained.weights), trained.model.block_size
     total, n_tokens = 0.0, 0
     for doc in docs:
@@ -109,7 +109,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
         for i in range(1, len(tokens)):
             stride = max(1, block_size // 2)
             start = 0
-            while i - start > block_size:  # the first window that reaches this token
+            while i - start > block_size:  # the first window with this token
                 start += stride
             window = tokens[start : i + 1]
             total += document_loss(gpt, window) - (
@@ -151,13 +151,14 @@ def test_both_engines_generate_the_same_texts(text, plain, settings) -> None:
     )
 
 
+@pytest.mark.compiled
 def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
     endless = text.samples(temperature=2, threads=2)
     assert list(islice(endless, 300)) == text.generate(300, temperature=2)
 
 
-def test_eight_threads_can_use_one_model_for_everything(text_result) -> None:
-    model = InferenceGpt(text_result)  # fresh: what it builds on first use is built in a race
+def test_eight_threads_can_share_one_model(text_result) -> None:
+    model = InferenceGpt(text_result)  # new, so that threads race to build its caches
 
     def ask(seed: int) -> tuple[object, ...]:
         bos = model.tokenizer.bos_id

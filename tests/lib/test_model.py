@@ -42,7 +42,7 @@ def test_values_and_floats_give_the_same_forward_pass(model: ModelConfig, seed: 
 @pytest.mark.parametrize("seed", range(1, 4))
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 def test_gradients_agree_with_finite_differences(architecture, seed: int) -> None:
-    """With targets that are tokens and distributions, and with dropout."""
+    """Targets are tokens and distributions, and dropout is used."""
     rng = random.Random(seed)
     shape = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 5, "vocab_size": 5}
     model = ModelConfig(**shape, n_ff_exp=seed, init_std=0.5, architecture=architecture)
@@ -72,14 +72,14 @@ def test_the_basic_model_refuses_other_architectures(model_type, architecture) -
 
 
 def test_token_shift_agrees_with_a_hand_calculation() -> None:
-    """Two layers whose matrices change nothing, so the output is the square of what is read."""
+    """The matrices of both layers are identities, so the output is the square of the input."""
     shape = {"n_embd": 2, "n_head": 1, "n_layer": 2, "vocab_size": 3, "n_ff_exp": 1}
     model = ModelConfig(**shape, architecture="modern")
     one = [[1.0, 0.0], [0.0, 1.0]]
     gpt = GptVariant(model, dict.fromkeys(weight_shapes(model), one))
     gpt.cache = gpt.new_cache()
     gpt.position = 0
-    assert gpt.mlp([1.0, 2.0], 0) == [0, 4]  # nothing before the first token
+    assert gpt.mlp([1.0, 2.0], 0) == [0, 4]  # the first token has no predecessor
     assert gpt.mlp([3.0, 4.0], 1) == [0, 16]
     assert gpt.mlp([5.0, 6.0], 0) == [1, 36]
     assert gpt.mlp([7.0, 8.0], 1) == [9, 64]
@@ -90,7 +90,7 @@ def test_cross_entropy_equals_the_nll_of_softmax(logits: list[float], data) -> N
     target = data.draw(st.integers(0, len(logits) - 1))
     probability = softmax(logits)[target]
     loss = cross_entropy(logits, target)
-    assert math.isfinite(loss)  # also where the probability rounds to 0
+    assert math.isfinite(loss)  # even if the probability rounds to 0
     if probability > 1e-300:
         assert math.isclose(loss, -math.log(probability), rel_tol=1e-9, abs_tol=1e-9)
     assert softmax([1e308, 1e308]) == [0.5, 0.5]
@@ -105,11 +105,11 @@ def test_tokens_outside_the_vocabulary_or_context_are_refused() -> None:
             logits_along(gpt, tokens)
 
 
-N = 20_000  # draws: the share that is dropped is then known to 0.004
+N = 20_000  # number of draws; the error of the dropped share is then below 0.004
 
 
 def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site: int = 0) -> list:
-    """Return what is left of ones."""
+    """Return a vector of ones after dropout."""
     return Dropout(rate, seed, n_read)([1.0] * N, position, site)
 
 
@@ -122,7 +122,7 @@ def test_dropout_drops_the_given_share_and_keeps_the_mean(rate) -> None:
 
 
 def test_masks_of_different_seeds_and_positions_are_independent() -> None:
-    """Two of them agree in as many places as coins would."""
+    """Two masks agree in as many places as independent random masks."""
     draws = [kept(0.5), kept(0.5, seed=2), kept(0.5, n_read=1), kept(0.5, position=1)]
     draws += [kept(0.5, site=1), kept(0.5, seed=2**63 - 1), kept(0.5, n_read=10**9)]
     for a, b in itertools.combinations(draws, 2):
@@ -131,7 +131,7 @@ def test_masks_of_different_seeds_and_positions_are_independent() -> None:
 
 
 def test_neighbouring_bits_of_a_dropout_mask_are_independent() -> None:
-    """Pairs and runs within a vector: a hash of counters must not show the counter."""
+    """The test counts pairs and runs: the hash of a counter must not reveal the counter."""
     bits = [number > 0 for number in kept(0.5)]
     for lag in (1, 2, 3, 8, 16, 64):
         n_same = sum(a == b for a, b in zip(bits, bits[lag:], strict=False))

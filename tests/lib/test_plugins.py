@@ -35,7 +35,7 @@ def test_a_plugin_that_cannot_be_imported_names_its_package(install, text, probl
     assert "\n" not in str(error.value)
 
 
-def test_two_plugins_of_one_name_name_both_packages(install) -> None:
+def test_the_error_for_two_plugins_of_one_name_names_both_packages(install) -> None:
     for package in ("first", "second"):
         install(package, "pages", "same = math:tau")
     with pytest.raises(PluginError, match="first and second both add same to pages; uninstall one"):
@@ -48,7 +48,7 @@ def test_the_summary_of_a_broken_plugin_names_its_package(install, entry) -> Non
     assert "uninstall broken-package" in summary(find_plugins("pages")["broken"])
 
 
-def test_plotting_without_its_package_names_it_in_the_error(text_result, monkeypatch) -> None:
+def test_the_error_for_plotting_without_microgpt_cli_names_it(text_result, monkeypatch) -> None:
     monkeypatch.setattr(plugins, "plugin", lambda group, name: None)
     with pytest.raises(MicrogptError, match=r"pip install 'microgpt-cli\[plots\]'"):
         text_result.plot()

@@ -36,7 +36,7 @@ TALKS = talks([("hi", "hi"), ("day", "day"), ("greet", "greet"), ("hi", "hi")])
 
 @pytest.fixture
 def parrot(install, monkeypatch):
-    """Installs a plug-in, and no other of chats."""
+    """Install a chat plug-in, and hide all others."""
     monkeypatch.setattr("microgpt.replies.GROUP", "test_replies")
     monkeypatch.setattr("microgpt.plugins.GROUPS", ("engines", "test_replies"))
     install("parrot", "test_replies", "parrot = parrot", parrot=PARROT)
@@ -66,13 +66,13 @@ def test_a_plug_in_answers_or_chooses_what_the_model_reads(parrot, saved) -> Non
         gpt.generate()
 
 
-def test_the_record_of_a_plug_in_is_kept_as_it_is(saved, tmp_path) -> None:
+def test_a_saved_copy_of_a_model_keeps_the_record_of_a_plug_in(saved, tmp_path) -> None:
     save(saved, tmp_path / "copy")
     facts = json.loads((tmp_path / "copy/meta.json").read_text())
     assert facts["extra"] == {"parrot": {"word": "hi", "none": None}}
 
 
-def test_a_model_names_its_missing_plugin_when_it_is_used(saved, chat_model, microgpt) -> None:
+def test_using_a_model_without_its_plugin_names_the_plugin(saved, chat_model, microgpt) -> None:
     with pytest.raises(PluginError, match="'parrot', which is not installed; install the package"):
         InferenceGpt(saved)
     assert "such as microgpt-parrot" in refused(microgpt("chat", "hi", "--model", chat_model))

@@ -41,7 +41,7 @@ def test_an_error_in_one_thread_stops_the_other_threads() -> None:
 
 
 def test_a_worker_thread_can_close_the_results_of_map_in_threads() -> None:
-    """As garbage collection does, wherever it runs."""
+    """Garbage collection can run in any thread, and close the results there."""
     may_close, closed = threading.Event(), threading.Event()
 
     def work(item: int, should_stop: threading.Event) -> int:

@@ -15,7 +15,7 @@ def test_the_default_settings_are_karpathys() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_a_record_of_valid_settings(name) -> None:
+def test_every_preset_contains_only_valid_settings(name) -> None:
     given = preset_settings(name)
     settings = Settings.from_dict(given)
     assert {each: getattr(settings, each) for each in given} == given

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from microgpt.value import Value, dot, exp, log, relu, total
 
 ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
-OPERATIONS = [  # of numbers a and b, and a constant c
+OPERATIONS = [  # expressions of numbers a and b, and a constant c
     *(lambda a, b, c, of=of: of(a, b) for of in ARITHMETIC),
     *(lambda a, b, c, of=of: of(a, c) for of in ARITHMETIC),
     *(lambda a, b, c, of=of: of(c, a) for of in ARITHMETIC),
@@ -36,12 +36,12 @@ def test_random_expressions_agree_with_finite_differences(a, b, operations) -> N
 
     try:
         numbers = expression(a, b)
-    except (ValueError, ArithmeticError, TypeError):  # the logarithm or root of a negative number
+    except (ValueError, ArithmeticError, TypeError):  # e.g. the logarithm of a negative number
         assume(False)
     # Finite differences are accurate only if the function is neither too steep nor too flat.
     assume(all(isinstance(number, float) and 0.1 < abs(number) < 10 for number in numbers))
     leaves, values = [a, b], [Value(a), Value(b)]
-    total(expression(*values)).backward()  # every operation has an effect
+    total(expression(*values)).backward()  # every operation affects the sum
     grads = [value.grad for value in values]
     assert worst_difference(leaves, grads, lambda: total(expression(*leaves))) < 1e-6
 
@@ -92,7 +92,7 @@ def test_only_leaf_values_accumulate_gradients_across_passes() -> None:
 
 
 def test_a_graph_is_freed_without_the_garbage_collector() -> None:
-    class Tracked(Value):  # Value's own slots leave no room for a weak reference
+    class Tracked(Value):  # the slots of Value exclude weak references
         __slots__ = ("__weakref__",)
 
     gc.disable()

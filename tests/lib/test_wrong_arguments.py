@@ -1,4 +1,4 @@
-"""Wrong arguments in the Python API: one sentence instead of an error from deep inside."""
+"""Wrong arguments of the Python API cause a one-sentence error."""
 
 import random
 import warnings
@@ -44,9 +44,19 @@ def continued(tokens: list[int], **arguments: Any) -> object:
     return GPT.generate_from_prompt(tokens, **{"stop": (), "rng": random.Random(0)} | arguments)
 
 
+class Frame(list[str]):
+    columns = ("a", "b")
+
+
+class Steep(TrainConfig):
+    def lr_at(self, step: int) -> float:
+        return 10 ** (200 * step)
+
+
 NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversations"
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
@@ -56,6 +66,9 @@ NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversa
         (lambda: train("names.txt"), f"{NO_LIST}, not str"),
         (lambda: train(StringIO("anna\nbob\n")), f"{NO_LIST}, not StringIO"),
         (lambda: train({"anna", "bob"}), f"{NO_LIST}, not set"),
+        (lambda: train(Frame("ab")), f"{NO_LIST}, not Frame"),
+        (lambda: train(np.array("anna")), f"{NO_LIST}, not ndarray"),
+        (lambda: train(DOCS, **SMALL | {"config": Steep(steps=3)}), "lr_at(2) must be "),
         (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),
         (lambda: train(MUTE, **SMALL), "the conversations have no replies to learn; add messages"),
         (lambda: train(Split(TALK, TALK, validation=MUTE)), "there are no documents to evaluate"),
@@ -101,6 +114,7 @@ def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.compiled
 def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     rate = np.float32(0.01)
     with warnings.catch_warnings():
@@ -121,7 +135,7 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     assert TrainConfig(lr=1).lr is 1  # noqa: F632
 
 
-def test_sequences_without_slices_are_read_as_lists() -> None:
+def test_train_accepts_documents_in_a_deque() -> None:
     for docs in (DOCS * 50, [tuple(TALK[0])] * 50):
         expected = train(docs, **SMALL).weights
         assert train(deque(docs), **SMALL).weights == expected

@@ -1,4 +1,4 @@
-"""The document of a model, and the file to give away."""
+"""The HTML document of a model, and the smaller file to give away."""
 
 import base64
 import hashlib
@@ -20,11 +20,11 @@ from microgpt.training.train import train
 from microgpt_page.document import WEB, document, joined, policy
 from microgpt_page.file_to_give import file_to_give
 
-MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # of the files of bundled models
+MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # by bundled model
 
 
 class Page(HTMLParser):
-    """The elements of a page, with their attributes, and the content of those that are data."""
+    """The elements of a page with their attributes, and the content of data elements."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
     @property
     def model(self) -> dict:
-        """The facts on the model."""
+        """The facts about the model."""
         data = zlib.decompress(base64.b64decode(self.content["model-data"]))
         return json.loads(data.partition(b"\n")[0])
 
@@ -87,7 +87,7 @@ def test_the_document_links_to_other_models(names_dir) -> None:
 
 
 def test_the_html_file_in_the_docs_has_the_current_scripts() -> None:
-    """`docs/make_playground_pictures.py` makes it again."""
+    """If this test fails, run `docs/make_playground_pictures.py`."""
     page = Page((Path(__file__).parents[2] / "docs/models/names.html").read_bytes())
     assert page.content["script"] == joined("main.js")
     engine = zlib.decompress(base64.b64decode(page.content["engine-code"])).decode()

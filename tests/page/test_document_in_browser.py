@@ -40,7 +40,7 @@ PROBLEM = UNTIL + "return until(problem)"
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
-    """Exports a model as a page, and in half precision for the command line."""
+    """A function that exports a model as a page, and in half precision for the command line."""
     folder = tmp_path_factory.mktemp("exported")
 
     def export(model: Path) -> tuple[Path, Path]:

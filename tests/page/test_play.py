@@ -1,4 +1,4 @@
-"""`microgpt play` in a process of its own."""
+"""`microgpt play` in a separate process."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from microgpt_page.document import document
 
 @pytest.fixture
 def play(tmp_path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
-    """Starts `microgpt play` with models; the browser is a command that prints the address."""
+    """A function that starts `microgpt play` with a fake browser that prints the URL."""
     with ExitStack() as stack:
 
         def start(*models: Path | str) -> tuple[subprocess.Popen[str], str]:
@@ -62,7 +62,7 @@ def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
     assert got(url, host="evil.example:80")[0] == 403
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
-    assert process.stderr.read() == ""  # there is no line for each request
+    assert process.stderr.read() == ""  # requests are not logged
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What these tests share: the real process on a port of its own, and a client."""
+"""Fixtures: the service in a separate process, and its clients."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The sentence of an error."""
+        """The message of an error."""
         error = self.json["error"]
         return error if isinstance(error, str) else error["message"]
 
@@ -82,7 +82,7 @@ class Server:
         return self.log_path.read_text()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Return what the log has of it, once it has."""
+        """Wait until the log matches a pattern, and return the match."""
         for _ in range(START_S * 50):
             if found := re.search(pattern, self.log):
                 return found
@@ -93,13 +93,13 @@ class Server:
     def request(
         self, method: str, path: str, body: Any = None, *, timeout: float = 120, **headers: str
     ) -> Reply:
-        """Return the reply to a request that has a connection of its own."""
+        """Return the reply to a request on a new connection."""
         return _reply(self._http.request(method, path, **_content(body, headers), timeout=timeout))
 
     def at_once(
         self, path: str, bodies: Iterable[Any], n_clients: int = 32, timeout: float = 120
     ) -> list[Reply]:
-        """Return the replies to POST requests, sent by so many clients at the same time."""
+        """Return the replies to POST requests, sent by n_clients clients at the same time."""
 
         async def ask() -> list[Reply]:
             patience = httpx2.Timeout(timeout, pool=None)
@@ -110,7 +110,7 @@ class Server:
         return asyncio.run(ask())
 
     def _settings(self, max_connections: int | None = None) -> dict[str, Any]:
-        """Return the settings of a client that keeps no connection and uses no proxy."""
+        """Return the settings of a client without persistent connections and proxies."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=0)
         return {"base_url": f"http://{host}:{self.port}", "limits": limits, "trust_env": False}
@@ -127,8 +127,8 @@ class Server:
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
 
     def openai(self, key: str = "none", timeout: float = 30) -> Any:
-        """Return OpenAI's own client, open until the server stops; it tries nothing twice."""
-        from openai import OpenAI  # takes most of a second
+        """Return OpenAI's own client, without retries, open until the server stops."""
+        from openai import OpenAI  # the import takes almost a second
 
         base_url = f"http://{self.host}:{self.port}/v1"
         client = OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout)
@@ -136,7 +136,7 @@ class Server:
         return client
 
     def send(self, path: str, body: Any, *, receive_buffer: int | None = None) -> socket.socket:
-        """Ask for something, and leave the reply to the caller to read."""
+        """Send a request, and return the socket from which the caller reads the reply."""
         data = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         client = socket.socket()
@@ -148,14 +148,14 @@ class Server:
         return client
 
     def raw(self, data: bytes, *, timeout: float = 30, half_close: bool = False) -> bytes:
-        """Send bytes and return all that comes until the server hangs up."""
+        """Send bytes, and return all received bytes until the server closes the connection."""
         with socket.create_connection((self.host, self.port), timeout=timeout) as client:
             try:
                 client.sendall(data)
                 if half_close:
                     client.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # it has hung up already; what it has said can still be read
+                pass  # it is closed; the reply can still be read
             received = b""
             try:
                 while piece := client.recv(65536):
@@ -178,7 +178,7 @@ class Server:
         for _ in range(100):
             before = sum(map(int, stat.read_text().split()[13:15]))
             time.sleep(0.3)
-            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 ticks
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # out of 30 ticks
                 return
         raise AssertionError("it goes on")
 
@@ -213,7 +213,7 @@ def _serving(folder: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def own_logs() -> Iterator[None]:
-    """Undoes at the end what `set_up_logs` does to this process."""
+    """Undo the effects of `set_up_logs` on this process at the end."""
     loggers = [logging.getLogger(name) for name in (None, "microgpt_serve", "uvicorn")]
     before = [(one.handlers, one.level) for one in loggers]
     yield
@@ -225,18 +225,18 @@ def own_logs() -> Iterator[None]:
 
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Serve]:
-    """Starts the service; at the end it must stop by itself, with no traceback in its log."""
+    """A function that starts the service; at the end, the log must contain no traceback."""
     yield from _serving(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Iterator[Serve]:
-    """The same, for all tests."""
+    """The same function with services that all tests share."""
     yield from _serving(tmp_path_factory.mktemp("shared"))
 
 
 def _server_of(name: str) -> Any:
-    """Return a fixture: a service with that model, for all tests."""
+    """Return a fixture that returns a service with that model, shared by all tests."""
 
     @pytest.fixture(scope="session", name=name)
     def server(request, shared) -> Server:
@@ -250,11 +250,11 @@ names, talk, subword = map(_server_of, ["names", "talk", "subword"])
 
 @pytest.fixture(scope="session")
 def slow(shared, slow_dir) -> Server:
-    """A service whose texts take many seconds, for all tests."""
+    """A shared service whose texts take many seconds."""
     return shared(slow_dir, MICROGPT_TIMEOUT_S="600")
 
 
 @pytest.fixture(scope="session")
 def brief(shared, slow_dir) -> Server:
-    """The same, which gives each request a second."""
+    """The same service with a time limit of one second per request."""
     return shared(slow_dir, MICROGPT_TIMEOUT_S="1")

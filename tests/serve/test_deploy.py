@@ -25,7 +25,7 @@ DEPLOY = ROOT / "apis/microgpt_serve/deploy"
 
 
 def requirements(name: str) -> dict[str, str]:
-    """Return what stands in a file of requirements, and the hashes below it."""
+    """Return the requirements in a file, with the hashes below each."""
     found = re.findall(r"^(\S.*?) \\\n((?:    --hash=.*\n)+)", (DEPLOY / name).read_text(), re.M)
     return dict(found)
 
@@ -34,7 +34,7 @@ def test_the_deployed_versions_are_the_versions_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
-    assert requirements("build-requirements.txt").keys() >= backend  # and what it needs
+    assert requirements("build-requirements.txt").keys() >= backend  # and their dependencies
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
@@ -62,14 +62,14 @@ def instructions() -> Iterator[tuple[str, str]]:
 
 @contextlib.contextmanager
 def compiled(kernels: Path) -> Iterator[None]:
-    """Lend the kernels of the tests: compiling takes half a minute.
+    """Copy the kernels of the tests, because compiling takes half a minute.
 
-    Only those that are read stay. Without the others, just these would be compiled and written.
+    At the end, only the kernels that were loaded are kept, as if only these had been compiled.
     """
     machine_code = pytest.importorskip("microgpt_engine.machine_code")
     kernels.mkdir(0o700, parents=True)
     for file in machine_code.cache_directory().glob("microgpt-*"):
-        os.utime(shutil.copy(file, kernels), (0, 0))  # the engine marks what it reads as used now
+        os.utime(shutil.copy(file, kernels), (0, 0))  # the engine updates the time of a loaded file
     yield
     for file in kernels.iterdir():
         if not file.stat().st_mtime:
@@ -77,16 +77,16 @@ def compiled(kernels: Path) -> Iterator[None]:
 
 
 def build(folder: Path) -> Image:
-    """Follow the Dockerfile without an engine: here, with this Python, all stages in one folder."""
-    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # 0 means yes: pip compiles nothing
+    """Follow the Dockerfile without Docker: with this Python, and all stages in one folder."""
+    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # pip does not compile
     place, command, health_check = folder, [], []
     for word, rest in instructions():
         here = rest.replace("/opt/", f"{folder}/opt/")
-        here = here.replace("('float32', 'float64')", "['float32']")  # as the model of the test
+        here = here.replace("('float32', 'float64')", "['float32']")  # only float32
         if word == "WORKDIR":
             place = folder / rest.lstrip("/")
             place.mkdir()
-        elif word == "COPY" and not rest.startswith("--from="):  # another stage is this folder, too
+        elif word == "COPY" and not rest.startswith("--from="):  # all stages are in this folder
             *names, target = rest.split()
             for source in (ROOT / file for name in names for file in glob(name, root_dir=ROOT)):
                 copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -137,12 +137,12 @@ def test_the_image_copies_only_files_in_its_build_context() -> None:
 
 def test_the_image_does_not_run_as_root() -> None:
     user, _, group = dict(instructions())["USER"].partition(":")
-    assert min(int(user), int(group)) > 0  # numbers: an orchestrator can check them
+    assert min(int(user), int(group)) > 0  # an orchestrator can check numeric ids
 
 
 @contextlib.contextmanager
 def nginx(folder: Path, upstream: int) -> Iterator[httpx2.Client]:
-    """Run nginx with nginx.conf in front of a service, with a certificate of its own."""
+    """Run nginx with nginx.conf in front of a service, with a self-signed certificate."""
     certificate = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout privkey.pem -out fullchain.pem "
         "-subj /CN=chat.example -addext subjectAltName=DNS:chat.example,IP:127.0.0.1"
@@ -200,13 +200,13 @@ def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tm
         with client.stream("POST", "v1/completions", json=body) as reply:
             events = reply.iter_lines()
             assert next(events).startswith("data: ")
-            # The first event has come while the service is still at work.
+            # The first event arrives while the service is still generating.
             done = 'microgpt_requests_total{route="/v1/completions",status="200"}'
             assert f"{done} 0.0" in client.get("metrics").text
             assert list(events)[-2:] == ["data: [DONE]", ""]
         client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
         server.wait_for(r"203.0.113.7:\d+ - .GET /v1/models HTTP/1.1. 200")
-        for n, status in ((1_000_000, 400), (2_000_000, 413)):  # by the service, and by nginx
+        for n, status in ((1_000_000, 400), (2_000_000, 413)):  # from the service, from nginx
             large = client.post("microgpt/v1/generate", json={"prompt": "a" * n})
             assert large.status_code == status, large.text
         head = client.get("health", headers={"X-Long": "a" * 40_000})

@@ -1,6 +1,6 @@
-"""Requests made from our own OpenAPI page: each gets a documented answer.
+"""Every request generated from the OpenAPI schema gets a documented response.
 
-FUZZ=10 in the environment makes ten times as many.
+With FUZZ=10 in the environment, the test sends ten times as many requests.
 """
 
 import json
@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
 
-PAGES = [  # and the number of valid requests; of invalid ones there are as many
+PAGES = [  # with the number of valid requests, which is also that of invalid requests
     ("POST", "/microgpt/v1/generate", 30),
     ("POST", "/microgpt/v1/chat", 30),
     ("POST", "/v1/completions", 30),
@@ -25,7 +25,7 @@ PAGES = [  # and the number of valid requests; of invalid ones there are as many
     ("GET", "/health", 5),
     ("GET", "/metrics", 5),
 ]
-# Refused though the schema allows it: what only the model can know, and the product of two fields.
+# Errors that the schema cannot express: unknown characters, and limits on products of fields.
 LEGITIMATE = re.compile(
     r"(\w+(\[\d+\])?: )?("
     r"no character of the message|the vocabulary does not contain"
@@ -36,7 +36,7 @@ LEGITIMATE = re.compile(
     r"|seed must be less than"  # its limit is a float in the schema
 )
 load_all_checks()
-# Of valid requests LEGITIMATE decides which may be refused.
+# LEGITIMATE determines which valid requests may be refused.
 ALL = [one for one in CHECKS.get_all() if one.__name__ != "positive_data_acceptance"]
 OPTIONS = {
     "generation": {"allow-x00": True},
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.slow
 
 
 def message_of(path: str, body) -> str:
-    """Return the sentence of an error, which has one of two shapes."""
+    """Return the message of an error in either format."""
     assert list(body) == ["error"]
     if not path.startswith("/v1/"):
         return body["error"]

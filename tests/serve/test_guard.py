@@ -56,7 +56,7 @@ def test_a_request_for_a_foreign_host_gets_a_403_response(names) -> None:
 def test_only_loopback_hosts_and_origins_are_allowed(names, header, allowed, refused) -> None:
     for value in (*allowed, *refused):
         reply = names.request("POST", GENERATE, {}, **{header: value})
-        assert reply.status in ((200,) if value in allowed else (400, 403))  # 400: no host at all
+        assert reply.status in ((200,) if value in allowed else (400, 403))  # 400: no host
         assert len(reply.body) < 1000
         assert names.get("/v1/models", **{f"X_Forwarded_{header}": value}).status == 200
 
@@ -99,7 +99,7 @@ def test_a_public_service_without_key_or_hosts_logs_warnings(serve, names_dir) -
         ({"host": "localhost"}, True),
         ({"host": "127.0.0.2"}, True),
         ({"host": "::"}, False),
-        ({"api_key": "k"}, False),  # a page of a stranger has no key
+        ({"api_key": "k"}, False),  # foreign pages have no key
         ({"api_key": "k", "allowed_hosts": "a.example"}, True),
         ({"host": "0.0.0.0", "allowed_hosts": "a.example"}, True),
         ({"allowed_hosts": "*"}, False),

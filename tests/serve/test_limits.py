@@ -48,11 +48,11 @@ def test_a_body_of_too_many_values_is_refused_quickly(talk, value) -> None:
 @pytest.mark.parametrize(
     "contents",
     [
-        ["hi" + r"\",[{" * 20_000],  # what is inside a text counts as no value
+        ["hi" + r"\",[{" * 20_000],  # strings count as one value
         [
             "é" * (MAX_CHARACTERS - 2),
             "hi",
-        ],  # as Python writes it, with an escape for each character
+        ],  # Python escapes each character
     ],
     ids=["values", "escapes"],
 )
@@ -91,7 +91,7 @@ def test_a_body_announced_as_too_large_is_refused_at_once(names) -> None:
 
 @pytest.fixture(scope="module")
 def hasty(shared, names_dir):
-    """A service with a key, whose requests have a quarter of a second."""
+    """A service with a key and a time limit of a quarter of a second per request."""
     return shared(names_dir, MICROGPT_API_KEY="secret", MICROGPT_TIMEOUT_S="0.25")
 
 
@@ -107,7 +107,7 @@ def hasty(shared, names_dir):
 )
 def test_only_part_of_the_body_of_a_refused_request_is_read(hasty, path, fields, status) -> None:
     head = head_of(path, "Content-Length: 1000000000", *fields)
-    received = hasty.raw(head + b"a", timeout=10)  # it hangs up after its timeout
+    received = hasty.raw(head + b"a", timeout=10)  # closed after the time limit
     assert int(received[9:12]) == status
     head = head_of(path, "Transfer-Encoding: chunked", *fields)
     chunk = b"100000\r\n" + b"a" * 2**20 + b"\r\n"
@@ -116,7 +116,7 @@ def test_only_part_of_the_body_of_a_refused_request_is_read(hasty, path, fields,
 
 
 def test_the_key_is_checked_before_and_after_the_body_is_sent(hasty) -> None:
-    """A connection that is closed with bytes unread is reset, and the reply is lost."""
+    """Closing a connection with unread bytes resets it, and the client loses the reply."""
     waiting = head_of(GENERATE, "Content-Length: 1000", "Expect: 100-continue")
     body = b'{"prompt": "' + b"a" * 5_000_000
     whole = head_of(GENERATE, f"Content-Length: {len(body)}") + body

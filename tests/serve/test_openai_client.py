@@ -1,4 +1,4 @@
-"""OpenAI's own Python client, against the real process: it gets what it is made for."""
+"""OpenAI's Python client works with the service."""
 
 import os
 import sys
@@ -147,7 +147,7 @@ def test_the_events_of_a_stream_add_up_to_the_reply(talker) -> None:
         assert chunk.object == "chat.completion.chunk"
         ids.add(chunk.id)
         for choice in chunk.choices:
-            assert reasons[choice.index] is None  # nothing comes after the end
+            assert reasons[choice.index] is None  # no chunk follows the last one
             roles[choice.index] = roles[choice.index] or choice.delta.role
             assert roles[choice.index] == "assistant"
             texts[choice.index] += choice.delta.content or ""
@@ -218,7 +218,7 @@ def test_unsupported_fields_with_neutral_values_are_accepted(talk, path, fields)
     ],
 )
 def test_fields_that_clients_keep_with_messages_are_accepted(talk, role, extra) -> None:
-    """As LangChain, instructor and litellm send it."""
+    """LangChain, instructor and litellm send these fields."""
     messages = [SHORT, {"role": role, "content": "yo man", **extra}, SHORT]
     assert talk.request("POST", CHAT, {"messages": messages}).status == 200
 

@@ -97,7 +97,7 @@ def test_the_address_that_kubernetes_sets_is_not_the_port(monkeypatch) -> None:
 
 def test_a_full_queue_gets_a_503_with_a_retry_after_header(names_dir) -> None:
     app = create_app(ServiceSettings(model_dir=str(names_dir)))
-    app.state.service.scheduler._n_tokens = QUEUE_LIMIT * TOKENS_PER_PLACE  # as if so many waited
+    app.state.service.scheduler._n_tokens = QUEUE_LIMIT * TOKENS_PER_PLACE  # simulate a full queue
     asked = [("POST", "/v1/completions", {"json": {"stream": live}}) for live in (False, True)]
     for reply in ask_app(app, *asked):
         assert reply.status_code == 503
@@ -117,7 +117,7 @@ def test_a_disconnected_client_stops_its_generation(slow) -> None:
     names = (left, 'microgpt_tokens_total{model="slow"}')
     before = [*map(slow.metric, names)]
     with slow.send(GENERATE, {"num_samples": 50}):
-        slow.get("/health")  # answered in turn: the other has been taken
+        slow.get("/health")  # replies are in order: the first request has been accepted
         time.sleep(0.2)
     slow.until_idle()
     n_left, n_tokens = (slow.metric(name) - n for name, n in zip(names, before, strict=True))
@@ -131,7 +131,7 @@ def test_large_requests_do_not_delay_a_small_one(slow) -> None:
             clients.enter_context(slow.send(GENERATE, {"num_samples": 50, "seed": i}))
             for i in range(3)
         ]
-        slow.get("/health")  # answered in turn: the others have been taken
+        slow.get("/health")  # replies are in order: the other requests have been accepted
         assert slow.generate(max_tokens=5).status == 200
         assert not select.select(large, [], [], 0)[0]
     slow.until_idle()
@@ -140,10 +140,10 @@ def test_large_requests_do_not_delay_a_small_one(slow) -> None:
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
     with server.send(GENERATE, {"max_tokens": 700}) as running:
-        server.get("/health")  # answered in turn: the other has been taken
+        server.get("/health")  # replies are in order: the first request has been accepted
         server.signal(signal.SIGTERM)
         time.sleep(0.3)
-        assert not select.select([running], [], [], 0)[0]  # it still runs
+        assert not select.select([running], [], [], 0)[0]  # still running
         with pytest.raises(httpx2.ConnectError):
             server.generate()
         reply = http.client.HTTPResponse(running)
@@ -221,7 +221,7 @@ def test_the_microgpt_serve_command_serves_until_ctrl_c(serve, names_dir) -> Non
     command = [COMMAND, "serve", "--model-dir", names_dir, "--port", "0"]
     server = serve(command=command, PORT="99999")
     assert server.get("/health").json["model"] == "names"
-    with socket.create_connection((server.host, server.port)):  # somebody who says nothing
+    with socket.create_connection((server.host, server.port)):  # an idle client
         server.signal(signal.SIGINT)
         assert server.process.wait(20) == 0
 
@@ -234,7 +234,7 @@ def test_clients_can_neither_forge_nor_flood_the_log(serve, names_dir, tmp_path)
     shown = r"names\x1b[2J\n2026 GET forged"
     assert server.get("/health").json["model"] == shown
     assert server.get("/v1/models").json["data"][0]["id"] == shown
-    escaped = shown.replace("\\", "\\\\")  # as Prometheus has labels
+    escaped = shown.replace("\\", "\\\\")  # labels are escaped
     assert f'microgpt_model_info{{name="{escaped}"' in server.get("/metrics").body.decode()
     server.get(f"/{'a' * 60_000}")
     server.wait_for(r"aaa… \S+\n")

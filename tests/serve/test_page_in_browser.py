@@ -1,4 +1,4 @@
-"""The page that a service shows: several models, the form that asks for a key."""
+"""The page of a service: links to several models, and the form that asks for the key."""
 
 import shutil
 
@@ -42,10 +42,10 @@ def test_the_page_of_one_model_links_to_others(
 def test_the_page_is_shown_once_the_right_key_is_given(serve, names_dir, page, complaints) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     url = f"http://127.0.0.1:{server.port}/"
-    other = page.context.new_page()  # another tab, which does not know the key
+    other = page.context.new_page()  # another tab has no key
     other.goto(url)
     page.goto(f"{url}?model=x#/train")
-    page.fill("#key", "schlüssel")  # no header can contain it
+    page.fill("#key", "schlüssel")  # a header cannot contain this
     page.keyboard.press("Enter")
     assert page.evaluate("document.getElementById('key').validity.patternMismatch")
     page.fill("#key", "wrong")
@@ -55,14 +55,14 @@ def test_the_page_is_shown_once_the_right_key_is_given(serve, names_dir, page, c
     page.fill("#key", "secret")
     page.keyboard.press("Enter")
     page.wait_for_selector("#said >> text=odel 'x' does not exist; use names")
-    page.goto(f"{url}#/train")  # the key is right, so it is kept
+    page.goto(f"{url}#/train")  # the right key is stored
     page.wait_for_selector("#train:not([hidden])")
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 1]
     page.wait_for_selector("#train-samples li")
     page.reload()
     page.wait_for_selector("#train:not([hidden])")
     server.stop()
-    page.click("nav >> text=Generate")  # the page needs the service no longer
+    page.click("nav >> text=Generate")  # the page no longer needs the service
     page.wait_for_selector("#samples li >> nth=9")
     other.fill("#key", "secret")
     other.keyboard.press("Enter")

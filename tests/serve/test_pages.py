@@ -1,4 +1,4 @@
-"""GET /, the page of a model, and GET /docs."""
+"""GET / (the page of a model) and GET /docs."""
 
 import re
 import shutil
@@ -49,7 +49,7 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
     ("entry", "status", "problem"),
     [
         ("document = broken:page", 500, "microgpt-page cannot be imported"),
-        ("", 404, "/docs"),  # it hides the package of this name
+        ("", 404, "/docs"),  # hides the real package
     ],
 )
 def test_serving_works_without_the_page_package(names_dir, install, entry, status, problem) -> None:
@@ -78,7 +78,7 @@ def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, t
 @pytest.mark.slow
 def test_a_model_that_is_too_large_for_a_page_is_not_sent(slow_dir, talk_dir) -> None:
     page = pytest.importorskip("microgpt_page.document")
-    page.document(load(talk_dir), "talk")  # which compiles the engine of a page, if need be
+    page.document(load(talk_dir), "talk")  # compiles the engine of the page, if needed
     app = create_app(ServiceSettings(model_dir=(str(slow_dir), f"talk & co={talk_dir}")))
     large, other = ask_app(app, ("GET", "/", {}), ("GET", "/?model=talk%20%26%20co", {}))
     assert large.status_code == 400

@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets JSON in the shape of its API, soon, and never a 500."""
+"""Bad requests get a JSON error in the format of their API, quickly, and never a 500."""
 
 import json
 import re
@@ -16,7 +16,7 @@ CODES = {"is not supported; ": "unsupported_parameter", "unknown field": "unknow
 
 
 def refused(server, path: str, body: Any = None, status: int = 400, **headers: str) -> Any:
-    """Return the error of a refused request: a sentence, or what OpenAI's clients read."""
+    """Return the error of a refused request: a sentence, or an error object of OpenAI's API."""
     reply = server.request("GET" if body is None else "POST", path, body, **headers)
     assert reply.status == status, reply
     assert reply.headers["content-type"] == "application/json"
@@ -94,7 +94,7 @@ def test_an_error_names_the_field_its_value_and_its_limit(request, body, problem
     ],
 )  # fmt: skip
 def test_an_openai_error_names_its_field_separately(request, fields, message, field) -> None:
-    """Fields of a body, or of the only message of a chat."""
+    """The field is in the body, or in the only message of a chat."""
     is_message = {"role", "content", "tool_calls"} & {*fields}
     body = {"messages": [{**HI, **fields}]} if is_message else fields
     server = request.getfixturevalue("talk" if is_message else "names")
@@ -148,7 +148,7 @@ def test_unknown_paths_are_refused_and_escaped(names) -> None:
     assert names.request("DELETE", "/health").status == 405
 
 
-def test_an_integer_field_may_have_a_decimal_point(names) -> None:
+def test_an_integer_field_accepts_a_number_with_a_decimal_point(names) -> None:
     pointed = names.generate(num_samples=2.0, seed=7.0)
     assert pointed.json == names.generate(num_samples=2, seed=7).json
 

@@ -1,6 +1,6 @@
-"""The same seed, the same text: alone, in a crowd, streamed or not, by the library.
+"""A seed gives the same text in any batch, streamed or not, and as in the library.
 
-What every text is compared with comes from the library in this process, which knows no service.
+The expected texts come from the library in this process, which does not use the service.
 """
 
 import json
@@ -28,7 +28,7 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> str:
 
 
 def wanted(gpt: InferenceGpt, path: str, said: list[str], stops) -> Iterator[tuple[dict, str]]:
-    """Yield 32 bodies, of which neighbours share a batch or not, each with its text."""
+    """Yield 32 bodies, some of which can share a batch, each with the expected text."""
     for i in range(32):
         text, stop = said[i % len(said)], stops[i % len(stops)]
         settings = {"seed": i // 2, "temperature": (0.5, 2.0, 0.0)[i % 3]}
@@ -75,7 +75,7 @@ def test_concurrent_texts_equal_those_of_the_library(request, case, stream) -> N
     assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == [*expected]
 
 
-# Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
+# Many pieces of this tokenizer begin or end within a character.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)
 CHARACTERS = CharTokenizer("abc\ufffd")
 REASONS = ("stop", "length")
@@ -88,7 +88,7 @@ stops = st.lists(
 
 @st.composite
 def growths(draw, tokenizer) -> list[Continuation]:
-    """What the threads tell of one continuation, in pieces."""
+    """Draw the pieces of one continuation, as the threads deliver them."""
     n_pieces = len(tokenizer.piece_names)
     texts = st.text("ab漢字é 👩‍🚀\ufffd", max_size=9).map(tokenizer.encode)
     anything = st.lists(st.integers(0, n_pieces - 1), max_size=9)
@@ -110,7 +110,7 @@ cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
 
 
 def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoice, list[str]]:
-    """Return a choice that has grown, and what came each time."""
+    """Return a choice after a growth, and the new text of each piece."""
     choice = GeneratedChoice(0, tokenizer, stop)
     pieces = []
     for continuation in growth:
@@ -152,7 +152,7 @@ def test_streaming_decodes_each_token_only_a_few_times(stop, monkeypatch) -> Non
         choice.extend(Continuation(made[i : i + 100], None))
         choice.new_text()
     assert choice.text == "ab" * 5000
-    assert n_decoded <= 12 * len(made)  # 500,000 if each time from the start
+    assert n_decoded <= 12 * len(made)  # decoding from the start each time would take 500,000
 
 
 short_stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).map(tuple)

@@ -19,7 +19,7 @@ from microgpt_serve.service_errors import ServeError
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 HI = {"role": "user", "content": "hi there"}
 TOKENS = 'microgpt_tokens_total{model="slow"}'
-# Megabytes of events: more than fits between a server and a client that does not read.
+# The stream has megabytes of events, more than the buffers of a client that does not read hold.
 LARGE = {"n": 48, "temperature": 0, "max_tokens": 16_384, "stream": True}
 
 
@@ -39,7 +39,7 @@ def test_a_stream_ends_with_the_done_event(talk) -> None:
     body = {"messages": [HI], "seed": 1, "stream": True}
     with talk.send(CHAT, body) as client:
         head, _, events = read_until(client, rb"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")  # it can be used again
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")  # it is reusable
         assert read_until(client, rb"\"ok\"").startswith(b"HTTP/1.1 200")
     lines = head.lower().decode().split("\r\n")
     assert lines[0] == "http/1.1 200 ok"
@@ -69,13 +69,13 @@ def test_a_stop_string_stops_the_generation_in_the_engine(slow) -> None:
     before = slow.metric(TOKENS)
     reply = slow.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
-    assert slow.metric(TOKENS) - before < 1000  # of 2048
+    assert slow.metric(TOKENS) - before < 1000  # out of 2048
     slow.until_idle()
 
 
 @pytest.fixture(scope="module")
 def wide_result() -> TrainResult:
-    """A model that never ends a text by itself."""
+    """A model that does not end a text by itself."""
     model, config = ModelConfig(block_size=64), TrainConfig(steps=20, text="stream")
     return train([ascii_lowercase * 20], model=model, config=config)
 

@@ -16,7 +16,7 @@ from microgpt import (
     TimeLimit,
     choose_settings,
     in_short,
-    n_made_up,
+    n_generated,
 )
 from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Genome, Space
 from microgpt_evolution.objectives.rung_objective import STUDENT_LENGTH, RungObjective
@@ -33,7 +33,7 @@ MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
 def plan_search(
     sets: Split,
-    limits: Given,  # `minutes`, which each worker may take, or `budget`
+    limits: Given,  # `minutes` per worker, or `budget`
     limit: TimeLimit | None,
     n_workers: int,
     facts: Mapping[str, Any],  # settings to record, such as the input and the seed
@@ -56,7 +56,7 @@ def plan_search(
     complete = objective.cost(rule, EVALUATIONS)
     is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
     distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
-    n_samples = max(0, n_made_up(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
+    n_samples = max(0, n_generated(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
     if complete + student > budget or not objective.accepts(rule):

@@ -92,13 +92,13 @@ class BudgetedSearch:
         while True:
             self.strategy.budget = self._next_budget()
             if asked := self.strategy.ask():
-                self._forget_what_has_ended()
+                self._forget_ended_runs()
                 self._train(asked)
             elif self.strategy.generation >= n_known:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: the recorded one, or what budget and time allow."""
+        """Return the next generation's budget: as recorded, or as budget and time allow."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
@@ -139,7 +139,7 @@ class BudgetedSearch:
         found = study.measure(runs, self.objective, self._workers, note)
         self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
-    def _forget_what_has_ended(self) -> None:
+    def _forget_ended_runs(self) -> None:
         """Remove the states of ended training runs, except those of the winner and of teachers."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():

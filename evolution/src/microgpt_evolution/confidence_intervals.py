@@ -16,7 +16,7 @@ class Mean:
     """A mean over seeds with its confidence interval, such as "2.3200 ± 0.0248"."""
 
     value: float
-    half_width: float | None = None  # of the 95 % confidence interval; None for one seed
+    half_width: float | None = None  # half-width of the 95 % interval; None for one seed
 
     @classmethod
     def over(cls, numbers: Sequence[float]) -> Self:

@@ -26,7 +26,7 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Convert errors about invalid content, such as JSON, to errors of this kind with the place."""
+    """Convert errors about invalid content to errors of this kind that name the location."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

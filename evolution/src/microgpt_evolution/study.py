@@ -75,7 +75,7 @@ class Study(Generic[S]):
             )
         self.settings: S = settings
         self._records: dict[Key, TrialRecord] = {}
-        self._genomes: dict[str, Genome] = {}  # by id of the trial
+        self._genomes: dict[str, Genome] = {}  # genome by trial id
         self._lock = DirectoryLock(self.directory, USE) if is_locked else None
         try:
             records, self._n_bytes = read_trials(self.directory)

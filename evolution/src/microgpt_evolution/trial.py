@@ -27,7 +27,7 @@ RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; earli
 # Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
-FRESH = "fresh"  # origin of the winner's trials with seeds that did not choose it
+FRESH = "fresh"  # origin of the winner's trials with seeds that were not used to choose it
 RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
 STUDENT = "student"  # origin of a model that learns from organisms
 Scores = dict[str, float]  # mean scores of names, by "judge" and by the name of a head
@@ -60,7 +60,7 @@ class Evaluation:
     test_loss: float | None = None  # only the winner has one, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # In nats per character: one per evaluation in a search with a budget; in research, of a pair.
+    # Nats per character: one loss per evaluation in a search with a budget, a pair in research.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line
     seconds: float = field(default=0.0, compare=False)  # the time that a worker needed

@@ -1,4 +1,4 @@
-"""Charts of training runs: `plot`, `result.plot()`, and what all charts share."""
+"""Charts of training runs: `plot`, `result.plot()`, and the style of all charts."""
 
 import os
 import re
@@ -23,7 +23,7 @@ RESULT = train(["ab"], model=ModelConfig(n_embd=2, n_head=1, block_size=2), conf
 
 
 def trained(directory: Path, history: Sequence[HistoryPoint] = POINTS) -> Path:
-    """Write the state of a training run, which is all that `plot` needs."""
+    """Write a checkpoint, which is the only file that `plot` needs."""
     with TrainingDirectory(directory) as held:
         held.keep(RESULT.plan, replace(RESULT.state, history=tuple(history)))
     return directory

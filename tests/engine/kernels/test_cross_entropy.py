@@ -1,4 +1,4 @@
-"""The logarithm of the kernels against Python's, and against one with 40 digits."""
+"""Compare the logarithm of the kernels with Python's and with one of 40 digits."""
 
 from decimal import Decimal, localcontext
 

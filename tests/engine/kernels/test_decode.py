@@ -32,7 +32,7 @@ def draw_prompts(model: ModelConfig, n: int, seed: int) -> list[list[int]]:
 
 
 def whole(steps) -> tuple[list[int], str]:
-    """Return all tokens and why they end."""
+    """Return all tokens and the finish reason."""
     tokens: list[int] = []
     while True:
         try:
@@ -111,7 +111,7 @@ def test_a_stream_draws_the_same_random_numbers_as_the_reference() -> None:
 
 
 def test_equal_logits_are_filtered_as_in_the_reference() -> None:
-    """A model of zeros: each of ten tokens is as likely, and sums are exact in both engines."""
+    """In a model of zeros, ten tokens are equally likely, and sums are exact in both engines."""
     model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
     for dtype in ("float32", "float64"):
@@ -150,7 +150,7 @@ def test_a_forbidden_token_is_never_drawn_at_any_temperature(dtype, temperature)
 
 @pytest.fixture
 def broken_at_3() -> tuple[ModelConfig, dict[str, list[list[float]]]]:
-    """A model whose fourth position is not finite."""
+    """A model whose activations at the fourth position are not finite."""
     model = ModelConfig(n_embd=4, n_head=1, block_size=8, vocab_size=5)
     weights = init_weights(model, random.Random(2))
     weights["wpe"][3] = [float("inf")] * 4
@@ -183,7 +183,7 @@ def test_an_infinite_logit_does_not_lose_earlier_sequences(broken_at_3) -> None:
 
 
 def test_both_engines_agree_if_top_p_is_reached_exactly() -> None:
-    """Two likely tokens and 298 that add up to next to nothing: top_p of a half is one token."""
+    """Two tokens have nearly all of the probability, so top_p of one half keeps one token."""
     model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
     weights["wte"] = [[1.0]] * 300

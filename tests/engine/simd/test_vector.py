@@ -1,4 +1,4 @@
-"""Vectors against NumPy and the math library."""
+"""Compare vector operations with NumPy and the math library."""
 
 import math
 
@@ -22,7 +22,7 @@ def _exp(x, y):
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 999))
 def test_exp_is_accurate_to_two_units_in_the_last_place(dtype: str, seed: int) -> None:
-    """Of the numbers up to 0 that softmax needs."""
+    """The test covers numbers up to 0, which softmax needs."""
     lanes = lanes_of(dtype)
     smallest = -86.0 if dtype == "float32" else -700.0
     x = np.random.default_rng(seed).uniform(smallest, 0, (1, lanes)).astype(dtype)
@@ -42,7 +42,7 @@ def _compare(a, b, y):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_relu_passes_nan_on_and_max_ignores_it(dtype: str) -> None:
-    """A nan among logits must not become their largest; in relu it must go on, to be found."""
+    """NaN must not become the largest logit, but relu must pass it on, so that it is detected."""
     lanes = lanes_of(dtype)
     a, b = np.full((1, lanes), np.nan, dtype), np.ones((1, lanes), dtype)
     y = np.empty((2, lanes), dtype)

@@ -1,4 +1,4 @@
-"""A budgeted search gives the same bytes with any workers, after a stop, and without states."""
+"""A budgeted search has the same result with any workers, after a stop, and without states."""
 
 import hashlib
 import math
@@ -51,7 +51,7 @@ def opened(directory: Path) -> Study[BudgetedSettings]:
 
 
 def finished(records, parts, pool, **options) -> tuple[str, str, list]:
-    """Run a search; return the hash of the winner's weights, its id, and the losses of all."""
+    """Run a search; return the hash of the winner's weights, its id, and all losses."""
     with pool, records:
         search = BudgetedSearch(parts, pool, records, on_event=lambda search: None, **options)
         search.run()
@@ -78,14 +78,14 @@ def test_a_stopped_search_resumes_to_the_same_result(
 
     def stop_soon(search) -> None:
         generations.append(search.strategy.generation)
-        if generations.count(3) == 2:  # when one of its trials has ended
+        if generations.count(3) == 2:  # after the first trial of generation 3
             raise KeyboardInterrupt
 
     with Threads(2) as pool, records:
         search = BudgetedSearch(small_parts, pool, records, on_event=stop_soon)
         with pytest.raises(KeyboardInterrupt):
             search.run()
-        best, trained = search.winner()  # the best so far can be used
+        best, trained = search.winner()  # the best organism so far
         assert best.losses
         assert trained.state.step
     if not has_states:
@@ -123,7 +123,7 @@ def test_a_diverged_winner_is_trained_to_its_last_loss(tmp_path, settings, small
 def student_of(records, parts, *hooks, lowest=1.0, contexts=(8, 8), **options) -> TrainResult:
     """Train or repeat the student of two organisms with these contexts.
 
-    The loss of the first is 0.9, and that of the other is the lowest one.
+    The loss of the first organism is 0.9; the loss of the second one is `lowest`.
     """
     (genome,) = records.settings.first
     with Threads(1) as pool, records:
@@ -148,7 +148,7 @@ def test_the_student_has_the_shortest_context_of_its_teachers(
 ) -> None:
     student = student_of(begun(tmp_path, taught), small_parts, contexts=contexts)
     assert (student and student.model.block_size) == found
-    assert not student or student.test_loss is None  # for the command
+    assert not student or student.test_loss is None  # the command measures it
     assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 
@@ -161,10 +161,10 @@ def test_a_recorded_student_is_not_trained_again(tmp_path, taught, small_parts) 
     assert contents(records.directory) == before
     *_, student = Study(records.directory, BudgetedSettings).records
     assert student.origin == STUDENT
-    assert student.losses[0] == pytest.approx(first.val_loss, rel=0.2)  # per character
+    assert student.losses[0] == pytest.approx(first.val_loss, rel=0.2)  # both are per character
 
 
-def test_an_interrupted_student_is_trained_again(tmp_path, taught, small_parts) -> None:
+def test_a_stopped_student_restarts_with_the_same_result(tmp_path, taught, small_parts) -> None:
     expected = student_of(begun(tmp_path / "whole", taught), small_parts)
     records = begun(tmp_path / "stopped", taught)
 
@@ -180,7 +180,7 @@ def test_an_interrupted_student_is_trained_again(tmp_path, taught, small_parts) 
 
 
 def timed(folder, settings, parts, monkeypatch, slow: float):
-    """Run a search that has time for its budget, but with evaluations `slow` times as long.
+    """Run a search whose evaluations take `slow` times as long as its time limit assumes.
 
     Return its records, its outcome and the ratio of its duration to the time limit.
     """

@@ -1,4 +1,4 @@
-"""What tests of the command share: names, and a genome of evolve-rust."""
+"""Fixtures of tests of the commands: names, and a genome of evolve-rust."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from microgpt_evolution.objectives import loss_objective
 
 @pytest.fixture
 def made_up_names(tmp_path: Path) -> None:
-    """A file of a few hundred made-up names, to search on."""
+    """Write a file of a few hundred made-up names for searches."""
     write_names(tmp_path)
 
 
@@ -34,7 +34,7 @@ def genome(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stopped_in(monkeypatch) -> Callable[..., contextlib.AbstractContextManager[None]]:
-    """Have the n-th training of a search or a sweep receive a signal."""
+    """Send a signal during the n-th training run of a search or a sweep."""
 
     @contextlib.contextmanager
     def stopped(n: int, number: int, objective: ModuleType = loss_objective) -> Iterator[None]:

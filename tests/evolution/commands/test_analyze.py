@@ -1,4 +1,4 @@
-"""`microgpt analyze`, as it is used."""
+"""`microgpt analyze` on recorded sweeps."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
 
 SEEDS = (42, 43, 44)
 STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
-OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # of the losses of a seed
+OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # offset of the losses, by seed
 
 
 def loss_of(point: Genome) -> float:
-    """Return a loss that falls by a law: 2 + 30 / √steps."""
+    """Return a loss that follows a power law: 2 + 30 / √steps."""
     return 2 + 30 * point.steps**-0.5
 
 
@@ -46,7 +46,7 @@ def write(
 
 
 def sections(text: str) -> dict[str, list[list[str]]]:
-    """Return the cells of each table by the first words of what stands above it."""
+    """Return the cells of each table by the first words of the line above the table."""
     found = {}
     for block in text.split("\n\n")[1:]:
         title, *lines = block.splitlines()
@@ -55,8 +55,8 @@ def sections(text: str) -> dict[str, list[list[str]]]:
 
 
 def test_analyze_prints_losses_and_returns(microgpt, tmp_path) -> None:
-    """By hand: the seeds are 0.01 apart, so the interval is 4.303 · 0.01 / √3; from 30 / √1,000 to
-    30 / √4,000, which is half of it, in three thousand steps."""
+    """Calculated by hand: seeds differ by 0.01, so the interval is 4.303 · 0.01 / √3; the loss
+    falls from 30 / √1,000 to 30 / √4,000, which is half of it, in 3,000 steps."""
     write(tmp_path)
     done = microgpt("analyze")
     assert (done.returncode, done.stderr) == (0, "")
@@ -85,7 +85,7 @@ def test_analyze_excludes_failed_runs_with_a_note(microgpt, tmp_path) -> None:
     assert "2 of 3 seeds" in done.stdout
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS[1:]])
     done = ok(microgpt("analyze", run))
-    assert "±" not in done.stdout  # a single seed is left
+    assert "±" not in done.stdout  # only one seed remains
     assert done.stderr == f"note: 4 of 12 training runs in {run} completed\n"
 
 
@@ -122,7 +122,7 @@ def steps(number: int) -> Genome:
 
 
 def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
-    """By hand: 0.22624 nats for 26,816 - 4,192 weights, 0.174272 for 201,088 - 26,816."""
+    """By hand: 26,816 - 4,192 weights gain 0.22624 nats, 201,088 - 26,816 gain 0.174272."""
     sizes = {4192: Genome(n_embd=16), 26_816: Genome(n_embd=32), 201_088: Genome(n_embd=64)}
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
     found = [
@@ -136,7 +136,7 @@ def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
 
 
 def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
-    """By hand: each seed gains 0.1, 0.2 or 0.3 in 2,000 steps, however far apart they begin."""
+    """By hand: the seeds gain 0.1, 0.2 and 0.3 in 2,000 steps, from different initial losses."""
     before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
     results = [result(steps(1000), loss, seed=i) for i, loss in enumerate(before)]
     results += [

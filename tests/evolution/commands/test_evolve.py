@@ -32,7 +32,7 @@ def test_a_search_can_be_resumed_and_its_winner_can_be_used(microgpt, tmp_path) 
     assert microgpt("generate").returncode == 0
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
     weights = (tmp_path / "winner" / "weights.json").read_bytes()
-    for _ in range(2):  # a resumed run knows the directory, and replaces its own model
+    for _ in range(2):  # a resumed run may replace its own model
         assert microgpt("evolve", "--resume", str(run_of(tmp_path))).returncode == 0
         assert (tmp_path / "winner" / "weights.json").read_bytes() == weights
         shutil.rmtree(tmp_path / "winner")
@@ -113,12 +113,12 @@ def test_evolve_does_not_replace_a_file_that_is_not_a_genome(microgpt, tmp_path)
 
 
 @pytest.mark.parametrize("is_own", [False, True])
-def test_an_interrupted_winner_is_trained_again(microgpt, tmp_path, monkeypatch, is_own) -> None:
+def test_resume_trains_an_interrupted_winner(microgpt, tmp_path, monkeypatch, is_own) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     search = (*SHORT, "--train-winner", "winner", "--force")
-    if is_own:  # the model of before has another genome
+    if is_own:  # an earlier search wrote the model
         ok(microgpt(*search))
         search = ("evolve", "--resume", run_of(tmp_path), "--generations", "4")
     else:
@@ -137,17 +137,17 @@ def test_an_interrupted_winner_is_trained_again(microgpt, tmp_path, monkeypatch,
     assert "use another directory with --train-winner" in refused(microgpt(*resume))
 
 
-ALONE = (*SMALL, "--workers", "1")  # training runs are counted
+ALONE = (*SMALL, "--workers", "1")  # one worker, so training runs can be counted
 
 
 @pytest.fixture
 def whole(searched) -> Path:
-    """The directory of a search that nothing disturbs."""
+    """The directory of an uninterrupted search."""
     return searched(*SMALL)[1]
 
 
 def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Return what was said on stderr, but for notes and the progress."""
+    """Return the lines of stderr, without notes and progress."""
     return [
         line
         for line in done.stderr.splitlines()
@@ -162,13 +162,13 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 def test_a_search_can_be_stopped_at_any_time_and_resumed(
     microgpt, tmp_path, whole, stopped_in, n, number, code, word
 ) -> None:
-    n = n or len(evaluations_of(run_of(whole)))  # the last one
+    n = n or len(evaluations_of(run_of(whole)))  # default: the last one
     with stopped_in(n, number):
         done = microgpt("evolve", *ALONE)
     run = run_of(tmp_path)
     (line,) = errors_of(done)
     n_known = (run / "trials.jsonl").read_text().count("\n")
-    assert n - 2 <= n_known < n  # the one before may not have been seen yet
+    assert n - 2 <= n_known < n  # the previous record may not be known yet
     assert line == (
         f"{word} after {n_known} training runs; resume with: "
         f"microgpt evolve --resume experiments/{run.name}"

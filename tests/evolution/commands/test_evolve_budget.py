@@ -23,7 +23,7 @@ SEARCH = ("--budget", "2e9", "--seed", "7", "--workers", "2")
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
-    """A directory in which a search has trained its winner, and what it printed."""
+    """A directory in which a search has trained its winner, and the completed process."""
     folder = tmp_path_factory.mktemp("searched")
     write_names(folder)
     search = ("evolve", *SEARCH, "--train-winner", "winner")
@@ -100,7 +100,7 @@ def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
 
 
 def n_recorded(folder: Path) -> int:
-    """Return the number of rungs that are recorded."""
+    """Return the number of recorded rungs."""
     paths = (folder / "experiments").glob("*/trials.jsonl")
     return sum(path.read_bytes().count(b"\n") for path in paths)
 
@@ -113,7 +113,7 @@ def test_resuming_an_ended_search_changes_nothing(microgpt, tmp_path, monkeypatc
     search = ("evolve", "--data", "small.txt", "--budget", "1.4e10", "--train-winner", "model")
     done = ok(microgpt(*search))
     assert "Student: held-out loss" in done.stdout
-    assert done.stdout.lower().count("test") == 1  # not that of the winner and of its teachers
+    assert done.stdout.lower().count("test") == 1  # only the kept model is tested
     assert microgpt("generate", "--model", "model").returncode == 0
     before, run = contents(tmp_path), ("evolve", "--resume", str(run_of(tmp_path)))
     assert "so nothing changed" in ok(microgpt(*run)).stderr

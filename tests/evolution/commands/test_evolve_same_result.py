@@ -1,4 +1,4 @@
-"""Any search gives the same, whoever does the work and whatever interrupts it."""
+"""A search has the same result with any number of workers and after interruptions."""
 
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of
@@ -38,7 +38,7 @@ def test_a_killed_and_resumed_search_has_the_same_result(
 ) -> None:
     _, folder = searched(*search)
     whole = run_of(folder)
-    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # of HYDRA: the gathering
+    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # HYDRA: after an exchange
     process = begin(tmp_path, *search, until=until)
     process.kill()
     _, errors = process.communicate(timeout=20)
@@ -49,7 +49,7 @@ def test_a_killed_and_resumed_search_has_the_same_result(
     n_before = len((run / "trials.jsonl").read_text().splitlines())
     assert 0 < n_before < len(evaluations_of(whole))
     with (run / "trials.jsonl").open("a") as file:
-        file.write('{"id": "torn')  # as a kill in the middle of a line would leave it
+        file.write('{"id": "torn')  # as if killed while writing a line
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
     assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
     assert evaluations_of(run) == evaluations_of(whole)

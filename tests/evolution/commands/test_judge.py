@@ -21,7 +21,7 @@ NAMES = ["Nannan", "anna", "x1", "o'ne", "nannan", "anna"]
 
 @pytest.fixture
 def against(tmp_path):
-    """What names the file of names that are not new."""
+    """The option that names a file of known names."""
     (tmp_path / "known.txt").write_text("Anna\nemma\n")
     return ["--against", "known.txt"]
 

@@ -15,7 +15,7 @@ EVOLVED = [
 
 @pytest.fixture(autouse=True)
 def names(tmp_path: Path) -> None:
-    """The names that a creature finds where it is run."""
+    """Write names.txt to the working directory."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\nava\nmia\n")
 

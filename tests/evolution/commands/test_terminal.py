@@ -1,4 +1,4 @@
-"""Searches and sweeps on a real (pseudo-)terminal."""
+"""Searches and sweeps on a pseudo-terminal."""
 
 import functools
 import io
@@ -11,7 +11,7 @@ SMALL = ("--population", "4", "--generations", "3")
 
 @pytest.fixture
 def evolve(terminal, made_up_names):
-    """Run a small search on a terminal, or with its log in a file."""
+    """A function that runs a small search on a terminal, or with its log in a file."""
     return functools.partial(terminal, "evolve", "--input", "names.txt")
 
 
@@ -23,14 +23,14 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
     assert child.exit_code() == 0
     assert "organism g" not in shown.getvalue()
     place, log = 0, log_of(run_of(tmp_path)).splitlines()
-    for line in filter(None, log):  # where the bar was and is erased, or below
+    for line in filter(None, log):  # printed below the bar, or in place of it
         place = shown.getvalue().index(f"{line}\r\n", place)
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[K"))
 
 
 def test_ctrl_c_removes_the_bar_and_prints_how_to_resume(evolve) -> None:
     child = evolve("--population", "4", "--generations", "100000")
-    child.timeout = 300  # of a busy machine
+    child.timeout = 300  # enough for a busy machine
     child.expect(r"champion \d")  # a generation has been evaluated
     child.sendintr()
     child.expect(r"interrupted after [\d,]+ training runs?; resume with: microgpt evolve --resume ")

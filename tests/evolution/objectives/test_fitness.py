@@ -17,25 +17,25 @@ from microgpt_evolution.objectives.fitness import (
     target,
 )
 
-ROUNDING = 1e-12  # 1.2 has no exact value in binary; the sums of a few such are as near as this
+ROUNDING = 1e-12  # tolerance for sums of a few numbers such as 1.2, which are not exact in binary
 NOTHING = frozenset[str]()
 
 
 @pytest.fixture(scope="module")
 def names():
-    """The names that come with microgpt, as the judge knows them."""
+    """The bundled names, normalised for the judge."""
     return known_names(load_text(bundled("names.txt")))
 
 
-@pytest.mark.parametrize(  # worked by hand: SOURCES.md, B4
+@pytest.mark.parametrize(  # calculated by hand from SOURCES.md, B4
     ("name", "flow", "symmetry", "total"),
     [
         ("zubeq", 0.5, 0.0, 2.5),
         ("zubeqa", 0.5, 0.2, 2.74),
-        ("lelel", 0.5, 3.5, 6.70),  # an odd length: le, le, and the last l left out
+        ("lelel", 0.5, 3.5, 6.70),  # odd length: le, le; the last l is ignored
         ("aaaa", -1.5, 3.7, 4.94),
         ("nannan", 0.5, 3.7, 6.94),
-        ("bcb", -1.0, 0.0, 1.0),  # a palindrome of three letters is none
+        ("bcb", -1.0, 0.0, 1.0),  # a palindrome needs at least four letters
         ("bob", 0.0, 0.0, 2.0),
         ("yayab", -1.5, 1.5, 2.3),  # y is a vowel: four in a row
         ("zubeqizu", 0.5, 0.0, 2.5),
@@ -121,7 +121,7 @@ def test_scores_are_bounded_and_do_not_depend_on_the_order(names, known, data) -
 
 KNOWN = frozenset(["anna", "isabella"])
 
-# Worked by hand from SOURCES.md, B5. All values are exact in binary.
+# Calculated by hand from SOURCES.md, B5. All values are exact in binary.
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ KNOWN = frozenset(["anna", "isabella"])
     [
         ("weaver", {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0,
                  "axxxxb": -2.0, "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0,
-                 "ab": None, "ab1": None, "": None}),  # that anna is known does not matter
+                 "ab": None, "ab1": None, "": None}),  # known names do not matter
         ("mirror", {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
                   "kamon": 0.5, "karai": 0.0, "1-1": 3.0, " MaMa ": 2.5, "aa": None, "": None}),
         ("spark", {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,

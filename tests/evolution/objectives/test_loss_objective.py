@@ -43,7 +43,7 @@ def test_an_organism_is_measured_on_the_reference_engine(no_engine) -> None:
 
 
 def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
-    """As in evolve-rust: all of the file, in its order, a document a step if it fits."""
+    """As in evolve-rust, training reads the whole file in order, one document per step."""
     objective = LossObjective(PARTS, "last-doc")
     still, model = replace(SMALL, block_size=16, lr=1e-6), replace(MODEL, block_size=16)
     for steps in (50, 51, 83):
@@ -101,7 +101,7 @@ def test_a_diverging_training_run_has_no_loss() -> None:
 
 
 def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
-    """The last step may go too far, of which the training knows nothing any more."""
+    """If the last step diverges, the training run does not detect it."""
     objective = LossObjective(PARTS, "held-out")
     found = SimpleNamespace(loss=float("nan"))
     monkeypatch.setattr("microgpt.EvaluationSet.evaluate", lambda *_: found)

@@ -1,4 +1,4 @@
-"""Reports as people open them: in a real browser, of real searches."""
+"""Reports of real searches, opened in a browser."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from microgpt_evolution.report.study_report import Report, render
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_MS = 120_000  # a page takes seconds, and a busy machine many more
+PATIENCE_MS = 120_000  # a page takes seconds, on a busy machine much longer
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 CUT = """all => all.flatMap(svg => {
   const whole = svg.getBoundingClientRect();
@@ -20,8 +20,8 @@ CUT = """all => all.flatMap(svg => {
     return box.width && (box.left < whole.left - 1 || box.right > whole.right + 1
       || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
   }).map(text => text.textContent);
-})"""  # the texts that are partly outside of their pictures
-MARKS = ".mark-symbol.role-mark path"  # not those of legends
+})"""  # texts that extend beyond their pictures
+MARKS = ".mark-symbol.role-mark path"  # without the marks of legends
 
 
 def opened(page: Page, path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_report_follows_the_dark_mode_of_the_system(searched, page) -> None:
     light = page.evaluate(background)
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(background) != light
-    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # below its dark text
+    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # background of dark text
 
 
 @pytest.mark.parametrize(("width", "search"), [(360, HYDRA), (1600, SMALL)])

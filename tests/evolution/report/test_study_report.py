@@ -1,4 +1,4 @@
-"""Reports of recorded studies: what is best, what is marked, and what is refused."""
+"""Reports of recorded studies: rankings, contamination marks, and refused studies."""
 
 import re
 from dataclasses import replace
@@ -32,7 +32,7 @@ BUDGETED = BudgetedSettings(
 
 
 def recorded(folder: Path, settings=SETTINGS) -> Path:
-    """Record a search as if its organisms had been trained."""
+    """Record a search without training its organisms."""
     search, scores = breeding_of(settings), score_names(["mama"], set())
     with Study.begin(folder, "evolve", settings, is_stamped=False) as records:
         for _ in range(3 if settings.objective == "hydra" else settings.generations):
@@ -49,7 +49,7 @@ def recorded(folder: Path, settings=SETTINGS) -> Path:
 
 
 def sweep(folder: Path, steps: tuple[int, ...], failed: int = 0, **more) -> Path:
-    """Record a sweep whose training runs took 2 s each, with losses of 4 and 5 for two seeds."""
+    """Record a sweep with losses of 4 and 5 for two seeds; each training run took 2 s."""
     more |= {"input": "/names.txt", "data_sha256": "abc", "seeds": (1, 2)}
     settings = SweepSettings(genomes=tuple(Genome(steps=n) for n in steps), **more)
     with Study.begin(folder, "sweep", settings, is_stamped=False) as records:
@@ -130,7 +130,7 @@ def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
 
 
 def test_the_headline_compares_values_measured_during_the_search() -> None:
-    """The mean over fresh seeds, 3.0, is a fact of its own."""
+    """The mean over fresh seeds, 3.0, is listed separately."""
     first, winner, fresh = (
         TrialRecord(
             id=id, origin=origin, parents=parents, genome=Genome(n_embd=n_embd), seed=seed,
@@ -196,7 +196,7 @@ def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict)
 
 
 def test_a_report_page_escapes_control_characters() -> None:
-    """A page may be looked at in a terminal, and HTML knows no control characters."""
+    """Control characters are not valid in HTML, and could affect a terminal."""
     odd = "x\x1b]0;x\x07\x9b\u202e<é"
     chart = alt.Chart(alt.InlineData(values=[{"a": 1}])).mark_point()
     text = render(Report(odd, odd, {odd: odd}, chart, odd, [[odd], [f"{odd}\n{odd}"]]))
@@ -209,7 +209,7 @@ ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
 
 
 def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -> None:
-    """The newest run is reported, whatever somebody has called it."""
+    """The newest run is reported, even if its name contains control characters."""
     monkeypatch.chdir(tmp_path)
     run = Path("experiments", ODD)
     run.mkdir(parents=True)
@@ -226,12 +226,12 @@ Losses = dict[Genome, tuple[float | None, ...]]
 
 
 def lines_of(losses: Losses) -> list[str]:
-    """Return the lines for these held-out losses."""
+    """Return the lines of the ranking for these held-out losses."""
     return list(describe_ranking(ranking_of(losses), 10))
 
 
 def rates(*losses: float) -> Losses:
-    """Return losses of rising learning rates, which hardly differ between the seeds."""
+    """Return losses of increasing learning rates, with small differences between seeds."""
     steps = zip((0.001, 0.003, 0.01), losses, strict=True)
     return {Genome(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
 

@@ -21,7 +21,7 @@ def test_configs_are_described_by_the_settings_that_differ() -> None:
     assert describe(values_of(configs[0], ["steps", "lr"])) == "steps 21,000, lr 0.02"
 
 
-def test_each_setting_that_changes_what_is_learned_can_vary() -> None:
+def test_a_grid_accepts_all_settings_of_shape_and_training() -> None:
     assert {"n_embd", "architecture", "lr", "dropout", "init_std", "beta1", "dtype"} < {*SETTINGS}
 
 
@@ -57,6 +57,6 @@ def test_impossible_combinations_are_skipped_with_one_note() -> None:
         ),
     ],
 )
-def test_an_impossible_grid_is_refused(axes, problem) -> None:
+def test_a_grid_without_valid_combinations_is_refused(axes, problem) -> None:
     with pytest.raises(MicrogptError, match=problem):
         grid(axes)

@@ -29,7 +29,7 @@ def organisms_of(hydra: Hydra) -> list[Organism]:
 
 
 def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]:
-    """Let the heads evolve apart for three generations; return the seeds of all trainings."""
+    """Evolve the heads separately for three generations; return the seeds of all training runs."""
     seeds = []
     for _ in range(3):
         evaluations = []
@@ -122,7 +122,7 @@ def finalist(name: str, *votes: float) -> Finalist:
 
 
 def test_the_sum_of_ranks_gives_every_head_equal_weight() -> None:
-    # Places: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1; the first would win by the sum of the scores.
+    # Sums of ranks: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1. By the sum of scores, the first would win.
     loud, even, late = (
         finalist(*each) for each in (("a", 99, 1, 1), ("bb", 0.9, 3, 2), ("ccc", 0.8, 2, 3))
     )
@@ -134,7 +134,7 @@ def test_a_head_chooses_the_best_of_its_champions() -> None:
     loud, even, late = (
         finalist(*each) for each in (("a", 1, 99, 1), ("bb", 1, 3, 2), ("ccc", 1, 2, 3))
     )
-    assert hydra.choose([loud, even, late]) is None  # nothing has met
+    assert hydra.choose([loud, even, late]) is None  # no exchange has taken place
     hydra.met = {"weaver": [loud.organism], "mirror": [late.organism, even.organism]}
     assert hydra.choose([loud, even, late]) is even
 
@@ -210,4 +210,4 @@ def test_the_organism_with_the_highest_score_ranks_first() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
-    assert len(population.ask()) == 2  # evolve-rust measures an elite of 0 again
+    assert len(population.ask()) == 2  # evolve-rust re-evaluates an elite with a score of 0

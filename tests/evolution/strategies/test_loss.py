@@ -29,7 +29,7 @@ FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1
 
 
 def bred(stage, ranked, seed=0, blacklisted=()):
-    """Return the generation that follows a ranked one in a stage."""
+    """Return the generation that follows a ranked generation, for a stage of stagnation."""
     search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
     search.organisms, search.generations, search.rng = ranked, [ranked], Random(seed)
     search.stagnation, search.failures = STAGNATION[stage], Counter(2 * [*blacklisted])
@@ -48,14 +48,14 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # measured anew, as all are
+    for slot, organism in enumerate(population, start=1):  # all organisms are evaluated again
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
 
 
 @given(STAGES, FITNESSES, SEEDS)
-def test_organisms_are_ranked_and_only_finished_breed(make_ranked, stage, fitnesses, seed) -> None:
+def test_only_finished_organisms_are_parents(make_ranked, stage, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses, generation=3)
     population = bred(stage, ranked, seed)
     assert [o.place for o in population] == [(4, slot) for slot in range(1, len(ranked) + 1)]
@@ -115,10 +115,10 @@ def test_a_championship_breeds_as_evolve_rust_does(make_ranked, size, expected) 
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
     population = bred("championship", ranked)
     assert origins(population) == expected.split()
-    if size > 4:  # the best three are crossed in turn
+    if size > 4:  # the best three are crossed alternately
         pairs = [organism.parents for organism in population if organism.origin == "champion"]
         assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
-    for organism in population:  # only growth and newcomers change the shape
+    for organism in population:  # only growth and immigrants change the shape
         is_same = organism.genome.species == ranked[0].genome.species
         assert is_same == (organism.origin not in ("grown", "immigrant"))
 
@@ -141,8 +141,8 @@ def test_random_genomes_avoid_blacklisted_species(make_ranked, stage, origin) ->
 
 
 def measure(organism) -> Evaluation:
-    """Return what a run may give: better with more width and a fitting rate, some luck, and now and
-    then no loss at all."""
+    """Return a simulated evaluation: the loss depends on the width, the learning rate and chance,
+    and some runs fail."""
     luck = Random(organism.seed).gauss(0, 0.1)
     if luck > 0.2:
         return Evaluation("crashed")
@@ -152,7 +152,7 @@ def measure(organism) -> Evaluation:
 
 
 def run(size, fitness, seed, n_generations=12):
-    """Return a search after so many generations, and whether each next one kept the best."""
+    """Return a search after n_generations, and whether each generation kept the best organism."""
     search, kept = LossSearch(size=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
         search.tell([measure(organism) for organism in search.ask()])
@@ -215,7 +215,7 @@ def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None
 
 
 def failures(organisms) -> Counter[str]:
-    """Return the failures that a search counts after it has met these organisms."""
+    """Return the failures that a search counts for these organisms."""
     search = LossSearch(size=len(organisms), fitness="last-doc", seed=1)
     search.organisms = organisms
     search.tell([])
@@ -223,7 +223,7 @@ def failures(organisms) -> Counter[str]:
 
 
 def test_losses_above_the_threshold_are_failures_of_a_species(make_ranked) -> None:
-    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 is no failure
+    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 does not count
     assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
 
 
@@ -233,7 +233,7 @@ def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_orga
     assert failures([make_organism(2.9, origin="re-eval")]) == {"16-4-1-16-4": 1}
 
 
-N_DRAWS = 3000  # of a share p: its standard deviation is at most 0.009
+N_DRAWS = 3000  # the standard deviation of a share is then at most 0.009
 
 
 @st.composite
@@ -272,7 +272,7 @@ def test_a_random_genome_lies_in_its_space(rng, space) -> None:
 def test_a_mutation_changes_at_most_three_genes(genome, rng) -> None:
     mutant = mutate(genome, rng)
     changed = changes(genome, mutant)
-    assert len(changed - {"n_head"}) <= 3  # the heads may have to follow the width
+    assert len(changed - {"n_head"}) <= 3  # the heads must divide the width
     allowed = {
         "n_embd": (8, 12, 16, 20, 24, 32),
         "block_size": (8, 12, 16, 24),
@@ -292,7 +292,7 @@ def test_a_child_takes_each_gene_from_one_of_its_parents(a, b, rng) -> None:
     child = crossover(a, b, rng)
     for gene in set(GENES) - {"n_head"}:
         assert getattr(child, gene) in (getattr(a, gene), getattr(b, gene))
-    if child.n_head not in (a.n_head, b.n_head):  # neither divides the width
+    if child.n_head not in (a.n_head, b.n_head):  # neither head count divides the width
         assert child.n_head == max(n for n in (1, 2, 4, 8) if child.n_embd % n == 0)
 
 

@@ -10,11 +10,11 @@ from microgpt_evolution.strategies.surrogate import SMALLEST, SurrogateSearch
 from microgpt_evolution.trial import EVALUATIONS, RUNGS
 
 SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})
-COST = 1.0  # of an evaluation
+COST = 1.0  # cost of an evaluation
 
 
 def played(small, budget, loss_of, space=SPACE, **options):
-    """Run a search; return its runs by generation, and the organisms in the end.
+    """Run a search; return its training runs by generation, and the final organisms.
 
     `loss_of` gives the loss of a genome at an evaluation.
     """
@@ -58,7 +58,7 @@ def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
         dict(zip(SPACE.values, genes, strict=True)) for genes in product(*SPACE.values.values())
     ]
     losses = sorted(bowl(type("Genes", (), each), EVALUATIONS) for each in genomes)
-    assert best.loss <= losses[len(losses) // 40]  # of 20 random ones, the best has rank 1/21
+    assert best.loss <= losses[len(losses) // 40]  # the best of 20 random ones has rank 1/21
 
 
 def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:

@@ -15,7 +15,7 @@ TEXT = BpeTokenizer.from_documents(DOCS, vocab_size=300)
 CHAT = BpeTokenizer(TEXT.file, is_chat=True)
 LIBRARY = Library.from_buffer(TEXT.file)
 
-# Half characters apart, anything; and much of what a pattern could take for the edge of a word.
+# Any characters except surrogates, with many that a pattern could mistake for the end of a word.
 UNICODE = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),
@@ -32,7 +32,7 @@ def test_decoding_reverses_encoding_for_any_text(text) -> None:
     assert max(tokens, default=0) < TEXT.bos_id
     assert TEXT.count(text) == len(tokens)
     assert TEXT.decode(tokens) == "".join(pieces) == text
-    assert all(text.count(piece) for piece in pieces)  # none is a part of a character
+    assert all(text.count(piece) for piece in pieces)  # pieces are whole characters
     assert TEXT.unknown_characters(text) == ""
 
 
@@ -62,7 +62,7 @@ def test_bpe_training_ends_early_if_no_pair_repeats() -> None:
 
 
 def test_bpe_learns_from_a_long_text_without_spaces() -> None:
-    """As one word it would take a time that grows with the square of its length."""
+    """As a single word, the text would take time quadratic in its length."""
     text = "".join(random.Random(1).choices("ACGT", k=200_000))
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
     assert tokenizer.vocab_size == 280
@@ -104,7 +104,7 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
         (b'"a": 64', b'"\\u001b[2J": []', "not a valid tokenizer: .* vocab, .* integers"),
         (b'merges": [', b'merges": [["zz", "a"],', "of 'zz' and 'a' needs a missing token: 'zz'"),
         (b'"merges": [', b'"merges": ["a b",', "not a valid tokenizer: .* merges, a list of pairs"),
-        # What the library panics on, or takes a minute and gigabytes for
+        # Settings on which the library panics, or needs a minute and gigabytes.
         (b'subword_prefix": null', b'subword_prefix": "##"', 'continuing_subword_prefix is "##"'),
         (b'"a": 64,', b'"a": 2147483648,', "must be consecutive integers from 0"),
         (b'merges": [', b'merges": [["anna", "anna"],', "needs a missing token: 'annaanna'"),
@@ -126,6 +126,7 @@ def test_characters_without_a_token_are_unknown() -> None:
         tokenizer.encode("anna xé")
 
 
+@pytest.mark.compiled
 def test_errors_give_the_length_of_a_long_message_in_tokens(subword_gpt) -> None:
     with pytest.raises(PromptError, match="the message has 60 tokens; at most 32 fit into the"):
         subword_gpt.chat_prompt([Message("user", "é" * 30)])

@@ -24,7 +24,7 @@ from microgpt_cli.model_loading import recorded_share
 
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
-TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # each character once
+TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # all characters are different
 WORDS = [f"{n * 7919 % 100_003:05x}" for n in range(100_000)]
 CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # of documents; of running text, of which pieces are compared
+TOLERANCE = 1e-9, 0.03  # for documents; for running text, which is compared in pieces
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -85,13 +85,13 @@ def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, 
     found = contamination(parts, [each.facts for each in read])
     for name in ("validation", "test"):
         held_out = items(getattr(parts, name))
-        # Weights were chosen by the validation set of an ancestor.
+        # The validation set of an ancestor has selected weights.
         known = [
             items((*each.train, *(each.validation if name == "test" else ()))) for each in read
         ]
         if held_out:
             share = len(held_out & set().union(*known)) / len(held_out)
-            if found[name] is None:  # a short overlap of stretches of a text is not found
+            if found[name] is None:  # short overlaps of stretches are not found
                 assert kind == "text"
                 assert share < PIECE / MIN_STRETCH
             else:
@@ -144,7 +144,7 @@ def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
     assert other_data(lines.facts, [stream.facts])
 
 
-def test_only_the_recorded_split_of_the_same_data_is_found() -> None:
+def test_recorded_facts_returns_only_runs_on_the_same_documents() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) == [parts.facts]
     assert recorded_facts(DOCS[:-1], [None, parts.facts]) == []
@@ -166,7 +166,7 @@ def test_a_loss_is_marked_with_the_contaminated_share(share, text) -> None:
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
 
-def test_a_note_on_unknown_contamination_says_may() -> None:
+def test_a_note_says_may_have_been_read_if_contamination_is_unknown() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
     assert "may have been read in training, so its losses may be too low: validation (" in note
     assert "test" not in note
@@ -188,7 +188,7 @@ def test_a_note_on_unknown_contamination_says_may() -> None:
         ({"parent_sha256": None, "teachers": [], "contamination": {}}, CLEAN),
     ],
 )
-def test_only_a_model_without_ancestors_needs_no_record(record, share) -> None:
+def test_contamination_without_a_record_is_unknown_if_there_are_ancestors(record, share) -> None:
     assert recorded_share(record, "test") == share
 
 
@@ -203,20 +203,20 @@ def test_held_out_documents_in_the_training_set_are_contaminated() -> None:
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 
 
-def test_test_documents_found_in_the_validation_set_are_contaminated() -> None:
+def test_test_documents_read_for_validation_are_contaminated() -> None:
     parts = split(DOCS, validation=0.1, test=0.1)
     same = replace(parts, test=[doc.upper() for doc in parts.validation])
     assert contamination(same, ()) == {"validation": CLEAN, "test": READ}
 
 
 def test_data_that_the_model_itself_read_is_not_contamination() -> None:
-    """As `eval` does, which passes what the model itself was trained on, too."""
+    """`eval` also passes the data on which the model itself was trained."""
     parts = split([*DOCS, *map(str.upper, DOCS)], validation=0.2, test=0.2)
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
 
 def test_a_short_end_of_a_stretch_does_not_count_as_repeated_text() -> None:
-    text = " ".join(WORDS)[:110_010]  # held-out stretches of 1,100 characters and one more
+    text = " ".join(WORDS)[:110_010]  # held-out stretches have 1,101 characters
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
     assert contamination(parts, ()) == {}
@@ -229,7 +229,7 @@ def test_running_text_read_in_another_form_counts_as_contaminated() -> None:
     assert contamination(parts, ())["validation"] > 0.5
 
 
-def test_a_split_without_its_test_set_knows_the_test_contamination() -> None:
+def test_test_contamination_is_measured_even_if_the_test_set_is_removed() -> None:
     docs = [*(f"name {n}" for n in range(200)), *(f"Name {n}" for n in range(100))]
     parts = split(docs, validation=0.1, test=0.1)
     found = contamination(parts, [])

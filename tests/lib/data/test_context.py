@@ -35,7 +35,7 @@ def reading(docs, block_size, *, tokenizer=TEXT, text="lines") -> ChunkedDataset
 
 
 def whole(read: ChunkedDataset) -> TokenDataset:
-    """Return all pieces in their order."""
+    """Return all chunks in order."""
     return read.encode(range(len(read)))
 
 
@@ -107,7 +107,7 @@ ROLE_IDS = (100, 101)
 
 
 def conversation_of(lengths: list[int]) -> list[int]:
-    """Return [BOS, turns…, BOS] with a number of its own for each token but the roles, and BOS."""
+    """Return [BOS, turns…, BOS] in which all tokens except roles and BOS are different."""
     tokens, number = [0], 200
     for i, length in enumerate(lengths):
         tokens += [ROLE_IDS[i % 2], *range(number, number + length)]
@@ -136,7 +136,7 @@ def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, 
 
 @given(lengths=st.lists(st.integers(1, 5), min_size=2, max_size=20), block_size=st.integers(28, 40))
 def test_a_chunk_of_a_conversation_begins_like_a_prompt(lengths, block_size) -> None:
-    """It begins with BOS and a turn of the user, half a context before what it learns at most."""
+    """It begins with BOS and a user turn, at most half a context before the learnt tokens."""
     tokens = conversation_of(lengths)
     is_reply, mask = False, bytearray()
     for token in tokens:
@@ -164,14 +164,14 @@ def known(content: str) -> str:
 
 
 def turn(message: Message) -> list[int]:
-    """Return the tokens of a turn, spelt out: the role, characters that are known, the end."""
+    """Return the tokens of a turn: the role, the known characters and the end."""
     read = map(TOKENIZER.chars.index, known(message.content))
     return [TOKENIZER.role_id(message.role), *read, TOKENIZER.end_turn_id]
 
 
 @given(in_any_order, st.integers(1, 80))
-def test_a_prompt_is_bos_the_latest_whole_turns_and_the_role(messages, size) -> None:
-    """A quarter of the context is left for the reply; a reply is dropped with its question."""
+def test_a_prompt_consists_of_bos_the_latest_turns_and_the_role(messages, size) -> None:
+    """A quarter of the context is left for the reply; replies are dropped with their questions."""
     turns, room = [*map(turn, messages)], size - size // 4 - 2
     last, said = turns[-1], messages[-1].content
     problem = ""

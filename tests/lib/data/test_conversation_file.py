@@ -22,7 +22,7 @@ def assistant(content: str = "yo", **fields: object) -> dict[str, object]:
 
 @pytest.fixture
 def file(write):
-    """Write conversations, a line each, and return the path."""
+    """A function that writes conversations, one per line, and returns the path."""
     return lambda *talks: write("".join(f"{json.dumps(talk)}\n" for talk in talks), "chat.jsonl")
 
 
@@ -172,7 +172,7 @@ def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
     load_chat_tests(file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 30 * file.stat().st_size  # a number for each line alone would take 100
+    assert peak < 30 * file.stat().st_size  # storing a number per line would take 100
 
 
 def test_conversations_in_json_are_read_from_a_file_named_csv(tmp_path) -> None:

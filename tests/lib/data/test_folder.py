@@ -10,7 +10,7 @@ from microgpt.errors import DataError
 
 @pytest.fixture
 def poems(tmp_path: Path) -> Path:
-    """A folder of poems, with a picture, hidden files, links in a circle and a pipe."""
+    """A folder of poems that also contains a picture, hidden files, circular links and a pipe."""
     folder = tmp_path / "poems"
     (folder / "more").mkdir(parents=True)
     (folder / "b.txt").write_text("Rain\n\nIt rains.\n")
@@ -52,7 +52,6 @@ def test_a_glob_pattern_selects_several_files(poems) -> None:
         ("a.txt", b"\n", ReadOptions(), "has no text file; use another"),
         ("a.jsonl", b"{}\n", ReadOptions(), "several files, such as a.jsonl; pass one, join"),
         ("a.txt", b"anna\n", ReadOptions(column="a"), "has several files, such as a.txt; pass one"),
-        ("a.txt", b"anna\n", ReadOptions(chat=True), "not a Slack export"),
     ],
 )
 def test_a_folder_without_documents_is_refused(tmp_path, name, content, how, problem) -> None:

@@ -1,4 +1,4 @@
-"""The n-gram model agrees with a plain implementation, and its probabilities add up to 1."""
+"""Compare the n-gram model with a simple implementation; its probabilities sum to 1."""
 
 from collections import defaultdict
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from microgpt.data.ngram_model import MIN_DISCOUNT, N_DISCOUNTS, NgramModel
 from microgpt.data.token_dataset import TokenDataset
 
-V, START = 4, 3  # three tokens, and the mark before and after a document
+V, START = 4, 3  # three tokens, and the token that begins and ends a document
 ORDER = 3
 
 documents = st.lists(

@@ -25,7 +25,7 @@ def test_a_fingerprint_depends_on_the_order_of_documents(docs: list[str]) -> Non
 
 def test_a_fingerprint_shows_where_multi_line_documents_end() -> None:
     assert fingerprint(["a\nb", "c"]) != fingerprint(["a", "b\nc"])
-    assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # as the versions before
+    assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # as in earlier versions
 
 
 @given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
@@ -42,7 +42,7 @@ def test_a_split_agrees_with_the_documented_format(texts, validation, test) -> N
 
 
 SHARES = st.one_of(st.just(0.0), st.floats(0.01, 0.45))
-FIRST = 0x10000  # from here on each code point is a character: no two of a text are the same
+FIRST = 0x10000  # texts of consecutive code points from here on have no repeated character
 
 
 def positions(stretch: str) -> range:
@@ -58,7 +58,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
     n_free = length * (1 - sum(shares)) / max(1, len(shares))
     try:
         parts = split_stream(text, validation=validation, test=test, gap=gap)
-    except DataError:  # only where one stretch each leaves nothing between them, or is nothing
+    except DataError:  # only if the stretches, or the parts between them, would be empty
         assert n_free <= 2 * gap + 2 or length * min(shares) < 1
         return
     assert parts == split_stream(text, validation=validation, test=test, gap=gap)
@@ -69,7 +69,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
         assert after.start - before.stop >= gap
         assert "train" not in (name, other) or after.start - before.stop == gap
     for docs, share in ((parts.validation, validation), (parts.test, test)):
-        assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # rounded ends
+        assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # rounding
     n_gaps = 2 * (len(parts.validation) + len(parts.test))
     assert sum(len(where) for where, _ in found) >= length - n_gaps * gap
     facts = (validation, test, gap if shares else None)
@@ -97,7 +97,7 @@ def test_held_out_pieces_are_spread_over_the_text() -> None:
         (split_stream, "x" * 300, {"validation": 0.1, "gap": -1}, "gap must be >= 0, got -1"),
     ],
 )
-def test_a_split_that_cannot_be_made_is_refused(divide, docs, shares, problem) -> None:
+def test_invalid_fractions_and_empty_sets_are_refused(divide, docs, shares, problem) -> None:
     with pytest.raises((ConfigError, DataError), match=problem):
         divide(docs, **shares)
 

@@ -27,7 +27,7 @@ lines_and_ends = st.lists(
 @given(lines_and_ends, st.sampled_from([1, 3, 2**16]), st.booleans())
 def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chunk, bom) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
-    text = "a" + "".join(line + end for line, end in content)  # not the mark of a binary format
+    text = "a" + "".join(line + end for line, end in content)  # not a binary format
     path.write_bytes(text.encode("utf-8-sig" if bom else "utf-8"))
     file = TextFile(path)
     with patch.object(text_file, "CHUNK", chunk):
@@ -41,10 +41,10 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
         (GERMAN, "cp1252", "seems to be cp1252"),
         (QUOTES, "cp1252", "seems to be cp1252"),
         *[
-            (text, encoding, "is in another encoding")  # the remedy has a name to fill in
+            (text, encoding, "is in another encoding")  # the remedy has a placeholder
             for text, encoding in ((GERMAN, "cp850"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp"))
         ],
-        ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # is valid UTF-8, too
+        ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # this is also valid UTF-8
     ],
 )
 def test_the_error_for_another_encoding_names_the_encoding(write, text, encoding, told) -> None:

@@ -48,6 +48,7 @@ def test_a_saved_model_is_loaded_exactly(tmp_path_factory, data) -> None:
     assert loaded.weights == weights
 
 
+@pytest.mark.compiled
 def test_a_model_records_its_training_run(text_model: Path, text_result: TrainResult) -> None:
     meta = json.loads((text_model / "meta.json").read_text())
     seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
@@ -61,6 +62,7 @@ def test_a_model_records_its_training_run(text_model: Path, text_result: TrainRe
     assert training["data_sha256"] == text_result.plan.data.sha256
 
 
+@pytest.mark.compiled
 def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> None:
     result = train(["anna", "emma"], config=TrainConfig(steps=250))
     save(result, tmp_path / "model")
@@ -303,7 +305,7 @@ def test_a_model_is_named_after_its_directory_unless_a_name_is_given(models) -> 
         ("names", models / "names"),
         ("mine", models / "talk"),
     ]
-    assert [*model_sources("models")] == ["names", "talk"]  # each of a directory
+    assert [*model_sources("models")] == ["names", "talk"]  # all models in a directory
 
 
 def test_the_default_model_is_output_or_else_the_demo_model(models) -> None:

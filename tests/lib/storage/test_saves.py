@@ -1,4 +1,4 @@
-"""Saves that are killed between any two file operations, and several saves at once."""
+"""Saves that are killed between any two file operations, and concurrent saves."""
 
 import os
 import threading
@@ -24,7 +24,7 @@ RESULTS = {result.tokenizer.names: result for result in (OLD, NEW)}
 
 
 def found(directory: Path) -> tuple[str, ...] | None:
-    """Return the tokens of the model in a directory, whose hashes of documents belong to it."""
+    """Return the tokens of the model in a directory; check that the hashes belong to it."""
     if not is_model_directory(directory):
         return None
     saved = load(directory)
@@ -39,7 +39,7 @@ def litter(folder: Path) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def _unsynced(monkeypatch) -> None:
-    """Files need not be synced, which matters only if the computer stops."""
+    """Skip syncs, which are slow and matter only if the computer crashes."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
@@ -79,7 +79,7 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
 
 
 def start(n: int, work: Callable[[], object]) -> list[BaseProcess]:
-    """Start processes that do the same work."""
+    """Start n processes that do the same work."""
     processes = [get_context("fork").Process(target=work) for _ in range(n)]
     for process in processes:
         process.start()
@@ -120,7 +120,7 @@ def test_the_lock_of_a_directory_that_is_recreated_has_one_holder(tmp_path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_new) -> None:
-    """Four processes save on 25 threads each, in either format."""
+    """Four processes save with 25 threads each, in both formats."""
     directory, n_loads = tmp_path / "model", 0
     if not is_new:
         save(OLD, directory)
@@ -143,5 +143,5 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
             ]
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert n_loads > 10
-    assert len(os.listdir(directory)) == 4  # the weights are there in one format
+    assert len(os.listdir(directory)) == 4  # there is one weights file
     assert litter(tmp_path) == []

@@ -34,7 +34,7 @@ def parts() -> Split:
 
 @pytest.fixture(scope="module")
 def stopped(parts) -> TrainResult:
-    """A training run that was stopped half-way."""
+    """A training run that was stopped halfway."""
     kept = StatesEvery(20)
     hooks = [kept, StopWhen(lambda: len(kept.states) == 2)]
     return train(parts, model=ModelConfig(n_embd=8, n_head=2), config=CONFIG, hooks=hooks)
@@ -42,14 +42,14 @@ def stopped(parts) -> TrainResult:
 
 @pytest.fixture
 def directory(tmp_path, parts, stopped) -> Path:
-    """Where that training has kept its state."""
+    """The directory with the checkpoint of that run."""
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan_of(parts, stopped), stopped.state)
     return tmp_path / "model"
 
 
 def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **facts: object) -> None:
-    """Change facts and arrays of a checkpoint, with a hash that fits."""
+    """Change fields and arrays of a checkpoint, and update its hash."""
     state, description = directory / "train_state.safetensors", directory / "train_state.json"
     if tensors:
         save_file(load_file(state) | tensors, state)
@@ -105,7 +105,7 @@ def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stoppe
 
 @pytest.mark.parametrize("has_ended", [True, False])
 def test_saving_another_model_removes_a_training_run(directory, parts, stopped, has_ended) -> None:
-    """Its losses would be plotted, and it would be resumed, as if they were the new model's."""
+    """Otherwise, `plot` and `--resume` would attribute the run to the new model."""
     with TrainingDirectory(directory) as held:
         options = {"model": stopped.model, "config": CONFIG, "tokenizer": stopped.tokenizer}
         ended = train(parts, **options, resume=stopped.state)
@@ -134,6 +134,7 @@ def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     assert os.listdir(tmp_path / "model") == []
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -166,6 +167,7 @@ def test_a_pipe_in_place_of_a_state_file_is_refused(directory, name) -> None:
         read_training(directory)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("end", "dtype"), [(-9, b"F32"), (None, rb"F\n")])
 def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, end, dtype) -> None:
     content = (directory / "train_state.safetensors").read_bytes()[:end].replace(b"F32", dtype)

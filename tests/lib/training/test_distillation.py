@@ -14,6 +14,8 @@ from microgpt.training import distillation
 from microgpt.training.distillation import NGRAM_WEIGHTS, Teachers, best_weight
 from microgpt.training.train import train as train_model
 
+pytestmark = pytest.mark.compiled
+
 NAMES = ["anna", "nana", "hannah", "noah", "ann", "hana", "annanannah"]
 MODEL = ModelConfig(n_embd=8, n_head=2, block_size=6, n_layer=1)
 CONFIG = TrainConfig(steps=12, batch_size=3, seed=5, dropout=0.2)
@@ -48,7 +50,7 @@ def plan_of(parts: Split, tokenizer, config: TrainConfig, model=MODEL) -> Traini
 
 
 def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
-    """Return the dataset of a student, and how many of its documents are chunks of the text."""
+    """Return the dataset of a student, and the number of its documents that are chunks."""
     parts, teachers = Split(docs, docs), Teachers(teachers, n_samples)
     plan = plan_of(parts, teachers.tokenizer, config)
     chunks = parts.chunked(plan.tokenizer, MODEL.block_size, config)
@@ -56,7 +58,7 @@ def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
 
 
 def mean_probabilities(teachers, doc) -> np.ndarray:
-    """Return the mean of what each teacher predicts after each token but the last."""
+    """Return the mean of the teachers' predictions after each token except the last."""
     return np.mean(
         [
             np.exp([*InferenceGpt(teacher).log_probabilities(list(doc[:-1]))])
@@ -70,7 +72,7 @@ def test_the_targets_are_the_mean_probabilities_of_the_teachers(teachers) -> Non
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):
-        rows = [row or [0] for row in dataset.targets_of(i)]  # those that count
+        rows = [row or [0] for row in dataset.targets_of(i)]  # unmasked rows
         expected = mean_probabilities(teachers, doc)
         for row, wanted in zip(dataset.targets_of(i), expected, strict=True):
             assert row is None or row == pytest.approx(wanted.tolist(), abs=1e-6)
@@ -200,7 +202,7 @@ def test_ngrams_change_only_the_targets_of_generated_documents(teacher) -> None:
 
 def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypatch) -> None:
     monkeypatch.setattr(distillation, "MIN_GAIN", 0.0)
-    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # a few documents at once
+    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # only a few documents at once
     tested, n = encoded(WORD_PARTS.validation, teacher), teacher.tokenizer.vocab_size
     ngrams = NgramModel(encoded(WORD_PARTS.train, teacher), n)
     predictor = InferenceGpt(teacher)

@@ -11,7 +11,7 @@ from microgpt.plugins import EngineWarning
 MISSING = "the compiled engine is not installed"
 
 
-def test_training_and_inference_work_on_the_reference_engine(no_engine, tmp_path) -> None:
+def test_the_library_falls_back_to_the_reference_engine(no_engine, tmp_path) -> None:
     with pytest.warns(EngineWarning, match=f"{MISSING}.* reference .*install microgpt-engine"):
         result = train(["anna", "emma"], config=TrainConfig(steps=3))
     assert (result.plan.engine, result.dtype) == ("reference", "float64")
@@ -39,7 +39,7 @@ def test_the_error_for_a_missing_engine_names_its_package(no_engine, text_result
 
 @pytest.mark.parametrize("kind", ["text", "chat"])
 def test_a_batch_of_jobs_gives_the_same_tokens_on_both_engines(kind, request, monkeypatch) -> None:
-    # A token per call, however fast the machine is.
+    # Each call decodes one token, even on a fast machine.
     for module in ("microgpt.reference_engine", "microgpt_engine.decoder"):
         monkeypatch.setattr(f"{module}.RUN_S", 0.0)
     monkeypatch.setattr("microgpt_engine.decoder.WORK_5_MS", 0)

@@ -1,4 +1,4 @@
-"""An ensemble: teachers with different seeds, then a student of their mean predictions."""
+"""Ensembles: teachers with different seeds, and a student of their mean predictions."""
 
 import json
 import os
@@ -29,6 +29,8 @@ from microgpt.training.inheritance import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.train import train_job
 
+pytestmark = pytest.mark.compiled
+
 NAMES = made_up_names(300)
 SMALL = {"n_embd": 8, "n_layer": 1, "budget": 3e10}
 
@@ -41,19 +43,19 @@ def planned(**given) -> TrainingJob:
 
 @pytest.fixture(scope="module", autouse=True)
 def _soon_learned() -> Iterator[None]:
-    """Let one model use fewer operations than the rule allows, so that the tests are fast."""
+    """Lower the operations that a single model can use, so that the tests are fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
-        patch.setattr(os, "fsync", lambda file: None)  # matters only if the computer stops
+        patch.setattr(os, "fsync", lambda file: None)  # a sync matters only after a crash
         yield
 
 
 class Killed(BaseException):
-    """The process is killed."""
+    """Simulates a kill of the process."""
 
 
 def trained(job: TrainingJob, path: Path, *hooks: Hook, threads: int = 1) -> TrainResult:
-    """Return the result of a run, which leaves what a command leaves, even if it is stopped."""
+    """Return the result of a run that writes the same files as the command, even if stopped."""
 
     def train(job: TrainingJob, directory: TrainingDirectory) -> TrainResult:
         result = train_job(job, threads=threads, hooks=(*hooks, Checkpoints(directory.keep)))
@@ -129,7 +131,7 @@ def test_a_finished_ensemble_run_removes_its_teachers(whole, tmp_path) -> None:
     assert result.test_loss is not None
 
 
-N_WRITES = 9  # two of the student before its run, and two or three of each model
+N_WRITES = 9  # two writes of the student before its run, and two or three of each model
 
 
 @pytest.mark.parametrize("n", range(N_WRITES))
@@ -152,7 +154,7 @@ def test_an_ensemble_killed_before_a_write_can_be_resumed(whole, n, tmp_path, mo
 
 
 def killed_in(path: Path, place: object, what: str) -> None:
-    """Kill a run when it calls a function."""
+    """Kill a run as soon as it calls a function."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(place, what, Mock(side_effect=Killed))
         with pytest.raises(Killed):
@@ -176,7 +178,7 @@ def test_a_run_killed_before_removing_its_teachers_counts_as_ended(tmp_path) -> 
 
 
 class Clock(Hook):
-    """A clock that stands still until a model of an ensemble is evaluated, and then is late."""
+    """A clock that stands still until a model of an ensemble is evaluated, and then jumps."""
 
     now = 0.0
 
@@ -205,7 +207,7 @@ class StopIn(Hook):
 
 
 def test_a_student_of_fewer_teachers_than_planned_can_be_resumed(tmp_path) -> None:
-    """A slow machine trains fewer teachers."""
+    """On a slow machine, fewer teachers are trained."""
     clock = Clock(late_in="teacher 2")
     job = replace(planned(budget=1e11), limit=clock.limit())
     with pytest.raises(Killed):
@@ -237,7 +239,7 @@ def test_the_speed_of_the_first_teacher_sets_the_steps_of_all_models(tmp_path) -
         n_done = 0
 
         def on_step(self, run) -> None:
-            """Let each step take as long, whatever else the computer does."""
+            """Give each step the same duration on the simulated clock."""
             seen.append((run.job.place.name, run.config.steps))
             n_before, self.n_done = min(self.n_done, run.step), run.step
             clock.now += 4e-4 * (run.step - n_before)
@@ -278,7 +280,7 @@ def test_a_preset_can_train_an_ensemble() -> None:
     [{"n_teachers": 10**12}, {"n_teachers": 0}, {"n_samples": -1}, {"n_samples": 10**12},
      {"teacher": {"steps": "many"}}, {"teacher": 3}],
 )  # fmt: skip
-def test_an_impossible_ensemble_is_refused(tmp_path, changes) -> None:
+def test_a_checkpoint_with_invalid_ensemble_settings_is_refused(tmp_path, changes) -> None:
     with pytest.raises(Killed):
         trained(planned(), tmp_path / "run", StopWhen(lambda: True))
     file = tmp_path / "run/train_state.json"

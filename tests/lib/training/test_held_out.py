@@ -14,7 +14,7 @@ SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 
 @pytest.fixture
 def train(train):
-    """`train` with either engine, of a small model."""
+    """Train a small model with each of the two engines."""
     return partial(train, model=SMALL)
 
 
@@ -49,11 +49,12 @@ def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path)
     assert InferenceGpt(result).evaluate(PARTS.train[:3]).contamination == 1
 
 
+@pytest.mark.compiled
 def test_pieces_of_running_text_count_as_read_but_parts_of_lines_do_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
     lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))
-    docs.clear()  # a model remembers what it has read
+    docs.clear()  # the result keeps a copy
     assert stream.evaluate([text[:200], text[200:300]], text="stream").contamination == 1
     assert stream.evaluate([text[:10]]).contamination == 1
     assert lines.evaluate([text[:10]]).contamination == 0
@@ -74,7 +75,7 @@ def test_stopping_during_an_evaluation_does_not_change_the_result(train) -> None
     is_slow = "reference" in train.args
     config = TrainConfig(steps=10 if is_slow else 20)
     whole = train(PARTS, config=config)
-    # Every place with the engine that is fast; the loop around them is the same.
+    # Only the fast engine is stopped everywhere; both engines run in the same loop.
     for stop_at in (1, 5) if is_slow else range(12):
         answers = iter([False] * stop_at)
         part = train(PARTS, config=config, hooks=[StopWhen(lambda it=answers: next(it, True))])

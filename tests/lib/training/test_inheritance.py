@@ -8,7 +8,7 @@ from microgpt.errors import ConfigError
 from microgpt.training.train import train
 
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
-STILL = TrainConfig(steps=1, lr=1e-300)  # changes no weight
+STILL = TrainConfig(steps=1, lr=1e-300)  # too low to change any weight
 CONVERSATION = (Message("user", "ho"), Message("assistant", "an"))
 
 
@@ -35,7 +35,7 @@ def test_new_characters_get_new_rows_of_weights(parent) -> None:
     for name, rows in child.weights.items():
         old = parent.weights[name]
         if name in ("wte", "lm_head"):
-            assert [rows[i] for i in (0, 3, 4)] == list(old)  # a, n and the end
+            assert [rows[i] for i in (0, 3, 4)] == list(old)  # a, n and BOS
             fresh = train(["bank"], model=SMALL, config=replace(STILL, dtype="float64")).weights[
                 name
             ]
@@ -53,7 +53,7 @@ def test_a_text_model_can_learn_to_chat(parent) -> None:
 
 def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
-    assert b"user" in tokenizer.names  # a piece of text, and no special token
+    assert b"user" in tokenizer.names  # a piece of text, not a special token
     parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert child.tokenizer.file == tokenizer.file
@@ -76,7 +76,7 @@ def test_a_fine_tuned_model_holds_out_the_same_documents_as_its_parent() -> None
         assert "contamination" not in repr(child)
 
 
-def test_impossible_fine_tuning_is_refused(parent) -> None:
+def test_fine_tuning_refuses_incompatible_data_shapes_and_alphabets(parent) -> None:
     chat = train([CONVERSATION], parent=parent, config=STILL)
     foreign, wide = ["мир и дом", "\u00a0лес\u3000"], ModelConfig(block_size=8)
     for docs, settings, problem in (

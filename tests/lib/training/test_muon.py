@@ -13,7 +13,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import init_weights
 from microgpt.model_variants import init_variant
 from microgpt.muon import orthogonalized
-from microgpt.training.engines import make_engine
+from microgpt.training.engines import make_training
 from microgpt_engine.weights import initial_weights
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
@@ -43,7 +43,7 @@ def test_both_engines_take_the_same_optimizer_steps(model: ModelConfig, seed: in
     weights, losses = [], []
     for engine in ("compiled", "reference"):
         docs, rng = TokenDataset.from_documents(tokens), random.Random(seed)
-        made = make_engine(model, replace(config, engine=engine, dtype="float64"), docs, rng, 1)
+        made = make_training(model, replace(config, engine=engine, dtype="float64"), docs, rng, 1)
         found: list[float] = []
         while made.n_steps < config.steps:
             found += made.run(config.steps)
@@ -55,7 +55,7 @@ def test_both_engines_take_the_same_optimizer_steps(model: ModelConfig, seed: in
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None:
-    model = replace(MODERN, n_embd=64, n_layer=3)  # large enough for threads
+    model = replace(MODERN, n_embd=64, n_layer=3)  # large enough to use threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     kept = StatesEvery(3)
     whole = train(DOCS, model=model, config=config, hooks=[kept])

@@ -42,7 +42,7 @@ REGULARISED = {"dropout": 0.2, "weight_decay": 0.1}
 def test_a_stopped_training_run_resumes_to_the_same_result(
     train, docs, settings, monkeypatch
 ) -> None:
-    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that it asks after each
+    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per call
     config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
     for stop_at in (0, 1, 7, 10):
@@ -119,7 +119,7 @@ def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_stopping_in_the_middle_of_a_step_loses_nothing(threads, monkeypatch) -> None:
-    n_read, work = 0, compiled.CompiledEngine._work
+    n_read, work = 0, compiled.CompiledTraining._work
 
     def counted(*args, **options):
         nonlocal n_read
@@ -128,11 +128,11 @@ def test_stopping_in_the_middle_of_a_step_loses_nothing(threads, monkeypatch) ->
         return result
 
     monkeypatch.setattr(compiled, "RUN_S", 0.001)
-    monkeypatch.setattr(compiled.CompiledEngine, "_work", counted)
+    monkeypatch.setattr(compiled.CompiledTraining, "_work", counted)
     config = TrainConfig(steps=3, batch_size=20_000, dropout=0.1, engine="compiled")
     options = {"model": SMALL, "config": config, "threads": threads}
     whole = train_model(DOCS, **options)
-    n_batch, n_read = n_read // 4, 0  # three steps, and what makes sure that the last is finite
+    n_batch, n_read = n_read // 4, 0  # three steps, and the final check
     part = train_model(DOCS, **options, hooks=[StopWhen(lambda: n_read > 1.2 * n_batch)])
     assert (part.ending, part.state.step) == ("stopped", 1)
     assert n_read < 1.7 * n_batch
@@ -185,8 +185,8 @@ def test_a_resumed_training_run_can_diverge(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=9), resume=ruined)
 
 
-def test_integer_values_of_float_settings_do_not_affect_later_runs() -> None:
-    """A compiled version is chosen by types: one for whole numbers must not take the others."""
+def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
+    """Kernels are compiled by type: a version for integers must not be used for floats."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
         train_model(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=beta1)).losses
@@ -203,16 +203,16 @@ def test_the_seed_alone_determines_the_model(train) -> None:
     assert random.getstate() == before
 
 
-def test_there_is_an_interval_between_training_events(monkeypatch) -> None:
+def test_training_events_are_not_sent_more_often_than_the_interval(monkeypatch) -> None:
     events = []
-    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that an event could be sent after each
+    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per call
     monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 1e9)
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=60), hooks=[OnEvent(events.append)])
     assert [event.step for event in events] == [60]
 
 
 def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
-    """With lr almost 0 the model stays what it is, so each loss tells which documents were read."""
+    """With lr almost 0, the model does not change, so each loss identifies the documents read."""
     config = TrainConfig(steps=10, lr=1e-300, dtype="float64")
     train = partial(train, model=SMALL)
     single = train(DOCS, config=config).losses
@@ -245,7 +245,7 @@ def test_a_chat_model_learns_only_the_replies(train) -> None:
     assert InferenceGpt(result).evaluate(asked).loss > 1
 
 
-def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
+def test_the_held_out_loss_of_conversations_equals_that_of_evaluate(train) -> None:
     parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
     result = train(parts, model=SMALL, config=TrainConfig(steps=40))
     model = InferenceGpt(result, engine=result.plan.engine)
@@ -253,7 +253,7 @@ def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
 
 
 def test_a_running_text_model_learns_no_end_token(train) -> None:
-    """Of a text that is the same everywhere it makes up as much as the context holds."""
+    """Trained on a uniform text, the model generates until the context is full."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)
     model = InferenceGpt(result, engine=result.plan.engine)
@@ -261,7 +261,7 @@ def test_a_running_text_model_learns_no_end_token(train) -> None:
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
 
 
-def test_conversations_for_fine_tuning_may_be_lists(train) -> None:
+def test_train_accepts_conversations_that_are_lists_of_messages(train) -> None:
     talks = [[*talk] for talk in CONVERSATIONS]
     settings = {"model": replace(SMALL, block_size=12), "config": TrainConfig(steps=1)}
     parent = train(talks, **settings)

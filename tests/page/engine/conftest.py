@@ -1,4 +1,4 @@
-"""What these tests share: Node, and the kernels in WebAssembly."""
+"""Fixtures: Node, and the kernels in WebAssembly."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from microgpt_engine.machine_code import cache_directory
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory) -> Node:
-    """Node with the modules of the engine. Without it, a test is skipped, or fails in CI."""
+    """Node with the modules of the engine. Without Node, tests are skipped, but fail in CI."""
     program = shutil.which("node") or shutil.which("nodejs")
     if not program:
         if os.environ.get("CI"):
@@ -24,7 +24,7 @@ def node(tmp_path_factory) -> Node:
         pytest.skip("needs Node")
     folder = tmp_path_factory.mktemp("engine")
     shutil.copytree(ENGINE, folder, dirs_exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module"}')  # a browser needs none
+    (folder / "package.json").write_text('{"type": "module"}')  # only Node needs this
     return Node(program, folder)
 
 
@@ -41,7 +41,7 @@ def kernels(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(request, kernels, tmp_path_factory) -> Path:
-    """What the script of a module computes in Python, at the rounding of WebAssembly."""
+    """The results of a module's script in Python, with the rounding of WebAssembly."""
     script, n = request.module.JOB
     file = tmp_path_factory.mktemp("runs") / "runs.json"
     env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}

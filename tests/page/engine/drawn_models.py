@@ -1,8 +1,8 @@
-"""Draw models at random, and write their files, requests and the answers of the library.
+"""Draw random models, and write their files, requests, and the library's answers.
 
     python drawn_models.py N KERNELS RESULT.json
 
-The answers are those of the rounding that the environment selects.
+The environment selects the rounding of the answers.
 """
 
 import base64
@@ -34,7 +34,7 @@ from microgpt.storage.saved_model import SavedModel, description_of
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
-FIRST = 20  # of 30 models, from whose number on all kinds of tokenizers are drawn
+FIRST = 20  # the first of 30 models that can have any kind of tokenizer
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
 KNOWN = {
@@ -65,7 +65,7 @@ def tokenizer_of(rng: random.Random, *, is_chat: bool) -> Tokenizer:
 
 
 def saved_model(rng: random.Random, dtype: str) -> SavedModel:
-    """Return an untrained model; its weights are exact in a dtype."""
+    """Return an untrained model whose weights are exact in a dtype."""
     is_chat = rng.random() < 0.5
     tokenizer = tokenizer_of(rng, is_chat=is_chat)
     shape = drawn_shape(rng.randrange(2**32))
@@ -124,7 +124,7 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
         yield "generate", sampling(num_samples=3, **changes, max_tokens=4)
     for n in (1, 2, 3, 5) if tokenizer.is_chat else ():
         contents = [text(12) + rng.choice("éÄx😀☃") for _ in range(n)]
-        if n == 5 and saved.extra:  # whose seed counts the replies before it
+        if n == 5 and saved.extra:  # the seed depends on earlier replies
             contents[-1] = "where is it"
         messages = [
             {"role": ("user", "assistant")[i % 2], "content": content}
@@ -140,7 +140,7 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
 
 
 def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
-    """Return changes to a model."""
+    """Return random changes to a model."""
 
     kinds = {
         "without_heads": [
@@ -152,7 +152,7 @@ def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
 
 
 def answer(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
-    """Return the answer of the library to a request, or its error."""
+    """Return the library's answer to a request, or the error."""
     try:
         return answered(saved, name, body)
     except MicrogptError as error:
@@ -223,7 +223,7 @@ def explained(
     explained = explain(gpt, document, n_alternatives=top, text_kind=saved.config.text)
     predictions = [asdict(each) for each in explained.predictions]
     for each in predictions:
-        del each["entropy"]  # which the page does not show
+        del each["entropy"]  # not shown by the page
     found = {
         "bits": explained.bits,
         "n_scored": len(explained.scored),
@@ -249,7 +249,7 @@ def explained(
 
 
 def text_of(gpt: InferenceGpt, saved: SavedModel, body: dict[str, Any]) -> Text:
-    """Return a text to learn as the model reads it."""
+    """Return a training text as the model reads it."""
     document, _ = read_document(gpt, body)
     return Text.from_document(saved, document, unfinished=body.get("unfinished", False))
 
@@ -269,13 +269,13 @@ def messages_of(body: dict[str, Any]) -> list[Message]:
 
 
 def dropped(prompt: ChatPrompt | None) -> dict[str, Any]:
-    """Return what the model does not read of a conversation, if there is anything."""
+    """Return the number of dropped tokens and the unknown characters, if there are any."""
     names = "tokens_dropped", "unknown_characters"
     return {name: getattr(prompt, name) or None for name in names} if prompt else {}
 
 
 def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
-    """Return a model's file, and requests with their answers."""
+    """Return the file of a model, and requests with their answers."""
     rng = random.Random(number)
     dtype = rng.choice(("float16", "float32"))
     saved = saved_model(rng, dtype)

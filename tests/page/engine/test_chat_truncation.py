@@ -1,4 +1,4 @@
-"""Truncation of conversations in JavaScript, as in Python."""
+"""Compare the truncation of conversations in JavaScript with Python."""
 
 from hypothesis import given
 from hypothesis import strategies as st

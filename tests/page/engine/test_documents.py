@@ -1,4 +1,4 @@
-"""Texts to train on in JavaScript, as in Python."""
+"""Compare the reading of training texts in JavaScript with Python."""
 
 import random
 import re
@@ -30,7 +30,7 @@ function answer([bytes, how]) {
 
 
 def drawn(rng: random.Random) -> str:
-    """Return lines of characters that Unicode knows, some twice, some with white space alone."""
+    """Return lines of assigned characters; some are repeated, some contain only white space."""
     chars = [*rng.sample(assigned(), 20), *" \t\u3000\x85ab"]
     chars = [char for char in chars if char not in "\0\r\n"]
     lines = ["".join(rng.choices(chars, k=rng.randrange(rng.choice((4, 80))))) for _ in range(40)]
@@ -38,7 +38,7 @@ def drawn(rng: random.Random) -> str:
 
 
 def chunks_in(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
-    """Return the vocabulary, and the chunks that Python reads."""
+    """Return the vocabulary and the chunks that Python reads."""
     path.write_bytes(content)
     size, kind, validation = how["size"], how["text"], how["validation"]
     lines = list(TextFile(path))
@@ -61,7 +61,7 @@ def chunks_in(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
 
 
 def with_whole_masks(chunks: list[Any]) -> list[Any]:
-    """Return chunks whose masks are given if one has a mask, as in a `TokenDataset`."""
+    """Return chunks that all have masks if one of them has, as in a `TokenDataset`."""
     if all(mask is None for _, mask in chunks):
         return chunks
     return [[tokens, mask or [1] * len(tokens)] for tokens, mask in chunks]
@@ -86,7 +86,7 @@ def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
 
 
 def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
-    """So nothing that is held out is read in another form; without repeats, as in Python."""
+    """Training therefore reads no held-out document in another form; duplicates are removed."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]
     same = [str.upper, str.title, " {}\u200b".format, "{}\u0301".format]
@@ -138,7 +138,7 @@ def test_long_white_space_takes_linear_time(node) -> None:
       return [strip(` ${line} `) === line, kindOf(line)];
     };
     """
-    assert node(code, [4_000_000]) == [[True, "lines"]]  # hours in quadratic time
+    assert node(code, [4_000_000]) == [[True, "lines"]]  # quadratic time would take hours
 
 
 def test_a_file_that_is_not_text_is_refused_as_in_python(node, tmp_path) -> None:
@@ -158,7 +158,7 @@ def test_a_file_that_is_not_text_is_refused_as_in_python(node, tmp_path) -> None
 
 
 def layouts(rng: random.Random) -> Iterator[str]:
-    """Yield parts of texts and lists, wrapped, indented and with other ends of sentences."""
+    """Yield parts of texts and lists: wrapped, indented, and with other punctuation."""
     shakespeare, names = (bundled(f"{name}.txt").read_text() for name in ("shakespeare", "names"))
     for _ in range(150):
         start = rng.randrange(len(shakespeare))
@@ -170,7 +170,7 @@ def layouts(rng: random.Random) -> Iterator[str]:
         if rng.random() < 0.3:
             prose = prose.replace("\n", rng.choice(("\n\t", "\n\n", " \n\u3000", "\n\n\n")))
         yield prose
-    for n in (3, 4):  # stanzas: with three empty lines, it is running text
+    for n in (3, 4):  # with three empty lines, stanzas are running text
         yield "\n\n".join(["the sea was calm and nobody had slept\nsince the wind had died"] * n)
     yield shakespeare
     yield names

@@ -1,4 +1,4 @@
-"""The engine in Node: it answers as the library does, at the rounding of WebAssembly."""
+"""The engine in Node gives the answers of the library, with the rounding of WebAssembly."""
 
 import json
 import math
@@ -11,10 +11,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 N_MODELS = 30
 JOB = ("drawn_models.py", N_MODELS)
-CLOSE = 1e-5  # of numbers; texts are equal
-# Of the bits after a step. The first step of Adam has the same size for every gradient, so rounding
-# decides the direction of a weight whose gradient is nearly 0. Muon scales up small singular values
-# of a gradient, and so their rounding: 1e-8 in the gradients changes these bits by up to 3e-4.
+CLOSE = 1e-5  # tolerance of numbers; texts must be equal
+# Tolerance of the bits after a step. Adam's first step has the same size for every gradient, so
+# rounding decides the direction of a weight whose gradient is nearly 0. Muon scales up small
+# singular values, and their rounding: 1e-8 in the gradients changes the bits by up to 3e-4.
 CLOSE_AFTER = {"adamw": 1e-4, "muon": 1e-2}
 CODE = """
 import { Engine } from "./engine.js";
@@ -68,14 +68,14 @@ async function answer(file) {
 
 
 def comparable(answer: Any) -> Any:
-    """Return an answer without what is rounding."""
+    """Return an answer without the numbers that depend on rounding."""
     if isinstance(answer, dict) and answer.get("backward"):
-        # Adam divides by the gradient: the sign of 0 is rounding.
+        # Adam divides by the gradient, so rounding determines the sign of 0.
         weight = answer["backward"]["weight"]
         pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
         weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]
         weight["move"] = _clear(weight["gradient"], weight["move"])
-        if weight["matrix"] in ("wte", "wpe"):  # the tables are no factors in Python
+        if weight["matrix"] in ("wte", "wpe"):  # lookups are not products in Python
             weight.pop("factors")
         step = answer["backward"]
         step["bits_after"] = {step["optimizer"]: step["bits_after"]}
@@ -88,7 +88,7 @@ def _clear(gradient: float, move: float) -> float | None:
 
 
 def differences(expected: Any, found: Any, scale: float, place: str = "") -> list[str]:
-    """Return the places at which two answers differ; numbers may differ a little."""
+    """Return the places at which two answers differ by more than the tolerance."""
     if isinstance(expected, dict) and isinstance(found, dict):
         names = expected.keys() | found.keys()
         pairs = [(name, expected.get(name), found.get(name)) for name in names]
@@ -98,7 +98,7 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
         scale = max([scale, *numbers])
     elif isinstance(expected, float) and isinstance(found, float | int):
         _, is_after, optimizer = place.partition(".bits_after.")
-        close = 10 * CLOSE if ".backward." in place else CLOSE  # gradients are doubles in Python
+        close = 10 * CLOSE if ".backward." in place else CLOSE  # Python uses float64
         close = CLOSE_AFTER[optimizer] if is_after else close
         is_close = math.isclose(expected, found, rel_tol=close, abs_tol=close * scale)
         return [] if is_close else [f"{place}: {expected} != {found}"]
@@ -126,13 +126,13 @@ def test_models_of_all_kinds_answer_as_in_python(node, runs) -> None:
 
 
 def tried(node, runs: Path, test: str, body: str) -> Any:
-    """Return what a body of JavaScript returns for an engine whose model passes a test."""
+    """Run a function body in JavaScript with an engine whose model passes a test."""
     code = CODE + LONG.replace("TEST", test).replace("BODY", body)
     (found,) = node(code, [str(runs)])
     return found
 
 
-# Texts of subwords rarely end in the first 20 ms.
+# Texts of large models rarely end within the first 20 ms.
 IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 15000)"
 
 

@@ -1,4 +1,4 @@
-"""The file of a model: what is refused before a kernel of the page runs."""
+"""An invalid file of a model is refused before a kernel runs."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a model with a plug-in reads, chosen in JavaScript as in Python."""
+"""Compare the choices of chat plug-ins in JavaScript with Python."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ KNOWN = Knowledge(
 
 
 def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None:
-    """Compare what is chosen after some messages, and how the askings are ranked."""
+    """Compare the choice after some messages, and the ranking of the askings."""
     told = [{"role": "user", "content": before}, {"role": "assistant", "content": "ÀB"}]
     talks = [[*told, {"role": "user", "content": text}] for text in texts]
     facts = json.loads(json.dumps(page_facts(known.model_dump())))

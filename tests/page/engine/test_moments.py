@@ -1,4 +1,4 @@
-"""What a page shows of a training: its moments, and the places of embeddings."""
+"""The recorded moments of a training run, and the map of embeddings."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def test_recorded_steps_are_bounded_and_dense_at_the_start(node) -> None:
 
 
 def axes(points: np.ndarray) -> np.ndarray:
-    """Return the places of points on their two principal axes."""
+    """Return the coordinates of points on their two principal axes."""
     centred = points - points.mean(axis=0)
     _, _, directions = np.linalg.svd(centred)
     return centred @ directions[:2].T

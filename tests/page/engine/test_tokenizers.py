@@ -1,4 +1,4 @@
-"""Tokenizers in JavaScript, as in Python."""
+"""Compare tokenizers in JavaScript with Python."""
 
 import pytest
 from foreign_models import tokenizer_file
@@ -67,7 +67,7 @@ def asked(node, tokenizer: Tokenizer, what: str, inputs) -> list:
     return node(CODE, [[facts, what, each] for each in inputs])
 
 
-# Texts that the tokenizers know in part, with surrogates and characters that Unicode changes.
+# Texts with unknown characters, surrogates, and characters that Unicode normalization changes.
 TEXTS = st.lists(
     st.text(st.sampled_from("abcéABÉ ☃\n'ß\u0301\x1c\x85\u3000ﬁ1½Ⅻ\ud83d😀")) | st.text(CHARACTERS),
     min_size=40,
@@ -93,7 +93,7 @@ def test_unknown_characters_are_handled_as_in_python(node, tokenizer, texts) -> 
         return tokenizer.count(text)
 
     texts = list(map(as_read, texts))
-    if isinstance(tokenizer, BpeTokenizer):  # counts only what it can encode
+    if isinstance(tokenizer, BpeTokenizer):  # it counts only texts that it can encode
         texts = [text for text in texts if not tokenizer.unknown_characters(text)]
     assert asked(node, tokenizer, "read", texts) == [answer_of(read, text) for text in texts]
 
@@ -101,7 +101,7 @@ def test_unknown_characters_are_handled_as_in_python(node, tokenizer, texts) -> 
 @few
 @given(st.lists(st.lists(st.integers(0, 10**6)), min_size=30))
 def test_javascript_decodes_tokens_as_python_does(node, tokenizer, rows) -> None:
-    """Of incomplete characters, too, whether they are decoded at once or as they arrive."""
+    """Incomplete characters are included, decoded at once and as they arrive."""
     rows = [[token % tokenizer.vocab_size for token in tokens] for tokens in rows]
     expected = [[tokenizer.decode(row), "".join(tokenizer.decode_stream(row))] for row in rows]
     assert asked(node, tokenizer, "decode", rows) == expected
@@ -109,6 +109,6 @@ def test_javascript_decodes_tokens_as_python_does(node, tokenizer, rows) -> None
 
 def test_javascript_labels_tokens_as_python_does(node, tokenizer) -> None:
     tokens = range(tokenizer.vocab_size)
-    if not tokenizer.is_chat:  # the special tokens of the others
+    if not tokenizer.is_chat:  # chat models have other special tokens
         tokens = range(tokenizer.vocab_size - 1)
     assert asked(node, tokenizer, "label", tokens) == list(map(tokenizer.label, tokens))

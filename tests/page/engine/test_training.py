@@ -1,4 +1,4 @@
-"""Training by the engine of the page in Node: the same bits as in Python, at its rounding."""
+"""Training in Node gives the same bits as Python with the rounding of WebAssembly."""
 
 import json
 import math
@@ -64,7 +64,7 @@ async function answer(number) {
 
 
 def test_training_computes_the_same_bits_as_python(node, runs, golden) -> None:
-    """Losses, weights, and names that Karpathy's model makes up; held-out losses but for sums."""
+    """The test compares losses, weights, and Karpathy's names; held-out losses up to rounding."""
     expected = json.loads(runs.read_text())["cases"]
     found = node.with_runs(runs, CODE, range(len(expected)))
     for number, (case, run) in enumerate(zip(expected, found, strict=True)):
@@ -82,7 +82,7 @@ def test_training_computes_the_same_bits_as_python(node, runs, golden) -> None:
         assert run.get("others", []) == case["others"], number
         assert run["held_out"].keys() == case["held_out"].keys(), number
         if case["config"]["without"]:
-            continue  # Python measures before the parts are removed again
+            continue  # Python evaluates before the parts are removed
         for step, loss in case["held_out"].items():
             assert math.isclose(run["held_out"][step], loss, rel_tol=1e-13), (number, step)
     assert found[0]["names"] == golden["samples"]

@@ -1,4 +1,4 @@
-"""The types of the engine of the page, in its comments."""
+"""Check the type annotations in the comments of the page's engine."""
 
 import shutil
 
@@ -14,7 +14,7 @@ OPTIONS = (
 
 @pytest.mark.slow
 def test_the_engine_passes_the_typescript_check() -> None:
-    """As far as they are given, according to the compiler of TypeScript."""
+    """The TypeScript compiler checks all types that are annotated."""
     if not shutil.which("tsc"):
         pytest.skip("needs tsc")
     done = run_process(["tsc", *OPTIONS, *ENGINE.glob("*.js")])

@@ -1,4 +1,4 @@
-"""What if, in Node: the figures of trainings on changed documents, whose order is made here."""
+"""The numbers of "What if" in Node: training on changed documents, in an order set here."""
 
 import math
 import random
@@ -30,7 +30,7 @@ async function answer({ text, settings, wish, asked }) {
   return [await last(ask(), "comparison"), await last(ask(), "comparison")];
 }
 """
-# Trains on the chunks in an order of its own. That a training equals Python's: test_training.py.
+# Trains on the chunks in a given order; test_training.py compares training with Python.
 TRAIN = """
 import { countTargets } from "./dataset.js";
 import { chunksOfDocument, dataOf } from "./documents.js";
@@ -79,7 +79,7 @@ function answer([{ text, settings, wish, asked }, seed, isChanged]) {
 
 
 def drawn(number: int) -> dict[str, Any]:
-    """Return texts, settings, a text to ask about, and what is left out or added."""
+    """Return texts, settings, a text to ask about, and the documents to leave out or to add."""
     rng = random.Random(number)
     chars = rng.sample(string.ascii_lowercase + "ж☃😀", rng.randint(3, 20))
 
@@ -102,7 +102,7 @@ def drawn(number: int) -> dict[str, Any]:
     }
 
 
-def test_what_if_bits_and_spread_are_those_of_single_trainings(node, runs) -> None:
+def test_what_if_gives_the_same_bits_and_spread_as_single_trainings(node, runs) -> None:
     cases = [drawn(number) for number in range(N_CASES)]
     results = node.with_runs(runs, CODE + COMPARE, cases)
     for number, (case, (found, again)) in enumerate(zip(cases, results, strict=True)):

@@ -1,8 +1,8 @@
-"""Train models drawn at random, and Karpathy's; write what they read and what came out.
+"""Train Karpathy's model and random models; write their inputs and results.
 
     python training_runs.py N KERNELS RESULT.json
 
-The numbers are those of the rounding that the environment selects.
+The environment selects the rounding of the numbers.
 """
 
 import base64
@@ -29,7 +29,7 @@ from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
 
 STEPS, VALIDATION = 50, 0.3
-# Parts that a model can learn without, and the matrix that is then 0.
+# Parts that can be removed from a model, and the matrix that is then 0.
 PARTS = {"positions": "wpe", "attention": "attn_wo", "MLP": "mlp_fc2"}
 
 
@@ -60,7 +60,7 @@ def shape_of(rng: random.Random) -> ModelConfig:
 
 
 def text_of(rng: random.Random, n_lines: int) -> str:
-    """Return lines of different lengths, some twice, but none in two forms."""
+    """Return lines of different lengths; some are repeated, but none in two forms."""
     chars = rng.sample(string.ascii_lowercase + "ж☃😀", rng.randint(2, 20))
     longest = rng.choice((5, 20, 200))
     texts = ["".join(rng.choices(chars, k=rng.randint(1, longest))) for _ in range(n_lines)]
@@ -72,7 +72,7 @@ def encoded(numbers: Any) -> str:
 
 
 class Without(Hook):
-    """Remove parts of the model before each step."""
+    """Removes parts of the model before each step."""
 
     def __init__(self, parts: list[str]) -> None:
         self.matrices = tuple(PARTS[part] for part in parts)
@@ -146,7 +146,7 @@ def drawn(number: int) -> dict:
 
 
 def cases(n: int) -> list[dict]:
-    """Return Karpathy's run, one that diverges, and n runs that are drawn."""
+    """Return Karpathy's run, a run that diverges, and n random runs."""
     names = "\n".join(load_text(bundled("names.txt")))
     diverging = TrainConfig(steps=100, lr=1e30)
     return [
@@ -157,7 +157,7 @@ def cases(n: int) -> list[dict]:
 
 
 def write_cases(cases: list[dict], folder: Path, result: Path) -> None:
-    """Write cases with what a page without a model has: its kernels are in a folder."""
+    """Write cases, and the file of a page without a model, whose kernels are in a folder."""
     modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     facts, parts = engine_file(modules)
     kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}

@@ -8,7 +8,7 @@ from page_in_browser import document_of
 
 
 def _document_of(name: str) -> Any:
-    """Return a fixture: the document of the model of another fixture."""
+    """Return a fixture that returns the document of another fixture's model."""
 
     @pytest.fixture(scope="session", name=name)
     def file(request, tmp_path_factory) -> Path:

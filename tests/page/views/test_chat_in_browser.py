@@ -22,7 +22,7 @@ GROWN = "document.querySelector('#turns li:last-child .said').innerText.length >
 
 @pytest.fixture(scope="module")
 def slow_talk(tmp_path_factory) -> Path:
-    """A chat model whose replies take many seconds and never end by themselves."""
+    """A chat model whose replies take many seconds and do not end by themselves."""
     talk = (Message("user", "ab" * 9), Message("assistant", "ab" * 40))
     shape = ModelConfig(n_embd=128, n_layer=6, block_size=8192, init_std=0.02)
     result = train([talk], model=shape, config=TrainConfig(steps=1, lr=0.01))
@@ -30,7 +30,7 @@ def slow_talk(tmp_path_factory) -> Path:
 
 
 def check_idle(page: "Page") -> None:
-    """Check that the engine, which answers one request at a time, answers another one."""
+    """Check that the engine, which handles one request at a time, answers a new request."""
     page.click("nav >> text=Look inside")
     page.fill("#text", "")
     page.fill("#question", "ab")
@@ -43,7 +43,7 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
     expected = talk_gpt.chat([Message("user", "hi there")]).content
     assert replies(page, 2) == ["hi there", expected]
     talked = [Message("user", "hi there"), Message("assistant", expected)]
-    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # with the end
+    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # including the end
     mean = math.exp(statistics.fmean(math.log(each.probability) for each in own))
     page.wait_for_selector(f".assistant .role >> text=· {100 * mean:.0f} %")
     shades = "all => all.map(one => Number(one.style.getPropertyValue('--doubt')))"
@@ -79,7 +79,7 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
 def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"])
     talked = [Message("user", "hi there"), Message("assistant", "yo man")]
-    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # of the o
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # prediction of the o
     labels = {"<|end_turn|>": "end of turn", " ": "␣"}
     likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
     page.locator(".assistant .said").focus()
@@ -102,7 +102,7 @@ def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> 
 
 
 def test_an_edited_message_replaces_what_followed(talk, page) -> None:
-    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # no reply comes twice
+    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # replies differ
     say(page, "hi")
     replies(page, 4)
     page.click(".user >> nth=0 >> text=Edit")
@@ -128,7 +128,7 @@ def test_stopping_or_starting_a_new_conversation_ends_the_generation(slow_talk, 
     opened(page, slow_talk, "chat")
     say(page, "abba")
     until(page, GROWN.format(3))
-    page.click("nav >> text=Train")  # the reply goes on meanwhile
+    page.click("nav >> text=Train")  # the reply continues meanwhile
     page.click("nav >> text=Chat")
     page.wait_for_selector("#turns [aria-busy=true]")
     page.keyboard.press("Escape")
@@ -150,7 +150,7 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     assert page.input_value("#message") == "hi"
     page.keyboard.press("Enter")
     page.keyboard.type("typed since")
-    assert until_held(page).get("seed") is None  # it is random
+    assert until_held(page).get("seed") is None  # the seed is random
     page.evaluate("held.shift().refuse('no memory')")
     page.wait_for_selector("#trouble >> text=No memory.")
     assert replies(page, 2) == ["hi there", "yo"]

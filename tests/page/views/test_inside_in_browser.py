@@ -16,7 +16,7 @@ from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# Whether another number than the first is shown, and is a number of its arithmetic.
+# Returns whether the shown number is not the first one and appears in its calculation.
 FOLLOWS = """(() => {
     const text = (id) => document.getElementById(id).innerText.replaceAll("−", "-");
     const numbers = (id) => (text(id).match(/-?[0-9]+([.][0-9]+)?(e-?[0-9]+)?/g) ?? []).map(Number);
@@ -123,7 +123,7 @@ def test_attention_maps_are_labelled_with_letters_or_positions(names, talk, page
     until(page, "['0', '10', '20'].every((position) => written.has(position))")
 
 
-def test_on_a_phone_the_tour_leaves_in_view_what_it_describes(names, page) -> None:
+def test_on_a_phone_the_tour_does_not_cover_the_element_that_it_describes(names, page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     shown = ("#positions", "#sum", "#maps", "[value='layer0.hidden']", "#bars", "#make-step")
     for stop, what in enumerate(shown, start=1):
@@ -133,7 +133,7 @@ def test_on_a_phone_the_tour_leaves_in_view_what_it_describes(names, page) -> No
         until(page, f"{place}.height && {place}.top >= 0 && {place}.bottom <= {box}.top + 1")
 
 
-def test_a_text_that_has_ended_begins_again(names, page) -> None:
+def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
     opened(page, names, "inside", text="anna")
     page.evaluate("Math.random = () => 0.9999999")  # the last token is the end
     bars(page)
@@ -151,13 +151,13 @@ def test_a_text_that_has_ended_begins_again(names, page) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Any:
-    """The page of a model that can read the text of the tour."""
+    """The page of a model that knows the letters of the tour's text."""
     model, config = ModelConfig(architecture="karpathy"), TrainConfig(steps=100)
     result = train(["mariah", "anna"], model=model, config=config)
     return document_of(result, tmp_path_factory.mktemp("told") / "told")
 
 
-def test_a_stop_of_the_tour_begins_as_described(told, page) -> None:
+def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page) -> None:
     at_a = "document.getElementById('position-5')?.ariaSelected === 'true'"
     opened(page, told, "inside", text="anna", at=2, temperature=0.5, step="logits")
     bars(page)
@@ -175,13 +175,13 @@ def test_a_stop_of_the_tour_begins_as_described(told, page) -> None:
     until(page, f"{READ} === 'startmariah' && {at_a}")
     assert page.inner_text("#bar-temperature-value") == "1.00"
     page.wait_for_selector("#changed", state="hidden")
-    page.click("#tour")  # ends it
+    page.click("#tour")  # ends the tour
     until(page, f"{READ} === 'startanna' && location.hash.includes('step=logits')")
     assert page.inner_text("#positions [aria-selected=true]") == "n"
     assert page.inner_text("#bar-temperature-value") == "0.50"
     page.click("#tour")
     until(page, f"{READ} === 'startmariah'")
-    page.fill("#text", "hannah")  # the reader's own from now on
+    page.fill("#text", "hannah")  # from now on, the reader's text
     until(page, f"{READ} === 'starthannah'")
     page.click("#stop-after")
     until(page, f"{READ} === 'startmariah' && {at_a}")
@@ -244,7 +244,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
     until(page, "document.getElementById('text').value === 'naïve 😀 xy'")
     page.fill("#text", "naïve 😀 x")
     until(page, "document.getElementById('positions').lastChild.textContent === 'x'")
-    bars(page)  # those of the last token, after which no other answer is awaited
+    bars(page)  # wait for the answer for the last token
     page.locator("#positions .token", has_text="bytes:\\xc3").click()
     page.wait_for_selector("#positions [aria-selected=true]:has-text('xc3')")
     at = len(subword_gpt.chat_prompt(talked[:1]).tokens) + 2
@@ -274,10 +274,10 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
     )
     assert weights == pytest.approx(row, abs=1e-6)
     names = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
-    steps = {re.sub(r" \d+$", "", name) for name in names}  # a head has a node of its own
+    steps = {re.sub(r" \d+$", "", name) for name in names}  # each head has its own node
     assert sorted(steps) == sorted([*activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
-    for name in names:  # each number of each step follows from those before
+    for name in names:  # each number is calculated from earlier ones
         assert page.locator("#diagram button:focus").get_attribute("value") == name
         page.keyboard.press("ArrowDown")
         until(page, FOLLOWS)
@@ -299,7 +299,7 @@ def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, 
         text = page.inner_text("#effect")
         before = explain(InferenceGpt(names_model), "anna")
         assert f"{nats(before.bits)} before" in text
-        assert f"is {percent(now.predictions[-1].probability)}." in text  # of the end, which came
+        assert f"is {percent(now.predictions[-1].probability)}." in text  # the end token
 
     opened(page, names, "inside", text="anna", step="layer0.query")
     page.wait_for_selector("#number-value:not(:empty)", state="attached")
@@ -312,7 +312,7 @@ def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, 
     until(page, "document.getElementById('plain').innerText.startsWith('It is switched off')")
     until(page, "document.getElementById('sum').innerText.endsWith('nothing of it is added.')")
     off = "document.querySelectorAll('#diagram .off').length"
-    until(page, f"{off} === 1 + 3")  # the head, and all of the MLP
+    until(page, f"{off} === 1 + 3")  # the head, and three buttons of the MLP
     assert page.locator("#diagram .off").first.inner_text() == "head 2"
     until(page, "/without-head=0.1.*without-mlp=0/.test(location.hash)")
     page.reload()  # the address keeps the changes
@@ -342,7 +342,7 @@ def test_the_heads_of_a_text_stand_side_by_side(names, names_model, page) -> Non
             assert "".join(cells[0].split("\n")) == "".join(wanted)
 
 
-def test_a_part_is_switched_off_where_it_is_said_what_it_is_for(names, names_model, page) -> None:
+def test_a_button_switches_all_heads_of_a_layer_off_and_on(names, names_model, page) -> None:
     heads = "#parts button >> text=all heads of layer 1"
     opened(page, names, "inside", text="anna")
     page.wait_for_selector(heads)
@@ -397,8 +397,8 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
         until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
-def test_the_page_says_where_a_head_looks_on_average(names, names_model, page) -> None:
-    shares: list[list[float]] = []  # of the token itself, the one before, two before, the start
+def test_the_page_shows_the_average_attention_of_a_head(names, names_model, page) -> None:
+    shares: list[list[float]] = []  # of this token, one before, two before, the start
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(3, len(text[:15]) + 1):
@@ -412,7 +412,7 @@ def test_the_page_says_where_a_head_looks_on_average(names, names_model, page) -
     until(page, f"document.getElementById('plain').innerText.includes('{told}')")
 
 
-def test_the_page_says_what_the_mlp_adds_because_of_attention(page, tmp_path) -> None:
+def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path) -> None:
     result = train(
         ["anna", "emma"], model=ModelConfig(architecture="karpathy"), config=TrainConfig(steps=100)
     )
@@ -432,7 +432,7 @@ def test_the_page_says_what_the_mlp_adds_because_of_attention(page, tmp_path) ->
     assert list(map(float, figures)) == pytest.approx(wanted, abs=0.011)
 
 
-def test_the_page_says_what_activates_a_unit_and_its_effect(names, names_model, page) -> None:
+def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
     found = {}  # the units after each beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
@@ -456,7 +456,7 @@ def test_the_page_says_what_activates_a_unit_and_its_effect(names, names_model, 
 def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -> None:
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
-    assert page.inner_text("#bars tr.came th") == "end"  # which counts as a token
+    assert page.inner_text("#bars tr.came th") == "end"  # it counts as a token
     assert "What came is the end token" in page.inner_text("#sentence")
     page.click("#step-after")
     until(page, "document.getElementById('step-title').innerText === 'Logits'")

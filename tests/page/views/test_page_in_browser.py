@@ -1,4 +1,4 @@
-"""The page as a whole, in Chromium: its address, its errors, hostile models."""
+"""The whole page in Chromium: addresses, errors, accessibility and hostile models."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
     page.click("nav >> text=Look inside")
     page.fill("#question", "hi")
     until(page, f"{READ}.startsWith('startuser:hiend')")
-    for _ in range(2):  # the second time it is the view that is shown
+    for _ in range(2):  # the second time, the view is already shown
         page.click("nav >> text=Chat")
         page.wait_for_selector("#chat:not([hidden])")
         assert replies(page, 2) == said

@@ -18,7 +18,7 @@ from microgpt.data.documents import bundled
 
 pytestmark = pytest.mark.slow
 
-# Keeps what workers send, and the files that are saved.
+# Records the messages of workers, and the saved files.
 BEFORE = """
     const Channel = MessageChannel;
     window.sent = [];
@@ -90,7 +90,7 @@ TOOLS = (
 
 @pytest.fixture
 def train_view(names, opened: Open) -> Callable[..., Any]:
-    """The view, in each browser; what it sends and saves is kept."""
+    """The view in each browser; its messages and saved files are recorded."""
     run = opened(names, "#/train")
     run(BEFORE)
     return run
@@ -166,7 +166,7 @@ def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
         return drawn.slice(-27);
     """
     for (x, y), (other_x, other_y) in itertools.combinations(train_view(script), 2):
-        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # pixels of a letter
+        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # the size of a letter in pixels
 
 
 def test_a_text_models_page_opens_with_training_running(names, names_gpt, chromium, page) -> None:
@@ -200,7 +200,7 @@ def test_a_text_models_page_opens_with_training_running(names, names_gpt, chromi
     assert page.locator("#samples .said").all_inner_texts() == names_gpt.generate(4, seed=42)
     page.emulate_media(reduced_motion="reduce")
     page.goto("about:blank")
-    page.goto(names.as_uri())  # the end is shown at once
+    page.goto(names.as_uri())  # the page shows the end of the training run
     page.wait_for_selector("#train-end >> text=2.6497")
     page.click("#plan-fold summary")
     page.select_option("#texts-source", "file")

@@ -1,4 +1,4 @@
-"""The view "What if" of a page; the figures are those of `engine/test_what_if.py`."""
+"""The view "What if" of a page; `engine/test_what_if.py` tests its numbers."""
 
 import re
 from pathlib import Path
@@ -31,9 +31,9 @@ RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 
 
 def opened(page: "Page", file: Path, names: str) -> None:
-    """Open the view with names of one's own, and set the steps."""
+    """Open the view with the given names, and set the number of steps."""
     page.goto(f"{file.as_uri()}#/train")
-    page.get_by_text("The training is finished.").wait_for()  # which began by itself
+    page.get_by_text("The training is finished.").wait_for()  # it starts automatically
     page.click("#plan-fold summary")
     page.select_option("#texts-source", "paste")
     pasted(page, names, "documents with")
@@ -55,14 +55,14 @@ def opened(page: "Page", file: Path, names: str) -> None:
 
 
 def pasted(page: "Page", text: str, about: str) -> None:
-    """Paste a text, and wait until the page has read it, which can move what is below."""
+    """Paste a text, and wait until the page has read it, because the layout may change."""
     page.fill("#texts-pasted", text)
     page.locator("#texts-pasted").blur()
     page.wait_for_selector(f"#texts-about >> text={about}")
 
 
 def asked(page: "Page", **fields: str) -> None:
-    """Ask, and wait for the answer."""
+    """Start a comparison, and wait for the result."""
     for name, value in fields.items():
         page.fill(f"#wish-{name}", value)
     page.click("#wish-compare")
@@ -83,7 +83,7 @@ def number(cell: str) -> float:
 
 
 def test_a_name_is_more_surprising_if_similar_names_are_left_out(names, page) -> None:
-    """By far more than chance: the tables and sentences show the same figures."""
+    """The effect exceeds chance, and the tables and sentences show the same numbers."""
     opened(page, names, first_names())
     asked(page)
     *tokens, total = cells(page, "compared-tokens")

@@ -133,7 +133,7 @@ MESSAGE = OpenAIFormat(
 class EventStream(Response):
     """Response that sends events as they become available.
 
-    Starlette's StreamingResponse sends status 200 at once. Here, an error before the first event is
+    Starlette's StreamingResponse sends status 200 first. Here, an error before the first event is
     sent with its own status, and a later error as an event.
     """
 

@@ -1,7 +1,7 @@
 """Middleware before the routes: deadlines, unread bodies, checks of the host and of the API key.
 
 If a response is sent before the body has arrived, the rest of the body is read and discarded: a
-client that is still sending would lose the response if the connection were closed at once.
+client that is still sending would lose the response if the connection were closed immediately.
 
 In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
 browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does

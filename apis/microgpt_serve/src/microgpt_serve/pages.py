@@ -44,7 +44,7 @@ async def page(http: HttpRequest) -> Response:
     models, made = service_of(http).models, http.app.state.pages
     model = models.find(http.query_params.get("model"))
     if model.name not in made or (made[model.name].done() and made[model.name].exception()):
-        made[model.name] = _begun(model, models)
+        made[model.name] = _start_making(model, models)
     left_s = http.scope["deadline"] - asyncio.get_running_loop().time()
     try:
         content = await asyncio.wait_for(asyncio.wrap_future(made[model.name]), left_s)
@@ -54,8 +54,8 @@ async def page(http: HttpRequest) -> Response:
     return _html(content, "frame-ancestors 'none'")  # the page contains the rest
 
 
-def _begun(model: ServedModel, models: ServedModels) -> Future[bytes]:
-    """Start making a page in a thread for which the process does not wait when it ends."""
+def _start_making(model: ServedModel, models: ServedModels) -> Future[bytes]:
+    """Start making a page in a daemon thread, for which a terminating process does not wait."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
     future.set_running_or_notify_cancel()  # from now on, it cannot be cancelled
 

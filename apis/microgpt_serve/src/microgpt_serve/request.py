@@ -23,7 +23,7 @@ from microgpt_serve.service_settings import ServiceSettings
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
 # Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
-LONG_S = 0.002  # after a longer function, which may have held the GIL, the thread sleeps
+LONG_S = 0.002  # a thread sleeps after a function that took longer, because it may hold the GIL
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 T = TypeVar("T")
 

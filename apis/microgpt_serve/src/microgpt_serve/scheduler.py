@@ -18,7 +18,7 @@ from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
 from microgpt_serve.service_errors import QueueFullError
 
 TOKENS_PER_PLACE = 4096  # tokens of work per place in the queue
-MIN_TOKENS = 64  # a request counts as at least so many tokens, because each takes memory
+MIN_TOKENS = 64  # minimum number of tokens that a request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a large request
 Outcome = list[Continuation] | Exception
@@ -191,7 +191,7 @@ def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
 class _BatchOrder:
     """Lets large requests, small requests and running batches of a thread take turns.
 
-    A new batch runs at once. A small request waits for at most one other turn; the remaining turns
+    A new batch runs first. A small request waits for at most one other turn; the remaining turns
     go alternately to the oldest request and to a running batch. Every other turn of a running batch
     goes to the oldest batch, so that a long text ends even if new batches keep coming.
     """

@@ -4,7 +4,7 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import MODEL_OPTION, SERVED_MODELS, one_of, option
 
 
-@examples("microgpt serve my-model --port 8080")
+@examples("microgpt serve output --port 8080")
 def serve(
     models: list[str] | None = SERVED_MODELS,
     model_option: list[str] | None = MODEL_OPTION,

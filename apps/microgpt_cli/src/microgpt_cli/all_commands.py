@@ -41,6 +41,8 @@ class _Commands(TyperGroup):
             if package := _FOUNDING.get(cmd_name):
                 where = f"the command {cmd_name} is in {package}, which is not installed"
                 raise ConfigError(f"{where}; install this package")
+            if len(found := [name for name in self.commands if name.startswith(cmd_name)]) == 1:
+                raise ConfigError(f"no such command {cmd_name!r}; did you mean {found[0]!r}?")
             return None
         if isinstance(function, typer.Typer):
             command: Any = typer.main.get_group(function)
@@ -52,7 +54,7 @@ class _Commands(TyperGroup):
         return typer.main.get_command(alone)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands to start with, the others by package, and then the options."""
+        """Write the most important commands, then the others by package, then the options."""
         found = find_plugins("commands")
         sections = {"Start": [found[name] for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)

@@ -1,4 +1,4 @@
-"""Calibration: of the predictions with a probability of 90 %, are 90 % right?"""
+"""Calibration: compare the probabilities of predictions with the share that is correct."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -40,13 +40,13 @@ class Calibration:
     from 0 to 1. A prediction is the most likely token at a position, or a whole reply.
     """
 
-    bins: tuple[Bin, ...]  # without empty bins
+    bins: tuple[Bin, ...]  # the bins that are not empty
     n: int
     error: float
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[float, bool]]) -> "Calibration":
-        """Return the calibration, given the probability of each prediction and if it is right."""
+        """Return the calibration of predictions, given as pairs (probability, is correct)."""
         found = np.array([*pairs], np.float64).reshape(-1, 2)
         places = np.minimum((found[:, 0] * N_BINS).astype(int), N_BINS - 1)
         bins = tuple(
@@ -80,11 +80,11 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
-    """Return the calibration of replies; their probability is the product over their tokens."""
+    """Return the calibration of replies, each with the product of its tokens' probabilities."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         place = answer.item.place
-        with suppress(PromptError):  # the question is too long, or the reply when encoded again
+        with suppress(PromptError):  # raised if the question or the encoded reply is too long
             prompt = gpt.chat_prompt(answer.item.conversation[max(0, place - size) : place])
             if prompt.fixed_reply is None:
                 tokens = reply_tokens(gpt, prompt, answer.reply or "")

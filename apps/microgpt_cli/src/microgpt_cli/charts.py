@@ -30,8 +30,8 @@ from microgpt import (
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# Each color has a contrast of 3:1 with both backgrounds. The first six differ as much as possible,
-# each of the others clearly from all before it, also for eyes without red or green cones
+# Each color has a contrast of 3:1 with both backgrounds. The first six differ as much as possible;
+# each later one differs clearly from all before it, also for people with red-green color blindness
 # (tests/cli/charts/test_charts.py).
 COLORS = (
     *("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503"),
@@ -54,7 +54,7 @@ PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 Specification = dict[str, object]  # a chart in Vega-Lite, or the style of all charts
 Row = dict[str, Any]  # a row of a chart's dataset
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
-SMOOTHED = 1 / 40  # points on each side in the moving average of the training loss, as a share
+SMOOTHED = 1 / 40  # share of points on either side in the moving average of the training loss
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 

@@ -18,11 +18,11 @@ from microgpt import bundled
 from microgpt_course.exercises import EXPERIMENTS, SOLUTIONS, WHOLE, check_lines, finite_difference
 from microgpt_course.learner_process import LIMIT, LONG_LIMIT, plain
 
-PATIENCE = 6  # a check may run this many times as long as its limit of processor time
-TOLERANCE = 1e-6  # relative; finite differences and other orders of summation change less
-MAX_PRINTED = 40  # lines of the learner's output that are shown
-N_LOSSES = 100  # losses of the whole program that are compared
-STEP_QUESTIONS = (  # for the first loss that differs
+PATIENCE = 6  # maximum duration of a check, as a multiple of its limit of processor time
+TOLERANCE = 1e-6  # relative; larger than the errors of finite differences and of rounding
+MAX_PRINTED = 40  # maximum number of lines of the learner's output to show
+N_LOSSES = 100  # number of losses of the whole program to compare
+STEP_QUESTIONS = (  # questions about the first loss that differs
     "Are the names shuffled first, and the matrices drawn in the order of point 2? Is there BOS at "
     "both ends, an rmsnorm after the embedding, and a mean over the predictions?",
     "The first loss is right. Check the gradients and Adam. Does each name start with empty lists "
@@ -37,7 +37,7 @@ class CheckResult:
 
     shown: list[tuple[str, str]] = field(default_factory=list)  # labels and lines, in order
     wrong: str = ""  # the problem; empty if there is none
-    facts: dict[str, Any] = field(default_factory=dict)  # of the experiments
+    facts: dict[str, Any] = field(default_factory=dict)  # results of the experiments
 
 
 class Question(NamedTuple):
@@ -46,7 +46,7 @@ class Question(NamedTuple):
     what: str  # the expression, as the learner would write it
     expected: Any
     question: str
-    before: Sequence[str] = ()  # lines of code that were run before it
+    before: Sequence[str] = ()  # lines of code to run before it
     source: str = "it should be"
     is_shown: bool = True
 

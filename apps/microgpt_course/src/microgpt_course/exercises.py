@@ -13,14 +13,14 @@ SOLUTIONS = Path(__file__).with_name("solutions")
 WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # Karpathy's program; training runs
 UNCHANGED = "unchanged"  # the model with which experiments are compared
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
-STEP = 1e-5  # of a finite difference
+STEP = 1e-5  # step of a finite difference
 
 
 class Line(NamedTuple):
     """A line of a check; see checks.toml."""
 
     code: str
-    question: str  # asks about this line if it is compared, otherwise about the next one that is
+    question: str  # a question about this line or, if it is not compared, about the next that is
     is_compared: bool
     expected: str  # an expression; empty if the result of the solution is expected
 
@@ -61,7 +61,7 @@ def check_lines(name: str) -> list[Line]:
 
 
 def finite_difference(function: Callable[[float], float], x: float) -> float:
-    """Return the slope of a function at x: its change, divided by that of x."""
+    """Return the slope of a function at x: the change of its result divided by the change of x."""
     return (function(x + STEP) - function(x - STEP)) / (2 * STEP)
 
 

@@ -1,9 +1,9 @@
-"""Run a learner's file in a process of its own, which ends whatever the file does.
+"""Run a learner's file in a separate process, which always ends.
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 
-EXPERIMENT may be empty. The process prints a JSON object per line: what the file `printed`, the
-`result` of each line of the check, and at the end what is `wrong`, empty without an exception.
+EXPERIMENT may be empty. The process prints a JSON object per line: the text that the file
+`printed`, the `result` of each line of the check and, at the end, the error in `wrong`, or "".
 """
 
 import io
@@ -23,8 +23,8 @@ from microgpt import load_text
 from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, WHOLE, check_lines, finite_difference
 
 LIMIT = 5.0  # processor seconds for a check, which takes less than one if its loops end
-LONG_LIMIT = 600.0  # for the whole program, and for an experiment
-MAX_MEMORY = 2 << 30  # bytes
+LONG_LIMIT = 600.0  # processor seconds for the whole program or an experiment
+MAX_MEMORY = 2 << 30  # maximum memory in bytes
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
 ENDS = {  # the learner reads these instead of a traceback
     "NotImplementedError": "`raise NotImplementedError` is still there; write your code instead",

@@ -10,7 +10,7 @@ from microgpt_course.exercises import names, with_holes
 
 DIRECTORY = Path("course")  # default directory
 PROGRESS = "progress.json"
-MAX_BYTES = 1 << 20  # of a learner's file or record
+MAX_BYTES = 1 << 20  # maximum size of a learner's file or record
 
 
 class CourseProgress(BaseModel):

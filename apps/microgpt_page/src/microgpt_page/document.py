@@ -25,7 +25,7 @@ WEB = Path(__file__).parent / "web"
 MAX_BYTES = 20_000_000  # maximum size of the weights in single precision
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";.*\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
-COMMENT = re.compile(  # on lines of its own, or a type annotation before an expression
+COMMENT = re.compile(  # matches comment lines, and type annotations before an expression
     r"^ *(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n|/\*\* @type [^*]*\*/ ", re.MULTILINE
 )
 INDENT = re.compile(r"^ +", re.MULTILINE)

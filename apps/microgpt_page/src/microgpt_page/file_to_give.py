@@ -21,13 +21,13 @@ from microgpt_engine.compiled_model import CompiledModel
 from microgpt_page.document import built
 
 MAX_WEIGHTS = 2**24
-N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and of their prompts
+N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens to compare, and number of prompts
 
 
 def file_to_give(saved: SavedModel, name: str) -> bytes:
     """Return the document of a model, in half precision if that changes no greedy token.
 
-    The page of a character or a table shows only its name and the chat: it is for visitors.
+    The page of a character or a table shows only its name and the chat, for visitors.
 
     Raises:
         ConfigError: the model is too large for a page, or the engine cannot be compiled.

@@ -18,10 +18,7 @@ HOST = "127.0.0.1"
 NAMES_MODEL = "models/names"  # beside the bundled chat models
 
 
-@examples(
-    "microgpt play",
-    "microgpt play my-model",
-)
+@examples("microgpt play", "microgpt play output")
 def play(
     models: list[str] | None = SERVED_MODELS, model_option: list[str] | None = MODEL_OPTION
 ) -> None:

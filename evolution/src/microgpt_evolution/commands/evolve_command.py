@@ -10,6 +10,7 @@ from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 from microgpt_evolution.commands.study_options import (
     DEFAULT_GENOME,
+    INPUT,
     RUNS,
     WorkerOptions,
     given_of,
@@ -29,9 +30,7 @@ rare_search, rare_output = (partial(setting, panel=panel) for panel in ("Search"
 class SearchOptions(WorkerOptions):
     """The options of `microgpt evolve`."""
 
-    input: Path | None = search(
-        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
-    )
+    input: Path | None = search(*INPUT)
     column: str | None = search(None, FIELDS["column"].metadata["help"])
     objective: ObjectiveName | None = search(
         None,

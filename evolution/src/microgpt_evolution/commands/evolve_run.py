@@ -54,7 +54,7 @@ N_SAMPLES = 10  # number of samples of the winner to print
 class Winner:
     """The outputs of a search: genome.json and, if there is a directory, a model of the winner."""
 
-    directory: Path | None  # from --train-winner
+    directory: Path | None  # value of --train-winner
 
     @classmethod
     def from_settings(cls, given: Given) -> Self:

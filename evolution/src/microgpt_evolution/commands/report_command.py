@@ -8,7 +8,7 @@ from microgpt_cli.terminal.options import argument
 from microgpt_evolution.commands.study_options import RUNS, newest_run
 
 
-@examples("microgpt report experiments/evolve_20261120_120000")
+@examples("microgpt evolve && microgpt report")
 def report(
     run: Path | None = argument(
         None, f"Directory of a run.  [default: the newest run in {RUNS}]", "RUN"

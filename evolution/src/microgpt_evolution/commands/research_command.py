@@ -9,7 +9,7 @@ from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.training.inputs import default_input
-from microgpt_evolution.commands.study_options import RUNS, newest_run
+from microgpt_evolution.commands.study_options import INPUT, RUNS, newest_run
 from microgpt_evolution.commands.study_run import read_documents, read_documents_again
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
@@ -19,6 +19,7 @@ from microgpt_evolution.research.sequential_test import CLEAR_EFFECT, SEARCH
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 RUN = opt.option(None, f"Directory of the research.  [default: the newest in {RUNS}]")
+NEWEST = "research_*", "research", "research start"  # arguments of newest_run
 research = command_group(
     """Change a program that trains a model, and keep what makes it better.
 
@@ -29,12 +30,13 @@ research = command_group(
 )
 
 
-@research.command(cls=GroupedCommand, epilog="microgpt research start experiment.py")
+@research.command(
+    cls=GroupedCommand,
+    epilog="cp examples/research/experiment.py . && microgpt research start experiment.py",
+)
 def start(
     experiment: Path = opt.argument(..., "Program to change, as in examples/research.", "PROGRAM"),
-    input: Path | None = opt.option(
-        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
-    ),
+    input: Path | None = opt.option(*INPUT),
     budget: float = opt.option(1e9, "Most operations of a training run."),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
 ) -> None:
@@ -56,20 +58,16 @@ def start(
     print_or_discard(f"The champion is {study.directory / CHAMPION}")
 
 
-@research.command(
-    "try", cls=GroupedCommand, epilog="microgpt research try\nmicrogpt research try --random 20"
-)
+@research.command("try", cls=GroupedCommand, epilog="microgpt research try --random 20")
 def try_(
     run: Path | None = RUN,
-    random_tries: int = opt.option(
-        0, "Draw the numbers of SETTINGS for so many tries instead.", "--random"
-    ),
+    random_tries: int = opt.option(0, "Number of tries to draw at random instead.", "--random"),
 ) -> None:
     """Compare the changed program, that of `start`, with the champion, until there is a verdict.
 
     A try that was interrupted goes on. The champion is champion.py in the directory.
     """
-    with Research(_directory(run), ResearchSettings, is_locked=True) as study:
+    with Research(run or newest_run(*NEWEST), ResearchSettings, is_locked=True) as study:
         judge = Judge(read_documents_again(study.settings, None), study.settings.operations)
         for _ in range(random_tries or 1):
             code = study.propose() if random_tries else read_code(Path(study.settings.experiment))
@@ -79,17 +77,13 @@ def try_(
 @research.command(cls=GroupedCommand, epilog="microgpt research log")
 def log(run: Path | None = RUN) -> None:
     """Print the tries with their verdicts."""
-    for each in Research(_directory(run), ResearchSettings).tries[1:]:
+    for each in Research(run or newest_run(*NEWEST), ResearchSettings).tries[1:]:
         print_or_discard(each.describe())
 
 
 @research.command("test", cls=GroupedCommand, epilog="microgpt research test && microgpt report")
 def end(run: Path | None = RUN) -> None:
     """Compare the champion with the first program on the test part, which ends the research."""
-    with Research(_directory(run), ResearchSettings, is_locked=True) as study:
+    with Research(run or newest_run(*NEWEST), ResearchSettings, is_locked=True) as study:
         judge = Judge(read_documents_again(study.settings, None), study.settings.operations)
         print_or_discard(f"gain of the champion: {study.read_test(judge)}")
-
-
-def _directory(run: Path | None) -> Path:
-    return run or newest_run("research_*", "research", "research start")

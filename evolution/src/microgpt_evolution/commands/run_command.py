@@ -60,7 +60,7 @@ class RunOptions:
     lr: float | None = gene(None, "Learning rate; decays linearly to 0.", *opt.LR, "-l")
 
 
-@examples("microgpt run --genome genome.json --steps 1000")
+@examples("microgpt run --steps 1000")
 @opt.with_options(RunOptions)
 def run(options: RunOptions) -> None:
     """Train a model from a genome and print ten names.

@@ -14,9 +14,12 @@ from microgpt import (
     checked,
     setting,
 )
+from microgpt_cli.terminal import options as opt
 
 RUNS = Path("experiments")  # default directory for searches and sweeps
 DEFAULT_GENOME = Path("genome.json")  # default output file of a search
+# Arguments of the option for the documents.
+INPUT = None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
 WORKERS = """Number of parallel training runs; does not change the result.  \
 [default: one per available CPU]"""
 SCHEDULER = "Address of a Dask scheduler, such as tcp://host:8786."

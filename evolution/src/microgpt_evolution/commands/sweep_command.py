@@ -9,11 +9,13 @@ from microgpt import DEFAULT_SEED, ConfigError, flag, setting
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_evolution.commands.study_options import (
+    INPUT,
     RUNS,
     SCHEDULER,
     WORKERS,
     WorkerOptions,
     given_of,
+    newest_run,
 )
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
@@ -36,9 +38,7 @@ sweep = command_group(
 class SweepOptions(WorkerOptions):
     """The options of all sweeps."""
 
-    input: Path | None = data(
-        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
-    )
+    input: Path | None = data(*INPUT)
     seeds: int = repeats(
         N_SEEDS,
         "Number of training runs per configuration; more runs narrow the confidence intervals.",
@@ -115,9 +115,11 @@ def grid(options: GridOptions) -> None:
     run_sweep(given, genomes, skipped)
 
 
-@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
+@sweep.command(cls=GroupedCommand, epilog="microgpt sweep steps && microgpt sweep resume --seeds 4")
 def resume(
-    run: Path = opt.argument(..., f"Directory of the sweep to resume, in {RUNS}.", "RUN"),
+    run: Path | None = opt.argument(
+        None, f"Directory of the sweep to resume.  [default: the newest in {RUNS}]", "RUN"
+    ),
     input: Path | None = opt.option(
         None, "New path of the input file, if it has been moved.", *opt.DATA
     ),
@@ -132,7 +134,8 @@ def resume(
     from microgpt_evolution.commands.sweep_run import run_sweep
 
     options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
-    run_sweep(given_of({**options, "resume": run}))
+    found = run or newest_run("sweep_*", "sweep", "sweep steps")
+    run_sweep(given_of({**options, "resume": found}))
 
 
 def _axis(typed: str) -> tuple[str, list[Any]]:

@@ -139,9 +139,9 @@ def _novelty(name: str, known_names: Set[str]) -> float:
 
 
 HEADS: Mapping[HeadName, Head] = {
-    "weaver": Head("Weaver", "Flow", _flow),  # at most 1
-    "mirror": Head("Mirror", "Symmetry", _symmetry),  # at most 5.5
-    "spark": Head("Spark", "Creativity", _novelty),  # at most 2.5
+    "weaver": Head("Weaver", "Flow", _flow),  # maximum score: 1
+    "mirror": Head("Mirror", "Symmetry", _symmetry),  # maximum score: 5.5
+    "spark": Head("Spark", "Creativity", _novelty),  # maximum score: 2.5
 }
 
 

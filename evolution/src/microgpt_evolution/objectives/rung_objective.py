@@ -58,7 +58,7 @@ class RungObjective:
 
     sets: Split
     text: TextKind
-    operations: float  # for a complete training run, without evaluations
+    operations: float  # operations of a complete training run, without evaluations
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
         """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""

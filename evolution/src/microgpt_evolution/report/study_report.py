@@ -29,9 +29,9 @@ SEARCHED = (
 )
 SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
 TRIED = (
-    "One mark per try: the champion's loss less its gain, with a 95 % interval over its pairs of "
-    "seeds. Line: the champion's loss, which falls by each gain that fresh seeds confirm. Orange "
-    "tries looked better at first, but not with fresh seeds."
+    "One mark per measured try: the champion's loss less its gain, with a 95 % interval over its "
+    "pairs of seeds. Line: the champion's loss, which falls by each gain that fresh seeds confirm. "
+    "Orange tries looked better at first, but not with fresh seeds."
 )
 # Vega writes a point's description into this label, which becomes the point's tooltip.
 POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')

@@ -1,13 +1,14 @@
 """The judge trains experiments in processes of their own, and scores their models."""
 
 import json
-import math
 import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from math import log
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 from time import perf_counter
 
 from microgpt import (
@@ -16,10 +17,9 @@ from microgpt import (
     SavedModel,
     Split,
     fingerprint,
-    in_short,
     load,
     measure,
-    printable,
+    score_texts,
     step_operations,
 )
 from microgpt_evolution.evolution_errors import StudyError
@@ -47,10 +47,13 @@ class Judge:
             try:
                 self._train(code, seed, directory)
                 model = load(Path(directory, sandbox.MODEL))
-                operations, loss = self._check(model, seed), self._score(model, part)
+                operations = self._check(model, seed)
+                scores = score_texts(InferenceGpt(model), getattr(self.sets, part))
             except (MicrogptError, ArithmeticError, TypeError) as error:
-                reason = " ".join(str(error).replace(f"{directory}/", "").split())
-                return Evaluation("crashed", reason=printable(reason, N_CHARACTERS)), 0.0
+                reason = shorten(str(error).replace(f"{directory}/", ""), N_CHARACTERS)
+                return Evaluation("crashed", reason=reason), 0.0
+        nats = log(2) * sum(each.bits for each in scores)
+        loss = nats / sum(each.n_scored for each in scores)
         return Evaluation("ok", loss, seconds=perf_counter() - started), operations
 
     def _train(self, code: str, seed: int, directory: str) -> None:
@@ -65,7 +68,6 @@ class Judge:
                 stderr=subprocess.PIPE,
                 cwd=directory,
                 timeout=seconds,
-                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise StudyError(f"it was still running after {seconds:g} seconds") from error
@@ -77,30 +79,19 @@ class Judge:
             raise StudyError(f"{line}: {problem}".removeprefix(": "))
 
     def _check(self, model: SavedModel, seed: int) -> float:
-        """Return the operations of a training run; raise StudyError if it broke a rule."""
-        facts, tokenizer, train = model.meta.training, model.tokenizer, self.sets.train
-        rules = {"seed": seed, "data_sha256": fingerprint(train)}
-        for name, value in (rules | {"parent_sha256": None, "teachers": None}).items():
+        """Return the operations that it recorded; raise StudyError if it broke a rule."""
+        facts, train = model.meta.training, self.sets.train
+        own = {"parent_sha256": None, "teachers": None}
+        for name, value in {"seed": seed, "data_sha256": fingerprint(train), **own}.items():
             if (found := facts.get(name, value)) != value:
-                how = "train one model with the seed and the docs that it is given"
+                how = "train one model with the given seed and docs"
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")
-        if tokenizer.folds or tokenizer.is_chat:
-            raise StudyError("its tokenizer leaves out characters that it should predict")
-        if "steps" not in facts:
-            return 0.0
-        length = measure(train, tokenizer, "lines").chunk_length(model.model.block_size)
+        if model.tokenizer.folds:
+            raise StudyError("its tokenizer folds characters that it should predict")
+        length = measure(train, model.tokenizer, "lines").chunk_length(model.model.block_size)
         config = replace(model.config, batch_size=facts.get("batch_size", 1))
-        operations: float = facts["steps"] * step_operations(model.model, config, length)
+        operations: float = facts.get("steps", 0) * step_operations(model.model, config, length)
         if operations > self.operations:
-            costs, most = in_short(operations), in_short(self.operations)
-            raise StudyError(f"it trained with {costs} operations, but may use {most}")
+            found = f"{operations:.4g} operations, but may use {self.operations:.4g}"
+            raise StudyError(f"it trained with {found}")
         return operations
-
-    def _score(self, model: SavedModel, part: str) -> float:
-        """Return the loss on a part in nats per character."""
-        known = {*"".join(map(str, self.sets.train))}  # texts with other characters have no loss
-        docs = [doc for doc in getattr(self.sets, part) if known >= {*str(doc)}]
-        found = InferenceGpt(model).evaluate(docs, text="lines")
-        if not math.isfinite(found.loss):
-            raise StudyError("the loss of its model is not a finite number")
-        return found.loss * found.n_tokens / found.n_characters

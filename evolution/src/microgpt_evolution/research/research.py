@@ -7,7 +7,6 @@ A trial trains a try and its champion with one seed. Verdicts follow from the re
 interrupted try can be resumed.
 """
 
-import random
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from random import Random
 from statistics import fmean
 
 from microgpt import ConfigError, in_short, publish, read
@@ -106,8 +106,7 @@ class Research(Study[ResearchSettings]):
             raise StudyError("the test part was read, which ended the research; start another one")
         for each in (tries := self.tries):
             if each.code == code and each.verdict not in PARTS:
-                found = f"that of try {each.number} ({each.verdict})"
-                raise ConfigError(f"the program is {found}; change it first")
+                raise ConfigError(f"try {each.number} has this program, {each.verdict}; change it")
         if not tries or tries[-1].code != code:
             publish(self.directory / TRIES, {f"{len(tries)}.py": code.encode()})
         while (part := (last := self.tries[-1]).verdict) in PARTS:
@@ -117,9 +116,14 @@ class Research(Study[ResearchSettings]):
 
     def propose(self) -> str:
         """Return the champion with another setting, the same one until it has a verdict."""
+        code, found = self.tries[-1].winner, list[str]()
         known = [each.code for each in self.tries if each.verdict not in PARTS]
-        if found := [each for each in neighbors(self.tries[-1].winner) if each not in known]:
-            return random.Random(f"{self.settings.seed}/{len(known)}").choice(found)
+        for number, factor in product(NUMBER.finditer(code), FACTORS):
+            new = float(number[0]) * factor
+            text = str(max(1, round(new))) if number[0].isdigit() else f"{new:.2g}"
+            found.append(code[: number.start()] + text + code[number.end() :])
+        if found := [each for each in found if each not in known]:
+            return Random(f"{self.settings.seed}/{len(known)}").choice(found)
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
     def read_test(self, judge: Judge) -> Mean:
@@ -136,7 +140,7 @@ class Research(Study[ResearchSettings]):
         found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}
         (ours, operations), (theirs, _) = found[each.code], found[each.champion]
         if problem := theirs.reason or ("" if each.number else ours.reason):
-            raise StudyError(f"the champion failed: {problem}")
+            raise StudyError(f"the champion failed: {problem}; try again")
         losses = (ours.fitness, theirs.fitness) if ours.is_ok else ()
         trial = Trial(Genome(), seed, f"t{each.number}", part)
         self.add(trial, replace(ours, losses=losses), operations, n_params=0)
@@ -145,13 +149,3 @@ class Research(Study[ResearchSettings]):
 def read_code(path: Path) -> str:
     """Return a program; raise StudyError if it cannot be read."""
     return read(path, MAX_BYTES, StudyError).decode(errors="replace")
-
-
-def neighbors(code: str) -> list[str]:
-    """Return the programs with a number of SETTINGS multiplied by a factor."""
-    found = list[str]()
-    for each, factor in product(NUMBER.finditer(code), FACTORS):
-        new = float(each[0]) * factor
-        text = str(max(1, round(new))) if each[0].isdigit() else f"{new:.2g}"
-        found.append(code[: each.start()] + text + code[each.end() :])
-    return found

@@ -19,7 +19,7 @@ from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 # Number of organisms per generation: LARGEST if the budget suffices to train four such generations
 # completely, else SMALLEST. It does not depend on the number of workers.
 SMALLEST, LARGEST = 4, 8
-MAX_FITTED = 150  # the surrogate is fitted to at most so many organisms, the best ones
+MAX_FITTED = 150  # maximum number of organisms to which the surrogate is fitted, best first
 N_CANDIDATES = 100  # number of genomes to choose from
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents
@@ -134,7 +134,7 @@ class SurrogateSearch:
                 for each, forecast in forecasts
             ]
             organism = candidates.pop(promises.index(max(promises)))
-            chosen.append(self._begun(organism, len(chosen) + 1))
+            chosen.append(self._start_rung(organism, len(chosen) + 1))
             surrogate = surrogate.expecting(organism)
         return chosen
 
@@ -142,10 +142,10 @@ class SurrogateSearch:
         chosen: list[Contestant] = []
         for organism in organisms:
             if self._price(organism) <= self.budget:
-                chosen.append(self._begun(organism, len(chosen) + 1))
+                chosen.append(self._start_rung(organism, len(chosen) + 1))
         return chosen
 
-    def _begun(self, organism: Contestant, slot: int) -> Contestant:
+    def _start_rung(self, organism: Contestant, slot: int) -> Contestant:
         """Deduct the cost of an organism's next rung; a new organism gets its id and seed."""
         organism = replace(organism, until=organism.next_rung)
         self.budget -= self.cost(organism.genome, organism.n_evaluations)

@@ -2,10 +2,10 @@
 
 The defaults match Karpathy's script and are also the defaults of the command line.
 
-`setting` creates a field from its default, its help text and the names of its command-line option,
-if they differ from the name of the field. Keyword arguments: "panel", the section of the help (a
-field without one has no option); "short", whether `--help` lists the option, or only `--help-all`;
-"metavar"; "minimum" (default: 1) and "maximum" of an integer; "limits" of a float.
+`setting` creates a field from its default, its help text and the flags of its command-line option
+(by default, the flag is the field name). It accepts keyword arguments: "panel" is the section of
+the help, and a field without it has no option; "short" lists the option in `--help`, not only in
+`--help-all`; "minimum" (default: 1) and "maximum" limit an integer, and "limits" a float.
 """
 
 import os
@@ -27,10 +27,10 @@ TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
 EngineName = Literal["compiled", "reference"]  # `training.engines` defines their interface
 DType = Literal["float32", "float64"]
-# An engine compiles or loads its kernels for some of these uses.
+# Uses for which an engine can prepare (load or compile) its kernels.
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]
 WeightsFormat = Literal["json", "safetensors", "float16"]
-Given = Mapping[str, Any]  # settings by name; `train` chooses those that are missing
+Given = Mapping[str, Any]  # settings by name; `train` chooses the missing ones
 
 POSITIVE: Limits = ("a number greater than 0", lambda x: 0 < x <= sys.float_info.max)
 NOT_NEGATIVE: Limits = (">= 0", lambda x: 0 <= x <= sys.float_info.max)
@@ -161,7 +161,7 @@ class Sampling:
     )
     top_k: int | None = setting(None, "Sample only from the k most likely tokens.")
     top_p: float = setting(
-        1.0, "Sample from the smallest set of tokens whose probabilities sum to this.", limits=SHARE
+        1.0, "Sample from the fewest tokens whose probabilities sum to this value.", limits=SHARE
     )
     min_p: float = setting(
         0.0, "Exclude tokens below this fraction of the highest probability.", limits=SHARE
@@ -174,7 +174,7 @@ class Sampling:
 
 
 class SamplingArguments(TypedDict, total=False):
-    """The arguments of `Sampling`, for functions that pass them on."""
+    """The arguments of `Sampling`, for functions that forward them."""
 
     temperature: float
     top_k: int | None

@@ -13,12 +13,12 @@ from microgpt.errors import ConfigError
 FOLDER = Path(__file__).parent
 # The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
-    "model.py": "69a811b74ad02a76",
-    "model_variants.py": "035428583084ba74",
+    "model.py": "88b3227d4cb437af",
+    "model_variants.py": "6b52635823c4d7fd",
     "muon.py": "7919c2fe2af836bd",
-    "reference.py": "1617f7d5c4891465",
-    "sampling.py": "e1f9035470f3a24c",
-    "value.py": "ccdc59da67c12bb3",
+    "reference.py": "c2cde1c7a70f9a81",
+    "sampling.py": "3c916f7a66c08144",
+    "value.py": "56d51da17488b54b",
 }
 
 
@@ -29,7 +29,7 @@ def find_edited_sources() -> dict[str, str]:
 
 
 def edit_missing_in(what: str) -> str:
-    """Return a message that `what` does not implement an edit; "" if no file was edited."""
+    """Return a message saying that `what` does not implement the edits; "" if there are none."""
     if not (edited := find_edited_sources()):
         return ""
     have = "has" if len(edited) == 1 else "have"
@@ -37,7 +37,7 @@ def edit_missing_in(what: str) -> str:
 
 
 def check_unedited(what: str) -> None:
-    """Raise ConfigError if another implementation does not implement the current sources."""
+    """Raise ConfigError if a file was edited, because `what` does not implement the edit."""
     if problem := edit_missing_in(what):
         raise ConfigError(f"{problem}; undo the edit")
 

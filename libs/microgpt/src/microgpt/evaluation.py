@@ -104,7 +104,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
 
 
 class Score(NamedTuple):
-    """How much a text surprises a model."""
+    """The surprise of a model at a text, in bits."""
 
     text: str
     bits: float  # total surprise, including that of the end of the text

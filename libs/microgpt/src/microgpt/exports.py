@@ -21,8 +21,8 @@ class ExportRequest:
 class Verification:
     """The result of running an exported model in another program."""
 
-    lines: tuple[str, ...]  # describe the comparisons to the user
-    passed: bool  # whether the model computed what it computes here
+    lines: tuple[str, ...]  # descriptions of the comparisons, for the user
+    passed: bool  # whether both programs computed the same
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ SHORT_USE = "being written"  # purpose of a short-lived lock
 WAIT_S = 60.0  # maximum wait for the holders of short-lived locks
 SETTLE_S = 0.2  # delay before reporting another holder, because the process may have just ended
 POLL_S = 0.005
-MAX_REMOVALS = 100  # maximum number of times that other holders remove a new directory
+MAX_REMOVALS = 100  # maximum number of retries after another holder removed the directory
 T = TypeVar("T")
 
 

@@ -46,7 +46,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 class Gpt(Generic[Number]):
     """A GPT on `Value`s (with gradients) or floats (faster); variants override small methods."""
 
-    architectures: tuple[str, ...] = ("karpathy",)  # those that the class implements
+    architectures: tuple[str, ...] = ("karpathy",)  # architectures that this class implements
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         if config.architecture not in self.architectures:
@@ -62,7 +62,7 @@ class Gpt(Generic[Number]):
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C): size 1, not 0.1; the layers add to it
+        x = rmsnorm(self.embedding(token, position))  # (C); without it, x would be small at first
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
@@ -72,12 +72,12 @@ class Gpt(Generic[Number]):
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Add attention and MLP to x, the residual stream: (C) -> (C). Gradients bypass both."""
+        """Add the outputs of attention and MLP to x, the residual stream: (C) -> (C)."""
         x = add(x, self.attention(rmsnorm(x), layer, cache))
         return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Return the logits: (C) -> (V). With no RMSNorm here, a longer x can mean certainty."""
+        """Return the logits: (C) -> (V). There is no RMSNorm, so a longer x is more certain."""
         return linear(x, self.weights["lm_head"])
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:

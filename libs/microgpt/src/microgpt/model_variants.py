@@ -9,8 +9,8 @@
               - initial weights of attn_wo and mlp_fc2 times OUT_SCALE, so blocks initially change
                 the residual stream only a little (Radford et al. 2019)
               - token shift: the first half of the input of each MLP comes from the previous token
-                (after Peng et al. 2023, RWKV); the embedding of the previous token is added to that
-                of the token, with its halves swapped to make the two distinguishable
+                (after Peng et al. 2023, RWKV); the embedding of a token also includes that of the
+                previous token, whose halves are swapped so that the two remain distinguishable
     portable  modern without token shift, so that llama.cpp and transformers can run the model
 
 In training, dropout (Srivastava et al. 2014) applies a mask at several sites of the model. The mask
@@ -119,7 +119,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.logits(self, x if self.config.is_karpathys else rmsnorm(x))
 
     def dropped(self, x: Vector[Number], site: int) -> Vector[Number]:
-        """Apply dropout, if any, to a vector; `site` is the index of its place in the model."""
+        """Apply dropout, if enabled, to a vector; `site` identifies a place in the model."""
         return self.drop(x, self.position, site) if self.drop else x
 
 

@@ -1,4 +1,4 @@
-"""Find and load the plug-ins of other packages, pass on messages of engines, draw charts.
+"""Load plug-ins of other packages, forward messages of engines, draw charts.
 
 docs/plugins.md has an example.
 """
@@ -16,7 +16,7 @@ from microgpt.formatting import printable
 
 GROUPS = ("commands", "engines", "readers", "exports", "pages", "replies", "recipes", "plotting")
 
-Tell = Callable[[str], None]  # receives notes for the user, such as that kernels are compiled
+Tell = Callable[[str], None]  # shows a note to the user, for example about a slow start
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
@@ -98,7 +98,7 @@ class Plottable:
 
 @contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Pass each message of an engine to `tell` once: kernels are compiled, or cannot be cached."""
+    """Pass each message of an engine, such as that it compiles kernels, to `tell` once."""
     token = _tell.set(cache(tell))  # `cache` passes each message once
     try:
         yield

@@ -29,10 +29,10 @@ class ReferenceEngine:
         self,
         model: ModelConfig,
         weights: Weights[float],
-        beta1: float = 0.85,  # decay rate of the running mean of the gradients, Karpathy's
+        beta1: float = 0.85,  # decay rate of the running mean of the gradients
         beta2: float = 0.99,  # decay rate of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
-        weight_decay: float = 0.0,  # AdamW weight decay of all weights, times the learning rate
+        weight_decay: float = 0.0,  # AdamW weight decay, multiplied by the learning rate
         gpt_type: type[Gpt[Value]] = Gpt,  # a subclass for another architecture
     ) -> None:
         values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
@@ -59,7 +59,7 @@ class ReferenceEngine:
         self.zero_grad()
         for tokens in batch:
             share = (1 / n_targets) * document_loss(self.gpt, tokens)
-            share.backward()  # gradients accumulate, so no graph need outlive its document
+            share.backward()  # gradients accumulate, so each document's graph can be freed
             loss += share.data
         return loss
 
@@ -77,5 +77,5 @@ class ReferenceEngine:
         for i, param in enumerate(self.params):
             m[i] = beta1 * m[i] + (1 - beta1) * param.grad
             v[i] = beta2 * v[i] + (1 - beta2) * param.grad * param.grad
-            param.data *= 1 - lr * self.weight_decay  # AdamW's decay, against overfitting
+            param.data *= 1 - lr * self.weight_decay  # weight decay reduces overfitting
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + self.eps)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
 Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
 
-BYTES_PER_WEIGHT = 200  # including its gradient, its moments, and copies as Python floats
+BYTES_PER_WEIGHT = 200  # a weight, its gradient and moments, and copies as Python floats
 BYTES_PER_PRODUCT = 32  # both operands and both local gradients are stored
 RUN_S = 0.02  # target duration of a call of `ReferenceBatch.run`
 
@@ -124,7 +124,7 @@ class ReferenceTraining:
         return compute_gradients(self._engine, batch, targets, drops)
 
 
-make_engine = ReferenceTraining
+make_training = ReferenceTraining
 
 
 def compute_gradients(

@@ -1,4 +1,4 @@
-"""The interface of chat plug-ins: how they prepare a training run, and their hook before a reply.
+"""The interface of chat plug-ins, which prepare training runs and are called before each reply.
 
 A plug-in's record is stored in `extra` of meta.json, under the plug-in's name. Only the plug-in
 reads it.
@@ -20,7 +20,7 @@ GROUP = "replies"
 
 
 class Preparation(NamedTuple):
-    """How a plug-in changes a training run."""
+    """The changes that a plug-in makes to a training run."""
 
     given: "Given"  # the given settings, and those that the plug-in adds
     tokenizer: Tokenizer | None = None  # None: choose one that suits the documents

@@ -41,7 +41,7 @@ class Job:
     seeds: range
     rules: DecodeRules
     tokens_dropped: int = 0  # tokens dropped from the start of prompts that exceed the context
-    fixed: "Continuation | None" = None  # if given, the result for all; nothing is generated
+    fixed: "Continuation | None" = None  # if given, every continuation is this one
 
     @property
     def n_sequences(self) -> int:

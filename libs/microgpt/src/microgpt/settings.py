@@ -1,7 +1,7 @@
 """All settings of a training run.
 
-A user, a preset or a genome gives some of them, as a mapping from names to values. The rule in
-`training.choice` chooses the others, or they are Karpathy's. presets.toml contains the presets.
+A user, a preset (see presets.toml) or a genome gives some of them as a mapping from names to
+values. `training.choice` chooses the others, or they have Karpathy's values.
 """
 
 import tomllib
@@ -50,7 +50,7 @@ class Settings(TrainConfig, ModelConfig):
     )
     val_fraction: float = data(
         0.0,
-        "Fraction of documents to hold out for validation; the weights with the lowest held-out "
+        "Fraction of documents to hold out for validation. The weights with the lowest held-out "
         "loss are kept.",
         short=True,
         limits=LESS_THAN_1,
@@ -105,13 +105,13 @@ class Settings(TrainConfig, ModelConfig):
 
     @classmethod
     def from_dict(cls, given: Given) -> Self:
-        """Return Karpathy's settings with the given ones; raise ConfigError if these conflict."""
+        """Return the defaults, overridden by given settings; raise ConfigError on a conflict."""
         check_names(given)
         check_conflicts(given)
         return cls(**given)
 
 
-# A training run records these, besides its shape, training settings and split.
+# Settings that a run records in addition to its shape, training settings and split.
 RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
 PRESETS: dict[str, dict[str, Any]] = tomllib.loads(
@@ -127,13 +127,13 @@ def preset_settings(name: str) -> dict[str, Any]:
 
 
 def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
-    """Raise ConfigError if a given name is not that of a setting."""
+    """Raise ConfigError if a name is not the name of a setting."""
     if unknown := [name for name in given if name not in names]:
         raise ConfigError(f"unknown setting {unknown[0]!r:.80}; use one of {', '.join(names)}")
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError if the value of a setting is invalid; `typed` is its name in the error."""
+    """Raise ConfigError, naming the setting or `typed`, if the value of a setting is invalid."""
     checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 

@@ -62,7 +62,7 @@ class Value:
         return Value(math.log(self.data), (self,), (1 / self.data,))
 
     def relu(self) -> "Value":
-        """Return this value if positive, else 0, which passes no gradient on."""
+        """Return this value if positive, else 0; the gradient is then 0, too."""
         return Value(max(self.data, 0.0), (self,), (float(self.data > 0),))
 
     def __neg__(self) -> "Value":
@@ -85,7 +85,7 @@ class Value:
 
     def backward(self) -> None:
         """Add d self / d leaf to the `grad` of each leaf, a Value without inputs."""
-        order, seen = list[Value](), {self}  # order: topological, inputs first, without leaves
+        order, seen = list[Value](), {self}  # topological order: inputs first, without leaves
         path = [(self, iter(self._inputs))]
         while path:  # iterative depth-first search; recursion could exceed Python's limit
             node, unvisited = path[-1]

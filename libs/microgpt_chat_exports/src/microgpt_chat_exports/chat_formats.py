@@ -155,7 +155,7 @@ def _of_telegram(message: Any) -> Post:
     """Return a message, without its text if it was forwarded or written by a bot."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
-    parts = message["text"]  # a text, or a list of texts and of objects with one, such as links
+    parts = message["text"]  # a text, or a list of texts and of objects such as links
     text = "".join(part if isinstance(part, str) else part["text"] for part in parts)
     who = message.get("from") or str(message.get("from_id", ""))  # a deleted account has no name
     return post(who, datetime.fromisoformat(message["date"]).timestamp(), text)
@@ -219,11 +219,11 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
             texts[who].append(text)
         elif found:
             found[-1][2].append(line)
-    told = {who for who, said in texts.items() if not who or _is_told(who, said)}
+    told = {who for who, said in texts.items() if not who or _is_notice(who, said)}
     return [[_of_whatsapp(who, at, "\n".join(some) * (who not in told)) for who, at, some in found]]
 
 
-def _is_told(who: str, said: list[str]) -> bool:
+def _is_notice(who: str, said: list[str]) -> bool:
     """Return whether a "sender" is the beginning of a notice by WhatsApp that contains a colon.
 
     An example is `Ann changed the group name to "a`, of a name "a: b". In some languages, a colon

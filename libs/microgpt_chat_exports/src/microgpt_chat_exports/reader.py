@@ -59,7 +59,7 @@ def _recognised(file: TextFile) -> tuple[str | None, Any]:
         return None, None  # not JSON, or JSON Lines
     lines = [*file]
     if not any(f'"{name}"' in line for line in lines for name in JSON_FIELDS):
-        return None, None  # parsing other JSON here would take as long again
+        return None, None  # parsing other JSON twice would be slow
     try:
         value = from_json("\n".join(lines))
     except ValueError:
@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the participant whose name is or contains `me`; raise DataError unless one does."""
+    """Return the only participant whose name contains `me`, or raise DataError."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

@@ -76,7 +76,7 @@ class Buffers(NamedTuple):
     attn_norm: Annotated[Array, "L", "C", "N"]
     attn_norm_scale: Annotated[Array, "L", "N"]
     qkv: Annotated[Array, "L", "3 C", "N"]
-    qk_scale: Annotated[Array, "L", "2 H or 0", "N"]  # if queries and keys are normalized
+    qk_scale: Annotated[Array, "L", "2 H or 0", "N"]  # scales of normalized queries and keys
     attn_weights: Annotated[Array, "L", "keys", "lanes"]
     attn_out: Annotated[Array, "L", "C", "N"]
     mlp_norm: Annotated[Array, "L", "C", "N"]  # after token shift, if any

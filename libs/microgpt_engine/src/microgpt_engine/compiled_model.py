@@ -63,7 +63,7 @@ class CompiledModel:
         packed.set(weights)
         self._weights = packed.matrices
         _make_read_only(packed.array, *packed.matrices)
-        self._spare: list[DecodeArrays] = []  # of finished batches, for reuse
+        self._spare: list[DecodeArrays] = []  # arrays of finished batches, for reuse
 
     @cached_property
     def decode_weights(self) -> DecodeWeights:

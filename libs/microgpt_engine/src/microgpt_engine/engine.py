@@ -13,7 +13,7 @@ from microgpt_engine.random_numbers import shuffled as shuffled
 from microgpt_engine.weights import initial_weights
 
 if TYPE_CHECKING:
-    from microgpt_engine.trainer import CompiledEngine
+    from microgpt_engine.trainer import CompiledTraining
 
 BYTES_PER_WEIGHT = 200  # a weight, its gradient, its moments, and copies as Python floats
 
@@ -30,21 +30,21 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
     return BYTES_PER_WEIGHT * n_numbers + round(8 * longest * per_token)
 
 
-def make_engine(
+def make_training(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
-) -> "CompiledEngine":
-    """Return an engine with random weights. Small steps use one thread."""
+) -> "CompiledTraining":
+    """Return a model to train, with random weights. Small steps use one thread."""
     assert config.dtype
-    from microgpt_engine.threaded_trainer import MIN_SHARED_WORK, ThreadedEngine
-    from microgpt_engine.trainer import CompiledEngine
+    from microgpt_engine.threaded_trainer import MIN_SHARED_WORK, ThreadedTraining
+    from microgpt_engine.trainer import CompiledTraining
 
     n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
     is_shared = count_params(model) * n_tokens > MIN_SHARED_WORK
     threads = min(threads, config.batch_size) if is_shared else 1
     engine = (
-        CompiledEngine(model, config, docs, dtype=config.dtype)
+        CompiledTraining(model, config, docs, dtype=config.dtype)
         if threads == 1
-        else ThreadedEngine(model, config, docs, dtype=config.dtype, threads=threads)
+        else ThreadedTraining(model, config, docs, dtype=config.dtype, threads=threads)
     )
     engine.set_weights(initial_weights(model, rng))
     return engine

@@ -244,7 +244,7 @@ def keep(place: str, layout: str, content: bytes) -> None:
 
 
 def _path(place: str, layout: str) -> Path:
-    """Return the path of a cache file, whose name has the function, the first dtype and a hash."""
+    """Return the path of a cache file, named after the function, the first dtype and a hash."""
     settings = sorted(
         setting
         for setting in os.environ.items()

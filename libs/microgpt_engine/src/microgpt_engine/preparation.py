@@ -94,10 +94,10 @@ def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
 
 def _training_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
     from microgpt_engine import threaded_trainer as threads
-    from microgpt_engine.trainer import CompiledEngine
+    from microgpt_engine.trainer import CompiledTraining
 
-    engine, rng = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype), random.Random(0)
-    state, scratch = engine.workspace.state, engine.workspace.scratch
+    engine = CompiledTraining(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype)
+    state, scratch, rng = engine.workspace.state, engine.workspace.scratch, random.Random(0)
     grads, progress, settings = state.grads, engine.workspace.progress, engine.settings
     if use == "training":
         yield lambda: random_numbers.shuffled(2, rng, 2)

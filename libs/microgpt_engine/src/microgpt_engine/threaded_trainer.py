@@ -17,7 +17,7 @@ import numpy as np
 from microgpt import ModelConfig, Tokens, TrainConfig
 from microgpt_engine.buffers import allocate_buffers
 from microgpt_engine.machine_code import EntryPoint
-from microgpt_engine.trainer import CompiledEngine, n_columns
+from microgpt_engine.trainer import CompiledTraining, n_columns
 from microgpt_engine.weights import PackedWeights, aligned_zeros
 
 Result = TypeVar("Result")
@@ -38,8 +38,8 @@ add, add_and_clear, find_directions, update, publish_and_clear = (
 )  # fmt: skip
 
 
-class ThreadedEngine(CompiledEngine):
-    """A `CompiledEngine` that trains on several threads and produces the same results.
+class ThreadedTraining(CompiledTraining):
+    """A `CompiledTraining` that trains on several threads and produces the same results.
 
     The micro-batches of a step are distributed over the threads. Each micro-batch has a workspace
     with its own gradients, which are added to the gradients of the step in document order. Then one

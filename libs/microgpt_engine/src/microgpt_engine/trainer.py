@@ -1,4 +1,4 @@
-"""Compiled training engine; each call trains for a fraction of a second.
+"""Training with the compiled engine; each call trains for a fraction of a second.
 
 Layout: columns in the buffers; the layout "weights" for weights, gradients and running means.
 Callers get flat copies of these, in the order of `weight_shapes`. See docs/engine.md#a-step.
@@ -34,8 +34,8 @@ MAX_STEPS = 8192  # maximum number of steps per call
 take_steps = EntryPoint("microgpt_engine.kernels.step:take_steps")
 
 
-class CompiledEngine:
-    """Compiled training engine with the weights and the optimizer state of a model."""
+class CompiledTraining:
+    """A model being trained by the compiled engine, with its optimizer state."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str

@@ -29,7 +29,7 @@ from microgpt import (
 )
 from microgpt_exports.format import Arrays, zero_weights
 
-EPSILON = 1e-5  # of each RMSNorm
+EPSILON = 1e-5  # epsilon of each RMSNorm
 # xIELU is softplus(alpha_p) x² + beta x above 0, here x², and (beta + softplus(alpha_n)) (eˣ − 1 −
 # x) + beta x below, here 0. In eˣ, x is at most the threshold eps.
 ACTIVATION = {"alpha_p": log(e - 1), "alpha_n": -100.0, "beta": 0.0, "eps": -1e-6}

@@ -14,11 +14,11 @@ class ForeignTokenizer:
     """The description of a tokenizer for llama.cpp and transformers."""
 
     pieces: tuple[str, ...]  # each byte is written as one character
-    merges: tuple[tuple[str, str], ...]  # merge bytes into characters, and into subwords
-    special: dict[str, int]  # ids by name, such as "<|bos|>", in ascending order
-    end_id: int  # ends a text or a reply
-    suppressed: tuple[int, ...]  # special tokens that are never generated
-    chat_template: str  # in Jinja
+    merges: tuple[tuple[str, str], ...]  # merges of bytes into characters, and into subwords
+    special: dict[str, int]  # ids of special tokens by name, such as "<|bos|>", in ascending order
+    end_id: int  # id of the token that ends a text or a reply
+    suppressed: tuple[int, ...]  # ids of special tokens that are never generated
+    chat_template: str  # Jinja template of a conversation
 
 
 def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:

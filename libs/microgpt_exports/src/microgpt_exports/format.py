@@ -63,8 +63,8 @@ class Format:
     Args:
         name: the name for `export --format`.
         tensors: converts the weights of a model, in the order of `weight_shapes`.
-        files: returns the parts of each file by its name, "" of the output itself; raises
-            ConfigError if the format has no such models.
+        files: returns the parts of each file by name ("" for the output itself); raises
+            ConfigError if the format does not support the model.
         run: opens an export in the program; raises ConfigError if the program is not installed,
             and CheckpointError if it cannot run the model.
         weights_file: the file with the weights, if an export is a directory.
@@ -171,7 +171,7 @@ def zero_weights(model: ModelConfig) -> Arrays:
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception to a CheckpointError: those of a program have no common base class."""
+    """Convert any exception of a program, which has no common base class, to a CheckpointError."""
     try:
         yield
     except Exception as error:

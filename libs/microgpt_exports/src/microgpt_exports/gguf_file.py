@@ -58,7 +58,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
         head += _string(name) + _value(value)
     data, offset = [], 0
     for name, tensor in stored.items():
-        shape = tensor.shape[::-1]  # the fastest dimension first
+        shape = tensor.shape[::-1]  # GGUF lists the fastest dimension first
         numbers = (len(shape), *shape, FLOATS, offset)
         head += _string(name) + struct.pack(f"<I{len(shape)}QIQ", *numbers)
         data += [Numbers(tensor.tobytes()), _padding(tensor.nbytes)]

@@ -7,7 +7,11 @@ from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.help import examples
 
 
-@examples("microgpt import moonbase-output --model my-model")
+@examples(
+    "microgpt train --architecture portable --model portable",
+    "microgpt export portable --format transformers -o elsewhere",
+    "microgpt import elsewhere --model back",
+)
 def import_checkpoint(
     checkpoint: Path = opt.argument(..., "Model directory of MoonBase or transformers.", "DIR"),
     model: Path = opt.option(..., "Model directory to write.", "--model"),

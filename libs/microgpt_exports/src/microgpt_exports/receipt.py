@@ -41,10 +41,10 @@ Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
 FORMAT_VERSION = 4  # earlier versions contained other results
 N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after the first
-SEED = 42  # of the first text
+SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp reads no more
 MOST = 1e-3  # maximum difference of a log-probability, in nats
-PIECE = 16  # tokens read at once, so that the logits of a large vocabulary need little memory
+PIECE = 16  # number of tokens read at once; bounds the memory for the logits of a large vocabulary
 # Exceptions that reading a damaged JSON file may raise.
 DAMAGE = (
     MicrogptError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
@@ -73,7 +73,7 @@ class ReceiptTokenizer(BaseModel):
     chars: tuple[str, ...] | None = None
     special_tokens: SpecialTokens | None = None
     fold: bool | None = None
-    ids: dict[str, int]  # of the special tokens, by name
+    ids: dict[str, int]  # ids of the special tokens by name
     file: dict[str, Any] | None = None  # the tokenizer.json of subwords
 
 
@@ -82,11 +82,11 @@ class Receipt(_Strict):
 
     format_version: int = FORMAT_VERSION
     created_by: str
-    format: str  # the name of the format of the export
-    name: Annotated[str, Field(max_length=255)]  # of the file or the directory
+    format: str  # name of the export format
+    name: Annotated[str, Field(max_length=255)]  # name of the file or the directory
     model: ModelConfig
-    model_sha256: Sha256  # of the weights file of the model, as in meta.json
-    weights_sha256: Sha256  # of the weights in the export
+    model_sha256: Sha256  # hash of the model's weights file, as in meta.json
+    weights_sha256: Sha256  # hash of the weights in the export
     tokenizer: ReceiptTokenizer
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
     greedy: Tokens  # BOS and the most likely tokens after it, until the context is full
@@ -158,12 +158,12 @@ class Comparison:
     """The differences between the results of a program and a receipt."""
 
     largest: float  # the largest difference of a log-probability; NaN if any result is NaN
-    n_equal: int  # equal tokens of the greedy continuation, before the first difference
+    n_equal: int  # number of equal tokens at the start of the greedy continuation
     n_greedy: int
 
     @property
     def verification(self) -> Verification:
-        """Whether all differences are within their limits; NaN never is."""
+        """The verification, which fails if a difference is NaN or exceeds its limit."""
         is_equal = self.n_equal == self.n_greedy
         outcome = "equal" if is_equal else f"token {self.n_equal + 1} differs"
         lines = (

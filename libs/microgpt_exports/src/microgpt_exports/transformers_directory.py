@@ -1,6 +1,6 @@
 """Model directories for transformers.
 
-config.json, generation_config.json     the architecture; how to generate
+config.json, generation_config.json     the architecture, and the settings of generation
 model.safetensors                       float32
 tokenizer.json, tokenizer_config.json   with the chat template
 receipt.json                            see `receipt`

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from microgpt import Document, Item, SavedModel
 
 
-@examples("microgpt eval my-model --data held-out.txt")
+@examples("microgpt eval --data data/names.txt")
 def evaluate(
     data: Path = opt.option(
         ...,
@@ -39,8 +39,7 @@ def evaluate(
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
     was not trained on. Documents longer than the context are read in overlapping windows.
 
-    The calibration compares the probability of the most likely tokens with how many were right.
-
+    The calibration compares the probability of the most likely tokens with the share that is right.
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
     task, the model generates these replies at temperature 0, and the command prints errors and the
     share of exact matches per task.

@@ -21,7 +21,7 @@ STYLES = {1: "1;32", 3: BOLD, 6: "1;33", math.inf: "1;31"}
 MIN_PROBABILITY = 0.005  # minimum probability of a printed alternative
 
 
-@examples("microgpt explain my-model queen")
+@examples("microgpt explain emma")
 def explain(
     words: list[str] | None = opt.argument(
         None,

@@ -22,10 +22,7 @@ def formats() -> list[str]:
     return [*OWN, *sorted(find_plugins("exports").keys() - {*OWN})]
 
 
-@examples(
-    "microgpt export my-model --output small-model --format float16",
-    "microgpt export my-model -o my-model.html",
-)
+@examples("microgpt export -o small --format float16", "microgpt export -o names.html")
 def export(
     output: Path = opt.option(
         ...,

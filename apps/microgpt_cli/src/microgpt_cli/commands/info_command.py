@@ -14,7 +14,7 @@ from microgpt_cli.terminal.help import examples
 of_data = partial(opt.option, rich_help_panel="Data")
 
 
-@examples("microgpt info my-model", "microgpt info names.txt")
+@examples("microgpt info", "microgpt info data/names.txt")
 def info(
     model: Path | None = opt.argument(
         None, f"Model directory, or a training file.  [default: {opt.DEFAULT_MODEL_DIR}]", "MODEL"
@@ -46,7 +46,7 @@ def info(
     given = {"me": me, **vars(how), "minutes": minutes}
     given = {name: value for name, value in given.items() if value not in (None, False)}
     if data and model_dir:
-        raise ConfigError("--data describes a file; omit the model")
+        raise ConfigError("--data describes a file; omit the model, or quote a path with spaces")
     if given and not data:
         name = next(iter(given))
         raise ConfigError(f"--{name} requires --data; add --data or omit --{name}")
@@ -86,7 +86,7 @@ def _training_command(data: Path, how: ReadOptions, minutes: float | None) -> st
     if minutes:
         command += f" --minutes {minutes:.12g}"
     model = unused_model(data)
-    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # no name, if it is taken
+    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # the user chooses a name
 
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from microgpt_cli.ladder import Ladder
 
 
-@examples("microgpt ladder", "microgpt ladder --data my.txt --output ladder.svg")
+@examples("microgpt ladder --data my.txt --output ladder.svg", "microgpt ladder")
 def ladder(
     data: Path | None = opt.option(
         None, f"{opt.TEXT_HELP}, or conversations.  [default: data/names.txt]", *opt.DATA
@@ -31,8 +31,8 @@ def ladder(
 ) -> None:
     """Compare the losses of ever larger models on a text, from a uniform guess to a GPT.
 
-    Between them are n-grams, an Elman network and a small GPT; these two take equally many
-    operations, the last GPT about ten times as many. Held-out documents choose and measure them.
+    The models in between are n-grams, an Elman network and a small GPT. The network and the small
+    GPT are trained with the same number of operations, the last GPT with about ten times as many.
     """
     check_setting("seed", seed, "--seed")
     check_setting("budget", budget, "--budget")

@@ -7,7 +7,7 @@ from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.help import examples
 
 
-@examples("microgpt plot my-model other-model")
+@examples("microgpt train --model other --seed 1 && microgpt plot output other")
 def plot(
     models: list[Path] | None = opt.MODEL_ARGUMENT,
     model_option: list[Path] | None = opt.MODEL_OPTION,

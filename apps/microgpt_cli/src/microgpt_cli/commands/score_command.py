@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BATCH = 1000  # number of lines that are scored at once; bounds the memory
 
 
-@examples("microgpt score my-model --data lines.txt --top 20")
+@examples("microgpt score --data data/names.txt --top 20")
 def score(
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,

@@ -10,7 +10,7 @@ from microgpt_cli.training.train_request import TrainRequest
 @examples(
     "microgpt train",
     "microgpt train --data my.txt --model my-model --minutes 5",
-    "microgpt train --chat --data my.jsonl --model my-chat",
+    "microgpt train --chat --model my-chat --minutes 1",
 )
 @with_options(TrainRequest)
 def train(request: TrainRequest) -> None:

@@ -11,10 +11,7 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import argument, option
 
 
-@examples(
-    "microgpt verify --steps 1000",
-    "microgpt verify names.onnx",
-)
+@examples("microgpt export -o names.c && microgpt verify names.c", "microgpt verify")
 def verify(
     file: Path | None = argument(None, "File or directory written by `microgpt export`.", "PATH"),
     steps: int | None = option(

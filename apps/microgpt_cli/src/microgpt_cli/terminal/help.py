@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from microgpt import ConfigError
 
@@ -117,13 +117,26 @@ class GroupedCommand(TyperCommand):
         """Write the examples, one per line."""
         if self.epilog:
             formatter.write_paragraph()
-            examples = (f"    {example}\n" for example in self.epilog.splitlines())
-            formatter.write("".join(["  Examples:\n", *examples]))
+            formatter.write("\n    ".join(["  Examples:", *self.epilog.splitlines()]) + "\n")
+
+
+class CommandGroup(TyperGroup):
+    """A group of commands. Its help ends with the examples of the first command."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, each with its whole first sentence."""
+        with formatter.section("Commands"):
+            commands = self.commands.values()
+            formatter.write_dl([(each.name, each.get_short_help_str(999)) for each in commands])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples of the first command."""
+        next(iter(self.commands.values())).format_epilog(ctx, formatter)
 
 
 def command_group(help: str) -> typer.Typer:
     """Return a command group that prints its help if there is no subcommand."""
-    group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+    group = typer.Typer(cls=CommandGroup, rich_markup_mode=None, invoke_without_command=True)
 
     @group.callback(help=help)
     def _root(ctx: typer.Context) -> None:

@@ -124,7 +124,7 @@ def one_text(texts: list[str]) -> str | None:
 
 
 def seed_option(what: str) -> Any:
-    """Return the option --seed of a command that draws each `what` with a seed of its own."""
+    """Return the option --seed of a command that draws each `what` with a separate seed."""
     help = f"Seed of the first {what}, or random; incremented by 1 for each further {what}."
     return option(str(DEFAULT_SEED), help, metavar="<int>|random")
 

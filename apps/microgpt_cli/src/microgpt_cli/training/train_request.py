@@ -56,7 +56,7 @@ class TrainRequest:
     )
     resume: Path | None = saving(
         None,
-        "Resume the training run in this directory; if it has ended, add --steps or --minutes.",
+        "Resume the training run in this directory. If it has ended, add --steps or --minutes.",
         short=True,
     )
     from_: Path | None = saving(

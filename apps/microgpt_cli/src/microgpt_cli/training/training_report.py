@@ -110,7 +110,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
 
 
 def _worth(result: TrainResult, sets: Split) -> str:
-    """Return a comparison of the loss with that of count-based models or a uniform guess."""
+    """Compare the loss with the losses of count-based models or a uniform guess, as text."""
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"

@@ -7,7 +7,7 @@ e to the power of 1000 is too large for a computer. Subtract the largest logit f
 first: this leaves the result the same, because it divides numerator and denominator by one number.
 
 The loss of a prediction, the cross-entropy, is -log(p), where p is the probability of the token
-that really came next (the target). It is 0 if p is 1, and large if p is small. With the natural
+that actually came next (the target). It is 0 if p is 1, and large if p is small. With the natural
 logarithm, its unit is the nat.
 
     cross_entropy([1.0, 2.0, 3.0], 2)   # -log(0.6652) = 0.4076

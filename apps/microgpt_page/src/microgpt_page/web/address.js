@@ -1,4 +1,4 @@
-// The state of a view is in the fragment of the address, so that a link shows the same thing:
+// Keep the state of a view in the fragment of the address, so that a link restores the view:
 // #/generate?prompt=an&temperature=0.5
 
 const PAUSE_MS = 400; // between changes of the address: WebKit allows 100 in 30 seconds
@@ -15,7 +15,7 @@ export function read() {
   return { view, parameters: new URLSearchParams(query) };
 }
 
-/** Return parameters for an address. Those that are null, undefined or "" are left out. */
+/** Encode parameters for an address; parameters that are null, undefined or "" are left out. */
 export function query(parameters) {
   const found = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -32,7 +32,7 @@ export function address(view, parameters = {}) {
   return `#/${view}${found.size ? "?" : ""}${found}`;
 }
 
-/** Show a view at the address. Return whether it is still as the address says: it was only hidden. */
+/** Show a view at the address. Return whether the view already has this state, and was only hidden. */
 export function enter(view) {
   left.set(current, seen);
   [current, seen] = [view, location.hash];
@@ -45,7 +45,7 @@ export function enter(view) {
   return isKept;
 }
 
-/** Set the parameters of a view. The address follows without an entry in the history. */
+/** Set the parameters of a view, and update the address without an entry in the history. */
 export function write(view, parameters) {
   wanted.set(view, address(view, parameters));
   update();
@@ -63,6 +63,6 @@ function update() {
     history.replaceState(null, "", next);
     seen = next;
   } catch {
-    // too many changes: after the pause, it tries again
+    // There were too many changes; the next one is tried after the pause.
   }
 }

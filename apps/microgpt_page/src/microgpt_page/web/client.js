@@ -1,4 +1,4 @@
-// Requests to the engine of this page, and the data that the page holds.
+// Send requests to the engine of this page, and read the data in the page.
 
 import { Connection } from "./connection.js";
 import { EngineError } from "./engine/errors.js";
@@ -20,7 +20,7 @@ export async function* stream(name, body, signal) {
   yield* (await engine()).stream(name, body, signal);
 }
 
-/** Return a connection to a new worker with a laboratory, which trains models. */
+/** Return a connection to a new worker that runs a laboratory, which trains models. */
 export const laboratory = (stopped) => started(["engine-data"], stopped);
 
 /** Return the bundled names, one per line. */
@@ -29,7 +29,7 @@ export const bundledNames = () => unpacked("names-data");
 /** Return the text of this page. */
 export const pageText = () => `<!doctype html>\n${original.outerHTML}`;
 
-/** Start a worker with data of this page. */
+/** Start a worker with the data in this page. */
 async function started(names, stopped) {
   if (!globalThis.DecompressionStream) throw new EngineError(OLD);
   const [code, ...files] = await Promise.all(["engine-code", ...names].map(unpacked));
@@ -39,7 +39,7 @@ async function started(names, stopped) {
   return new Connection(worker, files, stopped);
 }
 
-/** Return the bytes in an element, which are deflated, with a checksum, and written in Base64. */
+/** Return the decompressed bytes of an element, which are stored as a zlib stream in Base64. */
 async function unpacked(id) {
   try {
     const text = atob(document.getElementById(id).textContent);

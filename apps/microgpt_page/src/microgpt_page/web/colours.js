@@ -1,4 +1,4 @@
-// The colours of the page, and numbers as coloured pixels.
+// Return the colours of the page, and paint numbers as coloured pixels.
 
 /** Return the values of colours of the page, such as "blue". */
 export function colours(...names) {
@@ -13,7 +13,7 @@ export function rgb(colour) {
   return each.map((pair) => parseInt(pair, 16));
 }
 
-/** Paint rows of numbers, a pixel each. `look` returns red, green and blue, and how much they cover. */
+/** Paint rows of numbers, one pixel each. `look` returns red, green, blue and the opacity. */
 export function paintPixels(canvas, rows, look) {
   [canvas.width, canvas.height] = [rows.at(-1).length, rows.length];
   const image = new ImageData(canvas.width, canvas.height);

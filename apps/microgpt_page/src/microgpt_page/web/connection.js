@@ -1,4 +1,4 @@
-// Requests to a worker that runs engine/worker.js, each with a port of its own.
+// Send requests to a worker that runs engine/worker.js, each over a separate port.
 
 import { EngineError } from "./engine/errors.js";
 import { sentence } from "./text.js";
@@ -10,9 +10,9 @@ export class Connection {
 
   /**
    * Args:
-   *   worker: one that has just been started.
+   *   worker: a worker that has just been started.
    *   files: the packed bytes of an engine and of a model, which may be missing.
-   *   stopped: a sentence for those who wait when the worker dies.
+   *   stopped: the error message for waiting requests if the worker dies.
    */
   constructor(worker, files, stopped) {
     this.#worker = worker;

@@ -1,4 +1,4 @@
-// Fields of forms.
+// Read the fields of forms, and send forms.
 
 /** Return the number in a field, or undefined if the field is empty. */
 export const number = (input) => (input.value === "" ? undefined : Number(input.value));
@@ -9,7 +9,7 @@ document.addEventListener("invalid", ({ target }) => target.closest("details")?.
 // Scripts answer all forms of the page.
 document.addEventListener("submit", (event) => event.preventDefault());
 
-/** Have Enter send the form of a text area, if its fields are valid. Shift+Enter adds a line. */
+/** Make Enter send the form of a text area if its fields are valid; Shift+Enter adds a line. */
 export function sendOnEnter(area) {
   area.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;

@@ -1,4 +1,4 @@
-// The attention weights of each head of a layer, as maps that follow pointer and keyboard.
+// Draw the attention weights of each head of a layer as maps for pointer and keyboard.
 
 import { colours, paintPixels, rgb } from "./colours.js";
 import { element, percent, quoted, sign } from "./text.js";
@@ -35,7 +35,7 @@ export class Maps {
     this.#scheme.addEventListener("change", this.#repaint);
   }
 
-  /** Make way for other maps: without this, the browser keeps these. */
+  /** Release the maps, which the browser would otherwise keep. */
   close() {
     this.#scheme.removeEventListener("change", this.#repaint);
   }
@@ -49,7 +49,7 @@ export class Maps {
     return { layer: this.#layers.value === "0" ? undefined : this.#layers.value };
   }
 
-  /** Choose a layer, counted from 0; return whether it was another one. */
+  /** Choose a layer, counted from 0; return whether it changed. */
   choose(layer) {
     const isOther = this.#layers.value !== String(layer);
     this.#layers.value = layer;
@@ -71,7 +71,7 @@ export class Maps {
     this.#tell();
   }
 
-  /** Frame a row of each map. */
+  /** Draw a frame around a row of each map. */
   frame(row) {
     this.#framed = row;
     this.#paintAll();

@@ -34,7 +34,7 @@ export function tell(error) {
   if (error?.name !== "AbortError") showText("trouble", error?.message ?? "");
 }
 
-/** Return text in an element of its own, whose direction does not change the text around it. */
+/** Return text in a separate element, so that its direction does not affect the text around it. */
 export const said = (text, className = "said") => element("bdi", { className }, printable(text));
 
 // Control and format characters, unpaired surrogates, and other characters that cannot be seen.
@@ -73,18 +73,18 @@ export const sign = (label) => SIGNS[label] ?? (isSpecial(label) ? "▸" : shown
 export const quoted = (label, isEnd = false) =>
   isSpecial(label) ? `the ${shown(label, isEnd).replace(":", "")} token` : `“${shown(label)}”`;
 
-/** Return the characters of a text that are not in the vocabulary. Subwords can spell all. */
+/** Return the characters of a text that are not in the vocabulary; subwords can spell every text. */
 export const missing = (text, { characters }) =>
   characters && [...new Set(text)].filter((char) => !characters.includes(char)).join("");
 
-/** Return what a model can read of a text: capitals as small letters, and no unknown characters, if anything is left. */
+/** Return a text as a model can read it: in lower case if necessary, and without unknown characters. */
 export function known(text, model) {
   if (model.fold || !missing(text, model)) return text; // only the engine knows what it folds
   const isKnown = (char) => model.characters.includes(char);
   return Array.from(text, (char) => [char, char.toLowerCase()].find(isKnown) ?? "").join("") || text;
 }
 
-/** Return a sentence on what a model reads instead of a text, or "". */
+/** Return a sentence on the text that a model reads instead of a given text, or "". */
 export function instead(text, model) {
   const read = known(text, model);
   const lacking = () => Array.from(missing(text, model), (char) => quoted(char)).join(", ");
@@ -97,7 +97,7 @@ export function unknown(text, model) {
   return `The model does not know “${shown(missing(text, model))}”. It knows these characters: ${shown(model.characters)}`;
 }
 
-/** Return sentences on what the model has not read of a conversation, or "". */
+/** Return sentences on the parts of a conversation that the model has not read, or "". */
 export function unread({ tokens_dropped: dropped, unknown_characters: chars }) {
   const notes = [];
   if (dropped) {
@@ -135,6 +135,6 @@ export const nats = (bits) => `${(bits * Math.LN2).toFixed(2)} nats (${bits.toFi
 export const sentence = (text) =>
   text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.?!]$/, "$&.");
 
-/** Return the messages of a conversation, in which the user has the first word. */
+/** Return the messages of a conversation, which begins with the user. */
 export const conversation = (contents) =>
   contents.map((content, i) => ({ role: i % 2 ? "assistant" : "user", content }));

@@ -36,13 +36,13 @@ MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 # individually. Unlike Unicode, Python's \s treats U+001C to U+001F as white space.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS = 2**16  # about 15 MB; at most 100 MB, as longer words are not cached
+MAX_CACHED_WORDS = 2**16  # the cache takes about 15 MB, at most 100 MB: long words are not cached
 MAX_CACHED_LENGTH = 32
 # Training time is quadratic in the word length, and the trainer uses 80 bytes of memory per
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
-MAX_LEARNED = 2**24  # number of characters learned in about 4 s; longer texts are sampled evenly
+MAX_LEARNED = 2**22  # maximum number of training characters (about 1 s); longer texts are sampled
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
@@ -224,7 +224,7 @@ def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
 
 
 def _parsed(file: bytes | str) -> tuple[dict[str, int], list[tuple[str, str]], dict[str, object]]:
-    """Return the vocabulary, the merges and, by name, the other settings in tokenizer.json."""
+    """Return the vocabulary, the merges and a mapping of the other settings in tokenizer.json."""
     try:
         facts = json.loads(file)
         vocabulary, merges = facts["model"].pop("vocab"), facts["model"].pop("merges")

@@ -18,7 +18,7 @@ from microgpt.plugins import Tell
 N_EXAMINED = 20  # maximum number of JSON values that determine the kind of a file
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
-DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
+DELIMITERS = "\t;|,"  # the delimiter with the most columns is used, the first if tied
 N_NAMED = 20  # maximum number of column names in an error message
 LONGEST_NAME = 60  # a longer field in the first row is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # the null character, and lone surrogates
@@ -31,8 +31,8 @@ STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON strin
 class Records(NamedTuple):
     """The rows of a table, the values of a JSON file, or conversations in another format."""
 
-    values: Iterable[tuple[int, Any]]  # numbered values; for a line that is not JSON, its error
-    unit: str = "line"  # what the numbers count: lines, items of a JSON array, or conversations
+    values: Iterable[tuple[int, Any]]  # numbers and values; an exception for a line of invalid JSON
+    unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
 
@@ -43,7 +43,7 @@ class Records(NamedTuple):
 
 
 def read_records(file: TextFile, what: str = "document", column: str | None = None) -> Records:
-    """Return the records of a table or of JSON; for conversations, even .csv may contain JSON."""
+    """Return the records of a table or of JSON. A .csv file may contain conversations in JSON."""
     lines = [*file]
     first = _first_line(lines).lstrip()
     if not first:
@@ -72,7 +72,7 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
     rows without text are omitted.
 
     Raises:
-        DataError: there are several columns or fields, but none is given, or a value is not text.
+        DataError: no column is given although there are several, or a value is not text.
     """
     path, first = file.path, _first_line(file)
     if how.column is not None:
@@ -120,12 +120,13 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     if only and (len(rows) > 1 or len(names) == 1):
         file.otherwise = f"--column: one of {listed(names)}" if len(names) > 1 else ""
         return _texts_in(file, records, only, tell)
+    inner = f"extract the texts called NAME with: jq '[.. | .NAME? | strings]' {path} > NEW.json"
     if names and (not texts or (is_nested and min(len(rows), len(texts)) == 1)):
         problem = f"has no field with the texts of its JSON objects ({listed(names)})"
-        remedy = f"take those called NAME, or all without it: jq '[.. | .NAME? | strings]' {path}"
-        raise DataError(f"{path} {problem}; {remedy} > NEW.json")
+        raise DataError(f"{path} {problem}; {inner}")
     if names:
-        raise _several(f"{path} has JSON objects", listed(names))
+        others = f", or {inner}" if is_nested else ""
+        raise _several(f"{path} has JSON objects", listed(names) + others)
     return None
 
 
@@ -166,7 +167,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
 
 def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) -> list[str]:
-    """Return the texts of cells, each of which comes with its place for error messages."""
+    """Return the texts of (location, cell) pairs; error messages contain the location."""
     texts = []
     for where, cell in cells:
         text = "" if cell is None else cell
@@ -183,7 +184,7 @@ def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) 
 
 
 def _objects(path: Path, records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the fields of each row or JSON object, after its place for error messages."""
+    """Yield the location, for error messages, and the fields of each row or JSON object."""
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         for one in value if isinstance(value, list) else [value]:
@@ -200,7 +201,7 @@ def _table(path: Path, lines: list[str], column: str | None) -> Records:
     that is not among its names.
     """
     n_comments = sum(1 for _ in takewhile(COMMENT.match, lines))
-    lines[:n_comments] = [""] * n_comments  # keeps the line numbers
+    lines[:n_comments] = [""] * n_comments  # blank lines keep the line numbers correct
     options, columns = _dialect(lines)
     is_number = column is not None and column.isdecimal()
     names = columns if all(columns[:1]) else columns[1:]  # an index column may have no name
@@ -213,7 +214,7 @@ def _table(path: Path, lines: list[str], column: str | None) -> Records:
 
 
 def _rows(path: Path, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the last line's number and the fields of each table row that contains text."""
+    """Yield the number of the last line and the fields of each table row that contains text."""
     try:
         for row in reader:
             fields = [*map(str.strip, row)]
@@ -280,6 +281,6 @@ def _json_records(lines: Sequence[str]) -> Records:
 def _parse(text: str) -> object:
     """Return a JSON value, or the error if the text is not JSON."""
     try:
-        return json.loads(text.strip())  # strips white space that JSON does not allow, too
+        return json.loads(text.strip())  # JSON does not allow all kinds of white space
     except (ValueError, RecursionError) as error:
         return ValueError(re.sub(r"( at)?: line 1 column", " at column", str(error)))

@@ -15,10 +15,10 @@ from microgpt.data.folding import plain
 from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Message
 
-PIECE, HALF = 50, 25  # characters of running text that are compared, and looked up, at once
+PIECE, HALF = 50, 25  # running text is compared in pieces of 50 characters, indexed by 25
 HASH_BYTES, MAX_HASHES = 4, 2**20
-Shares = dict[str, float | None]  # by held-out set; None if unknown
-Facts = Sequence[DataFacts | None]  # the data of earlier training runs; None if unknown
+Shares = dict[str, float | None]  # share read of each held-out set; None if unknown
+Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unknown
 
 
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
@@ -37,7 +37,7 @@ def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
-        # A search has no test set yet, because it tests later.
+        # A search splits off its test set only at the end.
         if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
@@ -65,7 +65,7 @@ def trained_share(
 
 
 def mark(share: float | None) -> str:
-    """Return the mark for a result on documents of which this share was read; "" for 0."""
+    """Return the mark of a result, given the share of documents that were read; "" for 0."""
     if share == 0:
         return ""
     return f" (contamination {'unknown' if share is None else f'{100 * share:.3g} %'})"
@@ -84,7 +84,7 @@ def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a remark if an ancestor was trained on other data or on unknown data; else ""."""
+    """Return a note if an ancestor was trained on other or unknown data; otherwise ""."""
     facts = data and (data.n_docs, data.sha256)
     is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
@@ -109,7 +109,7 @@ def read_forms(docs: Iterable[Document]) -> Iterator[str]:
 
 
 def known_share(docs: Sequence[Document], read: Container[str]) -> float:
-    """Return the share of documents of which the form, or the form of every line, was read."""
+    """Return the share of documents that were read, whole or line by line, in any form."""
     return sum(_is_known(doc, read) for doc in docs) / max(1, len(docs))
 
 
@@ -131,7 +131,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # one of them is where the text is looked up
+        for i in range(HALF):  # one of these substrings starts at a multiple of HALF in the text
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -141,7 +141,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:
-    """Return the documents that these runs read before they evaluated a held-out set."""
+    """Return the documents that these runs used before they evaluated a held-out set."""
     return chain.from_iterable(split_again(docs, facts).read_before(name) for facts in runs)
 
 
@@ -155,7 +155,7 @@ def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -
 class DocumentHashes(Container[str]):
     """A set of documents, stored only as the CRC-32 of each of their `read_forms`.
 
-    A text that is none of n documents is mistaken for one of them with a probability of n / 2³².
+    The probability that another text is mistaken for one of n documents is n / 2³².
     """
 
     def __init__(self, content: bytes) -> None:

@@ -39,7 +39,7 @@ class Item:
     place: int  # index of the reply in the conversation
     line: int  # number of the conversation's line in the file, or of the conversation itself
     unit: str = "line"  # "line", "item" in an array or "conversation" in an export
-    also: tuple[str, ...] = ()  # other correct replies
+    also: tuple[str, ...] = ()  # alternative correct replies
 
     @property
     def expected(self) -> str:

@@ -24,11 +24,11 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a longer single line is running text
+FEW, LONG_LINE = 3, 1_000  # warn below this many documents; a longer single line is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 
-# Returns conversations if the option `chat` is set, and None for a file of another kind.
+# A reader returns conversations if `chat` is set, and None if it does not recognise the file.
 Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
 
 
@@ -70,6 +70,9 @@ def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
         others = f"--separator {BLANK}: each paragraph"
         file.otherwise = f"--text lines: each line is a document; {others}"
         return text
+    if head[0].count("\t") and len({line.rstrip().count("\t") for line in filter(None, head)}) == 1:
+        file.kind = "row of a table with tabs"
+        file.otherwise = "--column: one of its columns, by name or number"
     return [doc for line in file if (doc := line.strip())]
 
 
@@ -149,7 +152,7 @@ def _read_markup(file: TextFile, how: ReadOptions, tell: Tell | None) -> None:
         refuse_markup("\n".join(islice(file, 20)), file.path)
 
 
-# The readers of the library, in the order in which they are tried after folders and plug-ins.
+# The library's readers, in the order in which they are tried, after folders and plug-ins.
 READERS: tuple[Reader, ...] = (_read_markup, read_table, refuse_transcript, read_multiline)
 
 

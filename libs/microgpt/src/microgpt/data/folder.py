@@ -1,4 +1,4 @@
-"""Read a folder, or the files that match `poems/*.txt` or the like: one document per file."""
+"""Read a folder, or files that match a pattern such as `poems/*.txt`: one document per file."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ HEAD = 2_000  # number of characters in which mark-up is recognised
 
 
 def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
-    """Return the texts of the files, ordered by name; None if the path is that of a single file.
+    """Return the texts of the files, ordered by name; None if the path is a single file.
 
     With `--text stream`, they become one running text. Hidden files are omitted; files that are not
     text are omitted with a note.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-ORDER = 6  # the n; contexts of six tokens would lower the loss on few texts
-N_DISCOUNTS = 3  # for counts of 1, 2 and at least 3
+ORDER = 6  # the n of the n-grams; a larger n lowers the loss on few texts
+N_DISCOUNTS = 3  # one discount each for counts of 1, 2 and at least 3
 MAX_PROBABILITIES = 2**21  # number of probabilities that are computed at once; bounds the memory
 MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
 
@@ -107,10 +107,10 @@ class _Level:
     """
 
     contexts: "Integers"  # sorted
-    starts: "Integers"  # index of the first pair of each context, then the number of all
-    tokens: "Integers"  # the token of each pair
-    shares: "Floats"  # its probability after the discount
-    left: "Floats"  # the probability that is left for shorter contexts, for each context
+    starts: "Integers"  # index of the first pair of each context, then the number of pairs
+    tokens: "Integers"  # token of each pair
+    shares: "Floats"  # discounted probability of each pair
+    left: "Floats"  # probability left for shorter contexts, per context
 
 
 def _smoothed(

@@ -48,6 +48,7 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
+    every: int = 1  # training reads every n-th document, or part of running text
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # see `once`
 
     def __post_init__(self) -> None:
@@ -61,13 +62,13 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts to save with a model; without fractions, those of the training set alone."""
+        """The facts to save with a model; without fractions, they describe the training set."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
 
     def read_before(self, name: str) -> Sequence[Document]:
-        """Return the documents read before a held-out set; validation selects the weights."""
+        """Return the documents that are used before a held-out set; the test set is last."""
         return (*self.train, *self.validation) if name == "test" else self.train
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
@@ -97,9 +98,10 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
     docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # as in SETS[1:]
+    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # order: SETS[1:]
     for doc in dict.fromkeys(docs):
-        digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
+        line = doc if isinstance(doc, str) else as_line(doc)  # a call would take as long as a hash
+        digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))

@@ -34,7 +34,7 @@ class ReadOptions:
     column: str | None = None  # column of a table, or field of JSON objects, with the documents
     chat: bool = False  # whether the file contains conversations
     me: str | None = None  # the participant of an exported chat who is the assistant
-    separator: str | None = None  # between documents of several lines; see `multiline`
+    separator: str | None = None  # line between documents of several lines; see `multiline`
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:

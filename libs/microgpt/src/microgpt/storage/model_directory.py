@@ -195,7 +195,7 @@ def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
 
 
 def name_of(path: str | os.PathLike[str]) -> str:
-    """Return the default name of the model in a directory, which is that of the directory."""
+    """Return the default name of the model in a directory: the name of the directory."""
     return printable(os.path.basename(os.path.abspath(path))) or "model"
 
 
@@ -246,7 +246,7 @@ def _load(directory: Path) -> SavedModel:
 
 
 def _read_weights(directory: Path, meta: Meta, model: ModelConfig) -> tuple[Path, bytes]:
-    """Return the weights file with the right hash; a killed save can leave an old one, too."""
+    """Return the path and content of the weights file; ignore one left by an interrupted save."""
     names = {name: None for name in WEIGHTS_FILES.values() if has_any(directory, name)}
     for name in names or ["weights.json"]:
         path = directory / name

@@ -62,7 +62,7 @@ from microgpt.storage.saved_model import (
 )
 from microgpt.storage.weights_file import max_bytes
 
-FORMAT_VERSION = 7  # earlier versions split differently, or have other settings
+FORMAT_VERSION = 7  # earlier versions split the data differently or have other settings
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json
 N_ARRAYS = 4  # maximum number of arrays in a checkpoint that have one number per weight
 Status = Literal["running", "ended"]
@@ -166,7 +166,7 @@ class _Description(BaseModel):
     history: tuple[HistoryPoint, ...]
 
     def model_post_init(self, _: Any) -> None:
-        """Raise CheckpointError if the facts contradict each other, ConfigError if settings do."""
+        """Raise CheckpointError if fields contradict each other, ConfigError if settings do."""
         data = {"text": self.config.text, "tokenizer": self.tokenizer, "chat": self.special_tokens}
         check_conflicts({**self.given, **data, "budget": None})  # `--minutes` records its budget
         if self.step > self.config.steps:

@@ -2,8 +2,8 @@
 
 On any machine, the time of a training run is proportional to its operations. For a time limit, the
 number of steps follows from the speed, which is measured on random documents before the run, and
-again during its first steps. If the run would end late, or early although more steps would lower
-the loss, it restarts with the right number of steps; `--budget` and `--steps` reproduce it.
+again during its first steps. If the run would end too early or too late, it restarts with the right
+number of steps. `--budget` and `--steps` reproduce its result without a measurement.
 """
 
 import math
@@ -21,7 +21,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.flat_weights import count_params
 from microgpt.muon import N_ITERATIONS
-from microgpt.training.engines import Engine, make_engine
+from microgpt.training.engines import EngineTraining, make_training
 from microgpt.training.hooks import Hook
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
 # (bench/studies/operations.py, removed after commit a922fbb8).
-ATTENTION = 2.0  # per floating-point operation in attention
-ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
-SOFTMAX = 40  # per token and entry of the vocabulary
-OPTIMIZER = 20  # per weight and step
-MUON = 0.7  # per floating-point operation of Muon
-STEP = 5e6  # per step
+ATTENTION = 2.0  # cost per floating-point operation in attention
+ELEMENTS = 20_000  # cost per token and layer of norms, activations and residual connections
+SOFTMAX = 40  # cost per token and entry of the vocabulary
+OPTIMIZER = 20  # cost per weight and step
+MUON = 0.7  # cost per floating-point operation of Muon
+STEP = 5e6  # cost per step
 
-N_PARTS, PART_S = 4, 0.1  # the median of all but the first ignores a short disturbance
+N_PARTS, PART_S = 4, 0.1  # number and seconds of measurements; their median ignores disturbances
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
@@ -48,7 +48,7 @@ RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # the first steps are slower, because caches are cold
 # Fraction of the time that the measurement takes, and its minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Tolerances, as fractions of the time limit: for an expected early or late end, for a late end.
+# Tolerances, as fractions of the time limit, for an expected early, expected late and late end.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
@@ -102,15 +102,15 @@ def operations_per_second(
     docs = TokenDataset(
         [rng.randrange(model.vocab_size) for _ in range(n_read + 1)] for _ in range(batch_size)
     )
-    # No step limit, and a learning rate too low to diverge.
+    # The run has no step limit, and its learning rate is too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
-    engine = make_engine(model, timed, docs, rng, threads)
+    engine = make_training(model, timed, docs, rng, threads)
     speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first fills the caches
     share = batch_size * n_read / (config.batch_size * n_tokens)
     return median(speeds[1:]) * share * step_operations(model, config, n_tokens)
 
 
-def _steps_per_second(engine: Engine) -> float:
+def _steps_per_second(engine: EngineTraining) -> float:
     """Return the steps per second, measured over at least one step and PART_S seconds."""
     started, first = perf_counter(), engine.n_steps
     while engine.n_steps == first or perf_counter() < started + PART_S:
@@ -149,7 +149,7 @@ class Deadline(Hook):
     """Ends a run at its time limit; its first steps show how many steps fit into the time."""
 
     def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
-        """Measure if there is time for cost_ratio times the cost of the job, unless it is None."""
+        """Check the time for cost_ratio times the cost of the job; None skips the check."""
         assert job.limit
         self.restart_with_steps: int | None = None  # steps that fit into the time, if different
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
@@ -173,7 +173,7 @@ class Deadline(Hook):
         step_cost, validation, test = self._costs
 
         def work(step: int) -> float:
-            """Return the cost of a model's first steps and the evaluations after them, in steps."""
+            """Return the cost of the first steps and of their evaluations, in steps."""
             n_evaluations, rest = divmod(step, run.config.steps_between_evaluations)
             return step + (n_evaluations + (step == steps and rest > 0)) * validation
 
@@ -189,17 +189,17 @@ class Deadline(Hook):
         per_step = (self._first[0] - left) / (done - self._first[1])
         whole = cost_ratio * work(steps) + test
         late = ((whole - done) * per_step - left) / self._limit.seconds
-        # With teachers, a run gets no more steps: the teachers would have to predict more targets.
+        # A student gets no more steps, because its teachers would have to predict more targets.
         given, budget = self._job.plan.given, math.inf
         if not self._job.teachers:
             budget = given.get("budget", math.inf) / step_cost
         if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > LIMITING * budget):
-            setup_s = self._left_before - self._left_at_start  # the documents are encoded again
+            setup_s = self._left_before - self._left_at_start  # a restart encodes the documents
             self.restart_with_steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
 
     @cached_property
     def _costs(self) -> tuple[float, float, float]:
-        """The cost of a step in operations, and of scoring each held-out set in steps."""
+        """The operations of a step, and the cost of scoring each held-out set, in steps."""
         sets, plan, chunks = self._job.sets, self._job.plan, self._job.chunks
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
         step = step_operations(plan.model, plan.config, length)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from microgpt.config import MUON_LR_RATIO, EngineName, Given, ModelConfig, TextKind, TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, is_prose, measure
-from microgpt.data.tokenizer import Document, Tokenizer, count_characters
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.settings import with_given
 from microgpt.state import Ensemble
 from microgpt.training.budget import held_out_operations, step_operations
@@ -22,18 +22,21 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
+# Characters of which a budget of 1e13 operations reads about half, exponent of growth, minimum.
+READ, READ_POWER, MIN_READ = 2**23, 0.5, 2**21
+PART = 2**12  # number of consecutive characters of running text that are kept
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-# Operations beyond which the loss stops falling: for 150,000 tokens, exponent in tokens, minimum.
+# Operations that still lower the loss, for 150,000 tokens; exponent of their growth; their minimum.
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and exponent of its growth
 WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and exponent of the growth
 LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and exponent of its growth
 WEIGHT_DECAY = 0.05
-DROPOUT = 0.2  # if all useful operations are used; proportional to the share that is used
+DROPOUT = 0.2  # dropout if all useful operations are used, else proportional to the share used
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE tokens for 1e12 operations, exponent of growth
 MIN_CHARACTERS_PER_SUBWORD = 400  # minimum size of the text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
@@ -72,7 +75,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     keep characters: with subwords, a model cannot spell or read typing errors.
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
-    useful = sum(map(count_characters, docs)) / MIN_CHARACTERS_PER_SUBWORD
+    useful = sum(map(len, all_texts(docs))) / MIN_CHARACTERS_PER_SUBWORD
     size = max((each for each in VOCABULARIES if each <= min(wanted, useful)), default=0)
     is_text = all(isinstance(doc, str) for doc in docs)
     return size if size and is_text and is_prose(docs) else None
@@ -109,7 +112,7 @@ def choose(
     evaluations = config.evaluations
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
-    spent = held_out * (evaluations + 1)  # the last evaluation is that of the test set
+    spent = held_out * (evaluations + 1)  # one more for the test set
     steps = max(1, int((useful - spent) / per_step))
     steps = given.get("steps", steps)
     used = min(steps * per_step, limit) if "steps" in given else useful
@@ -126,6 +129,22 @@ def choose(
     if "steps" in given:
         whole = float(f"{operations:.2g}")
     return Choice(model, config, tokenizer, sizes, operations, whole, is_limited)
+
+
+def readable(sets: Split, budget: float | None) -> Split:
+    """Return a split of which a budget of operations reads about half: with less training text.
+
+    The record of the split does not change. Without held-out documents, it describes the training
+    documents, so they are kept.
+    """
+    train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
+    every = 1 + int(sum(map(len, all_texts(train))) // most)
+    if every == 1 or not budget or not sets.val_fraction + sets.test_fraction:
+        return sets
+    if sets.gap is None:
+        return replace(sets, train=train[::every], every=every)
+    parts = [text[i : i + PART] for text in train for i in range(0, len(text), every * PART)]
+    return replace(sets, train=parts, every=every)
 
 
 def useful_operations(sizes: Sizes) -> float:
@@ -162,7 +181,7 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
 def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with as many steps as the operations allow, up to an evaluation."""
+    """Return the settings with the steps that the operations allow; the last one is evaluated."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)

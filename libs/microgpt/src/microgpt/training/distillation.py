@@ -6,7 +6,7 @@ student. All targets and documents are computed before training.
 
 An n-gram model predicts a small text about as well as a neural network, but makes different errors.
 It therefore also predicts the documents that the teachers generate, but not the text from which its
-counts come. docs/measurements/choice.md has the gain.
+counts come. docs/measurements/choice.md gives the gain.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from microgpt.data.ngram_model import NgramModel
 
 DOCS_AT_ONCE = 1024  # number of documents that are predicted at once
-NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # the weights of the n-gram model that are tried
-MIN_GAIN = 0.005  # relative to the loss; less is within the error of a small validation set
+NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # candidate weights of the n-gram model
+MIN_GAIN = 0.005  # relative gain; a smaller one is within the error of a small validation set
 MAX_TOKENS = 100_000  # with more training tokens, the n-gram model adds less
-MAX_NUMBERS = 2**24  # number of the teachers' probabilities at once; bounds the memory
+MAX_NUMBERS = 2**24  # maximum number of probabilities computed at once; bounds the memory
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Teachers:
     names: Sequence[str] = ()  # names of the models in error messages
     # Wraps an iterable of n results, to show the progress: show(results, n, "portions").
     show: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda work, n, what: work
-    # Also predicts the generated documents, with this weight in the mean.
+    # An n-gram model that also predicts the generated documents, and its weight in the mean.
     ngrams: "NgramModel | None" = None
     ngram_weight: float = 0.0
     _key: object = field(default=None, init=False, repr=False)  # identifies the dataset's inputs

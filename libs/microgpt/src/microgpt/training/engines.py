@@ -31,8 +31,8 @@ from microgpt.reference_engine import ReferenceBatch, ReferenceModel, ReferenceT
 from microgpt.resource_limits import check_memory
 
 TRAINING_ONLY: tuple[Use, ...] = ("training",)
-# The classes of other engines have the same methods as those of the reference engine.
-Engine = ReferenceTraining
+# Other engines have classes with the same methods: a model being trained, a trained model, a batch.
+EngineTraining = ReferenceTraining
 EngineModel = ReferenceModel
 EngineBatch = ReferenceBatch
 
@@ -46,10 +46,10 @@ class EngineModule(Protocol):
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
         """Estimate the bytes that a thread needs for documents of up to `longest` predictions."""
 
-    def make_engine(
+    def make_training(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
-    ) -> Engine:
-        """Return an engine with the weights that `init_variant` draws from rng.
+    ) -> EngineTraining:
+        """Return a model to train, with the weights that `init_variant` draws from rng.
 
         The documents have 2 to block_size + 1 tokens. They are read in this order, cyclically.
         """
@@ -122,14 +122,14 @@ def prepare_engine(
     return perf_counter() - started if has_compiled else 0.0
 
 
-def make_engine(
+def make_training(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
-) -> Engine:
-    """Return an engine for these settings; raise ConfigError if it needs more than the free RAM."""
+) -> EngineTraining:
+    """Return a model to train with an engine; raise ConfigError if it exceeds the free RAM."""
     assert config.engine
     module = engine_module(config.engine)
     check_memory(module.n_bytes(model, docs.longest - 1), "training this model")
-    return module.make_engine(model, config, docs, rng, threads)
+    return module.make_training(model, config, docs, rng, threads)
 
 
 def reading_order(n: int, config: TrainConfig, rng: Random, engine: EngineName) -> Sequence[int]:

@@ -67,7 +67,7 @@ def with_teachers(
     """
     path, states = directory.path, list[TrainState]()
     first = TrainingLoop(job, threads).state()
-    directory.has_own_state = True  # so that this state replaces that of a finished model
+    directory.has_own_state = True  # allows this state to replace that of a finished model
     directory.keep(job.plan, first)
     for i, each in enumerate(teacher_paths(path, _ensemble(job))):
         with TrainingDirectory(each) as teacher_directory:
@@ -159,7 +159,7 @@ def _student(
     job = with_samples(replace(job, plan=plan, teachers=teachers))
     first = TrainingLoop(job, threads).state()
     found = [state.best for state in states if state.best]
-    best = min(found, key=lambda one: one.val_loss, default=None)  # which the student has to beat
+    best = min(found, key=lambda one: one.val_loss, default=None)  # the best teacher
     best = best and BestWeights(0, best.val_loss, best.weights, measured_at=0, n_worse=0)
     seconds = first.seconds + sum(state.seconds for state in states)
     return replace(job, resume=replace(first, best=best, seconds=seconds))

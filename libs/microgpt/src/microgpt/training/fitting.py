@@ -6,6 +6,7 @@ different errors, so a student of their mean predictions is better than any of t
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 
 from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use, default_lr
@@ -40,7 +41,7 @@ from microgpt.training.engines import default_engine, prepare_engine
 # Settings of an ensemble. A multiple refers to the operations that a single model can use.
 MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
 STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
-MOST_TEACHERS = 8  # a ninth improves the loss by less than the seeds differ
+MOST_TEACHERS = 8  # a ninth improves the loss by less than the difference between seeds
 MAX_STUDENT = 4.0  # maximum multiple for the student
 SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
 MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes
@@ -56,7 +57,7 @@ class Fitting:
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
-        self.config = with_given(TrainConfig(), self.given)  # Karpathy's, where not given
+        self.config = with_given(TrainConfig(), self.given)  # Karpathy's settings unless given
         self.engine = self.config.engine or default_engine()
         self.dtype = self.config.dtype or DEFAULT_DTYPE[self.engine]
         self.threads: int = self.given.get("threads", 1)
@@ -106,7 +107,7 @@ class Fitting:
             elif self.given.get("fold"):
                 learned = FoldingTokenizer.from_documents(self.sets.docs)
             else:
-                learned = char_tokenizer(self.sets.docs)
+                learned = self.sets.once("characters", partial(char_tokenizer, self.sets.docs))
             self._tokenizers[vocab_size] = learned
         return self._tokenizers[vocab_size]
 
@@ -143,7 +144,7 @@ def _operations(speed: float, limit: TimeLimit) -> float:
         spent = limit.seconds - left
         raise ConfigError(
             f"--minutes {limit.minutes:g} is too short, because the preparation takes "
-            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it to train
+            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it for training
         )
     return float(f"{speed * left:.{DIGITS}g}")
 
@@ -157,7 +158,7 @@ def _with_ensemble(fitting: Fitting, choice: Choice) -> Choice:
     if n_teachers and not given.get("budget"):
         teacher = replace(choice.config, lr=choice.config.lr or default_lr(choice.model.n_embd))
         steps = round(given.get("student_length", Settings.student_length) * teacher.steps)
-        n_samples = n_made_up(choice, steps)
+        n_samples = n_generated(choice, steps)
         ensemble = Ensemble(n_teachers, n_samples, replace(teacher, until=None))
         return choice._replace(config=_student(teacher, steps), ensemble=ensemble)
     budget, useful = choice.budget, useful_operations(choice.sizes)
@@ -182,7 +183,7 @@ def _is_possible(fitting: Fitting, choice: Choice) -> bool:
         or choice.tokenizer.is_chat  # teachers cannot generate conversations
         or fitting.engine == "reference"
         or ("steps" in given and not given.get("n_teachers"))
-        or n_made_up(choice, 1) < 0
+        or n_generated(choice, 1) < 0
     )
 
 
@@ -195,7 +196,7 @@ def _for_budget(fitting: Fitting, whole: Choice, n: int, of_teacher: float) -> C
     of_teachers = n * one.operations
     evaluations = one.operations - teacher.steps * per_step
     left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
-    n_samples = n_made_up(one, int(left / per_step))
+    n_samples = n_generated(one, int(left / per_step))
     made_up = max(0, n_samples) * length
     predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)
     steps = int((left - predictions) / per_step)
@@ -222,11 +223,11 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
         warmup_steps=steps // WARMUP,
         dropout=0.0,
         weight_decay=0.0,
-        patience=None,  # its held-out loss is compared with that of the best teacher
+        patience=None,  # the final loss is compared with that of the best teacher
     )
 
 
-def n_made_up(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
+def n_generated(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
     """Return how many documents the teachers generate, at most as many as the student reads.
 
     The result is -1 if the predictions for the text alone would exceed max_targets bytes.

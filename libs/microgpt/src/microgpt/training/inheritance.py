@@ -7,7 +7,7 @@ from typing import Any
 from microgpt.config import Given, ModelConfig
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import DataFacts, Split, split_documents
-from microgpt.data.tokenizer import Document, Documents, Tokenizer, all_texts, count_characters
+from microgpt.data.tokenizer import Document, Documents, Tokenizer, all_texts
 from microgpt.errors import ConfigError, DataError
 from microgpt.model import weight_shapes
 from microgpt.plugins import Tell
@@ -26,7 +26,7 @@ def hold_out(
     sources: Sequence[TrainedModel | Teachers] = (),
     tell: Tell = lambda line: None,
 ) -> Split:
-    """Split documents by the given fractions, or like the data of the sources, or by default.
+    """Split documents by the given fractions, else like the sources' data, else by default.
 
     By default, --minutes and --budget hold out some documents if there are enough. `sources`
     contains the parent and the teachers.
@@ -34,7 +34,7 @@ def hold_out(
     recorded = _recorded_split(docs, data_of(sources), given)
     if new := sorted(recorded.keys() - given.keys()):
         values = ", ".join(f"{name} {recorded[name]}" for name in new)
-        tell(f"as in the training of the parent or teacher: {values}")
+        tell(f"split as in the training of the parent or teacher: {values}")
     given = {**recorded, **given}
     if sources:  # the model inherits their context and tokenizer
         first = sources[0]
@@ -55,7 +55,7 @@ def hold_out(
         return split(0.0)
     try:
         texts = [docs] if isinstance(docs, str) else docs
-        return split(held_out_fraction(sum(map(count_characters, texts))))
+        return split(held_out_fraction(sum(map(len, all_texts(texts)))))
     except (ConfigError, DataError) as error:
         sets = split(0.0)  # fails if the user's own fractions do
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
@@ -89,9 +89,9 @@ def inherited_tokenizer(
     """Return the tokenizer of the parent, extended with new characters and chat tokens."""
     if parent.extra:
         raise ConfigError(
-            f"the plug-in {' and '.join(parent.extra)} has recorded what the parent learned and "
-            "fine-tuning would erase; put all conversations into one file, and train on it without "
-            "a parent"
+            f"fine-tuning would invalidate the parent's data of the plug-in "
+            f"{' and '.join(parent.extra)}; put all conversations into one file, and train on it "
+            "without a parent"
         )
     is_chat = not all(isinstance(doc, str) for doc in docs)
     if parent.tokenizer.is_chat and not is_chat:

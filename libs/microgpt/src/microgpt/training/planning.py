@@ -18,7 +18,7 @@ from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.budget import TimeLimit
-from microgpt.training.choice import Choice
+from microgpt.training.choice import Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fitting import Fitting, choose_settings
@@ -26,7 +26,7 @@ from microgpt.training.inheritance import check_shape, data_of, inherited_tokeni
 
 
 class Place(NamedTuple):
-    """The place of a model in the training of an ensemble; by default, a model trained alone."""
+    """The position of a model in an ensemble; the default is a model trained alone."""
 
     name: str = ""  # such as "teacher 2 of 6"
     steps_before: int = 0  # total steps of the models that are trained before this one
@@ -49,7 +49,7 @@ class TrainingJob:
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
-        """Return the job with this number of steps, which is a teacher's in an ensemble."""
+        """Return the job with this number of steps; in an ensemble, each teacher takes them."""
         plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
             n = max(1, plan.config.steps * steps // ensemble.teacher.steps)
@@ -120,7 +120,7 @@ def plan_training(
         check_shape(parent, model)
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(sets.docs))
-    elif teachers:  # the student gets their context and tokenizer unless others are given
+    elif teachers:  # by default, the student has their context and tokenizer
         tokenizer = tokenizer or teachers.tokenizer
         given = {"block_size": teachers.block_size, "tokenizer": tokenizer.kind, **given}
     chosen = None
@@ -136,12 +136,14 @@ def plan_training(
         teachers.check(sets.docs, tokenizer, model.block_size)
     read = data_of([each for each in (parent, teachers) if each])
     ensemble = chosen.ensemble if chosen and not config else None
+    recorded = _recorded(given, chosen)
+    sets = readable(sets, recorded.get("budget"))
     plan = TrainingPlan(
         model=replace(model, vocab_size=tokenizer.vocab_size),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         data=sets.facts,
-        given=_recorded(given, chosen),
+        given=recorded,
         ensemble=ensemble,
         ancestor_data=read,
         contamination=contamination(sets, read, base.text),

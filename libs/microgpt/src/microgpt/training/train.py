@@ -1,4 +1,4 @@
-"""Train a model on documents, or the model of a planned job."""
+"""Train a model, on documents or as planned in a `TrainingJob`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

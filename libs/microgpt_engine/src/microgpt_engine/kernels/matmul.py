@@ -37,7 +37,7 @@ def multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
 
 @kernel
 def multiply_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
-    """Set one vector of columns of y, from column j on, to those of w x, or add those of w x."""
+    """Compute one vector of columns of w x, from column j on, and set y to it or add it to y."""
     _strip(w, x, j, y, add, 1)
 
 

@@ -1,4 +1,4 @@
-// The doubt at each token of a reply, what else could have come, and replies that go on with it.
+// Show the doubt at each token of a reply and its alternatives, and continue the reply with one.
 
 import { ask } from "../client.js";
 import { button, element, isSpecial, percent, printable, quoted, shown, tell } from "../text.js";
@@ -53,7 +53,7 @@ export class Alternatives {
     item.querySelector(".role").append(element("span", { title }, ` · ${percent(2 ** -bits)} per token`));
   }
 
-  /** Return what is known of a reply, with its pieces. */
+  /** Return the explanation of a reply, with its pieces. */
   async #read(said) {
     const reply = this.#replies.get(said);
     reply.answer ??= ask("explain", { messages: reply.messages, top: N_ALTERNATIVES });
@@ -62,7 +62,7 @@ export class Alternatives {
     return reply;
   }
 
-  /** Return whether an element is in the reply whose alternatives are shown. */
+  /** Return whether an element belongs to the reply whose alternatives are shown. */
   #holds = (one) => Boolean(this.#box.parentElement?.contains(one));
 
   #hide() {
@@ -70,7 +70,7 @@ export class Alternatives {
     this.#box.parentElement?.querySelector(".at")?.classList.remove("at");
   }
 
-  /** Show the alternatives at the token of an event; at the first one, if the event has no place. */
+  /** Show the alternatives at the token of an event; at the first token if the event has no position. */
   async #show(said, { type, clientX, clientY }) {
     const reply = this.#replies.get(said);
     if (!reply) return;

@@ -64,8 +64,8 @@ export class Chat {
   }
 
   /**
-   * Show the conversation of an address: its messages m, of the user and the model in turns. If the
-   * conversation of this tab has begun with them, it stays.
+   * Show the conversation of an address: its parameters m are alternate messages of the user and the
+   * model. If the conversation of this tab begins with them, it is kept.
    */
   show(parameters) {
     byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
@@ -77,7 +77,7 @@ export class Chat {
     this.resume();
   }
 
-  /** Show a conversation. Args: the one that was left for it, if any, to which one can go back. */
+  /** Show a conversation. Args: the previous one, if any, to which the user can return. */
   #begin(talk, last) {
     tell();
     this.#last = last;
@@ -86,7 +86,7 @@ export class Chat {
     this.resume();
   }
 
-  /** Show the end of the conversation, where a reply may have come meanwhile. */
+  /** Show the end of the conversation, where a new reply may have arrived. */
   resume() {
     scroll();
     focus();
@@ -103,7 +103,7 @@ export class Chat {
       const stored = JSON.parse(sessionStorage.getItem(this.#place));
       return Array.isArray(stored) ? stored : undefined; // an earlier page stored something else
     } catch {
-      // a page in a frame may have no storage, or what is stored is not JSON
+      // A page in a frame may have no storage, or the stored text is not JSON.
     }
   }
 
@@ -111,7 +111,7 @@ export class Chat {
     try {
       sessionStorage.setItem(this.#place, JSON.stringify(this.#talk));
     } catch {
-      // no storage, or it is full: the address has the messages that are shown
+      // There is no storage, or it is full; the address still contains the messages.
     }
   }
 
@@ -128,7 +128,7 @@ export class Chat {
     });
   }
 
-  /** Replace a reply by one that begins with a text, and goes on after its tokens, if any. */
+  /** Replace a reply by one that begins with a text and continues after its tokens, if any. */
   #branch(item, tokens, text) {
     const i = [...turns.children].indexOf(item);
     this.#note = this.#talk[i].note; // both read the same
@@ -151,7 +151,7 @@ export class Chat {
     }
   }
 
-  /** Write reply i, which ends the conversation. Args: `begin` returns its parts, `undo` is called if it has none. */
+  /** Write reply i, the last message. Args: `begin` returns its parts, `undo` is called if there are none. */
   async #reply(i, begin, undo = () => {}) {
     const running = this.#setRunning(new AbortController());
     this.#draw(i);
@@ -196,7 +196,7 @@ export class Chat {
     return (this.#running = running);
   }
 
-  /** Show a conversation. A reply that is being streamed is not in it. */
+  /** Show a conversation, without a reply that is still being streamed. */
   #reset(talk) {
     this.#stop();
     this.#setRunning(null);
@@ -207,7 +207,7 @@ export class Chat {
     this.#draw();
   }
 
-  /** Let the user write message i anew, or a new message if there is none. */
+  /** Let the user edit message i, or write a new message if there is none. */
   #edit(i, text) {
     this.#edited = i;
     message.value = text;
@@ -230,7 +230,7 @@ export class Chat {
     this.#store();
   }
 
-  /** Append a message; with its index, it is complete and has tools. */
+  /** Append a message; if its index is given, the message is complete and gets its buttons. */
   #append({ role, content }, i) {
     const item = element("li", { className: role });
     item.append(element("span", { className: "role" }, role), said(content));

@@ -1,6 +1,6 @@
-// All activations of a forward pass.
+// Compute and read all activations of a forward pass.
 //
-// The numbers of a buffer have a row per feature and a column per token.
+// A buffer has one row per feature and one column per token.
 
 import { NOT_FINITE } from "./decoder.js";
 import { EngineError } from "./errors.js";
@@ -8,8 +8,8 @@ import { LANES, padded } from "./memory.js";
 import { QK_SCALE } from "./model.js";
 
 /**
- * Call a function with the activations of up to block_size tokens and one that is only predicted. Their
- * memory is then freed.
+ * Call a function with the activations of up to block_size tokens, plus one token that is only predicted.
+ * Then free their memory.
  */
 export const withActivations = (model, tokens, use) =>
   model.evaluate([{ tokens }], (_, buffers) => use(new Activations(model, buffers, tokens.length - 1)));

@@ -39,7 +39,7 @@ export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
 }
 
 /**
- * Return the gradients of a step, and what it changes.
+ * Return the gradients of a step, and its effects.
  * @param {import("./model.js").Model} model
  * @param {any} config
  * @param {any} tokenizer
@@ -107,7 +107,7 @@ export function countedOf({ text }, { isChat, special }, tokens, unfinished = fa
   });
 }
 
-/** Throw an error if there is no step on tokens. */
+/** Throw an error if these tokens allow no training step. */
 function checkStep(counted, size) {
   const n = counted.length;
   if (n > size) {
@@ -116,7 +116,7 @@ function checkStep(counted, size) {
   if (!counted.some(Boolean)) throw new EngineError(NOTHING);
 }
 
-/** Return the loss of the predictions that count, by a model with weights. */
+/** Return the loss of a model with given weights, over the predictions that count. */
 function nats(model, weights, tokens, counted) {
   model.setWeights(weights);
   return model.evaluate([{ tokens }], (losses) =>

@@ -1,6 +1,6 @@
 // Byte-level BPE. Equals data/bpe.py, and the parts of Hugging Face's tokenizers that it uses.
 //
-// The bytes of a piece are a string with a character of U+0000 to U+00FF for each.
+// The bytes of a piece are stored as a string with one character, U+0000 to U+00FF, per byte.
 
 import { BLANK, repr } from "./characters.js";
 import { EngineError } from "./errors.js";
@@ -85,7 +85,7 @@ export class BpeTokenizer extends Tokenizer {
     return tokens;
   }
 
-  /** Return the rank of the merge of token i and the one before. */
+  /** Return the rank of the merge of token i with the previous token. */
   #rank(tokens, i) {
     return this.#ranks.get(tokens[i - 1] * this.pieces.length + tokens[i]) ?? Infinity;
   }

@@ -1,4 +1,4 @@
-// Changes of the documents that a training reads: some left out, some added.
+// Leave out some of the documents of a training run, or add some.
 
 import { repr, strip } from "./characters.js";
 import { chunksOfDocument } from "./documents.js";
@@ -9,13 +9,13 @@ import { EngineError } from "./errors.js";
  * @typedef {{document?: number, text?: string}} Change
  */
 /**
- * What a person asks for: leave out the documents that begin with a text; or add texts.
+ * The user's request: leave out the documents that begin with a text, or add texts.
  * @typedef {{kind: "without", start: string} | {kind: "with", texts: string}} Wish
  */
 /** @typedef {ReturnType<typeof import("./documents.js").dataOf>} Data */
 
 /**
- * Return the changes of the documents that a wish means.
+ * Return the changes of the documents that a request means.
  * @param {Wish} wish
  * @param {Data} data
  * @returns {Change[]}
@@ -39,7 +39,7 @@ function leftOut(documents, start) {
 }
 
 /**
- * Return the chunks that are read with changes, in their order.
+ * Return the chunks that the changed training run reads, in order.
  *
  * Of n places, added chunk j of k
  * is at place floor((2j + 1) n / 2k), counted from 0.

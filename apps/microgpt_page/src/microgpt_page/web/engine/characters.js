@@ -1,4 +1,4 @@
-// Characters as Python sees them: code points, white space, and how they are shown in messages.
+// Treat characters as Python does: code points, white space, and their form in error messages.
 
 /** The characters of `str.isspace` without U+001C to U+001F, for a class of a regular expression. */
 export const BLANK = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";

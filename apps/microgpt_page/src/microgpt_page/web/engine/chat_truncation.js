@@ -48,6 +48,6 @@ export function fitConversation(messages, tokenizer, blockSize) {
   };
 }
 
-/** Return a text in which a table replaces characters, as by `str.translate`. */
+/** Return a text with characters replaced by a table, as in `str.translate`. */
 export const translated = (/** @type {string} */ text, table) =>
   Array.from(text, (char) => (table.has(char) ? (table.get(char) ?? "") : char)).join("");

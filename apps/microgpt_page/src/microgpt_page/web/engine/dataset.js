@@ -6,7 +6,7 @@
  */
 
 /**
- * Split tokens into overlapping chunks; each token but the first counts exactly once.
+ * Split tokens into overlapping chunks; each token except the first counts exactly once.
  * @param {number[]} tokens
  * @param {number} size tokens of the context
  * @param {number} [stride] from the start of a chunk to that of the next; by default, half of it

@@ -111,7 +111,7 @@ export class Decoder {
     return this.#sequences.status.numbers.includes(BigInt(RUNNING));
   }
 
-  /** Draw the random numbers of the next slice; all would often be far too many. */
+  /** Draw the random numbers of the next slice only, because most sequences need few. */
   #draw() {
     const { uniforms, n_tokens: nTokens, n_prompt: nPrompt } = this.#sequences;
     const [prompts, most] = [nPrompt.numbers, uniforms.shape[1]];
@@ -123,7 +123,7 @@ export class Decoder {
     this.#fill(uniforms, this.#nDrawn);
   }
 
-  /** Return the tokens of each sequence since the last call, and why it ended, if it did. */
+  /** Return the tokens of each sequence since the last call, and its finish reason, if it has ended. */
   take() {
     const { tokens, n_tokens: nTokens, status } = this.#sequences;
     const [all, lengths, width] = [tokens.numbers, nTokens.numbers, tokens.row];

@@ -1,4 +1,4 @@
-// Texts to train on. Equals data/documents.py, data/split.py and data/context.py.
+// Read training texts. Equals data/documents.py, data/split.py and data/context.py.
 
 import { strip } from "./characters.js";
 import { windows } from "./dataset.js";
@@ -16,7 +16,7 @@ const PIECE = /[^]{50}/gu; // of running text that is compared at once
 /** @typedef {{train: string[], validation: string[]}} Split */
 /** @typedef {import("./dataset.js").Chunk & {document?: number}} DocumentChunk of a training document */
 
-/** Return the text of a file without its last line ending; the others become \n. */
+/** Return the text of a file without the last line ending; other line endings become \n. */
 export function textOf(/** @type {Uint8Array} */ bytes) {
   const text = withPlainEnds(decode(bytes));
   if (!strip(text)) throw new EngineError("the file has no text; use another file");
@@ -75,7 +75,7 @@ function markOf(/** @type {Split} */ { train, validation }) {
   return nKnown ? ` (contamination ${Number(((100 * nKnown) / pieces.length).toPrecision(3))} %)` : "";
 }
 
-/** Return the chunks of one document, for a context of so many tokens. */
+/** Return the chunks of one document for a context of `size` tokens. */
 export function chunksOfDocument(/** @type {string} */ text, /** @type {CharTokenizer} */ tokenizer, size) {
   return windows([tokenizer.bos, ...tokenizer.encode(text), tokenizer.bos], size);
 }
@@ -90,7 +90,7 @@ function characterTokenizer(/** @type {string} */ text) {
 function split(/** @type {string[]} */ documents, /** @type {number} */ validation) {
   /** @type {Split} */
   const parts = { train: validation ? [] : documents, validation: [] };
-  // Unlike in Python, texts of one form are in the part of the first: no held-out one is read.
+  // Unlike in Python, texts of the same form are in one part, so no held-out text is trained on.
   const partOf = /** @type {Map<string, string[]>} */ (new Map());
   for (const each of validation ? new Set(documents) : []) {
     const place = parseInt(sha256(encoder.encode(each)).slice(0, 8), 16) / 2 ** 32;

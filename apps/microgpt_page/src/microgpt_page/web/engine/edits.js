@@ -1,4 +1,4 @@
-// Parts of a model that are switched off.
+// Switch parts of a model off.
 
 import { repr } from "./characters.js";
 import { EngineError } from "./errors.js";

@@ -1,4 +1,4 @@
-// The engine of the page: a model that answers the requests of the views, in a worker.
+// The engine of the page: it runs a model in a worker, and answers the requests of the views.
 
 import { backward, weightsAfter } from "./backward.js";
 import { BpeTokenizer } from "./bpe.js";
@@ -60,7 +60,7 @@ export class Engine {
     return answers[name]();
   }
 
-  /** Return what a function returns, after the request before. */
+  /** Call a function after the previous request has ended, and return the result. */
   async #alone(signal, work) {
     const end = await this.#begin(signal);
     try {
@@ -70,7 +70,7 @@ export class Engine {
     }
   }
 
-  /** Yield the parts of an answer, after the request before. Who leaves the loop early ends the work. */
+  /** Yield the parts of an answer after the previous request. Leaving the loop early ends the work. */
   async *#inTurn(signal, parts) {
     const end = await this.#begin(signal);
     try {
@@ -80,7 +80,7 @@ export class Engine {
     }
   }
 
-  /** Wait for the request before; return a function that ends this one and frees its memory. */
+  /** Wait for the previous request; return a function that ends this one and frees its memory. */
   async #begin(signal) {
     const before = this.#idle;
     let resolve;
@@ -116,14 +116,14 @@ export class Engine {
     return { samples, ...(dropped && { tokens_dropped: dropped }), ...(isCut && { n_cut: nCut }) };
   }
 
-  /** Return a whole reply. */
+  /** Return a complete reply. */
   async #chat(body, signal) {
     let content = "";
     for await (const { text } of this.#reply({ seed: 42, ...body }, signal)) content += text;
     return content;
   }
 
-  /** Yield the parts of a reply. The first says what the model has not read. */
+  /** Yield the parts of a reply. The first part lists dropped tokens and unknown characters. */
   async *#reply(body, signal) {
     checkNumbers(body);
     const tokenizer = this.#tokenizer;
@@ -171,27 +171,27 @@ export class Engine {
     };
   }
 
-  /** Return the numbers of a matrix, row by row, and how many columns it has. */
+  /** Return the numbers of a matrix, row by row, and the number of columns. */
   #matrix(name) {
     const { config, matrices } = this.#model;
     const { numbers, columns } = rowsOf(config, matrices, { matrix: name, row: 0, column: 0 });
     return { numbers: numbers.slice(), columns };
   }
 
-  /** Return facts on the hidden units of a layer, from texts. */
+  /** Return statistics of the hidden units of a layer on some texts. */
   #units({ texts, layer }) {
     checkWhole("layer", layer, 0, this.#file.model.n_layer - 1);
     return unitsOf(this.#model, this.#tokenizer, this.#tokensOf({ texts }), layer);
   }
 
-  /** Return the tokens of texts, as far as they fit into the context. */
+  /** Return the tokens of texts, truncated to the context. */
   #tokensOf({ texts }) {
     const size = this.#file.model.block_size;
     return texts.map((text) => this.#prompts.ofExplained({ text }).tokens.slice(0, size + 1));
   }
 
   /**
-   * Return the result of a function with the changed model of a request.
+   * Call a function with the model that a request has changed, and return the result.
    * @template T
    * @param {() => T | Promise<T>} use
    */
@@ -224,7 +224,7 @@ export class Engine {
     return { stop, forbidden, minTokens, maxTokens, sampling };
   }
 
-  /** Yield what a batch has generated since the last time; between slices, messages are received. */
+  /** Yield the new tokens of a batch after each slice; messages are received between slices. */
   async *#decode(prompts, rules, seed, signal) {
     const seeds = prompts.map((_, i) => BigInt(seed) + BigInt(i));
     const fill = (uniforms, n) => drawUniforms(this.#model.memory, seeds, uniforms, n);
@@ -241,13 +241,13 @@ export class Engine {
 /** Return the seed of a body, or a random one. */
 const seedOf = ({ seed }) => BigInt(seed ?? Math.floor(Math.random() * 2 ** SEED_BITS));
 
-/** Return a fixed reply, cut to the most tokens. */
+/** Return a fixed reply, truncated to the maximum number of tokens. */
 function fixed(reply, maxTokens) {
   const tokens = reply.slice(0, maxTokens ?? reply.length);
   return { tokens, end: tokens.length === reply.length ? "stop" : "length" };
 }
 
-/** Let other tasks run. Unlike that of a timer, their turn comes at once. */
+/** Let other tasks run, without the delay of a timer. */
 export async function pause() {
   const { port1, port2 } = new MessageChannel();
   port2.postMessage(null);

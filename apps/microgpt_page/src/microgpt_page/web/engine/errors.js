@@ -1,3 +1,3 @@
-// A problem with a message for a person. Equals microgpt/errors.py.
+// An error with a message for the user. Equals microgpt/errors.py.
 
 export class EngineError extends Error {}

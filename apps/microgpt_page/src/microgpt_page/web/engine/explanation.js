@@ -1,4 +1,4 @@
-// What the model predicts at each position of a text. Equals evaluation.py.
+// Explain the predictions of the model at each position of a text. Equals evaluation.py.
 
 import { withActivations } from "./activations.js";
 import { countedOf } from "./backward.js";
@@ -12,7 +12,7 @@ const N_CHANGES = 3; // number of tokens whose probability a part raises or lowe
 const inBits = (nats) => nats / Math.LN2;
 
 /**
- * Return the explanation of all tokens but the first.
+ * Return the explanation of all tokens except the first.
  * @param {import("./model.js").Model} model
  * @param {number[]} tokens
  * @param {{top: number, attention: [number, number][], position?: number, earlier?: number, ablations?: boolean, backward?: any, step?: any, unfinished?: boolean}} wanted
@@ -93,7 +93,7 @@ export function lossesWithout(model, /** @type {number[][]} */ texts) {
   return Array.from(withoutEach(model), (part) => ({ ...part, loss, without: heldOutLoss(model, chunks) }));
 }
 
-/** Yield the place of each head, of "all", and of each MLP, by layer, while the model is without it. */
+/** Yield the indices of each head, of "all", and of each MLP, while the model runs without it. */
 function* withoutEach(model) {
   const { n_layer: L, n_head: H } = model.config;
   const weights = model.packed.flat();
@@ -109,7 +109,7 @@ function* withoutEach(model) {
   model.setWeights(weights);
 }
 
-/** Return the log-probabilities of each token but the first. */
+/** Return the log-probabilities of each token except the first. */
 function logProbabilities(model, tokens, hasEnd) {
   const chunks = windows(tokens, model.config.block_size, undefined, hasEnd ? undefined : tokens[0]);
   return chunks.flatMap(({ tokens: part, mask }) =>

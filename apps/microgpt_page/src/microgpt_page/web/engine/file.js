@@ -1,7 +1,7 @@
-// The files of an engine and of a model, which packed_files.py writes.
+// Read and write the files of an engine and of a model; packed_files.py writes them in Python.
 
 /**
- * What engine_file writes.
+ * The file that engine_file writes.
  * @typedef {object} EngineFile
  * @property {{model: any, config: any}} defaults those of `ModelConfig` and `TrainConfig`
  * @property {Record<"rows" | "buffers", Record<string, string[]>> & Record<"model" | "config", Record<string, string>>} layout
@@ -9,7 +9,7 @@
  */
 
 /**
- * What model_file writes, with the layout of the engine. `parts` are the weights and the kernels.
+ * The file that model_file writes, with the engine's layout. `parts` are the weights and the kernels.
  * @typedef {object} ModelFile
  * @property {any} model what model_facts returns
  * @property {"lines" | "stream"} text the kind of text that the model was trained on
@@ -23,8 +23,8 @@
  */
 
 /**
- * Return facts and parts, which are packed: a line of JSON with facts and sizes, then the bytes of
- * each part. Their checksum is checked by client.js.
+ * Unpack a file: a line of JSON with metadata and sizes, then the bytes of each part. client.js has
+ * verified the checksum.
  * @param {Uint8Array} bytes
  * @returns {any}
  */

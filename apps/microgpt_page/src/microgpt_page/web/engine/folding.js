@@ -27,7 +27,7 @@ export function plain(/** @type {string} */ text) {
   return quoted.split(new RegExp(SPACE)).filter(Boolean).join(" ");
 }
 
-/** Return a character as `str.casefold` does; JavaScript has only capitals and small letters. */
+/** Return a character folded as by `str.casefold`; JavaScript only converts to upper or lower case. */
 function caseFolded(char) {
   if (CHEROKEE.test(char)) return char.toUpperCase();
   return char === "ẞ" ? "ss" : char.toUpperCase().toLowerCase();

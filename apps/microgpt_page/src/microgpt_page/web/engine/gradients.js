@@ -1,6 +1,6 @@
-// Gradients of all activations and weights for one text.
+// Compute the gradients of all activations and weights for one text.
 //
-// There is an array of numbers for each token.
+// A list contains one array of numbers per token.
 
 import { logSoftmax, product } from "./activations.js";
 import { QK_SCALE } from "./model.js";
@@ -8,8 +8,8 @@ import { QK_SCALE } from "./model.js";
 /** @typedef {ArrayLike<number>[]} Rows */
 
 /**
- * Return the gradients for tokens, of which the last is only predicted: those of the activations by
- * name, for each token; and the factors of the gradient of each matrix.
+ * Return the gradients for tokens, the last of which is only predicted: the gradients of activations by
+ * name, for each token, and the factors of the gradient of each matrix.
  * @param {import("./model.js").Model} model
  * @param {any} found the activations
  * @param {number[]} tokens
@@ -105,7 +105,7 @@ function tables(config, tokens, dembedding) {
   return found;
 }
 
-/** Return the gradients of queries, keys, values and attention, and those of the products. */
+/** Return the gradients of queries, keys, values and attention, and of the matrix products. */
 function attentionBackward({ config, matrices, rates }, found, layer, dheads, read) {
   const { n_embd: C, n_head: H, architecture } = config;
   const isKarpathys = architecture === "karpathy";
@@ -159,7 +159,7 @@ const sum = (a, b) => a.map((row, i) => row.map((each, j) => each + b[i][j]));
 
 const times = (matrix, layer, rows) => rows.map((row) => product(matrix, layer, row));
 
-/** Return the gradients of the input of a matrix from those of its output. */
+/** Return the gradients of the input of a matrix from the gradients of its output. */
 const back = ({ columns, layers }, layer, rows) =>
   rows.map((row) => {
     const found = new Float64Array(columns);
@@ -176,7 +176,7 @@ const normalized = (x) => {
   return x.map((each) => each * scale);
 };
 
-/** Return the gradient of x from that of `rmsnorm(x)`. */
+/** Return the gradient of x from the gradient of `rmsnorm(x)`. */
 function rmsnormBackward(dy, x) {
   const scale = scaleOf(x);
   const mean = (scale * dot(x, dy)) / x.length;

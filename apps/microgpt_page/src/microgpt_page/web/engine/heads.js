@@ -1,4 +1,4 @@
-// What the heads look at, on average over texts.
+// Average the attention of the heads over texts.
 
 import { withActivations } from "./activations.js";
 
@@ -6,12 +6,12 @@ const N_APART = 3; // from this position on, the start is none of the last three
 const N_SEEN = 40; // times that a token could be looked at, from which on it is compared
 const MORE = 1.3; // times the usual attention, from which on a head prefers a token
 
-/** Return the place of token j as seen from token i: itself, one before, two before, further back, or the start. */
+/** Return the distance of token j from token i: itself, one before, two before, further back, or the start. */
 const placeOf = (i, j) => (j ? Math.min(i - j, 3) : 4);
 
 /**
- * Return facts on each head: its layer, the shares of its attention that go to each place, and the labels of the
- * tokens that it prefers: from which it takes more than it usually does from their places.
+ * Return statistics of each head: its layer, the share of its attention at each distance, and the labels of the
+ * tokens that it prefers, which get more attention than their distance explains.
  * @param {import("./model.js").Model} model
  */
 export function headsOf(model, tokenizer, /** @type {number[][]} */ texts) {

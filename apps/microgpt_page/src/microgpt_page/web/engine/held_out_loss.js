@@ -1,4 +1,4 @@
-// The loss of documents that are not read. Equals held_out_loss.py.
+// Compute the loss of held-out documents. Equals held_out_loss.py.
 
 import { countTargets } from "./dataset.js";
 

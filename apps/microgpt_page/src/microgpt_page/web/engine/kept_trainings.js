@@ -1,4 +1,4 @@
-// Trainings of one model from the same start: with another seed, or on changed documents.
+// Train one model repeatedly from the same start: with other seeds, or on changed documents.
 //
 // Vocabulary, split, initial weights, dropout and the order of reading do not depend on the changes.
 
@@ -36,14 +36,14 @@ export class KeptTrainings {
     this.model = new Model(untrained(file, shape, this.data.tokenizer, kind));
   }
 
-  /** Return whether a training is kept. */
+  /** Return whether the result of a training run is kept. */
   has(/** @type {Run} */ run) {
     return this.#kept.has(JSON.stringify(run));
   }
 
   /**
-   * Give the model the weights of a training, which takes place unless it is kept. Yield the number
-   * of steps taken since the last time.
+   * Give the model the weights of a training run; train unless they are kept. Yield the number of
+   * steps taken since the last time.
    * @param {Run} run
    * @param {AbortSignal} [signal]
    */
@@ -61,8 +61,8 @@ export class KeptTrainings {
   }
 
   /**
-   * Return the changes of documents that the training reads, or that are added. Without them, not a
-   * bit changes.
+   * Return the changes that affect the documents that training reads. If there are none, the result
+   * is identical.
    * @param {import("./changed_data.js").Change[]} changes
    */
   read(changes) {

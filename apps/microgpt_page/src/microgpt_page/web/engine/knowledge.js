@@ -1,4 +1,4 @@
-// What a model of a character or a table knows, and what it reads. Equals knowledge.py.
+// The known messages of a character or a table, and the text that the model reads. Equals knowledge.py.
 
 import { lengthOf } from "./characters.js";
 import { plain } from "./folding.js";
@@ -14,7 +14,7 @@ export class Knowledge {
     this.#matcher = new Matcher(facts);
   }
 
-  /** Return what the model reads, or else the reply to a message that is not known. */
+  /** Return the messages that the model reads, or the reply to an unknown message. */
   choose(/** @type {import("./tokenizer.js").Message[]} */ messages) {
     const { follows, needs, threshold, unknown } = this.#facts;
     const folded = (each) => (each.role === "user" ? { ...each, content: plain(each.content) } : each);
@@ -35,7 +35,7 @@ export class Knowledge {
     return Array.from(latest).flatMap(([each, exchange]) => (needed.includes(each) ? exchange : []));
   }
 
-  /** Return what a message, or a part of it, means; `before` is the topic before it. */
+  /** Return the match of a message, or of a part of it; `before` is the previous topic. */
   #meant(text, before) {
     const { askings, follows, is_table: isTable, replies, threshold } = this.#facts;
     let found = askings.map((asking) => ({ asking, similarity: isTable && asking[0] === text ? 2 : 0, read: text }));

@@ -28,9 +28,9 @@ const [N_SAMPLES, N_LAST] = [5, 20];
 const N_WATCHED = 32; // chunks on which the hidden units are watched
 
 /**
- * What the model can do after a step. The loss is that of documents that are held out; the places
- * are those of the embeddings on their principal axes. A sample is known if it is a document that the
- * model is trained on. The active share of a hidden unit is that of the positions of some texts.
+ * The state of the model after a step. The loss is measured on held-out documents; the places are the
+ * coordinates of the embeddings on their principal axes. A sample is known if it is a training
+ * document. The active share of a hidden unit is a share of the positions of some texts.
  * @typedef {object} Moment
  * @property {number} step
  * @property {string[]} samples
@@ -40,7 +40,7 @@ const N_WATCHED = 32; // chunks on which the hidden units are watched
  * @property {number[]} active by layer and unit
  */
 /**
- * What a training sends: the losses of the steps before `step`, and the moments since the last time.
+ * Progress of a training run: the losses of the steps before `step`, and the moments since the last one.
  * @typedef {object} Progress
  * @property {number} step the number of steps so far
  * @property {number[]} losses
@@ -84,7 +84,7 @@ export class Laboratory {
     return this.#run;
   }
 
-  /** Read a file; return what it is. */
+  /** Read a file; return a description of it. */
   #read(/** @type {{bytes: Uint8Array}} */ { bytes }) {
     this.#text = textOf(bytes);
     const kind = kindOf(this.#text);
@@ -97,7 +97,7 @@ export class Laboratory {
   }
 
   /**
-   * Make a model with initial weights; return facts on it.
+   * Create a model with initial weights; return a description of it.
    * @param {{model: any, config: any, validation: number, text: "lines" | "stream"}} settings fields
    * of `ModelConfig` and `TrainConfig` that differ from Karpathy's; the fraction to hold out
    */
@@ -106,7 +106,7 @@ export class Laboratory {
     return this.#run.about;
   }
 
-  /** Return what answers questions on the text and settings, with the trainings that it has kept. */
+  /** Return the object that answers "What if" questions, with the training runs that it keeps. */
   #whatIf(settings) {
     const about = [this.#text, JSON.stringify(settings)];
     const known = this.#asked;
@@ -146,7 +146,7 @@ export class Laboratory {
   }
 }
 
-/** A model and its training. */
+/** A model and its training run. */
 class Run {
   #file;
   #model;
@@ -198,7 +198,7 @@ class Run {
     return { model, labels, nHeldOut: n, mark: this.#mark, pairs: this.#pairs, config, moments: [...this.#steps] };
   }
 
-  /** Return why a training up to a step is at its end, or null. */
+  /** Return the reason to end a training run before a step, or null. */
   end(until = Infinity) {
     if (this.#hasDiverged) return "diverged";
     if (this.step === this.#trainer.config.steps) return "finished";
@@ -222,14 +222,14 @@ class Run {
     return this.step - first;
   }
 
-  /** Return what has not been sent yet. */
+  /** Return the progress that has not been sent yet. */
   progress() {
     const found = { step: this.step, losses: this.#losses, moments: this.#moments };
     [this.#losses, this.#moments] = [[], []];
     return found;
   }
 
-  /** Keep the state, and show what the model can do. */
+  /** Record the state of the training run and of the model. */
   #keep() {
     const { step } = this;
     if (this.#kept.has(step)) return; // it was rewound
@@ -266,7 +266,7 @@ class Run {
     return found.map((each) => each / n);
   }
 
-  /** Let the model have the weights of the training; return them. */
+  /** Copy the weights of the training run to the model; return them. */
   #update() {
     const numbers = this.#trainer.weights();
     this.#model.setWeights(numbers);
@@ -283,7 +283,7 @@ class Run {
     return { step };
   }
 
-  /** Explain a text by the model as it is now. */
+  /** Explain a text with the current model. */
   explain(body) {
     this.#update();
     return this.#engine.answer("explain", body);
@@ -297,7 +297,7 @@ class Run {
   }
 }
 
-/** Return chunks at equal distances with at most a number of tokens, or one. */
+/** Return evenly spaced chunks with at most a given number of tokens, but at least one. */
 function within(/** @type {import("./dataset.js").Chunk[]} */ chunks, nTokens) {
   const n = chunks.reduce((sum, chunk) => sum + countTargets(chunk), 0);
   const distance = Math.ceil(n / nTokens);

@@ -60,7 +60,7 @@ export class Matcher {
     return found.flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)) ?? []);
   }
 
-  /** Return how an asking matches; null if words of it, or for its slots, are missing. */
+  /** Return the match of an asking; null if required words, or words for its slots, are missing. */
   #match(i, free, most, shared, covered) {
     const { coverage: part, number, open } = this.#rules;
     const [text, , reads] = this.#askings[i];
@@ -87,7 +87,7 @@ export class Matcher {
     return { asking: this.#askings[i], similarity, read };
   }
 
-  /** Return the weight of a word; one that is not known weighs as much as one of one topic. */
+  /** Return the weight of a word; an unknown word weighs as much as a word of a single topic. */
   #weight(word) {
     const topics = new Set(Array.from(this.#places.get(word) ?? [], ([i]) => this.#askings[i][1]));
     const weight = this.#most - Math.log(topics.size || 1);
@@ -124,8 +124,8 @@ export class Matcher {
 
 const sum = (numbers) => [...numbers].reduce((total, number) => total + number, 0);
 
-/** Return the map of a key, which is new at first. */
+/** Return the map of a key; create it on first use. */
 const at = (maps, key) => maps.get(key) ?? maps.set(key, new Map()).get(key);
 
-/** Set the number of a key to another one, unless it is larger. */
+/** Raise the number of a key to another number, if that is larger. */
 const raise = (numbers, key, number) => numbers.set(key, Math.max(numbers.get(key) ?? 0, number));

@@ -1,4 +1,4 @@
-// Arrays in the memory of the kernels, and calls of kernels. Equals engine/machine_code.py.
+// Allocate arrays in the memory of the kernels, and call kernels. Equals engine/machine_code.py.
 //
 // An argument is a word of 64 bits: a number, or the address of an array, which is laid out like an
 // array of NumPy in a 64-bit CPython (see engine/wasm.py). The stack is below the arrays.
@@ -67,13 +67,13 @@ export class KernelArray {
     return new TYPES[this.type](this.memory.buffer, this.address, this.length);
   }
 
-  /** Return an array of the first n columns, whose numbers are those of this one. */
+  /** Return a view of the first n columns. */
   columns(/** @type {number} */ n) {
     const [rows] = this.shape;
     return new KernelArray(this.memory, this.type, this.address, [rows, n], [rows, this.row]);
   }
 
-  /** Return an array of the rows from one on, whose numbers are those of this one. */
+  /** Return a view of the rows from a given row on. */
   rows(/** @type {number} */ first, /** @type {number[]} */ shape) {
     const address = this.address + first * this.row * TYPES[this.type].BYTES_PER_ELEMENT;
     return new KernelArray(this.memory, this.type, address, shape, [...shape.slice(0, -1), this.row]);
@@ -102,7 +102,7 @@ export class Memory {
     return this.#memory.buffer;
   }
 
-  /** Return the address of some bytes, which are 0. */
+  /** Allocate zeroed bytes, and return their address. */
   reserve(/** @type {number} */ n) {
     const address = Math.ceil(this.end / ALIGNMENT) * ALIGNMENT;
     const missing = address + n - this.buffer.byteLength;

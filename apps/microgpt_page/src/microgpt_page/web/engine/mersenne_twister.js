@@ -1,12 +1,12 @@
-// The numbers of Python's `random.Random`: MT19937. Equals engine/random_numbers.py and its kernels.
+// MT19937, the generator of Python's `random.Random`. Equals engine/random_numbers.py and its kernels.
 
 const GROUP = 32; // number of generators seeded in parallel
 const N_WORDS = 624; // number of words of a state
 const OFFSET = 397; // of the word mixed in by an update
 
 /**
- * Set the first n numbers of each row to those of `random.Random(seed)`. Return the states of the
- * last group of generators, as long as the memory is not used again.
+ * Set the first n numbers of each row to the numbers of `random.Random(seed)`. Return the states of
+ * the last group of generators, which are valid until the memory is reused.
  * @param {import("./memory.js").Memory} memory
  * @param {bigint[]} seeds less than 2^64
  * @param {import("./memory.js").KernelArray} numbers with a row per seed

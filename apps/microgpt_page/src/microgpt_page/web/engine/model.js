@@ -45,8 +45,8 @@ export class Model {
   }
 
   /**
-   * Return what a function makes of the loss of each prediction, and of the buffers after the last
-   * micro-batch. Their memory is then freed.
+   * Call a function with the loss of each prediction and the buffers after the last micro-batch;
+   * return the result, and free their memory.
    * @template T
    * @param {import("./dataset.js").Chunk[]} chunks
    * @param {(losses: Float32Array, buffers: Record<string, import("./memory.js").KernelArray>) => T} use
@@ -76,7 +76,7 @@ export class Model {
 }
 
 /**
- * Return the numbers of settings as a kernel takes them. A choice is a flag for each value.
+ * Return settings as numbers for a kernel. A choice becomes one flag per value.
  * @param {any} settings the fields of `ModelConfig` or `TrainConfig`
  * @param {Record<string, string>} kinds see `kinds_of`
  */

@@ -1,4 +1,4 @@
-// The steps of a training at which the page shows what the model has learned, and can rewind to.
+// Choose the steps of a training run at which the page shows the model, and to which it can rewind.
 
 const MOST = 100; // maximum number of moments at equal distances
 const FIRST = [1, 2, 5]; // and these times a power of ten: the loss falls fastest at the start

@@ -1,10 +1,10 @@
-// The two directions in which vectors differ most (principal component analysis), by iteration.
+// Find the two directions in which vectors differ most (principal component analysis), by iteration.
 
 const MOST = 300; // maximum number of iterations
 const CLOSE = 1e-7; // change of an axis at which they end
 
 /**
- * Return the place of each row on the first two principal axes: x and y of the first row, and so on.
+ * Return the coordinates of each row on the first two principal axes: x and y of the first row, and so on.
  * @param {ArrayLike<number>} numbers rows of a matrix, one after the other
  * @param {number} width numbers in a row
  */
@@ -21,7 +21,7 @@ export function places(numbers, width) {
   return found;
 }
 
-/** Return places turned or mirrored so that they are as near as possible to others (Procrustes). */
+/** Rotate or mirror points so that they are as close as possible to others (Procrustes). */
 export function turned(/** @type {Float32Array} */ places, /** @type {Float32Array} */ others) {
   let [along, across, mirrored, mirroredAcross] = [0, 0, 0, 0];
   for (let i = 0; i < places.length; i += 2) {
@@ -40,7 +40,7 @@ export function turned(/** @type {Float32Array} */ places, /** @type {Float32Arr
   });
 }
 
-/** Return rows without their mean. */
+/** Return rows with their mean subtracted. */
 function centred(numbers, width) {
   const rows = Float64Array.from(numbers);
   for (let column = 0; column < width; column++) {

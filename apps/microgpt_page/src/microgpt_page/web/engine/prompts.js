@@ -1,4 +1,4 @@
-// The tokens of prompts and conversations. Equals parts of microgpt/inference.py.
+// Encode prompts and conversations. Equals parts of microgpt/inference.py.
 
 import { lengthOf } from "./characters.js";
 import { fitConversation, translated } from "./chat_truncation.js";
@@ -12,7 +12,7 @@ export class Prompts {
   #questions;
   #config;
 
-  /** Args: a tokenizer, what the model knows, if a plug-in has recorded it, and its shape. */
+  /** Args: a tokenizer, the record of a plug-in, if there is one, and the shape of the model. */
   constructor(tokenizer, questions, config) {
     this.#tokenizer = tokenizer;
     this.#questions = questions;
@@ -26,7 +26,7 @@ export class Prompts {
   }
 
   /**
-   * Return the tokens of a prompt, and those that the model reads; see `text_job`.
+   * Return the tokens of a prompt, and the tokens that the model reads; see `text_job`.
    * @param {string | number[]} prompt
    */
   ofText(prompt) {
@@ -68,8 +68,8 @@ export class Prompts {
   }
 
   /**
-   * Return the tokens of a text to explain, for a chat model of a message of the user; or those of a
-   * conversation, and the prompt before its last reply.
+   * Return the tokens of a text to explain (for a chat model, a user message), or the tokens of a
+   * conversation and the prompt before its last reply.
    * @param {{text?: string, messages?: import("./tokenizer.js").Message[]}} document
    * @returns {{tokens: number[], prompt?: import("./chat_truncation.js").ChatPrompt}}
    */

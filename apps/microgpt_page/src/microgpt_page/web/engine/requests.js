@@ -5,7 +5,7 @@ import { EngineError } from "./errors.js";
 
 export const MAX_CHARACTERS = 2 ** 17; // maximum number of characters in a prompt or a chat
 const MAX_SIZE = 2 ** 31 - 1;
-// By field: the smallest and the largest number, and whether it must be an integer.
+// The minimum and the maximum of each field, and whether it must be an integer.
 const LIMITS = {
   num_samples: [1, 50, true],
   temperature: [0, Infinity],
@@ -59,5 +59,5 @@ export function checkMessages(messages) {
   }
 }
 
-/** Return the settings of sampling of a body. */
+/** Return the sampling settings in a body. */
 export const samplingOf = (body) => ({ temperature: body.temperature ?? 0.5, topK: body.top_k ?? 0 });

@@ -1,4 +1,4 @@
-// Texts that a model makes up with one generator for all, as at the end of `microgpt train`.
+// Generate texts with one random generator for all, as at the end of `microgpt train`.
 
 import { Decoder } from "./decoder.js";
 

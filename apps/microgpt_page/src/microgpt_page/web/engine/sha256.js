@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4). `crypto.subtle` answers later, which takes too long for each of many texts.
+// SHA-256 (FIPS 180-4). `crypto.subtle` is asynchronous, which is too slow for many short texts.
 
 /** Return the first 32 bits of the fractional part. */
 const fraction = (x) => Math.floor((x % 1) * 2 ** 32);

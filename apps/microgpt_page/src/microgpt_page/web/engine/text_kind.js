@@ -1,4 +1,4 @@
-// Whether a text is running text, such as a book. Equals data/statistics.py.
+// Recognise running text, such as a book. Equals data/statistics.py.
 
 import { SPACE, isSpace, lengthOf, strip, stripEnd } from "./characters.js";
 
@@ -7,7 +7,7 @@ const SPACES = new RegExp(`${SPACE}+`);
 const SENTENCE_END = new RegExp(`[\\p{L}\\p{Nl}\\p{No}_][.!?][^${SPACE.slice(1)}? `, "u");
 const count = (items, test) => items.filter(test).length;
 
-/** Return how a text is read by default. */
+/** Return the default kind of a text. */
 export function kindOf(/** @type {string} */ text) {
   const lines = text.split("\n").slice(0, MAX_LINES).map(stripEnd);
   const texts = lines.filter(Boolean);

@@ -1,12 +1,12 @@
-// How the score of a token comes about: from the token that is read, from attention, and from the MLP.
+// Divide the logit of a token into the contributions of the current token, of attention and of the MLP.
 
 import { product } from "./activations.js";
 
 /**
- * Return, for each token that may come, the part of its logit from the stream, from attention and from the
- * MLP, and what the MLP would add if attention had fetched nothing; and the parts of the sums of the hidden
- * units from the stream and from attention. A model adds the parts up like this if it has one layer and no last
- * norm; of another one, return null.
+ * Return, for each possible next token, the contributions of the stream, of attention and of the MLP to its
+ * logit, and the contribution of the MLP without attention; also the contributions of the stream and of
+ * attention to each hidden unit. The contributions are additive only in models with one layer and no final
+ * norm; for others, return null.
  * @param {import("./model.js").Model} model
  */
 export function together({ config, matrices }, activations) {

@@ -18,7 +18,7 @@ export class Tokenizer {
   }
 
   /**
-   * Return what a model reads for each unknown character; null if nothing.
+   * Return the replacement for each unknown character; null if it is left out.
    * @this {any}
    * @param {string} text
    * @returns {Map<string, string | null>}

@@ -10,7 +10,7 @@ import { PackedWeights, countWeights } from "./weights.js";
 const MICRO_BATCH = 128; // tokens per micro-batch if the documents are short
 const RUN_MS = 20; // target duration of a call of `run`
 const MAX_STEPS = 1024; // maximum number of steps per call
-// The place in `PackedWeights` of the matrix that is 0 while a model learns without a part.
+// The index in `PackedWeights` of the matrix that is 0 while a part is removed.
 const MATRIX_OF_PART = { positions: 1, attention: 4, MLP: 6 };
 
 /**
@@ -106,7 +106,7 @@ export class Trainer {
     return found;
   }
 
-  /** Set to 0 the weights of the parts that the model learns without, and their moments. */
+  /** Set the weights of removed parts, and their moments, to 0. */
   #clearParts() {
     const [params, , m, v] = this.#state;
     for (const part of this.#without) {
@@ -124,7 +124,7 @@ export class Trainer {
     return { step: this.nSteps, arrays };
   }
 
-  /** Return to the state of a snapshot; from there, the same steps follow. */
+  /** Restore a snapshot; the same steps follow from there. */
   restore(/** @type {Snapshot} */ { step, arrays }) {
     const [params, , m, v] = this.#state;
     [params, m, v].forEach(({ array }, i) => array.numbers.set(arrays[i]));
@@ -136,14 +136,14 @@ export class Trainer {
   #discardBatch() {
     this.#progress.numbers.fill(0, 1);
     this.#state[1].array.numbers.fill(0);
-    // Buffers may contain infinity or NaN, and 0 times either is NaN.
+    // Buffers may contain infinity or NaN, and multiplying these by 0 gives NaN.
     for (const { type, numbers } of Object.values(this.#buffers)) {
       numbers.fill(type === "int64" ? 0n : 0);
     }
   }
 }
 
-/** Return the chunks that a training reads, in their order. */
+/** Return the chunks in the order in which training reads them. */
 export function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
   const order = [...chunks.keys()];
   if (shuffle) random.shuffle(order);

@@ -1,12 +1,12 @@
-// What the hidden units of an MLP respond to, and what they do.
+// Find the texts that activate the hidden units of an MLP, and the effect of each unit.
 
 import { product, withActivations } from "./activations.js";
 
 const N_SHOWN = 3; // texts, and tokens
 
 /**
- * Return facts on each hidden unit of a layer: after which beginnings of texts it is most active, after
- * which share, and which logits its output raises and lowers most, without later layers.
+ * Return statistics of each hidden unit of a layer: the beginnings of texts after which it is most active,
+ * the share after which it is active, and the logits that its output raises and lowers most.
  * @param {import("./model.js").Model} model
  */
 export function unitsOf(model, tokenizer, /** @type {number[][]} */ texts, /** @type {number} */ layer) {

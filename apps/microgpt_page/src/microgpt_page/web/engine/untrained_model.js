@@ -1,4 +1,4 @@
-// The file of a model to train, whose settings are those of model_config.py.
+// Write the file of a model to train, with the settings of model_config.py.
 
 import { EngineError } from "./errors.js";
 import { countWeights } from "./weights.js";

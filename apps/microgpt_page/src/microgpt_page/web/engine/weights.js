@@ -1,4 +1,4 @@
-// The weights of a model in the layouts of the kernels. Equals engine/weights.py.
+// Store the weights of a model in the layouts of the kernels. Equals engine/weights.py.
 //
 // Shapes: C = n_embd, V = vocab_size, L = n_layer. A matrix has its numbers row by row, per layer.
 
@@ -14,14 +14,14 @@ export const countWeights = (model) =>
 
 const nPositions = (model) => (model.architecture === "karpathy" ? model.block_size : 0);
 
-/** Return numbers that are stored as "float16" or "float32". */
+/** Decode numbers that are stored as "float16" or "float32". */
 export function decodeNumbers(/** @type {Uint8Array} */ bytes, dtype) {
   const buffer = bytes.slice().buffer; // aligned
   if (dtype === "float32") return new Float32Array(buffer);
   return Float32Array.from(new Uint16Array(buffer), half);
 }
 
-/** Return the number of 16 bits in IEEE 754, which is finite. */
+/** Decode a finite half-precision number (IEEE 754) from 16 bits. */
 function half(/** @type {number} */ bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;

@@ -1,4 +1,4 @@
-// What a model would predict if it had been trained on other documents.
+// Compute the predictions of a model that is trained on changed documents.
 
 import { changesOf } from "./changed_data.js";
 import { countTargets } from "./dataset.js";
@@ -23,8 +23,8 @@ export class WhatIf {
   }
 
   /**
-   * Yield the progress, and what is known so far: the bits of each token of a text, and the mean bits
-   * of the changed documents, with and without the change.
+   * Yield the progress and the results so far: the bits of each token of a text, and the mean bits of
+   * the changed documents, with and without the change.
    * @param {{wish: Wish, text: string, nSeeds: number}} question
    * @param {AbortSignal} [signal]
    */
@@ -75,13 +75,13 @@ export class WhatIf {
     return bits;
   }
 
-  /** Return the document that is changed, as it was, or is added. */
+  /** Return the document that is left out or added. */
   #textOf(/** @type {Change} */ { document, text }) {
     return document === undefined ? /** @type {string} */ (text) : this.#trainings.data.documents[document];
   }
 }
 
-/** Which share of the steps has been taken, and how long the others may take. */
+/** The share of the steps that have been taken, and the estimated time for the others. */
 class Progress {
   #started = performance.now();
   #nDone = 0;
@@ -109,7 +109,7 @@ class Progress {
 }
 
 /**
- * Return what is known after some runs: without the change, with it, and with other seeds.
+ * Return the results of some runs: without the change, with it, and with other seeds.
  * @param {{ofText: {tokens: {text: string, bits: number}[], text: number} | null, documents: number}[]} runs
  */
 function comparison(runs) {
@@ -122,8 +122,8 @@ function comparison(runs) {
 }
 
 /**
- * Return bits without and with the change. Their spread is the standard deviation over all seeds, or
- * null if there are no others.
+ * Return the bits without and with the change. The spread is the standard deviation over all seeds, or
+ * null if there is only one seed.
  * @param {number[]} bits without the change, with it, and with other seeds
  */
 function figure([before, after, ...others]) {

@@ -13,7 +13,7 @@ self.onmessage = ({ data, ports }) => {
   else (engine = started(data)).catch(() => {}); // each request tells what went wrong
 };
 
-/** Return an engine with the packed bytes of its file and of a model, or a laboratory without one. */
+/** Return an engine for the packed bytes of an engine and a model, or a laboratory without a model. */
 async function started(/** @type {Uint8Array[]} */ files) {
   const [kernels, model] = files.map(unpacked);
   if (!model) return new Laboratory(kernels);
@@ -21,7 +21,7 @@ async function started(/** @type {Uint8Array[]} */ files) {
 }
 
 /**
- * Answer a request with a value or the parts of an answer, and then with the end or an error.
+ * Answer a request: send a value or the parts of an answer, and then the end or an error.
  * @param {{name: string, body: any}} request
  * @param {MessagePort} port any message from it ends the work
  */

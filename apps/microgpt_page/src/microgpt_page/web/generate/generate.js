@@ -73,7 +73,7 @@ export class Generate {
     byId("summary").textContent = `${instead(byId("prompt").value, this.#model)} ${read}`.trim();
   }
 
-  /** Offer the beginnings of some samples, to be continued. */
+  /** Offer the beginnings of some samples as prompts. */
   #offer(samples) {
     const beginnings = samples.map((text) => text.match(/^\S+ \S+(?= )|^\S{1,3}(?=\S)/u)?.[0]).filter(Boolean);
     const buttons = [...new Set(beginnings)].slice(0, N_BEGINNINGS).map((text) =>

@@ -1,12 +1,12 @@
-// How a number of a step follows from those before it.
+// Show how a number of a step is calculated from earlier numbers.
 
 import { brief } from "./backward.js";
 import { matrixOf, partsOf } from "./switches.js";
 import { percent, quoted, shown } from "../text.js";
 
 /**
- * Return lists of factors, whose products are added up, or terms, with their names; what a place in the lists
- * is, or the labels of all; and what becomes of the sum. Args: a number of a step, the explanation, the row of its matrix, if it has one, and the context.
+ * Return named lists of factors, whose products are added up, or of terms; the meaning or the labels of the
+ * positions in the lists; and the further calculation with the sum. Args: a number of a step, the explanation, the row of its matrix, if any, and the context.
  */
 export function arithmetic(step, i, { activations: all, earlier }, row, { model, read, at, sampling }) {
   const { layer, kind, head } = partsOf(step);

@@ -1,5 +1,5 @@
-// How the model learns from the text: the gradient of each number and each weight, and the step that
-// follows. Blue is positive: the loss would rise if the number grew.
+// Show how the model learns from the text: the gradient of each number and weight, and a training step.
+// Blue is positive: the loss would rise if the number grew.
 
 import { bySign, colours, paintPixels, rgb } from "../colours.js";
 import { titleOfMatrix } from "./switches.js";
@@ -13,7 +13,7 @@ const ADDED = "It is added to the residual stream, so the gradients are those of
 const SUMMED = "Each gradient is the sum of those of all numbers that are made of this one, times the weights between them.";
 const STREAM =
   "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.";
-// By the kind of a step: where its gradient comes from, if it is not such a sum.
+// The origin of the gradient, by the kind of a step, unless it is such a sum.
 const TEXTS = {
   logits:
     "The gradient of a logit is its probability, less 1 for the token that came, divided by the number of " +
@@ -37,7 +37,7 @@ export class Backward {
   isOn = false; // whether it is shown how the model learns
   #places = new Map(); // row, column and, if not the reader chose them, for what, by matrix
 
-  /** Args: a model, and functions that are called after another direction or weight, and for a step. */
+  /** Args: a model, and functions that are called when the direction or weight changes, and to make a step. */
   constructor(model, { turned, changed, stepped }) {
     this.#model = model;
     this.#on = { turned, changed };
@@ -73,13 +73,13 @@ export class Backward {
     byId("why").hidden = !this.isOn;
   }
 
-  /** Return the fields of a request. Args: the name of a matrix, if the step that is shown has one. */
+  /** Return the fields of a request. Args: the name of the matrix of the current step, if it has one. */
   request(matrix) {
     if (!this.isOn) return {};
     return { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0]).slice(0, 2)] };
   }
 
-  /** Choose the weight with the largest gradient: of lm_head, one of the token that came. */
+  /** Choose the weight with the largest gradient; in lm_head, a weight of the actual token. */
   #chooseLargest({ matrix, first, gradients }, { token }, input, at) {
     const columns = gradients[0].length;
     const isLast = matrix === "lm_head";
@@ -118,7 +118,7 @@ export class Backward {
     );
   }
 
-  /** Show what a step on the text does to it. */
+  /** Show the effect of a training step on the text. */
   drawStep({ bits_before: before, bits_after: after, optimizer, weight_decay: decay, lr, counted }, isEdited) {
     const what = counted.slice(0, -1).includes(0) ? "reply" : "text";
     const n = counted.filter(Boolean).length;

@@ -1,4 +1,4 @@
-// The probabilities of what comes next, as bars that follow temperature and top-k.
+// Show the probabilities of the next token as bars that depend on temperature and top-k.
 
 import { byId, element, percent, shown, tableRow } from "../text.js";
 
@@ -52,12 +52,12 @@ export class Bars {
     };
   }
 
-  /** The temperature and top-k that are chosen. */
+  /** The chosen temperature and top-k. */
   get sampling() {
     return { temperature: Number(temperature.value), k: Number(topK.value) };
   }
 
-  /** Show a prediction. Args: whether the text ends there, and whether a token came, which is marked. */
+  /** Show a prediction. Args: whether the text ends there, and whether the actual token is marked. */
   draw(now, isLast, hasCome) {
     byId("draw").textContent = isLast ? "Draw the next token" : "Draw from here";
     [this.#now, this.#hasCome, this.#hasEnded, this.#logits] = [now, hasCome, false, null];
@@ -73,7 +73,7 @@ export class Bars {
     this.#update();
   }
 
-  /** Offer a new text, as the end has been drawn. */
+  /** Offer a new text after the end has been drawn. */
   end() {
     this.#hasEnded = true;
     byId("draw").textContent = "Start again";
@@ -86,7 +86,7 @@ export class Bars {
     this.#update();
   }
 
-  /** The likeliest tokens, the one that came, and all others together. */
+  /** The likeliest tokens, the actual one, and all others together. */
   #bars() {
     const likeliest = this.#now.alternatives.slice(0, N_BARS);
     if (this.#hasCome && likeliest.every(({ token }) => token !== this.#now.token)) {

@@ -1,4 +1,4 @@
-// The way of a token through the model: the residual stream, and what attention and MLP add to it.
+// Draw the path of a token through the model: the residual stream, and the additions by attention and MLP.
 //
 // Each node is a button with its numbers as cells, read from top to bottom: blue is positive, orange
 // negative. The lists of the heads have a row for each head. The value of a node is the name of its
@@ -75,7 +75,7 @@ export class Flow {
     return made;
   }
 
-  /** Draw the numbers of each step, and choose one. `isOff` says which parts are off. */
+  /** Draw the numbers of each step, and select one. `isOff` returns whether a part is off. */
   draw(numbers, step, number, isOff) {
     [this.#numbers, this.#isOff] = [numbers, isOff];
     this.#paintAll();
@@ -92,7 +92,7 @@ export class Flow {
     if (this.#wanted) this.focus(this.#wanted);
   }
 
-  /** Frame a number of a step. */
+  /** Draw a frame around a number of a step. */
   mark(step, number) {
     diagram.querySelector(".at")?.classList.remove("at");
     const made = this.#nodes.get(step);
@@ -107,7 +107,7 @@ export class Flow {
     made.classList.add("at");
   }
 
-  /** Move the focus to a step, once it is there. */
+  /** Move the focus to a step as soon as it exists. */
   focus(step) {
     this.#wanted = step;
     if (!this.#nodes.get(step)?.isConnected) return;

@@ -1,4 +1,4 @@
-// The view "Look inside": what the model predicts at each position of a text, and how.
+// The view "Look inside": the predictions of the model at each position of a text, and their calculation.
 
 import { query, write } from "../address.js";
 import { Bars } from "./bars.js";
@@ -28,7 +28,7 @@ import {
 import { compareTexts } from "./writing.js";
 
 const positions = byId("positions");
-// What the colours mean, forward and backward.
+// The meaning of the colours, forward and backward.
 const LEGENDS = [
   "Blue: positive numbers; orange: negative. Point at one to see how it is made.",
   "Gradients: if a blue number grows, the loss rises; orange: it falls. The maps show attention.",
@@ -138,7 +138,7 @@ export class Inside {
     byId("text").value = text;
   }
 
-  /** Show what suits the model: the last reply in the chat, or what it writes. */
+  /** Show a suitable text: the last reply in the chat, or a text that the model writes. */
   async #showExample() {
     const last = this.#model.chat && this.#lastReply();
     if (last) this.#bars.read(new URLSearchParams(last));
@@ -169,7 +169,7 @@ export class Inside {
     return [...this.#before, byId("question").value, this.#text];
   }
 
-  /** The field of a request that leaves the end of an unfinished text out. */
+  /** The field of a request that excludes the end of an unfinished text. */
   get #ending() {
     return byId("ends").checked && this.#cut === null ? {} : { unfinished: true };
   }
@@ -187,7 +187,7 @@ export class Inside {
     write("inside", { ...this.#parameters, ...this.#tour.parameters });
   }
 
-  /** What is shown, for an address. */
+  /** The current state, as parameters of an address. */
   get #parameters() {
     return {
       m: this.#before,
@@ -206,7 +206,7 @@ export class Inside {
     return this.#found ? this.#found.read.length - 1 : 0;
   }
 
-  /** Whether a token came at the position: in a text that has ended, the end. */
+  /** Whether the next token is known at the position: in a finished text, it may be the end. */
   get #hasCome() {
     const { n_scored: n, predictions } = this.#found;
     return this.#at < this.#last || (!this.#ending.unfinished && n === predictions.length);
@@ -309,7 +309,7 @@ export class Inside {
     if (this.#found) this.#explainNumbers();
   }
 
-  /** Return a promise of facts from texts that the model writes. */
+  /** Return a promise of statistics of texts that the model writes. */
   #askOfTexts(name, body) {
     const changes = this.#switches.body;
     return this.#once(`${name} ${body.layer}`, async () => {
@@ -318,7 +318,7 @@ export class Inside {
     });
   }
 
-  /** Return a promise of facts on the model, which are asked for once. */
+  /** Return a promise of statistics of the model, which are requested only once. */
   #once(name, asked) {
     const found = this.#facts.get(name) ?? asked().catch(() => null);
     this.#facts.set(name, found);
@@ -368,7 +368,7 @@ export class Inside {
     this.#explainNumbers();
   }
 
-  /** Show the numbers of the position, and what the parts of the model are for. */
+  /** Show the numbers at the position, and the purpose of the parts of the model. */
   async #explainNumbers() {
     this.#write();
     if (this.#isEmpty && this.#steps.isBackward) {
@@ -405,7 +405,7 @@ export class Inside {
     if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], heads ?? [], isWithout, isAny);
   }
 
-  /** Say what the changes of the model do to the text, and to the prediction that is shown. */
+  /** Show the effect of the changes of the model on the text and on the current prediction. */
   #tellEffect(now) {
     if (!this.#unchanged) return;
     const before = this.#unchanged.predictions[this.#at];
@@ -418,7 +418,7 @@ export class Inside {
       here;
   }
 
-  /** Return the bits of what the model has learned to predict: in a conversation, of replies. */
+  /** Return the bits of the tokens that the model has learned to predict: in a conversation, the replies. */
   #bitsOf({ bits, read, predictions }) {
     if (!this.#model.chat) return bits;
     const isReply = (i) => read.slice(0, i + 1).findLast(isSpecial) === "<|assistant|>";
@@ -434,13 +434,13 @@ export class Inside {
     this.#choose(Math.max(0, Math.min(this.#last, this.#at + step)));
   }
 
-  /** Shade the tokens by how much a row of an attention map takes from each, or by surprise. */
+  /** Shade the tokens by the attention weights of a row of a map, or by surprise. */
   #shade(row) {
     positions.classList.toggle("attended", row !== null);
     [...positions.children].forEach((token, j) => token.style.setProperty("--weight", row?.[j] ?? 0));
   }
 
-  /** Begin a new text, after one that has ended. */
+  /** Begin a new text after a finished one. */
   #restart() {
     this.#fill({ m: this.#before, question: byId("question").value });
     this.#explain(Infinity);

@@ -1,4 +1,4 @@
-// What each head and each MLP is for: what it does at a position, on average, and the text without it.
+// Show the purpose of each head and MLP: its effect at a position and on average, and the text without it.
 
 import { titleOfPart } from "./switches.js";
 import { button, byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
@@ -26,7 +26,7 @@ export class Parts {
     this.#found = [];
   }
 
-  /** Show the loss of the text without each part, how much that of other texts grows, and where heads look there. */
+  /** Show the loss of the text without each part, the increase on other texts, and the attention of heads there. */
   draw(found, means, heads, isWithout, isAny) {
     [this.#heads, this.#isWithout] = [heads, isWithout];
     this.#found = found.map((part, i) => ({ ...part, mean: means[i] }));
@@ -69,7 +69,7 @@ export class Parts {
     return this.#heads.find((each) => each.layer === layer && each.head === head);
   }
 
-  /** Return what a head looks at on average, if it is known. */
+  /** Return the average attention of a head, if it is known. */
   habit(layer, head) {
     const found = this.#habitOf(layer, head);
     if (!found) return "";
@@ -91,7 +91,7 @@ export class Parts {
     return [...cells, favouritesOf(found)];
   }
 
-  /** Return what becomes of the guess without a part: of the token that came, if one did, and of others. */
+  /** Return the prediction without a part: for the actual token, if it is known, and for others. */
   guess(layer, head, hasCome) {
     const part = this.#partOf(layer, head);
     if (!part) return "";
@@ -106,7 +106,7 @@ export class Parts {
 
 const favouritesOf = ({ preferred }) => preferred.slice(0, N_TOKENS).map((label) => shown(label)).join(", ");
 
-/** Return the tokens at which a head looks most, in their order, shaded by how much it takes. */
+/** Return the tokens with the largest attention weights of a head, in order, shaded by weight. */
 function lineOf(weights, read) {
   const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, MOST_TOKENS);
   const tokens = order.sort((a, b) => a - b).map((j) => {
@@ -118,7 +118,7 @@ function lineOf(weights, read) {
   return element("div", {}, ...tokens);
 }
 
-/** Return by how much the bits change without a part, as they are shown. */
+/** Return the change of the bits without a part, as text. */
 const changeOf = (part) => Number(part.bits_without.toFixed(2)) - Number(part.bits.toFixed(2));
 
 /** Return a sentence on where a head looks from a position: its shares of the tokens so far. */

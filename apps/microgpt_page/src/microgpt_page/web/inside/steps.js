@@ -1,4 +1,4 @@
-// One step of the way of a token: what it does, and how each of its numbers follows.
+// Show one step of a token through the model: its purpose, and the calculation of each number.
 
 import { arithmetic } from "./arithmetic.js";
 import { Backward, brief } from "./backward.js";
@@ -162,7 +162,7 @@ export class Steps {
     return this.isBackward ? steps.reverse() : steps;
   }
 
-  /** Go to the next step of this token, or to one before; at the end, it is drawn what comes next. */
+  /** Go to the next or the previous step of this token; after the last step, draw the next token. */
   go(by) {
     const next = this.#order[this.#order.indexOf(this.chosen) + by];
     if (next) this.#choose(next, null);
@@ -208,7 +208,7 @@ export class Steps {
     this.#show();
   }
 
-  /** Show what the parts are for. Args: as in `Parts`. */
+  /** Show the purpose of the parts. Args: as in `Parts`. */
   drawParts(...all) {
     this.#parts.draw(...all);
     this.#show();
@@ -325,7 +325,7 @@ export class Steps {
     return [this.#model.vocab_size - 1, ...this.#found.predictions.map(({ token }) => token)];
   }
 
-  /** Return what a number of a step is about. */
+  /** Return the meaning of a number of a step. */
   #labelOf(step, number) {
     const isOfTokens = step === "logits" || step === "probabilities";
     const noun = step.endsWith("hidden") ? "unit" : "number";
@@ -339,7 +339,7 @@ export class Steps {
     }
   }
 
-  /** Return what row i of a matrix belongs to. */
+  /** Return the meaning of row i of a matrix. */
   #nameOf(matrix, i, isEnd = matrix === "lm_head") {
     if (matrix === "wpe") return `position ${i}`;
     const name = this.#names.get(i) ?? [...this.#model.characters][i];
@@ -351,7 +351,7 @@ export class Steps {
     return this.#backward.isOn && Boolean(this.#found.backward.weight);
   }
 
-  /** Return what the chosen step does at this position, if there is more to say than what it is. */
+  /** Return a sentence on the effect of the chosen step at this position, if there is one. */
   #plain(step) {
     const { layer, kind, head } = partsOf(step);
     if (this.#isBackward) return this.#backward.sentence(kind, this.#found.backward, this.#at, this.#now);
@@ -390,7 +390,7 @@ export class Steps {
 
 const told = (score) => score.toFixed(2).replace("-", "−");
 
-/** Draw the lists whose products are added up, and write what becomes of the sum. */
+/** Draw the lists whose products are added up, and write the further calculation with the sum. */
 function drawArithmetic({ lists = [], names = [], noun = "number", labels, terms = [], then }, value, of) {
   const products = lists.length ? lists[0].map((x, i) => x * lists[1][i]) : terms.map(([, x]) => x);
   const sum = products.reduce((total, x) => total + x, 0);

@@ -1,4 +1,4 @@
-// Parts of the model that are switched off, and training steps, while one looks inside.
+// Switch parts of the model off, and make training steps, in the view "Look inside".
 
 import { button, byId, conversation, element } from "../text.js";
 
@@ -16,7 +16,7 @@ const MATRIX_TITLES = {
 const IN_ATTENTION = ["attention_input", "query", "key", "value", "heads", "attention_output"];
 export const IN_MLP = ["mlp_input", "hidden", "mlp_output"];
 
-/** Return the layer, kind and head of a step such as "layer0.attention 2"; null for what it lacks. */
+/** Return the layer, kind and head of a step such as "layer0.attention 2"; null for a missing one. */
 export function partsOf(step) {
   const [, layer, kind, head] = /^(?:layer(\d+)\.)?(attention(?= \d)|\w+$)(?: (\d+))?$/.exec(step) ?? [];
   const number = (digits) => (digits === undefined ? null : Number(digits));
@@ -65,7 +65,7 @@ export class Switches {
     return Object.fromEntries(this.#edits);
   }
 
-  /** Whether anything is changed. */
+  /** Whether the model is changed. */
   get isOn() {
     return [...this.#edits.values()].some((each) => each.length);
   }

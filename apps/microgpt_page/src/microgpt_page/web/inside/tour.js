@@ -2,7 +2,7 @@
 
 import { byId, known } from "../text.js";
 
-// The step of each stop, whether it is about learning, what it shows in the page, and a few sentences.
+// The step of each stop, whether it is about learning, the element that it shows, and a few sentences.
 const STOPS = [
   ["embedding", false, "#positions", "A text is cut into tokens, here letters. After each token the model guesses the next one: choose a token in the row, and everything under it is about the guess after that token. First the model looks up the token’s embedding: a list of numbers that it has learned for it. The line with ⊕ in the picture carries this list on; at each ⊕ a part adds its result."],
   ["layer0.attention 2", false, "#sum", "A token alone does not know what stands before it. Attention fetches that: each token makes three lists of its numbers, a query (what I look for), a key (what I offer) and a value (what I hand over). Below, the query of this token is multiplied with the key of one at which it looks. The better they fit, the more of the value of that token is added to the list here."],
@@ -51,18 +51,18 @@ export class Tour {
     return { tour: this.#at || undefined };
   }
 
-  /** Keep what the reader has typed during the tour. */
+  /** Keep the text that the reader has typed during the tour. */
   keep() {
     if (this.#told) this.#own = this.#on.shown();
   }
 
-  /** Scroll to what the stop shows, once it is there: the box of the tour may hide it on a small screen. */
+  /** Scroll to the element of the stop as soon as it exists, because the tour's box may cover it. */
   reached() {
     if (this.#isNew && this.#at) document.querySelector(STOPS[this.#at - 1][2]).scrollIntoView({ block: "nearest" });
     this.#isNew = false;
   }
 
-  /** Show a stop as it is described, or at the end what the reader had before. */
+  /** Show a stop in its described state or, at the end, restore the reader's state. */
   #go(at) {
     if (!this.#told) this.#own = this.#on.shown();
     this.#told ??= this.#canTell ? new URLSearchParams(TOLD) : ofText(this.#own);

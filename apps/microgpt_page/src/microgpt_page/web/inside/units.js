@@ -1,4 +1,4 @@
-// What a hidden unit of an MLP responds to, and what it does. What each part is worth on average.
+// Describe what activates a hidden unit and its effect, and the average worth of each part.
 
 import { ask } from "../client.js";
 import { percent, quoted } from "../text.js";

@@ -1,4 +1,4 @@
-// What the model writes with and without the changes that are made while one looks inside.
+// Show texts that the model writes with and without the changes of "Look inside".
 
 import { ask } from "../client.js";
 import { byId, said, tableRow } from "../text.js";

@@ -1,4 +1,4 @@
-// The hidden units of the MLPs: how often each is active, as a strip of cells.
+// Draw the activity of the hidden units of the MLPs as a strip of cells.
 
 import { colours, paintPixels, rgb } from "../colours.js";
 import { byId, element } from "../text.js";

@@ -1,4 +1,4 @@
-// The embeddings of the tokens in two dimensions, each at its place on the principal axes.
+// Draw the embeddings of the tokens in two dimensions, on their principal axes.
 
 import { colours } from "../colours.js";
 import { Plot, drawLine } from "./plot.js";
@@ -12,13 +12,13 @@ export class EmbeddingMap extends Plot {
   #labels = [];
   #places = null;
 
-  /** Start with no places. Args: the label of each token. */
+  /** Start without points. Args: the label of each token. */
   begin(labels) {
     this.#labels = labels;
     this.#places = null;
   }
 
-  /** Show the places of a moment. */
+  /** Show the points of a moment. */
   show(places) {
     this.#places = places;
     this.draw();
@@ -46,7 +46,7 @@ export class EmbeddingMap extends Plot {
   }
 }
 
-/** Move places that are closer than a width and a height apart, the shorter way. */
+/** Separate points that are closer than a width and a height, along the shorter direction. */
 function moveApart(places, width, height) {
   for (let round = 0; round < ROUNDS; round++) {
     places.forEach((one, i) => {
@@ -69,7 +69,7 @@ function largest(places) {
   return found;
 }
 
-/** Return the name of a colour: vowels, and what is no letter, stand out. */
+/** Return the name of a colour: vowels, and tokens that are not letters, stand out. */
 function colourOf(label) {
   if (/^[aeiouy]$/i.test(label)) return "orange";
   return /^\p{L}$/u.test(label) ? "blue" : "soft";

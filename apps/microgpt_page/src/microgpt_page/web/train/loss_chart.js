@@ -1,4 +1,4 @@
-// The loss of each step, its mean over some steps, the held-out loss, and losses to compare with.
+// Draw the loss of each step, its mean over some steps, the held-out loss, and losses to compare with.
 
 import { colours } from "../colours.js";
 import { Plot, drawLine, ticks } from "./plot.js";
@@ -17,7 +17,7 @@ export class LossChart extends Plot {
   #lines = {}; // losses to compare with, by name; the first is that of guessing
   at = 0; // the step that is shown; what comes after it is pale
 
-  /** Start with no loss. Args: the number of steps, and losses to compare with, by name. */
+  /** Start without losses. Args: the number of steps, and losses to compare with, by name. */
   begin(steps, lines) {
     this.#before = this.#means(1000);
     this.#losses = new Float64Array(steps);
@@ -39,12 +39,12 @@ export class LossChart extends Plot {
     this.#heldOut.push([step, loss]);
   }
 
-  /** The number of steps of a mean. */
+  /** The number of steps that are averaged. */
   get nSmoothed() {
     return Math.max(10, Math.round(this.#losses.length * SMOOTHED));
   }
 
-  /** Return the loss of the step before one. */
+  /** Return the loss of the previous step. */
   loss(step) {
     return this.#losses[step - 1];
   }
@@ -156,7 +156,7 @@ export class LossChart extends Plot {
     context.globalAlpha = 1;
   }
 
-  /** Paint a line; it is pale after the step that is shown. */
+  /** Paint a line, which is pale after the current step. */
   #paintLine(context, x, y, points, colour) {
     [context.strokeStyle, context.fillStyle] = colours(colour, colour);
     context.lineWidth = 2;

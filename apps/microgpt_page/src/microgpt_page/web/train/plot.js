@@ -1,4 +1,4 @@
-// What the plots of a training share: a sharp canvas in the colours of the page.
+// The base of the plots of a training run: a sharp canvas in the colours of the page.
 
 import { element } from "../text.js";
 

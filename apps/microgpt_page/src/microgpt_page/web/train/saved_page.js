@@ -1,4 +1,4 @@
-// Copies of the page as a file, and with another model in it.
+// Save the page as a file, also with another model in it.
 
 import { element, grouped } from "../text.js";
 
@@ -22,7 +22,7 @@ function base64(blob) {
   });
 }
 
-/** Have the browser save a file. */
+/** Make the browser save a file. */
 export function save(content, type, name) {
   const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
   link.click();

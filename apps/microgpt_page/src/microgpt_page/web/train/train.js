@@ -1,7 +1,7 @@
-// The view "Train": a model learns before the reader's eyes, in a worker of its own.
+// The view "Train": watch a model learn, in a separate worker.
 //
-// The first training begins by itself: it takes five seconds, and stops while the page is hidden. Who
-// prefers no motion sees its end.
+// The first training run starts automatically: it takes five seconds, and pauses while the page is
+// hidden. If the user prefers reduced motion, only its end is shown.
 
 import { pageWith, save } from "./saved_page.js";
 import { laboratory, pageText } from "../client.js";
@@ -44,7 +44,7 @@ export class Train {
     rewind: (step) => this.#rewind(step),
   });
 
-  /** Args: the model of the other views, which stays as it is. */
+  /** Args: the model of the other views, which is not changed. */
   constructor({ name }) {
     byId("train-given").textContent = `, in the trained model “${printable(name)}”.`;
     byId("plan").addEventListener("submit", () => this.#try(() => this.#start(true)));
@@ -77,7 +77,7 @@ export class Train {
     this.resume();
   }
 
-  /** Pause the training that has begun by itself while the page is hidden. */
+  /** Pause the automatic training run while the page is hidden. */
   async #sleep() {
     if (document.hidden && this.#isFirst && this.#running) await this.#pause(true);
     else if (!document.hidden && this.#isQuiet) await this.#run();
@@ -99,7 +99,7 @@ export class Train {
     this.#forecast();
   }
 
-  /** Return the connection to the laboratory, which is started if it does not run. */
+  /** Return the connection to the laboratory; start the laboratory if necessary. */
   #laboratory() {
     this.#connecting ??= laboratory(STOPPED).catch((error) => {
       this.#connecting = null;
@@ -113,7 +113,7 @@ export class Train {
     return (await this.#laboratory()).ask(name, body);
   }
 
-  /** Do something; show a problem if it fails. */
+  /** Call a function; show the error if it fails. */
   async #try(action) {
     showText("train-problem", "");
     try {
@@ -124,14 +124,14 @@ export class Train {
     }
   }
 
-  /** Forget the training of a laboratory that has died. The next one reads the texts again. */
+  /** Discard the training run of a laboratory that has died; the next one reads the texts again. */
   #forget() {
     this.#connecting = this.#reading = this.#about = null;
     this.#seconds = 0;
     byId("training").hidden = byId("keep").hidden = true;
   }
 
-  /** Have the laboratory read the texts that are chosen, after those that it still reads. */
+  /** Make the laboratory read the chosen texts, after the texts that it is reading. */
   #read() {
     this.#facts = null;
     this.#forecast();
@@ -169,7 +169,7 @@ export class Train {
       `${plural(nLearning({ num_params: n, n_embd: C, n_layer: L, n_ff_exp: 4, block_size: T }, config.without), "weight")} learn. ${reads}It takes ${duration(seconds)} at ${pace}${most}.`;
   }
 
-  /** Train a new model. Args: whether a person asks for it. */
+  /** Train a new model. Args: whether the user asked for it. */
   async #start(isAsked = false) {
     const [start, number] = [byId("plan-start"), ++this.#nStarts];
     start.disabled = isAsked; // also while the texts are read: a second click would start again
@@ -208,7 +208,7 @@ export class Train {
     await this.#run();
   }
 
-  /** Return facts on the texts that were chosen last, once they have been read. */
+  /** Return a description of the last chosen texts as soon as they have been read. */
   async #textsRead() {
     if (!this.#reading) this.#read();
     for (;;) {
@@ -218,7 +218,7 @@ export class Train {
     }
   }
 
-  /** Pause the training. Args: whether nothing is said of it. */
+  /** Pause training. Args: whether to show no message. */
   async #pause(isQuiet = false) {
     if (!this.#running) return;
     this.#isQuiet = isQuiet;
@@ -226,7 +226,7 @@ export class Train {
     await this.#running;
   }
 
-  /** Train up to a step, or to the end, and show what happens. */
+  /** Train up to a step or to the end, and show the progress. */
   #run(until) {
     this.#running ??= this.#follow(until).finally(() => {
       this.#running = null;
@@ -270,7 +270,7 @@ export class Train {
     if (end && !this.#isQuiet) byId("train-end").textContent = ends[end];
   }
 
-  /** Return to a moment. While it is on the way, only the last wish counts. */
+  /** Return to a moment. If several are requested meanwhile, only the last request counts. */
   async #rewind(step) {
     const isBusy = this.#wanted !== null;
     this.#wanted = step;
@@ -292,7 +292,7 @@ export class Train {
     return this.#step === this.#about.config.steps || this.#isDiverged;
   }
 
-  /** Show where the training is, and what can be done. */
+  /** Show the current step, and enable the possible actions. */
   #update() {
     if (!this.#about) return;
     const { steps } = this.#about.config;
@@ -324,7 +324,7 @@ export class Train {
   }
 }
 
-/** Return how many weights of a model learn, without some parts. */
+/** Return the number of weights that are trained if some parts are removed. */
 function nLearning({ num_params: all, n_embd: C, n_layer: L, n_ff_exp: factor, block_size: T }, without) {
   const nOfPart = { attention: 4 * L * C ** 2, MLP: 2 * L * factor * C ** 2, positions: T * C };
   return without.reduce((n, part) => n - nOfPart[part], all);

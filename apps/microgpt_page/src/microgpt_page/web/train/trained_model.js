@@ -1,4 +1,4 @@
-// What a model that is trained has learned: its losses, texts, embeddings and attention.
+// Show the progress of a model in training: its losses, texts, embeddings and attention.
 
 import { ActiveUnits } from "./active_units.js";
 import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
@@ -70,7 +70,7 @@ export class TrainedModel {
     return this.#moments.map(({ step }) => step);
   }
 
-  /** Add what a training has sent, and show the step that it has reached. */
+  /** Add the progress of a training run, and show the latest step. */
   add(step, losses, moments) {
     this.#chart.add(step - losses.length, losses);
     for (const moment of moments) {
@@ -114,7 +114,7 @@ export class TrainedModel {
     return this.#chart.mean(step) > Math.log(this.#about.model.vocab_size);
   }
 
-  /** Return a sentence on the end of a training: what it has learned, and where it was best. */
+  /** Return sentences on a finished training run: its result, and its best step. */
   ending(step) {
     const mean = `The mean loss of the last ${plural(this.#chart.nSmoothed, "step")} is ${this.#chart.mean(step).toFixed(3)}`;
     const last = `that of the last step alone ${this.#chart.loss(step).toFixed(4)}`;

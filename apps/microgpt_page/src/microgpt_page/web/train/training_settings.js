@@ -1,8 +1,8 @@
-// The settings of a training, as sliders over sensible values.
+// Show the settings of a training run as sliders over sensible values.
 
 import { byId, element, grouped } from "../text.js";
 
-// By field of `ModelConfig` or `TrainConfig`: a label, the values, and Karpathy's.
+// For each field of `ModelConfig` or `TrainConfig`: a label, the values, and Karpathy's value.
 const SLIDERS = {
   n_embd: ["Width", [4, 8, 16, 24, 32, 48, 64, 96, 128], 16],
   n_head: ["Heads", [1, 2, 4, 8, 16], 4],

@@ -1,4 +1,4 @@
-// The texts to train on: the bundled names, a file, or pasted text.
+// Choose the training texts: the bundled names, a file, or pasted text.
 
 import { bundledNames } from "../client.js";
 import { byId, plural } from "../text.js";
@@ -45,14 +45,14 @@ export class TrainingTexts {
     return file.replace(/\.\w+$/, "") || "my-model";
   }
 
-  /** What a document is called. */
+  /** The noun for a document. */
   get noun() {
     return byId("texts-source").value === "names" ? "names" : "documents";
   }
 
   /**
-   * Have a laboratory read the texts. Return facts on them, or null if none are chosen yet. Throws an
-   * error with a message for a person.
+   * Make a laboratory read the texts. Return a description, or null if none are chosen yet. Throw an
+   * error with a message for the user.
    */
   async readBy(laboratory) {
     const content = await this.#content();

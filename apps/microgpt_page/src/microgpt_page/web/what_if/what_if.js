@@ -1,4 +1,4 @@
-// The view "What if": the model of "Train" is trained again on other documents, in a worker of its own.
+// The view "What if": train the model of "Train" again on changed documents, in a separate worker.
 
 import { laboratory } from "../client.js";
 import { byId, duration, showText } from "../text.js";
@@ -31,7 +31,7 @@ export class WhatIf {
     this.resume();
   }
 
-  /** Hide figures about other texts or settings than those that are chosen in "Train" by now. */
+  /** Hide results for texts or settings that differ from the current ones in "Train". */
   resume() {
     this.#hide();
   }
@@ -42,7 +42,7 @@ export class WhatIf {
     }
   }
 
-  /** Show what a laboratory finds until it is stopped. */
+  /** Show the results of a laboratory until it is stopped. */
   async #ask() {
     const { signal } = (this.#stopping = new AbortController());
     const question = asked();
@@ -64,7 +64,7 @@ export class WhatIf {
     }
   }
 
-  /** Hide the figures of another change, text, training or texts than those that are chosen. */
+  /** Hide results that do not match the chosen change, text, training run and texts. */
   #hide() {
     const { wish, text } = asked();
     const about = JSON.stringify([wish, text, this.#settings.chosen, this.#texts.nChanges]);

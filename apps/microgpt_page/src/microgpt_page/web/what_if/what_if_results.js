@@ -1,9 +1,9 @@
-// What a change of the documents has changed, in words and tables.
+// Show the effect of a change of the documents in sentences and tables.
 
 import { byId, element, grouped, nats, plural, printable, shown, tableRow } from "../text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
-// By kind of change: the models before and after it, and the documents.
+// Names for the models before and after a change and for its documents, by the kind of change.
 const NAMES = {
   without: ["with all documents", "without these", "left out"],
   with: ["without these", "with these", "added"],
@@ -13,7 +13,7 @@ const rounded = (bits) => (bits * Math.LN2).toFixed(2); // in nats
 const more = (change) => `${nats(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
 const signed = (number) => `${Number(rounded(number)) < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
 
-/** Show what is known of two models, and of the spread of other seeds. */
+/** Show the results of two models, and the spread over other seeds. */
 export function showComparison({ tokens, text, documents, nDocuments, nRead, nSteps, nSeeds }, { wish, text: asked }, noun) {
   const [before, after, what] = NAMES[wish.kind];
   const one = nDocuments === 1;
@@ -35,7 +35,7 @@ export function showComparison({ tokens, text, documents, nDocuments, nRead, nSt
   if (text) showTokens(tokens, text, [before, after]);
 }
 
-/** Return how a change compares to the spread of other seeds. */
+/** Return a sentence that compares a change with the spread over other seeds. */
 function judged({ change, spread }, nSeeds) {
   if (spread === null) return "Without other seeds, it is not known whether this is chance.";
   const times = (Math.abs(change) / spread).toFixed(1);

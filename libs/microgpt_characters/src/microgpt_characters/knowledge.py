@@ -32,7 +32,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     needs: Sequence[Sequence[int]]  # of each topic: those that the model reads before it
     unknown: Sequence[str]  # replies to other messages
     threshold: float  # least similarity of a message that is known; 0: the model decides
-    is_table: bool  # whether a message must clearly mean one topic
+    is_table: bool  # whether the answers are learned by heart
     tests: Sequence[Question]
     greeting: str = ""
 

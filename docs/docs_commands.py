@@ -67,7 +67,6 @@ SHORTER = (
 # Commands that write the files that the reader of a page already has.
 BEFORE = {
     "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
-    "docs/playground.md": "microgpt train --model names",
     "docs/serving.md": "cp -r data/models/chat output",
     "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
     "> faq.csv",
@@ -220,7 +219,6 @@ def prepare(folder: Path) -> None:
         "my.txt": names[:3000],
         "held-out.txt": names[3000:3300],
         "new.txt": [*names[3300:3600], "xq7zzk"],
-        "questions.txt": ["hi", "what is 3 plus 4?"],
         "identifiers.txt": words,
         "strings.txt": [*words[::7], "xK9vQ2mZpL7t"],
     }

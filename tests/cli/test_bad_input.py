@@ -11,7 +11,7 @@ from microgpt_cli.training import train_request
 
 FILES = {
     "names.txt": b"anna\nemma\n",
-    "empty.txt": b"\n \n",
+    "empty.txt": b"",
     "latin.txt": b"anna\nren\xe9\n",
     "xenia.txt": b"xenia\n",
     "towns.csv": b"name;land\nLinz;AT\n",

@@ -78,7 +78,7 @@ def resumed_job(
     path, sets = recorded_documents(plan, request.input)
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
     if budget := plan.given.get("budget"):
-        recorded["budget"] = budget * config.steps / plan.config.steps
+        recorded["budget"] = config.steps / plan.config.steps * budget
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
     sets = readable(sets, plan.given.get("budget"))
     job = TrainingJob(plan, sets, resume=state, limit=limit)

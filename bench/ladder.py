@@ -1,19 +1,24 @@
 """Measure ladders of four texts, and an Elman network beside Karpathy's GPT.
 
-A ladder is the result of `microgpt ladder`. An Elman network also takes the operations of
-Karpathy's GPT with 1,000 and 10,000 steps on names. Prints tables, and stores the results.
+A ladder is the result of `microgpt ladder`; two texts depend on the version of Python. An Elman
+network also takes the operations of Karpathy's GPT with 1,000 and 10,000 steps on names.
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 
 Existing results are reused unless --again is given. 20 minutes on one core of an AMD EPYC (Zen 5).
 """
 
+import re
+import sys
+import sysconfig
+import tempfile
+import tokenize
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from harness import TRAINING, command, headed, mean_and_sd, parsed, runs_of, train_missing
-from texts import text_of
 
 import microgpt
 from microgpt import ModelConfig
@@ -21,7 +26,14 @@ from microgpt_cli.counting import loss_of, to_score
 from microgpt_cli.elman import train_elman
 from microgpt_cli.ladder import operations_of
 
-TEXTS = ("names", "shakespeare", "identifiers", "technical prose")
+FILES = Path(tempfile.gettempdir(), "microgpt-texts")
+CONVERSION_TABLES, TOPICS = "encodings", "pydoc_data"  # packages with little program code
+TEXTS = {
+    "names": lambda: microgpt.bundled("names.txt"),
+    "shakespeare": lambda: microgpt.bundled("shakespeare.txt"),
+    "identifiers": lambda: written("identifiers", identifiers()),
+    "technical prose": lambda: written("technical prose", technical_prose()),
+}
 BUDGET = 1e11  # operations of the first GPT of a ladder
 STEPS = (1000, 10_000)  # steps of Karpathy's GPT beside an Elman network
 
@@ -37,7 +49,7 @@ def main() -> None:
 
 def climbed(seed: int, *, text: str) -> dict[str, Any]:
     """Return the test losses of a ladder, by the name of the model."""
-    found = command("ladder", "--data", text_of(text), "--budget", BUDGET, "--seed", seed)
+    found = command("ladder", "--data", TEXTS[text](), "--budget", BUDGET, "--seed", seed)
     losses: dict[str, float] = {}
     for rung in found["rungs"]:
         name = rung["name"].partition(" (n")[0].partition(",")[0]
@@ -48,7 +60,7 @@ def climbed(seed: int, *, text: str) -> dict[str, Any]:
 def beside_karpathys(seed: int) -> dict[str, Any]:
     """Return the losses and seconds of Karpathy's GPT and an Elman network of equal operations."""
     microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
-    docs = microgpt.load_documents(text_of("names"), microgpt.ReadOptions())
+    docs = microgpt.load_documents(TEXTS["names"](), microgpt.ReadOptions())
     sets = microgpt.hold_out(docs, {"budget": 1e12})
     losses, seconds = dict[str, float](), dict[str, float]()
     for steps in STEPS:
@@ -63,6 +75,32 @@ def beside_karpathys(seed: int) -> dict[str, Any]:
         losses[f"Elman, {steps:,} steps"] = loss_of(network.probabilities, test)
         seconds[f"GPT, {steps:,} steps"] = trained - started
     return {"losses": losses, "seconds": seconds}
+
+
+def written(name: str, text: str) -> Path:
+    """Write a text to a temporary folder, and return its file."""
+    microgpt.publish(FILES, {f"{name}.txt": text.encode()})
+    return FILES / f"{name}.txt"
+
+
+def identifiers() -> str:
+    """Return the functions and classes of the standard library, in order of their paths."""
+    root = Path(sysconfig.get_path("stdlib"))
+    packages = sys.stdlib_module_names - {CONVERSION_TABLES, TOPICS}
+    names: dict[str, None] = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        if parts[0] in packages and not {"test", "tests", "idle_test"} & set(parts):
+            with tokenize.open(path) as file:
+                found = re.findall(r"^ *(?:def|class) (\w+)", file.read(), re.MULTILINE)
+            names |= dict.fromkeys(found)
+    return "".join(f"{name}\n" for name in names)
+
+
+def technical_prose() -> str:
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[name].strip() for name in sorted(topics))
 
 
 def ladders_table(kept: dict[str, Any]) -> str:

@@ -34,5 +34,5 @@ def experiment(docs: Sequence[str], seed: int, operations: float) -> TrainResult
     others = {name: value for name, value in SETTINGS.items() if name not in shape}
     config = TrainConfig(**others, seed=seed, evaluations=1)
     length = measure(docs, tokenizer, "lines").chunk_length(model.block_size)
-    config = config_for_operations(config, model, operations, length)  # sets the number of steps
+    config = config_for_operations(config, model, operations, length)  # sets steps, warmup_steps
     return train(Split(docs, docs), model=model, config=config, tokenizer=tokenizer)

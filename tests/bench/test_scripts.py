@@ -47,7 +47,7 @@ SHORTEST = {
     ),
     "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.CHAT_STEPS = 1"),
     "few_questions": ("--only library", small()),
-    "ladder": ("--only names --seeds 1", "bench.TEXTS = ('names',); bench.BUDGET = 5e9"),
+    "ladder": ("--only names --seeds 1", "bench.BUDGET = 5e9"),
     "makers": (
         "data",
         "bench.FILES = ('names.txt',); bench.MINUTES = 0.1; bench.ORDERS = (2,); "
@@ -98,7 +98,7 @@ def run(command, *, check=False, cwd=".", **options):
     return commands.run(*command[3:], cwd=cwd, check=check)
 subprocess.run = run
 """
-PARTS = {"c_programs", "contenders", "harness", "mutants", "serving", "texts", "torch_gpt"}
+PARTS = {"c_programs", "contenders", "harness", "mutants", "serving", "torch_gpt"}
 PARTS |= {"fuzz", "fuzz_parsers"}
 SCRIPTS = {path.stem for path in (ROOT / "bench").glob("*.py")}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]

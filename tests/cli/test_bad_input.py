@@ -11,7 +11,7 @@ from microgpt_cli.training import train_request
 
 FILES = {
     "names.txt": b"anna\nemma\n",
-    "empty.txt": b"\n \n",
+    "empty.txt": b"",
     "latin.txt": b"anna\nren\xe9\n",
     "xenia.txt": b"xenia\n",
     "towns.csv": b"name;land\nLinz;AT\n",
@@ -108,7 +108,9 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         ("serve --port 70000", "PORT must be less than or"),
         ("serve --model-dir nowhere", "nowhere does not exist"),
         ("fly", "no such command 'fly'; see 'microgpt --help'"),
-        ("generat", "Did you mean 'generate'?"),
+        ("generatte", "Did you mean 'generate'?"),
+        ("gener", "did you mean 'generate'?"),
+        ("info --data my file.txt", "quote a path with spaces"),
     ],
 )
 def test_a_bad_input_is_explained_and_writes_nothing(microgpt, files, command, problem) -> None:

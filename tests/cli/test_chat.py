@@ -77,6 +77,15 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
     assert "message is empty" in refused(microgpt("chat", "--model-dir", chat_model, " "))
 
 
+def test_no_reply_has_a_word_of_the_never_file(microgpt, chat_model, tmp_path) -> None:
+    words, options = tmp_path / "never.txt", ["chat", chat_model, "hi", "--temperature", "9"]
+    usual = ok(microgpt(*options)).stdout
+    words.write_text(usual.upper())
+    assert ok(microgpt(*options, "--never", words)).stdout not in ("\n", usual)
+    words.write_text("YO\n")
+    assert "each of 100 replies" in refused(microgpt(*options[:3], "--never", words))
+
+
 @pytest.mark.compiled
 def test_chat_uses_a_bundled_model_without_a_trained_one(microgpt, bundled_reply) -> None:
     done = microgpt("chat", stdin="hi\n")

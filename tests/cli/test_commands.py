@@ -116,9 +116,7 @@ def test_the_help_of_each_command_ends_with_examples_that_it_accepts(microgpt) -
     known = dict(every_command())
     for name in known:
         _, examples = microgpt(*name.split()[1:], "--help").stdout.split("\n  Examples:\n")
-        for words in map(shlex.split, examples.replace("&&", "\n").strip().split("\n")):
-            if words[0] != "microgpt":
-                continue
+        for words in map(shlex.split, re.findall(r"microgpt [^&\n]+", examples)):
             called = " ".join(words[: 3 if " ".join(words[:3]) in known else 2])
             known[called].make_context(called, words[len(called.split()) :])
 

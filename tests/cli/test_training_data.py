@@ -250,6 +250,19 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
+def test_training_reads_a_part_of_a_text_that_is_too_long(microgpt, texts, monkeypatch) -> None:
+    for name in ("READ", "MIN_READ"):
+        monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
+    for data in ("names.txt", "book.txt"):
+        done = ok(microgpt("train", "--data", data, *LITTLE, "--model", data[:4]))
+        (sizes,) = [line for line in notes(done) if "for training" in line]
+        assert "is read, as there is no time for more" in sizes
+        budget, steps = (training_of(texts / data[:4])[name] for name in ("budget", "steps"))
+        more = ("--resume", data[:4], "--steps", str(2 * steps), "-n", "0")
+        assert sizes in notes(ok(microgpt("train", *more)))
+        assert training_of(texts / data[:4])["budget"] == 2 * budget
+
+
 @pytest.mark.slow
 def test_a_run_limited_by_minutes_records_its_budget(microgpt, texts) -> None:
     data = ("--data", "book.txt", "-n", "0")

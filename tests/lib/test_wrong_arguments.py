@@ -44,6 +44,15 @@ def continued(tokens: list[int], **arguments: Any) -> object:
     return GPT.generate_from_prompt(tokens, **{"stop": (), "rng": random.Random(0)} | arguments)
 
 
+class Frame(list[str]):
+    columns = ("a", "b")
+
+
+class Steep(TrainConfig):
+    def lr_at(self, step: int) -> float:
+        return 10 ** (200 * step)
+
+
 NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversations"
 
 
@@ -57,6 +66,9 @@ NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversa
         (lambda: train("names.txt"), f"{NO_LIST}, not str"),
         (lambda: train(StringIO("anna\nbob\n")), f"{NO_LIST}, not StringIO"),
         (lambda: train({"anna", "bob"}), f"{NO_LIST}, not set"),
+        (lambda: train(Frame("ab")), f"{NO_LIST}, not Frame"),
+        (lambda: train(np.array("anna")), f"{NO_LIST}, not ndarray"),
+        (lambda: train(DOCS, **SMALL | {"config": Steep(steps=3)}), "lr_at(2) must be "),
         (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),
         (lambda: train(MUTE, **SMALL), "the conversations have no replies to learn; add messages"),
         (lambda: train(Split(TALK, TALK, validation=MUTE)), "there are no documents to evaluate"),

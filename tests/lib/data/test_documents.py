@@ -47,6 +47,18 @@ def test_lines_are_stripped_and_empty_lines_are_skipped(write) -> None:
     assert load_text(write("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
+def test_lines_with_equally_many_tabs_are_said_to_be_rows_of_a_table(write) -> None:
+    told: list[str] = []
+    path = write("hi\thallo\n\nyes\tja\nno\tnein\n")
+    assert load_documents(path, ReadOptions(), tell=told.append) == [
+        "hi\thallo",
+        "yes\tja",
+        "no\tnein",
+    ]
+    assert "row of a table" in told[0]
+    assert load_text(path, column="2") == ["hallo", "ja", "nein"]
+
+
 def test_documents_can_be_read_from_a_pipe() -> None:
     source, sink = os.pipe()
     with open(sink, "wb") as file:

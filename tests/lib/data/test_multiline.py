@@ -25,6 +25,7 @@ STANZAS = [f"Poem {i}\n\nA line\nand more\n\nand the end" for i in range(8)]
 PAPERS = [f"TY  - JOUR\nAU  - Anna {i}\nTI  - The sea\nER  -" for i in range(5)]
 BOOKS = [f"@{kind}{{b{i},\n  year = {i}\n}}" for i, kind in enumerate(["article", "book"] * 3)]
 CLIPS = [f"The Sea ({i})\n- Your Highlight on page {i}\n\nIt rains." for i in range(4)]
+WORDS = [f"\\lx {word}\n\\ps n\n\\ge a {word}" for word in ["house", "tree", "dog", "sea"]]
 STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
 
 
@@ -37,11 +38,14 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
         ("\n\n".join(HAIKU), HAIKU, "record between blank lines"),
         ("\n\n".join(GAMES), GAMES, "record between blank lines"),
         ("\n\n\n".join(STANZAS), STANZAS, "record between blank lines"),
-        ("<|endoftext|>\n".join(STORIES), STORIES, r"text between <\|endoftext"),
+        ("<|endoftext|>\n".join(STORIES), STORIES, "text between marks"),
         ("".join(f"<|startoftext|>{s}<|endoftext|>\n" for s in STORIES), STORIES, "text between"),
         (">s1 human\nACGT\nAC\n\n>s2\nGGT*\n", ["ACGTAC", "GGT*"], "FASTA sequence"),
         ("\n\n".join(PAPERS), PAPERS, "record between blank lines"),
-        ("\n\n".join(BOOKS), BOOKS, "record between blank lines"),
+        ("\n\n".join(["% made by hand", *BOOKS]), ["% made by hand", *BOOKS], "record between"),
+        ("\n\n".join(WORDS), WORDS, "record between blank lines"),
+        ("\n*-\n".join(STORIES * 2), STORIES * 2, r"text between lines with \*-"),
+        ("".join(f'<doc id="1">\n{s}\n</doc>\n' for s in STORIES), STORIES, "text between"),
         ("".join(f"{clip}\n==========\n" for clip in CLIPS), CLIPS, "text between lines with =+"),
         ("\n%\n".join(STORIES * 2), STORIES * 2, "text between lines with %"),
     ],

@@ -17,6 +17,7 @@ from microgpt.training.choice import (
     choose,
     choose_vocabulary,
     held_out_fraction,
+    readable,
 )
 
 SHAKESPEARE = "\n".join(TextFile(bundled("shakespeare.txt")))
@@ -129,3 +130,18 @@ def test_fine_tuning_uses_the_budget_and_half_of_the_learning_rate() -> None:
 def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(1_000) == 0.1
     assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7
+
+
+def test_training_reads_evenly_spaced_texts_of_which_there_are_too_many(monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_READ", 20_000)
+    whole = split([f"{i:04}" for i in range(9000)], validation=0.1)
+    few = readable(whole, 1e6)
+    assert few.train == whole.train[::2] == whole.train[:: few.every]
+    assert (few.validation, few.facts) == (whole.validation, whole.facts)
+    assert readable(whole, 1e13) is readable(whole, None) is whole
+    parts = split_stream("".join(map(chr, range(0x10000, 0x10000 + 90_000))), test=0.1, gap=0)
+    pieces = readable(parts, 1e6).train
+    assert 15_000 < sum(map(len, pieces)) < 40_000
+    assert all(ord(piece[-1]) - ord(piece[0]) < 2**12 for piece in pieces)
+    unsplit = split(["anna"] * 9000)
+    assert readable(unsplit, 1e6) is unsplit  # its record describes the training documents

@@ -41,6 +41,8 @@ class _Commands(TyperGroup):
             if package := _FOUNDING.get(cmd_name):
                 where = f"the command {cmd_name} is in {package}, which is not installed"
                 raise ConfigError(f"{where}; install this package")
+            if len(found := [name for name in self.commands if name.startswith(cmd_name)]) == 1:
+                raise ConfigError(f"no such command {cmd_name!r}; did you mean {found[0]!r}?")
             return None
         if isinstance(function, typer.Typer):
             command: Any = typer.main.get_group(function)

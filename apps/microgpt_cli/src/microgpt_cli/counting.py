@@ -5,6 +5,7 @@ A model is a function that returns the probabilities (N, V) of all predictions i
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from math import log, log10
 from statistics import median
 from typing import Any
@@ -23,6 +24,7 @@ from microgpt import (
     TextKind,
     TokenDataset,
     Tokenizer,
+    all_texts,
     char_tokenizer,
     count_characters,
     split_documents,
@@ -32,6 +34,7 @@ Predict = Callable[[TokenDataset], NDArray[Any]]
 
 MAX_COUNTED = 2**20  # maximum number of predictions to count; more would take seconds
 MAX_NUMBERS = 2**23  # maximum number of probabilities at once; bounds the memory
+MANY = 1000  # number of documents of which a sample is even, although their lengths differ
 CONTEXT = 256  # longer documents are counted in windows
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
@@ -67,10 +70,12 @@ def sampled(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
 ) -> TokenDataset:
     """Encode documents, or evenly spaced parts of them with about `most` predictions."""
-    every = 1 + (len(docs) + sum(map(count_characters, docs))) // most
+    every = 1 + (len(docs) + sum(map(len, all_texts(docs)))) // most
     if text == "stream":  # encoding the whole text would be slow
         docs = [doc[i : i + CONTEXT] for doc in docs for i in range(0, len(doc), every * CONTEXT)]
         every = 1
+    elif len(docs) > MANY * every:  # counting the chunks of all would take long
+        docs, every = docs[::every], 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
     return chunks.encode(range(0, len(chunks), every))
 
@@ -108,7 +113,7 @@ def loss_of(predict: Predict, docs: EvaluationSet) -> float:
 
 def baselines(sets: Split, text: TextKind) -> dict[str, float]:
     """Return the validation losses of count-based models, in nats per character."""
-    tokenizer = char_tokenizer(sets.docs)
+    tokenizer = sets.once("characters", partial(char_tokenizer, sets.docs))
     model_of = counted(sets.train, tokenizer, text)
     docs = sampled(sets.validation, tokenizer, text, MAX_NUMBERS // tokenizer.vocab_size)
     losses = {

@@ -63,6 +63,7 @@ from .data.tokenizer import Document as Document
 from .data.tokenizer import Message as Message
 from .data.tokenizer import Tokenizer as Tokenizer
 from .data.tokenizer import TokenizerKind as TokenizerKind
+from .data.tokenizer import all_texts as all_texts
 from .data.tokenizer import count_characters as count_characters
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
@@ -227,6 +228,8 @@ from .training.choice import NAMES_SHA256 as NAMES_SHA256
 from .training.choice import VOCABULARIES as VOCABULARIES
 from .training.choice import Choice as Choice
 from .training.choice import config_for_operations as config_for_operations
+from .training.choice import readable as readable
+from .training.clock import running_time as running_time
 from .training.distillation import Teachers as Teachers
 from .training.engines import EngineBatch as EngineBatch
 from .training.engines import check_engine as check_engine

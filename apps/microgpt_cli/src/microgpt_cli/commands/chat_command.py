@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,13 @@ from microgpt_cli.terminal.console import Terminated, note, say, styled, termina
 from microgpt_cli.terminal.help import examples
 
 if TYPE_CHECKING:
+    import re
+
     from microgpt import ChatPrompt, InferenceGpt, SavedModel
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
 LABEL = "microgpt> "  # printed before each reply on a terminal
+MAX_DRAWS = 100  # maximum number of replies that are tried, because of --never
 QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; in piped input, they are messages
 
 
@@ -38,6 +42,7 @@ def chat(
     model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.sampling_option("temperature", panel=None),
     seed: str = opt.seed_option("reply"),
+    never: Path | None = opt.option(None, "Draw again while a reply contains a line of this file."),
     doubt: bool = opt.flag("--doubt", "Color each token of a reply by its surprise."),
 ) -> None:
     """Chat with a model that was trained with --chat.
@@ -53,6 +58,7 @@ def chat(
         raise PromptError("the message is empty; pass some text")
 
     from microgpt import as_argument
+    from microgpt_cli.commands.generate_command import words_of
     from microgpt_cli.model_loading import inference
 
     saved = _load(model_dir)
@@ -62,7 +68,8 @@ def chat(
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
     model = inference(saved, ["decoding", "evaluation"] if doubt else ["decoding"])
-    session = ChatSession(model, sampling, first_seed, shows_doubt=doubt)
+    excluded = words_of(never) if never else None
+    session = ChatSession(model, sampling, first_seed, doubt, excluded)
     if message is not None:
         _answer(session, message)
         return
@@ -74,45 +81,50 @@ def chat(
     _run_chat(session, at_terminal=at_terminal)
 
 
+@dataclass
 class ChatSession:
     """A conversation with a chat model, and the sampling settings."""
 
-    def __init__(
-        self, model: "InferenceGpt", sampling: Sampling, seed: int, *, shows_doubt: bool = False
-    ) -> None:
-        """Start a conversation; `shows_doubt` colors the tokens of replies by their surprise."""
-        self.messages: list[Message] = []  # messages so far; empty, or ending with a reply
-        self._model, self._sampling, self._seed = model, sampling, seed
-        self._shows_doubt = shows_doubt
-        self._has_dropped = False
-        self._noted = ""  # unknown characters reported so far
+    model: "InferenceGpt"
+    sampling: Sampling
+    seed: int
+    shows_doubt: bool = False  # whether to color the tokens of replies by their surprise
+    never: "re.Pattern[str] | None" = None  # a pattern that no reply may contain
+    messages: list[Message] = field(default_factory=list)  # empty, or ending with a reply
+    _has_dropped: bool = False
+    _noted: str = ""  # unknown characters reported so far
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """Return the pieces of the reply to a message; raise PromptError if it is too long.
+        """Return the pieces of the reply to a message; raise PromptError if there is none.
 
         Message and reply are then added; if the generator is closed early, the reply is partial.
         """
         question = Message("user", text)
-        prompt = self._model.chat_prompt([*self.messages, question])
+        prompt = self.model.chat_prompt([*self.messages, question])
         if new := [char for char in prompt.unknown_characters if char not in self._noted]:
             self._noted += "".join(new)
             note(f"removed characters that are not in the vocabulary: {', '.join(map(repr, new))}")
         if prompt.tokens_dropped and not self._has_dropped:  # report dropped tokens only once
             note(
                 "the conversation no longer fits into the context of "
-                f"{self._model.config.block_size} tokens; the model no longer sees the oldest "
+                f"{self.model.config.block_size} tokens; the model no longer sees the oldest "
                 f"turns ({prompt.tokens_dropped} tokens so far)"
             )
         self._has_dropped = prompt.tokens_dropped > 0
         return self._reply(question, prompt)
 
     def _reply(self, question: Message, prompt: "ChatPrompt") -> Generator[str, None, None]:
-        answer = ""
-        colors = self._shows_doubt and prompt.fixed_reply is None  # a fixed reply has no surprise
-        job = self._model.reply_job(prompt, sampling=self._sampling, seed=self._seed)
-        stream = self._model.stream(job)
+        answer, decode = "", self.model.tokenizer.decode
+        colors = self.shows_doubt and prompt.fixed_reply is None  # a fixed reply has no surprise
+        for seed in range(self.seed, self.seed + MAX_DRAWS):
+            job = self.model.reply_job(prompt, sampling=self.sampling, seed=seed)
+            if not self.never or not self.never.search(decode(self.model.stream(job))):
+                break
+        else:
+            raise PromptError(f"each of {MAX_DRAWS} replies has a word of --never; ask differently")
+        stream = self.model.stream(job)
         try:
-            for piece in self._model.tokenizer.decode_stream(stream):
+            for piece in self.model.tokenizer.decode_stream(stream):
                 answer += piece
                 if not colors:
                     yield terminal_safe(piece)
@@ -133,7 +145,7 @@ class ChatSession:
         from microgpt_cli.calibration import reply_tokens
         from microgpt_cli.commands.explain_command import style_of
 
-        *tokens, end = reply_tokens(self._model, prompt, reply)
+        *tokens, end = reply_tokens(self.model, prompt, reply)
         mean = exp(sum(log_p for _, log_p in [*tokens, end]) / (len(tokens) + 1))
         note(f"mean probability of a token: {100 * mean:.0f} %")
         if "".join(text for text, _ in tokens) != reply:  # a token is a part of a character

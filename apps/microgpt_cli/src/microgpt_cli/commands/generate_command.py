@@ -68,7 +68,7 @@ def generate(
     if matches is not None:
         faults.append(_mismatch(matches))
     if never is not None:
-        faults.append(_words(never).search)
+        faults.append(words_of(never).search)
 
     from microgpt_cli.model_loading import inference, load_model
     from microgpt_cli.samples import note_faults, usual_length, usual_temperature
@@ -101,6 +101,15 @@ def generate(
         note("the next run prints the same samples; for others, use --seed random")
 
 
+def words_of(file: Path) -> re.Pattern[str]:
+    """Return a pattern that matches each line of a file as whole words, in any case."""
+    from microgpt import LINE, ReadOptions, load_documents
+
+    lines = load_documents(file, ReadOptions(separator=LINE))
+    words = "|".join(re.escape(str(line)) for line in lines)
+    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+
 def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
     """Print a note if the model is a chat model, or ignores a part of the prompt."""
     from microgpt import as_argument
@@ -123,15 +132,6 @@ def _mismatch(pattern: str) -> Fault:
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
     return lambda text: not compiled.fullmatch(text)
-
-
-def _words(file: Path) -> re.Pattern[str]:
-    """Return a pattern that matches each line of a file as whole words, in any case."""
-    from microgpt import ReadOptions, load_documents
-
-    lines = load_documents(file, ReadOptions("lines"), tell=note)
-    words = "|".join(re.escape(str(line)) for line in lines)
-    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
 
 def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator[str]:

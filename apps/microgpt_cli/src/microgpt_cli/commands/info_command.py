@@ -46,7 +46,7 @@ def info(
     given = {"me": me, **vars(how), "minutes": minutes}
     given = {name: value for name, value in given.items() if value not in (None, False)}
     if data and model_dir:
-        raise ConfigError("--data describes a file; omit the model")
+        raise ConfigError("--data describes a file; omit the model, or quote a path with spaces")
     if given and not data:
         name = next(iter(given))
         raise ConfigError(f"--{name} requires --data; add --data or omit --{name}")

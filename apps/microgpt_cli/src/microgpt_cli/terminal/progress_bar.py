@@ -8,7 +8,7 @@ from statistics import fmean
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from microgpt import duration
+from microgpt import duration, running_time
 from microgpt_cli.terminal.console import note, rewrites_lines, say, show_progress
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ class TrainingProgress(Progress):
 
 def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
     """Yield the n results of an iterable, and show the progress."""
-    started = perf_counter()
+    started = running_time()
     with Progress() as progress:
         progress.show(0, f"0 / {n:,} {what}")
         for i, result in enumerate(work, start=1):
             yield result
-            left = time_left(n - i, i / max(perf_counter() - started, 1e-9))
+            left = time_left(n - i, i / max(running_time() - started, 1e-9))
             progress.show(i / n, f"{i:,} / {n:,} {what} | {left}")
 
 

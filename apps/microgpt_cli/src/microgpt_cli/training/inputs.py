@@ -28,6 +28,7 @@ from microgpt import (
     prepare_replies,
     recorded_path,
     records_of,
+    running_time,
 )
 from microgpt_cli.chosen_settings import explain_settings
 from microgpt_cli.counting import baselines
@@ -55,6 +56,7 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     sources = [each for each in (parent, teachers) if each]
     prepared = Preparation(given) if sources else prepare_replies(docs, given, note, file)
     sets = hold_out(docs, prepared.given, sources, note)
+    minutes = given.get("minutes")
     losses = baselines(sets, text) if sets.validation else {}
     job = plan_training(
         sets,
@@ -63,7 +65,7 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
         extra=prepared.extra,
         parent=parent,
         teachers=teachers,
-        limit=TimeLimit(given["minutes"], started) if given.get("minutes") else None,
+        limit=TimeLimit(minutes, started, clock=running_time) if minutes else None,
         tell=note,
     )
     for line in explain_settings(job.choice) if job.choice else ():
@@ -76,7 +78,6 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
         baselines=losses,
         input=file.path,
         given={**job.plan.given, **typed},
-        parent_sha256=parent.sha256 if parent else None,
         teachers=records_of(teachers),
         examples=() if file.is_chat_export else first_messages(sets),  # exported ones are private
     )

@@ -153,8 +153,10 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         if sets.gap is not None:
             n_stretches = len(sets.validation) + len(sets.test)
             extra = f"; {n_stretches} held-out stretches with gaps of {sets.gap} characters"
-        elif n_left_out and not is_stream:
+        elif n_left_out and not is_stream and sets.every == 1:
             extra = f"; {n_left_out} duplicates are left out"
+        if sets.every > 1:
+            extra += f"; one part in {sets.every} is read, as there is no time for more"
         note(", ".join([f"{count(sets.train)} {what} for training", *sizes]) + extra)
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(sets.train), chunks.n_long

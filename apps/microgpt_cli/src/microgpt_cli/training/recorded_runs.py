@@ -23,9 +23,11 @@ from microgpt import (
     flag,
     open_ensemble,
     read_training,
+    readable,
     records_of,
     remove_teachers,
     reply_plugin,
+    running_time,
     split_documents,
     teacher_paths,
     with_samples,
@@ -54,7 +56,7 @@ def resumed_job(
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
         plan = replace(plan, ensemble=None, teachers=())
     if minutes := given.get("minutes"):
-        limit = TimeLimit(minutes, started)
+        limit = TimeLimit(minutes, started, clock=running_time)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
     config = _changed_config(directory.path, plan, state, request)
     if limit and state.step and not plan.ensemble:
@@ -75,7 +77,10 @@ def resumed_job(
         note(f"{change}; its learning rate now decays to 0 by then")
     path, sets = recorded_documents(plan, request.input)
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
+    if budget := plan.given.get("budget"):
+        recorded["budget"] = config.steps / plan.config.steps * budget
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
+    sets = readable(sets, plan.given.get("budget"))
     job = TrainingJob(plan, sets, resume=state, limit=limit)
     return _with_recorded_teachers(job, directory, request.teacher)
 

@@ -120,12 +120,13 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     if only and (len(rows) > 1 or len(names) == 1):
         file.otherwise = f"--column: one of {listed(names)}" if len(names) > 1 else ""
         return _texts_in(file, records, only, tell)
+    inner = f"extract the texts called NAME with: jq '[.. | .NAME? | strings]' {path} > NEW.json"
     if names and (not texts or (is_nested and min(len(rows), len(texts)) == 1)):
         problem = f"has no field with the texts of its JSON objects ({listed(names)})"
-        remedy = f"extract the texts called NAME with: jq '[.. | .NAME? | strings]' {path}"
-        raise DataError(f"{path} {problem}; {remedy} > NEW.json")
+        raise DataError(f"{path} {problem}; {inner}")
     if names:
-        raise _several(f"{path} has JSON objects", listed(names))
+        others = f", or {inner}" if is_nested else ""
+        raise _several(f"{path} has JSON objects", listed(names) + others)
     return None
 
 

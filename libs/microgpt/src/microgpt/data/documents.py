@@ -65,11 +65,14 @@ def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
         is_long = len(head) == 1 and len(head[0]) > LONG_LINE
         is_stream = is_long or is_running_text(head)
     if is_stream:
-        text = "\n".join(file)
         file.kind = "running text"
         others = f"--separator {BLANK}: each paragraph"
         file.otherwise = f"--text lines: each line is a document; {others}"
-        return text
+        return "\n".join(file)
+    n_tabs = {line.rstrip().count("\t") for line in head if line.strip()}
+    if len(n_tabs) == 1 and any(n_tabs):
+        file.kind = "row of a table with tabs"
+        file.otherwise = "--column: one of its columns, by name or number"
     return [doc for line in file if (doc := line.strip())]
 
 

@@ -16,14 +16,15 @@ BLANK, LINE = "blank", "line"  # separators: blank lines, or the end of each lin
 MAX_RECORD_LINES = 40  # maximum mean number of lines of records that two blank lines separate
 MAX_VERSE = 60  # maximum mean number of characters per line of verse; paragraphs have more
 MIN_RECORDS = 4  # minimum number of blocks that are recognised as documents
-END_OF_TEXT = re.compile(r"<\|(?:startoftext|endoftext)\|>")
-MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$")  # at either end of a line
+# Marks of language models, and lines around the articles that wikiextractor writes.
+END_OF_TEXT = re.compile(r"<\|(?:start|end)oftext\|>|^<doc id=.*>$|^</doc>$", re.MULTILINE)
+MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$|^<doc id=.*>$")
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
 LABEL = re.compile(
-    r"([A-Za-z][\w -]{0,19}[:=]|\[[A-Za-z]+ |@(?=[A-Za-z]+\{)|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
+    r"([A-Za-z][\w -]{0,19}[:=]|[\\[][A-Za-z]+ |@(?=[A-Za-z]+\{)|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of a list item or an ingredient
-SEPARATORS = ("%", "%%", "==========", "$$$$")  # lines in files of fortune, Kindle and SDF
+SEPARATORS = ("%", "%%", "==========", "$$$$", "*-")  # of fortune, Kindle, SDF and Humdrum files
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
 
@@ -40,7 +41,7 @@ def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -
     marks = [text.rstrip() for text in texts if text.startswith(SEPARATORS)]
     docs = None
     if any(map(MARKED.search, head)):
-        file.kind = "text between <|endoftext|> or <|startoftext|>"
+        file.kind = "text between marks such as <|endoftext|>"
         docs = [text.strip() for text in END_OF_TEXT.split("\n".join(file)) if text.strip()]
     elif _is_fasta(texts):
         file.kind = "FASTA sequence, without its header"
@@ -100,7 +101,8 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
         return None
     are_long = 2 * n_lines >= 3 * n
     labels = [found and found[1] for _, lines in blocks for found in [LABEL.match(lines[0])]]
-    label, n_label = labels[0], labels.count(labels[0])
+    label = labels[0] or labels[1]  # the first block may be a preamble
+    n_label = labels.count(label)
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:
         return lambda block: block[1][0].startswith(label)
     if 10 * sum(line[0].isspace() for _, lines in blocks for line in lines) >= n_lines:

@@ -9,7 +9,8 @@ PANDOC = "convert it, for example with: pandoc {path} -t plain -o NEW.txt"
 UNPACK, TEXT_ONLY = "unpack it first", "only text can be learned; use a text file"
 TABLE = "save it as CSV or text"
 ZIP = r"PK\x03\x04.{0,60000}?"  # an archive contains the names of its files
-# First lines of GenBank, EMBL, PDB and FASTQ files.
+# First lines of GenBank, EMBL, PDB and FASTQ files, and of alignments.
+ALIGNMENTS = r"# STOCKHOLM|CLUSTAL|#NEXUS"
 READS = r"LOCUS {3,}\S|ID {3}\S.*(?:BP|AA)\.|HEADER {4}\S|ATOM {2,}\d|@\S.*\n[A-Za-z*.-]+\n\+"
 FIELDS = "Return-Path|Delivered-To|Received|MIME-Version|Message-ID"
 MAIL = rf"From \S+@\S+ .*\d{{4}}\r?\n|(?:[\w-]+: .*\n|[ \t].*\n)*?(?:{FIELDS}): \S"
@@ -18,6 +19,8 @@ SUBTITLES = r"\s*(?:WEBVTT|\d:\d\d:\d\d\.\d+,\d:|\d+\s+\d\d:\d\d:\d\d[,.]\d+ -->
 UNCUE = r"remove numbers and times: grep -vE '^[0-9:.,]*.?$|-->' {path} > NEW.txt"
 CUES = r"\[\d+:\d\d\.\d+\]|\[(?:ar|al|ti|length|offset):|\[Script Info\]"  # LRC and ASS files
 UNTIME = r"remove times: sed -E 's/^(\[[^]]*\]|Dialogue:([^,]*,){{9}})//' {path} > NEW.txt"
+SCRIPT = r"window\.YTD\.|(?:export|const|let|var) [^\n]*\[\n"
+UNNAME = "keep the values: sed -nE 's/^[^#!=]+= *//p' {path} > NEW.txt"
 TITLES = r"extract the texts: sed -nE 's/^(SUMMARY|FN)[^:]*://p' {path} > NEW.txt"
 # A pattern of the first bytes, the format and a remedy. The first row that matches is used.
 BINARY = (
@@ -29,8 +32,10 @@ BINARY = (
     (rf"{ZIP}word/", "a Word document", PANDOC),
     (rf"{ZIP}xl/", "an Excel workbook", TABLE),
     (rf"{ZIP}\[Content_Types\]", "an Office document", f"{TABLE} if it is a workbook"),
+    (rf"{ZIP}Index/\w+\.iwa", "an Apple document", "export it as plain text"),
     (r"PK\x03\x04", "a zip archive", f"{UNPACK} (unzip)"),
     (r"\xd0\xcf\x11\xe0", "an old Office document", TABLE),
+    (r".{60}BOOKMOBI", "a Kindle book", "convert it with: ebook-convert {path} NEW.txt"),
     (r"%PDF-", "a PDF", "extract its text, for example with: pdftotext {path} NEW.txt"),
     (r"\{\\rtf", "an RTF document", PANDOC),
     (r"PAR1\x15|ARROW1\0|\x89HDF", "a table in a binary format", "save it as CSV or JSON Lines"),
@@ -43,9 +48,10 @@ MARKUP = (
     (rf"\s*<(?:{XML})", "an XML file", "extract its text first"),
     (SUBTITLES, "a subtitle file", UNCUE),
     (MAIL, "a mailbox", "write the messages into text files"),
-    (READS, "a sequence file", "convert it to FASTA (seqret)"),
+    (rf"{READS}|{ALIGNMENTS}", "a sequence file", "convert it to FASTA (seqret)"),
     (CUES, "a lyrics or subtitle file", UNTIME),
-    (r"window\.YTD\.", "an archive of Twitter", "delete all text before [ and rename it to .json"),
+    (SCRIPT, "a JavaScript file, as of Twitter", "delete all text before [ and rename it to .json"),
+    (r"(?:[#!].*\n)*(?:[\w-]+\.[\w.-]+ ?=.*\n){2}", "a file of messages or settings", UNNAME),
     (r"BEGIN:V(?:CALENDAR|CARD)\b", "a calendar or address book", TITLES),
     (r"(?:--.*\n)*--.* dump\b|PRAGMA foreign_keys", "an SQL dump", "export a table as CSV"),
     (r'\{\s*"cells":\s*\[', "a notebook", "convert it: jupyter nbconvert --to markdown {path}"),

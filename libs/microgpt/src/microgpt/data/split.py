@@ -48,6 +48,7 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
+    every: int = 1  # training reads every n-th document, or part of running text
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # see `once`
 
     def __post_init__(self) -> None:
@@ -99,7 +100,8 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
         return Split(docs, docs)
     sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # order: SETS[1:]
     for doc in dict.fromkeys(docs):
-        digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
+        line = doc if isinstance(doc, str) else as_line(doc)  # a call would take as long as a hash
+        digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))

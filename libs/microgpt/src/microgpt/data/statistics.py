@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import ceil
 
 from microgpt.config import TextKind
-from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all, count_characters
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all
 
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
@@ -39,7 +39,7 @@ def is_prose(docs: Sequence[Document]) -> bool:
     True for novels, messages, source code and Unicode names; false for lists of names or words,
     arithmetic and music. About PROSE_SAMPLE characters of evenly spaced documents are examined.
     """
-    n_characters = sum(map(count_characters, docs))
+    n_characters = sum(map(len, all_texts(docs)))
     if len(docs) > MIN_DOCUMENTS:
         docs = docs[:: max(1, n_characters // PROSE_SAMPLE)]
     texts = all_texts(docs)
@@ -85,4 +85,4 @@ def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> S
         texts = [text[:most] for text in all_texts(sampled)]
         per_character = sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))
     lengths = (count_all(doc, text, lambda each: len(each) * per_character) for doc in sampled)
-    return Sizes(len(docs), sum(map(count_characters, docs)), sorted(lengths))
+    return Sizes(len(docs), sum(map(len, all_texts(docs))), sorted(lengths))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from microgpt.config import MUON_LR_RATIO, EngineName, Given, ModelConfig, TextKind, TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, is_prose, measure
-from microgpt.data.tokenizer import Document, Tokenizer, count_characters
+from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.settings import with_given
 from microgpt.state import Ensemble
 from microgpt.training.budget import held_out_operations, step_operations
@@ -22,6 +22,9 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
+# Characters of which a budget of 1e13 operations reads about half, exponent of growth, minimum.
+READ, READ_POWER, MIN_READ = 2**23, 0.5, 2**21
+PART = 2**12  # number of consecutive characters of running text that are kept
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
@@ -72,7 +75,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     keep characters: with subwords, a model cannot spell or read typing errors.
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
-    useful = sum(map(count_characters, docs)) / MIN_CHARACTERS_PER_SUBWORD
+    useful = sum(map(len, all_texts(docs))) / MIN_CHARACTERS_PER_SUBWORD
     size = max((each for each in VOCABULARIES if each <= min(wanted, useful)), default=0)
     is_text = all(isinstance(doc, str) for doc in docs)
     return size if size and is_text and is_prose(docs) else None
@@ -126,6 +129,22 @@ def choose(
     if "steps" in given:
         whole = float(f"{operations:.2g}")
     return Choice(model, config, tokenizer, sizes, operations, whole, is_limited)
+
+
+def readable(sets: Split, budget: float | None) -> Split:
+    """Return a split of which a budget of operations reads about half: with less training text.
+
+    The record of the split does not change. Without held-out documents, it describes the training
+    documents, so they are kept.
+    """
+    train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
+    every = 1 + int(sum(map(len, all_texts(train))) // most)
+    if every == 1 or not budget or not sets.val_fraction + sets.test_fraction:
+        return sets
+    if sets.gap is None:
+        return replace(sets, train=train[::every], every=every)
+    parts = [text[i : i + PART] for text in train for i in range(0, len(text), every * PART)]
+    return replace(sets, train=parts, every=every)
 
 
 def useful_operations(sizes: Sizes) -> float:

@@ -6,6 +6,7 @@ different errors, so a student of their mean predictions is better than any of t
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 
 from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use, default_lr
@@ -106,7 +107,7 @@ class Fitting:
             elif self.given.get("fold"):
                 learned = FoldingTokenizer.from_documents(self.sets.docs)
             else:
-                learned = char_tokenizer(self.sets.docs)
+                learned = self.sets.once("characters", partial(char_tokenizer, self.sets.docs))
             self._tokenizers[vocab_size] = learned
         return self._tokenizers[vocab_size]
 

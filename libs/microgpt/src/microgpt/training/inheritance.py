@@ -7,7 +7,7 @@ from typing import Any
 from microgpt.config import Given, ModelConfig
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import DataFacts, Split, split_documents
-from microgpt.data.tokenizer import Document, Documents, Tokenizer, all_texts, count_characters
+from microgpt.data.tokenizer import Document, Documents, Tokenizer, all_texts
 from microgpt.errors import ConfigError, DataError
 from microgpt.model import weight_shapes
 from microgpt.plugins import Tell
@@ -55,7 +55,7 @@ def hold_out(
         return split(0.0)
     try:
         texts = [docs] if isinstance(docs, str) else docs
-        return split(held_out_fraction(sum(map(count_characters, texts))))
+        return split(held_out_fraction(sum(map(len, all_texts(texts)))))
     except (ConfigError, DataError) as error:
         sets = split(0.0)  # fails if the user's own fractions do
         has_parent = any(isinstance(each, TrainedModel) for each in sources)

@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from time import perf_counter
 
-from microgpt.config import TrainConfig
+from microgpt.config import TrainConfig, checked
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
 from microgpt.errors import MicrogptError
@@ -23,11 +22,13 @@ from microgpt.state import (
     TrainState,
     ending,
 )
+from microgpt.training.clock import running_time
 from microgpt.training.engines import check_engine, engine_module, make_training
 from microgpt.training.hooks import Hook
 from microgpt.training.inheritance import inherited_weights
 from microgpt.training.planning import TrainingJob
 
+FINITE = ("a finite number", lambda rate: abs(rate) <= 1e308)
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 N_POINTS = 500  # approximate number of points in a history; sufficient for a chart
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
@@ -47,10 +48,13 @@ class TrainingLoop:
     losses: list[float] = field(default_factory=list)  # losses of this `train` call
 
     def __post_init__(self) -> None:
-        self.started = perf_counter()
+        self.started = running_time()
         job, plan, resume = self.job, self.job.plan, self.job.resume
         self.plan = plan
         check_engine(plan.engine, plan.dtype, self.threads)
+        if type(plan.config).lr_at is not TrainConfig.lr_at:  # a schedule of the user
+            for step in range(plan.config.steps):
+                checked(f"lr_at({step})", plan.config.lr_at(step), float, limits=FINITE)
         if resume:
             plan.check_state(resume)
         self.rng = random.Random(plan.config.seed)
@@ -65,7 +69,7 @@ class TrainingLoop:
         self.history = LossHistory(plan.config.steps, resume)
         self.best = resume.best if resume else None
         self.validation = self._evaluation_set(job.sets.validation)
-        self.n_reported, self.event_due = 0, perf_counter() + EVENT_INTERVAL_S
+        self.n_reported, self.event_due = 0, running_time() + EVENT_INTERVAL_S
         self.is_stopping = False  # whether a hook has asked to stop
 
     @property
@@ -100,7 +104,7 @@ class TrainingLoop:
         self._validate()
         if self.is_stopping:  # a hook asked to stop during the evaluation
             return "stopped"
-        if len(self.losses) > self.n_reported and perf_counter() >= self.event_due:
+        if len(self.losses) > self.n_reported and running_time() >= self.event_due:
             self.report()
         if reason := ending(self.step, self.best, self.config):
             return reason
@@ -182,7 +186,7 @@ class TrainingLoop:
             self.n_reported = len(self.losses)
             for hook in self.hooks:
                 hook.on_event(event)
-        self.event_due = perf_counter() + EVENT_INTERVAL_S
+        self.event_due = running_time() + EVENT_INTERVAL_S
 
     def _tokens_until(self, step: int) -> int:
         """Return the number of tokens predicted in the first `step` steps."""
@@ -194,7 +198,7 @@ class TrainingLoop:
     def seconds(self) -> float:
         """The training time so far, in seconds."""
         before = self.job.resume.seconds if self.job.resume else 0.0
-        return before + perf_counter() - self.started
+        return before + running_time() - self.started
 
     def state(self) -> TrainState:
         """Return a copy of the state, from which the run can be resumed."""

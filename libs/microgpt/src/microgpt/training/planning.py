@@ -18,7 +18,7 @@ from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.budget import TimeLimit
-from microgpt.training.choice import Choice
+from microgpt.training.choice import Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fitting import Fitting, choose_settings
@@ -104,11 +104,11 @@ def plan_training(
         raise ConfigError(
             "--unknown requires a table of questions and microgpt-characters; omit --unknown"
         )
-    if given.get("patience") and not sets.val_fraction:  # there is no held-out loss to watch
+    base = with_given(config or TrainConfig(), given)
+    if base.patience and not (sets.val_fraction or sets.validation):
         raise ConfigError(
             "--patience requires --val-fraction; add --val-fraction or omit --patience"
         )
-    base = with_given(config or TrainConfig(), given)
     engine = base.engine or default_engine()
     default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
     base = replace(base, engine=engine, dtype=base.dtype or default)
@@ -136,16 +136,19 @@ def plan_training(
         teachers.check(sets.docs, tokenizer, model.block_size)
     read = data_of([each for each in (parent, teachers) if each])
     ensemble = chosen.ensemble if chosen and not config else None
+    recorded = _recorded(given, chosen)
+    sets = readable(sets, recorded.get("budget"))
     plan = TrainingPlan(
         model=replace(model, vocab_size=tokenizer.vocab_size),
         config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         data=sets.facts,
-        given=_recorded(given, chosen),
+        given=recorded,
         ensemble=ensemble,
         ancestor_data=read,
         contamination=contamination(sets, read, base.text),
         extra=dict(extra or {}),
+        parent_sha256=parent.sha256 if parent else None,
         edited_sources=find_edited_sources() if engine == "reference" else {},
     )
     if line := describe_read(plan.contamination):

@@ -1,0 +1,27 @@
+"""A clock that stands still while the process is suspended, such as by Ctrl-Z."""
+
+from time import perf_counter, process_time
+
+MIN_PAUSE_S = 3.0  # a shorter pause is not detected
+BUSY = 0.05  # minimum share of a processor that a training process gets, even on a busy machine
+
+
+class RunningTime:
+    """Counts the seconds in which a process that computes all the time could run.
+
+    It was suspended if a long time has passed since the last call, but hardly any processor time.
+    """
+
+    def __init__(self) -> None:
+        self._paused, self._last = 0.0, (perf_counter(), process_time())
+
+    def __call__(self) -> float:
+        """Return the time in seconds; without a pause, it is `perf_counter()`."""
+        last, self._last = self._last, (perf_counter(), process_time())
+        passed, worked = (now - then for now, then in zip(self._last, last, strict=True))
+        if passed > MIN_PAUSE_S and worked < BUSY * passed:
+            self._paused += passed - worked
+        return self._last[0] - self._paused
+
+
+running_time = RunningTime()

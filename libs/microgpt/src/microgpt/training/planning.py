@@ -106,9 +106,7 @@ def plan_training(
         )
     base = with_given(config or TrainConfig(), given)
     if base.patience and not (sets.val_fraction or sets.validation):
-        raise ConfigError(
-            "--patience requires --val-fraction; add --val-fraction or omit --patience"
-        )
+        raise ConfigError("--patience requires --val-fraction; add it, or omit --patience")
     engine = base.engine or default_engine()
     default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
     base = replace(base, engine=engine, dtype=base.dtype or default)

@@ -66,7 +66,6 @@ SHORTER = (
 )
 # Commands that write the files that the reader of a page already has.
 BEFORE = {
-    "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
     "docs/serving.md": "cp -r data/models/chat output",
     "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
     "> faq.csv",

@@ -1,9 +1,11 @@
 """Trained models, and the plan, state, events and result of a training run."""
 
 import random
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -13,7 +15,7 @@ from microgpt.config import MAX_SIZE, DType, EngineName, Given, ModelConfig, Tra
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers, count_params
-from microgpt.model import Weights
+from microgpt.model import Weights, weight_shapes
 from microgpt.plugins import Plottable
 from microgpt.value import total
 
@@ -49,6 +51,12 @@ class TrainedModel:
     def extra(self) -> Mapping[str, Any]:
         """The JSON record of each plug-in, by the name of the plug-in."""
         return {}
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the weights."""
+        rows = chain.from_iterable(self.weights[name] for name in weight_shapes(self.model))
+        return sha256(array("d", chain.from_iterable(rows)).tobytes()).hexdigest()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {count_params(self.model):,} weights, {self.model}>"

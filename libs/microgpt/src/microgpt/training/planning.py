@@ -104,11 +104,9 @@ def plan_training(
         raise ConfigError(
             "--unknown requires a table of questions and microgpt-characters; omit --unknown"
         )
-    if given.get("patience") and not sets.val_fraction:  # there is no held-out loss to watch
-        raise ConfigError(
-            "--patience requires --val-fraction; add --val-fraction or omit --patience"
-        )
     base = with_given(config or TrainConfig(), given)
+    if base.patience and not (sets.val_fraction or sets.validation):
+        raise ConfigError("--patience requires --val-fraction; add it, or omit --patience")
     engine = base.engine or default_engine()
     default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
     base = replace(base, engine=engine, dtype=base.dtype or default)
@@ -148,6 +146,7 @@ def plan_training(
         ancestor_data=read,
         contamination=contamination(sets, read, base.text),
         extra=dict(extra or {}),
+        parent_sha256=parent.sha256 if parent else None,
         edited_sources=find_edited_sources() if engine == "reference" else {},
     )
     if line := describe_read(plan.contamination):

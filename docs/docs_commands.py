@@ -66,7 +66,6 @@ SHORTER = (
 )
 # Commands that write the files that the reader of a page already has.
 BEFORE = {
-    "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
     "docs/serving.md": "cp -r data/models/chat output",
     "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
     "> faq.csv",
@@ -214,13 +213,9 @@ def prepare(folder: Path) -> None:
     for name in ("apis", "apps", "data", "evolution", "examples", "libs"):
         (folder / name).symlink_to(ROOT / name)
     names = load_text(bundled("names.txt"))
-    words = [f"{verb}_{name}" for verb in ("get", "add", "parse") for name in names[:1000]]
     files = {
         "my.txt": names[:3000],
-        "held-out.txt": names[3000:3300],
         "new.txt": [*names[3300:3600], "xq7zzk"],
-        "identifiers.txt": words,
-        "strings.txt": [*words[::7], "xK9vQ2mZpL7t"],
     }
     for name, lines in files.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

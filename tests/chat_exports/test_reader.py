@@ -75,7 +75,7 @@ def test_a_slack_day_file_channel_or_whole_export_can_be_read(name, said) -> Non
     assert read(EXPORTS / name, "ben")[0] == said
 
 
-def test_a_slack_day_file_finds_user_names_from_any_folder(monkeypatch) -> None:
+def test_user_names_of_a_slack_day_file_are_found_from_any_working_directory(monkeypatch) -> None:
     monkeypatch.chdir(EXPORTS / "slack/general")
     with pytest.raises(DataError, match="has no reply from 'Anna Alt'"):
         read(Path("2023-12-31.json"), "Anna Alt")

@@ -11,6 +11,8 @@ from trainings import NAMES
 from microgpt import BpeTokenizer, Message, load
 from microgpt.data.split import split
 
+pytestmark = pytest.mark.compiled
+
 SMALL = ("--input", "names.txt", "--n-embd", "8", "--n-head", "2", "--steps", "40")
 BPE = ("--tokenizer", "bpe", "--vocab-size", "270")
 KANJI = (Message("user", "hi"), Message("assistant", "漢字é"))

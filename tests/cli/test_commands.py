@@ -53,6 +53,7 @@ def test_help_does_not_import_the_engine_or_other_heavy_modules(microgpt) -> Non
     assert not imported & heavy
 
 
+@pytest.mark.compiled
 def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("ωω\nωω\n")
     microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")

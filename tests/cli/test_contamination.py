@@ -7,6 +7,8 @@ import pytest
 from commands import ok
 from trainings import made_up_names, training_of
 
+pytestmark = pytest.mark.compiled
+
 NAMES = "\n".join(made_up_names(300))
 TEXT = " ".join(random.Random(0).choices(NAMES.split("\n"), k=3000))
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "20", "-n", "0")

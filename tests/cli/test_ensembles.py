@@ -13,6 +13,8 @@ from trainings import made_up_names, meta_of, training_of, weights
 from microgpt import load
 from microgpt_cli.terminal.progress_bar import TrainingProgress
 
+pytestmark = pytest.mark.compiled
+
 NAMES = "\n".join(made_up_names(300))
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
 RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fraction=0.1")

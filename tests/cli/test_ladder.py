@@ -15,6 +15,8 @@ from microgpt_cli.counting import counted, loss_of
 from microgpt_cli.elman import ElmanNetwork
 from microgpt_cli.ladder import Ladder, ladder
 
+pytestmark = pytest.mark.compiled
+
 NAMES = load_text(bundled("names.txt"))[:3000]
 BUDGET = 5e9  # about a second
 

@@ -66,6 +66,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     assert errors.count("expected") == 2
 
 
+@pytest.mark.compiled
 def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
     done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")
@@ -125,6 +126,7 @@ def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
     assert found.error == pytest.approx(expected.error, abs=1e-5)
 
 
+@pytest.mark.compiled
 def test_token_calibration_uses_a_limited_number_of_predictions(names_result, monkeypatch) -> None:
     monkeypatch.setitem(MAX_PREDICTIONS, "compiled", 20)
     found = token_calibration(InferenceGpt(names_result), ["nia", "mel"] * 500, "lines")
@@ -207,6 +209,7 @@ def test_score_escapes_control_characters_at_a_terminal(terminal, text_model, tm
     assert shown.isprintable()
 
 
+@pytest.mark.compiled
 def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(b"\xfd\xfe\n" + b"an" * 50_000)
     done = microgpt("score", text_model, "--data=odd.txt", "--jsonl")

@@ -15,6 +15,8 @@ from trainings import NAMES, weights
 from microgpt import load
 from microgpt.storage.training_directory import TrainingDirectory
 
+pytestmark = pytest.mark.compiled
+
 SMALL = ("--n-embd", "8", "--n-head", "2")
 FOREVER = ("--steps", str(10**9))  # takes days
 NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"

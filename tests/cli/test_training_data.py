@@ -13,6 +13,8 @@ from trainings import made_up_names, meta_of, training_of, weights
 from microgpt import load
 from microgpt.settings import PRESETS
 
+pytestmark = pytest.mark.compiled
+
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "30", "--num-samples", "2", "--output", "m")
 CHARS = ("--tokenizer", "char")
 HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")

@@ -205,7 +205,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
-def test_scores_and_logits_of_any_size_have_correct_gradients(dtype, factor) -> None:
+def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype, factor) -> None:
     """Attention has a single key, and one token has all of the probability, or none."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)

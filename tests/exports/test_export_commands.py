@@ -179,7 +179,9 @@ def test_export_refuses_to_run_with_edited_sources(microgpt, text_model, tmp_pat
     assert not (tmp_path / "new.onnx").exists()
 
 
-def test_an_imported_chat_model_works_with_every_command(microgpt, tmp_path) -> None:
+def test_an_imported_chat_model_can_be_used_explained_exported_and_verified(
+    microgpt, tmp_path
+) -> None:
     moonbase(tmp_path / "theirs")
     done = ok(microgpt("import", "theirs", "--model", "ours"))
     assert done.stdout == "ours: 8,416 weights, from MoonBase\n"

@@ -50,7 +50,7 @@ def test_a_new_name_gets_the_expected_verdict(name, flow, symmetry, total) -> No
 
 
 @pytest.mark.parametrize(("name", "total"), [("nana", -7.46), ("kamon", -9.26), ("karai", -9.5)])
-def test_a_memorised_name_gets_the_expected_verdict(names, name, total) -> None:
+def test_a_name_from_the_training_data_gets_a_creativity_of_minus_5(names, name, total) -> None:
     verdict = judge(name, names)
     assert verdict.creativity == -5.0
     assert verdict.total == pytest.approx(total, abs=ROUNDING)

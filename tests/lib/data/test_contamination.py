@@ -38,7 +38,7 @@ def test_documents_read_in_another_form_count_as_contaminated(change) -> None:
     assert 0.8 < share / len(parts.validation) < 1
 
 
-def test_documents_count_as_contaminated_if_all_their_lines_were_read() -> None:
+def test_a_document_is_contaminated_if_all_its_lines_are_in_the_training_data() -> None:
     pairs = [f"{one.upper()}\n{other}" for one, other in itertools.pairwise(DOCS)]
     parts = split([*DOCS, *pairs], validation=0.2)
     read = {line.lower() for doc in parts.train for line in doc.split("\n")}

@@ -61,6 +61,11 @@ def test_pieces_of_running_text_count_as_read_but_parts_of_lines_do_not() -> Non
     assert lines.evaluate([text]).contamination == 1
 
 
+def test_patience_is_refused_without_validation_documents() -> None:
+    with pytest.raises(microgpt.ConfigError, match="patience requires"):
+        microgpt.train(["anna", "emma"], config=TrainConfig(steps=2, patience=3))
+
+
 def test_patience_ends_a_training_run_without_improvement(train) -> None:
     config = TrainConfig(steps=200, lr=0.1, patience=2)
     result = train(PARTS, config=config)

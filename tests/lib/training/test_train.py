@@ -66,7 +66,8 @@ def test_train_chooses_the_shape_unless_one_is_given() -> None:
     assert found == replace(config, lr=found.lr, engine="compiled", dtype="float32")
     parent = train_model(docs, config=config, model=ModelConfig())
     assert parent.model.block_size == 16
-    assert train_model(docs, config=config, parent=parent).model.block_size == 16
+    child = train_model(docs, config=config, parent=parent)
+    assert (child.model.block_size, child.plan.parent_sha256) == (16, parent.sha256)
 
 
 def test_karpathys_names_get_karpathys_settings() -> None:

@@ -81,8 +81,8 @@ class Judge:
     def _check(self, model: SavedModel, seed: int) -> float:
         """Return the operations that a model records; raise StudyError if it violates a rule."""
         facts, train = model.meta.training, self.sets.train
-        own = {"parent_sha256": None, "teachers": None}
-        for name, value in {"seed": seed, "data_sha256": fingerprint(train), **own}.items():
+        rules = {"seed": seed, "data_sha256": fingerprint(train), "ancestor_data": None}
+        for name, value in rules.items():
             if (found := facts.get(name, value)) != value:
                 how = "train one model with the given seed and docs"
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")

@@ -44,7 +44,7 @@ MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; bounds its 
 MUON_LR_RATIO = 6.0  # Muon's learning rate, as a multiple of AdamW's
 N_ALTERNATIVES = 5  # number of likely tokens that `explain` returns for each position
 DOCUMENT_HASHES = "documents.crc32"  # file of the hashes of the training documents
-NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff: undecodable bytes
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff encode bytes
 training = partial(setting, panel="Training")
 
 
@@ -67,7 +67,7 @@ class TrainConfig:
         short=True,
         limits=POSITIVE,
     )
-    # Long documents are split into chunks, each of which counts as a document here.
+    # Long documents are split into chunks, each of which counts as a document of the batch.
     batch_size: int = training(1, "Number of documents per training step.")
     optimizer: Optimizer = training(
         "adamw",

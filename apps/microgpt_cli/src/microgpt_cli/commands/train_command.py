@@ -30,8 +30,8 @@ def train_as(request: TrainRequest) -> None:
     from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
     from microgpt_cli.training.inputs import planned
     from microgpt_cli.training.job_run import run_job
-    from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.replacement import check_output
+    from microgpt_cli.training.resuming import resumed_job
     from microgpt_cli.training.training_report import draw_samples, print_results
 
     engine = request.given.get("engine") or default_engine()

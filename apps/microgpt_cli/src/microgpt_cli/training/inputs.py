@@ -78,7 +78,6 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
         baselines=losses,
         input=file.path,
         given={**job.plan.given, **typed},
-        parent_sha256=parent.sha256 if parent else None,
         teachers=records_of(teachers),
         examples=() if file.is_chat_export else first_messages(sets),  # an exported chat is private
     )

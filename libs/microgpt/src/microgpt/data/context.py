@@ -24,7 +24,7 @@ class SlidingWindows:
     access.
     """
 
-    tokens: Sequence[int]  # the first is not predicted
+    tokens: Sequence[int]  # the whole sequence, of which the first token is not predicted
     block_size: int
     stride: int  # tokens between the starts of consecutive chunks
     first: int | None = None  # replaces the first token of each chunk
@@ -129,7 +129,7 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Return the encoded chunks with these indices; a document's indices are consecutive."""
+        """Return the encoded chunks at the indices `order`; those of a document are consecutive."""
         dataset, firsts = TokenDataset(), self._firsts
         long: dict[int, Chunks] = {}  # the chunks of long documents, by the index of the document
         for place in order:
@@ -182,7 +182,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The first chunk index of each document, then the total; empty if each is one chunk."""
+        """The index of each document's first chunk, then the total; empty if each is one chunk."""
         if self.text == "lines" and not self.n_long:
             return ()
         size, stride = self.block_size, self._stride
@@ -259,6 +259,6 @@ def fit_conversation(
 def room_for_turns(block_size: int) -> int:
     """Return the number of tokens available for the turns before a reply.
 
-    The rest is reserved for BOS, the role token of the reply, and the reply (a quarter).
+    The rest is for BOS, the role token of the reply, and the reply (a quarter of the context).
     """
     return block_size - block_size // 4 - 2

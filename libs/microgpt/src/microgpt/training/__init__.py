@@ -1,1 +1,1 @@
-"""Training loop, engines, presets and fine-tuning."""
+"""Train models: engines, the training loop, the choice of settings, ensembles, fine-tuning."""

@@ -19,7 +19,7 @@ JsonObject = Mapping[str, object]
 Format = Callable[[Request, Sequence[GeneratedChoice]], JsonObject]
 Pieces = AsyncGenerator[list[GeneratedChoice], None]
 DONE = b"data: [DONE]\n\n"
-SEND_S = 10.0  # time for a client to read a part of a stream
+SEND_S = 10.0  # maximum time for a client to read a part of a stream
 
 
 def samples(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
@@ -164,7 +164,7 @@ class EventStream(Response):
                         await send(start)
                     await send_body(chunk, has_more=not chunk.endswith(DONE))
         except TimeoutError:
-            scope["outcome"] = 499  # the client does not read
+            scope["outcome"] = 499  # the client did not read a part in time
         except Exception as error:
             if not has_begun:
                 raise

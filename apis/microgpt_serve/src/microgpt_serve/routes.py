@@ -67,7 +67,7 @@ class BodyRoute(APIRoute):
     """Route that validates the bytes of a body; FastAPI would parse them first, and accept NaN."""
 
     def get_route_handler(self) -> Callable[[HttpRequest], Coroutine[Any, Any, Response]]:
-        """Return a handler that reads and validates the body before calling the function."""
+        """Return a handler that reads and validates the body before it calls the endpoint."""
         function = self.endpoint
         body_model: type[BaseModel] = next(iter(function.__annotations__.values()))
 
@@ -98,7 +98,7 @@ def _has_many_values(content: bytes) -> bool:
 
 
 async def _read(http: HttpRequest) -> bytearray:
-    """Return the body of a request, up to the size limit."""
+    """Return the body of a request; raise ServeError if it is not JSON or is too large."""
     if not _IS_JSON(http.headers.get("content-type", "")):
         raise ServeError(415, f"the body must be JSON; send Content-Type: {JSON_TYPE}")
     too_large = ServeError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")

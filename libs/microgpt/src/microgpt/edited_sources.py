@@ -13,12 +13,12 @@ from microgpt.errors import ConfigError
 FOLDER = Path(__file__).parent
 # The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
-    "model.py": "88b3227d4cb437af",
-    "model_variants.py": "6b52635823c4d7fd",
+    "model.py": "a46c37afd36f1144",
+    "model_variants.py": "aa69f30431dbffe0",
     "muon.py": "7919c2fe2af836bd",
     "reference.py": "c2cde1c7a70f9a81",
-    "sampling.py": "3c916f7a66c08144",
-    "value.py": "56d51da17488b54b",
+    "sampling.py": "4b487fec4d6397d0",
+    "value.py": "1cfe754e51eb6dcd",
 }
 
 

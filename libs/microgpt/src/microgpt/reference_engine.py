@@ -1,7 +1,7 @@
 """The reference engine as an `EngineModule`: plain Python, without kernels and threads.
 
 Training supports all settings, and masked or soft targets; `ReferenceEngine.backward` is the same
-computation without these features. NumPy is imported only in functions that use arrays.
+computation without dropout, masks and soft targets. NumPy is imported only where it is used.
 """
 
 import math

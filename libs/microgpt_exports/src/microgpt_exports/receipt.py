@@ -163,7 +163,7 @@ class Comparison:
 
     @property
     def verification(self) -> Verification:
-        """The verification, which fails if a difference is NaN or exceeds its limit."""
+        """The verification; fails if a greedy token differs or a difference is NaN or over MOST."""
         is_equal = self.n_equal == self.n_greedy
         outcome = "equal" if is_equal else f"token {self.n_equal + 1} differs"
         lines = (

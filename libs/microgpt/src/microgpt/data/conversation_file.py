@@ -38,7 +38,7 @@ class Item:
     conversation: Conversation
     place: int  # index of the reply in the conversation
     line: int  # number of the conversation's line in the file, or of the conversation itself
-    unit: str = "line"  # "line", "item" in an array or "conversation" in an export
+    unit: str = "line"  # unit of `line`: "line", "item" of an array, or "conversation" of an export
     also: tuple[str, ...] = ()  # alternative correct replies
 
     @property
@@ -61,10 +61,7 @@ class ChatTestSet:
 
 
 def conversation_records(file: TextFile) -> Records:
-    """Return the JSON values of a file, the rows of a table, or the conversations of a transcript.
-
-    Raise DataError if the file contains none of these.
-    """
+    """Return the records of a file with conversations; raise DataError if it contains none."""
     if is_transcript(islice(file, N_HEAD)):
         return Records(enumerate(conversations(file), 1), "conversation")
     records = read_records(file, "conversation")
@@ -154,7 +151,7 @@ def _check(conversation: Conversation, where: str) -> None:
 
 
 def _tasks(turns: Sequence[Any], where: str) -> Iterator[tuple[int, str]]:
-    """Yield the index and the task of each reply with a task."""
+    """Yield the index and the task of each reply that has a task."""
     for i, turn in enumerate(turns):
         task = turn.get("task") if isinstance(turn, dict) else None
         if i % 2 and task is not None:

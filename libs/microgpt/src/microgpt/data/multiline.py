@@ -24,7 +24,7 @@ LABEL = re.compile(
     r"([A-Za-z][\w -]{0,19}[:=]|[\\[][A-Za-z]+ |@(?=[A-Za-z]+\{)|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of a list item or an ingredient
-SEPARATORS = ("%", "%%", "==========", "$$$$", "*-")  # of fortune, Kindle, SDF and Humdrum files
+SEPARATORS = ("%", "%%", "==========", "$$$$", "*-")  # in fortune, Kindle, SDF and Humdrum files
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
 
@@ -89,7 +89,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[Block]:
 
 
 def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
-    """Return a function that recognises the first block of each record; None if there are none.
+    """Return a function that recognises the first block of each record, or None without records.
 
     Records begin with the same label (`X:1`, `Title: Tea`), or follow two blank lines, or are
     blocks with a title, or blocks of two, three or five lines, such as haiku.

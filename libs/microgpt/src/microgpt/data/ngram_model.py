@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-ORDER = 6  # the n of the n-grams; a larger n lowers the loss on few texts
+ORDER = 6  # the n of the n-grams; a larger n rarely lowers the loss
 N_DISCOUNTS = 3  # one discount each for counts of 1, 2 and at least 3
 MAX_PROBABILITIES = 2**21  # number of probabilities that are computed at once; bounds the memory
 MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
@@ -41,7 +41,7 @@ class NgramModel:
         self.vocab_size = vocab_size
         tokens, places = _tokens_and_places(docs)
         mask = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
-        at = np.flatnonzero(places * mask)  # the predicted tokens whose context is long enough
+        at = np.flatnonzero(places * mask)  # indices of predictions with a long enough context
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
         found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts by level
         for length in range(order):
@@ -79,7 +79,7 @@ class NgramModel:
         tokens, places = _tokens_and_places(docs)
         at = np.flatnonzero(places)
         found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
-        # The predictions whose context of the current length is known, and these contexts.
+        # The predictions whose context of the current length is known, and the contexts' indices.
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:
@@ -106,7 +106,7 @@ class _Level:
     token. A pair is encoded as the index of a context, times V, plus the token after it.
     """
 
-    contexts: "Integers"  # sorted
+    contexts: "Integers"  # codes of the contexts, sorted
     starts: "Integers"  # index of the first pair of each context, then the number of pairs
     tokens: "Integers"  # token of each pair
     shares: "Floats"  # discounted probability of each pair

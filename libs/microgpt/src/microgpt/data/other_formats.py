@@ -66,7 +66,7 @@ def refuse_binary(head: bytes, path: Path) -> None:
 
 
 def refuse_markup(head: str, path: Path) -> None:
-    """Raise DataError for a file with mark-up; suggest to convert it or to read it as it is."""
+    """Raise DataError if a text has a known mark-up; suggest a conversion or `--text stream`."""
     for pattern, what, remedy in MARKUP:
         if re.match(pattern, head, re.IGNORECASE):
             remedy = f"{remedy.format(path=path)}, or read it as it is with --text stream"

@@ -9,7 +9,7 @@ from microgpt.data.text_file import ConversationsError, ReadOptions, TextFile
 from microgpt.data.tokenizer import Documents
 from microgpt.plugins import Tell
 
-N_HEAD = 200  # number of lines in which a transcript is recognised
+N_HEAD = 200  # number of lines that are examined to recognise a transcript
 START, END = "<|im_start|>", "<|im_end|>"
 USERS = ("user", "human", "question", "q", "customer", "visitor", "instruction")
 ASSISTANTS = ("assistant", "bot", "chatbot", "ai", "answer", "a", "agent", "gpt", "response")
@@ -88,7 +88,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
 
 
 def _turn(line: str) -> Turn:
-    """Return the role that a line begins with, and the rest of the line."""
+    """Return the role that a line begins with ("" if it has none) and the rest of the line."""
     line = line.replace(END, "")
     found = CHATML.match(line) or LABEL.match(line)
     return (ROLE_OF.get(found[1].lower(), ""), found[2]) if found else ("", line)

@@ -43,7 +43,7 @@ def _refuse(found: Any) -> None:
         raise ConfigError("an older microgpt wrote the model; train it again")
 
 
-Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # field of an old version
+Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # field of an older version
 
 
 class Meta(BaseModel):
@@ -94,7 +94,7 @@ class SavedModel(TrainedModel):
 
     @property
     def config(self) -> TrainConfig:
-        """The recorded settings of a training step; defaults for all others."""
+        """The recorded lr, optimizer, weight_decay and text; the other settings are defaults."""
         config, training = super().config, self.meta.training
         for name in {"lr", "optimizer", "weight_decay", "text"} & training.keys():
             with suppress(ConfigError, TypeError):  # raised by settings of another program
@@ -112,7 +112,7 @@ class SavedModel(TrainedModel):
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The record of each plug-in, as JSON, by the name of the plug-in."""
+        """The JSON record of each plug-in, by the name of the plug-in."""
         return self.meta.extra or {}
 
     @property

@@ -123,7 +123,7 @@ _MATRICES = TypeAdapter(
 
 
 def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
-    """Return the tensors of a safetensors file."""
+    """Return the tensors of a safetensors file; raise CheckpointError unless all are floats."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -132,10 +132,10 @@ def choose(
 
 
 def readable(sets: Split, budget: float | None) -> Split:
-    """Return a split of which a budget of operations reads about half: with less training text.
+    """Reduce the training set of a split so that a budget of operations reads about half of it.
 
     The record of the split does not change. Without held-out documents, it describes the training
-    documents, so they are kept.
+    documents, so the split is returned unchanged.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)
@@ -166,7 +166,7 @@ def _model(width: int, context: int, given: Given) -> ModelConfig:
 
 
 def _config(length: float, useful: float, text: TextKind, given: Given) -> TrainConfig:
-    """Return the training settings for chunks of this mean length, without steps."""
+    """Return the training settings for chunks of a mean length; the steps are not chosen yet."""
     lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     rule = {
@@ -181,7 +181,7 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
 def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with the steps that the operations allow; the last one is evaluated."""
+    """Return the settings with the steps that fit into `operations`; the last step is evaluated."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)

@@ -1,4 +1,7 @@
-"""Take the split, the tokenizer and the weights of a training run from a parent or teachers."""
+"""Take the split, the tokenizer and the weights of a training run from a parent or teachers.
+
+`planning` takes the shape and the dtype. Training settings and optimizer state are not inherited.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -67,14 +70,14 @@ def hold_out(
 
 
 def data_of(sources: Iterable[TrainedModel | Teachers]) -> tuple[DataFacts | None, ...]:
-    """Return the data on which these models and their ancestors were trained."""
+    """Return the data on which models and their ancestors were trained; None for unknown data."""
     return tuple(dict.fromkeys(facts for each in sources for facts in each.trained_on))
 
 
 def _recorded_split(
     docs: Documents, read: Sequence[DataFacts | None], given: Given
 ) -> dict[str, Any]:
-    """Return the split settings of an earlier training run on these documents, if any."""
+    """Return the split settings of an earlier training run on the same documents, if any."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
     is_other = facts and facts.gap is not None and not isinstance(docs, str)  # now read as lines
     if not facts or is_other or all(name in given for name in FRACTIONS):
@@ -132,7 +135,7 @@ def inherited_weights(
     weights: list[float] = []
     for name, (_, n_columns) in weight_shapes(model).items():
         rows = parent.weights[name]
-        if name in ("wte", "lm_head"):  # these have a row per token
+        if name in ("wte", "lm_head"):  # the matrices with a row per token
             first = len(weights)
             starts = range(first, first + len(tokenizer.names) * n_columns, n_columns)
             rows = [

@@ -24,7 +24,7 @@ CHECKSUM = b',"crc32":"'  # begins the last key of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; earlier losses mislead
-# Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
+# "refused": for example, too little memory; "diverged": a loss is not finite; "crashed": all else.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
 FRESH = "fresh"  # origin of the winner's trials with seeds that were not used to choose it
@@ -60,7 +60,7 @@ class Evaluation:
     test_loss: float | None = None  # only the winner has one, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # Nats per character: one loss per evaluation in a search with a budget, a pair in research.
+    # In nats per character: one per evaluation in a budgeted search; in research, try and champion.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line
     seconds: float = field(default=0.0, compare=False)  # the time that a worker needed
@@ -191,7 +191,7 @@ def append_trial(directory: Path, record: TrialRecord, n_bytes: int) -> int:
     """Write a record after the complete lines, which end at n_bytes; return the new end."""
     try:
         with (directory / TRIALS).open("r+b") as file:
-            file.truncate(n_bytes)  # an incomplete line of a killed process
+            file.truncate(n_bytes)  # remove an incomplete line of a killed process
             file.seek(n_bytes)
             file.write(with_checksum(RECORD.dump_json(record, exclude_defaults=True)))
             return file.tell()

@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models by name, with the character first if it can be loaded."""
+    """Return the bundled chat models by name; Skerry, a character, is first if it can be loaded."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]
@@ -56,7 +56,7 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Format a recorded loss with its description and contamination mark; "" if unknown."""
+    """Format a recorded loss, followed by `what` and a contamination mark; "" if it is unknown."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""

@@ -40,7 +40,7 @@ def start(
     budget: float = opt.option(1e9, "Most operations of a training run."),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
 ) -> None:
-    """Start a research: train the program with five seeds, and measure how much luck they have."""
+    """Start a research study: train the program with five seeds, and measure the noise."""
     check_setting("budget", budget)
     code, path = read_code(experiment), input or default_input()
     sets = read_documents(path, {}, None, ResearchSettings)
@@ -63,9 +63,9 @@ def try_(
     run: Path | None = RUN,
     random_tries: int = opt.option(0, "Number of tries to draw at random instead.", "--random"),
 ) -> None:
-    """Compare the changed program, that of `start`, with the champion, until there is a verdict.
+    """Compare the changed program, given to `start`, with the champion, until there is a verdict.
 
-    A try that was interrupted goes on. The champion is champion.py in the directory.
+    An interrupted try is resumed. The champion is champion.py in the directory of the study.
     """
     with Research(run or newest_run(*NEWEST), ResearchSettings, is_locked=True) as study:
         judge = Judge(read_documents_again(study.settings, None), study.settings.operations)

@@ -21,7 +21,7 @@ class Objective(Protocol):
         """Return the number of parameters."""
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train a model and return its evaluation, or raise an error; see `measure`.
+        """Train a model and return its evaluation, or raise an error; see the function `measure`.
 
         The evaluation is not used if `should_stop` has returned true.
         """

@@ -6,13 +6,13 @@ docs/reference/searches.md derives the error and states the power.
 import math
 from collections.abc import Sequence
 
-# After so many pairs, the change passes if its p-value is at most the first number, which
-# together are the error of the search; it is rejected if its p-value is above the second.
+# After each number of pairs, a change passes if its p-value is at most the first bound, and is
+# rejected if it is above the second. The first bounds add up to the error of the search.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
-N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and their error
-CLEAR_EFFECT = 1.05  # nine of ten gains of so many standard deviations of a pair are kept
+N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and error of their test
+CLEAR_EFFECT = 1.05  # 90 % of gains of so many standard deviations of a pair are kept
 
-SEARCH, CONFIRM = "search", "confirm"  # the next pair belongs to this part
+SEARCH, CONFIRM = "search", "confirm"  # the parts to which a pair can belong
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
 
 

@@ -13,11 +13,11 @@ from microgpt.errors import ConfigError
 FOLDER = Path(__file__).parent
 # The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
-    "model.py": "39069f02b6a09cf1",
+    "model.py": "a46c37afd36f1144",
     "model_variants.py": "aa69f30431dbffe0",
     "muon.py": "7919c2fe2af836bd",
     "reference.py": "c2cde1c7a70f9a81",
-    "sampling.py": "3c916f7a66c08144",
+    "sampling.py": "4b487fec4d6397d0",
     "value.py": "1cfe754e51eb6dcd",
 }
 

@@ -65,10 +65,7 @@ def other_version(content: bytes | str, field: str, *versions: int) -> str | Non
 
 
 def first_problem(error: Exception) -> str:
-    """Return the first validation error on one line: path, message and value.
-
-    Return the message of any other exception.
-    """
+    """Return the first validation error on one line, or the message of any other exception."""
     from pydantic import ValidationError  # imported on use, for a fast start
 
     if not isinstance(error, ValidationError):

@@ -1,7 +1,4 @@
-"""Held-out loss: mean negative log-likelihood (NLL) of documents.
-
-The perplexity is the exponential of the loss per token, `exp(loss)`.
-"""
+"""Held-out loss: mean negative log-likelihood (NLL) per token; exp(loss) is the perplexity."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian initial weights, sampled row by row in the order of `weight_shapes`."""
+    """Return Gaussian weights, row by row in `weight_shapes` order; `init_variant` scales some."""
     return {  # random, because units with equal weights would get equal gradients and stay equal
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()

@@ -1,7 +1,4 @@
-"""Load plug-ins of other packages, forward messages of engines, draw charts.
-
-docs/plugins.md has an example of a plug-in.
-"""
+"""Load plug-ins (docs/plugins.md has an example), forward messages of engines, draw charts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

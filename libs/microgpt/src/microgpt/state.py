@@ -105,7 +105,11 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class TrainState:
-    """A checkpoint. A run resumed from it gives the same result as an uninterrupted run."""
+    """A checkpoint. A run resumed from it gives the same result as an uninterrupted run.
+
+    The plan is saved with it. The document order and dropout follow from the seed and the step, so
+    no state of a random generator is saved.
+    """
 
     step: int  # number of completed steps
     weights: Numbers = field(repr=False)  # all weights, in the order of `weight_shapes`
@@ -128,7 +132,7 @@ class TrainState:
 
     @property
     def final_weights(self) -> Numbers:
-        """The weights of a run that ends here: the best ones, or the latest without validation."""
+        """The weights of a run that ends now: the best, or the latest if none were evaluated."""
         return self.best.weights if self.best else self.weights
 
 

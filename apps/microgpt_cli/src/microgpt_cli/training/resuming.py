@@ -64,7 +64,7 @@ def resumed_job(
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, given.get("threads", 1))
-    if given.keys() & {"steps", "minutes"} and state.best:  # patience starts anew
+    if given.keys() & {"steps", "minutes"} and state.best:  # the patience restarts
         state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
@@ -114,7 +114,7 @@ def _changed_config(
 def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainRequest) -> None:
     """Print that a run has ended and how to continue it."""
     if reason != "until":
-        remove_teachers(path)  # left if the process was killed before it removed them
+        remove_teachers(path)  # they remain if the process was killed before this line
     more = "a larger --steps" if reason == "steps" else f"--steps {steps}"
     where = f"the training run in {path} ended after step {step} of {steps} ({reason})"
     note(f"{where}; to continue it, pass {more}, or --minutes")

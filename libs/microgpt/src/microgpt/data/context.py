@@ -17,11 +17,11 @@ Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss
 
 @dataclass(frozen=True)
 class SlidingWindows:
-    """Overlapping chunks of a sequence; each token except the first is predicted exactly once.
+    """Chunks of a sequence; each token except the first is predicted exactly once.
 
-    Tokens that an earlier chunk predicts are masked. With a stride of half the context, predictions
-    after the first chunk see at least half a context of preceding tokens. Each chunk is computed on
-    access.
+    The chunks overlap if the stride is less than block_size; tokens that an earlier chunk predicts
+    are masked. With a stride of half the context, predictions after the first chunk see at least
+    half a context of preceding tokens. Each chunk is computed on access.
     """
 
     tokens: Sequence[int]  # the whole sequence, of which the first token is not predicted
@@ -149,7 +149,7 @@ class ChunkedDataset:
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
         if self.text == "stream":
-            return array("q", [stretch.n_predictions for stretch in self._stretches])
+            return array("q", [windows.n_predictions for windows in self._windows])
         count = self.tokenizer.count
         return array("q", (count_all(doc, self.text, count) for doc in self.docs))
 
@@ -177,7 +177,7 @@ class ChunkedDataset:
 
     def _chunks(self, i: int) -> Chunks:
         if self.text == "stream":
-            return self._stretches[i]
+            return self._windows[i]
         return chunks_of(self.docs[i], self.tokenizer, self.block_size, self.text)
 
     @cached_property
@@ -195,8 +195,8 @@ class ChunkedDataset:
         return array("q", accumulate(counts, initial=0))
 
     @cached_property
-    def _stretches(self) -> Sequence[SlidingWindows]:
-        """The chunks of each document of running text."""
+    def _windows(self) -> Sequence[SlidingWindows]:
+        """The windows of each document of running text."""
         size = self.block_size
         return [cut_stream(doc, self.tokenizer, size, size) for doc in self.docs]
 

@@ -61,10 +61,7 @@ class ChatTestSet:
 
 
 def conversation_records(file: TextFile) -> Records:
-    """Return the JSON values of a file, the rows of a table, or the conversations of a transcript.
-
-    Raise DataError if the file contains no conversations.
-    """
+    """Return the records of a file with conversations; raise DataError if it contains none."""
     if is_transcript(islice(file, N_HEAD)):
         return Records(enumerate(conversations(file), 1), "conversation")
     records = read_records(file, "conversation")

@@ -1,8 +1,9 @@
 """Load documents from files: lines, running text, records, tables, folders or conversations.
 
 A reader returns the documents of a file that it recognises, and None for any other file. The first
-reader that recognises a file is used. Folders come first, then the plug-ins in the group
-`microgpt.readers`, then the readers of the library; see docs/plugins.md.
+reader that recognises a file is used: that of folders, then the plug-ins in the group
+`microgpt.readers` (see docs/plugins.md), then the readers of the library. With `chat`, only
+plug-ins are tried, also for folders, and `conversation_file` reads the other files.
 """
 
 import warnings
@@ -28,7 +29,8 @@ FEW, LONG_LINE = 3, 1_000  # warn below this many documents; a longer single lin
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 
-# A reader returns conversations if `chat` is set, and None if it does not recognise the file.
+# A reader returns conversations if `chat` is set, and None if it does not recognise the file. It
+# may set the file's `kind`, `otherwise`, `is_chat_export` and `is_in_order`.
 Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
 
 

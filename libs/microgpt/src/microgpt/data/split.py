@@ -103,6 +103,8 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
         line = doc if isinstance(doc, str) else as_line(doc)  # `as_line` is as slow as a hash
         digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
+        # The test set is taken from below and the validation set from above, so a change of one
+        # fraction moves no document between the training set and the other held-out set.
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))
     what = "documents" if n == len(docs) else "distinct documents"

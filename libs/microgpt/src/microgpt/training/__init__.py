@@ -1,1 +1,1 @@
-"""Train models: engines, the training loop, the choice of settings, ensembles, fine-tuning."""
+"""Training loop, engines, choice of settings, time limits, fine-tuning and distillation."""

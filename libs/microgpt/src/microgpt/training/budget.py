@@ -1,9 +1,9 @@
 """The cost of a training run in operations, the speed of this machine, and time limits.
 
-On any machine, the time of a training run is proportional to its operations. For a time limit, the
-number of steps follows from the speed, which is measured on random documents before the run, and
-again during its first steps. If the run would end too early or too late, it restarts with the right
-number of steps. `--budget` and `--steps` reproduce its result without a measurement.
+The time of a training run is proportional to its operations. The command line makes a `TimeLimit`;
+`Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
+it. During the run, `Deadline` measures again, and restarts a run that would end too early or too
+late. `--budget` and `--steps` reproduce the result without a measurement.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Take the split, the tokenizer and the weights of a training run from a parent or teachers."""
+"""Take the split, the tokenizer and the weights of a training run from a parent or teachers.
+
+`planning` takes the shape and the dtype. Training settings and optimizer state are not inherited.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The training loop, which runs the engine and calls hooks."""
+"""The training loop: runs the engine and calls hooks; `state.ending` decides on early stopping."""
 
 import math
 import random

@@ -37,8 +37,8 @@ def train(
 
     Args:
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
-            With a `Split`, the validation loss is measured 20 times; the result has the weights
-            with the lowest validation loss, and their test loss. By default, the documents of the
+            With a `Split`, the result has the weights with the lowest of about 20 validation losses
+            (see `steps_between_evaluations`), and their test loss. By default, the documents of the
             parent or a teacher are split as in its training.
         model: defaults to the shape of the parent, or to one that suits the documents. Its
             vocab_size is set from the tokenizer.

@@ -1,4 +1,4 @@
-"""GET / (the page of a model) and GET /docs."""
+"""Tests of the page of a model (GET /) and of Swagger UI (GET /docs)."""
 
 import re
 import shutil

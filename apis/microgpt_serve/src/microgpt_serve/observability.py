@@ -107,7 +107,7 @@ class RequestLog:
                 raise
             await as_serve_error(error).response(route_path(scope))(scope, receive, send_with_id)
         finally:
-            status = scope.get("outcome", status) or 500  # `EventStream` sets it on errors
+            status = scope.get("outcome", status) or 500  # `EventStream` sets `outcome` on errors
             # The path template is unset if a middleware refused the request.
             route = getattr(scope.get("route"), "path_format", route_path(scope))
             self._count(route, status, perf_counter() - started)

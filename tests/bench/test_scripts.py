@@ -27,8 +27,8 @@ def small(*words: str) -> str:
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
 
 
-# The options of each script, and patches that make it smaller. Other programs, which are not in the
-# workspace, do not take part.
+# The options of each script, and patches that shorten it. Programs that are not in the workspace
+# are left out.
 SHORTEST = {
     "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),

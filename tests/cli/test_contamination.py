@@ -29,7 +29,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def train(microgpt, folder):
-    """Train `child` on the names, and return the notes, the output and its training record."""
+    """A function that trains `child`, and returns its notes, its output and its training record."""
 
     def run(*options: str, data: str = "names.txt") -> tuple[str, str, dict]:
         steps = () if "--budget" in options else ("--steps", "20")

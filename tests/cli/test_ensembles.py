@@ -1,4 +1,4 @@
-"""Ensembles: runs are stopped by Ctrl-C in each of their models and resumed."""
+"""Training runs of ensembles, which Ctrl-C stops in one of their models, are resumed."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def unspoilt(tmp_path: Path) -> Path:
 
 
 def stop_in(what: str) -> pytest.MonkeyPatch:
-    """Make the next command receive Ctrl-C while it trains a model."""
+    """Make the next command receive Ctrl-C while it trains the model `what`."""
     patch, update = pytest.MonkeyPatch(), TrainingProgress.update
 
     def follow(self, event) -> None:
@@ -41,7 +41,7 @@ def stop_in(what: str) -> pytest.MonkeyPatch:
 
 
 def stopped(microgpt, what: str, *command: str) -> str:
-    """Stop a command, and return its output."""
+    """Stop a training run in the model `what`, and return the last line of its errors."""
     patch = stop_in(what)
     done = microgpt("train", *command)
     patch.undo()
@@ -118,7 +118,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def folder(trained, folder) -> Path:
-    """A copy of that directory, in which the student refers to the copied teachers."""
+    """A copy of the directory `trained`, in which the student refers to the copied teachers."""
     state = folder / "student/train_state.json"
     state.write_text(state.read_text().replace(str(trained), str(folder)))
     return Path(folder)

@@ -48,7 +48,7 @@ def test_all_models_of_the_ladder_continue_the_same_beginnings() -> None:
 
 
 def test_the_counting_model_agrees_with_counts_made_by_hand() -> None:
-    """If a letter is always followed by the same one, bigrams predict it almost with certainty."""
+    """If each letter has only one successor, bigrams predict it almost with certainty."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
@@ -125,7 +125,7 @@ def test_the_elman_network_has_the_gradients_of_finite_differences() -> None:
 
 
 def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
-    """The loss is the mean over all predictions that count, including masked documents."""
+    """The loss is the mean over all predictions that count, also in a document with a mask."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
     docs.append(DOCS[0], MASK)
@@ -142,7 +142,7 @@ def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
 
 
 def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None:
-    """The rows are in document order, although documents are read in another order."""
+    """The rows are in document order, although all documents of a batch are read together."""
     reference, expected = Elman(floats()), []
     for doc in DOCS:
         memory = [0.0] * H
@@ -155,7 +155,7 @@ def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None
 
 
 def test_the_first_adam_step_moves_each_weight_by_the_learning_rate() -> None:
-    """The first means are the gradient and its square, so the step has the gradient's sign."""
+    """Adam's first means are the gradient and its square, so only its sign matters."""
     one = ElmanNetwork(H, V, np.random.default_rng(1))
     before = one.weights["bias"].copy()
     one.update({"bias": np.array([[0.1, -0.3, 0.2, -0.1]], np.float32)}, lr=0.01)

@@ -37,7 +37,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
 
 @pytest.fixture
 def exam(tmp_path):
-    """A file of conversations with tasks; the model says "yo" to "hi"."""
+    """A function that writes conversations with tasks; the model replies "yo" to "hi"."""
 
     def ask(*exchanges: tuple[str, str, str | None]) -> str:
         lines = []
@@ -54,7 +54,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     wrong = ("hi", "oh", "tease"), ("hi", "oho", "tease"), ("hi", "yo", "tease")
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
-    assert "note: 40.0% of this text is training data" in done.stderr  # "hi" and "yo"
+    assert "note: 40.0% of this text is training data" in done.stderr  # two of five conversations
     table, errors = done.stdout.split("\n\n")[1:3]
     assert "95% interval (contamination 40 %)" in table
     assert [line.split() for line in table.splitlines()[1:]] == [
@@ -102,7 +102,7 @@ def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam)
 
 
 def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
-    """Three predictions of 90 %, one of them wrong, and one of 30 %, which is right."""
+    """There are three predictions with 90 %, one of them wrong, and a correct one with 30 %."""
     found = Calibration.from_pairs([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins
     assert (low.low, low.n, low.right) == (pytest.approx(0.3), 1, 1.0)
@@ -113,7 +113,7 @@ def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
 
 
 def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
-    """`log_probabilities` is the slow way to compute the same."""
+    """The expected calibration is computed from `log_probabilities`, document by document."""
     gpt, docs = InferenceGpt(names_result), ["nia", "mel"]
     pairs = []
     for doc in docs:
@@ -178,7 +178,7 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
         assert line.startswith(f"{score.bits_per_character:6.2f}  ")
         assert line.endswith(score.text)
-    assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # text in a pipe is not escaped
+    assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # output to a pipe is not escaped
 
 
 def test_the_json_of_score_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:

@@ -31,7 +31,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def unfinished(ended, names, tmp_path: Path) -> Path:
-    """That training run, before it has written its model, with the names in this directory."""
+    """The training run `ended` before it has written its model, beside names.txt."""
     model = tmp_path / "model"
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
@@ -189,7 +189,7 @@ TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with names, and with a model and a picture that the user has put beside it."""
+    """A directory with names.txt and a model, to which the user has added a picture."""
     folder = prepare("anna\nemma\n", (*TRAIN[3:], "1234"))
     (folder / "output" / "mine.png").touch()
     return folder

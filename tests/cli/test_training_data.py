@@ -166,7 +166,7 @@ TUNING = ("train", "--from", "parent", "--data", "others.txt")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with a parent, its data, and other data."""
+    """A directory with a parent model, its training data, and other data."""
     folder = prepare("\n".join(NAMES), ("--budget", "2e9", "-n", "0", "--model", "parent"))
     (folder / "others.txt").write_text("\n".join(OTHERS))
     return folder

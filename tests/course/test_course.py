@@ -39,7 +39,7 @@ def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path)
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 
-def test_checking_a_right_exercise_names_the_next_one(microgpt, place: Path) -> None:
+def test_checking_a_right_exercise_names_the_next_exercise(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
         f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; write your code instead"

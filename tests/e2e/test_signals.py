@@ -23,7 +23,7 @@ STATE_FILES = ["train_state.json", "train_state.safetensors"]
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """Start the command, and return the process after it has printed its first line."""
+    """A function that starts the command, and returns its process after its first line."""
     with contextlib.ExitStack() as stack:
 
         def launch(*args: str | Path) -> subprocess.Popen[str]:
@@ -35,7 +35,7 @@ def start(tmp_path: Path):
 
 
 def last_line(process: subprocess.Popen[str]) -> str:
-    """Wait for the process, and return its last line, which must not be part of a traceback."""
+    """Wait for the process, and return the only line of its errors except notes and progress."""
     _, errors = process.communicate(timeout=20)
     assert "Traceback" not in errors
     lines = [line for line in errors.splitlines() if not line.startswith(("note:", "step"))]

@@ -15,7 +15,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, Trial
 from microgpt_evolution.workers import Dask, Threads, Workers
 
-sys.path.append(str(Path(__file__).parent))  # workers inherit it
+sys.path.append(str(Path(__file__).parent))  # inherited by worker processes
 from worker_objectives import KILLER, Squares
 
 N = 12

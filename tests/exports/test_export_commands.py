@@ -1,4 +1,4 @@
-"""The commands `export`, `verify` and `import` for files of other programs."""
+"""Tests of `export`, `verify` and `import` with the formats of other programs."""
 
 import errno
 import os
@@ -36,7 +36,7 @@ def test_verify_confirms_an_exported_model(microgpt, file) -> None:
     assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
 
 
-def test_verify_fails_if_an_exported_model_gives_other_results(microgpt, file, monkeypatch) -> None:
+def test_verify_fails_if_the_results_differ_from_the_receipt(microgpt, file, monkeypatch) -> None:
     run = onnx_file.ONNX_FORMAT.run
 
     def wrong(path):

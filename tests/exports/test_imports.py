@@ -1,4 +1,4 @@
-"""Imported models of MoonBase and transformers give the same results; others are refused."""
+"""Imported models of MoonBase and transformers give the same results; bad files are refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""ONNX files: batches, caches, and changed graphs, which are refused."""
+"""ONNX files read batches and use caches; changed graphs are refused."""
 
 import json
 from itertools import pairwise

@@ -42,7 +42,7 @@ def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> 
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
     assert job.tokens_dropped == 10
-    for prompt, room in ((longest, 1), (long, 8)):  # the tokens that are read count
+    for prompt, room in ((longest, 1), (long, 8)):  # the model reads only part of `long`
         (sample,) = text.generate(prompt=prompt, seed=3)
         assert sample.startswith(prompt)
         assert len(sample) <= len(prompt) + room
@@ -100,7 +100,7 @@ def test_the_weights_of_a_loaded_model_are_read_only(text: InferenceGpt) -> None
 
 
 def scalar_loss(trained, docs) -> tuple[float, int]:
-    """Score documents on the reference engine, each token with at least half a context."""
+    """Return the loss per token and the number of tokens, computed by `Gpt` for each token."""
     gpt, block_size = Gpt(trained.model, trained.weights), trained.model.block_size
     total, n_tokens = 0.0, 0
     for doc in docs:
@@ -158,7 +158,7 @@ def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
 
 
 def test_eight_threads_can_share_one_model(text_result) -> None:
-    model = InferenceGpt(text_result)  # new, so that threads race to build its caches
+    model = InferenceGpt(text_result)  # a new model, so that threads race to build its caches
 
     def ask(seed: int) -> tuple[object, ...]:
         bos = model.tokenizer.bos_id

@@ -1,4 +1,4 @@
-"""Wrong arguments of the Python API cause a one-sentence error."""
+"""Tests that a wrong argument of the Python API raises a MicrogptError of one line."""
 
 import random
 import warnings

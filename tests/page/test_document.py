@@ -1,4 +1,4 @@
-"""The HTML document of a model, and the smaller file to give away."""
+"""Tests of the HTML document of a model, and of the smaller file to give away."""
 
 import base64
 import hashlib
@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
     @property
     def model(self) -> dict:
-        """The facts about the model."""
+        """The metadata in the model file of the page."""
         data = zlib.decompress(base64.b64decode(self.content["model-data"]))
         return json.loads(data.partition(b"\n")[0])
 

@@ -1,4 +1,4 @@
-"""`microgpt play` in a separate process."""
+"""Tests of `microgpt play` in a separate process."""
 
 import os
 import re
@@ -83,7 +83,7 @@ def test_a_reload_shows_a_model_trained_again(play, names_dir, text_result, tmp_
 
 
 @pytest.mark.slow
-def test_play_without_a_model_serves_the_bundled_ones(play) -> None:
+def test_play_without_a_model_serves_the_bundled_models(play) -> None:
     _, url = play()
     first, *others = bundled_chats()
     assert got(url) == (200, document(load(bundled_chats()[first]), first, [*others, "names"]))

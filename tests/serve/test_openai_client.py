@@ -169,7 +169,7 @@ OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
 
 
 @pytest.mark.slow
-def test_the_llm_program_works_with_the_service_unconfigured(talk, talk_gpt, tmp_path) -> None:
+def test_the_llm_program_needs_no_configuration(talk, talk_gpt, tmp_path) -> None:
     reply = talk_gpt.chat("hi there", temperature=1.5, seed=3).content
     asked = ("hi there", "-m", "talk", *OPTIONS)
     for args, said in ((asked, reply), ((*asked, "--no-stream"), reply), (["--models"], "talk")):

@@ -1,4 +1,4 @@
-"""The page of a service: links to several models, and the form that asks for the key."""
+"""Tests of the page of a service: links to its models, and the form that asks for the key."""
 
 import shutil
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 
-def test_the_page_of_one_model_links_to_others(
+def test_the_page_of_a_model_links_to_the_other_models(
     shared, names_dir, talk_dir, talk_gpt, page, tmp_path
 ) -> None:
     for name, model in (("n", names_dir), ("talk & co", talk_dir)):
@@ -45,7 +45,7 @@ def test_the_page_is_shown_once_the_right_key_is_given(serve, names_dir, page, c
     other = page.context.new_page()  # another tab has no key
     other.goto(url)
     page.goto(f"{url}?model=x#/train")
-    page.fill("#key", "schlüssel")  # a header cannot contain this
+    page.fill("#key", "schlüssel")  # a header cannot contain this key
     page.keyboard.press("Enter")
     assert page.evaluate("document.getElementById('key').validity.patternMismatch")
     page.fill("#key", "wrong")

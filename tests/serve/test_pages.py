@@ -1,4 +1,4 @@
-"""GET / (the page of a model) and GET /docs."""
+"""Tests of the page of a model (GET /) and of Swagger UI (GET /docs)."""
 
 import re
 import shutil
@@ -52,7 +52,7 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
         ("", 404, "/docs"),  # hides the real package
     ],
 )
-def test_serving_works_without_the_page_package(names_dir, install, entry, status, problem) -> None:
+def test_only_the_page_needs_the_page_package(names_dir, install, entry, status, problem) -> None:
     install("microgpt-page", "pages", entry, broken="import nosuchmodule")
     app = create_app(ServiceSettings(model_dir=str(names_dir)))
     page, *others = ask_app(app, *(("GET", path, {}) for path in ("/", "/docs", "/v1/models")))

@@ -1,4 +1,4 @@
-"""Long validation and encoding run one at a time, and end with the request."""
+"""Long bodies are validated and encoded one at a time, and no longer than their requests last."""
 
 import asyncio
 import json

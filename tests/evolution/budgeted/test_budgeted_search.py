@@ -1,4 +1,4 @@
-"""A budgeted search has the same result with any workers, after a stop, and without states."""
+"""A budgeted search has the same result with more workers, after a stop, and without states."""
 
 import hashlib
 import math
@@ -148,7 +148,7 @@ def test_the_student_has_the_shortest_context_of_its_teachers(
 ) -> None:
     student = student_of(begun(tmp_path, taught), small_parts, contexts=contexts)
     assert (student and student.model.block_size) == found
-    assert not student or student.test_loss is None  # the command measures it
+    assert not student or student.test_loss is None  # `evolve` measures it
     assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 

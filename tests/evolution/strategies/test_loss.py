@@ -48,7 +48,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # all organisms are evaluated again
+    for slot, organism in enumerate(population, start=1):  # none has an evaluation yet
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
@@ -94,7 +94,7 @@ def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
     population = bred("normal", make_ranked([2.0] * size))
     counts = Counter(origins(population))
     for origin, share in (("cross", 0.4), ("mutant", 0.4), ("hyper", 0.2)):
-        assert counts[origin] / (size - 3) == pytest.approx(share, abs=0.032)  # four deviations
+        assert counts[origin] / (size - 3) == pytest.approx(share, abs=0.032)  # 4 standard errors
     n_parents = {"elite": 1, "immigrant": 0, "cross": 2, "mutant": 1, "hyper": 1}
     assert all(len(organism.parents) == n_parents[organism.origin] for organism in population)
 

@@ -62,7 +62,7 @@ def test_bpe_training_ends_early_if_no_pair_repeats() -> None:
 
 
 def test_bpe_learns_from_a_long_text_without_spaces() -> None:
-    """As a single word, the text would take time quadratic in its length."""
+    """Training on the text as a single word would take time quadratic in its length."""
     text = "".join(random.Random(1).choices("ACGT", k=200_000))
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
     assert tokenizer.vocab_size == 280

@@ -42,7 +42,7 @@ def test_a_split_agrees_with_the_documented_format(texts, validation, test) -> N
 
 
 SHARES = st.one_of(st.just(0.0), st.floats(0.01, 0.45))
-FIRST = 0x10000  # texts of consecutive code points from here on have no repeated character
+FIRST = 0x10000  # first code point of a text of consecutive, and so distinct, characters
 
 
 def positions(stretch: str) -> range:

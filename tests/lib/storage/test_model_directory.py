@@ -290,7 +290,7 @@ def test_the_data_of_an_ancestor_without_a_record_is_unknown(tmp_path, change, e
 
 @pytest.fixture
 def models(text_model, tmp_path, monkeypatch) -> Path:
-    """A directory with two models, in the working directory."""
+    """A folder of two models, names and talk, in the working directory."""
     for name in ("names", "talk"):
         shutil.copytree(text_model, tmp_path / "here/models" / name)
     monkeypatch.chdir(tmp_path / "here")

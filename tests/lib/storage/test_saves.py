@@ -1,4 +1,4 @@
-"""Saves that are killed between any two file operations, and concurrent saves."""
+"""Tests of saves that are killed between any two file operations, and of concurrent saves."""
 
 import os
 import threading
@@ -24,7 +24,7 @@ RESULTS = {result.tokenizer.names: result for result in (OLD, NEW)}
 
 
 def found(directory: Path) -> tuple[str, ...] | None:
-    """Return the tokens of the model in a directory; check that the hashes belong to it."""
+    """Return the tokens of the model in a directory; check that its document hashes fit."""
     if not is_model_directory(directory):
         return None
     saved = load(directory)
@@ -143,5 +143,5 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
             ]
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert n_loads > 10
-    assert len(os.listdir(directory)) == 4  # there is one weights file
+    assert len(os.listdir(directory)) == 4  # only one of the files is a weights file
     assert litter(tmp_path) == []

@@ -42,7 +42,7 @@ def stopped(parts) -> TrainResult:
 
 @pytest.fixture
 def directory(tmp_path, parts, stopped) -> Path:
-    """The directory with the checkpoint of that run."""
+    """A directory with the checkpoint of the run `stopped`."""
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan_of(parts, stopped), stopped.state)
     return tmp_path / "model"
@@ -105,7 +105,7 @@ def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stoppe
 
 @pytest.mark.parametrize("has_ended", [True, False])
 def test_saving_another_model_removes_a_training_run(directory, parts, stopped, has_ended) -> None:
-    """Otherwise, `plot` and `--resume` would attribute the run to the new model."""
+    """The old checkpoint would make `plot` and `--resume` attribute its run to the new model."""
     with TrainingDirectory(directory) as held:
         options = {"model": stopped.model, "config": CONFIG, "tokenizer": stopped.tokenizer}
         ended = train(parts, **options, resume=stopped.state)

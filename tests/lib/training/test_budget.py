@@ -1,4 +1,4 @@
-"""The budget of a run: an estimate of its operations, and its time limit."""
+"""Tests of the estimated operations of a training run, and of its time limit."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def an_event_per_step(monkeypatch) -> None:
 
 
 class Machine:
-    """A simulated machine that would need 100 s, but becomes slower after some steps."""
+    """A simulated machine that needs 100 s; steps after `from_step` take `factor` times as long."""
 
     def __init__(self, from_step: int = 0, factor: float = 1.0) -> None:
         self.n_done, self.from_step, self.factor = 0, from_step, factor

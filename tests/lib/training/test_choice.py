@@ -144,4 +144,4 @@ def test_training_reads_evenly_spaced_texts_of_which_there_are_too_many(monkeypa
     assert 15_000 < sum(map(len, pieces)) < 40_000
     assert all(ord(piece[-1]) - ord(piece[0]) < 2**12 for piece in pieces)
     unsplit = split(["anna"] * 9000)
-    assert readable(unsplit, 1e6) is unsplit  # its record describes the training documents
+    assert readable(unsplit, 1e6) is unsplit  # its `facts` describe the training set

@@ -24,7 +24,7 @@ TALK = (Message("user", "ho"), Message("assistant", "an"))
 
 @pytest.fixture(scope="module")
 def teachers() -> list[TrainedModel]:
-    """Three teachers of different shapes; the context of the second is longer."""
+    """Three teachers of different shapes; the second has a longer context than the others."""
     shapes = [{}, {"block_size": 9}, {"n_embd": 4, "architecture": "modern"}]
     return [
         train_model(
@@ -50,7 +50,7 @@ def plan_of(parts: Split, tokenizer, config: TrainConfig, model=MODEL) -> Traini
 
 
 def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
-    """Return the dataset of a student, and the number of its documents that are chunks."""
+    """Return a student's dataset of chunks and samples, and the number of chunks."""
     parts, teachers = Split(docs, docs), Teachers(teachers, n_samples)
     plan = plan_of(parts, teachers.tokenizer, config)
     chunks = parts.chunked(plan.tokenizer, MODEL.block_size, config)
@@ -218,7 +218,7 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
 
 
 def split_rows(rows, docs):
-    """Yield the rows of each document."""
+    """Return the rows of each document."""
     ends = np.cumsum([len(doc) - 1 for doc in docs])
     return np.split(rows, ends[:-1])
 

@@ -187,7 +187,7 @@ def test_a_resumed_training_run_can_diverge(train) -> None:
 
 
 def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
-    """Kernels are compiled by type: a version for integers must not be used for floats."""
+    """Kernels are compiled for argument types: one for integers must not be used for floats."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
         train_model(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=beta1)).losses
@@ -213,7 +213,7 @@ def test_training_events_are_not_sent_more_often_than_the_interval(monkeypatch) 
 
 
 def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
-    """With lr almost 0, the model does not change, so each loss identifies the documents read."""
+    """With a learning rate of almost 0, each loss identifies the documents that were read."""
     config = TrainConfig(steps=10, lr=1e-300, dtype="float64")
     train = partial(train, model=SMALL)
     single = train(DOCS, config=config).losses
@@ -254,7 +254,7 @@ def test_the_held_out_loss_of_conversations_equals_that_of_evaluate(train) -> No
 
 
 def test_a_running_text_model_learns_no_end_token(train) -> None:
-    """Trained on a uniform text, the model generates until the context is full."""
+    """A model of the text "aaa…" generates until the context is full."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)
     model = InferenceGpt(result, engine=result.plan.engine)

@@ -1,4 +1,4 @@
-"""Characters and words in JavaScript, as in Python."""
+"""Compare the treatment of characters and words in JavaScript with Python."""
 
 import pytest
 from hypothesis import given

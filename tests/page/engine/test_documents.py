@@ -158,7 +158,7 @@ def test_a_file_that_is_not_text_is_refused_as_in_python(node, tmp_path) -> None
 
 
 def layouts(rng: random.Random) -> Iterator[str]:
-    """Yield parts of texts and lists: wrapped, indented, and with other punctuation."""
+    """Yield parts of texts and lists: wrapped, indented, and with various punctuation."""
     shakespeare, names = (bundled(f"{name}.txt").read_text() for name in ("shakespeare", "names"))
     for _ in range(150):
         start = rng.randrange(len(shakespeare))

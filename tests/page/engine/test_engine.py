@@ -152,7 +152,7 @@ def test_aborted_work_does_not_affect_the_next_request(node, runs) -> None:
     assert third == before
 
 
-def test_concurrent_requests_get_the_same_answers_as_single_ones(node, runs) -> None:
+def test_concurrent_requests_get_the_same_answers_as_single_requests(node, runs) -> None:
     body = """
       const bodies = [1, 2, 3, 4, 5].map((seed) => ({ ...LONG, max_tokens: 200, seed }));
       const together = await Promise.all(bodies.map((each) => generate(each)));

@@ -1,4 +1,4 @@
-"""The recorded moments of a training run, and the map of embeddings."""
+"""Tests of the recorded moments of a training run, and of the map of embeddings."""
 
 import numpy as np
 

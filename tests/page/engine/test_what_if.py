@@ -1,4 +1,4 @@
-"""The numbers of "What if" in Node: training on changed documents, in an order set here."""
+"""Tests of the numbers of "What if" in Node, by training on changed documents in a given order."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""The view "Look inside", in Chromium."""
+"""Tests of the view "Look inside" in Chromium."""
 
 import math
 import operator
@@ -135,7 +135,7 @@ def test_on_a_phone_the_tour_does_not_cover_the_element_that_it_describes(names,
 
 def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
     opened(page, names, "inside", text="anna")
-    page.evaluate("Math.random = () => 0.9999999")  # the last token is the end
+    page.evaluate("Math.random = () => 0.9999999")  # draws the last token, the end
     bars(page)
     page.click("#draw")
     page.wait_for_selector("#drawn >> text=so the text has ended. Start again")
@@ -181,7 +181,7 @@ def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page)
     assert page.inner_text("#bar-temperature-value") == "0.50"
     page.click("#tour")
     until(page, f"{READ} === 'startmariah'")
-    page.fill("#text", "hannah")  # from now on, the reader's text
+    page.fill("#text", "hannah")  # the reader's text, kept during the tour
     until(page, f"{READ} === 'starthannah'")
     page.click("#stop-after")
     until(page, f"{READ} === 'startmariah' && {at_a}")
@@ -329,7 +329,7 @@ def test_the_heads_of_a_text_stand_side_by_side(names, names_model, page) -> Non
     opened(page, names, "inside", text="anna", at=2, step="layer0.heads")
     until(page, "document.getElementById('heads').innerText.includes('→')")
     rows = page.locator("#heads tbody tr")
-    parts = ablations(names_model, text, 2)[:5]  # the heads of the first layer, and all of them
+    parts = ablations(names_model, text, 2)[:5]  # each head of the first layer, then all
     assert rows.count() == len(parts)
     for i, part in enumerate(parts):
         cells = rows.nth(i).locator("td").all_inner_texts()
@@ -398,7 +398,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
 
 
 def test_the_page_shows_the_average_attention_of_a_head(names, names_model, page) -> None:
-    shares: list[list[float]] = []  # of this token, one before, two before, the start
+    shares: list[list[float]] = []  # of this token, the last two and BOS
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(3, len(text[:15]) + 1):
@@ -433,7 +433,7 @@ def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path
 
 
 def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
-    found = {}  # the units after each beginning of a text
+    found = {}  # the values of all units by text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(len(text[:15]) + 1):
@@ -456,7 +456,7 @@ def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, 
 def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -> None:
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
-    assert page.inner_text("#bars tr.came th") == "end"  # it counts as a token
+    assert page.inner_text("#bars tr.came th") == "end"  # the end of the text is a token
     assert "What came is the end token" in page.inner_text("#sentence")
     page.click("#step-after")
     until(page, "document.getElementById('step-title').innerText === 'Logits'")

@@ -1,4 +1,4 @@
-"""The whole page in Chromium: addresses, errors, accessibility and hostile models."""
+"""Tests of the whole page in Chromium: addresses, errors, accessibility and hostile models."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The view "Train", in Chromium and in Firefox."""
+"""Tests of the view "Train" in Chromium and in Firefox."""
 
 import base64
 import itertools

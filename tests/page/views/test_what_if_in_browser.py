@@ -1,4 +1,4 @@
-"""The view "What if" of a page; `engine/test_what_if.py` tests its numbers."""
+"""Tests of the view "What if" of a page; `engine/test_what_if.py` tests its numbers."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 def opened(page: "Page", file: Path, names: str) -> None:
     """Open the view with the given names, and set the number of steps."""
     page.goto(f"{file.as_uri()}#/train")
-    page.get_by_text("The training is finished.").wait_for()  # it starts automatically
+    page.get_by_text("The training is finished.").wait_for()  # training starts automatically
     page.click("#plan-fold summary")
     page.select_option("#texts-source", "paste")
     pasted(page, names, "documents with")

@@ -46,7 +46,7 @@ class Arrival:
         self._app, self._timeout_s = app, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the app."""
+        """Set the deadline of a request, and pass the request to the app."""
         if scope["type"] == "http":
             now = asyncio.get_running_loop().time()
             scope.update(deadline=now + self._timeout_s, look_at=now + POLL_S)

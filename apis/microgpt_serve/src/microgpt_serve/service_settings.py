@@ -12,7 +12,7 @@ from microgpt_serve.middleware import address_of, is_loopback
 from microgpt_serve.service_errors import sentence
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
-KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # prefixes of variables that it sets
+KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # variables that Kubernetes sets
 _IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
 _IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 

@@ -26,7 +26,7 @@ LIMIT = 5.0  # processor seconds for a check; a correct file takes less than one
 LONG_LIMIT = 600.0  # processor seconds for the whole program or an experiment
 MAX_MEMORY = 2 << 30  # maximum memory in bytes
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
-ENDS = {  # the learner reads these instead of a traceback
+ENDS = {  # messages that replace the traceback of an exception
     "NotImplementedError": "`raise NotImplementedError` is still there; write your code instead",
     "KeyboardInterrupt": "still running after 5 seconds; is there a loop that does not end?",
     "SystemExit": "the file ends Python; remove the call to exit",
@@ -108,7 +108,7 @@ def problem_of(error: BaseException, path: Path, question: str) -> str:
 def main() -> None:
     """Run the file that the arguments name."""
     name, path, experiment = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits
+    with suppress(ImportError, ValueError, OSError):  # Windows has no `resource` and no SIGPROF
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))

@@ -39,7 +39,7 @@ def play(
         directories.setdefault(name, directory)
 
     def page(name: str) -> bytes:
-        """Return the page of a model, which is loaded again: it may have been trained since."""
+        """Load a model again, in case it was trained meanwhile, and return its page."""
         others = [other for other in directories if other != name]
         return document(load_model(directories[name]), name, others)
 
@@ -48,7 +48,7 @@ def play(
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
         Thread(target=_open, args=(url,), daemon=True).start()  # opening may take long
-        with suppress(KeyboardInterrupt):  # a signal is the usual end
+        with suppress(KeyboardInterrupt):  # Ctrl-C is the usual end
             server.serve_forever()
 
 

@@ -80,7 +80,7 @@ def _branch(chat: Any) -> list[Post]:
 
 def _of_chatgpt(message: Any) -> Post:
     role, content = message["author"]["role"], message["content"]
-    is_shown = message.get("recipient") in ("all", None)  # not sent to a tool
+    is_shown = message.get("recipient") in ("all", None)  # messages to tools are hidden
     is_text = content["content_type"] in ("text", "multimodal_text")
     if role not in ROLES or not is_text or not is_shown:
         return Post("", 0, "")

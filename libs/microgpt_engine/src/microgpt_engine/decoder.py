@@ -86,7 +86,7 @@ class Decoder:
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_taken = list(map(len, prompts))  # tokens per sequence that `take` has returned
         self._n_drawn = 0  # number of random numbers drawn for each sequence
-        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # 20 ms; a step is not interruptible
+        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # at most 20 ms per step
         shape = config
         if not self.is_reusable:
             n_tokens = min(self.sequences.tokens.shape[1], config.block_size)

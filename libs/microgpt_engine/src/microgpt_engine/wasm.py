@@ -87,7 +87,7 @@ def module(code: bytes, symbol: str) -> bytes:
         ValueError: the object has data, whose addresses only a linker could assign.
     """
     kept, index = [], None
-    sections = _Reader(code[8:])  # after the magic number and the version
+    sections = _Reader(code[8:])  # skips the magic number and the version
     while sections.rest:
         number, section = sections.byte(), sections.part()
         if number == CUSTOM:  # names, symbols and relocations

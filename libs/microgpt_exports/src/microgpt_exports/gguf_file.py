@@ -140,7 +140,7 @@ def _tensor_name(theirs: str) -> str:
 
 
 def _value(value: Any) -> bytes:
-    """Return the type and the value of a metadata field."""
+    """Return the encoded type and value of a metadata field."""
     if isinstance(value, str):
         return struct.pack("<I", STRING) + _string(value)
     if isinstance(value, list):

@@ -39,7 +39,7 @@ from microgpt import (
 # Returns the logits after each token (T, V), and the new cache; None is an empty cache.
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
-FORMAT_VERSION = 4  # earlier versions contained other results
+FORMAT_VERSION = 4  # receipts of earlier versions contain different results
 N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after the first
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp reads no more
@@ -74,7 +74,7 @@ class ReceiptTokenizer(BaseModel):
     special_tokens: SpecialTokens | None = None
     fold: bool | None = None
     ids: dict[str, int]  # ids of the special tokens by name
-    file: dict[str, Any] | None = None  # the tokenizer.json of subwords
+    file: dict[str, Any] | None = None  # content of tokenizer.json, for subwords
 
 
 class Receipt(_Strict):

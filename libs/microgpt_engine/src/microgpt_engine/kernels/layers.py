@@ -64,8 +64,8 @@ def embed_backward(b: Buffers, model: Settings, dwte: Array, dwpe: Array, N: int
 def cut_at_starts(x: Array, cut: Array, shift: int, doc_starts: Array, n_docs: int) -> None:
     """Set the first `shift` rows of x (C, N) to 0 in the first column of each document.
 
-    There, `rmsnorm` has written numbers from the previous document, which are saved in cut
-    (C // 2, N) for the backward pass. x must have a column after the last document.
+    `rmsnorm` has written numbers of the previous document there; `cut` (C // 2, N) keeps these
+    numbers for the backward pass. x must have a column after the last document.
     """
     for c in range(shift):
         x[c, 0] = 0

@@ -100,7 +100,7 @@ def test_the_weights_of_a_loaded_model_are_read_only(text: InferenceGpt) -> None
 
 
 def scalar_loss(trained, docs) -> tuple[float, int]:
-    """Return the loss per token and the number of tokens, computed by `Gpt` for each token."""
+    """Return the mean loss per token, computed by `Gpt` token by token, and the token count."""
     gpt, block_size = Gpt(trained.model, trained.weights), trained.model.block_size
     total, n_tokens = 0.0, 0
     for doc in docs:
@@ -109,7 +109,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
         for i in range(1, len(tokens)):
             stride = max(1, block_size // 2)
             start = 0
-            while i - start > block_size:  # the first window with this token
+            while i - start > block_size:  # find the first window that contains the token
                 start += stride
             window = tokens[start : i + 1]
             total += document_loss(gpt, window) - (

@@ -85,7 +85,7 @@ def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, 
     found = contamination(parts, [each.facts for each in read])
     for name in ("validation", "test"):
         held_out = items(getattr(parts, name))
-        # The validation set of an ancestor has selected weights.
+        # A validation set selects weights, so it counts as read when the test set is evaluated.
         known = [
             items((*each.train, *(each.validation if name == "test" else ()))) for each in read
         ]

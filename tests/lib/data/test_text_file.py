@@ -41,7 +41,7 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
         (GERMAN, "cp1252", "seems to be cp1252"),
         (QUOTES, "cp1252", "seems to be cp1252"),
         *[
-            (text, encoding, "is in another encoding")  # the remedy has a placeholder
+            (text, encoding, "is in another encoding")  # the remedy names no encoding
             for text, encoding in ((GERMAN, "cp850"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp"))
         ],
         ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # this is also valid UTF-8

@@ -79,7 +79,6 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
 
 
 def start(n: int, work: Callable[[], object]) -> list[BaseProcess]:
-    """Start n processes that do the same work."""
     processes = [get_context("fork").Process(target=work) for _ in range(n)]
     for process in processes:
         process.start()

@@ -22,7 +22,7 @@ from microgpt.training.choice import (
 
 SHAKESPEARE = "\n".join(TextFile(bundled("shakespeare.txt")))
 TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
-TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predictions
+TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predicted tokens
 
 
 def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:

@@ -78,7 +78,7 @@ class TrainConfig:
         0, "Increase the learning rate linearly over the first N steps.", minimum=0
     )
     dropout: float = training(0.0, "Dropout probability; reduces overfitting.", limits=LESS_THAN_1)
-    weight_decay: float = training(0.0, "Weight decay of AdamW and Muon.", limits=NOT_NEGATIVE)
+    weight_decay: float = training(0.0, "Weight decay coefficient.", limits=NOT_NEGATIVE)
     patience: int | None = training(
         None, "Stop after N validation checks (20 per run) without improvement."
     )

@@ -11,7 +11,7 @@ from microgpt_cli.samples import copied_share, note_faults, usual_length, usual_
 
 @pytest.fixture
 def samples(microgpt, text_model):
-    """Run `generate` on a model of four names; return the samples."""
+    """A function that runs `generate` on a model of four names, and returns the samples."""
 
     def run(*args: str, model=text_model) -> list[str]:
         done = ok(microgpt("generate", "--model-dir", model, "--json", *args))

@@ -33,7 +33,7 @@ def measure(pool: Workers, objective: Any, n: int = N) -> list[Evaluation]:
 
 
 class Objective(Squares):
-    """Calls a function of the seed and of should_stop."""
+    """An objective whose fitness is a function of the seed and of should_stop."""
 
     def __init__(self, function: Callable[..., float]) -> None:
         object.__setattr__(self, "function", function)

@@ -51,7 +51,7 @@ def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> 
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 48])
-def test_log_probabilities_match_the_reference(block_size: int) -> None:
+def test_log_probabilities_match_the_reference_engine(block_size: int) -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)
     trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3, dtype="float64"))
     gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
@@ -119,7 +119,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, 16])
-def test_the_evaluated_loss_equals_the_reference(block_size) -> None:
+def test_the_evaluated_loss_equals_that_of_the_scalar_model(block_size) -> None:
     model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
     trained = train(
         ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20, dtype="float64")

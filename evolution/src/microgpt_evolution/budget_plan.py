@@ -55,7 +55,7 @@ def plan_search(
     objective = RungObjective(sets, text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
     is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
-    distill = N_TEACHERS if choice.is_limited and is_short else 0  # no student of a large text
+    distill = N_TEACHERS if choice.is_limited and is_short else 0  # no student if the text is large
     n_samples = max(0, n_generated(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student

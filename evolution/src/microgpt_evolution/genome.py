@@ -138,7 +138,7 @@ class Space:
         raise GenomeError("the space has no other valid genomes; check its values")
 
     def crossover(self, a: Genome, b: Genome, rng: Random) -> Genome:
-        """Return a genome that takes each gene from either parent with equal probability."""
+        """Return a uniform crossover of BUDGETED_GENES; `loss.crossover` is that of GENES."""
         genes = {gene: getattr(rng.choice((a, b)), gene) for gene in BUDGETED_GENES}
         return _valid(a, genes) or a
 

@@ -31,7 +31,7 @@ FRESH = "fresh"  # origin of the winner's trials with seeds that were not used t
 RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
 STUDENT = "student"  # origin of a model that learns from organisms
 Scores = dict[str, float]  # mean scores of names, by "judge" and by the name of a head
-ShouldStop = Callable[[], bool]  # training polls it, and stops if it returns true
+ShouldStop = Callable[[], bool]  # polled in training, which stops if it returns true
 
 
 class Stored(BaseModel):
@@ -57,7 +57,7 @@ class Evaluation:
     fitness: float = math.inf  # the value that the search minimises
     last_loss: float | None = None  # loss on the last training document
     val_loss: float | None = None
-    test_loss: float | None = None  # only the winner has one, with fresh seeds
+    test_loss: float | None = None  # measured only for the winner, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
     # In nats per character: one per evaluation in a budgeted search; in research, try and champion.
@@ -91,7 +91,7 @@ class Trial:
 
     @property
     def place(self) -> tuple[int, int]:
-        """The generation and the slot in the id, such as "g3-5" or "g3-5-again1", from 1."""
+        """The generation and the slot in the id: (3, 5) for "g3-5" and "g3-5-again1"."""
         if found := re.match(r"g(\d{1,9})-(\d{1,9})", self.id):
             return int(found[1]), int(found[2])
         raise StudyError(

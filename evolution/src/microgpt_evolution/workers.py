@@ -63,7 +63,7 @@ class Dask(AbstractContextManager["Dask"]):
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if that is impossible."""
         self.address = address
-        self._sent: tuple[object, Any] = (None, None)  # the objective and its pickled future
+        self._sent: tuple[object, Any] = (None, None)  # an objective and the future of its pickle
         try:
             import dask
             from distributed import Client

@@ -168,7 +168,7 @@ def test_a_search_can_be_stopped_at_any_time_and_resumed(
     run = run_of(tmp_path)
     (line,) = errors_of(done)
     n_known = (run / "trials.jsonl").read_text().count("\n")
-    assert n - 2 <= n_known < n  # the previous record may not be known yet
+    assert n - 2 <= n_known < n  # the previous record may not be written yet
     assert line == (
         f"{word} after {n_known} training runs; resume with: "
         f"microgpt evolve --resume experiments/{run.name}"

@@ -226,7 +226,7 @@ Losses = dict[Genome, tuple[float | None, ...]]
 
 
 def lines_of(losses: Losses) -> list[str]:
-    """Return the lines of the ranking for these held-out losses."""
+    """Return the lines of the ranking of genomes with the given held-out losses."""
     return list(describe_ranking(ranking_of(losses), 10))
 
 

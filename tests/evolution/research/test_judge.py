@@ -15,7 +15,7 @@ END = "return train("
 
 
 def with_line(line: str) -> str:
-    """Return the example with a line at the beginning of the experiment."""
+    """Return the example program with a line at the start of its function `experiment`."""
     return EXAMPLE.replace(BEGIN, f"    {line}\n{BEGIN}")
 
 

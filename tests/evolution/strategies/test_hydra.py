@@ -86,9 +86,9 @@ def test_each_head_receives_two_champions_and_their_offspring() -> None:
     cycle(hydra, Random(1))
     best = {name: organisms[0] for name, organisms in hydra.met.items()}
     for host, (first, second) in {
-        "weaver": ("mirror", "spark"),  # learns symmetry first
+        "weaver": ("mirror", "spark"),  # the champion of the mirror is the first guest
         "mirror": ("spark", "weaver"),
-        "spark": ("weaver", "mirror"),  # learns flow first
+        "spark": ("weaver", "mirror"),  # the champion of the weaver is the first guest
     }.items():
         organisms = hydra.populations[host].organisms
         assert [o.origin for o in organisms] == 4 * ["elite"] + 2 * ["migrant"] + 2 * ["cross"]

@@ -115,7 +115,7 @@ def test_a_championship_breeds_as_evolve_rust_does(make_ranked, size, expected) 
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
     population = bred("championship", ranked)
     assert origins(population) == expected.split()
-    if size > 4:  # the best three are crossed alternately
+    if size > 4:  # the best three are crossed in pairs
         pairs = [organism.parents for organism in population if organism.origin == "champion"]
         assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
     for organism in population:  # only growth and immigrants change the shape
@@ -215,7 +215,7 @@ def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None
 
 
 def failures(organisms) -> Counter[str]:
-    """Return the failures that a search counts for these organisms."""
+    """Return the failures per species that a search counts for evaluated organisms."""
     search = LossSearch(size=len(organisms), fitness="last-doc", seed=1)
     search.organisms = organisms
     search.tell([])
@@ -272,7 +272,7 @@ def test_a_random_genome_lies_in_its_space(rng, space) -> None:
 def test_a_mutation_changes_at_most_three_genes(genome, rng) -> None:
     mutant = mutate(genome, rng)
     changed = changes(genome, mutant)
-    assert len(changed - {"n_head"}) <= 3  # the heads must divide the width
+    assert len(changed - {"n_head"}) <= 3  # n_head may change so that it divides n_embd
     allowed = {
         "n_embd": (8, 12, 16, 20, 24, 32),
         "block_size": (8, 12, 16, 24),

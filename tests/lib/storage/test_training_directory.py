@@ -179,7 +179,7 @@ def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, end, dtype
 
 
 @pytest.mark.parametrize("changes", [{"weights": np.zeros(20)}, {"adam_m": np.zeros((3, 3))}])
-def test_impossible_numbers_in_a_training_state_are_refused(directory, changes) -> None:
+def test_arrays_of_a_wrong_shape_in_a_state_are_refused(directory, changes) -> None:
     change(directory, changes)
     with pytest.raises(CheckpointError, match="is not a valid checkpoint"):
         read_training(directory)

@@ -223,7 +223,7 @@ def split_rows(rows, docs):
     return np.split(rows, ends[:-1])
 
 
-def test_an_ngram_model_of_other_text_gets_a_weight_of_0(teacher) -> None:
+def test_an_ngram_model_of_unrelated_text_gets_a_weight_of_0(teacher) -> None:
     tested = encoded(WORD_PARTS.validation, teacher)
     n = teacher.tokenizer.vocab_size
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == NGRAM_WEIGHTS[-1]

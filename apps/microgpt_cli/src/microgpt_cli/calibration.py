@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 N_BINS = 10
-MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number, by engine
-MAX_REPLIES = 1000  # more replies are sampled at even intervals
+MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number for an engine
+MAX_REPLIES = 1000  # if there are more, an evenly spaced sample is used
 SIZE = 320  # width and height of the chart in pixels
 
 
@@ -58,7 +58,7 @@ class Calibration:
         return cls(bins, len(found), gaps / max(1, len(found)))
 
     def lines(self, what: str) -> Iterator[str]:
-        """Yield the lines of a report; `what` is the kind of predictions, "most likely tokens"."""
+        """Yield a report's lines; `what` is a kind of predictions, such as "most likely tokens"."""
         yield f"calibration of {self.n:,} {what}: expected error {self.error:.1%}"
         yield f"  {'probability':<12} {'n':>8} {'mean':>7} {'right':>7}"
         for each in self.bins:

@@ -1,6 +1,6 @@
 """Count-based baselines for losses, and estimates of what a training run can reach.
 
-A model is a function that returns the probabilities (N, V) of all predictions in documents.
+Here, a model is a function that returns the probabilities (N, V) of all predictions in documents.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

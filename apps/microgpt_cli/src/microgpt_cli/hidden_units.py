@@ -5,7 +5,7 @@ from itertools import islice
 
 from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
-# Maximum number of tokens, which suffices to estimate the mean, and of tokens times weights.
+# Maximum number of tokens, enough to estimate the mean, and maximum of tokens times weights.
 MAX_TOKENS, MAX_WORK = 24, 200_000
 MIN_SHARE = 1 / 16  # a note is printed if fewer units are active; after Karpathy's run, 1/8 are
 

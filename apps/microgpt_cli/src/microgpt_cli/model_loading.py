@@ -46,7 +46,7 @@ def bundled_chats() -> dict[str, Path]:
 
 
 def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
-    """Return a model with the default engine, whose kernels are loaded for these uses."""
+    """Return a model on the default engine, whose kernels are loaded for `uses`."""
     from microgpt import InferenceGpt, default_engine, prepare_engine
 
     engine = default_engine()

@@ -98,7 +98,7 @@ class LossObjective:
         return Evaluation("ok", fitness, **facts)
 
     def held_out(self, block_size: int) -> EvaluationSet:
-        """Return the validation documents, as a model with this context reads them."""
+        """Return the validation documents as an evaluation set with a context of `block_size`."""
         key, docs = ("held out", block_size), self.sets.validation
         return self.sets.once(
             key,

@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
     model: ModelConfig
     config: TrainConfig
-    operations: float  # operations from one evaluation to the next, including it
+    operations: float  # operations up to and including the next evaluation
     length: float  # mean number of predicted tokens per document or chunk
 
 
@@ -81,11 +81,11 @@ class RungObjective:
         )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
-        """Return the number of operations up to an evaluation, including those of evaluations."""
+        """Return the operations of training and evaluations up to the n-th evaluation."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
-        """Return the operations of a student of this size and of its teachers' predictions.
+        """Return the operations of a student with this genome and of its teachers' predictions.
 
         The teachers also generate n_samples documents.
         """

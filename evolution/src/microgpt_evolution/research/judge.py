@@ -40,7 +40,7 @@ class Judge:
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
         """Train a program with a seed, and score its model on a part of the documents.
 
-        The result includes its number of operations, or 0 if the program has its own training loop.
+        Also return the number of operations, or 0 if the program has its own training loop.
         """
         started = perf_counter()
         with TemporaryDirectory(ignore_cleanup_errors=True) as directory:

@@ -29,7 +29,7 @@ from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
 FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test part
-PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # `repeat` of the seeds, which differ between parts
+PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # `repeat` of `training_seed`, different for each part
 NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 

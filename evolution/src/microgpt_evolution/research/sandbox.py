@@ -25,7 +25,7 @@ RULE = "an experiment may use its own directory and the documents that it is giv
 
 
 def main() -> None:
-    """Train a model with the experiment in standard input, and save it."""
+    """Train a model with the experiment from standard input, and save it."""
     request, opened = json.load(sys.stdin), set[str]()
     sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == "open" else None)
     # These calls load the kernels. The experiment may read the files that they open.

@@ -76,7 +76,7 @@ class Finalist:
     retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score, or of the fitness if it is None; the search's is first."""
+        """Return the values of `measure` (None: the fitness); the search's value comes first."""
         found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
             return [evaluation.fitness for evaluation in found]

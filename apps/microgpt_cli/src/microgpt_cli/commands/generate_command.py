@@ -129,7 +129,7 @@ def _mismatch(pattern: str) -> Fault:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             compiled = re.compile(pattern)
     except (re.error, ValueError, OverflowError, RecursionError) as error:
-        # A valid pattern can be too large or too deeply nested, which raises one of the last two.
+        # OverflowError, RecursionError: the pattern is too large or too deeply nested.
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
     return lambda text: not compiled.fullmatch(text)

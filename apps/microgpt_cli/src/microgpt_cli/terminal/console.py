@@ -114,7 +114,7 @@ def discard_output(stream: TextIO) -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM was received."""
+    """Raised when SIGTERM is received."""
 
 
 def raise_on_sigterm() -> None:
@@ -133,7 +133,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 class StopRequest:
-    """Records the first Ctrl-C or SIGTERM, so that work can be saved; a later signal raises."""
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved; later ones raise errors."""
 
     def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal

@@ -73,7 +73,7 @@ class TrainingProgress(Progress):
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""
-        self._losses.extend(filter(isfinite, event.losses))  # it is NaN without targets
+        self._losses.extend(filter(isfinite, event.losses))  # a step without targets has loss NaN
         if event.val_loss is not None:
             self._val_loss = event.val_loss
         if self._began is None:

@@ -81,7 +81,7 @@ def _train(
             raise typer.Exit(1) from error
         except CheckpointError as error:
             say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
-            raise typer.Exit(1) from error  # exit code 1, not 2: it was writable before
+            raise typer.Exit(1) from error  # exit code 1, as the input was valid
         if not is_cut:
             remove_teachers(directory.path)
         if stop.reason:

@@ -47,7 +47,7 @@ def draw_samples(result: TrainResult, n: int | None) -> list[str]:
 def print_results(
     result: TrainResult, samples: Sequence[str], sets: Split, request: TrainRequest
 ) -> None:
-    """Print the result and samples to stdout, and notes, as on memorised samples, to stderr."""
+    """Print the results and samples to stdout, and notes on the samples to stderr."""
     text, output = result.config.text, request.resume or request.output
     answers, n_trained = None, 0
     if result.tokenizer.is_chat:

@@ -22,7 +22,7 @@ class Firefox:
     """A session with a Firefox browser that has one page open."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        """Begin a session on a stream to the browser."""
+        """Begin a session over `stream`, a connection to the browser."""
         self._stream, self._n = stream, 0
         self._receive()  # the greeting
         self._send("WebDriver:NewSession", timeouts={"script": SCRIPT_MS})

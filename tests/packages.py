@@ -1,4 +1,4 @@
-"""Write packages as an installer does."""
+"""Write Python packages into a directory, as an installer does."""
 
 from pathlib import Path
 

@@ -136,7 +136,7 @@ def test_samples_reach_the_usual_length_of_long_documents(microgpt, tmp_path) ->
 def test_documents_that_fit_the_context_are_not_continued_beyond_it() -> None:
     assert usual_length(result_of(["a" * 15])) is None
     assert usual_length(result_of(["a" * 16])) == 17
-    assert usual_length(result_of(["a" * 400])) == 64  # four contexts
+    assert usual_length(result_of(["a" * 400])) == 64  # four times the context
 
 
 def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:

@@ -18,7 +18,7 @@ from microgpt_cli.ladder import Ladder, ladder
 pytestmark = pytest.mark.compiled
 
 NAMES = load_text(bundled("names.txt"))[:3000]
-BUDGET = 5e9  # about a second
+BUDGET = 5e9  # takes about a second
 
 
 @cache

@@ -88,7 +88,7 @@ def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> No
         child.before,
     )
     say(child, "hi")
-    say(child, ARROW_UP)  # repeats the message
+    say(child, ARROW_UP)  # repeats the previous message
     say(child, "/fly", "error: unknown command /fly; the commands are /clear and /exit\r\n")
     say(child, "/clear", r"\(history cleared\)\r\n")
     child.send("Bye\r")

@@ -41,7 +41,7 @@ def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None
     answers = list(answer_all(InferenceGpt(folding), [item("Hi", "YÓ"), item("hi", "Yes")]))
     assert [(one.expected, one.reply, one.is_exact) for one in answers] == [
         ("yo", "yo", True),
-        ("Yes", "yo", False),  # the model cannot say "Yes"
+        ("Yes", "yo", False),  # the vocabulary lacks "Y", "e" and "s"
     ]
 
 

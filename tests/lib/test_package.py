@@ -1,4 +1,4 @@
-"""Tests of the public names of the library, its imports, and the length of its reference."""
+"""Tests of the public names and imports of the library, and the size of the reference engine."""
 
 import ast
 import doctest
@@ -46,7 +46,7 @@ def test_importing_the_package_loads_no_submodules() -> None:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return the imports of a module, including lazy imports and those for types."""
+    """Return the imports of a module, including lazy imports and imports for type checking."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -91,7 +91,7 @@ def kept(weights: list[float], temperature: float = 1, **settings: float) -> set
     ("weights", "filters", "expected"),
     [
         ([1, 5, 3, 3], {"top_k": 1}, {1}),
-        ([1, 5, 3, 3], {"top_k": 2}, {1, 2}),  # the first of equal tokens
+        ([1, 5, 3, 3], {"top_k": 2}, {1, 2}),  # of equally likely tokens, the first is kept
         ([1, 5, 3, 3], {"top_k": 9}, {0, 1, 2, 3}),
         ([1, 4, 3, 2], {"top_p": 0}, {1}),
         ([1, 4, 3, 2], {"top_p": 0.39}, {1}),

@@ -107,7 +107,7 @@ NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversa
         ),
     ],
 )
-def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:
+def test_a_wrong_argument_raises_an_error_of_one_line(call, problem) -> None:
     with pytest.raises(MicrogptError) as caught:
         call()
     assert str(caught.value).startswith(problem)

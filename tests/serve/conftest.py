@@ -213,7 +213,7 @@ def _serving(folder: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def own_logs() -> Iterator[None]:
-    """Undo the effects of `set_up_logs` on this process at the end."""
+    """Undo the effects of `set_up_logs` on this process at the end of the test."""
     loggers = [logging.getLogger(name) for name in (None, "microgpt_serve", "uvicorn")]
     before = [(one.handlers, one.level) for one in loggers]
     yield

@@ -34,7 +34,7 @@ def test_the_deployed_versions_are_the_versions_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
-    assert requirements("build-requirements.txt").keys() >= backend  # or of dependencies
+    assert requirements("build-requirements.txt").keys() >= backend  # with dependencies
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])

@@ -109,7 +109,7 @@ class BudgetedSearch:
         return budget
 
     def _operations_left(self) -> float:
-        """Return how many operations the workers can finish before the time limit."""
+        """Return how many operations fit into the time left, at the speed of all workers so far."""
         if not self._limit:
             return math.inf
         left, new = self._limit.seconds_left(), self.spent - self.recorded

@@ -44,8 +44,8 @@ class GenomeRecord(Stored):
     operations: Operations | None = None  # budget of a training run, if there is one
     budget: Operations | None = None  # operations of the search
     text: TextKind | None = None  # kind of text; None without a budget
-    gap: Annotated[int, Field(ge=0)] | None = None  # see `Split.gap`
-    val_loss: float | None = None  # held-out, per token; with a budget, per character
+    gap: Annotated[int, Field(ge=0)] | None = None  # unused characters around held-out stretches
+    val_loss: float | None = None  # held-out loss per token; with a budget, per character
     contamination: float | None = None  # share of the held-out documents that training read
     score: float | None = None  # mean score of the samples; None if a loss was minimised
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search

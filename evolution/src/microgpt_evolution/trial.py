@@ -112,7 +112,7 @@ class Contestant(Trial):
     """
 
     losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
-    state: Any = field(default=None, compare=False, repr=False)  # a TrainState
+    state: Any = field(default=None, compare=False, repr=False)  # a TrainState to resume from
 
     @property
     def n_evaluations(self) -> int:

@@ -30,7 +30,7 @@ CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
 
 @pytest.mark.parametrize("change", [str.upper, "{} ".format, "\u200b{}".format])
-def test_documents_read_in_another_form_count_as_contaminated(change) -> None:
+def test_documents_read_in_other_case_or_spacing_count_as_contaminated(change) -> None:
     parts = split([*DOCS, *map(change, DOCS)], validation=0.1)
     trained = {doc.lower().strip(" \u200b") for doc in parts.train}
     share = sum(doc.lower().strip(" \u200b") in trained for doc in parts.validation)
@@ -85,7 +85,7 @@ def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, 
     found = contamination(parts, [each.facts for each in read])
     for name in ("validation", "test"):
         held_out = items(getattr(parts, name))
-        # The validation set of an ancestor has selected weights.
+        # A validation set selects weights, so it counts as read when the test set is evaluated.
         known = [
             items((*each.train, *(each.validation if name == "test" else ()))) for each in read
         ]
@@ -222,7 +222,7 @@ def test_a_short_end_of_a_stretch_does_not_count_as_repeated_text() -> None:
     assert contamination(parts, ()) == {}
 
 
-def test_running_text_read_in_another_form_counts_as_contaminated() -> None:
+def test_running_text_read_in_capitals_counts_as_contaminated() -> None:
     text, between = " ".join(WORDS[:30_000]), " ".join(WORDS[30_000:40_000])
     parts = split_stream(f"{text}\n\n{between} {text.upper()}", validation=0.1)
     assert contamination(split_stream(f"{text} {between}", validation=0.1), ()) == {}

@@ -35,7 +35,6 @@ def reading(docs, block_size, *, tokenizer=TEXT, text="lines") -> ChunkedDataset
 
 
 def whole(read: ChunkedDataset) -> TokenDataset:
-    """Return all chunks of a dataset in order."""
     return read.encode(range(len(read)))
 
 

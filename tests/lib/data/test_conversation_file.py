@@ -104,7 +104,7 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
     assert lines == ["left out 2 system messages: the model has no role for them"]
 
 
-def test_the_context_of_an_instruction_is_read_with_it(file) -> None:
+def test_an_instruction_is_read_with_its_context(file) -> None:
     path = file({"instruction": "Sum up.", "input": "It rains.", "output": "Rain."})
     ((question, answer),) = load_conversations(path)
     assert (question.content, answer.content) == ("Sum up.\n\nIt rains.", "Rain.")

@@ -22,7 +22,7 @@ Counts = dict[tuple[int, ...], dict[int, int]]
 
 
 def plain_counts(docs: list[list[int]]) -> list[Counts]:
-    """Count the tokens after each context, by the length of the context."""
+    """Return the Kneser-Ney counts of the tokens after each context, by context length."""
     seen: list[dict] = [defaultdict(lambda: defaultdict(int)) for _ in range(ORDER)]
     before: list[dict] = [defaultdict(lambda: defaultdict(set)) for _ in range(ORDER)]
     for doc in docs:

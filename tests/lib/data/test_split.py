@@ -10,7 +10,7 @@ from microgpt.data.split import DataFacts, fingerprint, split, split_stream
 from microgpt.errors import ConfigError, DataError
 
 
-def test_a_fingerprint_hashes_the_compact_json() -> None:
+def test_the_fingerprint_of_a_conversation_hashes_its_compact_json() -> None:
     content = '[["user","h\u00ef"],["assistant","yo"]]\n'
     conversation = (Message("user", "hï"), Message("assistant", "yo"))
     assert fingerprint([conversation]) == hashlib.sha256(content.encode()).hexdigest()

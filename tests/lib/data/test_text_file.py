@@ -41,13 +41,13 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
         (GERMAN, "cp1252", "seems to be cp1252"),
         (QUOTES, "cp1252", "seems to be cp1252"),
         *[
-            (text, encoding, "is in another encoding")  # the remedy has a placeholder
+            (text, encoding, "is in another encoding")  # the remedy names no encoding
             for text, encoding in ((GERMAN, "cp850"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp"))
         ],
         ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # this is also valid UTF-8
     ],
 )
-def test_the_error_for_another_encoding_names_the_encoding(write, text, encoding, told) -> None:
+def test_the_error_for_non_utf_8_text_names_the_encoding(write, text, encoding, told) -> None:
     name = "ENCODING" if "another" in told else encoding.removesuffix("-le")
     problem = (
         rf"data\.txt is not UTF-8 text \(line \d .*\); it {told}; .*: iconv -f {name} -t utf-8"
@@ -58,7 +58,7 @@ def test_the_error_for_another_encoding_names_the_encoding(write, text, encoding
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 @pytest.mark.parametrize("text", ["", FRENCH, RUSSIAN, JAPANESE])
-def test_other_unicode_is_read_if_a_byte_order_mark_names_it(write, text, encoding) -> None:
+def test_utf_16_and_32_are_read_with_a_byte_order_mark(write, text, encoding) -> None:
     content = text.replace("\n", "\r\n").encode(encoding)
     assert "\n".join(TextFile(write(content))) == text.removesuffix("\n")
     with pytest.raises(DataError, match=f"is not {encoding.upper()} text, .*; save it as UTF-8"):

@@ -44,7 +44,7 @@ def _unsynced(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_killed_save_of_a_model_leaves_the_old_or_the_new_one(tmp_path, is_new) -> None:
+def test_a_killed_save_leaves_the_old_or_the_new_model(tmp_path, is_new) -> None:
     (tmp_path / "before").mkdir()
     if not is_new:
         save(OLD, tmp_path / "before/model")
@@ -79,7 +79,6 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
 
 
 def start(n: int, work: Callable[[], object]) -> list[BaseProcess]:
-    """Start n processes that do the same work."""
     processes = [get_context("fork").Process(target=work) for _ in range(n)]
     for process in processes:
         process.start()

@@ -119,7 +119,7 @@ def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_stopping_in_the_middle_of_a_step_loses_nothing(threads, monkeypatch) -> None:
+def test_stopping_during_a_step_does_not_change_the_result(threads, monkeypatch) -> None:
     n_read, work = 0, compiled.CompiledTraining._work
 
     def counted(*args, **options):

@@ -98,7 +98,7 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
         scale = max([scale, *numbers])
     elif isinstance(expected, float) and isinstance(found, float | int):
         _, is_after, optimizer = place.partition(".bits_after.")
-        close = 10 * CLOSE if ".backward." in place else CLOSE  # Python uses float64
+        close = 10 * CLOSE if ".backward." in place else CLOSE  # Python's gradients are float64
         close = CLOSE_AFTER[optimizer] if is_after else close
         is_close = math.isclose(expected, found, rel_tol=close, abs_tol=close * scale)
         return [] if is_close else [f"{place}: {expected} != {found}"]

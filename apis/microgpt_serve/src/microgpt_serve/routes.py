@@ -33,7 +33,7 @@ JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
 # 131,072 characters take at most 786,432 bytes, if each is an escape such as \u00e9.
 MAX_BODY_BYTES = 2**20
-MAX_VALUES = 20_000  # numbers, strings, lists and objects; 2,048 messages have about 8,000
+MAX_VALUES = 20_000  # numbers, strings, lists and objects per body; 2,048 messages have about 8,000
 
 
 class GenerateResponse(TypedDict):

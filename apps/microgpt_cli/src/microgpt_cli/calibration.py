@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 N_BINS = 10
-MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number for an engine
+MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number per engine
 MAX_REPLIES = 1000  # if there are more, an evenly spaced sample is used
 SIZE = 320  # width and height of the chart in pixels
 

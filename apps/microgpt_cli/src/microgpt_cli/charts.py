@@ -128,7 +128,7 @@ class TrainingRun(NamedTuple):
     """The losses of a training run."""
 
     label: str
-    points: Sequence[HistoryPoint]  # at least one
+    points: Sequence[HistoryPoint]  # at least one point of the loss curve
     val_mark: str  # contamination mark of the held-out loss, or ""
 
     @property

@@ -66,7 +66,7 @@ def command() -> NoReturn:
     except SystemExit as end:
         is_stopped = end.code in (130, 143)  # results of other threads are not needed
         if threading.active_count() > 1 and not is_stopped:
-            raise  # Python waits for the threads
+            raise  # Python then waits for the other threads
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

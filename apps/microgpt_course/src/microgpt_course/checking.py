@@ -35,7 +35,7 @@ STEP_QUESTIONS = (  # questions about the first loss that differs
 class CheckResult:
     """The lines that a check shows, the first problem, and the results of experiments."""
 
-    shown: list[tuple[str, str]] = field(default_factory=list)  # labels and lines, in order
+    shown: list[tuple[str, str]] = field(default_factory=list)  # (label, line to print), in order
     wrong: str = ""  # the problem; empty if there is none
     facts: dict[str, Any] = field(default_factory=dict)  # results of the experiments
 

@@ -178,7 +178,7 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         n_recorded = len(read_trials(study.directory)[0])  # may be one more than in `records`
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
-    except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
+    except (MicrogptError, OSError) as error:  # an OSError if stdout cannot be written
         # A wrong option may be the cause; without recorded trials, there is nothing to resume.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise

@@ -78,7 +78,7 @@ class LossObjective:
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train and evaluate a genome."""
+        """Train a genome, and return its losses, its samples and their scores."""
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}

@@ -57,7 +57,7 @@ class Ranking:
     settings: StudySettings
     records: Sequence[TrialRecord]
     fresh: Sequence[TrialRecord] = ()  # the trials of the winner with fresh seeds
-    name: str = ""  # the name of the directory
+    name: str = ""  # name of the study's directory
 
     @cached_property
     def measure(self) -> Measure:

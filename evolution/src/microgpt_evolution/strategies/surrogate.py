@@ -34,7 +34,7 @@ class SurrogateSearch:
         self,
         space: Space,
         first: Sequence[Genome],  # the first generation has these genomes and mutants of them
-        budget: float,  # operations
+        budget: float,  # number of operations of the search
         cost: Callable[[Genome, int], float],  # operations up to a number of evaluations
         *,
         n_finalists: int = 1,  # organisms that are completed before the budget is spent

@@ -127,7 +127,7 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:  # Zhang & Sennrich 2019
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits) normalized to sum to 1."""
-    largest = max(map(float, logits))  # subtracted; this cancels, and prevents an overflow of exp
+    largest = max(map(float, logits))  # subtracting the maximum cancels out and prevents overflow
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]

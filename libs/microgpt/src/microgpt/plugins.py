@@ -95,7 +95,7 @@ class Plottable:
 
 @contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Within the context, pass each distinct message of an engine to `tell` once."""
+    """In a `with` block, pass each distinct message of an engine to `tell` once."""
     token = _tell.set(cache(tell))  # `cache` suppresses repetitions
     try:
         yield

@@ -248,7 +248,7 @@ class ReferenceModel:
             yield list(self.decode(prompt, rules, Random(seed)))
 
     def max_sequences(self, rules: DecodeRules) -> int:
-        """Return the maximum number of sequences per batch: 1, as a batch is no faster here."""
+        """Return the maximum number of sequences per batch: 1, as larger ones are no faster."""
         return 1
 
     def batch(self, jobs: Sequence[Job]) -> "ReferenceBatch":

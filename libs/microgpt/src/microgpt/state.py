@@ -153,7 +153,7 @@ class TrainingPlan:
     config: TrainConfig
     tokenizer: Tokenizer
     data: "DataFacts"
-    input: Path | None = None  # data file; None if the documents come from elsewhere
+    input: Path | None = None  # data file; None if the documents are not from a file
     # Recorded `Settings`: those that the user gave, including the time or operation limit, and the
     # requested vocab_size, which the tokenizer may not reach.
     given: Given = field(default_factory=dict)

@@ -101,7 +101,7 @@ def _of_discord(message: Any) -> Post:
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
 SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # sent by people
 
-_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # <@U1>, <URL|label>, <!here>
+_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:

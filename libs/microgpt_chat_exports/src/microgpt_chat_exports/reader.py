@@ -91,7 +91,7 @@ def _conversations(
     for session in (session for channel in said for session in _sessions(channel)):
         sides = [(who, [*posts]) for who, posts in groupby(session, lambda post: post.who == me)]
         sides = sides[bool(sides) and sides[0][0] :]
-        sides = sides[: len(sides) // 2 * 2]  # without a last message that has no reply
+        sides = sides[: len(sides) // 2 * 2]  # drops a last message without a reply
         if sides:
             n_found, n_kept = n_found + 1, n_kept + sum(len(posts) for _, posts in sides)
             texts = ("\n".join(post.text for post in posts) for _, posts in sides)

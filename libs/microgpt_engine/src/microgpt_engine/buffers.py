@@ -191,7 +191,7 @@ class Sequences(NamedTuple):
     first: Array  # (n), start of the context; advances when the context is full
     n_read: Array  # (n), index of the next token to read into the cache
     goals: Array  # (n), number of tokens at which a sequence is FULL
-    status: Array  # (n)
+    status: Array  # (n), such as RUNNING
     uniforms: Array  # (n, maximum number of new tokens), random numbers in [0, 1)
     slots: Array  # (slots), sequence in each slot of the cache; -1 if the slot is empty
     n_started: Array  # (1), number of sequences started so far

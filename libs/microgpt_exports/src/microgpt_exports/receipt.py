@@ -36,7 +36,7 @@ from microgpt import (
     tokenizer_fields,
 )
 
-# Returns the logits after each token (T, V), and the new cache; None is an empty cache.
+# Reads tokens with a cache (None: empty); returns the logits after each (T, V) and the new cache.
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
 FORMAT_VERSION = 4  # receipts of earlier versions contain different results

@@ -50,7 +50,7 @@ def resumed_job(
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
-    n_steps = state.step  # number of steps of all models
+    n_steps = state.step  # number of steps of all models trained so far
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
@@ -69,7 +69,7 @@ def resumed_job(
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
-            recorded_documents(plan, request.input)  # refuses other documents
+            recorded_documents(plan, request.input)  # raises an error for other documents
         _tell_end(directory.path, state.step, reason or "steps", config.steps, request)
         return None
     if config.steps != plan.config.steps:

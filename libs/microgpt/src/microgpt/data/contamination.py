@@ -37,7 +37,7 @@ def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
-        # A search splits off its test set only at the end.
+        # `sets` may have no test set yet, because a search splits it off only at the end.
         if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
@@ -131,7 +131,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # one of these substrings starts at a multiple of HALF in the text
+        for i in range(HALF):  # in `text`, one such substring starts at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):

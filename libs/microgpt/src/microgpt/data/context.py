@@ -129,7 +129,7 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Return the encoded chunks at the indices `order`; those of a document are consecutive."""
+        """Encode the chunks of the indices `order`; each document's indices must be consecutive."""
         dataset, firsts = TokenDataset(), self._firsts
         long: dict[int, Chunks] = {}  # the chunks of long documents, by the index of the document
         for place in order:
@@ -225,7 +225,7 @@ def fit_conversation(
         raise PromptError("messages must not be empty")
     table = tokenizer.reading("".join(each.content for each in messages))
     texts = [each.content.translate(table) for each in messages]
-    sizes = [tokenizer.count(text) + 2 for text in texts]  # with the role and end_turn tokens
+    sizes = [tokenizer.count(text) + 2 for text in texts]  # including the role and end_turn tokens
     room = room_for_turns(block_size)
     if sizes[-1] > room:
         n, most = sizes[-1] - 2, max(0, room - 2)

@@ -37,7 +37,7 @@ class Item:
     task: str  # category under which the score is reported
     conversation: Conversation
     place: int  # index of the reply in the conversation
-    line: int  # number of the conversation's line in the file, or of the conversation itself
+    line: int  # number of the line, item or conversation that contains the reply
     unit: str = "line"  # unit of `line`: "line", "item" of an array, or "conversation" of an export
     also: tuple[str, ...] = ()  # alternative correct replies
 
@@ -127,7 +127,7 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
         remedy = "write one conversation per line, or export the chat again"
         raise DataError(f"{where}: not JSON: {value}; {remedy}")
     if isinstance(value, list | tuple) and value and isinstance(value[0], Message):
-        return value  # from a plug-in
+        return value  # the messages come from a plug-in
     if (turns := turns_in(value)) is None:
         remedy = "use prompt and completion, role and content (OpenAI) or conversations (ShareGPT)"
         raise DataError(f"{where}: not a conversation: {printable(repr(value), 80)}; {remedy}")

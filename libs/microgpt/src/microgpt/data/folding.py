@@ -41,7 +41,7 @@ def fold(text: str) -> str:
 def plain(text: str) -> str:
     """Fold a text, use one form of dashes, quotes and spaces, and drop invisible characters."""
     if text.isascii():
-        return " ".join(text.lower().split())  # faster
+        return " ".join(text.lower().split())  # the same result, faster
     folded = DASHES.sub("-", INVISIBLE.sub("", fold(text)))
     return " ".join(DOUBLE_QUOTES.sub('"', SINGLE_QUOTES.sub("'", folded)).split())
 

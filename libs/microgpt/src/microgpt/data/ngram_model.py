@@ -43,7 +43,7 @@ class NgramModel:
         mask = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
         at = np.flatnonzero(places * mask)  # indices of predictions with a long enough context
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
-        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts by level
+        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts per level
         for length in range(order):
             if length:
                 shorter, is_long = contexts, places[at] >= length

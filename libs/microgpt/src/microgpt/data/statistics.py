@@ -11,8 +11,8 @@ from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all
 
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
-MIN_REPEATS = 3  # mean number of occurrences of each different word in prose
-PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # characters examined; up to 100 documents are kept
+MIN_REPEATS = 3  # minimum mean number of occurrences of each distinct word in prose
+PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # characters examined; minimum documents for sampling
 MAX_SAMPLED = 10_000  # number of evenly spaced documents whose lengths are estimated
 MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
 

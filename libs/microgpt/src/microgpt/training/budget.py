@@ -93,7 +93,7 @@ def held_out_operations(
 def operations_per_second(
     model: ModelConfig, config: TrainConfig, *, length: float, threads: int
 ) -> float:
-    """Return the speed of training steps on random chunks, in operations, measured for 0.4 s."""
+    """Return the operations per second of training steps on random chunks, measured for 0.4 s."""
     n_tokens = max(1, round(length))
     # The time of the reference engine is proportional to the tokens, and a batch can take minutes.
     is_scalar = config.engine == "reference"
@@ -105,7 +105,7 @@ def operations_per_second(
     # The timed run has no step limit, and its learning rate is too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
     engine = make_training(model, timed, docs, rng, threads)
-    speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first fills the caches
+    speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first one fills the caches
     share = batch_size * n_read / (config.batch_size * n_tokens)
     return median(speeds[1:]) * share * step_operations(model, config, n_tokens)
 
@@ -151,10 +151,10 @@ class Deadline(Hook):
     def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
         """Check the time for cost_ratio times the cost of the job; None skips the check."""
         assert job.limit
-        self.restart_with_steps: int | None = None  # steps that fit into the time, if different
+        self.restart_with_steps: int | None = None  # number of steps for a restart, if needed
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
         self._left_before, self._left_at_start = job.limit.seconds_left(), 0.0
-        self._first: tuple[float, float] | None = None  # time left and work after the warm-up
+        self._first: tuple[float, float] | None = None  # seconds left and work done after warm-up
 
     def on_step(self, run: "TrainingLoop") -> None:
         """End the run if its time is up."""

@@ -95,7 +95,7 @@ def problem_of(name: str) -> tuple[str, str] | None:
 
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
-    """Raise ConfigError unless the engine exists and supports the dtype and several threads."""
+    """Raise ConfigError unless the engine exists and supports the dtype and number of threads."""
     checked("engine", engine, EngineName)
     checked("dtype", dtype, DType | None)
     if (engine, dtype) == ("reference", "float32"):

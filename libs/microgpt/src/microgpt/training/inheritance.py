@@ -39,7 +39,7 @@ def hold_out(
         values = ", ".join(f"{name} {recorded[name]}" for name in new)
         tell(f"split as in the training of the parent or teacher: {values}")
     given = {**recorded, **given}
-    if sources:  # the model inherits their context and tokenizer
+    if sources:  # the model inherits the context and tokenizer of `sources`
         first = sources[0]
         size = first.block_size if isinstance(first, Teachers) else first.model.block_size
         given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
@@ -60,9 +60,9 @@ def hold_out(
         texts = [docs] if isinstance(docs, str) else docs
         return split(held_out_fraction(sum(map(len, all_texts(texts)))))
     except (ConfigError, DataError) as error:
-        sets = split(0.0)  # fails if the user's own fractions do
+        sets = split(0.0)  # raises an error if the given fractions cannot be used
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
-        if has_parent and not sets.validation:  # no loss would show when to stop
+        if has_parent and not sets.validation:  # no held-out loss would show when to stop
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
         uses = [use for name, use in FRACTIONS.items() if name not in given]
         tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")

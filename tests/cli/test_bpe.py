@@ -57,7 +57,7 @@ def test_fine_tuning_keeps_the_tokenizer_of_the_parent(microgpt, model, names, t
         assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
 
 
-def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) -> None:
+def test_generate_eval_info_and_export_read_subwords(microgpt, model, names, tmp_path) -> None:
     options = ("--model-dir", model, "--num-samples", "5", "é", "--temperature", "1")
     samples = json.loads(microgpt("generate", *options, "--json").stdout)["samples"]
     assert all(text.startswith("é") for text in samples)

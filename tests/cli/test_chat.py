@@ -1,4 +1,4 @@
-"""`microgpt chat` with a pipe instead of a terminal."""
+"""Tests of `microgpt chat` with a pipe instead of a terminal."""
 
 import pytest
 from commands import ok, refused

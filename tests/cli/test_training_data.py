@@ -1,4 +1,4 @@
-"""The `train` command on long texts, tables and other data."""
+"""Tests of the `train` command on long texts, tables and other data."""
 
 import json
 import os
@@ -113,7 +113,7 @@ def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None
     assert NOTE not in more.stderr + resumed.stderr
 
 
-def test_every_command_can_read_one_column_of_a_table(microgpt, files) -> None:
+def test_train_eval_and_info_can_read_one_column_of_a_table(microgpt, files) -> None:
     column = ("--data", "towns.csv", "--column", "name")
     assert microgpt("train", *column, *SMALLEST).stdout.startswith("num docs: 2\n")
     assert json.loads((files / "m/train_state.json").read_text())["given"]["column"] == "name"

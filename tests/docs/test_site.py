@@ -1,4 +1,4 @@
-"""The built site: its links, style, models and search, on pages opened as files."""
+"""Tests of the built site: its links, style, models and search, on pages opened as files."""
 
 import os
 import re

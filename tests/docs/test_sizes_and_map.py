@@ -1,4 +1,4 @@
-"""The sizes in docs/architecture.md, and the map in CONTRIBUTING."""
+"""Tests of the sizes in docs/architecture.md, and of the map in CONTRIBUTING."""
 
 import re
 import tomllib

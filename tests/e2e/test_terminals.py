@@ -1,4 +1,4 @@
-"""Chat and other commands on a pseudo-terminal, with key presses."""
+"""Tests of chat and other commands on a pseudo-terminal, with key presses."""
 
 import json
 import re

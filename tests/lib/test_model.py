@@ -72,7 +72,7 @@ def test_the_basic_model_refuses_other_architectures(model_type, architecture) -
 
 
 def test_token_shift_agrees_with_a_hand_calculation() -> None:
-    """The matrices of both layers are identities, so the output is the square of the input."""
+    """All matrices are identities, so an MLP returns the squares of its shifted input."""
     shape = {"n_embd": 2, "n_head": 1, "n_layer": 2, "vocab_size": 3, "n_ff_exp": 1}
     model = ModelConfig(**shape, architecture="modern")
     one = [[1.0, 0.0], [0.0, 1.0]]

@@ -1,4 +1,4 @@
-"""Charts of training runs: `plot`, `result.plot()`, and the style of all charts."""
+"""Tests of charts of training runs: `plot`, `result.plot()`, and the style of all charts."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`microgpt analyze` on recorded sweeps."""
+"""Tests of `microgpt analyze` on recorded sweeps."""
 
 from pathlib import Path
 

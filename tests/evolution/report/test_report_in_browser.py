@@ -1,4 +1,4 @@
-"""Reports of real searches, opened in a browser."""
+"""Tests of the reports of real searches, opened in a browser."""
 
 from pathlib import Path
 

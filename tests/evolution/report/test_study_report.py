@@ -1,4 +1,4 @@
-"""Reports of recorded studies: rankings, contamination marks, and refused studies."""
+"""Tests of reports of recorded studies: rankings, contamination marks, refused studies."""
 
 import re
 from dataclasses import replace

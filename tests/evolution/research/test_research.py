@@ -1,4 +1,4 @@
-"""Tries, verdicts and their records, with a judge that trains nothing."""
+"""Tests of tries, their verdicts and their records, with a judge that trains nothing."""
 
 import random
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The error and the power of the sequential test that decides whether a change is kept."""
+"""Tests of the error and the power of the sequential test, by which a change is kept."""
 
 import itertools
 import random

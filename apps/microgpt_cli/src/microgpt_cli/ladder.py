@@ -44,7 +44,7 @@ class Rung:
     name: str
     loss: float  # nats per character
     operations: float  # floating-point operations of the matrix products in training
-    seconds: float  # training time
+    seconds: float  # training time in seconds
     # The most likely token after each beginning, and its probability.
     predictions: tuple[tuple[str, float], ...]
 

@@ -1,6 +1,6 @@
 """The architectures, selected by `architecture` in `ModelConfig`, and dropout.
 
-    karpathy  the model of microgpt.py; see `model`
+    karpathy  the model of Karpathy's microgpt.py; see `model`
     modern    - rotary positions (Su et al. 2021): queries and keys are rotated by an angle
                 proportional to the position, so dot products depend on relative positions
               - squared ReLU in the MLP (So et al. 2021)

@@ -37,7 +37,7 @@ def train_as(request: TrainRequest) -> None:
     engine = request.given.get("engine") or default_engine()
     check_engine(engine, request.given.get("dtype"), request.given.get("threads", 1))
     if request.resume:
-        check_has_training(request.resume)  # must precede the lock of its directory
+        check_has_training(request.resume)  # checked before the directory is locked
     job = None
     if not request.resume:
         job = planned({"engine": engine, **settings}, request, started)

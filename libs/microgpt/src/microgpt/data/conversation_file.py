@@ -2,7 +2,7 @@
 
     [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
     {"messages": […]}                                       the same list, in OpenAI's format
-    {"prompt": "hi", "completion": "hello"}                 or question and answer
+    {"prompt": "hi", "completion": "hello"}                 or the keys question and answer
     {"instruction": "hi", "input": "", "output": "hello"}   Alpaca, or Dolly: context and response
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 

@@ -72,7 +72,7 @@ def _between(file: TextFile, separator: str) -> list[str]:
 
 
 def _is_fasta(texts: Sequence[str]) -> bool:
-    """Return whether lines are in FASTA format: headers that begin with >, and letters."""
+    """Return whether lines are in FASTA format: headers that begin with >, and sequences."""
     is_headed = len(texts) > 1 and texts[0].startswith(">") and not texts[-1:][0].startswith(">>")
     rest = [text for text in texts if not text.startswith((">", ";"))]
     return is_headed and bool(rest) and all(map(SEQUENCE.fullmatch, map(str.strip, rest)))

@@ -1,11 +1,11 @@
 """N-gram models of tokens, with modified Kneser-Ney smoothing.
 
 An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens, the context.
-Each count is discounted. The freed probability is distributed like the prediction after the context
-without its first token, and so on down to the empty context. For shorter contexts, a count is the
-number of distinct tokens before the context and the token, not of their occurrences (Kneser & Ney
-1995). With three discounts, this is the best method in the comparison by Chen & Goodman (1999,
-section 3). A context does not extend beyond the start of a document.
+Each count is discounted, and the probability mass that becomes free is distributed according to the
+model of the context without its first token, recursively down to the empty context. In shorter
+contexts, a count is the number of distinct tokens before the context and the token, rather than of
+occurrences (Kneser & Ney 1995). With three discounts, this is the best method in the comparison by
+Chen & Goodman (1999, section 3). A context does not extend beyond the start of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """

@@ -17,7 +17,7 @@ MAIL = rf"From \S+@\S+ .*\d{{4}}\r?\n|(?:[\w-]+: .*\n|[ \t].*\n)*?(?:{FIELDS}): 
 XML = r"\?xml|!DOCTYPE|[\w-]+ [^>]*xmlns|[\w-]+>\n\s*<[\w-]+[ />]"
 SUBTITLES = r"\s*(?:WEBVTT|\d:\d\d:\d\d\.\d+,\d:|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )"
 UNCUE = r"remove numbers and times: grep -vE '^[0-9:.,]*.?$|-->' {path} > NEW.txt"
-CUES = r"\[\d+:\d\d\.\d+\]|\[(?:ar|al|ti|length|offset):|\[Script Info\]"  # LRC and ASS files
+CUES = r"\[\d+:\d\d\.\d+\]|\[(?:ar|al|ti|length|offset):|\[Script Info\]"  # in LRC and ASS files
 UNTIME = r"remove times: sed -E 's/^(\[[^]]*\]|Dialogue:([^,]*,){{9}})//' {path} > NEW.txt"
 SCRIPT = r"window\.YTD\.|(?:export|const|let|var) [^\n]*\[\n"
 UNNAME = "keep the values: sed -nE 's/^[^#!=]+= *//p' {path} > NEW.txt"

@@ -154,7 +154,7 @@ class Deadline(Hook):
         self.restart_with_steps: int | None = None  # number of steps for a restart, if needed
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
         self._left_before, self._left_at_start = job.limit.seconds_left(), 0.0
-        self._first: tuple[float, float] | None = None  # seconds left and work done after warm-up
+        self._first: tuple[float, float] | None = None  # time left and work done after warm-up
 
     def on_step(self, run: "TrainingLoop") -> None:
         """End the run if its time is up."""

@@ -29,7 +29,7 @@ def hold_out(
     sources: Sequence[TrainedModel | Teachers] = (),
     tell: Tell = lambda line: None,
 ) -> Split:
-    """Split documents by the given fractions, else like the sources' data, else by default.
+    """Split documents by the given fractions, else as in the sources' training, else by default.
 
     By default, --minutes and --budget hold out some documents if there are enough. `sources`
     contains the parent and the teachers.

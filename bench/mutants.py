@@ -37,7 +37,7 @@ class Mutant:
 
 
 def draw(root: Path, folders: tuple[str, ...], n: int, seed: int) -> list[Mutant]:
-    """Draw n lines that can be mutated from the files of folders, and return a mutant of each."""
+    """Draw n lines with valid mutants from the folders' files, and return one mutant of each."""
     lines: dict[tuple[str, int], list[Mutant]] = {}
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
@@ -103,7 +103,7 @@ def mutations(node: ast.AST, field: str) -> Iterator[tuple[str, str]]:
 
 
 def expressions(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield the mutants of an expression other than arithmetic."""
+    """Yield mutants of comparisons, Boolean operations, negations, constants, calls and names."""
     match node:
         case ast.Compare(ops=[op]):
             yield "comparison", code(node, ops=[SWAPPED[type(op)]()])

@@ -118,7 +118,7 @@ class Block:
     line: int
     language: str
     code: str
-    below: str = ""  # expected output of a Python block: the text block that follows it
+    below: str = ""  # expected output of a Python block: the content of a `text` block below it
 
     @property
     def commands(self) -> str:
@@ -181,7 +181,7 @@ def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
     """Run the blocks of a page in an empty folder, and return each with its standard output.
 
     Raises:
-        FailedError: a block failed, or the page shows other output than a command printed.
+        FailedError: a block failed, or its output differs from that on the page.
     """
     prepare(folder)
     env, done = _environment(), []

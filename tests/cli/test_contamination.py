@@ -77,7 +77,7 @@ def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
     assert training["contamination"].keys() == {"test"}
 
 
-def test_samples_found_in_the_data_of_the_parent_are_counted(microgpt, folder) -> None:
+def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, folder) -> None:
     """The parent was trained on the held-out names, so they count as training data, too."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout

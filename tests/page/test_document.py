@@ -122,7 +122,7 @@ def test_a_model_that_is_too_large_is_refused(names_dir, make, limit) -> None:
         ("overflow", "single precision (float32)"),
     ],
 )
-def test_a_page_has_half_precision_unless_a_token_changes(names_dir, change, precision) -> None:
+def test_page_weights_are_float16_if_no_greedy_token_changes(names_dir, change, precision) -> None:
     saved = load(names_dir)
     weights = {name: np.array(rows) for name, rows in saved.weights.items()}
     if change == "tie":  # the second token is always slightly likelier than the first

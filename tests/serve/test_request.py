@@ -1,4 +1,4 @@
-"""Long bodies are validated and encoded one at a time, and no longer than their requests last."""
+"""Tests of queued requests: long bodies, disconnections, timeouts, worker errors, scheduling."""
 
 import asyncio
 import json

@@ -24,9 +24,9 @@ CHECKSUM = b',"crc32":"'  # begins the last key of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; earlier losses mislead
-# "refused": for example, too little memory; "diverged": a loss is not finite; "crashed": all else.
+# "refused": too little memory, for example; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
+Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, its last evaluation
 FRESH = "fresh"  # origin of the winner's trials with seeds that were not used to choose it
 RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
 STUDENT = "student"  # origin of a model that learns from organisms
@@ -60,7 +60,7 @@ class Evaluation:
     test_loss: float | None = None  # measured only for the winner, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # In nats per character: one per evaluation in a budgeted search; in research, try and champion.
+    # In nats per character. Budgeted search: one per evaluation; research: try, then champion.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line
     seconds: float = field(default=0.0, compare=False)  # the time that a worker needed
@@ -82,7 +82,7 @@ class Trial:
     id: str = ""  # id of the organism in a search; empty in a sweep
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
-    until: int | None = None  # a rung ends at this number of evaluations
+    until: int | None = None  # evaluations after which the rung ends; None if the trial is not one
 
     @property
     def key(self) -> Key:
@@ -149,7 +149,7 @@ class TrialRecord(Trial, Evaluation):
 
     genome: Genes
     seed: int
-    n_params: int  # 0 for a program in research
+    n_params: int  # number of weights; 0 in a research study, which does not count them
     flops: float  # the operations of training and, in a search with a budget, of evaluations
 
     @classmethod

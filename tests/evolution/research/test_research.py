@@ -133,7 +133,7 @@ def test_a_research_study_cannot_be_opened_twice(research) -> None:
         Research(research.directory, ResearchSettings, is_locked=True)
 
 
-def test_the_proposer_changes_a_number_of_the_settings_until_none_is_left(research) -> None:
+def test_each_proposal_changes_one_number_until_none_is_left_to_change(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run(proposed := research.propose(), FakeJudge(stops_after=9))
     assert research.propose() == proposed

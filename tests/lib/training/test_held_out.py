@@ -50,7 +50,7 @@ def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path)
 
 
 @pytest.mark.compiled
-def test_pieces_of_running_text_count_as_read_but_parts_of_lines_do_not() -> None:
+def test_pieces_of_training_text_are_contaminated_but_parts_of_lines_are_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
     lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))

@@ -323,7 +323,7 @@ def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, 
     page.wait_for_selector("#changed", state="hidden")
 
 
-def test_the_heads_of_a_text_stand_side_by_side(names, names_model, page) -> None:
+def test_the_heads_table_has_a_row_for_each_head_and_one_for_all(names, names_model, page) -> None:
     text = Text.from_document(names_model, "anna")
     attention = Inside(names_model, text).at(2)["layer0.attention"]
     opened(page, names, "inside", text="anna", at=2, step="layer0.heads")

@@ -50,15 +50,15 @@ class ElmanNetwork:
     def _read(
         self, docs: TokenDataset
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
-        """Return tokens and a padding mask (B, T), memories (B, T + 1, H), and probabilities."""
+        """Return tokens, a mask that is True for real tokens, hidden states and probabilities."""
         lengths = np.diff(docs.starts) - 1
         T = int(lengths.max())
-        is_real = np.arange(T) < lengths[:, None]
-        tokens = np.zeros((len(docs), T), np.int64)
+        is_real = np.arange(T) < lengths[:, None]  # (B, T)
+        tokens = np.zeros((len(docs), T), np.int64)  # (B, T)
         last = np.array(docs.starts[1:]) - 1  # the last token of a document is not read
         tokens[is_real] = np.delete(np.frombuffer(docs.tokens, np.int64), last)
         added, kept = self.weights["input"] + self.weights["bias"], self.weights["memory"].T
-        memories = np.zeros((len(docs), T + 1, len(kept)), np.float32)
+        memories = np.zeros((len(docs), T + 1, len(kept)), np.float32)  # (B, T + 1, H)
         for t in range(T):
             memories[:, t + 1] = np.tanh(memories[:, t] @ kept + added[tokens[:, t]])
         logits = memories[:, 1:][is_real] @ self.weights["output"].T  # (N, V)
@@ -66,7 +66,7 @@ class ElmanNetwork:
         return tokens, is_real, memories, exps / exps.sum(1, keepdims=True)
 
     def gradients(self, docs: TokenDataset) -> Matrices:
-        """Return the gradients of the mean loss per prediction that counts."""
+        """Return the gradients of the mean loss over all unmasked predictions."""
         tokens, is_real, memories, dlogits = self._read(docs)
         targets, counts = targets_of(docs)
         dlogits[np.arange(len(dlogits)), targets] -= 1

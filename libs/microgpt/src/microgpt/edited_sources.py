@@ -18,7 +18,7 @@ IMPLEMENTED = {
     "muon.py": "5c757ca86092be3d",
     "reference.py": "c2cde1c7a70f9a81",
     "sampling.py": "4b487fec4d6397d0",
-    "value.py": "1cfe754e51eb6dcd",
+    "value.py": "428076367d867f73",
 }
 
 

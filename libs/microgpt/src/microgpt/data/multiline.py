@@ -79,7 +79,7 @@ def _is_fasta(texts: Sequence[str]) -> bool:
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[Block]:
-    """Yield the lines between blank lines, each with the number of blank lines before it."""
+    """Yield each block of lines between blank lines, with the number of blank lines before it."""
     n_blank = 0
     for is_text, group in groupby(lines, lambda line: bool(line.strip())):
         if is_text:
@@ -89,10 +89,10 @@ def _blocks(lines: Iterable[str]) -> Iterator[Block]:
 
 
 def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
-    """Return a function that recognises the first block of each record, or None without records.
+    """Return a test for the first block of a record, or None if the lines contain no records.
 
     Records begin with the same label (`X:1`, `Title: Tea`), or follow two blank lines, or are
-    blocks with a title, or blocks of two, three or five lines, such as haiku.
+    blocks with distinct titles, or verses of two, three or five lines, such as haiku.
     """
     blocks = [*_blocks(head)]
     blocks = blocks[:-1] if len(head) == MAX_LINES else blocks
@@ -114,7 +114,7 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
 
 
 def _are_alike(blocks: Sequence[list[str]]) -> bool:
-    """Return whether most blocks have a title of their own, or two, three or five lines."""
+    """Return whether most blocks have distinct titles or are verses of two, three or five lines."""
     titled = [lines for lines in blocks if len(lines) > 1]
     firsts = {lines[0] for lines in blocks}
     if 5 * len(titled) < 4 * len(blocks) or 5 * len(firsts) < 4 * len(blocks):

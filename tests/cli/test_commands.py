@@ -174,7 +174,7 @@ def test_an_error_about_a_command_of_two_packages_names_both(microgpt, install) 
         ("serve", "microgpt-serve"),
     ],
 )
-def test_a_founding_command_names_its_missing_package(microgpt, install, command, package) -> None:
+def test_evolve_and_serve_name_their_missing_package(microgpt, install, command, package) -> None:
     install(package, "commands", "")  # hides the real package; this one has no plug-ins
     assert f"\n  {command} " not in ok(microgpt("--help")).stdout
     error = refused(microgpt(command))

@@ -58,7 +58,7 @@ def whole(prepare) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
-def test_an_ensemble_stopped_anywhere_has_the_same_student(microgpt, unspoilt, whole, what) -> None:
+def test_a_resumed_ensemble_trains_the_same_student(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
     problem = refused(microgpt("train", *RUN, "--model", "a"))

@@ -73,7 +73,7 @@ def test_a_model_can_be_fine_tuned_in_its_own_directory(microgpt, names, tmp_pat
     assert "has a model" in refused(microgpt(*tune, "--model", "child"))
 
 
-def test_resume_saves_the_model_of_an_interrupted_run(microgpt, unfinished) -> None:
+def test_resume_finishes_an_interrupted_run_and_saves_its_model(microgpt, unfinished) -> None:
     assert microgpt("generate", "--model", "model").stderr == f"{NOTE}\n"
     assert microgpt("train", "--resume", "model").returncode == 0
     assert microgpt("generate", "--model", "model").stderr == ""
@@ -133,7 +133,7 @@ def test_a_run_that_ended_early_continues_if_steps_are_given(microgpt, names, tm
     ok(microgpt("train", "--resume", "model", "--minutes", "0.02"))
 
 
-def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
+def test_train_refuses_a_directory_in_use_by_a_running_training(microgpt, names, tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         done = microgpt("train", "--input", names, "--output", "model", "--force")
     assert f"model is being trained by process {os.getpid()} on " in refused(done)

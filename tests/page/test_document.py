@@ -122,7 +122,7 @@ def test_a_model_that_is_too_large_is_refused(names_dir, make, limit) -> None:
         ("overflow", "single precision (float32)"),
     ],
 )
-def test_a_page_has_half_precision_unless_a_token_changes(names_dir, change, precision) -> None:
+def test_a_page_stores_float16_weights_unless_a_token_changes(names_dir, change, precision) -> None:
     saved = load(names_dir)
     weights = {name: np.array(rows) for name, rows in saved.weights.items()}
     if change == "tie":  # the second token is always slightly likelier than the first
@@ -138,7 +138,7 @@ def test_a_page_has_half_precision_unless_a_token_changes(names_dir, change, pre
 
 
 @pytest.mark.parametrize("model", MAX_BYTES)
-def test_the_file_of_a_bundled_model_is_small(model) -> None:
+def test_the_page_of_a_bundled_model_stays_below_its_size_limit(model) -> None:
     assert len(file_to_give(load(bundled(model)), "model")) <= MAX_BYTES[model]
 
 

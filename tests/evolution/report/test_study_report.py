@@ -62,7 +62,7 @@ def sweep(folder: Path, steps: tuple[int, ...], failed: int = 0, **more) -> Path
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, AESTHETIC, HYDRA])
-def test_a_recorded_search_is_reported_also_before_its_end(tmp_path, settings) -> None:
+def test_an_unfinished_search_can_be_ranked_after_each_evaluation(tmp_path, settings) -> None:
     run = recorded(tmp_path, settings)
     found = read_ranking(run)
     assert found.settings.n_trials is None

@@ -26,7 +26,7 @@ def judge():
 
 
 @pytest.mark.slow
-def test_a_training_run_is_scored_and_repeatable(judge) -> None:
+def test_the_loss_of_an_experiment_depends_only_on_its_seed(judge) -> None:
     first, again, other = (judge.measure(EXAMPLE, seed, "validation") for seed in (1, 1, 2))
     assert first[0].is_ok
     assert first == again
@@ -35,7 +35,7 @@ def test_a_training_run_is_scored_and_repeatable(judge) -> None:
 
 
 @pytest.mark.slow
-def test_an_experiment_may_have_its_own_training_loop(judge) -> None:
+def test_an_experiment_with_its_own_training_loop_is_scored(judge) -> None:
     own = EXAMPLE.replace("train,\n", "train, TrainedModel,\n", 1).replace(END, "r = train(")
     own += "    return TrainedModel(r.model, r.weights, r.tokenizer, r.dtype)\n"
     found, usual = (judge.measure(code, 1, "validation") for code in (own, EXAMPLE))

@@ -129,7 +129,7 @@ def test_the_sum_of_ranks_gives_every_head_equal_weight() -> None:
     assert Hydra(size=2, seed=1).choose([loud, even, late]) is even
 
 
-def test_a_head_chooses_the_best_of_its_champions() -> None:
+def test_a_hydra_head_chooses_the_best_of_its_own_champions() -> None:
     hydra = Hydra(size=2, seed=1, head="mirror")
     loud, even, late = (
         finalist(*each) for each in (("a", 1, 99, 1), ("bb", 1, 3, 2), ("ccc", 1, 2, 3))

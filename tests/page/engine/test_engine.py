@@ -107,7 +107,7 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
     return [each for name, a, b in pairs for each in differences(a, b, scale, f"{place}.{name}")]
 
 
-def test_models_of_all_kinds_answer_as_in_python(node, runs) -> None:
+def test_javascript_answers_each_request_as_python_does(node, runs) -> None:
     (found,) = node(CODE + ANSWERS, [str(runs)])
     problems: list[str] = []
     n_texts = 0

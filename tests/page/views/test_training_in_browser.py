@@ -137,7 +137,7 @@ GENERATE = f"""{UNTIL}
 """
 
 
-def test_a_saved_page_gives_the_texts_of_the_same_training(train_view, opened, tmp_path) -> None:
+def test_a_page_saved_after_training_generates_the_same_texts(train_view, opened, tmp_path) -> None:
     page = base64.b64decode(train_view(SAVE))
     model = tmp_path / "names"
     commands.run_process([commands.COMMAND, "train", "--model", model], env=SAME, check=True)

@@ -214,7 +214,7 @@ def csv(install) -> None:
 
 
 @pytest.mark.usefixtures("csv")
-def test_another_package_can_add_an_export_format(microgpt, text_model, tmp_path) -> None:
+def test_export_and_verify_use_a_format_of_another_package(microgpt, text_model, tmp_path) -> None:
     done = ok(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
     assert done.stdout == f"mine.csv: {(tmp_path / 'mine.csv').stat().st_size:,} bytes\n"
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"

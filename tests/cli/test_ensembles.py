@@ -130,7 +130,7 @@ def unfinished(folder: Path) -> None:
     (folder / "student/weights.json").unlink()
 
 
-def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> None:
+def test_info_shows_the_recorded_teachers_of_a_student(microgpt, folder) -> None:
     hashes = [meta_of(folder / name)["weights_sha256"] for name in ("one", "two")]
     meta = training_of(folder / "student")
     assert (meta["teachers"], meta["teacher_sha256"]) == (["one", "two"], hashes)

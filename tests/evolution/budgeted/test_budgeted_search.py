@@ -103,7 +103,7 @@ def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) ->
             search.winner()
 
 
-def test_a_study_of_other_genomes_cannot_be_resumed(tmp_path, small_parts, expected_run) -> None:
+def test_a_study_with_different_genomes_is_not_resumed(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     edit_evaluations(tmp_path / "run", '"n_head":2', '"n_head":1')
     with pytest.raises(StudyError, match="a different genome for g1-"):

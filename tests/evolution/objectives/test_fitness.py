@@ -140,7 +140,7 @@ def test_each_head_gives_names_the_scores_of_evolve_rust(head, scores) -> None:
     assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores
 
 
-def test_the_target_loss_depends_on_the_kind_of_fitness() -> None:
+def test_the_target_of_held_out_loss_is_relative_to_the_first_model() -> None:
     assert target("last-doc") == 1.2
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 

@@ -260,6 +260,6 @@ def test_configurations_with_diverged_runs_rank_last() -> None:
     assert lines_of(losses)[-1].endswith("2 of 3 seeds")
 
 
-def test_a_long_ranking_is_cut() -> None:
+def test_a_ranking_lists_ten_settings_and_counts_the_rest() -> None:
     losses = {Genome(lr=n / 1000): (2.0 + n,) * 3 for n in range(1, 13)}
     assert lines_of(losses)[-1] == "… and 2 more"

@@ -466,7 +466,7 @@ def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -
     assert page.input_value("#text") == "anna"  # nothing was drawn
 
 
-def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model, page) -> None:
+def test_the_page_shows_the_gradient_of_a_weight_and_makes_a_step(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
         return backward(names_model, Text.from_document(names_model, "anna"), weight, 2)
 

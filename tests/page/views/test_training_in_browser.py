@@ -207,7 +207,7 @@ def test_a_text_models_page_opens_with_training_running(names, names_gpt, chromi
     check_accessible(page)
 
 
-def test_overfitting_is_detected_and_reported(names, chromium) -> None:
+def test_the_page_says_since_when_a_model_of_few_names_overfits(names, chromium) -> None:
     script = f"""{TOOLS}
         await paste(args[0]);
         set("plan-validation", byId("plan-validation").max);
@@ -255,7 +255,7 @@ PROBLEMS = {
 }
 
 
-def test_each_problem_is_reported_and_the_page_keeps_working(names, chromium) -> None:
+def test_training_succeeds_after_each_reported_problem(names, chromium) -> None:
     found = chromium(names, "#/train")(
         f"""{TOOLS}
         await read();

@@ -169,7 +169,7 @@ def test_commands_in_messages_can_be_pasted_into_a_shell(microgpt, names, tmp_pa
     assert re.search(r"using its model at step \d+ of 1000000000", done.stderr)
 
 
-def test_exported_models_of_every_format_can_be_read(microgpt, text_model, tmp_path) -> None:
+def test_generate_reads_exported_directories_of_all_formats(microgpt, text_model, tmp_path) -> None:
     names, before = microgpt("generate", "--model", text_model).stdout, weights(text_model)
     done = microgpt("export", "--model", text_model, "--output", "copy")
     assert done.stdout.startswith("copy/model.safetensors: ")

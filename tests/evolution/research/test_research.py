@@ -93,7 +93,7 @@ def test_a_killed_try_resumes_from_its_recorded_trials(research, tmp_path) -> No
     assert len(again.asked) == 2 * (len(resumed.records) - 4)
 
 
-def test_another_program_after_a_killed_try_is_a_new_try(research) -> None:
+def test_a_changed_program_after_a_killed_try_is_a_new_try(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run("# a\n# 0", FakeJudge(stops_after=9))
     assert research.run("# b\n# 1", FakeJudge()).number == 2

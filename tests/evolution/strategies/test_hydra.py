@@ -147,7 +147,7 @@ def differing(a: Genome, b: Genome) -> set[str]:
 
 
 @given(RNGS, st.integers(0, 30))
-def test_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> None:
+def test_hydra_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> None:
     genome = random_genome(rng)
     assert genome.n_embd in (16, 24, 32)
     assert genome.n_head in (2, 4)

@@ -31,7 +31,7 @@ except ImportError:  # atheris is absent in tests, which need only `Attack`
 
 
 def instrumented() -> Any:
-    """Return a context that instruments imports, except the engine: Numba cannot compile such code.
+    """Return a context that instruments imports of our packages, except the engine (Numba code).
 
     A module is instrumented when it is first imported, here or by the process of a parser.
     """

@@ -168,7 +168,7 @@ def export(format: Format, folder: Path) -> None:
 
 
 def exported(format: Format) -> Maker:
-    """Return a maker whose parser reads a file of an export format."""
+    """Return a maker whose parser reads an exported file of a format."""
     return in_file(partial(export, format), "a", lambda folder: format.read(folder / "a"))
 
 

@@ -112,7 +112,7 @@ def train(browser: Browser, url: str) -> None:
 
 
 def chat(browser: Browser, url: str) -> None:
-    """Take screenshots, in the dark scheme, of a conversation and of a token's alternatives."""
+    """Take a screenshot, in the dark scheme, of a conversation and of a token's alternatives."""
     page = browser.new_page(viewport={"width": 960, "height": 720}, color_scheme="dark")
     page.goto(f"{url}#/chat")
     for n, message in enumerate(("Hi! My name is Ada.", "whats 17 + 25", "who am i?"), start=1):

@@ -30,7 +30,7 @@ H, LR = 24, 0.1
 
 
 class Elman(Generic[Number]):
-    """An Elman network: its weights are `Value`s for training, or floats for sampling."""
+    """An Elman network: its weights are `Value`s, which collect gradients, or floats."""
 
     def __init__(self, weights: Weights[Number]) -> None:
         self.weights = weights  # input (V, H), hidden (H, H), bias (1, H), output (V, H)

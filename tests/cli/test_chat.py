@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
     assert len(first.stdout.splitlines()) == 3
 
 
-def test_a_stopped_reply_is_part_of_the_conversation(chat_result) -> None:
+def test_a_stopped_reply_stays_in_the_conversation(chat_result) -> None:
     session = ChatSession(InferenceGpt(chat_result), Sampling(), 42)
     reply = session.ask("hi")
     start = next(reply)

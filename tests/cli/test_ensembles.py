@@ -58,7 +58,7 @@ def whole(prepare) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
-def test_an_ensemble_stopped_anywhere_has_the_same_student(microgpt, unspoilt, whole, what) -> None:
+def test_a_resumed_ensemble_trains_the_same_student(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
     problem = refused(microgpt("train", *RUN, "--model", "a"))
@@ -130,7 +130,7 @@ def unfinished(folder: Path) -> None:
     (folder / "student/weights.json").unlink()
 
 
-def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> None:
+def test_info_shows_the_recorded_teachers_of_a_student(microgpt, folder) -> None:
     hashes = [meta_of(folder / name)["weights_sha256"] for name in ("one", "two")]
     meta = training_of(folder / "student")
     assert (meta["teachers"], meta["teacher_sha256"]) == (["one", "two"], hashes)

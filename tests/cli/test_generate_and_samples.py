@@ -65,7 +65,7 @@ def test_the_unique_option_stops_if_nothing_new_is_generated(microgpt, text_mode
 
 
 @pytest.mark.compiled
-def test_the_novel_option_skips_training_data_in_any_case(microgpt, tmp_path) -> None:
+def test_the_novel_option_skips_training_data_regardless_of_case(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("Anna\nanno\n")
     microgpt("train", "--data", "names.txt", "--model", "m", "--steps", "100", "--seed", "1")
     done = ok(microgpt("generate", "--model", "m", "--novel", "-n", "5"))
@@ -119,7 +119,7 @@ def test_the_default_temperature_depends_on_the_kind_of_text(doc, text, expected
 
 
 @pytest.mark.compiled
-def test_samples_reach_the_usual_length_of_long_documents(microgpt, tmp_path) -> None:
+def test_samples_of_long_documents_use_the_longest_documents_length(microgpt, tmp_path) -> None:
     (tmp_path / "tunes.txt").write_text(TUNES)
     data = ("--data", "tunes.txt", "--separator", "%", "--block-size", "16")
     ok(microgpt("train", *data, *SMALL, "--model", "m"))

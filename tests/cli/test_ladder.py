@@ -37,7 +37,7 @@ def test_the_ladder_goes_from_a_uniform_guess_to_two_gpts() -> None:
     assert 8 * gpt.operations < more.operations
 
 
-def test_all_models_of_the_ladder_continue_the_same_beginnings() -> None:
+def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
     tests = split(NAMES, validation=0.1, test=0.1).test
     assert [doc.startswith(text) for doc, text in zip(tests, found().beginnings, strict=False)] == [
         True
@@ -78,7 +78,7 @@ def test_the_ladder_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
     assert [f"{rung['loss']:.3f}" in row for rung, row in zip(facts["rungs"], rows, strict=False)]
 
 
-def test_the_ladder_supports_conversations_and_running_text(microgpt, tmp_path) -> None:
+def test_ladders_of_conversations_and_running_text_have_seven_models(microgpt, tmp_path) -> None:
     talks = [
         [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
         for name in NAMES[:240]

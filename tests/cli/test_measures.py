@@ -91,7 +91,7 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
     assert json.loads(done.stdout)["replies"]["n_cut"] == 2
 
 
-def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam) -> None:
+def test_eval_counts_no_exact_replies_if_questions_have_no_task(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
     assert "exact" not in done.stdout
     assert "replies" not in done.stdout

@@ -152,7 +152,7 @@ def test_training_on_multi_line_documents_can_be_resumed(microgpt, recipes, tmp_
     assert told["n_docs"] == 3
 
 
-def test_info_repeats_the_separator_in_the_command_to_train(microgpt, recipes) -> None:
+def test_info_suggests_a_train_command_with_the_given_separator(microgpt, recipes) -> None:
     told = microgpt("info", "--data", recipes, "--separator", "%")
     assert "documents:          3; no duplicates" in told.stdout
     assert "microgpt train --separator % --data recipes.txt" in told.stderr
@@ -235,7 +235,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_train_accepts_small_data_with_a_note(microgpt, texts, content, said) -> None:
+def test_tiny_data_is_trained_on_with_default_settings(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
@@ -250,7 +250,7 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
-def test_training_reads_a_part_of_a_text_that_is_too_long(microgpt, texts, monkeypatch) -> None:
+def test_train_reads_as_much_of_a_long_text_as_time_allows(microgpt, texts, monkeypatch) -> None:
     for name in ("READ", "MIN_READ"):
         monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
     for data in ("names.txt", "book.txt"):

@@ -68,7 +68,7 @@ def sentence_of(microgpt, folder):
 
 
 @pytest.mark.parametrize(("source", "name", "value"), CASES)
-def test_options_files_and_python_report_a_wrong_setting_alike(
+def test_a_wrong_setting_gives_the_same_error_in_options_files_and_python(
     folder, monkeypatch, sentence_of, source, name, value
 ) -> None:
     command, sentence = ["train", "--data=names.txt"], f"{name} {WRONG[name, value]}"
@@ -99,7 +99,7 @@ def test_options_files_and_python_report_a_wrong_setting_alike(
 
 @pytest.mark.parametrize("source", ["options", "preset", "train_state", "python"])
 @pytest.mark.parametrize(("given", "sentence"), CONFLICTS)
-def test_options_files_and_python_report_a_conflict_alike(
+def test_conflicting_settings_give_the_same_error_in_options_files_and_python(
     folder, monkeypatch, sentence_of, source, given, sentence
 ) -> None:
     command = ["train", "--data=names.txt"]

@@ -89,7 +89,7 @@ FENCE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOT
 
 
 @pytest.mark.slow
-def test_the_plugin_package_in_the_docs_installs_works_and_uninstalls(tmp_path: Path) -> None:
+def test_the_docs_plugin_prints_the_shown_output_and_can_be_uninstalled(tmp_path: Path) -> None:
     package, site = tmp_path / "microgpt-subtitles", tmp_path / "site"
     for name, content in FENCE.findall((ROOT / PLUGINS).read_text()):
         (package / name).parent.mkdir(parents=True, exist_ok=True)

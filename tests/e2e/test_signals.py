@@ -103,7 +103,7 @@ def test_a_closed_pipe_does_not_lose_the_trained_model(start, tmp_path) -> None:
     assert {*os.listdir(tmp_path / "output")} == left
 
 
-def test_train_succeeds_with_streams_closed_by_the_shell(tmp_path) -> None:
+def test_train_succeeds_if_the_shell_closed_its_standard_streams(tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     command = "microgpt train --steps 3 --input names.txt <&- >&- 2>&-"
     assert run_process(["sh", "-c", command], cwd=tmp_path).returncode == 0

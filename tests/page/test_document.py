@@ -138,7 +138,7 @@ def test_page_weights_are_float16_if_no_greedy_token_changes(names_dir, change, 
 
 
 @pytest.mark.parametrize("model", MAX_BYTES)
-def test_the_file_of_a_bundled_model_is_small(model) -> None:
+def test_the_page_of_a_bundled_model_stays_below_its_size_limit(model) -> None:
     assert len(file_to_give(load(bundled(model)), "model")) <= MAX_BYTES[model]
 
 

@@ -24,7 +24,7 @@ HI = {"role": "user", "content": "hi"}
     ],
     ids=["messages", "characters"],
 )  # fmt: skip
-def test_a_conversation_has_a_maximum_length(talk, page, most, problem) -> None:
+def test_a_conversation_above_a_length_limit_is_refused(talk, page, most, problem) -> None:
     reply = talk.request("POST", page, {"messages": most})
     assert reply.status == 200
     assert reply.json["tokens_dropped"] >= min(MAX_MESSAGES + 1, MAX_CHARACTERS)

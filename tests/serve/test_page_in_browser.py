@@ -39,7 +39,7 @@ def test_the_page_of_a_model_links_to_the_other_models(
     assert server.get("/?model=x").status == 404
 
 
-def test_the_page_is_shown_once_the_right_key_is_given(serve, names_dir, page, complaints) -> None:
+def test_a_page_asks_for_the_key_until_it_is_right(serve, names_dir, page, complaints) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     url = f"http://127.0.0.1:{server.port}/"
     other = page.context.new_page()  # another tab has no key

@@ -54,7 +54,7 @@ def test_a_run_that_diverges_at_once_has_no_losses(objective, small, monkeypatch
     assert result.checkpoint is None
 
 
-def test_a_genome_can_select_a_subword_tokenizer(small) -> None:
+def test_the_vocab_size_of_a_genome_selects_a_subword_tokenizer(small) -> None:
     from microgpt.data.split import split_stream
 
     text = "the cat sat on the mat and the dog sat on the log. " * 60

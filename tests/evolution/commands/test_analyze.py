@@ -121,7 +121,7 @@ def steps(number: int) -> Genome:
     return Genome(steps=number)
 
 
-def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
+def test_returns_on_parameters_are_loss_gains_per_thousand_weights() -> None:
     """By hand: 26,816 - 4,192 more weights gain 0.22624 nats; 201,088 - 26,816, 0.174272 nats."""
     sizes = {4192: Genome(n_embd=16), 26_816: Genome(n_embd=32), 201_088: Genome(n_embd=64)}
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]

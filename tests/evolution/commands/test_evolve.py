@@ -18,7 +18,7 @@ from microgpt_evolution.objectives import loss_objective
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 
-def test_a_search_can_be_resumed_and_its_winner_can_be_used(microgpt, tmp_path) -> None:
+def test_run_and_train_use_the_winner_and_resume_restores_it(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
     done = ok(microgpt("evolve", *SMALL, "--train-winner", "winner"))
@@ -191,7 +191,7 @@ def test_if_all_runs_crash_the_old_genome_is_kept(microgpt, tmp_path, genome, mo
     assert genome.read_bytes() == before
 
 
-def test_a_full_disk_is_reported_and_the_search_resumes(microgpt, tmp_path, whole) -> None:
+def test_a_search_stopped_by_a_full_disk_has_the_same_winner(microgpt, tmp_path, whole) -> None:
     done = commands.run_with_little_room("evolve", *ALONE, cwd=tmp_path, most=2500)
     run = run_of(tmp_path)
     assert done.returncode == 1

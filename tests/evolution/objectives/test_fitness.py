@@ -57,7 +57,7 @@ def test_a_name_from_the_training_data_gets_a_creativity_of_minus_5(names, name,
 
 
 @given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
-def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
+def test_a_score_is_bounded_and_texts_that_are_not_words_have_none(name, is_known) -> None:
     word = normal(name)
     verdict = judge(name, frozenset([word] if is_known else []))
     assert (verdict is None) == (len(word) < 3 or not word.isalpha())
@@ -136,11 +136,11 @@ KNOWN = frozenset(["anna", "isabella"])
                  "x-1": 2.0, "ab": None, "": None}),
     ],
 )  # fmt: skip
-def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
+def test_each_head_gives_names_the_scores_of_evolve_rust(head, scores) -> None:
     assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores
 
 
-def test_the_target_loss_depends_on_the_kind_of_fitness() -> None:
+def test_the_target_of_held_out_loss_is_relative_to_the_first_model() -> None:
     assert target("last-doc") == 1.2
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 

@@ -62,7 +62,7 @@ def sweep(folder: Path, steps: tuple[int, ...], failed: int = 0, **more) -> Path
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, AESTHETIC, HYDRA])
-def test_a_recorded_search_is_reported_also_before_its_end(tmp_path, settings) -> None:
+def test_an_unfinished_search_can_be_ranked_after_each_evaluation(tmp_path, settings) -> None:
     run = recorded(tmp_path, settings)
     found = read_ranking(run)
     assert found.settings.n_trials is None
@@ -260,6 +260,6 @@ def test_configurations_with_diverged_runs_rank_last() -> None:
     assert lines_of(losses)[-1].endswith("2 of 3 seeds")
 
 
-def test_a_long_ranking_is_cut() -> None:
+def test_a_ranking_lists_ten_settings_and_counts_the_rest() -> None:
     losses = {Genome(lr=n / 1000): (2.0 + n,) * 3 for n in range(1, 13)}
     assert lines_of(losses)[-1] == "… and 2 more"

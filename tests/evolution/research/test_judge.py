@@ -26,7 +26,7 @@ def judge():
 
 
 @pytest.mark.slow
-def test_a_training_run_is_scored_and_repeatable(judge) -> None:
+def test_the_loss_of_an_experiment_depends_only_on_its_seed(judge) -> None:
     first, again, other = (judge.measure(EXAMPLE, seed, "validation") for seed in (1, 1, 2))
     assert first[0].is_ok
     assert first == again
@@ -35,7 +35,7 @@ def test_a_training_run_is_scored_and_repeatable(judge) -> None:
 
 
 @pytest.mark.slow
-def test_an_experiment_may_have_its_own_training_loop(judge) -> None:
+def test_an_experiment_with_its_own_training_loop_is_scored(judge) -> None:
     own = EXAMPLE.replace("train,\n", "train, TrainedModel,\n", 1).replace(END, "r = train(")
     own += "    return TrainedModel(r.model, r.weights, r.tokenizer, r.dtype)\n"
     found, usual = (judge.measure(code, 1, "validation") for code in (own, EXAMPLE))
@@ -101,7 +101,7 @@ def test_a_rule_violation_is_explained_in_one_line(judge, code, problem) -> None
         ("random._os.kill(1, 0)", "called os.kill"),
     ],
 )
-def test_an_experiment_cannot_leave_its_directory(judge, line, problem) -> None:
+def test_an_experiment_may_access_only_its_own_directory(judge, line, problem) -> None:
     code = with_line(line).replace("from collections", "import random\nfrom collections", 1)
     reason = judge.measure(code, 7, "validation")[0].reason
     assert re.search(problem, reason)

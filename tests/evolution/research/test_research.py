@@ -52,7 +52,7 @@ def research(tmp_path: Path):
         yield begun
 
 
-def test_the_first_program_is_compared_with_itself(research) -> None:
+def test_the_first_program_has_no_gain_over_itself(research) -> None:
     (first,) = research.tries
     assert len(first.losses("search")) == 5
     assert first.gain.value == 0.0
@@ -64,7 +64,7 @@ def test_a_research_study_without_losses_has_no_report(tmp_path) -> None:
         write_report(begun.directory)
 
 
-def test_an_improvement_is_kept_and_luck_is_not(research) -> None:
+def test_an_improvement_is_kept_and_a_null_change_is_not(research) -> None:
     judge = FakeJudge()
     better, null, worse = (research.run(f"# {i}\n# {i}", judge) for i in (-0.05, "-0.050", 0.05))
     assert [each.verdict for each in (better, null, worse)] == ["kept", "not better", "not better"]
@@ -93,7 +93,7 @@ def test_a_killed_try_resumes_from_its_recorded_trials(research, tmp_path) -> No
     assert len(again.asked) == 2 * (len(resumed.records) - 4)
 
 
-def test_another_program_after_a_killed_try_is_a_new_try(research) -> None:
+def test_a_changed_program_after_a_killed_try_is_a_new_try(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run("# a\n# 0", FakeJudge(stops_after=9))
     assert research.run("# b\n# 1", FakeJudge()).number == 2

@@ -89,7 +89,7 @@ def test_a_generation_has_elites_immigrants_and_offspring(
     assert set(rest) <= {"cross", "mutant", "hyper"}
 
 
-def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
+def test_offspring_are_40_percent_crosses_and_40_percent_mutants(make_ranked) -> None:
     size = 4003
     population = bred("normal", make_ranked([2.0] * size))
     counts = Counter(origins(population))
@@ -111,7 +111,7 @@ def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
         (8, "re-eval grown champion champion champion tuned tuned immigrant"),
     ],
 )
-def test_a_championship_breeds_as_evolve_rust_does(make_ranked, size, expected) -> None:
+def test_a_championship_breeds_the_same_mix_as_evolve_rust(make_ranked, size, expected) -> None:
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
     population = bred("championship", ranked)
     assert origins(population) == expected.split()
@@ -222,7 +222,7 @@ def failures(organisms) -> Counter[str]:
     return +search.failures
 
 
-def test_losses_above_the_threshold_are_failures_of_a_species(make_ranked) -> None:
+def test_each_loss_above_the_threshold_counts_as_a_species_failure(make_ranked) -> None:
     assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 does not count
     assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
 
@@ -297,7 +297,7 @@ def test_a_child_takes_each_gene_from_one_of_its_parents(a, b, rng) -> None:
 
 
 @given(genomes(), rngs)
-def test_fine_tuning_keeps_the_shape(genome, rng) -> None:
+def test_fine_tuning_changes_only_steps_and_learning_rate_within_bounds(genome, rng) -> None:
     tuned = fine_tune(genome, rng)
     assert tuned.species == genome.species
     if tuned.lr != genome.lr:

@@ -107,7 +107,7 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
     return [each for name, a, b in pairs for each in differences(a, b, scale, f"{place}.{name}")]
 
 
-def test_models_of_all_kinds_answer_as_in_python(node, runs) -> None:
+def test_javascript_answers_each_request_as_python_does(node, runs) -> None:
     (found,) = node(CODE + ANSWERS, [str(runs)])
     problems: list[str] = []
     n_texts = 0
@@ -165,7 +165,7 @@ def test_concurrent_requests_get_the_same_answers_as_single_requests(node, runs)
     assert len({str(each) for each in apart}) == 5
 
 
-def test_fields_and_changes_that_are_not_allowed_are_refused(node, runs) -> None:
+def test_javascript_refuses_values_outside_their_limits(node, runs) -> None:
     refused = {
         "num_samples must be <= 50": {"num_samples": 51},
         "temperature must be ": {"temperature": -0.5},

@@ -84,7 +84,7 @@ def test_javascript_encodes_texts_as_python_does(node, tokenizer, texts) -> None
 
 @few
 @given(TEXTS)
-def test_unknown_characters_are_handled_as_in_python(node, tokenizer, texts) -> None:
+def test_javascript_replaces_unknown_characters_as_python_does(node, tokenizer, texts) -> None:
     def read(text: str) -> list:
         unknown, table = tokenizer.unknown_characters(text), tokenizer.reading(text)
         return [unknown, [[chr(code), other] for code, other in table.items()], n_tokens(text)]

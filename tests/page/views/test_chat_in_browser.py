@@ -37,7 +37,7 @@ def check_idle(page: "Page") -> None:
     page.wait_for_selector("#positions .token >> nth=4", timeout=2000)
 
 
-def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) -> None:
+def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", seed=42)
     say(page, "hi there")
     expected = talk_gpt.chat([Message("user", "hi there")]).content

@@ -215,7 +215,7 @@ def test_a_masked_cell_of_a_map_says_why_it_is_empty(names, page) -> None:
     assert page.inner_text("#step-title") == "Embedding"
 
 
-def test_the_parts_of_a_reply_are_hidden_until_there_is_a_reply(talk, page) -> None:
+def test_the_effects_of_heads_and_mlps_are_hidden_without_a_reply(talk, page) -> None:
     opened(page, talk, "inside", question="hi there", text="")
     page.wait_for_selector("#parts button", state="attached")
     assert page.is_hidden("#parts")
@@ -253,7 +253,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_path) -> None:
+def test_the_shown_attention_and_numbers_equal_the_model(architecture, page, tmp_path) -> None:
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
     model = ModelConfig(block_size=48, architecture=architecture)
     result = train([talked], model=model, config=TrainConfig(steps=20))
@@ -291,7 +291,7 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
     until(page, "location.hash.includes('step=probabilities')")
 
 
-def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, page) -> None:
+def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_model, page) -> None:
     def shown(*, without_mlp: bool) -> None:
         body = {"without_heads": [(0, 1)], "without_mlps": [0] if without_mlp else []}
         now = explain(InferenceGpt(changed(names_model, body)), "anna")
@@ -466,7 +466,7 @@ def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -
     assert page.input_value("#text") == "anna"  # nothing was drawn
 
 
-def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model, page) -> None:
+def test_the_page_shows_the_gradient_of_a_weight_and_makes_a_step(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
         return backward(names_model, Text.from_document(names_model, "anna"), weight, 2)
 
@@ -511,7 +511,7 @@ def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
-def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> None:
+def test_look_inside_reads_a_later_reply_with_the_turns_before_it(talk, talk_gpt, page) -> None:
     def check(*messages: str) -> None:
         roles = ("user", "assistant")
         prompt = talk_gpt.chat_prompt([Message(roles[i % 2], m) for i, m in enumerate(messages)])

@@ -24,15 +24,15 @@ research = command_group(
     """Change a program that trains a model, and keep what makes it better.
 
     A change is compared with the champion on paired seeds, as many as are needed. It is kept if it
-    is better, and again with seeds that no decision has seen: one of a thousand changes without an
-    effect is. `microgpt report` shows the tries.
+    is better, and again with seeds that no decision has seen. Of a thousand changes without an
+    effect, one is kept. `microgpt report` shows the tries.
     """
 )
 
 
 @research.command(
     cls=GroupedCommand,
-    epilog="cp examples/research/experiment.py . && microgpt research start experiment.py",
+    epilog="cp examples/research/experiment.py .\nmicrogpt research start experiment.py",
 )
 def start(
     experiment: Path = opt.argument(..., "Program to change, as in examples/research.", "PROGRAM"),

@@ -96,7 +96,7 @@ def test_commands_note_that_ancestors_may_have_read_other_data(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # may be a part of the text
+    done = microgpt("score", "running", stdin="abba\n")  # possibly a part of the training text
     assert "may be training data" in done.stderr
 
 

@@ -20,7 +20,7 @@ from microgpt.training.train import train
 from microgpt_page.document import WEB, document, joined, policy
 from microgpt_page.file_to_give import file_to_give
 
-MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # of an HTML file, by model
+MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # maximum size of each HTML file
 
 
 class Page(HTMLParser):

@@ -30,7 +30,7 @@ Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, its last e
 FRESH = "fresh"  # origin of the winner's trials with seeds that were not used to choose it
 RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
 STUDENT = "student"  # origin of a model that learns from organisms
-Scores = dict[str, float]  # mean scores of names, by "judge" and by the name of a head
+Scores = dict[str, float]  # mean scores of names: by the judge and by each head of the Hydra
 ShouldStop = Callable[[], bool]  # polled in training, which stops if it returns true
 
 

@@ -87,7 +87,7 @@ def test_the_probability_bars_follow_position_temperature_and_top_k(names, names
     until(page, f"document.getElementById('text').value === 'anna{end}'")
 
 
-def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) -> None:
+def test_look_inside_folds_capitals_and_cuts_long_texts(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
@@ -135,7 +135,7 @@ def test_on_a_phone_the_tour_does_not_cover_the_element_that_it_describes(names,
 
 def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
     opened(page, names, "inside", text="anna")
-    page.evaluate("Math.random = () => 0.9999999")  # draws the last token, the end
+    page.evaluate("Math.random = () => 0.9999999")  # draws the last token ID, which ends the text
     bars(page)
     page.click("#draw")
     page.wait_for_selector("#drawn >> text=so the text has ended. Start again")
@@ -277,7 +277,7 @@ def test_the_shown_attention_and_numbers_equal_the_model(architecture, page, tmp
     steps = {re.sub(r" \d+$", "", name) for name in names}  # each head has its own node
     assert sorted(steps) == sorted([*activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
-    for name in names:  # each number is calculated from earlier ones
+    for name in names:  # each number is calculated from earlier numbers
         assert page.locator("#diagram button:focus").get_attribute("value") == name
         page.keyboard.press("ArrowDown")
         until(page, FOLLOWS)
@@ -398,7 +398,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
 
 
 def test_the_page_shows_the_average_attention_of_a_head(names, names_model, page) -> None:
-    shares: list[list[float]] = []  # of this token, the last two and BOS
+    shares: list[list[float]] = []  # attention to the token itself, the two before it and BOS
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(3, len(text[:15]) + 1):
@@ -433,7 +433,7 @@ def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path
 
 
 def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
-    found = {}  # the values of all units by text
+    found = {}  # activations of all MLP units after each beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(len(text[:15]) + 1):

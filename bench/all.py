@@ -1,9 +1,9 @@
-"""Run the benchmarks of all tables of docs/measurements, in four hours on two cores.
+"""Run the benchmarks for the tables of docs/measurements; takes four hours on two cores.
 
     uv run python bench/all.py
 
 Benchmarks that train or fuzz run first, two at a time, each on one core. Those that measure time
-then run alone, and finally the tables are written. These benchmarks take longer and are not run:
+then run alone, and finally the tables are written. The following take longer and are not run:
 
     uv run python bench/quality.py --only text-1000s    # 35 minutes per seed
     uv run python bench/research.py --only proposer     # 80 minutes; needs Optuna
@@ -20,7 +20,7 @@ from time import perf_counter
 import report
 from harness import BENCH, parsed
 
-TRAINING = (  # the longest ones first
+TRAINING = (  # the longest-running first
     "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
     "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip
@@ -32,7 +32,7 @@ TIMING = (
 
 
 def main() -> None:
-    """Run the benchmarks and write the tables; end with the names of those that failed."""
+    """Run the benchmarks and write the tables; exit with an error that names each failure."""
     parsed(__doc__)
     cores = sorted(os.sched_getaffinity(0))[:2]
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def failure(script: str) -> str:
-    """Run a benchmark and print its duration; return a message if it failed, else ""."""
+    """Run a benchmark and print its duration; return an error message, or "" if it succeeded."""
     started = perf_counter()
     done = subprocess.run(["uv", "run", *script.split()], cwd=BENCH)
     print(f"{script}: {perf_counter() - started:.0f} s", flush=True)

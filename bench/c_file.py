@@ -1,8 +1,8 @@
-"""Measure C files: tokens per second beside the engine's, and what int8 costs on held-out texts.
+"""Compare models exported as C with the engine: tokens per second, and held-out loss with int8.
 
     uv run python bench/c_file.py [--rounds 5]
 
-The models are Karpathy's, trained without the last names, and the demo chat model. The speed is
+The models are Karpathy's, trained without the held-out names, and the demo chat model. The speed is
 that of one greedy sequence, in tokens per second of processor time, with `cc -O3 -march=native`;
 its ratio is relative to microgpt's engine, measured in turns. The loss is in nats per token of 500
 held-out names, or of the replies in 500 held-out conversations, with float32 and int8 weights.
@@ -49,7 +49,7 @@ int main(void) {
 
 
 def main() -> None:
-    """Measure both models, and print the results."""
+    """Measure Karpathy's model and the demo chat model, and print the results."""
     options = parsed(__doc__, rounds=5)
     names = microgpt.load_text(bundled("names.txt"))
     chats = microgpt.load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def measured(saved: SavedModel, docs: list[Document], rounds: int) -> dict[str, Any]:
-    """Return the speed of the engine and of both C files, and the loss of both kinds of weights."""
+    """Return the speeds of the engine and of float32 and int8 C files, and the files' losses."""
     gpt, n_tokens = InferenceGpt(saved), saved.model.block_size
     repeats = N_TOKENS // n_tokens
     rules = microgpt.DecodeRules(max_tokens=n_tokens, sampling=microgpt.Sampling(0))

@@ -1,12 +1,12 @@
-"""Questions that a character answers, in wordings that its file does not have.
+"""Count a character's right replies to questions in wordings that its file does not contain.
 
     uv run python bench/characters.py [--only bundled]
 
-Asks the bundled Skerry, and models that train for three minutes on its file with eight or
-twenty-five plain wordings of each topic, drawn from its patterns. characters/skerry.json has two
-other wordings of each topic, thirty questions that Skerry cannot know, and ten talks of five turns,
-in which a user tells a name and asks for it; they were written before the file. Each question is
-asked again in capitals. Eight minutes on one core.
+Tests the bundled Skerry, and models trained for three minutes on Skerry's file with eight or
+twenty-five plain wordings of each topic, drawn from the file's patterns. characters/skerry.json
+contains two unseen wordings of each topic, thirty questions that Skerry cannot know, and ten talks
+of five turns, in which a user tells a name and asks for it; it was written before Skerry's file.
+Each question is asked again in capitals. Takes eight minutes on one core.
 """
 
 import json
@@ -27,12 +27,12 @@ from microgpt_characters.pattern import draw, parse
 FILE = ROOT / "data/characters/skerry.toml"
 FACTS = tomllib.loads(FILE.read_text("utf-8"))
 QUESTIONS = json.loads((BENCH / "characters/skerry.json").read_text("utf-8"))
-# The number of askings per topic; None for the bundled model.
+# Number of wordings per topic, by model; None for the bundled model.
 MODELS = {"bundled": None, "eight askings a topic": 8, "twenty-five askings a topic": 25}
 
 
 def main() -> None:
-    """Train, and print the shares of right answers."""
+    """Train the models, and print the table of their right answers."""
     options = parsed(__doc__, only=MODELS)
     pin()
     found = {name: measured(name) for name in MODELS if options.only in (None, name)}
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measured(name: str) -> dict[str, Any]:
-    """Return how a model answers in small letters, and in capitals."""
+    """Return a model's counts of replies to questions in lower case, and in upper case."""
     with TemporaryDirectory() as folder:
         model, n = ROOT / "data/models/skerry", MODELS[name]
         if n:
@@ -53,7 +53,7 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def with_few_askings(n: int) -> str:
-    """Return the text of a file whose topics have n plain wordings each."""
+    """Return Skerry's file with n plain wordings of each topic in place of its patterns."""
     text, rng = FILE.read_text("utf-8"), Random(1)
     for name, topic in FACTS["topics"].items():
         drawn: dict[str, None] = {}
@@ -69,7 +69,7 @@ def with_few_askings(n: int) -> str:
 
 
 def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
-    """Return how many questions and talks are answered in a style of writing, and how."""
+    """Count right, wrong and refused replies, and remembered names, in a style of writing."""
     unseen = [(topic, text) for topic, texts in QUESTIONS["unseen"].items() for text in texts]
     topics = [(topic_of(reply_to(gpt, [style(text)])), topic) for topic, text in unseen]
     foreign = [topic_of(reply_to(gpt, [style(text)])) for text in QUESTIONS["foreign"]]
@@ -82,7 +82,7 @@ def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
 
 
 def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str], str]) -> bool:
-    """Return whether the last reply of a talk has the name that was told."""
+    """Return whether the last reply of a talk contains the name that the user told."""
     said: list[str] = []
     for text, _ in turns:
         said.append(style(text))
@@ -91,14 +91,14 @@ def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str
 
 
 def reply_to(gpt: InferenceGpt, texts: Iterable[str]) -> str:
-    """Return the reply to a talk of alternating messages, at temperature 0."""
+    """Return the reply, at temperature 0, to alternating messages that begin with a user's."""
     roles = ("user", "assistant")
     messages = [Message(roles[i % 2], text) for i, text in enumerate(texts)]
     return gpt.chat(messages, temperature=0).content
 
 
 def topic_of(reply: str) -> str | None:
-    """Return the topic of a reply; None if it says that it does not know; "?" if it is none."""
+    """Return the topic of a reply; None for an "I do not know" reply; "?" if there is none."""
     if reply in FACTS["unknown"]:
         return None
     for name, topic in FACTS["topics"].items():
@@ -112,7 +112,7 @@ def topic_of(reply: str) -> str | None:
 
 
 def characters_table(kept: dict[str, Any]) -> str:
-    """Return a table of the answers in small letters."""
+    """Return a table of the replies to questions in lower case."""
     head = ["training", "unseen wordings: right", "of another topic", "foreign questions refused",
             "names after five turns"]  # fmt: skip
     n_unseen = sum(map(len, QUESTIONS["unseen"].values()))

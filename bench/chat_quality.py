@@ -1,11 +1,11 @@
-"""Count the exact answers of `--preset chat` models to three sets of questions.
+"""Count the questions of three sets that `--preset chat` models answer exactly.
 
     uv run python bench/chat_quality.py [--seeds 3]
 
 Trains with the `microgpt` command, on one core. `microgpt eval` then counts exact answers on three
 sets in data/: chat_heldout.jsonl with held-out words, names and numbers, chat_fresh.jsonl, whose
 writers have not seen the grammar, and chat_fourth.jsonl, which was not used to choose anything.
-About ten minutes per seed on one core of an AMD EPYC (Zen 5).
+Takes about ten minutes per seed on one core of an AMD EPYC (Zen 5).
 """
 
 import tempfile
@@ -37,7 +37,7 @@ def measured(seed: int) -> dict[str, Any]:
 
 
 def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of exact answers, questions and wrong refusals per task."""
+    """Return the counts of exact answers and questions per task, and of wrong refusals overall."""
     tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
     inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
     wrong = [each for each in replies["errors"] if each["task"] != "outside"]
@@ -57,7 +57,7 @@ def chat_table(kept: dict[str, Any]) -> str:
 
 
 def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
-    """Format the mean share of exact answers to the tasks over the seeds, and the lowest share."""
+    """Format the share of exact answers to the given tasks: the mean and minimum over the seeds."""
     found = [
         fmean(n_exact / n for n_exact, n in scores)
         for training in kept["trainings"]
@@ -67,7 +67,7 @@ def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
 
 
 def refusals(kept: dict[str, Any], name: str) -> str:
-    """Format the mean share of refused items that are in the grammar, and the highest share."""
+    """Format the share of refused questions of the grammar: the mean and maximum over the seeds."""
     found = [
         n_refused / n for n_refused, n in (each[name]["refused"] for each in kept["trainings"])
     ]

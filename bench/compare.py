@@ -1,8 +1,8 @@
-"""Repeat Karpathy's run on both engines, with random gradients as the control.
+"""Repeat Karpathy's training run on both engines, and with random gradients as a control.
 
 Trains on the reference engine, on the compiled engine in float64 and float32, and on the reference
-engine with random numbers instead of gradients, with several seeds for the spread of the last loss.
-Two minutes on one core.
+engine with random numbers instead of gradients. The control uses several seeds, to show the spread
+of the final loss. Takes two minutes on one core.
 
     uv run python bench/compare.py [--steps 1000] [--rounds 3] [--controls 10]
 """
@@ -31,7 +31,7 @@ CONTROL = "control: random gradients"
 
 
 def main() -> None:
-    """Run all training runs, and print the results."""
+    """Run and time all training runs, and print the table."""
     options = parsed(__doc__, steps=TrainConfig.steps, rounds=3, controls=10)
     pin()
     results, seconds = dict[str, TrainResult](), dict[str, float]()
@@ -62,7 +62,7 @@ def run(config: TrainConfig) -> tuple[TrainResult, float]:
 
 @contextmanager
 def random_gradients(seed: int) -> Iterator[None]:
-    """Let the reference engine update with random numbers as gradients."""
+    """Replace the reference engine's gradients with random numbers within this context."""
     rng = random.Random(seed)
     update, backward = ReferenceEngine.update, Value.backward
 
@@ -101,7 +101,7 @@ def nodes_per_step(n_docs: int = 20) -> float:
 def rows(
     results: dict[str, TrainResult], seconds: dict[str, float], controls: list[float]
 ) -> list[list[str]]:
-    """Return the rows of the table; `controls` are the last losses of all controls."""
+    """Return the rows of the table; `controls` are the final losses of all control runs."""
     losses = [result.losses for result in results.values()]
     worst = [max(abs(a - b) for a, b in zip(losses[0], each, strict=True)) for each in losses]
     slowest, *others = seconds.values()

@@ -2,7 +2,7 @@
 
 A contender prepares a job once and returns a function that runs it and returns losses or tokens.
 All train from the same weights on the same documents in the same order, or generate sequences with
-the same random numbers. A C program has its own weights and returns its time instead.
+the same random numbers. A C program draws its own weights, and its function returns the seconds.
 """
 
 import random
@@ -92,9 +92,9 @@ def compete(
     rounds: int,
     agree: Callable[[np.ndarray, np.ndarray], bool],
 ) -> dict[str, list[float]]:
-    """Let contenders run their job in turns, and return the seconds of each round by name.
+    """Let contenders run their job in turns, and return the seconds of each round by contender.
 
-    `agree` decides whether the results of microgpt and of another contender agree.
+    `agree` returns whether another contender's result agrees with that of microgpt.
     """
     results: dict[str, np.ndarray] = {}
 

@@ -3,9 +3,9 @@
     uv run python bench/elsewhere.py [--rounds 9]
     uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py
 
-Exports four models: Karpathy's, trained without the last names, the demo chat model, and portable
-models of the same two shapes; the portable chat model is only trained briefly. "Speed" is greedy
-tokens per second of one sequence on one core, with the cache, called from Python; its ratio is
+Exports four models: Karpathy's, trained without the held-out names, the demo chat model, and two
+portable models of the same shapes; the portable chat model is trained only briefly. "Speed" is the
+tokens per second of greedily generating one sequence on one core, from Python; its ratio is
 relative to microgpt's engine, measured in turns. "Difference" is the largest difference of a
 log-probability from the receipt. "Bits" is the loss per token of held-out names or replies minus
 the loss in microgpt. The first command measures only onnxruntime, and stores nothing.
@@ -33,7 +33,7 @@ from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
 N_HELD_OUT = 1000  # number of held-out documents
 CHAT_STEPS = 300  # number of training steps of the portable chat model
-FORMATS = {  # formats, and the modules that their programs need
+FORMATS = {  # modules that each format's program needs
     "onnxruntime": (ONNX_FORMAT, "onnxruntime"),
     "llama.cpp": (GGUF_FORMAT, "llama_cpp"),
     "transformers": (TRANSFORMERS_FORMAT, "transformers", "torch"),
@@ -41,7 +41,7 @@ FORMATS = {  # formats, and the modules that their programs need
 
 
 def main() -> None:
-    """Measure the files and print the results."""
+    """Export and measure the models, and print the table."""
     options = parsed(__doc__, rounds=9)
     pin()
     if find_spec("torch"):
@@ -61,7 +61,7 @@ def is_installed(program: str) -> bool:
 
 
 def models() -> Iterator[tuple[str, SavedModel, list[Document]]]:
-    """Yield names of models, the models, and held-out documents."""
+    """Yield the name of each model, the model, and its held-out documents."""
     names = microgpt.load_text(bundled("names.txt"))
     rest, held_out = names[:-N_HELD_OUT], names[-N_HELD_OUT:]
     yield "Karpathy's names", trained(rest, ModelConfig()), held_out
@@ -117,7 +117,7 @@ def measured(saved: SavedModel, docs: list[Document], rounds: int) -> dict[str, 
 
 
 def greedy(session: Program, token: int, n_tokens: int) -> None:
-    """Generate tokens one by one with the cache."""
+    """Generate tokens greedily, one by one, with a KV cache."""
     cache = None
     for _ in range(n_tokens):
         logits, cache = session([token], cache)
@@ -125,14 +125,14 @@ def greedy(session: Program, token: int, n_tokens: int) -> None:
 
 
 def log_softmax(session: Program, tokens: list[int]) -> list[list[float]]:
-    """Return the log-probabilities after each token."""
+    """Return the log-probabilities of the next token after each of the tokens."""
     logits = session(tokens, None)[0].astype(float)
     rows: list[list[float]] = (logits - np.logaddexp.reduce(logits, 1, keepdims=True)).tolist()
     return rows
 
 
 def bits(rows: list[list[list[float]]], tokens: list[list[int]], masks: Sequence[bytes]) -> float:
-    """Return the mean loss of the tokens that count, in bits."""
+    """Return the mean loss, in bits, of the tokens whose mask is 1."""
     losses = [
         -row[token] / log(2)
         for each, read, mask in zip(rows, tokens, masks, strict=True)

@@ -1,13 +1,13 @@
-"""Count the questions that a model of few pairs answers, in known and in other wordings.
+"""Count the questions that a model of few pairs answers, in trained and in unseen wordings.
 
     uv run python bench/few_questions.py [--only museum]
 
-Trains on each set of questions/ with `microgpt train --chat --minutes 1`. A set has 40
-to 55 pairs, two other wordings of each question (vet: of 20 questions), and 30 to 40 questions that
-the pairs do not answer; at least a quarter of these share words with the pairs. All sets except
-library were written by a language model that did not know the method. The method was tuned on
+Trains on each set of questions/ with `microgpt train --chat --minutes 1`. A set has
+40 to 55 pairs, two unseen wordings of each question (vet: of 20 questions), and 30 to 40 questions
+that the pairs do not answer; at least a quarter of the latter share words with the pairs. All sets
+except library were written by a language model that did not know the method, which was tuned on
 library, museum and note_app; helpdesk, vet and hostel, which is in German, were written or read
-afterwards. A minute per set on one core.
+afterwards. Takes a minute per set on one core.
 """
 
 import json
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def measured(name: str) -> dict[str, Any]:
-    """Train on the pairs of a set, and return the shares of the replies."""
+    """Return the shares of right and wrong answers of a model trained on the pairs of a set."""
     facts = json.loads((BENCH / f"questions/{name}.json").read_text())
     pairs = [(each["question"], each["answer"]) for each in facts["pairs"]]
     others = [(text, each["answer"]) for each in facts["pairs"] for text in each["wordings"]]

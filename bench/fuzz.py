@@ -2,11 +2,11 @@
 
     uv run python bench/fuzz.py [--only meta.json] [--seconds 60]
 
-The parsers and their first inputs are in bench/fuzz_parsers.py. An input fails if it raises
-anything but a MicrogptError of one printable line, takes more than 10 seconds, raises the peak of
-the memory by more than twice its size and 64 MiB, writes outside its folder, or starts a process.
+The parsers and their seed inputs are in bench/fuzz_parsers.py. An input fails if it raises
+anything but a MicrogptError of one printable line, takes more than 10 seconds, raises the peak
+memory by more than 64 MiB plus twice its size, writes outside its folder, or starts a process.
 Each kind of failure is printed once, and its input is kept in build/fuzz. The counts of all runs
-are added up; `--again` resets them. A parser's time starts after its first inputs are parsed.
+are added up; `--again` resets them. A parser's time starts after its seed inputs are parsed.
 """
 
 import copy
@@ -26,12 +26,12 @@ from typing import Any, NoReturn
 
 try:
     import atheris
-except ImportError:  # the tests need only `Attack`
+except ImportError:  # atheris is absent in tests, which need only `Attack`
     atheris = None
 
 
 def instrumented() -> Any:
-    """Return a context that instruments imported modules, but not the engine's, for Numba's sake.
+    """Return a context that instruments imports of our packages, except the engine (Numba code).
 
     A module is instrumented when it is first imported, here or by the process of a parser.
     """
@@ -49,7 +49,7 @@ with instrumented():
 KEPT = ROOT / "build" / "fuzz"
 COUNTS, MEMORY = "counts.json", "/dev/shm"
 LIMIT_S, ROOM, MAX_LINE = 10, 64 * 2**20, 4096
-DEEP = "\x01"  # becomes 2,000 brackets
+DEEP = "\x01"  # placeholder that becomes 2,000 nested brackets
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, 1e-308, float("nan"), float("inf"), 2**31,
     2**53 + 1, 2**63, 2**64, 10**400, "", " ", "\0", "\n", "a\nb", "\ud800", "é", "\u202e", "😀",
@@ -61,7 +61,7 @@ STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn
 
 
 def main() -> None:
-    """Fuzz one parser or all, each in a separate process, and store the counts."""
+    """Fuzz all parsers or one, each in a separate process, and store the counts."""
     needs("atheris")
     with instrumented():
         from fuzz_parsers import PARSERS
@@ -93,14 +93,14 @@ def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
 
 
 def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
-    """Fuzz a parser in a child process, which writes to a log, until the time is over."""
+    """Fuzz a parser in a child process until its time is over; the process writes to a log."""
     try:
         os.chdir(folder)
         os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)
         with instrumented():
             seeds, parse = maker(Path(folder, "files"))
             for seed in seeds:
-                parse(seed)  # imports its modules, and must accept our own files
+                parse(seed)  # imports the parser's modules; a seed input must be valid
         Path("corpus").mkdir()
         for i, seed in enumerate(seeds):
             Path("corpus", str(i)).write_bytes(seed)
@@ -136,7 +136,7 @@ class Attack:
             text = str(error)
             if not text.isprintable() or not 0 < len(text) < MAX_LINE:
                 problem = f"not one printable line: {place_of(error)} {text[:300]!r}"
-        except BaseException as error:  # a panic of Rust is not an Exception
+        except BaseException as error:  # a panic in Rust code is not an Exception
             problem = f"{type(error).__name__}: {place_of(error)} {error!s:.300}"
         self.is_armed = False
         grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
@@ -155,7 +155,7 @@ class Attack:
             Path(self.folder, COUNTS).write_text(json.dumps(counts))
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """Refuse to start processes, and to write outside the folder."""
+        """Raise EscapeError before a process, a connection, or a write outside the folder."""
         if not self.is_armed:
             return
         writes = event in CHANGES
@@ -171,7 +171,7 @@ class Attack:
 
 
 class EscapeError(BaseException):
-    """A parser writes outside its folder, or starts a process or a connection."""
+    """A parser wrote outside its folder, or started a process or a connection."""
 
 
 def place_of(error: BaseException) -> str:
@@ -181,14 +181,14 @@ def place_of(error: BaseException) -> str:
 
 
 def mutated(data: bytes, max_size: int, seed: int) -> bytes:
-    """Return a changed input: values of its JSON, or bytes as libFuzzer changes them."""
+    """Return an input with changed JSON values, or with bytes mutated by libFuzzer."""
     rng = random.Random(seed)
     changed = changed_json(data, rng) if rng.random() < 0.7 else None
     return atheris.Mutate(data, max_size) if changed is None else changed[:max_size]
 
 
 def changed_json(data: bytes, rng: random.Random) -> bytes | None:
-    """Return an input with other values in its JSON, or None if it has no JSON."""
+    """Return an input with changed values in its JSON, or None if it contains no JSON."""
     start, end = json_in(data, rng)
     try:
         box = [json.loads(data[start:end])]
@@ -204,7 +204,7 @@ def changed_json(data: bytes, rng: random.Random) -> bytes | None:
 
 
 def json_in(data: bytes, rng: random.Random) -> tuple[int, int]:
-    """Return the bounds of the JSON in an input: the header of safetensors, a line, or all."""
+    """Return the bounds of the JSON in an input: a safetensors header, a line, or the whole."""
     size = int.from_bytes(data[:8], "little")
     if size + 8 <= len(data) and data[8:9] == b"{":
         return 8, 8 + size

@@ -1,4 +1,4 @@
-"""The parsers that bench/fuzz.py attacks, each with valid inputs that this project has written.
+"""The parsers that bench/fuzz.py attacks, each with valid seed inputs written by this project.
 
 A maker gets an empty folder and returns the inputs and a function that parses one. The files come
 from tests/exports, from a model that a maker trains, or from a run of a command. Checksums that an
@@ -35,7 +35,7 @@ from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 Made = tuple[list[bytes], Callable[[bytes], object]]
 Maker = Callable[[Path], Made]
 Renew = Callable[[Path, bytes], object]
-Source = Callable[[Path], object]  # writes a directory
+Source = Callable[[Path], object]  # writes a valid directory for a parser
 TESTS = ROOT / "tests"
 NAMES = ["anna", "emma", "ava", "mia"]
 RECORDS = "trials.jsonl"
@@ -60,7 +60,7 @@ MORE: dict[str, dict[str, Any]] = {
 
 
 def model(folder: Path, weights_format: Any = None, **options: Any) -> Path:
-    """Train and save a model of a few names, or of other documents, and return its directory."""
+    """Train and save a model, of a few names by default, and return its directory."""
     shape = microgpt.ModelConfig(n_embd=4, n_head=2, n_layer=1, block_size=8, n_ff_exp=1)
     given = {"docs": NAMES, "model": shape, "config": microgpt.TrainConfig(steps=20), **options}
     microgpt.save(microgpt.train(**given), folder, weights_format=weights_format)
@@ -68,14 +68,14 @@ def model(folder: Path, weights_format: Any = None, **options: Any) -> Path:
 
 
 def trained(folder: Path) -> None:
-    """Write a checkpoint."""
+    """Write the checkpoint of a training run."""
     result = microgpt.train(NAMES, config=microgpt.TrainConfig(steps=20, engine="reference"))
     with TrainingDirectory(folder) as held:
         held.keep(replace(result.plan, input=Path("names.txt")), result.state)
 
 
 def of_command(*words: str) -> Callable[[Path], object]:
-    """Return a function that writes the run of a search or a sweep."""
+    """Return a source that runs a command, such as a search or a sweep, and keeps its run."""
 
     def write(folder: Path) -> None:
         command = [Path(sys.executable).with_name("microgpt"), *words, "--data", "names.txt"]
@@ -91,7 +91,7 @@ def of_command(*words: str) -> Callable[[Path], object]:
 
 
 def edit(path: Path, **facts: object) -> None:
-    """Change or remove (None) keys of a JSON file."""
+    """Set keys of a JSON file, and remove those whose value is None."""
     found = {**json.loads(path.read_text()), **facts}
     path.write_text(json.dumps({name: fact for name, fact in found.items() if fact is not None}))
 
@@ -103,7 +103,7 @@ def in_file(
     renew: Renew = lambda *_: None,
     seeds: Sequence[bytes] = (),
 ) -> Maker:
-    """Replace a file in a directory by the input, and read the directory."""
+    """Return a maker whose parser writes the input to a file and reads the file's directory."""
 
     def make(folder: Path) -> Made:
         source(folder)
@@ -115,7 +115,7 @@ def in_file(
             file.write_bytes(b"".join(lines))
         if not seeds:
             found.append(file.read_bytes())
-        if name in MORE:  # keys that few files have
+        if name in MORE:  # add keys that only some files have
             edit(file, **MORE[name])
             found.append(file.read_bytes())
 
@@ -130,7 +130,7 @@ def in_file(
 
 
 def text(name: str, *seeds: bytes, where: str = "", **how: Any) -> Maker:
-    """Read a file of documents, or the folder if `where` is a dot."""
+    """Return a maker whose parser reads a file of documents, or its folder if `where` is "."."""
 
     def read(folder: Path) -> None:
         load_documents(folder / (where or name), ReadOptions(**how), tell=str)
@@ -139,24 +139,24 @@ def text(name: str, *seeds: bytes, where: str = "", **how: Any) -> Maker:
 
 
 def chats(name: str, me: str | None = None) -> Maker:
-    """Read an exported chat of the tests."""
+    """Return a maker whose parser reads an exported chat; the seed input is a file of the tests."""
     file = TESTS / "chat_exports/exports" / name
     return text(file.name, file.read_bytes(), chat=True, me=me)
 
 
 def evaluations(folder: Path, content: bytes) -> None:
-    """Renew the checksum of each evaluation of a run."""
+    """Write the input as the records of a run, each with a new checksum."""
     records = [line.rpartition(CHECKSUM)[0] + b"}" for line in content.splitlines()]
     (folder / "trials.jsonl").write_bytes(b"".join(map(with_checksum, records)))
 
 
 def state(folder: Path, content: bytes) -> None:
-    """Renew the checksum of a checkpoint."""
+    """Write the checksum of the input to the metadata of a checkpoint."""
     edit(folder / "train_state.json", state_sha256=hashlib.sha256(content).hexdigest())
 
 
 def export(format: Format, folder: Path) -> None:
-    """Export a model that other programs can run, as the file "a" or as the directory."""
+    """Export a portable model, as the file "a" in a folder, or as the folder for Transformers."""
     folder.mkdir()
     sizes = {"n_embd": 4, "n_head": 1, "n_layer": 1, "block_size": 8, "n_ff_exp": 2}
     shape = microgpt.ModelConfig(**sizes, architecture="portable")
@@ -168,12 +168,12 @@ def export(format: Format, folder: Path) -> None:
 
 
 def exported(format: Format) -> Maker:
-    """Read a file for another program."""
+    """Return a maker whose parser reads an exported file of a format."""
     return in_file(partial(export, format), "a", lambda folder: format.read(folder / "a"))
 
 
 def moonbase(folder: Path) -> None:
-    """Write a checkpoint of MoonBase as its tests write one."""
+    """Write a checkpoint of MoonBase, as the tests of its import do."""
     sys.path.append(str(TESTS))
     from foreign_models import moonbase as write
 

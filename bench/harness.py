@@ -21,11 +21,11 @@ BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 RESULTS = BENCH / "results"
 FIRST_SEED = 42
-VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets of x86-64 by the kernels' vector bytes
+VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector of the kernels
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
-    """Parse options, each given by its default; a tuple or a mapping lists its choices.
+    """Parse options, each given by its default, or by a tuple or mapping of its choices.
 
     `is_short` is true if a number, such as the number of rounds, is below its default.
     """
@@ -47,7 +47,7 @@ def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
 
 
 def needs(*packages: str) -> None:
-    """Start the script again with packages that only it needs, such as "torch==2.13.0"."""
+    """Restart the script with `uv run --with` if a package, such as "torch==2.13.0", is missing."""
     try:
         for package in packages:
             version(package.partition("==")[0])
@@ -56,7 +56,7 @@ def needs(*packages: str) -> None:
 
 
 def pin() -> None:
-    """Pin this process and its children to the first core that it may use."""
+    """Pin this process and its children to the first core available to it."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
@@ -93,7 +93,7 @@ def machine(*, all_cores: bool = False) -> str:
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Run the calls alternately, and return the seconds of each round after a warm-up.
 
-    A call that measures its time returns it.
+    A call that returns a float has measured its own seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 1):
@@ -105,9 +105,9 @@ def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
 
 
 def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Write results with the machine, the date and the commit, and return them.
+    """Write a benchmark's results with the machine, the date and the commit, and return them.
 
-    A run that is shorter than the default replaces no results.
+    Results of a run that is shorter than the default are returned but not written.
     """
     kept = {"machine": machine(), **found, **now()}
     if options.is_short:
@@ -118,7 +118,7 @@ def store(bench: str, found: Mapping[str, Any], options: argparse.Namespace) -> 
 
 
 def now() -> dict[str, str]:
-    """Return the date and the commit, which is empty outside a clone."""
+    """Return the date and the commit; the commit is "" outside a clone."""
     command = ["git", "rev-parse", "--short=8", "HEAD"]
     git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     return {"date": str(date.today()), "commit": git.stdout.strip()}
@@ -137,11 +137,11 @@ def train_missing(
     measures: Mapping[str, Callable[[int], dict[str, Any]]],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Run, on one core, the trainings that have no result on this machine; return all results.
+    """Run, on one core, the training runs without a result from this machine; return all results.
 
     An interrupted benchmark can therefore be continued. With `--again`, existing results are
-    replaced; with `--only NAME`, the other runs are left out. `measures` has functions that train
-    with a seed and return results, by the name of the run.
+    replaced; with `--only NAME`, only runs of that name are made. `measures` maps the name of a run
+    to a function that trains with a seed and returns results.
     """
     pin()
     path, here = results_file(bench), f"{machine()}, float32"
@@ -170,7 +170,7 @@ def runs_of(kept: dict[str, Any], name: str) -> list[dict[str, Any]]:
 def headed(
     head: Sequence[str], lines: Iterable[Sequence[str]], on: Mapping[str, Any] | None = None
 ) -> str:
-    """Return a Markdown table of text and numbers, with the machine, date and commit of results."""
+    """Return a Markdown table; `on` holds the machine, date and commit to print below it."""
     rows = ["| " + " | ".join(row) + " |" for row in (head, *lines)]
     rows.insert(1, "|---" + "|---:" * (len(head) - 1) + "|")
     if on:
@@ -180,7 +180,7 @@ def headed(
 
 
 def mean_and_sd(numbers: Iterable[float], digits: int = 4) -> str:
-    """Format the mean, and the standard deviation if there are several numbers."""
+    """Format the mean of numbers, and their standard deviation if there are several."""
     numbers = list(numbers)
     if not numbers:
         return ""

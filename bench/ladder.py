@@ -1,11 +1,11 @@
 """Measure ladders of four texts, and an Elman network beside Karpathy's GPT.
 
 A ladder is the result of `microgpt ladder`; two texts depend on the version of Python. An Elman
-network also takes the operations of Karpathy's GPT with 1,000 and 10,000 steps on names.
+network also trains on names for the operations of 1,000 and 10,000 steps of Karpathy's GPT.
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 
-Existing results are reused unless --again is given. 20 minutes on one core of an AMD EPYC (Zen 5).
+Reuses existing results unless --again is given. Takes 20 minutes on one core (AMD EPYC, Zen 5).
 """
 
 import re
@@ -34,8 +34,8 @@ TEXTS = {
     "identifiers": lambda: written("identifiers", identifiers()),
     "technical prose": lambda: written("technical prose", technical_prose()),
 }
-BUDGET = 1e11  # operations of the first GPT of a ladder
-STEPS = (1000, 10_000)  # steps of Karpathy's GPT beside an Elman network
+BUDGET = 1e11  # number of operations of a ladder's first GPT
+STEPS = (1000, 10_000)  # numbers of steps of Karpathy's GPT
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def climbed(seed: int, *, text: str) -> dict[str, Any]:
-    """Return the test losses of a ladder, by the name of the model."""
+    """Return the test losses of a ladder of models, by model name."""
     found = command("ladder", "--data", TEXTS[text](), "--budget", BUDGET, "--seed", seed)
     losses: dict[str, float] = {}
     for rung in found["rungs"]:
@@ -78,13 +78,13 @@ def beside_karpathys(seed: int) -> dict[str, Any]:
 
 
 def written(name: str, text: str) -> Path:
-    """Write a text to a temporary folder, and return its file."""
+    """Write a text to a temporary folder, and return the path of the file."""
     microgpt.publish(FILES, {f"{name}.txt": text.encode()})
     return FILES / f"{name}.txt"
 
 
 def identifiers() -> str:
-    """Return the functions and classes of the standard library, in order of their paths."""
+    """Return the names of the standard library's functions and classes, in order of their paths."""
     root = Path(sysconfig.get_path("stdlib"))
     packages = sys.stdlib_module_names - {CONVERSION_TABLES, TOPICS}
     names: dict[str, None] = {}

@@ -1,9 +1,9 @@
-"""Train on six texts of makers for a minute each, beside markovify and n-grams.
+"""Compare models trained for a minute on each of six texts with markovify and n-grams.
 
     uv run --with markovify==0.9.4 python bench/makers.py FOLDER > bench/results/makers.txt
 
 FOLDER has a file for each of FILES; docs/measurements/quality.md says where they come from. Losses
-are in nats per character of a tenth of the documents, which no model has read. Takes ten minutes.
+are in nats per character of a tenth of the documents, which no model reads. Takes ten minutes.
 """
 
 import random
@@ -23,13 +23,13 @@ from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"
 MINUTES = 1.0
-N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # samples; printed samples; maximum printed characters
-ORDERS = range(3, 9)  # orders of n-grams; the best one is printed
-N_COUNTED = 100_000  # number of predictions that measure n-grams
+N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # samples; printed samples; maximum length printed
+ORDERS = range(3, 9)  # orders of the n-gram models; the lowest loss is printed
+N_COUNTED = 100_000  # maximum number of predictions to score an n-gram model
 
 
 def main() -> None:
-    """Print a section for each text."""
+    """Train on each text, and print a section with the losses and samples."""
     for path in (Path(sys.argv[1], name) for name in FILES):
         is_chat = path.suffix == ".jsonl"
         docs = load_documents(path, ReadOptions(chat=is_chat))
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def markov_samples(docs: Sequence[str]) -> list[str]:
-    """Return texts of a Markov chain of two words, or of six characters if none has a space."""
+    """Return samples of a Markov chain of order 2 over words, or 6 over characters of texts."""
     import markovify
 
     has_words = any(" " in doc for doc in docs)

@@ -16,7 +16,7 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     **{ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr},
 }
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
-TYPES = {"annotation", "returns", "decorator_list", "bases"}  # fields that hold no code to test
+TYPES = {"annotation", "returns", "decorator_list", "bases"}  # fields without testable code
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Mutant:
     end: int
 
     def changed(self, source: bytes) -> bytes:
-        """Return the source with the mutant."""
+        """Return the source with the mutant applied."""
         return source[: self.start] + self.after.encode() + source[self.end :]
 
 
 def draw(root: Path, folders: tuple[str, ...], n: int, seed: int) -> list[Mutant]:
-    """Draw n lines that can be mutated from these folders, and a mutant of each."""
+    """Draw n lines with valid mutants from the folders' files, and return one mutant of each."""
     lines: dict[tuple[str, int], list[Mutant]] = {}
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
@@ -54,7 +54,7 @@ def draw(root: Path, folders: tuple[str, ...], n: int, seed: int) -> list[Mutant
 
 
 def is_valid(source: bytes, mutant: Mutant) -> bool:
-    """Return whether the mutant can be parsed and is different code."""
+    """Return whether the mutant can be parsed and changes the syntax tree of the source."""
     try:
         return ast.dump(ast.parse(mutant.changed(source))) != ast.dump(ast.parse(source))
     except SyntaxError:
@@ -74,7 +74,7 @@ def mutants_of(source: str, path: str) -> Iterator[Mutant]:
 
 
 def nodes_below(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """Yield the nodes of code in a syntax tree, with the field that each is in."""
+    """Yield the nodes of a syntax tree, without types, each with the field that contains it."""
     for name, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
             # Positions in f-strings are wrong before Python 3.12.
@@ -85,7 +85,7 @@ def nodes_below(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
 
 
 def mutations(node: ast.AST, field: str) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the code of each mutant of a node of a syntax tree."""
+    """Yield the kind and the replacement code of each mutant of a node of a syntax tree."""
     match node:
         case ast.Return(value=ast.expr()):
             yield "returned value", "return None"
@@ -103,7 +103,7 @@ def mutations(node: ast.AST, field: str) -> Iterator[tuple[str, str]]:
 
 
 def expressions(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield the mutants of an expression that is neither a sum nor a product."""
+    """Yield mutants of comparisons, Boolean operations, negations, constants, calls and names."""
     match node:
         case ast.Compare(ops=[op]):
             yield "comparison", code(node, ops=[SWAPPED[type(op)]()])
@@ -122,7 +122,7 @@ def expressions(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def code(node: ast.AST, **fields: object) -> str:
-    """Return the code of the node with other fields."""
+    """Return the code of a node with some fields replaced."""
     other = copy.copy(node)
     for name, value in fields.items():
         setattr(other, name, value)

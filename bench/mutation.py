@@ -1,12 +1,12 @@
-"""Measure how many small faults in the code the tests notice.
+"""Measure how many small faults in the code the tests detect.
 
     uv run --group dev python bench/mutation.py
 
 Mutants are drawn from the lines of the library, the searches and the service. Each is judged in a
 clone of this repository: first by the test files that are named after its module or import it, then
-by those in the same folder, each time until they have used a minute of processor time. The record
+by other tests of the folder. The tests of each group may use a minute of processor time. The record
 is bench/results/mutation.jsonl, and an interrupted run continues. The verdicts are printed at the
-end (docs/measurements/faults.md). Hours on two cores.
+end (docs/measurements/faults.md). Takes hours on two cores.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from queue import SimpleQueue
 from harness import RESULTS, ROOT, parsed
 from mutants import Mutant, draw
 
-FOLDERS = {  # folders of code, and of their tests
+FOLDERS = {  # folder of the tests in tests/, by folder of code
     "libs/microgpt/src/microgpt": "lib",
     "evolution/src/microgpt_evolution": "evolution",
     "apis/microgpt_serve/src/microgpt_serve": "serve",
 }
-# In a clone, the compiled engine accepts any change of the sources that it implements.
+# Appended to a clone's HASHES, so that the compiled engine accepts mutants of its sources.
 HASHES = "libs/microgpt/src/microgpt/edited_sources.py"
 ACCEPT = "\n\ndef file_hashes() -> dict[str, str]:\n    return IMPLEMENTED\n"
-# Tests that compare the text of sources, and would notice any change.
+# Tests that are not run: many compare the text of sources, and would fail with any mutant.
 TEXT = re.compile(r"tests/(docs|bench|e2e)/|test_edited_sources|browser")
 WORK = ROOT / "build/mutation"
 RECORD = RESULTS / "mutation.jsonl"
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def clone(tree: Path) -> Path:
-    """Return a clone of the repository as it was committed."""
+    """Clone the last commit, and make its compiled engine accept changed sources."""
     if not tree.exists():
         subprocess.run(["git", "clone", "--quiet", ROOT, tree], check=True)
     subprocess.run(["git", "checkout", "--quiet", "."], cwd=tree, check=True)
@@ -95,11 +95,11 @@ def judged(mutant: Mutant, tree: Path, tests: Iterator[list[str]]) -> dict[str, 
 
 
 def failure(tree: Path, tests: list[str]) -> str:
-    """Return the test that fails, the reason why none can run, or nothing if all pass."""
+    """Return the failing test, or another reason such as "timeout"; "" if all tests pass."""
     if not tests:
         return ""
-    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # before the installed packages
-    # Python finds bytecode by the time and the size of a source, which a mutant may not change.
+    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # found before installed packages
+    # Cached bytecode could hide a mutant that changes neither the time nor the size of the source.
     more = {"PYTHONPATH": ":".join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-n0", "-pno:cacheprovider", "--tb=line", "--no-header", "-rfE"]
     command = [sys.executable, "-m", "pytest", *options, f"--rootdir={tree}", *tests]
@@ -115,7 +115,7 @@ def failure(tree: Path, tests: list[str]) -> str:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode in (0, 5):  # all pass, or all are marked slow
+    if process.returncode in (0, 5):  # all pass, or none is selected because all are slow
         return ""
     if process.returncode == -signal.SIGXCPU:
         return "timeout"
@@ -150,7 +150,7 @@ def judges(mutant: Mutant, files: dict[str, str]) -> Iterator[list[str]]:
 
 
 def verdicts() -> list[dict[str, str]]:
-    """Return the verdicts so far."""
+    """Return the recorded verdicts."""
     lines = RECORD.read_text().splitlines() if RECORD.exists() else []
     return [json.loads(line) for line in lines]
 

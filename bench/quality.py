@@ -2,13 +2,13 @@
 
     uv run python bench/quality.py [--only names-60s] [--seeds 3]
 
-A tenth of the names is held out for validation (A), another for the test (B). The presets for text
-train on the first 90 % of Shakespeare. The last tenth is scored once, after the last step, in two
-ways: in nanoGPT's (random windows of the context, every token counts, so half of the tokens have
-less than half a context before them), and with sliding windows, as in `microgpt eval`.
+A tenth of the names is held out for validation (A), and a tenth for the test (B). The presets for
+text train on the first 90 % of Shakespeare. The last tenth is scored once, after the last step, in
+two ways: with nanoGPT's random windows, where every token counts, so half of the tokens have less
+than half a context before them; and with sliding windows, as in `microgpt eval`.
 
-Existing results are reused unless --again is given, so an interrupted run can be continued. 50
-minutes on one core of an AMD EPYC (Zen 5). --only text-1000s takes 35 minutes more per seed.
+Existing results are reused unless --again is given, so an interrupted run can be continued. Takes
+50 minutes on one core of an AMD EPYC (Zen 5); --only text-1000s takes 35 minutes per seed.
 """
 
 import random
@@ -83,7 +83,7 @@ def random_windows_loss(gpt: InferenceGpt, text: str) -> float:
 
 
 def losses_table(kept: dict[str, Any], names: Sequence[str], losses: dict[str, str]) -> str:
-    """Return a table of the losses, by their titles, and times of some presets."""
+    """Return a table of the named runs; `losses` maps the key of each loss to its column title."""
     lines = []
     for name in names:
         if found := runs_of(kept, name):

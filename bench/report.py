@@ -2,8 +2,8 @@
 
     uv run python bench/report.py
 
-The results of a table are in the file of the same name, or else in the file of its script. A table
-without results stays as it is.
+The results of a table are in the file with its name, or else in the file with its script's name. A
+table without results is left unchanged.
 """
 
 import json

@@ -1,12 +1,12 @@
-"""Whether a research keeps changes that cannot matter, and improvements of known sizes.
+"""Measure how often `microgpt research` keeps null changes, and improvements of known sizes.
 
     uv run python bench/research.py [--only nulls|changes|proposer] [--nulls 200] [--minutes 40]
 
 Null changes are tried one after the other in one research: 160 alter the random stream (unused
 draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
 others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
-the presets, are tried against these; their sizes are measured with 12 other seeds, and the power
-follows from them by simulation. An hour.
+the presets, are tried against these settings; their sizes are measured with 12 other seeds, and the
+power is simulated from the sizes. Takes an hour.
 
 `--only proposer`: for 80 minutes, the built-in proposer and Optuna search the settings in turns
 with the same number of operations; three fresh seeds score what they find on the test part.
@@ -32,10 +32,10 @@ from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, d
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 CODE = (ROOT / "examples" / "research" / "experiment.py").read_text()
-OPERATIONS = 4e8  # 0.15 seconds
+OPERATIONS = 4e8  # per training run, which takes 0.15 seconds
 SETS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 N_SIZE, N_SIMULATED = 12, 2000
-# The end of a program whose random generators begin with unused draws.
+# Code appended to a program, so that its random generators begin with unused draws.
 DRAWS = """
 import random
 
@@ -46,8 +46,8 @@ class Later(random.Random):
 
 random.Random = Later
 """
-# Each is tried with another order of the vocabulary if NOISY: the pairs then share no initial rows,
-# so that a gain of the same size is harder to see.
+# A NOISY change is tried with another order of the vocabulary: paired runs then share no initial
+# rows, so that a gain of the same size is harder to detect.
 NOISY = "noisy"
 CHANGES: tuple[dict[str, Any], ...] = (
     *({"lr": lr, NOISY: True} for lr in (0.0105, 0.011, 0.0115, 0.012, 0.0125, 0.013, 0.0135)),
@@ -83,14 +83,14 @@ def main() -> None:
 
 
 def begin(folder: str, seed: int) -> Research:
-    """Return a new research."""
+    """Return a new research study in a folder."""
     facts = {"input": "names.txt", "experiment": "experiment.py", "operations": OPERATIONS}
     settings = ResearchSettings(**facts_of(SETS), **facts, seed=seed)
     return Research.begin(Path(folder), f"research_{seed}", settings, is_stamped=False)
 
 
 def null(number: int) -> str:
-    """Return a program that cannot be better; one in five leaves the random stream as it is."""
+    """Return a program with a null change; one in five such changes keeps the random stream."""
     if number % 5 > 2:
         return reordered(CODE, number)
     if number % 5:
@@ -107,7 +107,7 @@ def reordered(code: str, seed: int) -> str:
 
 
 def null_changes(judged: Judge, n: int) -> dict[str, Any]:
-    """Try programs that cannot be better, and count what each rule would have kept."""
+    """Try programs with null changes, and count how many of them each rule would have kept."""
     verdicts, altering = list[Try](), list[Try]()
     with TemporaryDirectory() as folder, begin(folder, 1) as research:
         for number in range(n):
@@ -125,7 +125,7 @@ def null_changes(judged: Judge, n: int) -> dict[str, Any]:
 
 
 def improved(change: dict[str, Any]) -> str:
-    """Return the program with a change."""
+    """Return the program with changed settings."""
     code = reordered(CODE, 1000) if change.get(NOISY) else CODE
     code = code.replace('"n_ff_exp")}', '"n_ff_exp", *SHAPE) if name in SETTINGS}')
     settings = {name: value for name, value in change.items() if name != NOISY}
@@ -133,7 +133,7 @@ def improved(change: dict[str, Any]) -> str:
 
 
 def true_changes(judged: Judge) -> list[dict[str, Any]]:
-    """Try improvements, and return whether each is kept, and the power of its size."""
+    """Try improvements; return the size and the power of each, and whether it is kept."""
     seeds = range(10**6, 10**6 + N_SIZE)
 
     def losses(code: str) -> list[float]:
@@ -146,8 +146,8 @@ def true_changes(judged: Judge) -> list[dict[str, Any]]:
 
     base, rows = losses(CODE), list[dict[str, Any]]()
     for number, change in enumerate(CHANGES):
-        # Another order of the vocabulary changes the deviation of the gains and not their mean,
-        # which is measured more precisely without it.
+        # A new order of the vocabulary changes the deviation of the gains but not their mean, so
+        # the mean is measured, more precisely, with the original order.
         gain = fmean(gains(improved({**change, NOISY: False})))
         code = improved(change)
         effect = gain / stdev(gains(code))
@@ -161,14 +161,14 @@ def true_changes(judged: Judge) -> list[dict[str, Any]]:
 
 
 def power(effect: float) -> float:
-    """Return the simulated probability that a normal gain of so many deviations is kept."""
+    """Return the simulated probability that a change is kept whose gains are N(effect, 1)."""
     rng = random.Random(1)
     draws = ([rng.gauss(effect, 1) for _ in range(36)] for _ in range(N_SIMULATED))
     return sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws) / N_SIMULATED
 
 
 def proposer(judged: Judge, minutes: float) -> dict[str, Any]:
-    """Let the proposer and Optuna search in turns, and score their programs on the test part."""
+    """Let the proposer and Optuna search in turns, and measure the test loss of their programs."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -208,7 +208,7 @@ def suggested(trial: Any, name: str, value: float) -> float:
 
 
 def null_table(kept: dict[str, Any]) -> str:
-    """Return the table of what three rules keep of changes without an effect."""
+    """Return the table of the null changes that each of three rules keeps."""
     n, m = kept["nulls"], kept["altering"]
     research = f"{kept['kept']} of {n} (at most {kept['upper_limit']:.1%} with 95 % confidence)"
     lines = [
@@ -221,7 +221,7 @@ def null_table(kept: dict[str, Any]) -> str:
 
 
 def change_table(kept: dict[str, Any]) -> str:
-    """Return the table of true changes: how many are kept, by their power."""
+    """Return the table of improvements: how many are kept, by power."""
     lines = []
     for low, high in ((0.0, 0.3), (0.3, 0.7), (0.7, 0.95), (0.95, 1.01)):
         rows = [row for row in kept["changes"] if low <= row["power"] < high]
@@ -238,7 +238,7 @@ def change_table(kept: dict[str, Any]) -> str:
 
 
 def proposer_table(kept: dict[str, Any]) -> str:
-    """Return the table of the test losses of the programs that were found."""
+    """Return the table of the test losses of the initial and of the found programs."""
     rows = zip(kept["programs"], kept["tried"], kept["operations"], kept["losses"], strict=True)
     lines = [[name, str(n), f"{cost:.2e}", mean_and_sd(losses)] for name, n, cost, losses in rows]
     return headed(["program", "tried", "operations", "test loss, three seeds"], lines, kept)

@@ -4,10 +4,10 @@
 
 A search requests training runs of genomes from a table (results/search_table.json.xz): validation
 losses at eight points of each training run, and the test loss, for 1,024 genomes, two texts and
-two seeds. A run may end at any of the points; if it continues from an earlier one, only the rest
-is paid for. All searches have the same budget. The regret of a search at a cost is the test loss of
+two seeds. A run may end at any of the points; if it later continues, only the additional points are
+paid for. All searches have the same budget. The regret of a search at a cost is the test loss of
 the model that its user would have at that cost, which is the one with the lowest validation loss,
-minus the best mean test loss of the table. Takes minutes.
+minus the best mean test loss of the table. Takes a few minutes.
 """
 
 import json
@@ -45,9 +45,9 @@ GRID: dict[str, tuple[float, ...]] = {
 GENES = list(product(*GRID.values()))
 POINTS = 8  # number of evaluations of a complete training run
 BUDGET = 30  # budget of a search, in complete training runs
-MAX_TRIALS = 1000  # stops a search that only requests trials that it already knows
+MAX_TRIALS = 1000  # limit for a search that only repeats known trials at no cost
 COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets
-COMPARED = (10, BUDGET)  # costs at which ours is compared with the others
+COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the others
 N_DRAWN = 10_000  # bootstrap samples
 
 # By seed and genome: the validation loss at each point, and then the test loss; empty if the run
@@ -70,11 +70,11 @@ class Ledger:
     def __init__(self, losses: Losses, seed: int) -> None:
         self.losses, self.seed = losses, seed
         self._rng = Random(f"training seeds {seed}")  # independent of the search's Random(seed)
-        self._trained: Counter[Run] = Counter()  # number of points
+        self._trained: Counter[Run] = Counter()  # number of points trained so far
         self.points: list[tuple[Run, int]] = []
 
     def drawn(self, genome: int) -> Run:
-        """Return a training run for a genome, with a random seed."""
+        """Return a training run of a genome with a randomly drawn seed."""
         return genome, self._rng.randrange(len(self.losses))
 
     def seeded(self, genome: Genome, seed: int) -> Run:
@@ -83,11 +83,11 @@ class Ledger:
         return GENES.index(genes), seed % len(self.losses)
 
     def validation(self, run: Run, until: int = POINTS) -> list[float]:
-        """Return the validation losses up to a point; a single, infinite one if it diverged."""
+        """Return a run's validation losses up to a point, or [infinity] if the run diverged."""
         return [*self._losses(run)[:POINTS][:until]] or [math.inf]
 
     def test(self, run: Run) -> float:
-        """Return the test loss at the end; infinity if the run diverged."""
+        """Return the test loss of a complete run, or infinity if the run diverged."""
         return (*self._losses(run), *[math.inf] * (POINTS + 1))[POINTS]
 
     def _losses(self, run: Run) -> Sequence[float]:
@@ -132,7 +132,7 @@ class Ledger:
 
 
 def main() -> None:
-    """Run the searches, print their regrets, and store them unless there are fewer searches."""
+    """Run the searches, and print and store their regrets; a short run stores nothing."""
     options = parsed(__doc__, searches=30)
     if "optuna" in SEARCHES:
         needs(OPTUNA)
@@ -211,7 +211,7 @@ def optuna_search(ledger: Ledger, start: Genome) -> None:
         )
         run = ledger.drawn(GENES.index(tuple(genes)))
         for point in range(1, POINTS + 1):
-            loss = min(ledger.train(run, point))  # microgpt keeps the weights with the lowest
+            loss = min(ledger.train(run, point))  # microgpt keeps the weights with the lowest loss
             trial.report(loss, point)
             if math.isinf(loss) or (point < POINTS and trial.should_prune()):
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -226,7 +226,7 @@ def rule(ledger: Ledger, start: Genome) -> None:
 
 
 def ours(ledger: Ledger, start: Genome) -> None:
-    """Search with a surrogate, beginning with the rule's genome."""
+    """Search as `evolve --minutes` does: with a surrogate, beginning with the rule's genome."""
     space, seed = Space(values=GRID), ledger.seed
     search = SurrogateSearch(space, [start], BUDGET, lambda genome, n: n / POINTS, seed=seed)
     while organisms := search.ask():

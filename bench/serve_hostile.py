@@ -31,7 +31,7 @@ from microgpt import BpeTokenizer, ModelConfig, TrainConfig, bundled, save, trai
 SIZE = 1_040_000  # body size in bytes, just below the default limit
 DEPARTS_S = 0.05  # time after which a departing client closes its connection
 SHAPE = ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, architecture="modern")
-HONEST = {  # the request of the honest client to each model
+HONEST = {  # the honest client's request, by model
     "demo": serving.request(CHAT, {"messages": HELLO}),
     "a million": serving.request(GENERATE, {"max_tokens": 10}),
     "subwords": serving.request(GENERATE, {"max_tokens": 10}),
@@ -39,7 +39,7 @@ HONEST = {  # the request of the honest client to each model
 
 
 MODELS = {"endless subwords": "subwords", "endless texts": "a million", "long prompts": "a million"}
-DEPARTING = "long texts, departing"  # the clients of this attack do not wait for the reply
+DEPARTING = "long texts, departing"  # an attack whose clients close the connection early
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def train_names(folder: Path) -> None:
 
 
 def attacks() -> dict[str, bytes]:
-    """Return the request of each kind of attack."""
+    """Return the request of each attack, by kind."""
     hello = b'{"role":"user","content":"h"}'
     head, tail = b'{"messages":[{"role":"user","content":"', b'"},' + hello + b"]}"
     reasoning = b'{"messages":[{"role":"assistant","content":"","reasoning":"'
@@ -112,7 +112,7 @@ def measure(
     attack: bytes,
     quiet: float | None = None,
 ) -> float:
-    """Print and return the p99 latency of the honest client's request under an attack, if any."""
+    """Print the honest client's latencies, under an attack if one is given; return the p99."""
     Path(f"/proc/{service.pid}/clear_refs").write_text("5")  # reset the peak memory
     answers: Any = multiprocessing.Queue()
     until, n = time.time() + options.seconds + 1, options.attackers if attack else 0

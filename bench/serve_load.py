@@ -6,8 +6,8 @@ Alternates between five kinds of load: `generate` of one name by Karpathy's mode
 streamed reply of the demo model, to 64 held-out conversations; and the routes of `generate` and of
 the stream in a bare FastAPI app that always answers the same. Each of the concurrent clients sends
 its next request after a reply. Prints the requests per second, the time to the first text, and the
-processor time of the server per request. The clients share the cores with the server: compare the
-ratios to the bare app.
+processor time of the server per request. As the clients share the cores with the server, only the
+ratios to the bare app are meaningful.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def serve_bare() -> None:
-    """Serve the routes without a model, queue or middleware."""
+    """Serve the routes with constant responses, without a model, queue or middleware."""
     import uvicorn
     from fastapi import FastAPI
     from fastapi.responses import StreamingResponse

@@ -1,4 +1,4 @@
-"""Soak test of the service: half an hour of mixed load and restarts.
+"""Soak-test the service: half an hour of mixed load and restarts.
 
     uv run python bench/serve_mixed.py [--minutes 30] [--connections 16]
 
@@ -26,13 +26,13 @@ from harness import command, machine, parsed
 
 from microgpt_serve.service_settings import ServiceSettings
 
-MEASURE_S = 3  # interval between two measurements of memory
-TIMEOUT_S = ServiceSettings.model_fields["timeout_s"].default  # grace period of a stop
-SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on the seed
+MEASURE_S = 3  # interval between measurements of memory, in seconds
+TIMEOUT_S = ServiceSettings.model_fields["timeout_s"].default  # grace period of a stopping process
+SAME = ("one text", "50 texts", "chat")  # kinds whose reply depends only on model and seed
 SERVICES = 12
 TRAIN = ("--steps", "100", "--n-embd", "64", "--n-layer", "2", "--block-size", "256")
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
-CHAT_ONLY = (200, 400)  # the model of names refuses such a request
+CHAT_ONLY = (200, 400)  # expected statuses; the model of names refuses a chat with 400
 # Kinds of requests: weight, path, body and expected statuses.
 KINDS: dict[str, tuple[int, str, dict[str, Any] | None, tuple[int, ...]]] = {
     "one text": (20, serving.GENERATE, {}, (200,)),
@@ -49,9 +49,9 @@ KINDS: dict[str, tuple[int, str, dict[str, Any] | None, tuple[int, ...]]] = {
     "models": (5, "/v1/models", None, (200,)),
     "health": (5, "/health", None, (200,)),
 }
-LEAVING = {"hangs up": 0.02, "goes away": 0.2}  # seconds, after the first byte or the request
-ENDING = 503  # status of replies while the process is shutting down
-LAST = b"data: [DONE]\n\n\r\n0\r\n\r\n"  # end of a stream
+LEAVING = {"hangs up": 0.02, "goes away": 0.2}  # seconds before a client closes its connection
+ENDING = 503  # status of the replies of a process that is shutting down
+LAST = b"data: [DONE]\n\n\r\n0\r\n\r\n"  # last bytes of a complete stream
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ class Load:
         self.port = 0  # port of the first service
 
     async def run(self, n_connections: int) -> None:
-        """Run the service processes one after another, and the clients meanwhile."""
+        """Run the service processes one after another; clients send requests throughout."""
         self.until = time.monotonic() + self.seconds
         clients = asyncio.gather(*map(self.client, range(n_connections)))
         for number in range(SERVICES):
@@ -103,7 +103,7 @@ class Load:
         await clients
 
     async def client(self, number: int) -> None:
-        """Send requests of all kinds; open a new connection after a reply that is cut off."""
+        """Send requests of random kinds; open a new connection after a reply that is cut off."""
         rng, connection = random.Random(number), None
         while time.monotonic() < self.until - 1:
             kind = rng.choices(list(KINDS), [share for share, *_ in KINDS.values()])[0]

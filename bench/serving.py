@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SERVE = [str(Path(sys.executable).with_name("microgpt-serve"))]  # loads MODEL_DIR
+SERVE = [str(Path(sys.executable).with_name("microgpt-serve"))]  # serves the model in MODEL_DIR
 CHAT, GENERATE = "/microgpt/v1/chat", "/microgpt/v1/generate"
 OPENAI_CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 HELLO = [{"role": "user", "content": "hello"}]
 
 
 class Service(NamedTuple):
-    """A running service."""
+    """The port and the process id of a running service."""
 
     port: int
     pid: int
@@ -30,7 +30,7 @@ class Service(NamedTuple):
 def started(
     command: Sequence[str] = SERVE, environment: Mapping[str, str] = os.environ, port: int = 0
 ) -> Iterator[Service]:
-    """Start a service in an empty directory, on a free port or a given one, and stop it."""
+    """Run a service in an empty directory, on a given or a free port, until the context ends."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         with log.open("wb") as stderr:
@@ -59,7 +59,7 @@ def request(path: str, body: bytes | Mapping[str, Any] | None) -> bytes:
 
 
 async def rest(reader: asyncio.StreamReader, start: bytes = b"") -> bytes:
-    """Return a reply that begins with the bytes read so far; raise EOFError if it is cut off."""
+    """Read the rest of a reply, and return the whole reply; raise EOFError if it is cut off."""
     answer = bytearray(start)
     while not is_complete(answer):
         if not (more := await reader.read(2**16)):
@@ -69,7 +69,7 @@ async def rest(reader: asyncio.StreamReader, start: bytes = b"") -> bytes:
 
 
 def is_complete(answer: bytearray) -> bool:
-    """Return whether a reply has all bytes of its length, or its last chunk."""
+    """Return whether a reply has all bytes of its Content-Length, or its last chunk."""
     size = answer.find(b"\r\n\r\n")
     if length := re.search(rb"content-length: (\d+)", answer[: max(0, size)], re.IGNORECASE):
         return len(answer) >= size + 4 + int(length[1])

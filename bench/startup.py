@@ -1,8 +1,8 @@
 """Measure how long whole commands take, from start to exit.
 
 Times whole processes, and the service up to its first response, alternating with `python -c "import
-numpy"` as the baseline. Also times a first training with an empty cache, which compiles the engine
-for all commands. Prints medians and ratios, and writes them to bench/results.
+numpy"` as the baseline. Also times a first training run with an empty cache, which compiles the
+engine for all commands. Prints medians and ratios, and writes them to bench/results.
 
     uv run python bench/startup.py [--rounds 9]
 """
@@ -27,14 +27,14 @@ COMMANDS = {
     BASELINE: [sys.executable, "-c", "import numpy"],
     "microgpt --help": [*MICROGPT, "--help"],
     "microgpt train --help": [*MICROGPT, "train", "--help"],
-    "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # refused
+    "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # an error
     FIRST: [*MICROGPT, "train"],
     "microgpt generate": [*MICROGPT, "generate"],
     "microgpt generate -n 300000": [*MICROGPT, "generate", "-n", "300000"],
     "microgpt eval": [*MICROGPT, "eval", "output", "--data", "held-out.txt"],
     SERVICE: SERVE,
 }
-FIRST_ROUNDS = 3  # first runs, each with an empty cache
+FIRST_ROUNDS = 3  # number of runs with an empty cache
 
 
 def main() -> None:

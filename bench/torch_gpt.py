@@ -1,4 +1,4 @@
-"""The model in idiomatic PyTorch: eager mode, fused attention, fused Adam, and a KV cache."""
+"""The GPT in idiomatic PyTorch: eager mode, fused attention, fused Adam, and a KV cache."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ torch.set_num_threads(1)
 
 
 class TorchGpt:
-    """The weights of a job, and the model's logits."""
+    """The model in PyTorch, with the initial weights of a job."""
 
     def __init__(self, job: Job) -> None:
         self.model = job.model

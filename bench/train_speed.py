@@ -7,9 +7,9 @@ second, with the time relative to microgpt, and writes the times of all rounds t
 
     uv run python bench/train_speed.py [--rounds 5] [--only d16] [--c FOLDER]
 
---only takes the beginning of a name (d16, d32, d64, d128, chat or text). With --c, the two C
-programs of c_programs.py also train the models of names; they are fetched into FOLDER and compiled
-there with gcc. A run with --only or without --c stores nothing.
+--only selects the settings whose names begin with d16, d32, d64, d128, chat or text. With --c, the
+two C programs of c_programs.py also train the models of names; they are fetched into FOLDER and
+compiled there with gcc. A run with --only or without --c stores nothing.
 """
 
 import random
@@ -40,7 +40,7 @@ class Setting:
     model: ModelConfig
     batch_size: int
     steps: int
-    lengths: tuple[int, int] | None = None  # range of uniform document lengths; None for names
+    lengths: tuple[int, int] | None = None  # range of random document lengths; None for names
 
 
 SETTINGS = [
@@ -127,7 +127,7 @@ def speed_table(speed: dict[str, Any]) -> str:
 
 
 def amount(setting: dict[str, Any], seconds: float) -> str:
-    """Format a time in the unit of the setting."""
+    """Format a time: as tokens per second for chat and text, else as µs per document."""
     if setting["name"].startswith(("chat", "text")):
         return f"{setting['tokens'] / seconds:,.0f} tokens/s"
     micros = seconds / setting["documents"] * 1e6

@@ -1,8 +1,8 @@
-"""Run every command and Python snippet of README.md and docs/, as a reader would.
+"""Run every command and Python block of README.md and docs/, as a reader would.
 
 The blocks of a page run in order, in a directory with the data of a clone and some files of the
 reader's own. A service runs until another one starts or the page ends. Prints the seconds of each
-page, or where it failed. All pages take an hour or more; `--short` takes the minute of tests/docs.
+page, or its failed block. All pages take an hour or more; with `--short`, they take a minute.
 
     uv run python docs/docs_commands.py [--short] [docs/score.md ...]
 """
@@ -26,10 +26,10 @@ from microgpt.data.documents import bundled
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = {"bash", "sh", "console", "python"}
-# Languages of blocks that are not run; `py` is for Python code that is not run.
+# Languages of blocks that are not run; `py` marks Python code that cannot run by itself.
 SHOWN = {"", "c", "html", "json", "jsonl", "py", "toml", "text"}
 
-# Blocks that are not run: a pattern of the text, and the reason.
+# Commands and blocks that are not run: a pattern of their text, and the reason.
 EXCUSED = (
     (r"git clone URL .*", "needs the address of the repository"),
     (r"pip install uv", "changes the installation"),
@@ -64,14 +64,13 @@ SHORTER = (
     (r"names\[:500\]", "names[:5]"),
     (r"in range\(10\)\]", "in range(2)]"),
 )
-# Commands that write the files that the reader of a page already has.
+# Commands, by page, that write the files that the reader of the page already has.
 BEFORE = {
-    "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
     "docs/serving.md": "cp -r data/models/chat output",
     "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
     "> faq.csv",
 }
-# All snippets of a page run in one session.
+# Program that runs all Python blocks of a page in one session.
 SESSION = """
 import sys
 scope = {"__name__": "__main__"}
@@ -119,7 +118,7 @@ class Block:
     line: int
     language: str
     code: str
-    below: str = ""  # output of a Python block, if a block of text follows
+    below: str = ""  # expected output of a Python block: the content of a `text` block below it
 
     @property
     def commands(self) -> str:
@@ -139,7 +138,7 @@ class Block:
 
     @property
     def excused(self) -> str:
-        """The commands without those in EXCUSED."""
+        """The commands, without those that match a pattern of EXCUSED."""
         text = self.commands
         for pattern, _ in EXCUSED:
             text = re.sub(pattern, "", text)
@@ -155,7 +154,7 @@ class Block:
 
 
 def pages() -> list[str]:
-    """Return the pages of documentation, relative to the root."""
+    """Return the paths of the documentation pages, relative to the root."""
     docs = sorted((ROOT / "docs").rglob("*.md"))
     return ["README.md", *(str(path.relative_to(ROOT)) for path in docs)]
 
@@ -182,7 +181,7 @@ def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
     """Run the blocks of a page in an empty folder, and return each with its standard output.
 
     Raises:
-        FailedError: a block failed, or the page shows other output than a command printed.
+        FailedError: a block failed, or its output differs from that on the page.
     """
     prepare(folder)
     env, done = _environment(), []
@@ -210,17 +209,13 @@ def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
 
 
 def prepare(folder: Path) -> None:
-    """Write the files that a reader has: a clone's data and examples, and files of their own."""
+    """Write the files that a reader has: a clone's data and examples, and the reader's own."""
     for name in ("apis", "apps", "data", "evolution", "examples", "libs"):
         (folder / name).symlink_to(ROOT / name)
     names = load_text(bundled("names.txt"))
-    words = [f"{verb}_{name}" for verb in ("get", "add", "parse") for name in names[:1000]]
     files = {
         "my.txt": names[:3000],
-        "held-out.txt": names[3000:3300],
         "new.txt": [*names[3300:3600], "xq7zzk"],
-        "identifiers.txt": words,
-        "strings.txt": [*words[::7], "xK9vQ2mZpL7t"],
     }
     for name, lines in files.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -236,7 +231,7 @@ def _environment() -> dict[str, str]:
 
 def _execute(place: str, text: str, folder: Path, env: dict[str, str]) -> str:
     """Run commands and return their standard output."""
-    out, err = folder / ".stdout", folder / ".stderr"  # a service would keep pipes open
+    out, err = folder / ".stdout", folder / ".stderr"  # files, as a service would keep pipes open
     with out.open("w") as stdout, err.open("w") as stderr:
         streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
         command = ["bash", "-c", PRELUDE + text]
@@ -256,7 +251,7 @@ def _start_session(folder: Path, env: dict[str, str]) -> subprocess.Popen[str]:
 
 
 def _continue(session: subprocess.Popen[str], place: str, text: str, folder: Path) -> str:
-    """Run a snippet in a session and return its standard output."""
+    """Run a Python block in a session and return its standard output."""
     (folder / ".snippet.py").write_text(text, encoding="utf-8")
     assert session.stdin
     assert session.stdout

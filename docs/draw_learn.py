@@ -30,7 +30,7 @@ STYLE = """<style>
 
 
 def svg(title: str, width: int, height: int, body: str) -> str:
-    """Return a picture with the shared style."""
+    """Return an SVG picture with the shared style."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'role="img">\n<title>{title}</title>\n{STYLE}{body}</svg>\n'
@@ -38,7 +38,7 @@ def svg(title: str, width: int, height: int, body: str) -> str:
 
 
 def forward() -> str:
-    """Draw the residual stream as a straight line, with the parts that read it and add to it."""
+    """Draw the residual stream as a straight line, with attention and the MLP beside it."""
     steps = (
         ("data", "token 4 (e) at position 1"),
         ("box", "embedding: wte + wpe, rmsnorm"),
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def predict(model: ModelConfig, weights: Weights[float]) -> list[float]:
-    """Return the probabilities of the token after the beginning, e and m."""
+    """Return the probabilities of the next token after BOS, "e" and "m"."""
     gpt = Gpt(model, weights)
     cache = gpt.new_cache()
     for token in (26, 4, 12):

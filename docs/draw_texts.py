@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-MIN_WORDS = 3  # minimum length of a comment, message or help text
+MIN_WORDS = 3  # minimum number of words in a comment, message or help text
 ROOT = Path(__file__).parent.parent
 DIRECTIVES = ("noqa", "type:", "fmt:", "mypy:", "pragma:")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -42,10 +42,10 @@ def docstrings(path: Path, tree: ast.Module) -> Iterator[Text]:
 
 
 def comments(path: Path, source: str) -> Iterator[Text]:
-    """Yield the comments; consecutive lines that contain only comments are one comment."""
+    """Yield the comments; consecutive comment lines are joined into one comment."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     found: list[Text] = []
-    last_line = 0  # line of the last comment that stands alone
+    last_line = 0  # number of the last line that contained only a comment
     for token in tokens:
         text = token.string.lstrip("# ")
         if token.type != tokenize.COMMENT or text.startswith(DIRECTIVES):

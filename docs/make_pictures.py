@@ -49,12 +49,12 @@ CURVES = [  # a small model, a larger one that overfits, and the larger one with
     f"{FEW} --n-embd 48 --model large",
     f"{FEW} --n-embd 48 --patience 4 --model patient",
 ]
-WIDTH = 80  # columns of all terminals, so that their type has one size
+WIDTH = 80  # columns of all terminals, so that all pictures have the same font size
 SEEN_AFTER_S = 1.0  # seconds of training before its progress is drawn
 
 
 def main() -> None:
-    """Write all pictures, or only those named on the command line, to docs/pictures/."""
+    """Write all pictures, or those named on the command line, to docs/pictures/."""
     PICTURES.mkdir(exist_ok=True)
     pictures = {
         "names": lambda folder: record("names", NAMES, folder),
@@ -81,7 +81,7 @@ def record(name: str, session: list[tuple[str, str]], folder: str) -> None:
             env={**os.environ, "COLUMNS": str(WIDTH)},
         )  # fmt: skip
         lines = done.stdout.rstrip("\n").splitlines()
-        if said:  # unlike a terminal, a pipe does not echo the questions
+        if said:  # unlike a terminal, a pipe does not echo the input
             questions = [f"you> {question}" for question in said.splitlines()]
             lines = [line for pair in zip(questions, lines, strict=True) for line in pair]
         console.print(Text("\n".join(lines)))
@@ -116,7 +116,7 @@ def plot(folder: str) -> None:
 
 
 def climb(folder: str) -> None:
-    """Draw the ladder of names."""
+    """Draw the chart of `microgpt ladder` on the names."""
     command = f"microgpt ladder --output {PICTURES / 'ladder.svg'}"
     subprocess.run(command.split(), cwd=folder, check=True)
 
@@ -134,7 +134,7 @@ def _save(console: Console, name: str) -> None:
     svg = console.export_svg(title="microgpt", theme=theme)
     svg = re.sub(
         r"@font-face \{.*?\}", "", svg, flags=re.DOTALL
-    )  # do not load fonts from a third-party server
+    )  # no fonts from a third-party server
     (PICTURES / f"{name}.svg").write_text(svg)
 
 

@@ -23,8 +23,8 @@ from microgpt_page.document import document
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 1280, "height": 800}
 N_COLORS = 64
-SHORT_MS, LONG_MS = 700, 1600  # how long a frame is shown
-# Draws the tokens that stand at these shares of the probabilities, the likeliest first.
+SHORT_MS, LONG_MS = 700, 1600  # durations of the animation's frames
+# JavaScript that replaces the random numbers of sampling with five fixed numbers, repeated.
 DRAWS = "const shares = [0.7, 0.2, 0.5, 0.3, 0.05]; let n = 0; Math.random = () => shares[n++ % 5]"
 TRAIN = "microgpt train --model output"
 FILE = Path(__file__).parent / "models" / "names.html"
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def page_of(model: Path, folder: str) -> str:
-    """Write the page of a model to a folder; return its address."""
+    """Write the page of a model to a folder; return the page's file URL."""
     file = Path(folder) / f"{model.name}.html"
     file.write_bytes(document(load(model), model.name))
     return file.as_uri()
@@ -112,7 +112,7 @@ def train(browser: Browser, url: str) -> None:
 
 
 def chat(browser: Browser, url: str) -> None:
-    """Take a screenshot of a conversation and of other tokens, in the dark scheme."""
+    """Take a screenshot, in the dark scheme, of a conversation and of a token's alternatives."""
     page = browser.new_page(viewport={"width": 960, "height": 720}, color_scheme="dark")
     page.goto(f"{url}#/chat")
     for n, message in enumerate(("Hi! My name is Ada.", "whats 17 + 25", "who am i?"), start=1):

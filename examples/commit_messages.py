@@ -1,4 +1,4 @@
-"""Complete a commit message as the authors of a repository would.
+"""Complete a commit message in the style of a repository's authors.
 
 The script trains a model on the subject lines of all commits of a repository (up to a minute), and
 saves it in `.git/commit-messages`; `--learn` trains it again. It prints completions, one per line,
@@ -21,7 +21,7 @@ def git(repository: Path, *args: str) -> str:
 
 
 def learn(repository: Path, directory: Path, steps: int | None) -> None:
-    """Train on the messages of a repository; by default, settings are chosen for them."""
+    """Train on the commit messages of a repository; settings are chosen unless `steps` is given."""
     messages = git(repository, "log", "--no-merges", "--format=%s").splitlines()
     print(f"learning {len(messages)} messages", file=sys.stderr)
     config = TrainConfig(steps=steps, batch_size=8) if steps else None
@@ -29,7 +29,7 @@ def learn(repository: Path, directory: Path, steps: int | None) -> None:
 
 
 def complete(gpt: InferenceGpt, start: str, n: int) -> list[str]:
-    """Return different completions, the one with the lowest loss per token first."""
+    """Return distinct completions, in order of increasing loss per token."""
     drafts = set(gpt.generate(8 * n, prompt=start, temperature=0.6))
     return sorted(drafts, key=lambda draft: gpt.evaluate([draft]).loss)[:n]
 

@@ -2,7 +2,7 @@
 
 It reads one letter at a time. Its only memory is a hidden state, a vector that each letter updates.
 `microgpt ladder` compares it with a GPT; microgpt_cli/elman.py computes the same on arrays.
-Shapes: H = numbers in the memory, V = vocab_size.
+Shapes: H = size of the hidden state, V = vocab_size.
 
     uv run python examples/elman.py [STEPS]
 """
@@ -30,13 +30,13 @@ H, LR = 24, 0.1
 
 
 class Elman(Generic[Number]):
-    """An Elman network of `Value`s (gradients) or floats."""
+    """An Elman network: its weights are `Value`s, which collect gradients, or floats."""
 
     def __init__(self, weights: Weights[Number]) -> None:
-        self.weights = weights  # input (V, H), memory (H, H), bias (1, H), output (V, H)
+        self.weights = weights  # input (V, H), hidden (H, H), bias (1, H), output (V, H)
 
     def forward(self, token: int, memory: list[Number]) -> list[Number]:
-        """Read a token and return the new memory: (H) -> (H)."""
+        """Read a token and return the new hidden state: (H) -> (H)."""
         kept, bias = linear(memory, self.weights["memory"]), self.weights["bias"][0]
         added = self.weights["input"][token]
         return [tanh(x + a + b) for x, a, b in zip(kept, added, bias, strict=True)]
@@ -46,7 +46,7 @@ class Elman(Generic[Number]):
         return linear(memory, self.weights["output"])
 
     def loss(self, tokens: Sequence[int]) -> Number:
-        """Return the summed cross-entropy, in nats, of each token after the first."""
+        """Return the sum of the cross-entropies, in nats, of the tokens after the first."""
         losses, memory = list[Number](), [0 * x for x in self.weights["bias"][0]]
         for token, target in pairwise(tokens):
             memory = self.forward(token, memory)

@@ -1,4 +1,4 @@
-"""Make a bot of questions and answers: `python examples/faq.py examples/faq.txt`.
+"""Train a bot on questions and answers: `python examples/faq.py examples/faq.txt`.
 
 Each block of the file lists the wordings of a question, which are lines that end in "?", and then
 the answer. A blank line ends a block. The bot replies to each line of standard input; it answers
@@ -15,7 +15,7 @@ from microgpt import InferenceGpt, Message, MicrogptError, ReadOptions, load_doc
 
 
 def questions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each wording of a question with its answer; the answer, too, may end in "?"."""
+    """Yield each wording of a question with its answer; an answer may also end in "?"."""
     text = "\n".join(map(str.strip, text.split("\n")))
     for block in re.finditer(r"(?:.+\n?)+", text):
         if not (parts := re.fullmatch(r"((?:.+\?\n)+)((?:.*[^?]\n)*.+)\n?", block[0])):

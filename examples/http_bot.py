@@ -1,8 +1,8 @@
 """A bot that answers the members of a chat room through a model served over HTTP.
 
 Reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of the service,
-and prints `bot: @ada hello!`, or the error if the service refuses a message, for example because
-it gets too many. Each member has a conversation, so the bot remembers their names.
+and prints `bot: @ada hello!`, or the error if the service refuses a message, for example because of
+its rate limit. Each member has a separate conversation, so the bot remembers their names.
 Connect its input and output to a room. It needs only Python; the key is read from OPENAI_API_KEY.
 
     microgpt serve data/models/chat
@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 Messages = list[dict[str, str]]
-MEMORY = 7  # number of messages to send again; odd, so that the first is a member's
+MEMORY = 7  # number of messages per request; odd, so that the first is a member's
 
 
 def reply(base_url: str, messages: Messages) -> dict[str, str]:
@@ -31,7 +31,7 @@ def reply(base_url: str, messages: Messages) -> dict[str, str]:
 
 
 def problem(error: HTTPError) -> str:
-    """Return the service's error message; a proxy in front of it may not answer in JSON."""
+    """Return the error message of the service, or of a proxy, whose response may not be JSON."""
     try:
         return json.load(error)["error"]["message"]
     except (ValueError, LookupError, TypeError):
@@ -47,7 +47,7 @@ def main(base_url: str) -> None:
             try:
                 talks[name] = [*talk, reply(base_url, talk)]
                 answer = talks[name][-1]["content"]
-            except HTTPError as error:  # forget the message, and continue
+            except HTTPError as error:  # drop the refused message, and continue
                 answer = f"error: {problem(error)}"
             print(f"bot: @{name} {answer}", flush=True)
 

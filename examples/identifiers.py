@@ -17,7 +17,7 @@ def identifiers(path: Path) -> set[str]:
             nodes = ast.walk(ast.parse(path.read_bytes()))
             fields = ("name", "id", "attr", "arg")
             found = {getattr(node, field, None) for node in nodes for field in fields}
-    except (SyntaxError, ValueError):  # a template, or a test of Python itself
+    except (SyntaxError, ValueError):  # not valid Python, such as a template
         return set()
     return {name for name in found if isinstance(name, str)}
 

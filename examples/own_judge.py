@@ -1,8 +1,8 @@
-"""Evolve models whose names a judge of your own likes.
+"""Evolve models whose names score highly by a judge of your own.
 
 `microgpt evolve --objective aesthetic` uses a built-in judge; here, you write the judge: `beauty`.
-The script prints the best genome to standard error, then the ten names that your judge likes most,
-one per line. `microgpt judge` shows what the built-in judge thinks of them.
+The script prints the best genome to standard error, then the ten names with the highest scores, one
+per line. `microgpt judge` prints the built-in judge's scores of these names.
 
     python examples/own_judge.py | microgpt judge
 """
@@ -24,7 +24,7 @@ def beauty(name: str) -> float:
 
 
 def new_names(organism: Organism) -> set[str]:
-    """Return the names that a model makes up; repeats do not count."""
+    """Return the distinct names that a trained organism generates and DOCS does not contain."""
     genome = organism.genome
     result = train(DOCS, model=genome.model(), config=genome.train_config(organism.seed))
     return set(InferenceGpt(result).generate(N_NAMES, temperature=1, seed=1)) - set(DOCS)

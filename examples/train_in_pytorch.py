@@ -1,7 +1,7 @@
-"""Train a model in PyTorch, on the GPU if there is one, and bring it back to microgpt.
+"""Train a model in PyTorch, on the GPU if there is one, and save it for microgpt.
 
-One step of microgpt makes the tokenizer and the first weights; PyTorch takes all other steps. The
-script prints the device, and the loss ten times. It saves a model directory like any other.
+One training step of microgpt makes the tokenizer and the initial weights; all other steps run in
+PyTorch. The script prints the device, and the loss ten times, and saves a model directory.
 
     uv run --with torch python examples/train_in_pytorch.py data/names.txt my-names --steps 2000
     uv run microgpt generate --model my-names

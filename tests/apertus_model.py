@@ -10,7 +10,7 @@ def forward(tensors: dict[str, np.ndarray], n_head: int, tokens: list[int]) -> n
     def norm(x: np.ndarray, name: str) -> np.ndarray:
         return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * read[name + ".weight"]
 
-    def rotated(x: np.ndarray) -> np.ndarray:  # (T, H, D)
+    def rotated(x: np.ndarray) -> np.ndarray:  # (T, H, D) -> (T, H, D)
         half = x.shape[-1] // 2
         turns = np.outer(range(len(x)), 10_000.0 ** (-np.arange(half) / half))[:, None]
         first, second = x[..., :half], x[..., half:]

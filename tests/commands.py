@@ -93,7 +93,7 @@ def _content(file: IO[bytes]) -> str:
 def _as_a_process(
     command: list[str], cwd: Path, env: Mapping[str, str], files: list[IO[bytes]]
 ) -> Iterator[None]:
-    """Temporarily give this process the arguments, directory, environment and streams."""
+    """Temporarily give this process the arguments, directory, environment, streams of a command."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     hook, interval = sys.unraisablehook, sys.getswitchinterval()
     streams, argv, environ = (sys.stdin, sys.stdout, sys.stderr), sys.argv, dict(os.environ)

@@ -67,7 +67,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let models be trained without the engine, where it is not installed."""
+    """Ignore the warnings about training without the engine if it is not installed."""
     if not HAS_ENGINE:
         config.addinivalue_line("filterwarnings", "ignore::microgpt.plugins.EngineWarning")
 
@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Skip a test that asks for what only the compiled engine has, where it is not installed."""
+    """Skip a test that requires the compiled engine if it is not installed."""
     try:
         return (yield)
     except library.ConfigError as error:
@@ -362,7 +362,7 @@ def in_firefox(started_firefox: firefox.Firefox) -> Open:
 
 @pytest.fixture(params=["chromium", "firefox"])
 def opened(request: pytest.FixtureRequest) -> Open:
-    """Opens a file or an address in a browser."""
+    """A function that opens a file or an address in a browser."""
     return request.getfixturevalue(request.param)
 
 

@@ -19,7 +19,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
 from microgpt_engine.trainer import CompiledTraining
 
-N_CHANGES, WINDOW = 3, 64  # number of most affected tokens; number of visible rows of a matrix
+N_CHANGES, WINDOW = 3, 64  # number of most affected tokens, and of visible rows of a matrix
 
 
 class Text(NamedTuple):
@@ -43,7 +43,7 @@ class Text(NamedTuple):
 
 
 def changed(saved: SavedModel, body: dict[str, Any], learn: Sequence[Text] = ()) -> SavedModel:
-    """Return a model after a step on each text, with the changes that a request asks for."""
+    """Return a model after a step on each text, without the heads and MLPs that `body` lists."""
     for text in learn:
         saved = after_step(saved, text)
     weights = {name: [[*row] for row in rows] for name, rows in saved.weights.items()}
@@ -72,7 +72,7 @@ def after_step(saved: SavedModel, text: Text) -> SavedModel:
 
 
 def ablations(saved: SavedModel, text: Text, position: int | None = None) -> list[dict[str, Any]]:
-    """Return the effects of each head, of all heads and of each MLP (None) on a text."""
+    """Return the effects of each head, of all heads and of each MLP (head None) on a text."""
     (tokens, counted), label = text, saved.tokenizer.label
     places = [i for i, counts in enumerate(counted) if counts] or range(len(counted))
 
@@ -188,7 +188,7 @@ class Inside:
 def backward(
     saved: SavedModel, text: Text, weight: tuple[str, int, int], position: int | None = None
 ) -> dict[str, Any]:
-    """Return the gradients of a training step on a text, and its effects."""
+    """Return the losses, the gradients and the weight changes of a training step on a text."""
     later, (tokens, counted), (matrix, row, column) = after_step(saved, text), text, weight
     losses = [InferenceGpt(each).engine_model.losses([tokens]) @ counted for each in (saved, later)]
     inside = Inside(saved, text, Value)

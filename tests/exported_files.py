@@ -1,4 +1,4 @@
-"""Write exports of models in each format, and read refusals."""
+"""Helpers for tests of exports: write a model in a format, and return the error for a file."""
 
 from collections.abc import Callable
 from pathlib import Path

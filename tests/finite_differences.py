@@ -11,7 +11,7 @@ def worst_difference(
 ) -> float:
     """Return the largest gradient error, relative to max(1, |central difference|).
 
-    `evaluate` reads the numbers, which are changed one at a time.
+    `evaluate` computes a value from `numbers`, which are changed one at a time.
     """
     errors = []
     for i, number in enumerate(numbers):

@@ -19,10 +19,10 @@ ANSWER_S = 120  # longer than any script takes
 
 
 class Firefox:
-    """A browser with one page."""
+    """A session with a Firefox browser that has one page open."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        """Begin a session on a stream to the browser."""
+        """Begin a session over `stream`, a connection to the browser."""
         self._stream, self._n = stream, 0
         self._receive()  # the greeting
         self._send("WebDriver:NewSession", timeouts={"script": SCRIPT_MS})
@@ -56,7 +56,7 @@ class Firefox:
 
 @contextmanager
 def started(path: str, profile: Path) -> Iterator[Firefox]:
-    """Start the browser with an empty profile."""
+    """Start Firefox with an empty profile."""
     profile.mkdir()
     preferences = {"marionette.port": 0, "network.dns.disabled": True}
     lines = (f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in preferences.items())

@@ -66,7 +66,7 @@ class Node:
         return json.loads(done.stdout)
 
     def with_runs(self, file: Path, code: str, inputs: Iterable[Any]) -> list[Any]:
-        """Do the same with a file of runs of Python."""
+        """Return the results of code that follows RUNS, which reads a file written by Python."""
         return self(RUNS.replace("FILE", json.dumps(str(file))) + code, inputs)
 
 

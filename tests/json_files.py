@@ -1,4 +1,4 @@
-"""Change JSON files."""
+"""A helper for tests that edit JSON files."""
 
 import json
 from pathlib import Path

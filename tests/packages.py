@@ -1,4 +1,4 @@
-"""Write packages as an installer does."""
+"""Write Python packages into a directory, as an installer does."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from pathlib import Path
 def write_package(site: Path, name: str, group: str, entry: str, **modules: str) -> None:
     """Write a package with a plug-in and the texts of its modules.
 
-    If `site` is first on sys.path, it replaces an installed package of the same name.
+    If `site` is first on sys.path, the package hides an installed one of the same name.
     """
     about = site / f"{name.replace('-', '_')}-1.0.dist-info"
     about.mkdir(parents=True)

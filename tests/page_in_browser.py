@@ -11,7 +11,7 @@ from microgpt_page.document import document
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-# The command line with 16-byte vectors and without fused multiply-add, as in WebAssembly.
+# Environment for commands: 16-byte vectors and no fused multiply-add, as in WebAssembly.
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
 # Holds back requests of one kind to the engine instead of sending them.

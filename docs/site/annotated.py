@@ -2,7 +2,7 @@
 
 The explanations are the sections of docs/karpathy.md. The heading of a section is the name of a
 part; the comment at the beginning of the part starts with the same name. After a change of the
-program, write its code into the page:
+program, this command writes its code into docs/karpathy.md:
 
     uv run python docs/site/annotated.py
 """
@@ -15,15 +15,15 @@ from errors import SiteError
 PAGE = "docs/karpathy.md"
 SOURCE = "examples/karpathy.py"
 ROOT = Path(__file__).resolve().parents[2]
-CODE = re.compile(r"\n```py\n.*?\n```\n", re.DOTALL)  # the code of a section
+CODE = re.compile(r"\n```py\n.*?\n```\n", re.DOTALL)  # the code block of a section
 PART = re.compile(r"(?m)^# ([A-Z][\w ]*): ")  # a comment such as "# Tokenizer: …"
 
 
 def page(explanation: str, code: str) -> str:
-    """Return the Markdown of the page of the site, with source and explanation side by side.
+    """Return the Markdown of the site's page, with each explanation beside its source code.
 
     Raises:
-        SiteError: a part of the source has no explanation, or an explanation no part.
+        SiteError: a part of the source has no explanation, or an explanation has no part.
     """
     introduction, sections = explained(explanation, code)
     rows = [
@@ -36,9 +36,9 @@ def page(explanation: str, code: str) -> str:
 
 
 def with_code(explanation: str, code: str) -> str:
-    """Return an explanation with each part of the source below it, as GitHub shows it.
+    """Return docs/karpathy.md with the current source code of each part below its explanation.
 
-    Its blocks are not marked as Python, because the tests run Python in the documentation.
+    The blocks are marked `py`, as the tests run all blocks in the docs that are marked `python`.
     """
     introduction, sections = explained(explanation, code)
     rows = [f"## {section}\n\n```py\n{block}\n```\n" for section, _, block in sections]

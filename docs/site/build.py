@@ -36,8 +36,8 @@ BUILD = ROOT / "build"
 PAGES = BUILD / "pages"
 ASSETS = ("site.css", "iframe-worker.js", "tables.js")
 PLAYGROUND = ROOT / "apps/microgpt_page/src/microgpt_page/web"
-WIDE = ("README.md", "docs/try.md", annotated.PAGE)  # pages without others beside them
-# Text to insert after the first paragraph of README; `.lead` makes that paragraph larger.
+WIDE = ("README.md", "docs/try.md", annotated.PAGE)  # pages without the navigation sidebar
+# Inserted after the first paragraph of README.md; `.lead` makes the paragraph larger.
 START = """
 { .lead }
 
@@ -47,7 +47,7 @@ START = """
 """
 # Marks the part of a file of docs/reference that a generated reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
-# The search index lists FIRST before other pages, and merges the functions in each entry of API.
+# The search index lists FIRST before other pages, and merges each entry of API with its functions.
 FIRST = ("docs/glossary.html", "docs/learn.html")
 API = "docs/reference/python.html"
 API_LEVEL = 3  # heading level of public names and modules
@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def settings_of(address: str) -> str:
-    """Return the settings of Zensical, with the pages of all commands and the repository."""
+    """Return Zensical's settings, with the pages of all commands and the repository's URL."""
     titles = {path: f"microgpt {Path(path).stem}" for path in command_line.pages()}
     titles[command_line.INDEX] = "All commands"
     nav = ", ".join(f'{{ "{title}" = "{path}" }}' for path, title in titles.items())
@@ -95,7 +95,7 @@ def settings_of(address: str) -> str:
 
 
 def origin() -> str:
-    """Return the address from which the repository was cloned, or "" if it is unknown."""
+    """Return the URL of the Git remote `origin`, or "" if there is none."""
     command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
     try:
         return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
@@ -104,7 +104,7 @@ def origin() -> str:
 
 
 def web_address(remote: str) -> str:
-    """Return the address of a remote's page, without credentials, or "" if it has none."""
+    """Return the web page of a Git remote, without credentials, or "" if it has no web page."""
     known = re.fullmatch(
         r"(?:(?:https|ssh)://(?:[^@/]+@)?|\w+@)([\w.-]+)[/:](.+?)(?:\.git)?/?", remote
     )
@@ -130,7 +130,7 @@ def nav_paths(nav: list[Any]) -> Iterator[str]:
 
 
 def write_pages(paths: list[str], address: str = "") -> None:
-    """Write the pages, and then those that they link to, to build/pages."""
+    """Write the given pages, and all pages and files that they lead to, to build/pages."""
     for path in (ROOT / "docs").glob("*.md"):
         if f"docs/{path.name}" not in paths:
             raise SiteError(f"docs/{path.name} is not in the nav of docs/site/zensical.toml")
@@ -143,7 +143,7 @@ def write_pages(paths: list[str], address: str = "") -> None:
 
 
 def front_matter(path: str, address: str) -> str:
-    """Return the metadata of a page: the address of its file in the repository, if any."""
+    """Return a page's metadata: the URL of its source, and whether to hide the navigation."""
     source = next((one for one in (path, path.removesuffix(".md")) if (ROOT / one).is_file()), "")
     lines = [f"source: {address}/blob/HEAD/{source}"] if source and address else []
     lines += ["hide: [navigation]"] if path in WIDE else []
@@ -152,7 +152,7 @@ def front_matter(path: str, address: str) -> str:
 
 @cache
 def generated() -> dict[str, str]:
-    """Return the Markdown of the references by path, without the introductions in docs/."""
+    """Return the generated references as Markdown, by path, without their introductions."""
     return {
         **command_line.pages(),
         "docs/reference/http.md": http_api.page(),
@@ -161,7 +161,7 @@ def generated() -> dict[str, str]:
 
 
 def text_of(path: str) -> str:
-    """Return the Markdown of a page, which is a file of the repository or made from one."""
+    """Return the Markdown of a page: a file of the repository, or a text generated from one."""
     if path in generated():
         text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
         return text.partition(REPLACED)[0] + generated()[path]
@@ -252,7 +252,7 @@ def rank_search() -> None:
             text = SIGNATURE.sub("", item["text"])
             if item["level"] == API_LEVEL:
                 items.append({**item, "title": name, "text": f"{item['title']} {text}"})
-            elif name not in names:  # a class may be there twice
+            elif name not in names:  # the index may list a class twice
                 items[-1]["text"] += f" {text} {item['title']}"
             names.add(name)
         else:
@@ -264,7 +264,7 @@ def rank_search() -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file, making the directories that it needs."""
+    """Copy a file, creating the missing directories of the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
 

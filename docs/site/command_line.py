@@ -13,7 +13,7 @@ INDEX = "docs/reference/command_line.md"
 
 
 def pages() -> dict[str, str]:
-    """Return the Markdown of the index, without its beginning, and of each command, by path."""
+    """Return the Markdown of the index, without its introduction, and of each command, by path."""
     root = typer.main.get_command(commands())
     assert isinstance(root, TyperGroup)
     found, index = {}, dict[str, list[str]]()
@@ -28,7 +28,7 @@ def pages() -> dict[str, str]:
 
 
 def index_lines(name: str, command: TyperCommand, link: str) -> Iterator[str]:
-    """Yield a line for a command, or for each subcommand of a group, with its old anchor."""
+    """Yield the index lines, with anchors, of a command or of a group's subcommands."""
     anchor = name.replace(" ", "-")
     if isinstance(command, TyperGroup):
         for child, subcommand in command.commands.items():
@@ -39,7 +39,7 @@ def index_lines(name: str, command: TyperCommand, link: str) -> Iterator[str]:
 
 
 def command_lines(name: str, command: TyperCommand, heading: str) -> Iterator[str]:
-    """Yield the lines about a command below its heading, and about the subcommands of a group."""
+    """Yield the lines below a command's heading, with sections for the subcommands of a group."""
     if isinstance(command, TyperGroup):
         yield f"{paragraphs(command.help)}\n"
         for child, subcommand in command.commands.items():
@@ -66,7 +66,7 @@ def command_lines(name: str, command: TyperCommand, heading: str) -> Iterator[st
 
 
 def paragraphs(text: str | None) -> str:
-    """Return a help text as Markdown, without its line breaks."""
+    """Return a help text as Markdown paragraphs without line breaks."""
     return "\n\n".join(map(escape, (text or "").split("\n\n")))
 
 

@@ -1,4 +1,4 @@
-"""The error of a site that cannot be built."""
+"""SiteError, which the build of the site raises."""
 
 
 class SiteError(Exception):

@@ -8,7 +8,7 @@ from microgpt_serve.service_settings import ServiceSettings
 
 
 def page() -> str:
-    """Return the reference as Markdown, without its beginning."""
+    """Return the reference as Markdown, without its introduction."""
     schema = create_app(ServiceSettings()).openapi()
     lines = list[str]()
     for path, operations in schema["paths"].items():
@@ -21,7 +21,7 @@ def page() -> str:
 
 
 def operation_lines(title: str, operation: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines about one route and method."""
+    """Yield the lines that describe one route and method."""
     yield f"## {title}\n"
     yield f"{operation.get('description') or operation.get('summary', '')}\n"
     body = operation.get("requestBody", {}).get("content", {})
@@ -34,13 +34,13 @@ def operation_lines(title: str, operation: dict[str, Any]) -> Iterator[str]:
 
 
 def content(types: dict[str, Any]) -> str:
-    """Return the media types of a body with their schemas."""
+    """Return the media types of a request or response body with their schemas."""
     found = [f"{shape(value.get('schema', {}))} (`{kind}`)" for kind, value in types.items()]
     return " or ".join(found)
 
 
 def model_lines(name: str, model: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines about one schema: a table of its fields."""
+    """Yield the lines that describe one schema: a table of its fields."""
     yield f"### {name}\n"
     if model.get("description"):
         yield f"{' '.join(model['description'].split())}\n"

@@ -1,5 +1,5 @@
-// A page that is opened as a file may not start a worker, and the search runs in one. There, a
-// worker is a script in a hidden frame. Messages are copied, and arrive later, as those of a worker.
+// The search runs in a worker, which a page opened as a file may not start. There, a script in a
+// hidden frame replaces the worker; its messages are also copied and delivered asynchronously.
 if (location.protocol === "file:") {
   const deliver = (target, data) => {
     const message = { data: structuredClone(data) };

@@ -40,7 +40,7 @@ def as_markdown(notebook: Any) -> str:
 
 
 def _output(output: Any) -> str:
-    """Return an output as a picture or a block of text; "" for one that is neither."""
+    """Return a picture or a text output of a cell as Markdown; "" for any other output."""
     data = output.get("data", {})
     if PICTURE in data:
         picture = data[PICTURE].replace("\n", "")

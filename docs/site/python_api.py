@@ -1,4 +1,4 @@
-"""Generate the reference of the Python interface, which mkdocstrings makes from docstrings."""
+"""Generate the reference of the Python API: directives that mkdocstrings replaces by docstrings."""
 
 from collections.abc import Iterable
 from types import ModuleType
@@ -10,7 +10,7 @@ MODULES = ("model", "reference", "value", "data.split", "evaluation")
 
 
 def page() -> str:
-    """Return the reference without its beginning, with directives of mkdocstrings."""
+    """Return the reference, without its introduction, as directives for mkdocstrings."""
     sections = {
         "microgpt": public(microgpt),
         "Modules of microgpt": [f"microgpt.{name}" for name in MODULES],
@@ -27,5 +27,5 @@ def public(package: ModuleType) -> Iterable[str]:
 
 
 def section(title: str, names: Iterable[str]) -> str:
-    """Return a section with a directive for each name."""
+    """Return a section with a mkdocstrings directive for each name."""
     return "\n\n".join([f"## {title}", *(f"::: {name}" for name in names), ""])

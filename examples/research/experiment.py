@@ -1,4 +1,4 @@
-"""The program that a research changes: how a small GPT is trained. See program.md."""
+"""Training of a small GPT: the program that `microgpt research` improves. See program.md."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def experiment(docs: Sequence[str], seed: int, operations: float) -> TrainResult:
-    """Train a model on documents with this seed, and with at most so many operations."""
+    """Return a model trained on documents with a seed and at most `operations` operations."""
     tokenizer = char_tokenizer(docs)
     shape = {name: SETTINGS[name] for name in ("n_embd", "n_layer", "n_head", "n_ff_exp")}
     model = ModelConfig(**shape, block_size=16, vocab_size=tokenizer.vocab_size)

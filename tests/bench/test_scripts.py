@@ -27,8 +27,8 @@ def small(*words: str) -> str:
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
 
 
-# The options of each script, and patches that make it smaller. Other programs, which are not in the
-# workspace, do not take part.
+# The options of each script, and patches that shorten it. Programs that are not in the workspace
+# are left out.
 SHORTEST = {
     "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
@@ -120,7 +120,7 @@ def test_every_benchmark_script_cited_in_the_docs_exists(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTEST)
-def test_every_benchmark_script_runs(name: str, tmp_path: Path) -> None:
+def test_every_benchmark_script_completes_a_short_run(name: str, tmp_path: Path) -> None:
     for folder in ("bench", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for folder in ("data", "examples"):

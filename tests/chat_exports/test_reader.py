@@ -1,4 +1,4 @@
-"""Read exported chats: small files in `exports/`, written by hand after the published formats."""
+"""Tests of the reader of exported chats, with small files in the published formats (`exports/`)."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def test_an_export_of_each_app_can_be_read(name, me, said, n_left_out) -> None:
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # all; from the system or without text; without a reply
+    assert numbers == n_left_out  # all; of the system or without text; unanswered
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"
@@ -75,7 +75,7 @@ def test_a_slack_day_file_channel_or_whole_export_can_be_read(name, said) -> Non
     assert read(EXPORTS / name, "ben")[0] == said
 
 
-def test_a_slack_day_file_finds_user_names_from_any_folder(monkeypatch) -> None:
+def test_user_names_of_a_slack_day_file_are_found_from_any_working_directory(monkeypatch) -> None:
     monkeypatch.chdir(EXPORTS / "slack/general")
     with pytest.raises(DataError, match="has no reply from 'Anna Alt'"):
         read(Path("2023-12-31.json"), "Anna Alt")
@@ -232,7 +232,7 @@ def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> 
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_of_other_texts_is_refused(tmp_path) -> None:
+def test_a_folder_that_is_not_a_slack_export_is_refused(tmp_path) -> None:
     (tmp_path / "a.txt").write_text("anna\n")
     with pytest.raises(DataError, match="not a Slack export"):
         read(tmp_path)

@@ -29,7 +29,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
-    """A repository that contains the script, and that is exactly at its limits."""
+    """A repository that contains `.ci/size` and is exactly at its limits."""
     folder = tmp_path_factory.mktemp("repository")
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

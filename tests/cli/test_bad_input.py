@@ -11,7 +11,7 @@ from microgpt_cli.training import train_request
 
 FILES = {
     "names.txt": b"anna\nemma\n",
-    "empty.txt": b"\n \n",
+    "empty.txt": b"",
     "latin.txt": b"anna\nren\xe9\n",
     "xenia.txt": b"xenia\n",
     "towns.csv": b"name;land\nLinz;AT\n",
@@ -113,7 +113,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         ("info --data my file.txt", "quote a path with spaces"),
     ],
 )
-def test_a_bad_input_is_explained_and_writes_nothing(microgpt, files, command, problem) -> None:
+def test_a_bad_input_gives_an_error_and_changes_no_files(microgpt, files, command, problem) -> None:
     if command.startswith("serve"):
         pytest.importorskip("microgpt_serve")
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}

@@ -11,6 +11,8 @@ from trainings import NAMES
 from microgpt import BpeTokenizer, Message, load
 from microgpt.data.split import split
 
+pytestmark = pytest.mark.compiled
+
 SMALL = ("--input", "names.txt", "--n-embd", "8", "--n-head", "2", "--steps", "40")
 BPE = ("--tokenizer", "bpe", "--vocab-size", "270")
 KANJI = (Message("user", "hi"), Message("assistant", "漢字é"))
@@ -25,7 +27,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def model(ended, names) -> Path:
-    """A copy of that directory, beside the names."""
+    """A copy of the directory `ended`, beside names.txt."""
     return Path(shutil.copytree(ended, names.with_name("model")))
 
 
@@ -55,7 +57,7 @@ def test_fine_tuning_keeps_the_tokenizer_of_the_parent(microgpt, model, names, t
         assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
 
 
-def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) -> None:
+def test_generate_eval_info_and_export_read_subwords(microgpt, model, names, tmp_path) -> None:
     options = ("--model-dir", model, "--num-samples", "5", "é", "--temperature", "1")
     samples = json.loads(microgpt("generate", *options, "--json").stdout)["samples"]
     assert all(text.startswith("é") for text in samples)

@@ -1,4 +1,4 @@
-"""`microgpt chat` with a pipe instead of a terminal."""
+"""Tests of `microgpt chat` with a pipe instead of a terminal."""
 
 import pytest
 from commands import ok, refused
@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
     assert len(first.stdout.splitlines()) == 3
 
 
-def test_a_stopped_reply_is_part_of_the_conversation(chat_result) -> None:
+def test_a_stopped_reply_stays_in_the_conversation(chat_result) -> None:
     session = ChatSession(InferenceGpt(chat_result), Sampling(), 42)
     reply = session.ask("hi")
     start = next(reply)
@@ -33,6 +33,7 @@ def test_a_stopped_reply_is_part_of_the_conversation(chat_result) -> None:
     assert session.messages == [Message("user", "hi"), Message("assistant", start)]
 
 
+@pytest.mark.compiled
 def test_chat_runs_slash_commands_from_standard_input(microgpt, chat_model) -> None:
     said = "\nhi\n/clear\n/fly\n  \n/quit\nhi\n"
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=said))
@@ -40,6 +41,7 @@ def test_chat_runs_slash_commands_from_standard_input(microgpt, chat_model) -> N
     assert done.stderr == "error: unknown command /fly; the commands are /clear and /exit\n"
 
 
+@pytest.mark.compiled
 def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
     said = "hi\n" * 6 + "/clear\n" + "hi\n" * 4
     notes = microgpt("chat", "--model-dir", chat_model, stdin=said).stderr.splitlines()
@@ -49,6 +51,7 @@ def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
     ]
 
 
+@pytest.mark.compiled
 def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model) -> None:
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n"))
     assert done.stdout == "\n\nyo\n"
@@ -61,6 +64,7 @@ def test_a_chat_message_may_be_longer_than_a_file_name(microgpt) -> None:
     assert "the message has 360 characters; at most 188 fit" in refused(done)
 
 
+@pytest.mark.compiled
 def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
@@ -82,6 +86,7 @@ def test_no_reply_has_a_word_of_the_never_file(microgpt, chat_model, tmp_path) -
     assert "each of 100 replies" in refused(microgpt(*options[:3], "--never", words))
 
 
+@pytest.mark.compiled
 def test_chat_uses_a_bundled_model_without_a_trained_one(microgpt, bundled_reply) -> None:
     done = microgpt("chat", stdin="hi\n")
     assert (done.returncode, done.stdout) == (0, f"{bundled_reply}\n")

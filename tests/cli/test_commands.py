@@ -53,6 +53,7 @@ def test_help_does_not_import_the_engine_or_other_heavy_modules(microgpt) -> Non
     assert not imported & heavy
 
 
+@pytest.mark.compiled
 def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("ωω\nωω\n")
     microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")
@@ -173,7 +174,7 @@ def test_an_error_about_a_command_of_two_packages_names_both(microgpt, install) 
         ("serve", "microgpt-serve"),
     ],
 )
-def test_a_founding_command_names_its_missing_package(microgpt, install, command, package) -> None:
+def test_evolve_and_serve_name_their_missing_package(microgpt, install, command, package) -> None:
     install(package, "commands", "")  # hides the real package; this one has no plug-ins
     assert f"\n  {command} " not in ok(microgpt("--help")).stdout
     error = refused(microgpt(command))
@@ -213,7 +214,7 @@ def csv(install) -> None:
 
 
 @pytest.mark.usefixtures("csv")
-def test_another_package_can_add_an_export_format(microgpt, text_model, tmp_path) -> None:
+def test_export_and_verify_use_a_format_of_another_package(microgpt, text_model, tmp_path) -> None:
     done = ok(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
     assert done.stdout == f"mine.csv: {(tmp_path / 'mine.csv').stat().st_size:,} bytes\n"
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"

@@ -7,6 +7,8 @@ import pytest
 from commands import ok
 from trainings import made_up_names, training_of
 
+pytestmark = pytest.mark.compiled
+
 NAMES = "\n".join(made_up_names(300))
 TEXT = " ".join(random.Random(0).choices(NAMES.split("\n"), k=3000))
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "20", "-n", "0")
@@ -27,7 +29,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def train(microgpt, folder):
-    """Train `child` on the names, and return the notes, the output and its training record."""
+    """A function that trains `child`, and returns its notes, its output and its training record."""
 
     def run(*options: str, data: str = "names.txt") -> tuple[str, str, dict]:
         steps = () if "--budget" in options else ("--steps", "20")
@@ -75,7 +77,7 @@ def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
     assert training["contamination"].keys() == {"test"}
 
 
-def test_samples_found_in_the_data_of_the_parent_are_counted(microgpt, folder) -> None:
+def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, folder) -> None:
     """The parent was trained on the held-out names, so they count as training data, too."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout
@@ -94,7 +96,7 @@ def test_commands_note_that_ancestors_may_have_read_other_data(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # may occur in the text
+    done = microgpt("score", "running", stdin="abba\n")  # possibly a part of the training text
     assert "may be training data" in done.stderr
 
 

@@ -25,6 +25,7 @@ def talks(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.compiled
 def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
     done = microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5", "--json")
     replies = json.loads(done.stdout)["replies"]
@@ -36,12 +37,14 @@ def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
     assert {error["prompt"] for error in replies["errors"]} < asked
 
 
+@pytest.mark.compiled
 def test_held_out_questions_that_training_read_are_marked(microgpt, tmp_path, talks) -> None:
     talks.write_text(talks.read_text().replace('"say ', '" say  ') + "\n" + talks.read_text())
     done = ok(microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5"))
     assert "95% interval (contamination " in done.stdout
 
 
+@pytest.mark.compiled
 def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) -> None:
     assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
     more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
@@ -49,6 +52,7 @@ def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) ->
     assert "95% interval (contamination 100 %)" in child.stdout
 
 
+@pytest.mark.compiled
 def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> None:
     done = ok(microgpt("train", "--data", talks, *QUICK))
     assert "\nquestions of the training data      40 " in done.stdout
@@ -99,8 +103,9 @@ def test_active_units_are_counted_only_in_small_karpathy_models() -> None:
     assert note_on_units(train(NAMES, model=wide, config=TrainConfig(steps=1)), NAMES) is None
 
 
+@pytest.mark.compiled
 def test_train_and_info_compare_a_loss_with_simple_baselines(microgpt) -> None:
-    """A default run prints a uniform guess; a run with held-out names also counts n-grams."""
+    """A default run prints the loss of a uniform guess; with held-out names, also of n-grams."""
     done = ok(microgpt("train", "--steps", "20", "-n", "0", "--model", "a"))
     assert "a uniform guess has a loss of 3.2958" in done.stderr
     held_out = ("--val-fraction", "0.1", "--steps", "20", "-n", "0", "--model", "b")

@@ -29,7 +29,7 @@ def test_a_wrong_derivative_fails_the_gradient_and_replay_checks(monkeypatch) ->
     monkeypatch.setattr(Value, "exp", wrong)
     checks = {check.name: check.passed for check in run_checks(steps=3)}
     assert checks.pop("names.txt")
-    for dtype in ("float64", "float32"):  # the check ignores the dtype
+    for dtype in ("float64", "float32"):  # the compiled engine does not use Value
         assert checks.pop(f"compiled {dtype}: Karpathy's run, 3 of 1000 steps")
     assert not any(checks.values()), checks
 

@@ -1,4 +1,4 @@
-"""Ensembles: runs are stopped by Ctrl-C in each of their models and resumed."""
+"""Training runs of ensembles, which Ctrl-C stops in one of their models, are resumed."""
 
 import json
 import os
@@ -13,6 +13,8 @@ from trainings import made_up_names, meta_of, training_of, weights
 from microgpt import load
 from microgpt_cli.terminal.progress_bar import TrainingProgress
 
+pytestmark = pytest.mark.compiled
+
 NAMES = "\n".join(made_up_names(300))
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
 RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fraction=0.1")
@@ -26,7 +28,7 @@ def unspoilt(tmp_path: Path) -> Path:
 
 
 def stop_in(what: str) -> pytest.MonkeyPatch:
-    """Make the next command receive Ctrl-C while it trains a model."""
+    """Make the next command receive Ctrl-C while it trains the model `what`."""
     patch, update = pytest.MonkeyPatch(), TrainingProgress.update
 
     def follow(self, event) -> None:
@@ -39,7 +41,7 @@ def stop_in(what: str) -> pytest.MonkeyPatch:
 
 
 def stopped(microgpt, what: str, *command: str) -> str:
-    """Stop a command, and return its output."""
+    """Stop a training run in the model `what`, and return the last line of its errors."""
     patch = stop_in(what)
     done = microgpt("train", *command)
     patch.undo()
@@ -56,7 +58,7 @@ def whole(prepare) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
-def test_an_ensemble_stopped_anywhere_has_the_same_student(microgpt, unspoilt, whole, what) -> None:
+def test_a_resumed_ensemble_trains_the_same_student(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
     problem = refused(microgpt("train", *RUN, "--model", "a"))
@@ -79,7 +81,7 @@ def test_a_finished_student_can_be_trained_on_without_its_teachers(microgpt, pre
     found = load(folder / "a").meta.training
     assert found["steps"] > before["steps"]
     assert found["val_loss"] <= before["val_loss"]
-    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # once more
+    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # resumes again
 
 
 def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, unspoilt) -> None:
@@ -116,7 +118,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def folder(trained, folder) -> Path:
-    """A copy of that directory, in which the student refers to the copied teachers."""
+    """A copy of the directory `trained`, in which the student refers to the copied teachers."""
     state = folder / "student/train_state.json"
     state.write_text(state.read_text().replace(str(trained), str(folder)))
     return Path(folder)
@@ -128,7 +130,7 @@ def unfinished(folder: Path) -> None:
     (folder / "student/weights.json").unlink()
 
 
-def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> None:
+def test_info_shows_the_recorded_teachers_of_a_student(microgpt, folder) -> None:
     hashes = [meta_of(folder / name)["weights_sha256"] for name in ("one", "two")]
     meta = training_of(folder / "student")
     assert (meta["teachers"], meta["teacher_sha256"]) == (["one", "two"], hashes)

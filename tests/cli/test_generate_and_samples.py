@@ -11,7 +11,7 @@ from microgpt_cli.samples import copied_share, note_faults, usual_length, usual_
 
 @pytest.fixture
 def samples(microgpt, text_model):
-    """Run `generate` on a model of four names; return the samples."""
+    """A function that runs `generate` on a model of four names, and returns the samples."""
 
     def run(*args: str, model=text_model) -> list[str]:
         done = ok(microgpt("generate", "--model-dir", model, "--json", *args))
@@ -21,6 +21,7 @@ def samples(microgpt, text_model):
     return run
 
 
+@pytest.mark.compiled
 def test_generate_prints_the_same_samples_as_lines_and_as_json(microgpt, text_model, samples):
     args = ["--num-samples", "120", "--temperature", "2"]
     expected = samples(*args)
@@ -30,6 +31,7 @@ def test_generate_prints_the_same_samples_as_lines_and_as_json(microgpt, text_mo
     assert lines == [f"sample {i:2d}: {text}" for i, text in enumerate(expected, start=1)]
 
 
+@pytest.mark.compiled
 def test_a_random_seed_is_printed_and_gives_the_same_samples(microgpt, text_model, samples) -> None:
     args = ("--temperature", "2")
     drawn = [microgpt("generate", "--model", text_model, *args, "--seed=random") for _ in range(2)]
@@ -55,13 +57,15 @@ def test_the_unique_option_prints_each_sample_once_in_order(samples) -> None:
     assert found == list(dict.fromkeys(everything))[:40]
 
 
+@pytest.mark.compiled
 def test_the_unique_option_stops_if_nothing_new_is_generated(microgpt, text_model) -> None:
     done = ok(microgpt("generate", "--model", text_model, "--unique", "--temperature", "0"))
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr.startswith("note: stopped after 1 samples, because 10,000 in a row")
 
 
-def test_the_novel_option_skips_training_data_in_any_case(microgpt, tmp_path) -> None:
+@pytest.mark.compiled
+def test_the_novel_option_skips_training_data_regardless_of_case(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("Anna\nanno\n")
     microgpt("train", "--data", "names.txt", "--model", "m", "--steps", "100", "--seed", "1")
     done = ok(microgpt("generate", "--model", "m", "--novel", "-n", "5"))
@@ -114,7 +118,8 @@ def test_the_default_temperature_depends_on_the_kind_of_text(doc, text, expected
     assert usual_temperature(result) == expected
 
 
-def test_samples_reach_the_usual_length_of_long_documents(microgpt, tmp_path) -> None:
+@pytest.mark.compiled
+def test_samples_of_long_documents_use_the_longest_documents_length(microgpt, tmp_path) -> None:
     (tmp_path / "tunes.txt").write_text(TUNES)
     data = ("--data", "tunes.txt", "--separator", "%", "--block-size", "16")
     ok(microgpt("train", *data, *SMALL, "--model", "m"))
@@ -131,7 +136,7 @@ def test_samples_reach_the_usual_length_of_long_documents(microgpt, tmp_path) ->
 def test_documents_that_fit_the_context_are_not_continued_beyond_it() -> None:
     assert usual_length(result_of(["a" * 15])) is None
     assert usual_length(result_of(["a" * 16])) == 17
-    assert usual_length(result_of(["a" * 400])) == 64  # four contexts
+    assert usual_length(result_of(["a" * 400])) == 64  # four times the context
 
 
 def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:

@@ -15,8 +15,10 @@ from microgpt_cli.counting import counted, loss_of
 from microgpt_cli.elman import ElmanNetwork
 from microgpt_cli.ladder import Ladder, ladder
 
+pytestmark = pytest.mark.compiled
+
 NAMES = load_text(bundled("names.txt"))[:3000]
-BUDGET = 5e9  # about a second
+BUDGET = 5e9  # takes about a second
 
 
 @cache
@@ -35,7 +37,7 @@ def test_the_ladder_goes_from_a_uniform_guess_to_two_gpts() -> None:
     assert 8 * gpt.operations < more.operations
 
 
-def test_all_models_of_the_ladder_continue_the_same_beginnings() -> None:
+def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
     tests = split(NAMES, validation=0.1, test=0.1).test
     assert [doc.startswith(text) for doc, text in zip(tests, found().beginnings, strict=False)] == [
         True
@@ -46,7 +48,7 @@ def test_all_models_of_the_ladder_continue_the_same_beginnings() -> None:
 
 
 def test_the_counting_model_agrees_with_counts_made_by_hand() -> None:
-    """If a letter is always followed by the same one, bigrams predict it almost with certainty."""
+    """If each letter has only one successor, bigrams predict it almost with certainty."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
@@ -76,7 +78,7 @@ def test_the_ladder_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
     assert [f"{rung['loss']:.3f}" in row for rung, row in zip(facts["rungs"], rows, strict=False)]
 
 
-def test_the_ladder_supports_conversations_and_running_text(microgpt, tmp_path) -> None:
+def test_ladders_of_conversations_and_running_text_have_seven_models(microgpt, tmp_path) -> None:
     talks = [
         [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
         for name in NAMES[:240]
@@ -123,7 +125,7 @@ def test_the_elman_network_has_the_gradients_of_finite_differences() -> None:
 
 
 def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
-    """The loss is the mean over all predictions that count, including masked documents."""
+    """The loss is the mean over all predictions that count, also in a document with a mask."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
     docs.append(DOCS[0], MASK)
@@ -140,7 +142,7 @@ def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
 
 
 def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None:
-    """The rows are in document order, although documents are read in another order."""
+    """The rows are in document order, although all documents of a batch are read together."""
     reference, expected = Elman(floats()), []
     for doc in DOCS:
         memory = [0.0] * H
@@ -153,7 +155,7 @@ def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None
 
 
 def test_the_first_adam_step_moves_each_weight_by_the_learning_rate() -> None:
-    """The first means are the gradient and its square, so the step has the gradient's sign."""
+    """Adam's first means are the gradient and its square, so only its sign matters."""
     one = ElmanNetwork(H, V, np.random.default_rng(1))
     before = one.weights["bias"].copy()
     one.update({"bias": np.array([[0.1, -0.3, 0.2, -0.1]], np.float32)}, lr=0.01)

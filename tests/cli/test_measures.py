@@ -37,7 +37,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
 
 @pytest.fixture
 def exam(tmp_path):
-    """A file of conversations with tasks; the model says "yo" to "hi"."""
+    """A function that writes conversations with tasks; the model replies "yo" to "hi"."""
 
     def ask(*exchanges: tuple[str, str, str | None]) -> str:
         lines = []
@@ -54,7 +54,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     wrong = ("hi", "oh", "tease"), ("hi", "oho", "tease"), ("hi", "yo", "tease")
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
-    assert "note: 40.0% of this text is training data" in done.stderr  # "hi" and "yo"
+    assert "note: 40.0% of this text is training data" in done.stderr  # two of five conversations
     table, errors = done.stdout.split("\n\n")[1:3]
     assert "95% interval (contamination 40 %)" in table
     assert [line.split() for line in table.splitlines()[1:]] == [
@@ -66,6 +66,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     assert errors.count("expected") == 2
 
 
+@pytest.mark.compiled
 def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
     done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")
@@ -90,7 +91,7 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
     assert json.loads(done.stdout)["replies"]["n_cut"] == 2
 
 
-def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam) -> None:
+def test_eval_counts_no_exact_replies_if_questions_have_no_task(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
     assert "exact" not in done.stdout
     assert "replies" not in done.stdout
@@ -101,7 +102,7 @@ def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam)
 
 
 def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
-    """Three predictions of 90 %, one of them wrong, and one of 30 %, which is right."""
+    """There are three predictions with 90 %, one of them wrong, and a correct one with 30 %."""
     found = Calibration.from_pairs([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins
     assert (low.low, low.n, low.right) == (pytest.approx(0.3), 1, 1.0)
@@ -112,7 +113,7 @@ def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
 
 
 def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
-    """`log_probabilities` is the slow way to compute the same."""
+    """The expected calibration is computed from `log_probabilities`, document by document."""
     gpt, docs = InferenceGpt(names_result), ["nia", "mel"]
     pairs = []
     for doc in docs:
@@ -125,6 +126,7 @@ def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
     assert found.error == pytest.approx(expected.error, abs=1e-5)
 
 
+@pytest.mark.compiled
 def test_token_calibration_uses_a_limited_number_of_predictions(names_result, monkeypatch) -> None:
     monkeypatch.setitem(MAX_PREDICTIONS, "compiled", 20)
     found = token_calibration(InferenceGpt(names_result), ["nia", "mel"] * 500, "lines")
@@ -176,7 +178,7 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
         assert line.startswith(f"{score.bits_per_character:6.2f}  ")
         assert line.endswith(score.text)
-    assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # text in a pipe is not escaped
+    assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # output to a pipe is not escaped
 
 
 def test_the_json_of_score_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:
@@ -207,6 +209,7 @@ def test_score_escapes_control_characters_at_a_terminal(terminal, text_model, tm
     assert shown.isprintable()
 
 
+@pytest.mark.compiled
 def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(b"\xfd\xfe\n" + b"an" * 50_000)
     done = microgpt("score", text_model, "--data=odd.txt", "--jsonl")

@@ -15,6 +15,8 @@ from trainings import NAMES, weights
 from microgpt import load
 from microgpt.storage.training_directory import TrainingDirectory
 
+pytestmark = pytest.mark.compiled
+
 SMALL = ("--n-embd", "8", "--n-head", "2")
 FOREVER = ("--steps", str(10**9))  # takes days
 NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"
@@ -29,7 +31,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def unfinished(ended, names, tmp_path: Path) -> Path:
-    """That training run, before it has written its model, with the names in this directory."""
+    """The training run `ended` before it has written its model, beside names.txt."""
     model = tmp_path / "model"
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
@@ -71,7 +73,7 @@ def test_a_model_can_be_fine_tuned_in_its_own_directory(microgpt, names, tmp_pat
     assert "has a model" in refused(microgpt(*tune, "--model", "child"))
 
 
-def test_resume_saves_the_model_of_an_interrupted_run(microgpt, unfinished) -> None:
+def test_resume_finishes_an_interrupted_run_and_saves_its_model(microgpt, unfinished) -> None:
     assert microgpt("generate", "--model", "model").stderr == f"{NOTE}\n"
     assert microgpt("train", "--resume", "model").returncode == 0
     assert microgpt("generate", "--model", "model").stderr == ""
@@ -131,7 +133,7 @@ def test_a_run_that_ended_early_continues_if_steps_are_given(microgpt, names, tm
     ok(microgpt("train", "--resume", "model", "--minutes", "0.02"))
 
 
-def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
+def test_train_refuses_a_directory_in_use_by_a_running_training(microgpt, names, tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         done = microgpt("train", "--input", names, "--output", "model", "--force")
     assert f"model is being trained by process {os.getpid()} on " in refused(done)
@@ -167,7 +169,7 @@ def test_commands_in_messages_can_be_pasted_into_a_shell(microgpt, names, tmp_pa
     assert re.search(r"using its model at step \d+ of 1000000000", done.stderr)
 
 
-def test_exported_models_of_every_format_can_be_read(microgpt, text_model, tmp_path) -> None:
+def test_generate_reads_exported_directories_of_all_formats(microgpt, text_model, tmp_path) -> None:
     names, before = microgpt("generate", "--model", text_model).stdout, weights(text_model)
     done = microgpt("export", "--model", text_model, "--output", "copy")
     assert done.stdout.startswith("copy/model.safetensors: ")
@@ -187,7 +189,7 @@ TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with names, and with a model and a picture that the user has put beside it."""
+    """A directory with names.txt and a model, to which the user has added a picture."""
     folder = prepare("anna\nemma\n", (*TRAIN[3:], "1234"))
     (folder / "output" / "mine.png").touch()
     return folder

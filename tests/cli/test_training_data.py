@@ -1,4 +1,4 @@
-"""The `train` command on long texts, tables and other data."""
+"""Tests of the `train` command on long texts, tables and other data."""
 
 import json
 import os
@@ -12,6 +12,8 @@ from trainings import made_up_names, meta_of, training_of, weights
 
 from microgpt import load
 from microgpt.settings import PRESETS
+
+pytestmark = pytest.mark.compiled
 
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "30", "--num-samples", "2", "--output", "m")
 CHARS = ("--tokenizer", "char")
@@ -111,7 +113,7 @@ def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None
     assert NOTE not in more.stderr + resumed.stderr
 
 
-def test_every_command_can_read_one_column_of_a_table(microgpt, files) -> None:
+def test_train_eval_and_info_can_read_one_column_of_a_table(microgpt, files) -> None:
     column = ("--data", "towns.csv", "--column", "name")
     assert microgpt("train", *column, *SMALLEST).stdout.startswith("num docs: 2\n")
     assert json.loads((files / "m/train_state.json").read_text())["given"]["column"] == "name"
@@ -150,7 +152,7 @@ def test_training_on_multi_line_documents_can_be_resumed(microgpt, recipes, tmp_
     assert told["n_docs"] == 3
 
 
-def test_info_repeats_the_separator_in_the_command_to_train(microgpt, recipes) -> None:
+def test_info_suggests_a_train_command_with_the_given_separator(microgpt, recipes) -> None:
     told = microgpt("info", "--data", recipes, "--separator", "%")
     assert "documents:          3; no duplicates" in told.stdout
     assert "microgpt train --separator % --data recipes.txt" in told.stderr
@@ -164,7 +166,7 @@ TUNING = ("train", "--from", "parent", "--data", "others.txt")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with a parent, its data, and other data."""
+    """A directory with a parent model, its training data, and other data."""
     folder = prepare("\n".join(NAMES), ("--budget", "2e9", "-n", "0", "--model", "parent"))
     (folder / "others.txt").write_text("\n".join(OTHERS))
     return folder
@@ -233,7 +235,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_train_accepts_small_data_with_a_note(microgpt, texts, content, said) -> None:
+def test_tiny_data_is_trained_on_with_default_settings(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
@@ -248,7 +250,7 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
-def test_training_reads_a_part_of_a_text_that_is_too_long(microgpt, texts, monkeypatch) -> None:
+def test_train_reads_as_much_of_a_long_text_as_time_allows(microgpt, texts, monkeypatch) -> None:
     for name in ("READ", "MIN_READ"):
         monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
     for data in ("names.txt", "book.txt"):

@@ -13,7 +13,7 @@ from microgpt.settings import PRESETS, flag
 
 SHAPE = ModelConfig.__dataclass_fields__.keys()
 GENES = {"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 4, "steps": 60, "lr": 0.01}
-WRONG = {  # name and value: the rest of the message
+WRONG = {  # the message after the name, by name and value
     ("steps", "many"): "must be an integer, got 'many'",
     ("n_layer", 0): "must be >= 1, got 0",
     ("n_embd", 10**400): f"must be at most 2147483647, got 1{'0' * 23}…",
@@ -31,7 +31,7 @@ CASES = [
     if source != "genome" or (name, value) in IN_A_GENOME
 ]
 
-CONFLICTS = [  # settings that exclude each other, and the message
+CONFLICTS = [  # settings that exclude each other, and the error message
     ({"minutes": 1, "budget": 1e9}, "--minutes cannot be used with --budget; omit one of them"),
     (
         {"column": "name", "separator": "blank"},
@@ -68,7 +68,7 @@ def sentence_of(microgpt, folder):
 
 
 @pytest.mark.parametrize(("source", "name", "value"), CASES)
-def test_options_files_and_python_report_a_wrong_setting_alike(
+def test_a_wrong_setting_gives_the_same_error_in_options_files_and_python(
     folder, monkeypatch, sentence_of, source, name, value
 ) -> None:
     command, sentence = ["train", "--data=names.txt"], f"{name} {WRONG[name, value]}"
@@ -99,7 +99,7 @@ def test_options_files_and_python_report_a_wrong_setting_alike(
 
 @pytest.mark.parametrize("source", ["options", "preset", "train_state", "python"])
 @pytest.mark.parametrize(("given", "sentence"), CONFLICTS)
-def test_options_files_and_python_report_a_conflict_alike(
+def test_conflicting_settings_give_the_same_error_in_options_files_and_python(
     folder, monkeypatch, sentence_of, source, given, sentence
 ) -> None:
     command = ["train", "--data=names.txt"]

@@ -81,7 +81,7 @@ WORDS = re.compile(r"\w[\w.]*")
 
 @pytest.fixture
 def wrong(tmp_path: Path):
-    """Return the problem that a check finds in a file with this text."""
+    """A function that returns the problem that a check finds in a file with the given text."""
 
     def problem(name: str, source: str) -> str:
         path = tmp_path / f"{name}.py"

@@ -30,7 +30,7 @@ def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path
     found = {path.name for path in (tmp_path / "mine").iterdir()}
     assert found == names | {"names.txt", "progress.json"}
     command = done.stdout.rpartition(": microgpt ")[2].split()
-    assert "still there; write your code" in microgpt(*command).stdout  # with its directory
+    assert "still there; write your code" in microgpt(*command).stdout  # the printed command runs
 
 
 def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path)
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 
-def test_checking_a_right_exercise_names_the_next_one(microgpt, place: Path) -> None:
+def test_checking_a_right_exercise_names_the_next_exercise(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
         f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; write your code instead"

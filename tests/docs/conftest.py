@@ -1,4 +1,4 @@
-"""The scripts that build the site."""
+"""Make the scripts that build the site importable."""
 
 import sys
 from pathlib import Path

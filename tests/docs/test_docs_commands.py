@@ -19,7 +19,7 @@ PAGES = [page for page in pages() if any(block.language in RUN for block in bloc
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A page of a separate documentation, whose blocks run in a temporary folder."""
+    """The path of a page in a temporary folder, in which its blocks run."""
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(docs_commands, "ROOT", tmp_path)
     return tmp_path / "page.md"
@@ -89,7 +89,7 @@ FENCE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOT
 
 
 @pytest.mark.slow
-def test_the_plugin_package_in_the_docs_installs_works_and_uninstalls(tmp_path: Path) -> None:
+def test_the_docs_plugin_prints_the_shown_output_and_can_be_uninstalled(tmp_path: Path) -> None:
     package, site = tmp_path / "microgpt-subtitles", tmp_path / "site"
     for name, content in FENCE.findall((ROOT / PLUGINS).read_text()):
         (package / name).parent.mkdir(parents=True, exist_ok=True)

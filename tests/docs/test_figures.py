@@ -34,7 +34,7 @@ SOURCE = re.compile(
 )
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(r"`[^`]*`|<[^>]*>|!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)")
-# Numbers that are not measured: a pattern of the page, a pattern of the figure, and its meaning.
+# Numbers that are not measured: a pattern of the page, a pattern of the number, and a reason.
 EXCUSED = (
     (r".", r"^95 %$", "the level of confidence intervals"),
     (r"docs/reference/", r"\d ?(s|seconds|[kKM]i?B|%)$", "settings, limits and formats"),

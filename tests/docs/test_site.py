@@ -1,4 +1,4 @@
-"""The built site: its links, style, models and search, on pages opened as files."""
+"""Tests of the built site: its links, style, models and search, on pages opened as files."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
-LOADS = {"img", "script", "iframe", "source"}  # a browser loads the `src` of these
+LOADS = {"img", "script", "iframe", "source"}  # a browser loads the `src` of these elements
 PAGES = (
     *("index", "docs/try", "docs/learn", "docs/karpathy", "docs/data"),
     *("docs/reference/http", "docs/reference/command_line", "docs/reference/command_line/train"),
@@ -67,7 +67,7 @@ def test_every_link_leads_to_an_existing_page_and_heading() -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1600, "dark")])
-def test_pages_are_accessible_and_work_offline(browser, width, scheme) -> None:
+def test_pages_are_accessible_and_request_nothing_online(browser, width, scheme) -> None:
     window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))

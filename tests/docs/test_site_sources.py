@@ -1,4 +1,4 @@
-"""The sources of the site: pages, links, and explanations of source files."""
+"""Tests of the sources of the site: pages, links, and explanations of source files."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The sizes in docs/architecture.md, and the map in CONTRIBUTING."""
+"""Tests of the sizes in docs/architecture.md, and of the map in CONTRIBUTING."""
 
 import re
 import tomllib
@@ -62,12 +62,12 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 
 MOST = 20_000
-LOOKED_UP = {"Measurements and decisions", "Reference"}  # sections of the navigation
+LOOKED_UP = {"Measurements and decisions", "Reference"}  # navigation sections to look things up
 CODE = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1")
 
 
 def pages() -> dict[str, str]:
-    """Return the text of each page to be read, by its path."""
+    """Return the text of each page that is outside the sections LOOKED_UP, by its path."""
     nav = tomllib.loads((SITE / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
     paths = nav_paths([section for section in nav if not LOOKED_UP & section.keys()])
     return {path: (ROOT / path).read_text(encoding="utf-8") for path in paths}

@@ -87,7 +87,7 @@ def dist(tmp_path_factory) -> Path:
     return folder
 
 
-def test_every_command_works_after_installation_with_pip(dist, tmp_path) -> None:
+def test_every_command_succeeds_after_installation_with_pip(dist, tmp_path) -> None:
     env = outside_environment(tmp_path)
     assert not shutil.which("uv", path=env["PATH"])
 

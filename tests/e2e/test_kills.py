@@ -22,7 +22,7 @@ NOTE = "note: compiling the engine (once on this computer, takes about ten secon
 
 @pytest.fixture
 def start(tmp_path: Path, text_model: Path):
-    """Start an evaluation, which has the smallest kernels, with an empty cache."""
+    """A function that starts an evaluation, which has small kernels, with an empty cache."""
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     # Without optimization, compilation takes two thirds of the time.
     settings = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
@@ -77,7 +77,7 @@ KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
 def weights_of(directory: Path) -> bytes:
-    """Return all files of a finished training run, without times."""
+    """Return the content of all files of a finished training run, without times."""
     meta = json.loads((directory / "meta.json").read_text())
     training = {name: fact for name, fact in meta["training"].items() if name != "seconds"}
     history = str(read_training(directory)[1].history).encode()
@@ -87,7 +87,7 @@ def weights_of(directory: Path) -> bytes:
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
     """Start a training run and kill it; return whether it was killed before it had ended."""
-    trains = rng.random() < 0.9  # most kills happen during training, the others during the start
+    trains = rng.random() < 0.9  # most kills happen during training, all others during start-up
     with commands.running(command, cwd=folder) as process:
         if trains:
             process.stdout.readline()

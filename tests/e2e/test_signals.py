@@ -23,7 +23,7 @@ STATE_FILES = ["train_state.json", "train_state.safetensors"]
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """Start the command, and return the process after it has printed its first line."""
+    """A function that starts the command, and returns its process after its first line."""
     with contextlib.ExitStack() as stack:
 
         def launch(*args: str | Path) -> subprocess.Popen[str]:
@@ -35,7 +35,7 @@ def start(tmp_path: Path):
 
 
 def last_line(process: subprocess.Popen[str]) -> str:
-    """Wait for the process, and return its last line, which must not be part of a traceback."""
+    """Wait for the process, and return the only line of its errors except notes and progress."""
     _, errors = process.communicate(timeout=20)
     assert "Traceback" not in errors
     lines = [line for line in errors.splitlines() if not line.startswith(("note:", "step"))]
@@ -103,7 +103,7 @@ def test_a_closed_pipe_does_not_lose_the_trained_model(start, tmp_path) -> None:
     assert {*os.listdir(tmp_path / "output")} == left
 
 
-def test_train_succeeds_with_streams_closed_by_the_shell(tmp_path) -> None:
+def test_train_succeeds_if_the_shell_closed_its_standard_streams(tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     command = "microgpt train --steps 3 --input names.txt <&- >&- 2>&-"
     assert run_process(["sh", "-c", command], cwd=tmp_path).returncode == 0

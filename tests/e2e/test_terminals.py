@@ -1,4 +1,4 @@
-"""Chat and other commands on a pseudo-terminal, with key presses."""
+"""Tests of chat and other commands on a pseudo-terminal, with key presses."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def endless_model(chat_result, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def talk_to(terminal):
-    """Start a conversation with a model on a separate terminal, up to the first prompt."""
+    """A function that starts a chat on a separate terminal, up to the first prompt."""
 
     def start(model_dir, *args) -> Terminal:
         child = terminal("chat", "--model-dir", model_dir, *args)
@@ -57,7 +57,7 @@ def say(child: Terminal, text: str, answer: str = REPLY) -> None:
 
 
 def interrupt(child: Terminal, number: int, answer: str) -> None:
-    """Send a signal until it has an effect: readline misses a signal that arrives too early."""
+    """Repeat a signal until the answer appears: readline misses a signal that comes too early."""
     for _ in range(20):
         child.process.send_signal(number)
         if child.expect([answer, pexpect.TIMEOUT], timeout=3) == 0:
@@ -88,7 +88,7 @@ def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> No
         child.before,
     )
     say(child, "hi")
-    say(child, ARROW_UP)  # repeats the message
+    say(child, ARROW_UP)  # repeats the previous message
     say(child, "/fly", "error: unknown command /fly; the commands are /clear and /exit\r\n")
     say(child, "/clear", r"\(history cleared\)\r\n")
     child.send("Bye\r")
@@ -192,7 +192,7 @@ def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_pa
     child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
     child.expect_exact("use --seed random")
     piped = microgpt("generate", "--num-samples", "1")
-    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # text in a pipe is not escaped
+    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # output to a pipe is not escaped
 
 
 def test_ctrl_c_ends_eval_while_it_compares_replies(terminal, endless_model, tmp_path) -> None:

@@ -81,12 +81,12 @@ def test_batched_replies_equal_single_replies(
     for prompt, job in zip(prompts, jobs, strict=True):
         stream = chat.stream(job)
         expected.append(list(stream))
-        room = chat.config.block_size - len(prompt.tokens) + 1  # for the tokens and the end
+        room = chat.config.block_size - len(prompt.tokens) + 1  # for the reply and its end of turn
         assert stream.finish_reason == ("stop" if len(expected[-1]) < room else "length")
     assert list(chat.decode(jobs, threads=threads)) == expected
 
 
-def test_a_dropped_job_does_not_affect_the_others(text) -> None:
+def test_a_dropped_job_does_not_affect_other_jobs(text) -> None:
     jobs = [text.text_job(40, seed=1), text.text_job(30, seed=100), text.text_job(3, seed=7)]
     batch = text.engine_model.batch(jobs)
     batch.drop(1)

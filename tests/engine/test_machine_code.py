@@ -1,4 +1,4 @@
-"""Machine code is cached and reused, but a file that is damaged or not trustworthy is not."""
+"""Machine code is cached and reused, except for damaged or untrustworthy files."""
 
 import os
 import runpy
@@ -165,7 +165,7 @@ def test_an_untrustworthy_machine_code_file_is_recompiled(run, file, spoil, refu
 
 
 def test_a_renamed_machine_code_file_is_never_loaded(run, file) -> None:
-    """Its machine code may be for other arguments or another processor."""
+    """The machine code in a renamed file may be for different arguments or another processor."""
     run("float32")
     (other,) = set(file.parent.iterdir()) - {file}
     other.replace(file)

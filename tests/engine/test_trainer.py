@@ -30,7 +30,7 @@ DTYPES = list(TOLERANCE)
 
 
 def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> list[list[int]]:
-    """Return documents with these numbers of predictions, limited by the context."""
+    """Return documents with the given numbers of predictions, limited by the context."""
     return [
         [rng.randrange(model.vocab_size) for _ in range(min(length, model.block_size) + 1)]
         for length in lengths
@@ -38,7 +38,7 @@ def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> l
 
 
 def make(model: ModelConfig, config: TrainConfig, docs, weights, dtype: str) -> CompiledTraining:
-    """Return a compiled engine with these weights."""
+    """Return a compiled engine with the given weights."""
     engine = CompiledTraining(model, config, docs, dtype=dtype)
     zeros = [0.0] * count_params(model)
     engine.resume(0, weights, zeros, zeros)
@@ -205,7 +205,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
-def test_scores_and_logits_of_any_size_have_correct_gradients(dtype, factor) -> None:
+def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype, factor) -> None:
     """Attention has a single key, and one token has all of the probability, or none."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
@@ -286,14 +286,14 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
         ("AVX-512", "", "float32", ("16", "16")),
         ("this", "", "float32", ("16", "16")),  # loads the code of the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),
-        ("this", "+neon", "float64", ("16", "32")),  # on x86, affects only the registers
+        ("this", "+neon", "float64", ("16", "32")),  # on x86, changes only N_REGISTERS
     ],
     ids=["AVX-512 host", "SSE2", "AVX2", "NEON"],
 )
 def test_code_for_other_processors_agrees_with_the_reference(host, features, dtype, sizes) -> None:
     """The code is compiled for the processor that Numba is configured for, not for the host.
 
-    The first run compiles, as in the tests for this processor; the cache is the user's.
+    The first run compiles into the user's cache, as in the tests for this processor.
     """
     tests = Path(__file__).parents[1]
     env = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}

@@ -28,7 +28,7 @@ def test_webassembly_modules_are_compiled_once_and_then_cached(tmp_path, monkeyp
     monkeypatch.setattr(wasm, "write_modules", None)
     assert wasm.modules(wasm.TRAINING) == first
     kept = next(file for file in tmp_path.iterdir() if "decode" in file.name)
-    kept.write_bytes(kept.read_bytes()[:-1])  # damaged
+    kept.write_bytes(kept.read_bytes()[:-1])  # damage the file
     monkeypatch.setattr(wasm, "write_modules", compile_to)
     assert wasm.modules(wasm.TRAINING) == first
 

@@ -7,7 +7,7 @@ from microgpt_evolution.confidence_intervals import Mean, describe, paired_diffe
 
 
 def test_the_half_width_agrees_with_a_t_distribution_table() -> None:
-    # Mean 2, standard deviation 1, so 4.303 / sqrt(3).
+    # The standard deviation is 1, so the half-width is 4.303 / sqrt(3).
     assert Mean.over([1.0, 2.0, 3.0]).half_width == pytest.approx(2.4843, abs=1e-4)
 
 

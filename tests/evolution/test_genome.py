@@ -88,7 +88,7 @@ def test_a_space_without_valid_mutants_is_refused(small, values) -> None:
         Space(values).mutate(small, Random(1))
 
 
-def test_the_space_depends_on_the_documents(small) -> None:
+def test_the_block_and_vocab_sizes_of_a_space_suit_the_documents(small) -> None:
     lines = space_for(replace(small, block_size=16), "lines", 100_000)
     assert lines.values["block_size"] == (8, 16, 32)
     assert "vocab_size" not in lines.values

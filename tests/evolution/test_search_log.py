@@ -28,7 +28,7 @@ def test_the_log_has_a_line_per_generation_and_per_finalist(searched, search, n,
     assert marks.count(">") == 1
 
 
-def test_the_log_of_the_hydra_names_heads_and_gatherings(searched) -> None:
+def test_the_hydra_log_has_lines_for_each_head_and_each_gathering(searched) -> None:
     lines = lines_of(searched, HYDRA)
     for head in ("Weaver", "Mirror", "Spark"):
         assert sum(re.match(rf"Generation \d/6, {head}: ", line) is not None for line in lines) == 6

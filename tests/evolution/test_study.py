@@ -1,4 +1,4 @@
-"""Studies: directories of settings and trials of searches and sweeps."""
+"""Tests of studies: directories of settings and trials of searches and sweeps."""
 
 import json
 import zlib
@@ -206,7 +206,7 @@ def test_the_checksum_covers_the_rest_of_its_line() -> None:
     assert checksum == f"{zlib.crc32(content):08x}"
 
 
-def test_a_record_contains_everything_about_its_trial(begun) -> None:
+def test_a_record_contains_the_genome_seed_and_losses_of_its_trial(begun) -> None:
     with Study(begun, SearchSettings, is_locked=True) as study:
         add(study)
     line = json.loads((begun / "trials.jsonl").read_text())

@@ -15,7 +15,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import Evaluation, Trial
 from microgpt_evolution.workers import Dask, Threads, Workers
 
-sys.path.append(str(Path(__file__).parent))  # workers inherit it
+sys.path.append(str(Path(__file__).parent))  # inherited by worker processes
 from worker_objectives import KILLER, Squares
 
 N = 12
@@ -33,7 +33,7 @@ def measure(pool: Workers, objective: Any, n: int = N) -> list[Evaluation]:
 
 
 class Objective(Squares):
-    """Calls a function of the seed and of should_stop."""
+    """An objective whose fitness is a function of the seed and of should_stop."""
 
     def __init__(self, function: Callable[..., float]) -> None:
         object.__setattr__(self, "function", function)

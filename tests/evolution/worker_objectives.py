@@ -11,7 +11,7 @@ KILLER = 3  # seed of a trial that kills its worker
 
 @dataclass(frozen=True)
 class Squares:
-    """Measure the square of the seed; some objectives kill the worker."""
+    """An objective that measures the square of the seed; if `kills`, one trial kills its worker."""
 
     kills: bool = False
 

@@ -106,7 +106,7 @@ def test_the_pytorch_example_saves_a_model_that_microgpt_runs(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_custom_judge_can_guide_evolution(tmp_path: Path) -> None:
+def test_evolution_with_a_custom_judge_finds_ten_new_names(tmp_path: Path) -> None:
     program = (EXAMPLES / "own_judge.py").read_text()
     done = commands.run_process(["python", "-c", program], cwd=tmp_path, check=True)
     assert float(re.search(r"^([\d.]+) Emb", done.stderr, re.M)[1]) > 0.9

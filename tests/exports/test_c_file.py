@@ -1,4 +1,4 @@
-"""C files compile without warnings, and give the results of the model."""
+"""C files compile without warnings and reproduce the model's results."""
 
 import re
 import shutil

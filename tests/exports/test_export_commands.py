@@ -1,4 +1,4 @@
-"""The commands `export`, `verify` and `import` for files of other programs."""
+"""Tests of `export`, `verify` and `import` with the formats of other programs."""
 
 import errno
 import os
@@ -36,7 +36,7 @@ def test_verify_confirms_an_exported_model(microgpt, file) -> None:
     assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
 
 
-def test_verify_fails_if_an_exported_model_gives_other_results(microgpt, file, monkeypatch) -> None:
+def test_verify_fails_if_the_results_differ_from_the_receipt(microgpt, file, monkeypatch) -> None:
     run = onnx_file.ONNX_FORMAT.run
 
     def wrong(path):
@@ -179,7 +179,9 @@ def test_export_refuses_to_run_with_edited_sources(microgpt, text_model, tmp_pat
     assert not (tmp_path / "new.onnx").exists()
 
 
-def test_an_imported_chat_model_works_with_every_command(microgpt, tmp_path) -> None:
+def test_an_imported_chat_model_can_be_used_explained_exported_and_verified(
+    microgpt, tmp_path
+) -> None:
     moonbase(tmp_path / "theirs")
     done = ok(microgpt("import", "theirs", "--model", "ours"))
     assert done.stdout == "ours: 8,416 weights, from MoonBase\n"

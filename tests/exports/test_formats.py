@@ -1,4 +1,4 @@
-"""All formats: each program gives the results of the model, and changed files are refused."""
+"""Tests of all formats: each program reproduces the model's results; changed files are refused."""
 
 import random
 import shutil
@@ -129,7 +129,7 @@ def test_models_that_no_other_program_can_run_are_refused(format) -> None:
 
 @cache
 def parts(format: Format) -> dict[str, list[bytes]]:
-    """Return the parts of the files of an export; the weights are separate parts."""
+    """Return the content of each file as byte strings; the weights are separate strings."""
     saved = saved_model("chat", block_size=16, n_layer=1, **PORTABLE)
     written: dict[str, list[bytes]] = {}
 

@@ -1,4 +1,4 @@
-"""ONNX files: batches, caches, and changed graphs, which are refused."""
+"""ONNX files read batches and use caches; changed graphs are refused."""
 
 import json
 from itertools import pairwise
@@ -65,7 +65,9 @@ def test_a_graph_with_external_data_is_refused(content, tmp_path) -> None:
     ("size", "problem"),
     [(2**31 - 1, "block_size times n_embd is above"), (10**6, "differs from what this version")],
 )
-def test_a_receipt_with_another_context_is_refused(size, problem, content, tmp_path) -> None:
+def test_a_receipt_is_refused_if_its_context_length_is_not_that_of_the_graph(
+    size, problem, content, tmp_path
+) -> None:
     model = onnx.load_model_from_string(content)
     entry = next(each for each in model.metadata_props if each.key == RECEIPT)
     facts = json.loads(entry.value)

@@ -30,6 +30,5 @@ def train(request):
 
 
 def train_with(engine: EngineName, docs, *, config: TrainConfig | None = None, **options):
-    """Train with an engine."""
     config = replace(config or TrainConfig(), engine=engine)
     return train_model(docs, config=config, **options)

@@ -25,7 +25,7 @@ from microgpt.training.train import train
 
 
 def item(*texts: str, place: int | None = None) -> Item:
-    """Return an item for a conversation of these texts; the last one is the expected reply."""
+    """Return an item of a conversation; the expected reply is at `place`, by default the last."""
     conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
@@ -41,7 +41,7 @@ def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None
     answers = list(answer_all(InferenceGpt(folding), [item("Hi", "YÓ"), item("hi", "Yes")]))
     assert [(one.expected, one.reply, one.is_exact) for one in answers] == [
         ("yo", "yo", True),
-        ("Yes", "yo", False),  # the model cannot say "Yes"
+        ("Yes", "yo", False),  # the vocabulary lacks "Y", "e" and "s"
     ]
 
 
@@ -98,7 +98,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model of a kind: characters, subwords, chat, or another architecture."""
+    """Return a small model of a kind: characters, subwords, chat, or the modern architecture."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS

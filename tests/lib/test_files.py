@@ -151,11 +151,11 @@ def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):
         (os.mkfifo, "not a regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
         (make_sparse, "larger than 4 bytes"),
-        (lambda path: path.symlink_to("/proc/self/status"), "larger than 4 bytes"),  # its size is 0
+        (lambda path: path.symlink_to("/proc/self/status"), "larger than 4 bytes"),  # st_size is 0
     ],
     ids=["pipe", "device", "sparse", "unknown size"],
 )
-def test_a_missing_or_too_large_file_is_refused_without_blocking(tmp_path, make, problem) -> None:
+def test_an_irregular_or_large_file_is_refused_without_blocking(tmp_path, make, problem) -> None:
     make(tmp_path / "file")
     with pytest.raises(OSError, match=problem):
         read_regular_file(tmp_path / "file", 4)

@@ -42,7 +42,7 @@ def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> 
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
     assert job.tokens_dropped == 10
-    for prompt, room in ((longest, 1), (long, 8)):  # the tokens that are read count
+    for prompt, room in ((longest, 1), (long, 8)):  # the model reads only part of `long`
         (sample,) = text.generate(prompt=prompt, seed=3)
         assert sample.startswith(prompt)
         assert len(sample) <= len(prompt) + room
@@ -51,7 +51,7 @@ def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> 
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 48])
-def test_log_probabilities_match_the_reference(block_size: int) -> None:
+def test_log_probabilities_match_the_reference_engine(block_size: int) -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)
     trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3, dtype="float64"))
     gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
@@ -100,7 +100,7 @@ def test_the_weights_of_a_loaded_model_are_read_only(text: InferenceGpt) -> None
 
 
 def scalar_loss(trained, docs) -> tuple[float, int]:
-    """Score documents on the reference engine, each token with at least half a context."""
+    """Return the mean loss per token, computed by `Gpt` token by token, and the token count."""
     gpt, block_size = Gpt(trained.model, trained.weights), trained.model.block_size
     total, n_tokens = 0.0, 0
     for doc in docs:
@@ -109,7 +109,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
         for i in range(1, len(tokens)):
             stride = max(1, block_size // 2)
             start = 0
-            while i - start > block_size:  # the first window with this token
+            while i - start > block_size:  # find the first window that contains the token
                 start += stride
             window = tokens[start : i + 1]
             total += document_loss(gpt, window) - (
@@ -119,7 +119,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, 16])
-def test_the_evaluated_loss_equals_the_reference(block_size) -> None:
+def test_the_evaluated_loss_equals_that_of_the_scalar_model(block_size) -> None:
     model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
     trained = train(
         ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20, dtype="float64")
@@ -158,7 +158,7 @@ def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
 
 
 def test_eight_threads_can_share_one_model(text_result) -> None:
-    model = InferenceGpt(text_result)  # new, so that threads race to build its caches
+    model = InferenceGpt(text_result)  # a new model, so that threads race to build its caches
 
     def ask(seed: int) -> tuple[object, ...]:
         bos = model.tokenizer.bos_id

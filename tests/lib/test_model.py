@@ -42,7 +42,7 @@ def test_values_and_floats_give_the_same_forward_pass(model: ModelConfig, seed: 
 @pytest.mark.parametrize("seed", range(1, 4))
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 def test_gradients_agree_with_finite_differences(architecture, seed: int) -> None:
-    """Targets are tokens and distributions, and dropout is used."""
+    """The targets are tokens and distributions, and seeds above 1 use dropout."""
     rng = random.Random(seed)
     shape = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 5, "vocab_size": 5}
     model = ModelConfig(**shape, n_ff_exp=seed, init_std=0.5, architecture=architecture)
@@ -72,7 +72,7 @@ def test_the_basic_model_refuses_other_architectures(model_type, architecture) -
 
 
 def test_token_shift_agrees_with_a_hand_calculation() -> None:
-    """The matrices of both layers are identities, so the output is the square of the input."""
+    """All matrices are identities, so an MLP returns the squares of its shifted input."""
     shape = {"n_embd": 2, "n_head": 1, "n_layer": 2, "vocab_size": 3, "n_ff_exp": 1}
     model = ModelConfig(**shape, architecture="modern")
     one = [[1.0, 0.0], [0.0, 1.0]]
@@ -105,7 +105,7 @@ def test_tokens_outside_the_vocabulary_or_context_are_refused() -> None:
             logits_along(gpt, tokens)
 
 
-N = 20_000  # number of draws; the error of the dropped share is then below 0.004
+N = 20_000  # number of draws; the standard error of a share is then below 0.004
 
 
 def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site: int = 0) -> list:
@@ -122,7 +122,7 @@ def test_dropout_drops_the_given_share_and_keeps_the_mean(rate) -> None:
 
 
 def test_masks_of_different_seeds_and_positions_are_independent() -> None:
-    """Two masks agree in as many places as independent random masks."""
+    """Two masks agree in about half of the places, like independent random masks."""
     draws = [kept(0.5), kept(0.5, seed=2), kept(0.5, n_read=1), kept(0.5, position=1)]
     draws += [kept(0.5, site=1), kept(0.5, seed=2**63 - 1), kept(0.5, n_read=10**9)]
     for a, b in itertools.combinations(draws, 2):
@@ -131,7 +131,7 @@ def test_masks_of_different_seeds_and_positions_are_independent() -> None:
 
 
 def test_neighbouring_bits_of_a_dropout_mask_are_independent() -> None:
-    """The test counts pairs and runs: the hash of a counter must not reveal the counter."""
+    """Bits at any distance agree half of the time, so the hash does not reveal its counter."""
     bits = [number > 0 for number in kept(0.5)]
     for lag in (1, 2, 3, 8, 16, 64):
         n_same = sum(a == b for a, b in zip(bits, bits[lag:], strict=False))

@@ -1,4 +1,4 @@
-"""The library as a whole: its public names, its imports and its length."""
+"""Tests of the public names and imports of the library, and the size of the reference engine."""
 
 import ast
 import doctest
@@ -25,7 +25,7 @@ def test_the_package_exports_its_public_names() -> None:
     for name in microgpt.__all__:
         doc = getattr(microgpt, name).__doc__
         assert doc
-        assert not doc.startswith(f"{name}(")  # the default of a dataclass
+        assert not doc.startswith(f"{name}(")  # the default docstring of a dataclass
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
@@ -46,7 +46,7 @@ def test_importing_the_package_loads_no_submodules() -> None:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return the imports of a module, including lazy imports and those for types."""
+    """Return the imports of a module, including lazy imports and imports for type checking."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -58,7 +58,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def path_of(module: str) -> Path | None:
-    """Return the file of a module of the library; None for the package itself."""
+    """Return the file of a module of the library; None for `microgpt` and other packages."""
     path = SOURCE.joinpath(*module.split(".")[1:])
     files = (path.with_suffix(".py"), path / "__init__.py")
     found = (file for file in files if module.startswith("microgpt.") and file.exists())
@@ -71,7 +71,7 @@ def test_the_reference_engine_has_at_most_500_lines_in_all() -> None:
         if (file := pending.pop()) not in files:
             files.add(file)
             pending += filter(None, map(path_of, imports_of(file)))
-    assert {file.stem for file in files} > {*REFERENCE, "model_config"}  # some are found
+    assert {file.stem for file in files} > {*REFERENCE, "model_config"}  # imports are followed
     assert sum(len(file.read_text().splitlines()) for file in files) <= 500
 
 

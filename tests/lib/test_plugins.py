@@ -48,7 +48,7 @@ def test_the_summary_of_a_broken_plugin_names_its_package(install, entry) -> Non
     assert "uninstall broken-package" in summary(find_plugins("pages")["broken"])
 
 
-def test_the_error_for_plotting_without_microgpt_cli_names_it(text_result, monkeypatch) -> None:
+def test_plotting_without_microgpt_cli_names_the_package(text_result, monkeypatch) -> None:
     monkeypatch.setattr(plugins, "plugin", lambda group, name: None)
     with pytest.raises(MicrogptError, match=r"pip install 'microgpt-cli\[plots\]'"):
         text_result.plot()

@@ -36,7 +36,7 @@ TALKS = talks([("hi", "hi"), ("day", "day"), ("greet", "greet"), ("hi", "hi")])
 
 @pytest.fixture
 def parrot(install, monkeypatch):
-    """Install a chat plug-in, and hide all others."""
+    """Install the chat plug-in `PARROT`, and hide all other plug-ins except engines."""
     monkeypatch.setattr("microgpt.replies.GROUP", "test_replies")
     monkeypatch.setattr("microgpt.plugins.GROUPS", ("engines", "test_replies"))
     install("parrot", "test_replies", "parrot = parrot", parrot=PARROT)

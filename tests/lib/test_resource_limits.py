@@ -1,4 +1,4 @@
-"""Free memory, and the CPUs that a process may use."""
+"""Tests of the memory check, of the number of CPUs and of work in threads."""
 
 import os
 import threading
@@ -41,7 +41,7 @@ def test_an_error_in_one_thread_stops_the_other_threads() -> None:
 
 
 def test_a_worker_thread_can_close_the_results_of_map_in_threads() -> None:
-    """Garbage collection can run in any thread, and close the results there."""
+    """Garbage collection can run in any thread, and closes the generator of the results there."""
     may_close, closed = threading.Event(), threading.Event()
 
     def work(item: int, should_stop: threading.Event) -> int:

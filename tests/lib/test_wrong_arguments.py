@@ -1,4 +1,4 @@
-"""Wrong arguments of the Python API cause a one-sentence error."""
+"""Tests that a wrong argument of the Python API raises a MicrogptError of one line."""
 
 import random
 import warnings
@@ -107,7 +107,7 @@ NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversa
         ),
     ],
 )
-def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:
+def test_a_wrong_argument_raises_an_error_of_one_line(call, problem) -> None:
     with pytest.raises(MicrogptError) as caught:
         call()
     assert str(caught.value).startswith(problem)

@@ -1,4 +1,4 @@
-"""The HTML document of a model, and the smaller file to give away."""
+"""Tests of the HTML document of a model, and of the smaller file to give away."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from microgpt.training.train import train
 from microgpt_page.document import WEB, document, joined, policy
 from microgpt_page.file_to_give import file_to_give
 
-MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # by bundled model
+MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # maximum size of each HTML file
 
 
 class Page(HTMLParser):
@@ -45,7 +45,7 @@ class Page(HTMLParser):
 
     @property
     def model(self) -> dict:
-        """The facts about the model."""
+        """The metadata in the model file of the page."""
         data = zlib.decompress(base64.b64decode(self.content["model-data"]))
         return json.loads(data.partition(b"\n")[0])
 
@@ -122,7 +122,7 @@ def test_a_model_that_is_too_large_is_refused(names_dir, make, limit) -> None:
         ("overflow", "single precision (float32)"),
     ],
 )
-def test_a_page_has_half_precision_unless_a_token_changes(names_dir, change, precision) -> None:
+def test_page_weights_are_float16_if_no_greedy_token_changes(names_dir, change, precision) -> None:
     saved = load(names_dir)
     weights = {name: np.array(rows) for name, rows in saved.weights.items()}
     if change == "tie":  # the second token is always slightly likelier than the first
@@ -138,7 +138,7 @@ def test_a_page_has_half_precision_unless_a_token_changes(names_dir, change, pre
 
 
 @pytest.mark.parametrize("model", MAX_BYTES)
-def test_the_file_of_a_bundled_model_is_small(model) -> None:
+def test_the_page_of_a_bundled_model_stays_below_its_size_limit(model) -> None:
     assert len(file_to_give(load(bundled(model)), "model")) <= MAX_BYTES[model]
 
 

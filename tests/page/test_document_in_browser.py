@@ -1,4 +1,4 @@
-"""The document of a model as a file, in Chromium and in Firefox."""
+"""Tests of the document of a model, opened as a file in Chromium and in Firefox."""
 
 import json
 from collections.abc import Callable

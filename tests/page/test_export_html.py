@@ -2,7 +2,7 @@ import pytest
 from commands import refused
 
 
-def test_a_model_is_exported_as_a_page(microgpt, text_model, tmp_path) -> None:
+def test_export_writes_the_page_of_a_model_as_one_html_file(microgpt, text_model, tmp_path) -> None:
     page = tmp_path / "sub" / "page.html"
     made = microgpt("export", text_model, "--format", "html", "--output", page)
     assert made.stdout == f"{page}: {page.stat().st_size:,} bytes\n"
@@ -16,7 +16,7 @@ def test_a_model_is_exported_as_a_page(microgpt, text_model, tmp_path) -> None:
         (["--output", "page.html", "--format", "json"], "for a file, use --format html"),
     ],
 )
-def test_an_html_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
+def test_an_html_export_refuses_a_bad_model_or_format(microgpt, tmp_path, options, problem) -> None:
     given = () if "--format" in options else ("--format", "html")
     assert problem in refused(microgpt("export", *given, *options))
     assert not (tmp_path / "page.html").exists()

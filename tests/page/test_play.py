@@ -1,4 +1,4 @@
-"""`microgpt play` in a separate process."""
+"""Tests of `microgpt play` in a separate process."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def got(url: str, host: str = "localhost") -> tuple[int, bytes]:
 
 
 @pytest.mark.slow
-def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
+def test_play_serves_a_page_for_each_given_model(play, names_dir, talk_dir) -> None:
     process, url = play(names_dir, talk_dir)
     assert process.stdout.readline() == f"opened {url}\n"
     pages = {
@@ -66,7 +66,7 @@ def test_play_serves_the_pages_of_its_models(play, names_dir, talk_dir) -> None:
 
 
 @pytest.mark.slow
-def test_a_reload_shows_a_model_trained_again(play, names_dir, text_result, tmp_path) -> None:
+def test_reloading_the_page_shows_a_retrained_model(play, names_dir, text_result, tmp_path) -> None:
     directory = tmp_path / "output"
     shutil.copytree(names_dir, directory)
     _, url = play()  # finds `output`
@@ -83,7 +83,7 @@ def test_a_reload_shows_a_model_trained_again(play, names_dir, text_result, tmp_
 
 
 @pytest.mark.slow
-def test_play_without_a_model_serves_the_bundled_ones(play) -> None:
+def test_play_without_a_model_serves_the_bundled_models(play) -> None:
     _, url = play()
     first, *others = bundled_chats()
     assert got(url) == (200, document(load(bundled_chats()[first]), first, [*others, "names"]))

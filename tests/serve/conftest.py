@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from commands import SERVE
 
-START_S = 300  # a busy machine may have to compile first
+START_S = 300  # a busy machine may have to compile the engine first
 
 
 class Reply(NamedTuple):
@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The message of an error."""
+        """The message of an error response."""
         error = self.json["error"]
         return error if isinstance(error, str) else error["message"]
 
@@ -155,7 +155,7 @@ class Server:
                 if half_close:
                     client.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # it is closed; the reply can still be read
+                pass  # the connection is closed; the reply can still be read
             received = b""
             try:
                 while piece := client.recv(65536):
@@ -178,7 +178,7 @@ class Server:
         for _ in range(100):
             before = sum(map(int, stat.read_text().split()[13:15]))
             time.sleep(0.3)
-            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # out of 30 ticks
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 CPU ticks
                 return
         raise AssertionError("it goes on")
 
@@ -213,7 +213,7 @@ def _serving(folder: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def own_logs() -> Iterator[None]:
-    """Undo the effects of `set_up_logs` on this process at the end."""
+    """Undo the effects of `set_up_logs` on this process at the end of the test."""
     loggers = [logging.getLogger(name) for name in (None, "microgpt_serve", "uvicorn")]
     before = [(one.handlers, one.level) for one in loggers]
     yield
@@ -231,12 +231,12 @@ def serve(tmp_path) -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Iterator[Serve]:
-    """The same function with services that all tests share."""
+    """A function like `serve`, whose services are shared by all tests."""
     yield from _serving(tmp_path_factory.mktemp("shared"))
 
 
 def _server_of(name: str) -> Any:
-    """Return a fixture that returns a service with that model, shared by all tests."""
+    """Return a fixture: a service with the model of the given name, shared by all tests."""
 
     @pytest.fixture(scope="session", name=name)
     def server(request, shared) -> Server:
@@ -256,5 +256,5 @@ def slow(shared, slow_dir) -> Server:
 
 @pytest.fixture(scope="session")
 def brief(shared, slow_dir) -> Server:
-    """The same service with a time limit of one second per request."""
+    """A service like `slow`, with a time limit of one second per request."""
     return shared(slow_dir, MICROGPT_TIMEOUT_S="1")

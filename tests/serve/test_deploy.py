@@ -34,7 +34,7 @@ def test_the_deployed_versions_are_the_versions_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
-    assert requirements("build-requirements.txt").keys() >= backend  # and their dependencies
+    assert requirements("build-requirements.txt").keys() >= backend  # with dependencies
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
@@ -78,11 +78,11 @@ def compiled(kernels: Path) -> Iterator[None]:
 
 def build(folder: Path) -> Image:
     """Follow the Dockerfile without Docker: with this Python, and all stages in one folder."""
-    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # pip does not compile
+    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # the image's pip does not compile
     place, command, health_check = folder, [], []
     for word, rest in instructions():
         here = rest.replace("/opt/", f"{folder}/opt/")
-        here = here.replace("('float32', 'float64')", "['float32']")  # only float32
+        here = here.replace("('float32', 'float64')", "['float32']")  # saves half of the time
         if word == "WORKDIR":
             place = folder / rest.lstrip("/")
             place.mkdir()
@@ -206,7 +206,7 @@ def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tm
             assert list(events)[-2:] == ["data: [DONE]", ""]
         client.get("v1/models", headers={"X-Forwarded-For": "203.0.113.7"})
         server.wait_for(r"203.0.113.7:\d+ - .GET /v1/models HTTP/1.1. 200")
-        for n, status in ((1_000_000, 400), (2_000_000, 413)):  # from the service, from nginx
+        for n, status in ((1_000_000, 400), (2_000_000, 413)):  # refused by the service or by nginx
             large = client.post("microgpt/v1/generate", json={"prompt": "a" * n})
             assert large.status_code == status, large.text
         head = client.get("health", headers={"X-Long": "a" * 40_000})

@@ -231,7 +231,7 @@ def test_a_request_for_an_unknown_model_gets_a_404_with_all_names(both, method, 
         (("names", "bad"), "bad/weights.json does not"),
     ],
 )
-def test_models_that_cannot_be_served_are_refused(
+def test_a_missing_damaged_or_ambiguous_model_is_not_served(
     names_dir, tmp_path, monkeypatch, given, problem
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
 
-PAGES = [  # with the number of valid requests, which is also that of invalid requests
+PAGES = [  # with the number of valid requests; as many invalid requests are sent
     ("POST", "/microgpt/v1/generate", 30),
     ("POST", "/microgpt/v1/chat", 30),
     ("POST", "/v1/completions", 30),
@@ -33,7 +33,7 @@ LEGITIMATE = re.compile(
     r"|the message has)|the last message must be|messages.*content (must|is missing|has a part)"
     r"|.* does not exist(; use |$)"
     r"|n times the number of prompts"
-    r"|seed must be less than"  # its limit is a float in the schema
+    r"|seed must be less than"  # the limit of seeds is a float in the schema
 )
 load_all_checks()
 # LEGITIMATE determines which valid requests may be refused.
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.slow
 
 
 def message_of(path: str, body) -> str:
-    """Return the message of an error in either format."""
+    """Return the message of an error in the format of microgpt's API or of OpenAI's."""
     assert list(body) == ["error"]
     if not path.startswith("/v1/"):
         return body["error"]

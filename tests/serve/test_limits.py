@@ -24,7 +24,7 @@ HI = {"role": "user", "content": "hi"}
     ],
     ids=["messages", "characters"],
 )  # fmt: skip
-def test_a_conversation_has_a_maximum_length(talk, page, most, problem) -> None:
+def test_a_conversation_above_a_length_limit_is_refused(talk, page, most, problem) -> None:
     reply = talk.request("POST", page, {"messages": most})
     assert reply.status == 200
     assert reply.json["tokens_dropped"] >= min(MAX_MESSAGES + 1, MAX_CHARACTERS)
@@ -48,11 +48,11 @@ def test_a_body_of_too_many_values_is_refused_quickly(talk, value) -> None:
 @pytest.mark.parametrize(
     "contents",
     [
-        ["hi" + r"\",[{" * 20_000],  # strings count as one value
+        ["hi" + r"\",[{" * 20_000],  # each string counts as one value
         [
             "é" * (MAX_CHARACTERS - 2),
             "hi",
-        ],  # Python escapes each character
+        ],  # `json` escapes each character
     ],
     ids=["values", "escapes"],
 )
@@ -107,7 +107,7 @@ def hasty(shared, names_dir):
 )
 def test_only_part_of_the_body_of_a_refused_request_is_read(hasty, path, fields, status) -> None:
     head = head_of(path, "Content-Length: 1000000000", *fields)
-    received = hasty.raw(head + b"a", timeout=10)  # closed after the time limit
+    received = hasty.raw(head + b"a", timeout=10)  # the connection is closed after the time limit
     assert int(received[9:12]) == status
     head = head_of(path, "Transfer-Encoding: chunked", *fields)
     chunk = b"100000\r\n" + b"a" * 2**20 + b"\r\n"
@@ -182,7 +182,7 @@ def test_a_half_closed_connection_does_not_hang(names) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /hea", POST.encode() + b"Content-Length: 99\r\n\r\n{"])
-def test_300_slow_connections_do_not_disturb_others(names, sent) -> None:
+def test_300_incomplete_requests_do_not_delay_other_requests(names, sent) -> None:
     with contextlib.ExitStack() as slow:
         for _ in range(300):
             client = socket.create_connection((names.host, names.port), timeout=30)

@@ -157,7 +157,7 @@ def test_the_events_of_a_stream_add_up_to_the_reply(talker) -> None:
     assert len(ids) == 1
 
 
-def test_the_stream_of_an_empty_reply_has_a_role_and_an_end(talker) -> None:
+def test_the_stream_of_an_empty_reply_has_a_role_and_a_finish_reason(talker) -> None:
     stop = ask(talker, seed=1, temperature=9).choices[0].message.content[0]
     first, *_, last = ask(talker, seed=1, temperature=9, stop=stop, stream=True)
     assert (first.choices[0].delta.role, first.choices[0].delta.content) == ("assistant", "")
@@ -169,7 +169,7 @@ OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
 
 
 @pytest.mark.slow
-def test_the_llm_program_works_with_the_service_unconfigured(talk, talk_gpt, tmp_path) -> None:
+def test_the_llm_program_needs_no_configuration(talk, talk_gpt, tmp_path) -> None:
     reply = talk_gpt.chat("hi there", temperature=1.5, seed=3).content
     asked = ("hi there", "-m", "talk", *OPTIONS)
     for args, said in ((asked, reply), ((*asked, "--no-stream"), reply), (["--models"], "talk")):

@@ -164,7 +164,7 @@ def test_a_second_ctrl_c_stops_the_service_at_once(serve, slow_dir) -> None:
         assert running.exception() or running.result().status != 200
 
 
-def test_a_protected_service_requires_its_key(names_dir) -> None:
+def test_a_service_with_a_key_refuses_requests_without_it(names_dir) -> None:
     def posted(key: str) -> tuple[str, str, dict]:
         return "POST", GENERATE, {"json": {}, "headers": {"Authorization": key}}
 

@@ -1,4 +1,4 @@
-"""The page of a service: links to several models, and the form that asks for the key."""
+"""Tests of the page of a service: links to its models, and the form that asks for the key."""
 
 import shutil
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 
-def test_the_page_of_one_model_links_to_others(
+def test_the_page_of_a_model_links_to_the_other_models(
     shared, names_dir, talk_dir, talk_gpt, page, tmp_path
 ) -> None:
     for name, model in (("n", names_dir), ("talk & co", talk_dir)):
@@ -39,13 +39,13 @@ def test_the_page_of_one_model_links_to_others(
     assert server.get("/?model=x").status == 404
 
 
-def test_the_page_is_shown_once_the_right_key_is_given(serve, names_dir, page, complaints) -> None:
+def test_a_page_asks_for_the_key_until_it_is_right(serve, names_dir, page, complaints) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     url = f"http://127.0.0.1:{server.port}/"
     other = page.context.new_page()  # another tab has no key
     other.goto(url)
     page.goto(f"{url}?model=x#/train")
-    page.fill("#key", "schlüssel")  # a header cannot contain this
+    page.fill("#key", "schlüssel")  # a header cannot contain this key
     page.keyboard.press("Enter")
     assert page.evaluate("document.getElementById('key').validity.patternMismatch")
     page.fill("#key", "wrong")

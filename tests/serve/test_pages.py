@@ -1,4 +1,4 @@
-"""GET / (the page of a model) and GET /docs."""
+"""Tests of the page of a model (GET /) and of Swagger UI (GET /docs)."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ KEY = {"Authorization": "Bearer secret"}
 MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 
-def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> None:
+def test_responses_without_the_key_do_not_depend_on_the_model(names_dir, talk_dir) -> None:
     paths = (
         "/", "/?model=names", "/?model=x", "/docs", "/health",
         "/openapi.json", "/docs/assets/swagger-ui-bundle.js", "/docs/assets/x", "/nowhere",
@@ -52,7 +52,7 @@ def test_without_the_key_no_answer_depends_on_the_model(names_dir, talk_dir) -> 
         ("", 404, "/docs"),  # hides the real package
     ],
 )
-def test_serving_works_without_the_page_package(names_dir, install, entry, status, problem) -> None:
+def test_only_the_page_needs_microgpt_page(names_dir, install, entry, status, problem) -> None:
     install("microgpt-page", "pages", entry, broken="import nosuchmodule")
     app = create_app(ServiceSettings(model_dir=str(names_dir)))
     page, *others = ask_app(app, *(("GET", path, {}) for path in ("/", "/docs", "/v1/models")))
@@ -103,7 +103,7 @@ def test_the_api_docs_load_nothing_from_other_hosts(names) -> None:
 README = Path(__file__).resolve().parents[2] / "apis/microgpt_serve/README.md"
 
 
-def test_the_public_names_can_be_imported() -> None:
+def test_the_serve_package_exports_only_settings_and_create_app() -> None:
     assert microgpt_serve.__all__ == ["ServiceSettings", "create_app"]
     assert all(getattr(microgpt_serve, name) for name in microgpt_serve.__all__)
     with pytest.raises(AttributeError, match="nothing"):

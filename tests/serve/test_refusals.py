@@ -123,7 +123,7 @@ def test_a_body_with_invalid_json_is_refused(talk, body) -> None:
 
 
 @pytest.mark.parametrize("path", [GENERATE, COMPLETIONS])
-def test_errors_of_every_kind_have_the_format_of_their_api(names, path) -> None:
+def test_every_refusal_has_the_error_format_of_its_api(names, path) -> None:
     def told(*args: Any, **headers: str) -> str:
         error = refused(names, *args, **headers)
         return error if path == GENERATE else error["message"]
@@ -141,7 +141,7 @@ def test_errors_of_every_kind_have_the_format_of_their_api(names, path) -> None:
         assert known in unknown
 
 
-def test_unknown_paths_are_refused_and_escaped(names) -> None:
+def test_an_unknown_path_gets_a_404_that_escapes_the_path(names) -> None:
     refused(names, f"{GENERATE}/", None, 404)
     refused(names, "/%00%ff/../../etc/passwd", None, 404)
     assert r"/\r\nX:1\x9b does not exist; use" in refused(names, "/%0d%0aX:1%C2%9b", None, 404)

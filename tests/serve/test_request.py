@@ -1,4 +1,4 @@
-"""Long validation and encoding run one at a time, and end with the request."""
+"""Tests of queued requests: long bodies, disconnections, timeouts, worker errors, scheduling."""
 
 import asyncio
 import json
@@ -173,7 +173,7 @@ def test_every_second_request_that_starts_is_a_small_one(monkeypatch, names_resu
     assert started[:4] == [9, 0, 10, 1]
 
 
-def test_every_second_turn_of_running_batches_is_for_the_oldest(monkeypatch, names_result) -> None:
+def test_the_oldest_running_batch_gets_every_second_turn(monkeypatch, names_result) -> None:
     monkeypatch.setattr(scheduler, "n_cpus", lambda: 1)
     model = InferenceGpt(names_result)
     jobs = [model.text_job(50, max_tokens=2000 + i) for i in range(4)]

@@ -26,7 +26,7 @@ from microgpt_evolution.trial import EVALUATIONS
 
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would overfit the validation set
-MAX_STUDENT_SHARE = 1 / 3  # a student takes at most this share of the time
+MAX_STUDENT_SHARE = 1 / 3  # maximum share of a worker's budget for training a student
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
 MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
@@ -55,7 +55,7 @@ def plan_search(
     objective = RungObjective(sets, text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
     is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
-    distill = N_TEACHERS if choice.is_limited and is_short else 0  # none if the text is large
+    distill = N_TEACHERS if choice.is_limited and is_short else 0  # no student if the text is large
     n_samples = max(0, n_generated(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student

@@ -79,7 +79,7 @@ class BudgetedSearch:
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None  # the trial that ended last
         self.budget = self._planned  # operations of the search without its student
-        self.spent = self.recorded = 0.0  # operations of all ended rungs; of recorded ones
+        self.spent = self.recorded = 0.0  # operations of all ended rungs, and of recorded rungs
 
     @property
     def best(self) -> Contestant | None:
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: as recorded, or as budget and time allow."""
+        """Return the next generation's budget: the recorded one, or what budget and time leave."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
@@ -109,7 +109,7 @@ class BudgetedSearch:
         return budget
 
     def _operations_left(self) -> float:
-        """Return how many operations all workers can finish in time, at their speed so far."""
+        """Return how many operations fit into the time left, at the speed of all workers so far."""
         if not self._limit:
             return math.inf
         left, new = self._limit.seconds_left(), self.spent - self.recorded

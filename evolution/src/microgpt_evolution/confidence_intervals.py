@@ -36,7 +36,7 @@ class Mean:
         return type(self)(self.value * factor, half)
 
     def show(self, digits: int = 4) -> str:
-        """Format the mean and its interval with this number of decimal places."""
+        """Format the mean and its interval with `digits` decimal places."""
         half = "" if self.half_width is None else f" ± {self.half_width:.{digits}f}"
         return f"{self.value:.{digits}f}{half}"
 

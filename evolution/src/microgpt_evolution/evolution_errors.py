@@ -26,7 +26,7 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Convert errors about invalid content to errors of this kind that name the location."""
+    """Convert errors about invalid content to errors of class `kind` that begin with `where`."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

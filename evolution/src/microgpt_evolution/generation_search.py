@@ -61,7 +61,7 @@ class SearchEvent:
     """Progress of a search, sent when a stage begins and after each evaluation."""
 
     search: Population | Hydra  # holds the populations and their generations
-    organism: Organism | None  # the evaluated one; None for a training run outside a generation
+    organism: Organism | None  # the evaluated organism; None outside a generation
     n_measured: int  # number of evaluations so far that were not reused
     n_left: int  # maximum number of evaluations to come; elites are not evaluated again
 
@@ -155,7 +155,7 @@ def run_search(
 
 @dataclass
 class _Measuring:
-    """Measures trials, and sends events."""
+    """Measures trials, and calls `on_event` before the first and after each."""
 
     study: Study[SearchSettings]
     workers: Workers

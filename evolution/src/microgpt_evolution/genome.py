@@ -35,11 +35,11 @@ VALUES: dict[str, tuple[Gene, ...]] = {
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
 # Relative probability that a gene mutates; 1 for all other genes. For these two, the values that
-# the rule chooses were better in most cases (docs/measurements/quality.md).
+# `train` chooses were better in most cases (docs/measurements/quality.md).
 RATES = {"optimizer": 0.1, "architecture": 0.1}
 MORE_GENES = 0.35  # probability of mutating another gene, after each gene
 JUMP = 0.25  # probability that a gene moves by two places instead of one
-MAX_TRIES = 100  # number of draws before a space without valid mutants is reported
+MAX_TRIES = 100  # maximum number of draws to find a valid mutant
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Space:
         raise GenomeError("the space has no other valid genomes; check its values")
 
     def crossover(self, a: Genome, b: Genome, rng: Random) -> Genome:
-        """Return a genome that takes each gene from either parent with equal probability."""
+        """Return a uniform crossover of BUDGETED_GENES; `loss.crossover` is that of GENES."""
         genes = {gene: getattr(rng.choice((a, b)), gene) for gene in BUDGETED_GENES}
         return _valid(a, genes) or a
 

@@ -43,9 +43,9 @@ class GenomeRecord(Stored):
     fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
     operations: Operations | None = None  # budget of a training run, if there is one
     budget: Operations | None = None  # operations of the search
-    text: TextKind | None = None  # set with a budget
-    gap: Annotated[int, Field(ge=0)] | None = None  # see `Split.gap`
-    val_loss: float | None = None  # held-out, per token; with a budget, per character
+    text: TextKind | None = None  # kind of text; None without a budget
+    gap: Annotated[int, Field(ge=0)] | None = None  # unused characters around held-out stretches
+    val_loss: float | None = None  # held-out loss per token; with a budget, per character
     contamination: float | None = None  # share of the held-out documents that training read
     score: float | None = None  # mean score of the samples; None if a loss was minimised
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
@@ -71,7 +71,7 @@ def read_genome(path: str | Path) -> GenomeRecord:
 
 
 def _record(facts: dict[str, Any]) -> GenomeRecord:
-    """Return the record of a parsed file."""
+    """Return the record of a parsed genome.json of either version."""
     facts["version"] = version = facts.get("version") or VERSION
     names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
     if version == VERSION:
@@ -84,7 +84,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     if missing:
         raise GenomeError(f"it is not a genome, because it lacks {', '.join(missing)}")
     genome = {name: genes[key] for name, key in zip(names, keys, strict=True)}
-    if genome.get("vocab_size", 0) is None:  # characters
+    if genome.get("vocab_size", 0) is None:  # a model of characters
         del genome["vocab_size"]
     return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 

@@ -51,7 +51,7 @@ from microgpt_evolution.workers import Threads, Workers
 USE = "being searched"  # inserted into the error message about a locked directory
 STATES = ".organisms"
 
-OnMeasured = Callable[[int, TrialRecord], None]  # called with the index and the new record
+OnMeasured = Callable[[int, TrialRecord], None]  # called with the index of a trial and its record
 S = TypeVar("S", bound=StudySettings)
 
 
@@ -120,7 +120,7 @@ class Study(Generic[S]):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the winner is saved, and no line of the records was removed since."""
+        """Whether the study has ended, and no line of trials.jsonl was removed since."""
         return self.settings.n_trials == len(self._records)
 
     def record_of(self, trial: Trial) -> TrialRecord | None:

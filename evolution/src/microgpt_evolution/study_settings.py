@@ -37,7 +37,7 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "hydra": {"population": 8, "generations": 5, "head": None},
 }
 OPTIONS = ("population", "generations", "fitness", "head")
-MAX_POPULATION = 10_000  # organisms that fit in memory
+MAX_POPULATION = 10_000  # so many organisms fit into memory
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(ge=1)]
@@ -50,13 +50,13 @@ class StudySettings(Stored):
     kind: str
     noun: ClassVar[str] = "search"  # name of the study in messages
     resume_command: ClassVar[str] = "microgpt evolve --resume"  # without the directory
-    more: ClassVar[Set[str]] = frozenset()  # settings that a resumed study may increase
-    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that it may replace
+    more: ClassVar[Set[str]] = frozenset()  # settings that resuming a study may increase
+    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that resuming may replace
     # Fields that are not settings, or that follow from the documents.
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 
     version: int = FORMAT_VERSION
-    n_trials: int | None = None  # number of trials; None before the winner is saved
+    n_trials: int | None = None  # number of trials of an ended study; None before its end
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents
     column: str | None = None  # column or field with the documents
     text: TextKind = "lines"
@@ -134,7 +134,7 @@ class BudgetedSettings(StudySettings):
     teacher_samples: int = 0  # number of documents that the teachers generate
     # Genomes of the first generation.
     first: Annotated[tuple[Genes, ...], Field(min_length=1)]
-    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # by gene
+    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # values of each gene
 
 
 class SweepSettings(StudySettings):
@@ -149,7 +149,7 @@ class SweepSettings(StudySettings):
 
     @classmethod
     def begin(cls, genomes: Sequence[Genome], n_seeds: int, *, seed: int, **facts: Any) -> Self:
-        """Return the settings of a new sweep; raise ConfigError if one is out of range."""
+        """Return the settings of a new sweep; raise ConfigError if a setting is out of range."""
         with raised_as(ConfigError):
             return cls(genomes=tuple(genomes), seeds=seeds_from(seed, n_seeds), **facts)
 
@@ -160,13 +160,13 @@ class SweepSettings(StudySettings):
 
 
 class ResearchSettings(StudySettings):
-    """The settings of a research: programs are tried against a champion."""
+    """The settings of a research study, which compares programs with a champion."""
 
     kind: Literal["research"] = "research"
     noun, resume_command = "research", "microgpt research try --run"
 
     seed: Seed
-    experiment: str  # path of the program that is edited
+    experiment: str  # path of the program that the user edits
     operations: Operations  # maximum number of operations of a training run
 
 

@@ -24,14 +24,14 @@ CHECKSUM = b',"crc32":"'  # begins the last key of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
 RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; earlier losses mislead
-# Too little memory: "refused"; a loss that is not finite: "diverged"; any other failure: "crashed".
+# "refused": too little memory, for example; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Key = tuple[Genome, int, int | None]  # the genome, the seed, and the end of a rung
+Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, its last evaluation
 FRESH = "fresh"  # origin of the winner's trials with seeds that were not used to choose it
 RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
 STUDENT = "student"  # origin of a model that learns from organisms
-Scores = dict[str, float]  # mean scores of names, by "judge" and by the name of a head
-ShouldStop = Callable[[], bool]  # training polls it, and stops if it returns true
+Scores = dict[str, float]  # mean scores of names: by the judge and by each head of the Hydra
+ShouldStop = Callable[[], bool]  # polled in training, which stops if it returns true
 
 
 class Stored(BaseModel):
@@ -57,10 +57,10 @@ class Evaluation:
     fitness: float = math.inf  # the value that the search minimises
     last_loss: float | None = None  # loss on the last training document
     val_loss: float | None = None
-    test_loss: float | None = None  # only the winner has one, with fresh seeds
+    test_loss: float | None = None  # measured only for the winner, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # Nats per character: one loss per evaluation in a search with a budget, a pair in research.
+    # In nats per character. Budgeted search: one per evaluation; research: try, then champion.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # why there is no result, on one line
     seconds: float = field(default=0.0, compare=False)  # the time that a worker needed
@@ -82,7 +82,7 @@ class Trial:
     id: str = ""  # id of the organism in a search; empty in a sweep
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
-    until: int | None = None  # a rung ends at this number of evaluations
+    until: int | None = None  # evaluations after which the rung ends; None if the trial is not one
 
     @property
     def key(self) -> Key:
@@ -91,7 +91,7 @@ class Trial:
 
     @property
     def place(self) -> tuple[int, int]:
-        """The generation and the slot in the id, such as "g3-5" or "g3-5-again1", from 1."""
+        """The generation and the slot in the id: (3, 5) for "g3-5" and "g3-5-again1"."""
         if found := re.match(r"g(\d{1,9})-(\d{1,9})", self.id):
             return int(found[1]), int(found[2])
         raise StudyError(
@@ -112,7 +112,7 @@ class Contestant(Trial):
     """
 
     losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
-    state: Any = field(default=None, compare=False, repr=False)  # a TrainState
+    state: Any = field(default=None, compare=False, repr=False)  # a TrainState to resume from
 
     @property
     def n_evaluations(self) -> int:
@@ -149,7 +149,7 @@ class TrialRecord(Trial, Evaluation):
 
     genome: Genes
     seed: int
-    n_params: int  # 0 for a program in research
+    n_params: int  # number of weights; 0 in a research study, which does not count them
     flops: float  # the operations of training and, in a search with a budget, of evaluations
 
     @classmethod
@@ -191,7 +191,7 @@ def append_trial(directory: Path, record: TrialRecord, n_bytes: int) -> int:
     """Write a record after the complete lines, which end at n_bytes; return the new end."""
     try:
         with (directory / TRIALS).open("r+b") as file:
-            file.truncate(n_bytes)  # an incomplete line of a killed process
+            file.truncate(n_bytes)  # remove an incomplete line of a killed process
             file.seek(n_bytes)
             file.write(with_checksum(RECORD.dump_json(record, exclude_defaults=True)))
             return file.tell()

@@ -58,12 +58,12 @@ class Threads(AbstractContextManager["Threads"]):
 
 
 class Dask(AbstractContextManager["Dask"]):
-    """The workers of a Dask scheduler, which may join and leave."""
+    """The workers of a Dask scheduler; workers may join and leave at any time."""
 
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if that is impossible."""
         self.address = address
-        self._sent: tuple[object, Any] = (None, None)  # the objective and its pickled future
+        self._sent: tuple[object, Any] = (None, None)  # an objective and the future of its pickle
         try:
             import dask
             from distributed import Client
@@ -75,7 +75,7 @@ class Dask(AbstractContextManager["Dask"]):
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Dask's client would wait forever for another service, which sends no data first.
+            # Dask's client would wait forever for a different service, which sends no data first.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):
@@ -92,11 +92,11 @@ class Dask(AbstractContextManager["Dask"]):
         self._client.close()
 
     def measure(self, objective: Objective, trials: Sequence[Trial]) -> Generator[Found]:
-        """Yield evaluations as trials end."""
+        """Yield the index and the evaluation of each trial as it ends."""
         from distributed import as_completed
 
-        # Unlike scattered data, a task's result can be computed again if its worker dies. It is
-        # pickled, because trials fill the objective's caches while other workers ask for it.
+        # Unlike scattered data, a task's result can be computed again if its worker dies. The
+        # objective is pickled, because trials fill its caches while other workers ask for it.
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)

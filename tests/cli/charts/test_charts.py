@@ -1,4 +1,4 @@
-"""Charts of training runs: `plot`, `result.plot()`, and the style of all charts."""
+"""Tests of charts of training runs: `plot`, `result.plot()`, and the style of all charts."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def result():
     return train(NAMES, config=TrainConfig(steps=40))
 
 
-def test_plot_shows_every_training_point_and_can_be_saved(result, tmp_path) -> None:
+def test_a_loss_plot_includes_the_last_step_and_can_be_saved(result, tmp_path) -> None:
     drawn = result.plot().to_dict()
     assert drawn["title"] == f"{InferenceGpt(result).num_params:,} weights"
     assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())
@@ -88,7 +88,7 @@ def test_plotting_a_training_run_without_losses_is_refused(result) -> None:
 
 
 @pytest.mark.slow
-def test_plot_draws_runs_of_any_name_as_a_png_and_an_svg(microgpt, tmp_path) -> None:
+def test_plot_escapes_the_names_of_runs_in_its_png_and_svg(microgpt, tmp_path) -> None:
     for name in ("names-model", "<b>&amp;", "two\nlines", os.fsdecode(b"caf\xe9"), "名前"):
         trained(tmp_path / name)
     names = sorted(os.listdir(tmp_path))

@@ -1,4 +1,4 @@
-"""Compare the logarithm of the kernels with Python's and with one of 40 digits."""
+"""Compare the logarithm of the kernels with NumPy's and with decimal logarithms of 40 digits."""
 
 from decimal import Decimal, localcontext
 

@@ -32,7 +32,7 @@ def draw_prompts(model: ModelConfig, n: int, seed: int) -> list[list[int]]:
 
 
 def whole(steps) -> tuple[list[int], str]:
-    """Return all tokens and the finish reason."""
+    """Return all tokens of a generator and its finish reason."""
     tokens: list[int] = []
     while True:
         try:

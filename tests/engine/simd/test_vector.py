@@ -22,7 +22,7 @@ def _exp(x, y):
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 999))
 def test_exp_is_accurate_to_two_units_in_the_last_place(dtype: str, seed: int) -> None:
-    """The test covers numbers up to 0, which softmax needs."""
+    """Only numbers up to 0 are tested, because softmax uses no others."""
     lanes = lanes_of(dtype)
     smallest = -86.0 if dtype == "float32" else -700.0
     x = np.random.default_rng(seed).uniform(smallest, 0, (1, lanes)).astype(dtype)

@@ -1,4 +1,4 @@
-"""A budgeted search has the same result with any workers, after a stop, and without states."""
+"""A budgeted search has the same result with more workers, after a stop, and without states."""
 
 import hashlib
 import math
@@ -103,7 +103,7 @@ def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) ->
             search.winner()
 
 
-def test_a_study_of_other_genomes_cannot_be_resumed(tmp_path, small_parts, expected_run) -> None:
+def test_a_study_with_different_genomes_is_not_resumed(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     edit_evaluations(tmp_path / "run", '"n_head":2', '"n_head":1')
     with pytest.raises(StudyError, match="a different genome for g1-"):
@@ -148,7 +148,7 @@ def test_the_student_has_the_shortest_context_of_its_teachers(
 ) -> None:
     student = student_of(begun(tmp_path, taught), small_parts, contexts=contexts)
     assert (student and student.model.block_size) == found
-    assert not student or student.test_loss is None  # the command measures it
+    assert not student or student.test_loss is None  # `evolve` measures it
     assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 
@@ -210,7 +210,7 @@ def timed(folder, settings, parts, monkeypatch, slow: float):
 
 
 @pytest.mark.parametrize("slow", [0.9, 2.0])
-def test_a_search_respects_its_time_limit_and_can_be_repeated(
+def test_a_search_ends_at_its_time_limit_and_resumes_to_its_result(
     tmp_path, settings, small_parts, monkeypatch, slow
 ) -> None:
     records, outcome, duration = timed(tmp_path, settings, small_parts, monkeypatch, slow)

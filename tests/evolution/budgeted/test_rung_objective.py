@@ -32,7 +32,7 @@ def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, smal
     config = replace(config, seed=1)
     trained = train(objective.sets, model=model, config=config, tokenizer=tokens.tokenizer)
     loss = InferenceGpt(trained).evaluate(objective.sets.validation).loss
-    assert min(result.losses) == pytest.approx(loss, rel=1e-5)  # batches of evaluation differ
+    assert min(result.losses) == pytest.approx(loss, rel=1e-5)  # the evaluation batches differ
     assert len(result.losses) == EVALUATIONS
 
 
@@ -54,7 +54,7 @@ def test_a_run_that_diverges_at_once_has_no_losses(objective, small, monkeypatch
     assert result.checkpoint is None
 
 
-def test_a_genome_can_select_a_subword_tokenizer(small) -> None:
+def test_the_vocab_size_of_a_genome_selects_a_subword_tokenizer(small) -> None:
     from microgpt.data.split import split_stream
 
     text = "the cat sat on the mat and the dog sat on the log. " * 60

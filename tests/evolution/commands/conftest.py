@@ -34,7 +34,7 @@ def genome(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stopped_in(monkeypatch) -> Callable[..., contextlib.AbstractContextManager[None]]:
-    """Send a signal during the n-th training run of a search or a sweep."""
+    """A context manager that sends a signal during the n-th training run of a study."""
 
     @contextlib.contextmanager
     def stopped(n: int, number: int, objective: ModuleType = loss_objective) -> Iterator[None]:

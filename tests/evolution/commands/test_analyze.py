@@ -1,4 +1,4 @@
-"""`microgpt analyze` on recorded sweeps."""
+"""Tests of `microgpt analyze` on recorded sweeps."""
 
 from pathlib import Path
 
@@ -55,8 +55,8 @@ def sections(text: str) -> dict[str, list[list[str]]]:
 
 
 def test_analyze_prints_losses_and_returns(microgpt, tmp_path) -> None:
-    """Calculated by hand: seeds differ by 0.01, so the interval is 4.303 · 0.01 / √3; the loss
-    falls from 30 / √1,000 to 30 / √4,000, which is half of it, in 3,000 steps."""
+    """By hand: the losses of the seeds are 0.01 apart, so the half-width is 4.303 · 0.01 / √3. In
+    3,000 steps, the loss falls by 30 / √1,000 - 30 / √4,000 = 0.4743."""
     write(tmp_path)
     done = microgpt("analyze")
     assert (done.returncode, done.stderr) == (0, "")
@@ -121,8 +121,8 @@ def steps(number: int) -> Genome:
     return Genome(steps=number)
 
 
-def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
-    """By hand: 26,816 - 4,192 weights gain 0.22624 nats, 201,088 - 26,816 gain 0.174272."""
+def test_returns_on_parameters_are_loss_gains_per_thousand_weights() -> None:
+    """By hand: 26,816 - 4,192 more weights gain 0.22624 nats; 201,088 - 26,816, 0.174272 nats."""
     sizes = {4192: Genome(n_embd=16), 26_816: Genome(n_embd=32), 201_088: Genome(n_embd=64)}
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
     found = [

@@ -18,7 +18,7 @@ from microgpt_evolution.objectives import loss_objective
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 
-def test_a_search_can_be_resumed_and_its_winner_can_be_used(microgpt, tmp_path) -> None:
+def test_run_and_train_use_the_winner_and_resume_restores_it(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
     done = ok(microgpt("evolve", *SMALL, "--train-winner", "winner"))
@@ -162,13 +162,13 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 def test_a_search_can_be_stopped_at_any_time_and_resumed(
     microgpt, tmp_path, whole, stopped_in, n, number, code, word
 ) -> None:
-    n = n or len(evaluations_of(run_of(whole)))  # default: the last one
+    n = n or len(evaluations_of(run_of(whole)))  # 0 stands for the last training run
     with stopped_in(n, number):
         done = microgpt("evolve", *ALONE)
     run = run_of(tmp_path)
     (line,) = errors_of(done)
     n_known = (run / "trials.jsonl").read_text().count("\n")
-    assert n - 2 <= n_known < n  # the previous record may not be known yet
+    assert n - 2 <= n_known < n  # the previous record may not be written yet
     assert line == (
         f"{word} after {n_known} training runs; resume with: "
         f"microgpt evolve --resume experiments/{run.name}"
@@ -191,7 +191,7 @@ def test_if_all_runs_crash_the_old_genome_is_kept(microgpt, tmp_path, genome, mo
     assert genome.read_bytes() == before
 
 
-def test_a_full_disk_is_reported_and_the_search_resumes(microgpt, tmp_path, whole) -> None:
+def test_a_search_stopped_by_a_full_disk_has_the_same_winner(microgpt, tmp_path, whole) -> None:
     done = commands.run_with_little_room("evolve", *ALONE, cwd=tmp_path, most=2500)
     run = run_of(tmp_path)
     assert done.returncode == 1

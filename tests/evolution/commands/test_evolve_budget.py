@@ -87,7 +87,7 @@ def test_a_stopped_budgeted_search_resumes_to_the_same_result(
 
 
 @pytest.mark.slow
-def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
+def test_a_genome_records_the_gap_around_held_out_running_text(microgpt, tmp_path) -> None:
     text = bundled("shakespeare.txt").read_text(encoding="utf-8")
     (tmp_path / "book.txt").write_text(text[:40_000])
     book = ("--data", "book.txt", "--text", "stream")

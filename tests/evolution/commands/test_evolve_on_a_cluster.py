@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The address of a Dask scheduler with two workers, and the process of one of them."""
+    """The address of a Dask scheduler with two workers, and the process of one worker."""
     from distributed import Client
 
     with ExitStack() as at_end, (tmp_path / "dask.log").open("wb") as log:

@@ -1,4 +1,4 @@
-"""Searches and sweeps on a pseudo-terminal."""
+"""Tests of searches and sweeps on a pseudo-terminal."""
 
 import functools
 import io

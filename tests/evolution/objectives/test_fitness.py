@@ -42,7 +42,7 @@ def names():
         ("zubeqizub", 0.0, 0.0, 2.0),
     ],
 )
-def test_a_new_name_gets_the_expected_verdict(name, flow, symmetry, total) -> None:
+def test_a_new_name_has_the_scores_calculated_by_hand(name, flow, symmetry, total) -> None:
     verdict = judge(name, NOTHING)
     assert (verdict.flow, verdict.creativity) == (flow, 1.0)
     assert verdict.symmetry == pytest.approx(symmetry, abs=ROUNDING)
@@ -50,14 +50,14 @@ def test_a_new_name_gets_the_expected_verdict(name, flow, symmetry, total) -> No
 
 
 @pytest.mark.parametrize(("name", "total"), [("nana", -7.46), ("kamon", -9.26), ("karai", -9.5)])
-def test_a_memorised_name_gets_the_expected_verdict(names, name, total) -> None:
+def test_a_name_from_the_training_data_gets_a_creativity_of_minus_5(names, name, total) -> None:
     verdict = judge(name, names)
     assert verdict.creativity == -5.0
     assert verdict.total == pytest.approx(total, abs=ROUNDING)
 
 
 @given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
-def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
+def test_a_score_is_bounded_and_texts_that_are_not_words_have_none(name, is_known) -> None:
     word = normal(name)
     verdict = judge(name, frozenset([word] if is_known else []))
     assert (verdict is None) == (len(word) < 3 or not word.isalpha())
@@ -136,11 +136,11 @@ KNOWN = frozenset(["anna", "isabella"])
                  "x-1": 2.0, "ab": None, "": None}),
     ],
 )  # fmt: skip
-def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
+def test_each_head_gives_names_the_scores_of_evolve_rust(head, scores) -> None:
     assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores
 
 
-def test_the_target_loss_depends_on_the_kind_of_fitness() -> None:
+def test_the_target_of_held_out_loss_is_relative_to_the_first_model() -> None:
     assert target("last-doc") == 1.2
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 

@@ -34,7 +34,7 @@ def test_a_trial_has_the_losses_and_samples_of_train() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::microgpt.plugins.EngineWarning")
-def test_an_organism_is_measured_on_the_reference_engine(no_engine) -> None:
+def test_a_trial_is_measured_by_the_reference_engine_if_no_other_is_installed(no_engine) -> None:
     found = LossObjective(PARTS, "held-out").measure(Trial(SMALL, 7))
     config = TrainConfig(steps=60, lr=0.02, seed=7)
     result = train(PARTS.train, model=MODEL, config=replace(config, engine="reference"))

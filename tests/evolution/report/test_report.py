@@ -56,7 +56,7 @@ def test_report_defaults_to_the_last_run_and_is_reproducible(searched, microgpt,
     assert (newest / "report.html").read_bytes() == page
 
 
-def test_the_report_of_a_sweep_has_its_chart_and_its_table(microgpt, tmp_path) -> None:
+def test_a_sweep_report_has_a_mark_and_a_row_per_setting(microgpt, tmp_path) -> None:
     names = str(Path(__file__).parents[3] / "data" / "names.txt")
     grid = ("--vary", "n_embd=8,16", "--vary", "steps=50,100", "--seeds", "2", "--data", names)
     done = ok(microgpt("sweep", "grid", *grid))

@@ -1,4 +1,4 @@
-"""Reports of recorded studies: rankings, contamination marks, and refused studies."""
+"""Tests of reports of recorded studies: rankings, contamination marks, refused studies."""
 
 import re
 from dataclasses import replace
@@ -62,7 +62,7 @@ def sweep(folder: Path, steps: tuple[int, ...], failed: int = 0, **more) -> Path
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, AESTHETIC, HYDRA])
-def test_a_recorded_search_is_reported_also_before_its_end(tmp_path, settings) -> None:
+def test_an_unfinished_search_can_be_ranked_after_each_evaluation(tmp_path, settings) -> None:
     run = recorded(tmp_path, settings)
     found = read_ranking(run)
     assert found.settings.n_trials is None
@@ -188,7 +188,7 @@ def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
      ((2.3, 2.1, 2.2), "0.1000 ± 0.4303 over the second may be chance")],
 )  # fmt: skip
 def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict) -> None:
-    """By hand: the differences are 0.1 each; or 0.3, 0 and 0, so 4.303 · 0.1732 / √3."""
+    """By hand: the differences are 0.1 each; or 0.3, 0, 0 with half-width 4.303 · 0.1732 / √3."""
     ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
     report = study_report(ranking)
     expected = f"Lowest held-out loss 2.1000; its lead of {verdict}, 6 trials"
@@ -226,7 +226,7 @@ Losses = dict[Genome, tuple[float | None, ...]]
 
 
 def lines_of(losses: Losses) -> list[str]:
-    """Return the lines of the ranking for these held-out losses."""
+    """Return the lines of the ranking of genomes with the given held-out losses."""
     return list(describe_ranking(ranking_of(losses), 10))
 
 
@@ -246,7 +246,7 @@ def test_the_best_settings_come_first_in_the_ranking() -> None:
 
 
 def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
-    """By hand: the differences are 0.1, 0.1 and 0.13, so 4.303 · 0.01732 / √3."""
+    """By hand: the differences are 0.1, 0.1, 0.13, so the half-width is 4.303 · 0.01732 / √3."""
     losses = {Genome(lr=0.01): (2.1, 2.2, 2.3), Genome(lr=0.003): (2.2, 2.3, 2.43)}
     title, headings, first, second = lines_of(losses)
     assert title.endswith("; Behind 1: paired by seed)")
@@ -260,6 +260,6 @@ def test_configurations_with_diverged_runs_rank_last() -> None:
     assert lines_of(losses)[-1].endswith("2 of 3 seeds")
 
 
-def test_a_long_ranking_is_cut() -> None:
+def test_a_ranking_lists_ten_settings_and_counts_the_rest() -> None:
     losses = {Genome(lr=n / 1000): (2.0 + n,) * 3 for n in range(1, 13)}
     assert lines_of(losses)[-1] == "… and 2 more"

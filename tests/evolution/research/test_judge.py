@@ -1,4 +1,4 @@
-"""What an experiment may not do: refused in the process that runs it, or by its judge."""
+"""Experiments that break a rule are stopped in their process, or refused by the judge."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ END = "return train("
 
 
 def with_line(line: str) -> str:
-    """Return the example with a line at the beginning of the experiment."""
+    """Return the example program with a line at the start of its function `experiment`."""
     return EXAMPLE.replace(BEGIN, f"    {line}\n{BEGIN}")
 
 
@@ -26,7 +26,7 @@ def judge():
 
 
 @pytest.mark.slow
-def test_a_training_run_is_scored_and_repeatable(judge) -> None:
+def test_the_loss_of_an_experiment_depends_only_on_its_seed(judge) -> None:
     first, again, other = (judge.measure(EXAMPLE, seed, "validation") for seed in (1, 1, 2))
     assert first[0].is_ok
     assert first == again
@@ -35,7 +35,7 @@ def test_a_training_run_is_scored_and_repeatable(judge) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_loop_of_its_own_is_scored_too(judge) -> None:
+def test_an_experiment_with_its_own_training_loop_is_scored(judge) -> None:
     own = EXAMPLE.replace("train,\n", "train, TrainedModel,\n", 1).replace(END, "r = train(")
     own += "    return TrainedModel(r.model, r.weights, r.tokenizer, r.dtype)\n"
     found, usual = (judge.measure(code, 1, "validation") for code in (own, EXAMPLE))
@@ -51,13 +51,13 @@ def test_a_training_loop_of_its_own_is_scored_too(judge) -> None:
         "import microgpt; microgpt.split = microgpt.load = microgpt.InferenceGpt.evaluate = None",
     ],
 )
-def test_what_is_printed_or_replaced_counts_for_nothing(judge, line) -> None:
+def test_printing_or_patching_does_not_change_the_loss(judge, line) -> None:
     changed = judge.measure(with_line(line), 1, "validation")
     assert changed == judge.measure(EXAMPLE, 1, "validation")
 
 
 @pytest.mark.slow
-def test_an_endless_loop_is_ended() -> None:
+def test_an_endless_experiment_is_stopped() -> None:
     found, _ = Judge(SETS, 1e7, 1.5).measure("while True: pass", 1, "validation")
     assert "still running after 1.5 seconds" in found.reason
 
@@ -78,7 +78,7 @@ def test_an_endless_loop_is_ended() -> None:
         (EXAMPLE.replace(END, "train(") + "    return 0.0\n", "not float"),
     ],
 )
-def test_an_experiment_that_breaks_a_rule_has_a_sentence(judge, code, problem) -> None:
+def test_a_rule_violation_is_explained_in_one_line(judge, code, problem) -> None:
     found, _ = judge.measure(code, 7, "validation")
     assert found.status == "crashed"
     assert "\n" not in found.reason
@@ -101,7 +101,7 @@ def test_an_experiment_that_breaks_a_rule_has_a_sentence(judge, code, problem) -
         ("random._os.kill(1, 0)", "called os.kill"),
     ],
 )
-def test_what_leaves_its_directory_is_stopped(judge, line, problem) -> None:
+def test_an_experiment_may_access_only_its_own_directory(judge, line, problem) -> None:
     code = with_line(line).replace("from collections", "import random\nfrom collections", 1)
     reason = judge.measure(code, 7, "validation")[0].reason
     assert re.search(problem, reason)

@@ -1,4 +1,4 @@
-"""Tries, verdicts and their records, with a judge that trains nothing."""
+"""Tests of tries, their verdicts and their records, with a judge that trains nothing."""
 
 import random
 from dataclasses import dataclass, field, replace
@@ -20,13 +20,13 @@ FIRST = 'SETTINGS = {"lr": 0.01, "n_embd": 16}\n# 0'
 
 @dataclass
 class FakeJudge:
-    """Gives a program the loss in its last line, and luck that depends on the seed."""
+    """Returns the loss in a program's last line, plus noise that depends on the seed."""
 
     asked: list = field(default_factory=list)
     stops_after: int = 10**6
 
     def measure(self, code, seed, part) -> tuple[Evaluation, float]:
-        """Return the measurements of a program."""
+        """Return the evaluation of a program, and its number of operations."""
         if len(self.asked) >= self.stops_after:
             raise KeyboardInterrupt
         self.asked.append((code, seed, part))
@@ -38,7 +38,7 @@ class FakeJudge:
 
 
 def begin(tmp_path: Path) -> Research:
-    """Return a research without trials."""
+    """Return a research study without trials."""
     facts = {"input": "names.txt", "experiment": "experiment.py", "seed": 1, "operations": 1.0}
     settings = ResearchSettings(**facts_of(SETS), **facts)
     return Research.begin(tmp_path, "r", settings, is_stamped=False)
@@ -46,25 +46,25 @@ def begin(tmp_path: Path) -> Research:
 
 @pytest.fixture
 def research(tmp_path: Path):
-    """A research that has measured its first program."""
+    """A research study that has measured its first program."""
     with begin(tmp_path) as begun:
         begun.run(FIRST, FakeJudge())
         yield begun
 
 
-def test_the_first_program_is_compared_with_itself(research) -> None:
+def test_the_first_program_has_no_gain_over_itself(research) -> None:
     (first,) = research.tries
     assert len(first.losses("search")) == 5
     assert first.gain.value == 0.0
     assert first.verdict == "not better"
 
 
-def test_a_research_without_a_measured_program_has_no_report(tmp_path) -> None:
+def test_a_research_study_without_losses_has_no_report(tmp_path) -> None:
     with begin(tmp_path) as begun, pytest.raises(StudyError, match="no training run completed"):
         write_report(begun.directory)
 
 
-def test_an_improvement_is_kept_and_luck_is_not(research) -> None:
+def test_an_improvement_is_kept_and_a_null_change_is_not(research) -> None:
     judge = FakeJudge()
     better, null, worse = (research.run(f"# {i}\n# {i}", judge) for i in (-0.05, "-0.050", 0.05))
     assert [each.verdict for each in (better, null, worse)] == ["kept", "not better", "not better"]
@@ -73,7 +73,7 @@ def test_an_improvement_is_kept_and_luck_is_not(research) -> None:
     assert abs(better.gain.value - 0.05) < 0.01
 
 
-def test_no_seed_decides_twice(research) -> None:
+def test_no_seed_is_used_in_two_comparisons(research) -> None:
     judge = FakeJudge()
     for i in range(3):
         research.run(f"# {i}\n# {-0.1 * (i + 1)}", judge)
@@ -82,7 +82,7 @@ def test_no_seed_decides_twice(research) -> None:
     assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
 
 
-def test_a_killed_try_goes_on_with_the_same_verdict(research, tmp_path) -> None:
+def test_a_killed_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
     code = "# a\n# -0.02"
     with pytest.raises(KeyboardInterrupt):
         research.run(code, FakeJudge(stops_after=9))
@@ -93,7 +93,7 @@ def test_a_killed_try_goes_on_with_the_same_verdict(research, tmp_path) -> None:
     assert len(again.asked) == 2 * (len(resumed.records) - 4)
 
 
-def test_another_program_after_a_killed_try_has_other_seeds(research) -> None:
+def test_a_changed_program_after_a_killed_try_is_a_new_try(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run("# a\n# 0", FakeJudge(stops_after=9))
     assert research.run("# b\n# 1", FakeJudge()).number == 2
@@ -101,7 +101,7 @@ def test_another_program_after_a_killed_try_has_other_seeds(research) -> None:
     assert research.run("# a\n# 0", FakeJudge()).number == 3
 
 
-def test_a_program_that_fails_leaves_the_champion(research) -> None:
+def test_a_failed_program_does_not_replace_the_champion(research) -> None:
     failed = research.run("crash", FakeJudge())
     assert (
         failed.describe() == "try 1, verdict failed: line 1: it crashed, pairs 0 + 0, lines +1 -2"
@@ -109,7 +109,7 @@ def test_a_program_that_fails_leaves_the_champion(research) -> None:
     assert research.tries[-1].winner == FIRST
 
 
-def test_what_was_tried_is_refused(research) -> None:
+def test_a_program_cannot_be_tried_twice(research) -> None:
     research.run("# 1", FakeJudge())
     with pytest.raises(ConfigError, match="try 1"):
         research.run("# 1", FakeJudge())
@@ -128,12 +128,12 @@ def test_the_test_part_is_read_once_and_ends_the_research(research) -> None:
         research.run("# -0.2", FakeJudge())
 
 
-def test_a_second_research_in_the_directory_is_refused(research) -> None:
+def test_a_research_study_cannot_be_opened_twice(research) -> None:
     with pytest.raises(CheckpointError, match="being searched by process"):
         Research(research.directory, ResearchSettings, is_locked=True)
 
 
-def test_the_proposer_changes_a_number_of_the_settings_until_none_is_left(research) -> None:
+def test_each_proposal_changes_one_number_until_none_is_left_to_change(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run(proposed := research.propose(), FakeJudge(stops_after=9))
     assert research.propose() == proposed
@@ -144,12 +144,12 @@ def test_the_proposer_changes_a_number_of_the_settings_until_none_is_left(resear
         research.propose()
 
 
-def test_the_report_shows_what_looked_better_and_was_not(research) -> None:
-    """The first try has luck in the search, and none with fresh seeds."""
+def test_the_report_shows_tries_that_were_not_confirmed(research) -> None:
+    """The loss of the first try is lowered by chance in the search, but not with fresh seeds."""
 
     class Lucky(FakeJudge):
         def measure(self, code, seed, part) -> tuple[Evaluation, float]:
-            """Lower the loss of a program until its sixth pair."""
+            """Lower the loss of the changed program in the first five pairs."""
             found, operations = super().measure(code, seed, part)
             is_lucky = code != FIRST and len(self.asked) <= 10
             return replace(found, fitness=found.fitness - is_lucky), operations

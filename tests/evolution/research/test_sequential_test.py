@@ -1,4 +1,4 @@
-"""A change is kept if it is better, and again on fresh seeds: error and power of the rule."""
+"""Tests of the error and the power of the sequential test, by which a change is kept."""
 
 import itertools
 import random
@@ -19,7 +19,7 @@ from microgpt_evolution.research.sequential_test import (
 )
 
 
-def test_the_p_value_is_the_share_of_signs_with_ranks_as_high() -> None:
+def test_the_p_value_agrees_with_enumerating_all_signs() -> None:
     gains = [0.3, -0.1, 0.5, 0.2, -0.6, 0.4]
 
     def score(signs) -> int:
@@ -33,7 +33,7 @@ def test_the_p_value_is_the_share_of_signs_with_ranks_as_high() -> None:
 
 
 @pytest.mark.parametrize("gains", [[0.0] * 20, [0.1, -0.1] * 10, [-0.1] * 20])
-def test_equal_losses_and_ties_are_no_evidence(gains) -> None:
+def test_equal_losses_and_ties_have_high_p_values(gains) -> None:
     assert p_value(gains) > 0.5
 
 
@@ -59,7 +59,7 @@ def test_a_change_without_a_clear_gain_ends_at_the_last_look() -> None:
         lambda rng: rng.choice((-1, 0, 1)),
     ],
 )
-def test_null_changes_pass_the_search_as_rarely_as_stated(draw) -> None:
+def test_at_most_5_percent_of_null_changes_pass_the_search(draw) -> None:
     rng, n = random.Random(1), 2000
     passed = sum(decide([draw(rng) for _ in range(20)], []) == CONFIRM for _ in range(n))
     assert passed / n < 0.05 + 0.01

@@ -20,7 +20,7 @@ def curve(final: float) -> list[float]:
 
 @pytest.fixture
 def trained(small) -> list[Contestant]:
-    """Organisms with all values of the learning rate; the loss falls with it."""
+    """Organisms with all values of the learning rate; higher ones have lower losses."""
     return [
         organism(replace(small, lr=lr), f"g1-{i}", curve(2 - i / 20))
         for i, lr in enumerate(VALUES["lr"])

@@ -21,7 +21,7 @@ def test_configs_are_described_by_the_settings_that_differ() -> None:
     assert describe(values_of(configs[0], ["steps", "lr"])) == "steps 21,000, lr 0.02"
 
 
-def test_a_grid_accepts_all_settings_of_shape_and_training() -> None:
+def test_a_grid_can_vary_settings_of_shape_and_training() -> None:
     assert {"n_embd", "architecture", "lr", "dropout", "init_std", "beta1", "dtype"} < {*SETTINGS}
 
 

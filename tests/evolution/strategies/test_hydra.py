@@ -86,9 +86,9 @@ def test_each_head_receives_two_champions_and_their_offspring() -> None:
     cycle(hydra, Random(1))
     best = {name: organisms[0] for name, organisms in hydra.met.items()}
     for host, (first, second) in {
-        "weaver": ("mirror", "spark"),  # learns symmetry first
+        "weaver": ("mirror", "spark"),  # the champion of the mirror is the first guest
         "mirror": ("spark", "weaver"),
-        "spark": ("weaver", "mirror"),  # learns flow first
+        "spark": ("weaver", "mirror"),  # the champion of the weaver is the first guest
     }.items():
         organisms = hydra.populations[host].organisms
         assert [o.origin for o in organisms] == 4 * ["elite"] + 2 * ["migrant"] + 2 * ["cross"]
@@ -129,7 +129,7 @@ def test_the_sum_of_ranks_gives_every_head_equal_weight() -> None:
     assert Hydra(size=2, seed=1).choose([loud, even, late]) is even
 
 
-def test_a_head_chooses_the_best_of_its_champions() -> None:
+def test_a_hydra_head_chooses_the_best_of_its_own_champions() -> None:
     hydra = Hydra(size=2, seed=1, head="mirror")
     loud, even, late = (
         finalist(*each) for each in (("a", 1, 99, 1), ("bb", 1, 3, 2), ("ccc", 1, 2, 3))
@@ -147,7 +147,7 @@ def differing(a: Genome, b: Genome) -> set[str]:
 
 
 @given(RNGS, st.integers(0, 30))
-def test_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> None:
+def test_hydra_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> None:
     genome = random_genome(rng)
     assert genome.n_embd in (16, 24, 32)
     assert genome.n_head in (2, 4)

@@ -48,7 +48,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # all organisms are evaluated again
+    for slot, organism in enumerate(population, start=1):  # none has an evaluation yet
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
@@ -89,12 +89,12 @@ def test_a_generation_has_elites_immigrants_and_offspring(
     assert set(rest) <= {"cross", "mutant", "hyper"}
 
 
-def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
+def test_offspring_are_40_percent_crosses_and_40_percent_mutants(make_ranked) -> None:
     size = 4003
     population = bred("normal", make_ranked([2.0] * size))
     counts = Counter(origins(population))
     for origin, share in (("cross", 0.4), ("mutant", 0.4), ("hyper", 0.2)):
-        assert counts[origin] / (size - 3) == pytest.approx(share, abs=0.032)  # four deviations
+        assert counts[origin] / (size - 3) == pytest.approx(share, abs=0.032)  # 4 standard errors
     n_parents = {"elite": 1, "immigrant": 0, "cross": 2, "mutant": 1, "hyper": 1}
     assert all(len(organism.parents) == n_parents[organism.origin] for organism in population)
 
@@ -111,11 +111,11 @@ def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
         (8, "re-eval grown champion champion champion tuned tuned immigrant"),
     ],
 )
-def test_a_championship_breeds_as_evolve_rust_does(make_ranked, size, expected) -> None:
+def test_a_championship_breeds_the_same_mix_as_evolve_rust(make_ranked, size, expected) -> None:
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
     population = bred("championship", ranked)
     assert origins(population) == expected.split()
-    if size > 4:  # the best three are crossed alternately
+    if size > 4:  # the best three are crossed in pairs
         pairs = [organism.parents for organism in population if organism.origin == "champion"]
         assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
     for organism in population:  # only growth and immigrants change the shape
@@ -215,14 +215,14 @@ def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None
 
 
 def failures(organisms) -> Counter[str]:
-    """Return the failures that a search counts for these organisms."""
+    """Return the failures per species that a search counts for evaluated organisms."""
     search = LossSearch(size=len(organisms), fitness="last-doc", seed=1)
     search.organisms = organisms
     search.tell([])
     return +search.failures
 
 
-def test_losses_above_the_threshold_are_failures_of_a_species(make_ranked) -> None:
+def test_each_loss_above_the_threshold_counts_as_a_species_failure(make_ranked) -> None:
     assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 does not count
     assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
 
@@ -272,7 +272,7 @@ def test_a_random_genome_lies_in_its_space(rng, space) -> None:
 def test_a_mutation_changes_at_most_three_genes(genome, rng) -> None:
     mutant = mutate(genome, rng)
     changed = changes(genome, mutant)
-    assert len(changed - {"n_head"}) <= 3  # the heads must divide the width
+    assert len(changed - {"n_head"}) <= 3  # n_head may change so that it divides n_embd
     allowed = {
         "n_embd": (8, 12, 16, 20, 24, 32),
         "block_size": (8, 12, 16, 24),
@@ -297,7 +297,7 @@ def test_a_child_takes_each_gene_from_one_of_its_parents(a, b, rng) -> None:
 
 
 @given(genomes(), rngs)
-def test_fine_tuning_keeps_the_shape(genome, rng) -> None:
+def test_fine_tuning_changes_only_steps_and_learning_rate_within_bounds(genome, rng) -> None:
     tuned = fine_tune(genome, rng)
     assert tuned.species == genome.species
     if tuned.lr != genome.lr:

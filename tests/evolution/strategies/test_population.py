@@ -67,7 +67,7 @@ def test_training_seeds_equal_the_documented_hash() -> None:
     assert training_seed(42, 1, 2) == 5889399491652740367
 
 
-def test_finalists_and_winner_are_trained_with_other_seeds() -> None:
+def test_finalists_and_winner_are_trained_with_fresh_seeds() -> None:
     again = [trial for each in ORGANISMS for trial in each.retests(seed=1)]
     fresh = ORGANISMS[0].fresh_trials(seed=1)
     assert [each.id for each in again] == [

@@ -58,7 +58,7 @@ def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
         dict(zip(SPACE.values, genes, strict=True)) for genes in product(*SPACE.values.values())
     ]
     losses = sorted(bowl(type("Genes", (), each), EVALUATIONS) for each in genomes)
-    assert best.loss <= losses[len(losses) // 40]  # the best of 20 random ones has rank 1/21
+    assert best.loss <= losses[len(losses) // 40]  # the best of 20 random genomes has rank 1/21
 
 
 def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:
@@ -69,7 +69,7 @@ def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:
         assert budget < EVALUATIONS or spent > budget - EVALUATIONS
 
 
-def test_a_paused_organism_continues_where_it_stopped(small) -> None:
+def test_a_paused_organism_continues_from_its_recorded_losses(small) -> None:
     generations, organisms = played(small, 40.0, bowl)
     runs = [run for generation in generations for run in generation]
     for organism in runs:

@@ -32,7 +32,7 @@ def test_decoding_reverses_encoding_for_any_text(text) -> None:
     assert max(tokens, default=0) < TEXT.bos_id
     assert TEXT.count(text) == len(tokens)
     assert TEXT.decode(tokens) == "".join(pieces) == text
-    assert all(text.count(piece) for piece in pieces)  # pieces are whole characters
+    assert all(text.count(piece) for piece in pieces)  # no piece is a part of a character
     assert TEXT.unknown_characters(text) == ""
 
 
@@ -62,7 +62,7 @@ def test_bpe_training_ends_early_if_no_pair_repeats() -> None:
 
 
 def test_bpe_learns_from_a_long_text_without_spaces() -> None:
-    """As a single word, the text would take time quadratic in its length."""
+    """Training on the text as a single word would take time quadratic in its length."""
     text = "".join(random.Random(1).choices("ACGT", k=200_000))
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
     assert tokenizer.vocab_size == 280
@@ -104,7 +104,7 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
         (b'"a": 64', b'"\\u001b[2J": []', "not a valid tokenizer: .* vocab, .* integers"),
         (b'merges": [', b'merges": [["zz", "a"],', "of 'zz' and 'a' needs a missing token: 'zz'"),
         (b'"merges": [', b'"merges": ["a b",', "not a valid tokenizer: .* merges, a list of pairs"),
-        # Settings on which the library panics, or needs a minute and gigabytes.
+        # With these settings, the library would panic, or take a minute and gigabytes of memory.
         (b'subword_prefix": null', b'subword_prefix": "##"', 'continuing_subword_prefix is "##"'),
         (b'"a": 64,', b'"a": 2147483648,', "must be consecutive integers from 0"),
         (b'merges": [', b'merges": [["anna", "anna"],', "needs a missing token: 'annaanna'"),

@@ -12,7 +12,7 @@ from microgpt.errors import DataError
 
 TALK = {"messages": [{"role": "user", "content": "hi"}]}
 ROLES = '{"name": "Anna", "role": "cook"}\n'
-LONG = "x" * 140_000  # csv's default limit is 131,072
+LONG = "x" * 140_000  # longer than csv's default limit of 131,072 characters
 OBJECTS = [{"id": 1, "text": "Anna\nMia"}, {"id": 2, "text": " Emma "}]
 LINES = "".join(f"{json.dumps(each)}\n" for each in OBJECTS)
 

@@ -30,7 +30,7 @@ CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
 
 @pytest.mark.parametrize("change", [str.upper, "{} ".format, "\u200b{}".format])
-def test_documents_read_in_another_form_count_as_contaminated(change) -> None:
+def test_documents_read_in_other_case_or_spacing_count_as_contaminated(change) -> None:
     parts = split([*DOCS, *map(change, DOCS)], validation=0.1)
     trained = {doc.lower().strip(" \u200b") for doc in parts.train}
     share = sum(doc.lower().strip(" \u200b") in trained for doc in parts.validation)
@@ -38,7 +38,7 @@ def test_documents_read_in_another_form_count_as_contaminated(change) -> None:
     assert 0.8 < share / len(parts.validation) < 1
 
 
-def test_documents_count_as_contaminated_if_all_their_lines_were_read() -> None:
+def test_a_document_is_contaminated_if_all_its_lines_are_in_the_training_data() -> None:
     pairs = [f"{one.upper()}\n{other}" for one, other in itertools.pairwise(DOCS)]
     parts = split([*DOCS, *pairs], validation=0.2)
     read = {line.lower() for doc in parts.train for line in doc.split("\n")}
@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # for documents; for running text, which is compared in pieces
+TOLERANCE = 1e-9, 0.03  # first for documents; second for running text, which is compared in pieces
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -85,13 +85,13 @@ def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, 
     found = contamination(parts, [each.facts for each in read])
     for name in ("validation", "test"):
         held_out = items(getattr(parts, name))
-        # The validation set of an ancestor has selected weights.
+        # A validation set selects weights, so it counts as read when the test set is evaluated.
         known = [
             items((*each.train, *(each.validation if name == "test" else ()))) for each in read
         ]
         if held_out:
             share = len(held_out & set().union(*known)) / len(held_out)
-            if found[name] is None:  # short overlaps of stretches are not found
+            if found[name] is None:  # short overlaps of stretches are not detected
                 assert kind == "text"
                 assert share < PIECE / MIN_STRETCH
             else:
@@ -210,7 +210,7 @@ def test_test_documents_read_for_validation_are_contaminated() -> None:
 
 
 def test_data_that_the_model_itself_read_is_not_contamination() -> None:
-    """`eval` also passes the data on which the model itself was trained."""
+    """`eval` also passes the facts of the model's own training data."""
     parts = split([*DOCS, *map(str.upper, DOCS)], validation=0.2, test=0.2)
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
@@ -222,7 +222,7 @@ def test_a_short_end_of_a_stretch_does_not_count_as_repeated_text() -> None:
     assert contamination(parts, ()) == {}
 
 
-def test_running_text_read_in_another_form_counts_as_contaminated() -> None:
+def test_running_text_read_in_capitals_counts_as_contaminated() -> None:
     text, between = " ".join(WORDS[:30_000]), " ".join(WORDS[30_000:40_000])
     parts = split_stream(f"{text}\n\n{between} {text.upper()}", validation=0.1)
     assert contamination(split_stream(f"{text} {between}", validation=0.1), ()) == {}

@@ -35,7 +35,6 @@ def reading(docs, block_size, *, tokenizer=TEXT, text="lines") -> ChunkedDataset
 
 
 def whole(read: ChunkedDataset) -> TokenDataset:
-    """Return all chunks in order."""
     return read.encode(range(len(read)))
 
 
@@ -80,7 +79,7 @@ def test_chunks_can_be_encoded_in_any_order() -> None:
 
 
 def counted(chunks) -> list[int]:
-    """Return the tokens whose predictions count, in order."""
+    """Return the tokens of chunks whose predictions count towards the loss, in order."""
     return [
         token
         for tokens, mask in chunks
@@ -136,7 +135,7 @@ def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, 
 
 @given(lengths=st.lists(st.integers(1, 5), min_size=2, max_size=20), block_size=st.integers(28, 40))
 def test_a_chunk_of_a_conversation_begins_like_a_prompt(lengths, block_size) -> None:
-    """It begins with BOS and a user turn, at most half a context before the learnt tokens."""
+    """A chunk begins with BOS and a user turn, at most half a context before the learnt tokens."""
     tokens = conversation_of(lengths)
     is_reply, mask = False, bytearray()
     for token in tokens:
@@ -164,7 +163,7 @@ def known(content: str) -> str:
 
 
 def turn(message: Message) -> list[int]:
-    """Return the tokens of a turn: the role, the known characters and the end."""
+    """Return the tokens of a turn: the role, the known characters and end_turn."""
     read = map(TOKENIZER.chars.index, known(message.content))
     return [TOKENIZER.role_id(message.role), *read, TOKENIZER.end_turn_id]
 

@@ -104,7 +104,7 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
     assert lines == ["left out 2 system messages: the model has no role for them"]
 
 
-def test_the_context_of_an_instruction_is_read_with_it(file) -> None:
+def test_an_instruction_is_read_with_its_context(file) -> None:
     path = file({"instruction": "Sum up.", "input": "It rains.", "output": "Rain."})
     ((question, answer),) = load_conversations(path)
     assert (question.content, answer.content) == ("Sum up.\n\nIt rains.", "Rain.")
@@ -172,7 +172,7 @@ def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
     load_chat_tests(file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 30 * file.stat().st_size  # storing a number per line would take 100
+    assert peak < 30 * file.stat().st_size  # storing a number per line would take a factor of 100
 
 
 def test_conversations_in_json_are_read_from_a_file_named_csv(tmp_path) -> None:

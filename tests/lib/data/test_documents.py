@@ -109,7 +109,7 @@ def test_an_invalid_or_unused_separator_is_refused(
 NAMES = "anna\nemma\n"
 
 
-# A reader of files of two kinds; for others, it fails or finds nothing.
+# A reader of conversations and .up files; it fails for .bad and finds nothing in .none files.
 UPPER = """
 from microgpt import Message
 

@@ -1,4 +1,4 @@
-"""Compare the n-gram model with a simple implementation; its probabilities sum to 1."""
+"""Tests that compare the n-gram model with a simple implementation of the same smoothing."""
 
 from collections import defaultdict
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from microgpt.data.ngram_model import MIN_DISCOUNT, N_DISCOUNTS, NgramModel
 from microgpt.data.token_dataset import TokenDataset
 
-V, START = 4, 3  # three tokens, and the token that begins and ends a document
+V, START = 4, 3  # vocabulary size; token that begins and ends a document
 ORDER = 3
 
 documents = st.lists(
@@ -22,7 +22,7 @@ Counts = dict[tuple[int, ...], dict[int, int]]
 
 
 def plain_counts(docs: list[list[int]]) -> list[Counts]:
-    """Count the tokens after each context, by the length of the context."""
+    """Return the Kneser-Ney counts of the tokens after each context, by context length."""
     seen: list[dict] = [defaultdict(lambda: defaultdict(int)) for _ in range(ORDER)]
     before: list[dict] = [defaultdict(lambda: defaultdict(set)) for _ in range(ORDER)]
     for doc in docs:
@@ -40,7 +40,7 @@ def plain_counts(docs: list[list[int]]) -> list[Counts]:
 
 
 def discounts(counts: Counts) -> list[float]:
-    """Return the discounts for counts of 1, 2, and 3 or more."""
+    """Return the Kneser-Ney discounts for counts of 1, 2, and 3 or more."""
     every = [n for tokens in counts.values() for n in tokens.values()]
     n = [0, *(every.count(k) for k in range(1, N_DISCOUNTS + 2))]
     y = n[1] / max(1, n[1] + 2 * n[2])

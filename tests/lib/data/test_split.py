@@ -10,7 +10,7 @@ from microgpt.data.split import DataFacts, fingerprint, split, split_stream
 from microgpt.errors import ConfigError, DataError
 
 
-def test_a_fingerprint_hashes_the_compact_json() -> None:
+def test_the_fingerprint_of_a_conversation_hashes_its_compact_json() -> None:
     content = '[["user","h\u00ef"],["assistant","yo"]]\n'
     conversation = (Message("user", "hï"), Message("assistant", "yo"))
     assert fingerprint([conversation]) == hashlib.sha256(content.encode()).hexdigest()
@@ -42,7 +42,7 @@ def test_a_split_agrees_with_the_documented_format(texts, validation, test) -> N
 
 
 SHARES = st.one_of(st.just(0.0), st.floats(0.01, 0.45))
-FIRST = 0x10000  # texts of consecutive code points from here on have no repeated character
+FIRST = 0x10000  # first code point of a text of consecutive, and so distinct, characters
 
 
 def positions(stretch: str) -> range:

@@ -71,7 +71,7 @@ def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> 
     assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
-def test_weights_in_another_order_without_a_checksum_can_be_read(text_model, text_result) -> None:
+def test_unordered_weights_without_a_checksum_can_be_read(text_model, text_result) -> None:
     edit(text_model / "meta.json", training=None, weights_sha256=None)
     weights = json.loads((text_model / "weights.json").read_text())
     (text_model / "weights.json").write_text(json.dumps(dict(reversed(weights.items()))))
@@ -290,7 +290,7 @@ def test_the_data_of_an_ancestor_without_a_record_is_unknown(tmp_path, change, e
 
 @pytest.fixture
 def models(text_model, tmp_path, monkeypatch) -> Path:
-    """A directory with two models, in the working directory."""
+    """A folder of two models, names and talk, in the working directory."""
     for name in ("names", "talk"):
         shutil.copytree(text_model, tmp_path / "here/models" / name)
     monkeypatch.chdir(tmp_path / "here")

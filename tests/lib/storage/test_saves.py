@@ -1,4 +1,4 @@
-"""Saves that are killed between any two file operations, and concurrent saves."""
+"""Tests of saves that are killed between any two file operations, and of concurrent saves."""
 
 import os
 import threading
@@ -24,7 +24,7 @@ RESULTS = {result.tokenizer.names: result for result in (OLD, NEW)}
 
 
 def found(directory: Path) -> tuple[str, ...] | None:
-    """Return the tokens of the model in a directory; check that the hashes belong to it."""
+    """Return the tokens of the model in a directory; check that its document hashes fit."""
     if not is_model_directory(directory):
         return None
     saved = load(directory)
@@ -44,7 +44,7 @@ def _unsynced(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_killed_save_of_a_model_leaves_the_old_or_the_new_one(tmp_path, is_new) -> None:
+def test_a_killed_save_leaves_the_old_or_the_new_model(tmp_path, is_new) -> None:
     (tmp_path / "before").mkdir()
     if not is_new:
         save(OLD, tmp_path / "before/model")
@@ -79,7 +79,6 @@ def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
 
 
 def start(n: int, work: Callable[[], object]) -> list[BaseProcess]:
-    """Start n processes that do the same work."""
     processes = [get_context("fork").Process(target=work) for _ in range(n)]
     for process in processes:
         process.start()
@@ -143,5 +142,5 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
             ]
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert n_loads > 10
-    assert len(os.listdir(directory)) == 4  # there is one weights file
+    assert len(os.listdir(directory)) == 4  # only one of the files is a weights file
     assert litter(tmp_path) == []

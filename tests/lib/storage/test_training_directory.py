@@ -42,7 +42,7 @@ def stopped(parts) -> TrainResult:
 
 @pytest.fixture
 def directory(tmp_path, parts, stopped) -> Path:
-    """The directory with the checkpoint of that run."""
+    """A directory with the checkpoint of the run `stopped`."""
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan_of(parts, stopped), stopped.state)
     return tmp_path / "model"
@@ -105,14 +105,14 @@ def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stoppe
 
 @pytest.mark.parametrize("has_ended", [True, False])
 def test_saving_another_model_removes_a_training_run(directory, parts, stopped, has_ended) -> None:
-    """Otherwise, `plot` and `--resume` would attribute the run to the new model."""
+    """The old checkpoint would make `plot` and `--resume` attribute its run to the new model."""
     with TrainingDirectory(directory) as held:
         options = {"model": stopped.model, "config": CONFIG, "tokenizer": stopped.tokenizer}
         ended = train(parts, **options, resume=stopped.state)
         held.finish(replace(ended, plan=plan_of(parts, stopped)))
         if not has_ended:
             held.keep(plan_of(parts, stopped), stopped.state)
-    save(load(directory), directory, weights_format="safetensors")  # the same model
+    save(load(directory), directory, weights_format="safetensors")  # a copy of the same model
     assert {*os.listdir(directory)} >= STATE_FILES
     other = train(["abba", "bab"], model=ModelConfig(block_size=4), config=TrainConfig(steps=2))
     save(other, directory)
@@ -179,7 +179,7 @@ def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, end, dtype
 
 
 @pytest.mark.parametrize("changes", [{"weights": np.zeros(20)}, {"adam_m": np.zeros((3, 3))}])
-def test_impossible_numbers_in_a_training_state_are_refused(directory, changes) -> None:
+def test_arrays_of_a_wrong_shape_in_a_state_are_refused(directory, changes) -> None:
     change(directory, changes)
     with pytest.raises(CheckpointError, match="is not a valid checkpoint"):
         read_training(directory)

@@ -22,7 +22,7 @@ from microgpt.training.choice import (
 
 SHAKESPEARE = "\n".join(TextFile(bundled("shakespeare.txt")))
 TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
-TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predictions
+TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predicted tokens
 
 
 def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
@@ -132,7 +132,7 @@ def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7
 
 
-def test_training_reads_evenly_spaced_texts_of_which_there_are_too_many(monkeypatch) -> None:
+def test_a_large_training_set_is_reduced_to_evenly_spaced_parts(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_READ", 20_000)
     whole = split([f"{i:04}" for i in range(9000)], validation=0.1)
     few = readable(whole, 1e6)
@@ -144,4 +144,4 @@ def test_training_reads_evenly_spaced_texts_of_which_there_are_too_many(monkeypa
     assert 15_000 < sum(map(len, pieces)) < 40_000
     assert all(ord(piece[-1]) - ord(piece[0]) < 2**12 for piece in pieces)
     unsplit = split(["anna"] * 9000)
-    assert readable(unsplit, 1e6) is unsplit  # its record describes the training documents
+    assert readable(unsplit, 1e6) is unsplit  # its `facts` describe the training set

@@ -24,7 +24,7 @@ TALK = (Message("user", "ho"), Message("assistant", "an"))
 
 @pytest.fixture(scope="module")
 def teachers() -> list[TrainedModel]:
-    """Three teachers of different shapes; the context of the second is longer."""
+    """Three teachers of different shapes; the second has a longer context than the others."""
     shapes = [{}, {"block_size": 9}, {"n_embd": 4, "architecture": "modern"}]
     return [
         train_model(
@@ -50,7 +50,7 @@ def plan_of(parts: Split, tokenizer, config: TrainConfig, model=MODEL) -> Traini
 
 
 def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
-    """Return the dataset of a student, and the number of its documents that are chunks."""
+    """Return a student's dataset of chunks and samples, and the number of chunks."""
     parts, teachers = Split(docs, docs), Teachers(teachers, n_samples)
     plan = plan_of(parts, teachers.tokenizer, config)
     chunks = parts.chunked(plan.tokenizer, MODEL.block_size, config)
@@ -72,7 +72,7 @@ def test_the_targets_are_the_mean_probabilities_of_the_teachers(teachers) -> Non
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):
-        rows = [row or [0] for row in dataset.targets_of(i)]  # unmasked rows
+        rows = [row or [0] for row in dataset.targets_of(i)]  # [0] if masked
         expected = mean_probabilities(teachers, doc)
         for row, wanted in zip(dataset.targets_of(i), expected, strict=True):
             assert row is None or row == pytest.approx(wanted.tolist(), abs=1e-6)
@@ -218,12 +218,11 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
 
 
 def split_rows(rows, docs):
-    """Yield the rows of each document."""
     ends = np.cumsum([len(doc) - 1 for doc in docs])
     return np.split(rows, ends[:-1])
 
 
-def test_an_ngram_model_of_other_text_gets_a_weight_of_0(teacher) -> None:
+def test_an_ngram_model_of_unrelated_text_gets_a_weight_of_0(teacher) -> None:
     tested = encoded(WORD_PARTS.validation, teacher)
     n = teacher.tokenizer.vocab_size
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == NGRAM_WEIGHTS[-1]

@@ -1,4 +1,4 @@
-"""Ensembles: teachers with different seeds, and a student of their mean predictions."""
+"""Tests of ensembles: teachers with different seeds, and a student of their mean predictions."""
 
 import json
 import os
@@ -51,11 +51,11 @@ def _soon_learned() -> Iterator[None]:
 
 
 class Killed(BaseException):
-    """Simulates a kill of the process."""
+    """Simulates that the process is killed."""
 
 
 def trained(job: TrainingJob, path: Path, *hooks: Hook, threads: int = 1) -> TrainResult:
-    """Return the result of a run that writes the same files as the command, even if stopped."""
+    """Return the result of a run that writes the same files as `microgpt train`."""
 
     def train(job: TrainingJob, directory: TrainingDirectory) -> TrainResult:
         result = train_job(job, threads=threads, hooks=(*hooks, Checkpoints(directory.keep)))
@@ -154,7 +154,7 @@ def test_an_ensemble_killed_before_a_write_can_be_resumed(whole, n, tmp_path, mo
 
 
 def killed_in(path: Path, place: object, what: str) -> None:
-    """Kill a run as soon as it calls a function."""
+    """Kill a run as soon as it calls the function `what` of `place`."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(place, what, Mock(side_effect=Killed))
         with pytest.raises(Killed):
@@ -178,7 +178,7 @@ def test_a_run_killed_before_removing_its_teachers_counts_as_ended(tmp_path) -> 
 
 
 class Clock(Hook):
-    """A clock that stands still until a model of an ensemble is evaluated, and then jumps."""
+    """A clock that jumps to 60 s when the model `late_in` of an ensemble is evaluated."""
 
     now = 0.0
 
@@ -194,7 +194,7 @@ class Clock(Hook):
 
 
 class StopIn(Hook):
-    """Stops a run after the first steps of a model."""
+    """Stops an ensemble run after the first steps of the model `place`."""
 
     def __init__(self, place: str) -> None:
         self.place, self.is_due = place, False
@@ -207,7 +207,7 @@ class StopIn(Hook):
 
 
 def test_a_student_of_fewer_teachers_than_planned_can_be_resumed(tmp_path) -> None:
-    """On a slow machine, fewer teachers are trained."""
+    """The time limit is reached in the second teacher, so fewer teachers are trained."""
     clock = Clock(late_in="teacher 2")
     job = replace(planned(budget=1e11), limit=clock.limit())
     with pytest.raises(Killed):

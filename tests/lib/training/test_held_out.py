@@ -50,7 +50,7 @@ def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path)
 
 
 @pytest.mark.compiled
-def test_pieces_of_running_text_count_as_read_but_parts_of_lines_do_not() -> None:
+def test_pieces_of_training_text_are_contaminated_but_parts_of_lines_are_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
     lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))
@@ -59,6 +59,11 @@ def test_pieces_of_running_text_count_as_read_but_parts_of_lines_do_not() -> Non
     assert stream.evaluate([text[:10]]).contamination == 1
     assert lines.evaluate([text[:10]]).contamination == 0
     assert lines.evaluate([text]).contamination == 1
+
+
+def test_patience_is_refused_without_validation_documents() -> None:
+    with pytest.raises(microgpt.ConfigError, match="patience requires"):
+        microgpt.train(["anna", "emma"], config=TrainConfig(steps=2, patience=3))
 
 
 def test_patience_ends_a_training_run_without_improvement(train) -> None:

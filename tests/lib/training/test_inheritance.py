@@ -35,7 +35,7 @@ def test_new_characters_get_new_rows_of_weights(parent) -> None:
     for name, rows in child.weights.items():
         old = parent.weights[name]
         if name in ("wte", "lm_head"):
-            assert [rows[i] for i in (0, 3, 4)] == list(old)  # a, n and BOS
+            assert [rows[i] for i in (0, 3, 4)] == list(old)  # the rows of a, n and BOS
             fresh = train(["bank"], model=SMALL, config=replace(STILL, dtype="float64")).weights[
                 name
             ]
@@ -47,7 +47,7 @@ def test_new_characters_get_new_rows_of_weights(parent) -> None:
 def test_a_text_model_can_learn_to_chat(parent) -> None:
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert new_tokens(parent, child) == ["h", "o", "user", "assistant", "end_turn"]
-    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
+    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # the row of BOS
     assert child.tokenizer.is_chat
 
 
@@ -59,7 +59,7 @@ def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     assert child.tokenizer.file == tokenizer.file
     assert new_tokens(parent, child) == ["user", "assistant", "end_turn"]
     assert child.weights["wte"][:261] == parent.weights["wte"][:261]
-    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
+    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # the row of BOS
 
 
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]

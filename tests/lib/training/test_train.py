@@ -66,7 +66,8 @@ def test_train_chooses_the_shape_unless_one_is_given() -> None:
     assert found == replace(config, lr=found.lr, engine="compiled", dtype="float32")
     parent = train_model(docs, config=config, model=ModelConfig())
     assert parent.model.block_size == 16
-    assert train_model(docs, config=config, parent=parent).model.block_size == 16
+    child = train_model(docs, config=config, parent=parent)
+    assert (child.model.block_size, child.plan.parent_sha256) == (16, parent.sha256)
 
 
 def test_karpathys_names_get_karpathys_settings() -> None:
@@ -118,7 +119,7 @@ def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_stopping_in_the_middle_of_a_step_loses_nothing(threads, monkeypatch) -> None:
+def test_stopping_during_a_step_does_not_change_the_result(threads, monkeypatch) -> None:
     n_read, work = 0, compiled.CompiledTraining._work
 
     def counted(*args, **options):
@@ -186,7 +187,7 @@ def test_a_resumed_training_run_can_diverge(train) -> None:
 
 
 def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
-    """Kernels are compiled by type: a version for integers must not be used for floats."""
+    """Kernels are compiled for argument types: one for integers must not be used for floats."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
         train_model(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=beta1)).losses
@@ -212,7 +213,7 @@ def test_training_events_are_not_sent_more_often_than_the_interval(monkeypatch) 
 
 
 def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
-    """With lr almost 0, the model does not change, so each loss identifies the documents read."""
+    """With a learning rate of almost 0, each loss identifies the documents that were read."""
     config = TrainConfig(steps=10, lr=1e-300, dtype="float64")
     train = partial(train, model=SMALL)
     single = train(DOCS, config=config).losses
@@ -253,7 +254,7 @@ def test_the_held_out_loss_of_conversations_equals_that_of_evaluate(train) -> No
 
 
 def test_a_running_text_model_learns_no_end_token(train) -> None:
-    """Trained on a uniform text, the model generates until the context is full."""
+    """A model of the text "aaa…" generates until the context is full."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)
     model = InferenceGpt(result, engine=result.plan.engine)

@@ -41,7 +41,7 @@ def kernels(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(request, kernels, tmp_path_factory) -> Path:
-    """The results of a module's script in Python, with the rounding of WebAssembly."""
+    """A file with the results of a module's script in Python, with WebAssembly's rounding."""
     script, n = request.module.JOB
     file = tmp_path_factory.mktemp("runs") / "runs.json"
     env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}

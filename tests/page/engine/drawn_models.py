@@ -34,7 +34,7 @@ from microgpt.storage.saved_model import SavedModel, description_of
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
-FIRST = 20  # the first of 30 models that can have any kind of tokenizer
+FIRST = 20  # seed of the first model; 30 seeds from here draw all kinds of tokenizers
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
 KNOWN = {
@@ -50,7 +50,7 @@ KNOWN = {
     }
 }
 REPLY = {"role": "assistant", "content": ""}
-Request = tuple[str, dict[str, Any]]  # name and body
+Request = tuple[str, dict[str, Any]]  # name and body of a request
 
 
 def tokenizer_of(rng: random.Random, *, is_chat: bool) -> Tokenizer:

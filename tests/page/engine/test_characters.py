@@ -1,4 +1,4 @@
-"""Characters and words in JavaScript, as in Python."""
+"""Compare the treatment of characters and words in JavaScript with Python."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ TEXTS = st.lists(st.text(CHARACTERS), min_size=50)
 
 
 @pytest.mark.slow
-def test_javascript_treats_each_character_as_python_does(node) -> None:
+def test_javascript_strips_and_escapes_characters_as_python_does(node) -> None:
     code = """
     import { isSpace, lengthOf, repr, strip } from "./characters.js";
     const answer = (char) => [isSpace(char), lengthOf(char), repr(char), strip(` ${char}a `)];
@@ -21,7 +21,7 @@ def test_javascript_treats_each_character_as_python_does(node) -> None:
 
 
 @pytest.mark.slow
-def test_each_character_folds_as_in_python(node) -> None:
+def test_javascript_folds_each_character_as_python_does(node) -> None:
     code = """
     import { fold, plain } from "./folding.js";
     const answer = (char) => [fold(char), fold(`Aβ${char}Σ${char}`), plain(`a${char}b`)];

@@ -42,6 +42,6 @@ def facts_of(messages) -> list[dict[str, str]]:
 
 @few
 @given(st.lists(CASES, min_size=60))
-def test_a_conversation_is_truncated_as_in_python(node, cases) -> None:
+def test_javascript_truncates_conversations_as_python_does(node, cases) -> None:
     inputs = [[chars, size, facts_of(messages)] for chars, size, messages in cases]
     assert node(CODE, inputs) == [answer_of(fitted, *case) for case in cases]

@@ -67,7 +67,7 @@ def with_whole_masks(chunks: list[Any]) -> list[Any]:
     return [[tokens, mask or [1] * len(tokens)] for tokens, mask in chunks]
 
 
-def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
+def test_javascript_reads_and_splits_texts_as_python_does(node, tmp_path) -> None:
     path, rng = tmp_path / "text.txt", random.Random(1)
     inputs, expected = [], []
     for i in range(60):
@@ -85,7 +85,7 @@ def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
             assert [chars, with_whole_masks(train), held_out] == wanted
 
 
-def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
+def test_documents_that_are_equal_after_folding_are_in_one_set(node) -> None:
     """Training therefore reads no held-out document in another form; duplicates are removed."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]
@@ -103,7 +103,7 @@ def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
         assert documents == [*trained, *(change(name).strip() for name in trained)]
 
 
-def test_running_text_that_is_trained_on_is_marked_as_in_python(node) -> None:
+def test_javascript_marks_contaminated_held_out_text_as_python_does(node) -> None:
     names = bundled("names.txt").read_text().split("\n")
     once, twice = " ".join(names[:2000]), " ".join([*names[:1000], *map(str.upper, names[:1000])])
     code = """
@@ -117,7 +117,7 @@ def test_running_text_that_is_trained_on_is_marked_as_in_python(node) -> None:
     assert found[1]
 
 
-def test_line_ends_and_byte_order_marks_are_read_as_in_python(node, tmp_path) -> None:
+def test_javascript_reads_line_ends_and_boms_as_python_does(node, tmp_path) -> None:
     contents = [b"a\r\nb\rc\n\n", b"\xef\xbb\xbf a \n\x1c\xc2\x85\nb", b"\n\nx", b"x\r\n\r\n"]
     contents += ["\ufeffé\r\nб\n".encode(name) for name in ("utf-16-le", "utf-16-be")]
     inputs = [
@@ -129,7 +129,7 @@ def test_line_ends_and_byte_order_marks_are_read_as_in_python(node, tmp_path) ->
     assert node(CODE, inputs) == expected
 
 
-def test_long_white_space_takes_linear_time(node) -> None:
+def test_long_white_space_is_stripped_and_read_in_linear_time(node) -> None:
     code = """
     import { strip } from "./characters.js";
     import { kindOf } from "./text_kind.js";
@@ -141,7 +141,7 @@ def test_long_white_space_takes_linear_time(node) -> None:
     assert node(code, [4_000_000]) == [[True, "lines"]]  # quadratic time would take hours
 
 
-def test_a_file_that_is_not_text_is_refused_as_in_python(node, tmp_path) -> None:
+def test_javascript_refuses_a_binary_file_with_the_error_of_python(node, tmp_path) -> None:
     how = {"text": "lines", "validation": 0, "size": 4}
     contents = [b"a\r\nb\ncaf\xe9", b"\xef\xbb\xbfa\0b", b"", b" \n\t"]
     *found, empty, blank = [
@@ -158,7 +158,7 @@ def test_a_file_that_is_not_text_is_refused_as_in_python(node, tmp_path) -> None
 
 
 def layouts(rng: random.Random) -> Iterator[str]:
-    """Yield parts of texts and lists: wrapped, indented, and with other punctuation."""
+    """Yield parts of texts and lists: wrapped, indented, and with various punctuation."""
     shakespeare, names = (bundled(f"{name}.txt").read_text() for name in ("shakespeare", "names"))
     for _ in range(150):
         start = rng.randrange(len(shakespeare))
@@ -176,7 +176,7 @@ def layouts(rng: random.Random) -> Iterator[str]:
     yield names
 
 
-def test_running_text_is_detected_as_in_python(node) -> None:
+def test_javascript_detects_running_text_as_python_does(node) -> None:
     code = """
     import { kindOf } from "./text_kind.js";
     const answer = (text) => kindOf(text) === "stream";

@@ -98,7 +98,7 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
         scale = max([scale, *numbers])
     elif isinstance(expected, float) and isinstance(found, float | int):
         _, is_after, optimizer = place.partition(".bits_after.")
-        close = 10 * CLOSE if ".backward." in place else CLOSE  # Python uses float64
+        close = 10 * CLOSE if ".backward." in place else CLOSE  # Python's gradients are float64
         close = CLOSE_AFTER[optimizer] if is_after else close
         is_close = math.isclose(expected, found, rel_tol=close, abs_tol=close * scale)
         return [] if is_close else [f"{place}: {expected} != {found}"]
@@ -107,7 +107,7 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
     return [each for name, a, b in pairs for each in differences(a, b, scale, f"{place}.{name}")]
 
 
-def test_models_of_all_kinds_answer_as_in_python(node, runs) -> None:
+def test_javascript_answers_each_request_as_python_does(node, runs) -> None:
     (found,) = node(CODE + ANSWERS, [str(runs)])
     problems: list[str] = []
     n_texts = 0
@@ -152,7 +152,7 @@ def test_aborted_work_does_not_affect_the_next_request(node, runs) -> None:
     assert third == before
 
 
-def test_concurrent_requests_get_the_same_answers_as_single_ones(node, runs) -> None:
+def test_concurrent_requests_get_the_same_answers_as_single_requests(node, runs) -> None:
     body = """
       const bodies = [1, 2, 3, 4, 5].map((seed) => ({ ...LONG, max_tokens: 200, seed }));
       const together = await Promise.all(bodies.map((each) => generate(each)));
@@ -165,7 +165,7 @@ def test_concurrent_requests_get_the_same_answers_as_single_ones(node, runs) -> 
     assert len({str(each) for each in apart}) == 5
 
 
-def test_fields_and_changes_that_are_not_allowed_are_refused(node, runs) -> None:
+def test_javascript_refuses_values_outside_their_limits(node, runs) -> None:
     refused = {
         "num_samples must be <= 50": {"num_samples": 51},
         "temperature must be ": {"temperature": -0.5},

@@ -49,7 +49,7 @@ KNOWN = Knowledge(
 
 
 def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None:
-    """Compare the choice after some messages, and the ranking of the askings."""
+    """Compare the choices for texts after the message `before`, and the rankings of askings."""
     told = [{"role": "user", "content": before}, {"role": "assistant", "content": "ÀB"}]
     talks = [[*told, {"role": "user", "content": text}] for text in texts]
     facts = json.loads(json.dumps(page_facts(known.model_dump())))

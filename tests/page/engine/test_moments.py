@@ -1,4 +1,4 @@
-"""The recorded moments of a training run, and the map of embeddings."""
+"""Tests of the recorded moments of a training run, and of the map of embeddings."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def test_points_are_projected_on_the_principal_axes(node) -> None:
         np.testing.assert_allclose(places * signs, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_projections_keep_their_orientation(node) -> None:
+def test_a_projection_is_oriented_like_the_previous_one(node) -> None:
     rng = np.random.default_rng(1)
     points = rng.normal(size=(27, 16)) * np.linspace(3, 0.5, 16)
     before = axes(points)

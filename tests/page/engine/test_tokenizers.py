@@ -84,7 +84,7 @@ def test_javascript_encodes_texts_as_python_does(node, tokenizer, texts) -> None
 
 @few
 @given(TEXTS)
-def test_unknown_characters_are_handled_as_in_python(node, tokenizer, texts) -> None:
+def test_javascript_replaces_unknown_characters_as_python_does(node, tokenizer, texts) -> None:
     def read(text: str) -> list:
         unknown, table = tokenizer.unknown_characters(text), tokenizer.reading(text)
         return [unknown, [[chr(code), other] for code, other in table.items()], n_tokens(text)]
@@ -93,7 +93,7 @@ def test_unknown_characters_are_handled_as_in_python(node, tokenizer, texts) -> 
         return tokenizer.count(text)
 
     texts = list(map(as_read, texts))
-    if isinstance(tokenizer, BpeTokenizer):  # it counts only texts that it can encode
+    if isinstance(tokenizer, BpeTokenizer):  # BPE counts only texts that it can encode
         texts = [text for text in texts if not tokenizer.unknown_characters(text)]
     assert asked(node, tokenizer, "read", texts) == [answer_of(read, text) for text in texts]
 
@@ -101,7 +101,7 @@ def test_unknown_characters_are_handled_as_in_python(node, tokenizer, texts) -> 
 @few
 @given(st.lists(st.lists(st.integers(0, 10**6)), min_size=30))
 def test_javascript_decodes_tokens_as_python_does(node, tokenizer, rows) -> None:
-    """Incomplete characters are included, decoded at once and as they arrive."""
+    """The tokens include incomplete characters, and are decoded at once and one after the other."""
     rows = [[token % tokenizer.vocab_size for token in tokens] for tokens in rows]
     expected = [[tokenizer.decode(row), "".join(tokenizer.decode_stream(row))] for row in rows]
     assert asked(node, tokenizer, "decode", rows) == expected

@@ -64,7 +64,7 @@ async function answer(number) {
 
 
 def test_training_computes_the_same_bits_as_python(node, runs, golden) -> None:
-    """The test compares losses, weights, and Karpathy's names; held-out losses up to rounding."""
+    """Losses, weights and Karpathy's names are equal; held-out losses may differ by rounding."""
     expected = json.loads(runs.read_text())["cases"]
     found = node.with_runs(runs, CODE, range(len(expected)))
     for number, (case, run) in enumerate(zip(expected, found, strict=True)):

@@ -1,4 +1,4 @@
-"""The numbers of "What if" in Node: training on changed documents, in an order set here."""
+"""Tests that "What if" in Node gives the results of single models trained on changed documents."""
 
 import math
 import random
@@ -30,7 +30,7 @@ async function answer({ text, settings, wish, asked }) {
   return [await last(ask(), "comparison"), await last(ask(), "comparison")];
 }
 """
-# Trains on the chunks in a given order; test_training.py compares training with Python.
+# Trains single models for the expected results; test_training.py checks training against Python.
 TRAIN = """
 import { countTargets } from "./dataset.js";
 import { chunksOfDocument, dataOf } from "./documents.js";
@@ -102,7 +102,7 @@ def drawn(number: int) -> dict[str, Any]:
     }
 
 
-def test_what_if_gives_the_same_bits_and_spread_as_single_trainings(node, runs) -> None:
+def test_what_if_gives_the_bits_and_spread_of_single_training_runs(node, runs) -> None:
     cases = [drawn(number) for number in range(N_CASES)]
     results = node.with_runs(runs, CODE + COMPARE, cases)
     for number, (case, (found, again)) in enumerate(zip(cases, results, strict=True)):

@@ -60,7 +60,7 @@ def shape_of(rng: random.Random) -> ModelConfig:
 
 
 def text_of(rng: random.Random, n_lines: int) -> str:
-    """Return lines of different lengths; some are repeated, but none in two forms."""
+    """Return lines of different lengths; some are repeated, but none differ only in form."""
     chars = rng.sample(string.ascii_lowercase + "ж☃😀", rng.randint(2, 20))
     longest = rng.choice((5, 20, 200))
     texts = ["".join(rng.choices(chars, k=rng.randint(1, longest))) for _ in range(n_lines)]
@@ -157,7 +157,7 @@ def cases(n: int) -> list[dict]:
 
 
 def write_cases(cases: list[dict], folder: Path, result: Path) -> None:
-    """Write cases, and the file of a page without a model, whose kernels are in a folder."""
+    """Write cases, and the engine file of a page, which contains the kernels of a folder."""
     modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     facts, parts = engine_file(modules)
     kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}

@@ -1,4 +1,4 @@
-"""The documents that these tests open, one per model."""
+"""Fixtures: the HTML documents that the tests of the views open, one per model."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The view "Chat", in Chromium."""
+"""Tests of the view "Chat" in Chromium."""
 
 import math
 import statistics
@@ -37,13 +37,13 @@ def check_idle(page: "Page") -> None:
     page.wait_for_selector("#positions .token >> nth=4", timeout=2000)
 
 
-def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) -> None:
+def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", seed=42)
     say(page, "hi there")
     expected = talk_gpt.chat([Message("user", "hi there")]).content
     assert replies(page, 2) == ["hi there", expected]
     talked = [Message("user", "hi there"), Message("assistant", expected)]
-    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # including the end
+    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # with the end of turn
     mean = math.exp(statistics.fmean(math.log(each.probability) for each in own))
     page.wait_for_selector(f".assistant .role >> text=· {100 * mean:.0f} %")
     shades = "all => all.map(one => Number(one.style.getPropertyValue('--doubt')))"
@@ -79,7 +79,7 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
 def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"])
     talked = [Message("user", "hi there"), Message("assistant", "yo man")]
-    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # prediction of the o
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # of the token o
     labels = {"<|end_turn|>": "end of turn", " ": "␣"}
     likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
     page.locator(".assistant .said").focus()
@@ -101,8 +101,8 @@ def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> 
     assert replies(page, 2)[1].startswith("y" + shown[chosen])
 
 
-def test_an_edited_message_replaces_what_followed(talk, page) -> None:
-    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # replies differ
+def test_editing_a_message_replaces_the_messages_after_it(talk, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # so that replies differ
     say(page, "hi")
     replies(page, 4)
     page.click(".user >> nth=0 >> text=Edit")

@@ -1,4 +1,4 @@
-"""The view "Generate", in Chromium."""
+"""Tests of the view "Generate" in Chromium."""
 
 import pytest
 from page_in_browser import opened, until

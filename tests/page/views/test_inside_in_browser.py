@@ -1,4 +1,4 @@
-"""The view "Look inside", in Chromium."""
+"""Tests of the view "Look inside" in Chromium."""
 
 import math
 import operator
@@ -87,7 +87,7 @@ def test_the_probability_bars_follow_position_temperature_and_top_k(names, names
     until(page, f"document.getElementById('text').value === 'anna{end}'")
 
 
-def test_look_inside_reads_capitals_and_cuts_long_texts(names, names_gpt, page) -> None:
+def test_look_inside_folds_capitals_and_cuts_long_texts(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
@@ -135,7 +135,7 @@ def test_on_a_phone_the_tour_does_not_cover_the_element_that_it_describes(names,
 
 def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
     opened(page, names, "inside", text="anna")
-    page.evaluate("Math.random = () => 0.9999999")  # the last token is the end
+    page.evaluate("Math.random = () => 0.9999999")  # draws the last token ID, which ends the text
     bars(page)
     page.click("#draw")
     page.wait_for_selector("#drawn >> text=so the text has ended. Start again")
@@ -181,7 +181,7 @@ def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page)
     assert page.inner_text("#bar-temperature-value") == "0.50"
     page.click("#tour")
     until(page, f"{READ} === 'startmariah'")
-    page.fill("#text", "hannah")  # from now on, the reader's text
+    page.fill("#text", "hannah")  # the reader's text, kept during the tour
     until(page, f"{READ} === 'starthannah'")
     page.click("#stop-after")
     until(page, f"{READ} === 'startmariah' && {at_a}")
@@ -215,7 +215,7 @@ def test_a_masked_cell_of_a_map_says_why_it_is_empty(names, page) -> None:
     assert page.inner_text("#step-title") == "Embedding"
 
 
-def test_the_parts_of_a_reply_are_hidden_until_there_is_a_reply(talk, page) -> None:
+def test_the_effects_of_heads_and_mlps_are_hidden_without_a_reply(talk, page) -> None:
     opened(page, talk, "inside", question="hi there", text="")
     page.wait_for_selector("#parts button", state="attached")
     assert page.is_hidden("#parts")
@@ -253,7 +253,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_path) -> None:
+def test_the_shown_attention_and_numbers_equal_the_model(architecture, page, tmp_path) -> None:
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
     model = ModelConfig(block_size=48, architecture=architecture)
     result = train([talked], model=model, config=TrainConfig(steps=20))
@@ -277,7 +277,7 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
     steps = {re.sub(r" \d+$", "", name) for name in names}  # each head has its own node
     assert sorted(steps) == sorted([*activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
-    for name in names:  # each number is calculated from earlier ones
+    for name in names:  # each number is calculated from earlier numbers
         assert page.locator("#diagram button:focus").get_attribute("value") == name
         page.keyboard.press("ArrowDown")
         until(page, FOLLOWS)
@@ -291,7 +291,7 @@ def test_the_attention_maps_and_numbers_equal_the_model(architecture, page, tmp_
     until(page, "location.hash.includes('step=probabilities')")
 
 
-def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, page) -> None:
+def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_model, page) -> None:
     def shown(*, without_mlp: bool) -> None:
         body = {"without_heads": [(0, 1)], "without_mlps": [0] if without_mlp else []}
         now = explain(InferenceGpt(changed(names_model, body)), "anna")
@@ -323,13 +323,13 @@ def test_parts_of_the_model_can_be_switched_off_in_the_page(names, names_model, 
     page.wait_for_selector("#changed", state="hidden")
 
 
-def test_the_heads_of_a_text_stand_side_by_side(names, names_model, page) -> None:
+def test_the_heads_table_has_a_row_for_each_head_and_one_for_all(names, names_model, page) -> None:
     text = Text.from_document(names_model, "anna")
     attention = Inside(names_model, text).at(2)["layer0.attention"]
     opened(page, names, "inside", text="anna", at=2, step="layer0.heads")
     until(page, "document.getElementById('heads').innerText.includes('→')")
     rows = page.locator("#heads tbody tr")
-    parts = ablations(names_model, text, 2)[:5]  # the heads of the first layer, and all of them
+    parts = ablations(names_model, text, 2)[:5]  # each head of the first layer, then all
     assert rows.count() == len(parts)
     for i, part in enumerate(parts):
         cells = rows.nth(i).locator("td").all_inner_texts()
@@ -398,7 +398,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
 
 
 def test_the_page_shows_the_average_attention_of_a_head(names, names_model, page) -> None:
-    shares: list[list[float]] = []  # of this token, one before, two before, the start
+    shares: list[list[float]] = []  # attention to the token itself, the two before it and BOS
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(3, len(text[:15]) + 1):
@@ -433,7 +433,7 @@ def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path
 
 
 def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
-    found = {}  # the units after each beginning of a text
+    found = {}  # activations of all MLP units after each beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(len(text[:15]) + 1):
@@ -456,7 +456,7 @@ def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, 
 def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -> None:
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
-    assert page.inner_text("#bars tr.came th") == "end"  # it counts as a token
+    assert page.inner_text("#bars tr.came th") == "end"  # the end of the text is a token
     assert "What came is the end token" in page.inner_text("#sentence")
     page.click("#step-after")
     until(page, "document.getElementById('step-title').innerText === 'Logits'")
@@ -466,7 +466,7 @@ def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -
     assert page.input_value("#text") == "anna"  # nothing was drawn
 
 
-def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model, page) -> None:
+def test_the_page_shows_the_gradient_of_a_weight_and_makes_a_step(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
         return backward(names_model, Text.from_document(names_model, "anna"), weight, 2)
 
@@ -511,7 +511,7 @@ def test_the_page_shows_how_the_model_learns_and_makes_a_step(names, names_model
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
-def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> None:
+def test_look_inside_reads_a_later_reply_with_the_turns_before_it(talk, talk_gpt, page) -> None:
     def check(*messages: str) -> None:
         roles = ("user", "assistant")
         prompt = talk_gpt.chat_prompt([Message(roles[i % 2], m) for i, m in enumerate(messages)])

@@ -1,4 +1,4 @@
-"""The whole page in Chromium: addresses, errors, accessibility and hostile models."""
+"""Tests of the whole page in Chromium: addresses, errors, accessibility and hostile models."""
 
 from dataclasses import replace
 
@@ -120,7 +120,7 @@ def test_a_hostile_chat_model_cannot_inject_html(tmp_path, page) -> None:
     assert page.locator("main img, main script").count() == 0
 
 
-def test_every_view_is_accessible(names, talk, subword, page) -> None:
+def test_every_view_passes_the_accessibility_checks(names, talk, subword, page) -> None:
     views = [
         (talk, "chat", {"m": ["hi there", "yo" * 100]}),
         (names, "generate", {"prompt": "a"}),

@@ -1,4 +1,4 @@
-"""The view "Train", in Chromium and in Firefox."""
+"""Tests of the view "Train" in Chromium and in Firefox."""
 
 import base64
 import itertools
@@ -137,7 +137,7 @@ GENERATE = f"""{UNTIL}
 """
 
 
-def test_a_saved_page_gives_the_texts_of_the_same_training(train_view, opened, tmp_path) -> None:
+def test_a_page_saved_after_training_generates_the_same_texts(train_view, opened, tmp_path) -> None:
     page = base64.b64decode(train_view(SAVE))
     model = tmp_path / "names"
     commands.run_process([commands.COMMAND, "train", "--model", model], env=SAME, check=True)
@@ -169,7 +169,7 @@ def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
         assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # the size of a letter in pixels
 
 
-def test_a_text_models_page_opens_with_training_running(names, names_gpt, chromium, page) -> None:
+def test_a_page_starts_training_and_pauses_it_if_hidden(names, names_gpt, chromium, page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     run = chromium(names)
     hide = """Object.defineProperty(document, "hidden", { value: args[0], configurable: true });
@@ -207,7 +207,7 @@ def test_a_text_models_page_opens_with_training_running(names, names_gpt, chromi
     check_accessible(page)
 
 
-def test_overfitting_is_detected_and_reported(names, chromium) -> None:
+def test_the_page_says_since_when_a_model_of_few_names_overfits(names, chromium) -> None:
     script = f"""{TOOLS}
         await paste(args[0]);
         set("plan-validation", byId("plan-validation").max);
@@ -255,7 +255,7 @@ PROBLEMS = {
 }
 
 
-def test_each_problem_is_reported_and_the_page_keeps_working(names, chromium) -> None:
+def test_training_succeeds_after_each_reported_problem(names, chromium) -> None:
     found = chromium(names, "#/train")(
         f"""{TOOLS}
         await read();

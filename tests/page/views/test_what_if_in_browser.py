@@ -1,4 +1,4 @@
-"""The view "What if" of a page; `engine/test_what_if.py` tests its numbers."""
+"""Tests of the view "What if" of a page; `engine/test_what_if.py` tests its numbers."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 def opened(page: "Page", file: Path, names: str) -> None:
     """Open the view with the given names, and set the number of steps."""
     page.goto(f"{file.as_uri()}#/train")
-    page.get_by_text("The training is finished.").wait_for()  # it starts automatically
+    page.get_by_text("The training is finished.").wait_for()  # training starts automatically
     page.click("#plan-fold summary")
     page.select_option("#texts-source", "paste")
     pasted(page, names, "documents with")
@@ -88,7 +88,7 @@ def test_a_name_is_more_surprising_if_similar_names_are_left_out(names, page) ->
     asked(page)
     *tokens, total = cells(page, "compared-tokens")
     assert [row[0] for row in (*tokens, total)] == [*"emma", "end", "Total"]
-    for i in (2, 3, 4):  # before, after, and the change
+    for i in (2, 3, 4):  # columns before, after and change
         assert number(total[i]) == pytest.approx(sum(number(row[i]) for row in tokens), abs=0.03)
     assert number(total[4]) == pytest.approx(number(total[3]) - number(total[2]), abs=0.011)
     taken = rf"“emma” takes {total[2]} nats \([\d.]+ bits\) with all documents, {total[3]} nats "
@@ -118,7 +118,7 @@ def test_a_what_if_comparison_can_be_stopped(names, page) -> None:
     assert "it is not known whether this is chance" in page.inner_text("#compared-text")
 
 
-def test_what_if_can_add_documents(names, page) -> None:
+def test_adding_documents_of_a_name_makes_the_name_less_surprising(names, page) -> None:
     opened(page, names, first_names())
     page.select_option("#wish-kind", "with")
     asked(page, texts="emmma\nemmma\n" * 20, asked="emmma", seeds="1")
@@ -139,7 +139,7 @@ def test_what_if_reports_problems_and_keeps_working(names, page) -> None:
     page.wait_for_selector("#compared-text:not(:empty)")
     page.evaluate("workers.at(-1).dispatchEvent(new ErrorEvent('error'))")
     page.wait_for_selector("#wish-problem >> text=The training has stopped")
-    asked(page, seeds="0")  # with a new worker
+    asked(page, seeds="0")  # runs in a new worker
     assert page.is_hidden("#wish-problem")
     page.click("nav >> text=Train")
     pasted(page, RUNNING, "Running text")

@@ -41,7 +41,7 @@ def create_app(
 ) -> FastAPI:
     """Create an app that serves the given models, or else those that the settings name.
 
-    Without settings, it reads them from the environment. Only the `microgpt-serve` command sets up
+    Without `settings`, the environment is read. Only the `microgpt-serve` command sets up
     logging, signal handlers and connection limits.
 
     Raises:

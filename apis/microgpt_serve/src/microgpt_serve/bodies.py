@@ -133,7 +133,7 @@ class GenerateRequest(OwnRequest):
 
 
 def _joined_parts(content: Any) -> Any:
-    """Join the text parts of a message."""
+    """Join the text parts of a message; refuse parts of other types."""
     if not isinstance(content, list):
         return content
     for part in content:

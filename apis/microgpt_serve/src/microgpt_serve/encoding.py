@@ -21,13 +21,13 @@ from microgpt_serve.request import Request
 from microgpt_serve.service_errors import ServeError, shown
 
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
-MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
+MAX_PROMPT_COPIES = 2**20  # maximum of num_samples times the prompt's length
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 T = TypeVar("T")
 
 
 class Options(TypedDict):
-    """Arguments with which the library makes a job, besides the texts."""
+    """Arguments of `text_job` and `reply_job` besides the texts."""
 
     sampling: Sampling
     seed: int
@@ -75,7 +75,7 @@ def _sampling(**given: Any) -> Sampling:
 def _text_job(
     model: ServedModel, prompts: Sequence[str | list[int]], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Encode prompts, each cut from the left to fit into the context."""
+    """Return a job and notes for prompts, each cut from the left to fit into the context."""
     _at_most("prompt", MAX_CHARACTERS, sum(map(len, prompts)), "the length of the prompt")
     job = _named(
         "prompt", prompts, model, lambda: model.gpt.text_job(n, prompts=prompts, **options)
@@ -86,7 +86,7 @@ def _text_job(
 def _reply_job(
     model: ServedModel, messages: Sequence[ChatMessage], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Encode a conversation without its system messages; truncate it to fit into the context."""
+    """Return a job and notes for a chat without system messages, cut to fit into the context."""
     if not model.gpt.tokenizer.is_chat:
         what = "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
         raise ServeError(400, what, field="model")

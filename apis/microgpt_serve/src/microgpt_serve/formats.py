@@ -19,14 +19,14 @@ JsonObject = Mapping[str, object]
 Format = Callable[[Request, Sequence[GeneratedChoice]], JsonObject]
 Pieces = AsyncGenerator[list[GeneratedChoice], None]
 DONE = b"data: [DONE]\n\n"
-SEND_S = 10.0  # time for a client to read a part of a stream
+SEND_S = 10.0  # maximum time for a client to read a part of a stream
 
 
 def samples(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
     """Return the response of /microgpt/v1/generate."""
     texts = [request.prompt + choice.text for choice in choices]
     n_cut = sum(choice.finish_reason == "length" for choice in choices)
-    if request.job.rules.max_tokens:  # the client set this limit
+    if request.job.rules.max_tokens:  # texts cut at the client's own limit do not count
         n_cut = 0
     return {"samples": texts, **request.notes, **({"samples_cut": n_cut} if n_cut else {})}
 
@@ -164,7 +164,7 @@ class EventStream(Response):
                         await send(start)
                     await send_body(chunk, has_more=not chunk.endswith(DONE))
         except TimeoutError:
-            scope["outcome"] = 499  # the client does not read
+            scope["outcome"] = 499  # the client did not read a part in time
         except Exception as error:
             if not has_begun:
                 raise

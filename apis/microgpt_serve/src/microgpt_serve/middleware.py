@@ -2,6 +2,7 @@
 
 If a response is sent before the body has arrived, the rest of the body is read and discarded: a
 client that is still sending would lose the response if the connection were closed immediately.
+`routes` limits the size of a body, and `scheduler` limits the number of waiting requests.
 
 In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
 browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does
@@ -32,7 +33,7 @@ MAX_UNREAD_BYTES = 2**24  # maximum number of bytes to discard
 CLOSE = (b"connection", b"close")
 HEALTH, PAGE = "/health", "/"
 ASSETS = "/docs/assets"  # path of the scripts and styles of /docs
-NO_KEY_NEEDED = (HEALTH, "/docs", "/openapi.json")  # they reveal nothing about the models
+NO_KEY_NEEDED = (HEALTH, "/docs", "/openapi.json")  # paths that reveal nothing about the models
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters
 
@@ -45,7 +46,7 @@ class Arrival:
         self._app, self._timeout_s = app, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the app."""
+        """Set the deadline of a request, and pass the request to the app."""
         if scope["type"] == "http":
             now = asyncio.get_running_loop().time()
             scope.update(deadline=now + self._timeout_s, look_at=now + POLL_S)
@@ -151,7 +152,7 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ServeError | None:
         path, given = route_path(scope), b""
-        for name, value in scope["headers"]:  # a name may occur several times
+        for name, value in scope["headers"]:  # a header may occur several times
             if name == b"authorization":
                 given = value
             if not self._settings.checks_hosts:

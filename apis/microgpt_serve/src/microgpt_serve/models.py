@@ -33,7 +33,7 @@ MAX_CONTEXT_BYTES = 2**25  # maximum memory of a full context, unless the weight
 class ServedModel:
     """A loaded model, and the facts that the service reports about it."""
 
-    name: str  # given, or the printable base name of the directory; "demo" for the bundled model
+    name: str  # given, or else the printable base name of the directory; "demo" if bundled
     version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
     gpt: InferenceGpt
     saved: SavedModel
@@ -66,7 +66,7 @@ class ServedModels(dict[str, ServedModel]):
         return cls({name: _load(name, directory) for name, directory in sources.items()})
 
     def find(self, name: str | None) -> ServedModel:
-        """Return the model called `name`; None is the first one. Raise ServeError if unknown."""
+        """Return the model called `name`, or else the first; raise ServeError if it is unknown."""
         if name is None:
             return next(iter(self.values()))
         if name not in self:
@@ -90,7 +90,7 @@ def _load(name: str, directory: Path) -> ServedModel:
     with on_compiling(LOG.info):
         prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
     rules = DecodeRules(max_tokens=1)  # decoding the first token converts the weights
-    with suppress(PromptError):  # each request will report this error
+    with suppress(PromptError):  # requests will report that a logit is not finite
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     saved = replace(saved, weights=gpt.weights)  # keep only one copy in memory
     return ServedModel(name, saved.sha256[:12], gpt, saved)

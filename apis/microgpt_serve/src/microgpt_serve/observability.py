@@ -83,7 +83,7 @@ class RequestLog:
         self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the app."""
+        """Set the id of a request, pass the request to the app, and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -107,7 +107,7 @@ class RequestLog:
                 raise
             await as_serve_error(error).response(route_path(scope))(scope, receive, send_with_id)
         finally:
-            status = scope.get("outcome", status) or 500  # `EventStream` sets it on errors
+            status = scope.get("outcome", status) or 500  # `EventStream` sets `outcome` on errors
             # The path template is unset if a middleware refused the request.
             route = getattr(scope.get("route"), "path_format", route_path(scope))
             self._count(route, status, perf_counter() - started)
@@ -134,7 +134,7 @@ def set_up_logs() -> None:
     handler.setFormatter(_Formatter())
     logging.raiseExceptions = False  # a full disk must not produce a traceback per line
     logging.captureWarnings(True)
-    warnings.formatwarning = lambda warning, *place: str(warning)  # without the source line
+    warnings.formatwarning = lambda warning, *place: str(warning)  # omits the source line
     logging.getLogger().handlers = [handler]  # also logs warnings from asyncio and other libraries
     levels = {"microgpt_serve": "INFO", "uvicorn.access": "INFO", "uvicorn.error": "CRITICAL"}
     for name, level in levels.items():

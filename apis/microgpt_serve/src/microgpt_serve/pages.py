@@ -25,7 +25,7 @@ LOG = logging.getLogger("microgpt_serve")
 KEY_FORM = Path(__file__).with_name("key_form.html")
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {
-    "Cache-Control": "no-cache",  # after a restart, the model may be another one
+    "Cache-Control": "no-cache",  # after a restart, another model may be served
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -51,13 +51,13 @@ async def page(http: HttpRequest) -> Response:
     except TimeoutError:
         message = "the page is being made, which takes about 20 seconds the first time; try again"
         raise ServeError(503, message, headers={"retry-after": "5", "refresh": "5"}) from None
-    return _html(content, "frame-ancestors 'none'")  # the page contains the rest
+    return _html(content, "frame-ancestors 'none'")  # the page contains the rest of the policy
 
 
 def _start_making(model: ServedModel, models: ServedModels) -> Future[bytes]:
     """Start making a page in a daemon thread, for which a terminating process does not wait."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
-    future.set_running_or_notify_cancel()  # from now on, it cannot be cancelled
+    future.set_running_or_notify_cancel()  # a running future cannot be cancelled
 
     def make() -> None:
         try:

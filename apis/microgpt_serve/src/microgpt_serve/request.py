@@ -23,7 +23,7 @@ from microgpt_serve.service_settings import ServiceSettings
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
 # Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
-LONG_S = 0.002  # a thread sleeps after a function that took longer, because it may hold the GIL
+LONG_S = 0.002  # a thread sleeps after functions that took longer: they may hold the GIL
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ class Service:
     async def pieces(
         self, http: HttpRequest, request: Request
     ) -> AsyncGenerator[list[GeneratedChoice], None]:
-        """Run a job, and yield its choices each time they grow; closing cancels the job."""
+        """Run a job and yield its choices when they grow; closing the generator cancels the job."""
         job, tokenizer = request.job, request.model.gpt.tokenizer
         choices = [GeneratedChoice(i, tokenizer, request.stop) for i in range(job.n_sequences)]
         if job.fixed:

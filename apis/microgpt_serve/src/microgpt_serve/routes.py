@@ -1,4 +1,4 @@
-"""The routes: texts and replies in microgpt's own API and in OpenAI's, models, health, metrics."""
+"""Routes for texts and replies in microgpt's API and OpenAI's, for models, health and metrics."""
 
 import re
 from collections.abc import Callable, Coroutine
@@ -31,9 +31,9 @@ from microgpt_serve.service_errors import ServeError
 
 JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
-# 131,072 characters take at most 786,432 bytes, if each is an escape such as \u00e9.
-MAX_BODY_BYTES = 2**20
-MAX_VALUES = 20_000  # numbers, strings, lists and objects; 2,048 messages have about 8,000
+MAX_BODY_BYTES = 2**20  # 131,072 characters, escaped as in \u00e9, take 786,432 bytes
+# Maximum number of JSON values per body; 2,048 messages, the maximum, have about 6,000.
+MAX_VALUES = 20_000
 
 
 class GenerateResponse(TypedDict):
@@ -67,7 +67,7 @@ class BodyRoute(APIRoute):
     """Route that validates the bytes of a body; FastAPI would parse them first, and accept NaN."""
 
     def get_route_handler(self) -> Callable[[HttpRequest], Coroutine[Any, Any, Response]]:
-        """Return a handler that reads and validates the body before calling the function."""
+        """Return a handler that reads and validates the body before it calls the endpoint."""
         function = self.endpoint
         body_model: type[BaseModel] = next(iter(function.__annotations__.values()))
 
@@ -98,7 +98,7 @@ def _has_many_values(content: bytes) -> bool:
 
 
 async def _read(http: HttpRequest) -> bytearray:
-    """Return the body of a request, up to the size limit."""
+    """Return the body of a request; raise ServeError if it is not JSON or is too large."""
     if not _IS_JSON(http.headers.get("content-type", "")):
         raise ServeError(415, f"the body must be JSON; send Content-Type: {JSON_TYPE}")
     too_large = ServeError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")

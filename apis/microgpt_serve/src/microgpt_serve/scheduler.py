@@ -26,7 +26,7 @@ Outcome = list[Continuation] | Exception
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A queued or running job. Only the event loop modifies it, apart from two flags."""
+    """A queued or running job. Threads modify only `is_taken` and `has_update`."""
 
     model: InferenceGpt
     job: Job
@@ -34,7 +34,7 @@ class QueuedRequest:
     ready: asyncio.Future[None]  # done when there is output or an error
     count: Callable[[int], None] | None = None  # called with the number of new tokens
     error: Exception | None = None
-    output: list[list[Continuation]] = field(default_factory=list)  # added since `take`
+    output: list[list[Continuation]] = field(default_factory=list)  # added since the last `take`
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
     has_update: bool = False  # True while output is on its way from a thread to the event loop
@@ -247,7 +247,7 @@ class _RunningBatch:
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Return the new output of each streamed request, unless the event loop is behind."""
+        """Return the new output of each live request whose last output has been delivered."""
         updates = list[tuple[QueuedRequest, Outcome]]()
         for number, request in self.requests.items():
             if self._batch and request.is_live and not request.has_update:

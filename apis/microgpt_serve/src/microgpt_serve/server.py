@@ -27,9 +27,8 @@ N_LISTENERS = 8
 BACKLOG = 2048  # maximum number of connections waiting to be accepted
 KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
 MAX_CONNECTIONS = 1000  # uvicorn refuses more with 503; the usual limit of open files is 1,024
-# Switch interval of the GIL in seconds during generation. With the default of 5 ms, the
-# first event of a stream took 1.1 to 1.2 times as long (three runs of bench/serve_streams.py at
-# commit a922fbb8).
+# Switch interval of the GIL in seconds. With the default of 5 ms, the first event of a stream took
+# 1.1 to 1.2 times as long (three runs of bench/serve_streams.py at commit a922fbb8).
 SWITCH_S = 0.001
 
 

@@ -12,7 +12,7 @@ from microgpt_serve.middleware import address_of, is_loopback
 from microgpt_serve.service_errors import sentence
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
-KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # it sets such variables for services
+KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # variables that Kubernetes sets
 _IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
 _IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 
@@ -65,7 +65,7 @@ class ServiceSettings(BaseSettings):
 
     model_dir: Annotated[str | tuple[str, ...] | None, NoDecode, Field(min_length=1)] = None
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0: any free port
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080  # 0 selects a free port
     api_key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     cors_origins: _List[Annotated[str, AfterValidator(_check_origin)]] = ()

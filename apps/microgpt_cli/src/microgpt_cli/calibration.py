@@ -1,4 +1,4 @@
-"""Calibration: compare the probabilities of predictions with the share that is correct."""
+"""Calibration: compare predicted probabilities with the share of correct predictions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 N_BINS = 10
-MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number for each engine
-MAX_REPLIES = 1000  # if there are more replies, evenly spaced ones are used
+MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number per engine
+MAX_REPLIES = 1000  # if there are more, an evenly spaced sample is used
 SIZE = 320  # width and height of the chart in pixels
 
 
@@ -58,7 +58,7 @@ class Calibration:
         return cls(bins, len(found), gaps / max(1, len(found)))
 
     def lines(self, what: str) -> Iterator[str]:
-        """Yield the lines of a report; `what` names the predictions."""
+        """Yield a report's lines; `what` is a kind of predictions, such as "most likely tokens"."""
         yield f"calibration of {self.n:,} {what}: expected error {self.error:.1%}"
         yield f"  {'probability':<12} {'n':>8} {'mean':>7} {'right':>7}"
         for each in self.bins:
@@ -67,7 +67,7 @@ class Calibration:
 
 
 def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKind) -> Calibration:
-    """Return the calibration of the most likely tokens, for up to MAX_PREDICTIONS of them."""
+    """Return the calibration of the most likely token at up to MAX_PREDICTIONS positions."""
     pairs, predict = list[tuple[float, bool]](), predictions_of(gpt)
     most = MAX_PREDICTIONS[gpt.engine]
     for portion in to_score(docs, gpt.tokenizer, text, gpt.config.block_size, most).portions:
@@ -80,7 +80,7 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
-    """Return the calibration of replies, each with the product of its tokens' probabilities."""
+    """Return the calibration of whole replies, whose probability is the product over all tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         place = answer.item.place
@@ -93,7 +93,7 @@ def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibrati
 
 
 def reply_tokens(gpt: InferenceGpt, prompt: ChatPrompt, reply: str) -> list[tuple[str, float]]:
-    """Return the tokens of a reply and its end, each with its log-probability."""
+    """Return a reply's tokens and its end-of-turn token, each with its log-probability."""
     tokens = [*gpt.tokenizer.encode(reply), gpt.tokenizer.end_turn_id]
     rows = gpt.log_probabilities([*prompt.tokens, *tokens[:-1]], len(prompt.tokens) - 1)
     pairs = zip(tokens, rows, strict=True)
@@ -101,7 +101,7 @@ def reply_tokens(gpt: InferenceGpt, prompt: ChatPrompt, reply: str) -> list[tupl
 
 
 def draw_calibration(found: Mapping[str, Calibration]) -> "ChartType":
-    """Return a chart of the named calibrations, with the line of a perfect calibration."""
+    """Return a chart of the named calibrations, with the diagonal of a perfect calibration."""
     import altair as alt
 
     names = {f"{name}: error {each.error:.1%}": each.bins for name, each in found.items()}

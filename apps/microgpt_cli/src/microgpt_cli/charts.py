@@ -30,8 +30,8 @@ from microgpt import (
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# Each color has a contrast of 3:1 with both backgrounds. The first six differ as much as possible;
-# each later one differs clearly from all before it, also for people with red-green color blindness
+# Each color has a contrast of at least 3:1 with both backgrounds. The first six differ as much as
+# possible; each later one differs clearly from all before it, even with red-green color blindness
 # (tests/cli/charts/test_charts.py).
 COLORS = (
     *("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503"),
@@ -54,12 +54,12 @@ PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 Specification = dict[str, object]  # a chart in Vega-Lite, or the style of all charts
 Row = dict[str, Any]  # a row of a chart's dataset
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
-SMOOTHED = 1 / 40  # share of points on either side in the moving average of the training loss
+SMOOTHED = 1 / 40  # share of the points on either side in the moving average of the loss
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 
 def file_config() -> Specification:
-    """Return the configuration of a chart that is written to a separate file."""
+    """Return the Vega-Lite configuration of chart files, which have the light color scheme."""
     color = SCHEMES["light"]
     titles = {"titleColor": color["quiet"], "titleFontWeight": 400, "titleFontSize": 12}
     labels = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
@@ -128,8 +128,8 @@ class TrainingRun(NamedTuple):
     """The losses of a training run."""
 
     label: str
-    points: Sequence[HistoryPoint]  # at least one
-    val_mark: str  # mark of the held-out loss if its documents are contaminated
+    points: Sequence[HistoryPoint]  # at least one point of the loss curve
+    val_mark: str  # contamination mark of the held-out loss, or ""
 
     @property
     def name(self) -> str:

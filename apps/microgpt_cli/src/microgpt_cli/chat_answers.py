@@ -22,7 +22,7 @@ from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress_bar import with_progress
 
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
-N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
+N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of their texts
 N_ERRORS = 3  # number of errors to print per task; --json prints all errors
 ERROR_CLIP = 48  # maximum number of characters of each text in a printed error
 
@@ -59,7 +59,7 @@ class ChatAnswers(NamedTuple):
             yield f"  {where}: {answer.problem or got}"
 
     def samples(self) -> Iterator[str]:
-        """Yield lines with two replies, if possible from the start of a conversation."""
+        """Yield two questions with their replies, preferably from the start of conversations."""
         first = [one for one in self.answers if one.item.place == 1] or self.answers
         replies = {one.item.prompt: one.reply or one.problem or "" for one in first}
         yield ""
@@ -69,7 +69,7 @@ class ChatAnswers(NamedTuple):
             yield f"assistant: {printable(replies[prompt], CLIP)}"
 
     def facts(self) -> dict[str, object]:
-        """Return the report, with all errors, as a field of a JSON object."""
+        """Return the scores and all errors as the field `replies` of a JSON object."""
         facts = {
             **_score_facts(self.answers),
             "contamination": self.contamination,
@@ -91,7 +91,7 @@ class ChatAnswers(NamedTuple):
         return {"replies": facts}
 
     def _tasks(self) -> dict[str, list[Answer]]:
-        """Return the answers by task."""
+        """Group the answers by task, in alphabetical order of the tasks."""
         found: dict[str, list[Answer]] = {}
         for answer in sorted(self.answers, key=lambda one: one.item.task):
             found.setdefault(answer.item.task, []).append(answer)
@@ -99,9 +99,9 @@ class ChatAnswers(NamedTuple):
 
 
 def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
-    """Return a chat model's replies; None for the slow reference engine.
+    """Return a chat model's replies to questions; None for the slow reference engine.
 
-    The questions are from held-out conversations if there are any, else from the training data.
+    The questions are the tests of a reply plug-in, or come from held-out or training conversations.
     """
     if result.plan.engine == "reference":
         return None

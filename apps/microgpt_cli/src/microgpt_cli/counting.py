@@ -1,6 +1,6 @@
 """Count-based baselines for losses, and estimates of what a training run can reach.
 
-A model is a function that returns the probabilities (N, V) of all predictions in documents.
+Here, a model is a function that returns the probabilities (N, V) of all predictions in documents.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,14 +33,14 @@ from microgpt import (
 Predict = Callable[[TokenDataset], NDArray[Any]]
 
 MAX_COUNTED = 2**20  # maximum number of predictions to count; more would take seconds
-MAX_NUMBERS = 2**23  # maximum number of probabilities at once; bounds the memory
-MANY = 1000  # number of documents of which a sample is even, although their lengths differ
-CONTEXT = 256  # longer documents are counted in windows
+MAX_NUMBERS = 2**23  # maximum number of probabilities in memory at once
+MANY = 1000  # a sample of so many documents is representative, although their lengths differ
+CONTEXT = 256  # longer documents are counted in windows of this number of tokens
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
-ORDERS = {"pairs": 2, "ngrams": 6}  # six is about the best n for most texts
+ORDERS = {"pairs": 2, "ngrams": 6}  # n of the n-grams; 6 is about the best n for most texts
 SAMPLE = 400_000  # number of characters that `expect` reads
-# The measured loss of `train --minutes 1`, divided by the loss of n-grams, and its decrease with
-# time (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
+# Lowest and highest loss of `train --minutes 1` relative to n-grams, and its factor for ten times
+# the time (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
 SHORT = 40  # maximum median length, in characters, of documents such as names or titles
 # Expected quality of generated texts, by the maximum number of characters of the training data, for
@@ -69,12 +69,12 @@ def counted(
 def sampled(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind, most: int
 ) -> TokenDataset:
-    """Encode documents, or evenly spaced parts of them with about `most` predictions."""
+    """Encode documents, or an evenly spaced sample if they have more than `most` predictions."""
     every = 1 + (len(docs) + sum(map(len, all_texts(docs)))) // most
     if text == "stream":  # encoding the whole text would be slow
         docs = [doc[i : i + CONTEXT] for doc in docs for i in range(0, len(doc), every * CONTEXT)]
         every = 1
-    elif len(docs) > MANY * every:  # counting the chunks of all would take long
+    elif len(docs) > MANY * every:  # splitting all into chunks would be slow
         docs, every = docs[::every], 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
     return chunks.encode(range(0, len(chunks), every))
@@ -87,7 +87,7 @@ def to_score(
     block_size: int = CONTEXT,
     most: int = MAX_NUMBERS,
 ) -> EvaluationSet:
-    """Return documents in portions of `most` predictions, fewer if the vocabulary is large."""
+    """Encode documents in portions of up to `most` predictions, fewer for a large vocabulary."""
     at_once = max(1, min(most, MAX_NUMBERS // tokenizer.vocab_size))
     return EvaluationSet.from_documents(docs, tokenizer, block_size, text, at_once=at_once)
 
@@ -129,7 +129,7 @@ def compared(losses: Mapping[str, object]) -> str:
 
 
 def comparison(saved: SavedModel) -> str:
-    """Return the baselines for the loss of a model, as text."""
+    """Return a model's recorded baselines as text, else the loss of a uniform guess."""
     recorded = saved.meta.training.get("baselines")
     if isinstance(recorded, dict) and (text := compared(recorded)):
         return f"{text} nats per character, on its validation documents"
@@ -137,7 +137,7 @@ def comparison(saved: SavedModel) -> str:
 
 
 def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
-    """Return what to expect from some minutes of training on documents or running text.
+    """Estimate the loss and the text quality after training on documents or running text.
 
     The losses of `baselines` and the expected range of a model's loss are in nats per character,
     including ends of documents. They are missing if there is too little text to measure them.

@@ -1,6 +1,6 @@
 """Train an Elman network (Elman 1990) with NumPy; examples/elman.py is its scalar counterpart.
 
-The documents of a batch are read together; shorter ones are padded. The hidden state is the memory.
+The documents of a batch are read together; shorter ones are padded. "Memory" is the hidden state.
 Shapes: B = documents, T = positions, N = predictions, H = size of the memory, V = vocab_size.
 """
 
@@ -15,15 +15,15 @@ from microgpt_cli.counting import targets_of
 Floats = NDArray[np.float32]
 Matrices = dict[str, Floats]
 
-# Settings for this number of operations, and exponents of their growth with it, fitted to names.
+# Settings for OPERATIONS training operations, and the exponents of their growth, fitted to names.
 # With few operations, a small network that takes many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
 TOKENS, TOKENS_POWER = 260, 0.4  # tokens per step
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
-MAX_NORM = 1.0  # gradients are clipped to this norm, because they can explode in such a network
-RADIUS = 0.9  # scale of the initial memory matrix, orthogonal so that gradients do not vanish
+MAX_NORM = 1.0  # gradients are clipped to this norm, as they can explode in a recurrent network
+RADIUS = 0.9  # scale of the orthogonal initial memory matrix, which keeps gradients from vanishing
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -50,15 +50,15 @@ class ElmanNetwork:
     def _read(
         self, docs: TokenDataset
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
-        """Return tokens, whether each is real (B, T), memories (B, T + 1, H), and probabilities."""
+        """Return tokens, a mask that is True for real tokens, hidden states and probabilities."""
         lengths = np.diff(docs.starts) - 1
         T = int(lengths.max())
-        is_real = np.arange(T) < lengths[:, None]
-        tokens = np.zeros((len(docs), T), np.int64)
+        is_real = np.arange(T) < lengths[:, None]  # (B, T)
+        tokens = np.zeros((len(docs), T), np.int64)  # (B, T)
         last = np.array(docs.starts[1:]) - 1  # the last token of a document is not read
         tokens[is_real] = np.delete(np.frombuffer(docs.tokens, np.int64), last)
         added, kept = self.weights["input"] + self.weights["bias"], self.weights["memory"].T
-        memories = np.zeros((len(docs), T + 1, len(kept)), np.float32)
+        memories = np.zeros((len(docs), T + 1, len(kept)), np.float32)  # (B, T + 1, H)
         for t in range(T):
             memories[:, t + 1] = np.tanh(memories[:, t] @ kept + added[tokens[:, t]])
         logits = memories[:, 1:][is_real] @ self.weights["output"].T  # (N, V)
@@ -66,7 +66,7 @@ class ElmanNetwork:
         return tokens, is_real, memories, exps / exps.sum(1, keepdims=True)
 
     def gradients(self, docs: TokenDataset) -> Matrices:
-        """Return the gradients of the mean loss per prediction that counts."""
+        """Return the gradients of the mean loss over all unmasked predictions."""
         tokens, is_real, memories, dlogits = self._read(docs)
         targets, counts = targets_of(docs)
         dlogits[np.arange(len(dlogits)), targets] -= 1

@@ -32,7 +32,7 @@ from microgpt import (
 
 KARPATHY = TrainConfig()  # the defaults are Karpathy's settings
 REFERENCE_STEPS = 20  # default number of replayed steps on the slow reference engine
-EMMA = [26, 4, 12, 12, 0, 26]  # the tokens of the first name
+EMMA = [26, 4, 12, 12, 0, 26]  # the tokens of "emma", the first name
 N_WEIGHTS = 100  # number of weights whose gradients are checked
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 GRADIENT_TOLERANCE = 1e-6
@@ -78,7 +78,7 @@ def run_checks(*, steps: int | None = None, engine: EngineName | None = None) ->
 
 
 def _checked(name: str, compare: Callable[[], tuple[str, bool]]) -> Check:
-    """Return the outcome of a comparison; it fails if the engine raises an error."""
+    """Return the outcome of a comparison as a check, which fails if the engine raises an error."""
     try:
         return Check(name, *compare())
     except ENGINE_ERRORS as error:

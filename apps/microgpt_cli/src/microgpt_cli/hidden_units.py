@@ -5,9 +5,9 @@ from itertools import islice
 
 from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
-# Number of tokens that suffices to estimate the mean, and maximum of tokens times weights.
+# Maximum number of tokens, enough to estimate the mean, and maximum of tokens times weights.
 MAX_TOKENS, MAX_WORK = 24, 200_000
-MIN_SHARE = 1 / 16  # a smaller active share causes a note; Karpathy's 1,000 steps leave 1/8
+MIN_SHARE = 1 / 16  # a note is printed if fewer units are active; after Karpathy's run, 1/8 are
 
 
 class _Watched(Gpt[float]):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
 ORDERS = range(2, 13)  # a higher n is tried as long as the validation loss falls
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of beginnings to continue, maximum characters to show
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of beginnings, and maximum characters to show
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Rung:
     name: str
     loss: float  # nats per character
     operations: float  # floating-point operations of the matrix products in training
-    seconds: float  # training time
+    seconds: float  # training time in seconds
     # The most likely token after each beginning, and its probability.
     predictions: tuple[tuple[str, float], ...]
 
@@ -147,7 +147,7 @@ def operations_of(job: TrainingJob) -> float:
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
     weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C
-    attention = L * C * (length + 1)  # a token attends to half of the others on average
+    attention = L * C * (length + 1)  # on average, a token attends to half of the tokens
     return 6 * (weights + attention) * config.steps * config.batch_size * length
 
 

@@ -25,9 +25,9 @@ from microgpt_cli.terminal.console import (
     say,
 )
 
-gc.set_threshold(100_000)  # garbage collection during imports would take 10 % of the start
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # there are none; the search takes 30 ms
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's unused threads slow down the start
+gc.set_threshold(100_000)  # garbage collection during imports would take 10 % of start-up
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # the search for plug-ins takes 30 ms
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's unused threads slow down start-up
 
 
 def main() -> NoReturn:
@@ -66,7 +66,7 @@ def command() -> NoReturn:
     except SystemExit as end:
         is_stopped = end.code in (130, 143)  # results of other threads are not needed
         if threading.active_count() > 1 and not is_stopped:
-            raise  # Python waits for the threads
+            raise  # Python then waits for the other threads
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models by name, with the character first if it can be loaded."""
+    """Return the bundled chat models by name; Skerry, a character, is first if it can be loaded."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]
@@ -46,7 +46,7 @@ def bundled_chats() -> dict[str, Path]:
 
 
 def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
-    """Return a model with the default engine, whose kernels are loaded for these uses."""
+    """Return a model on the default engine, whose kernels are loaded for `uses`."""
     from microgpt import InferenceGpt, default_engine, prepare_engine
 
     engine = default_engine()
@@ -56,7 +56,7 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Format a recorded loss with its description and contamination mark; "" if unknown."""
+    """Format a recorded loss, followed by `what` and a contamination mark; "" if it is unknown."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""

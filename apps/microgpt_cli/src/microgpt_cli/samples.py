@@ -8,10 +8,10 @@ from microgpt import Document, Sampling, SavedModel, TrainResult
 from microgpt_cli.terminal.console import note
 
 LETTERS = {*ascii_uppercase, "*", "-"}  # letters of sequences, such as DNA and proteins
-SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; a lower one would change letter frequencies
-MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a sample
-COPIED, STEP = 50, 25  # length of the stretches to look up, and distance between their starts
-# The end of a text that repeats itself at least five times and for at least 60 characters.
+SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; for sequences, a lower one distorts frequencies
+MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a sample in contexts, and in tokens
+COPIED, STEP = 50, 25  # length of the substrings to look up, and distance between their starts
+# A loop: a string repeated at least five times, for at least 60 characters, at the end of a text.
 LOOP, LOOP_CHARS = re.compile(r"(.{1,80}?)\1{4,}\Z", re.DOTALL), 60
 
 
@@ -24,7 +24,7 @@ def usual_temperature(model: SavedModel | TrainResult) -> float:
 
 
 def usual_length(model: SavedModel | TrainResult) -> int | None:
-    """Return the maximum length of samples if training documents do not fit into the context."""
+    """Return the maximum length of samples if documents exceeded the context, else None."""
     if isinstance(model, SavedModel):
         longest = model.meta.training.get("longest")
     else:
@@ -50,9 +50,9 @@ def note_faults(
 
 
 def copied_share(samples: Sequence[str], docs: Sequence[Document]) -> float | None:
-    """Return the share of 50-character stretches of samples that occur in training documents.
+    """Return the share of 50-character substrings of samples that occur in training documents.
 
-    Return None if the samples are too short to contain such a stretch.
+    Return None if all samples are shorter than 50 characters.
     """
     starts = [(text, i) for text in samples for i in range(0, len(text) - COPIED + 1, STEP)]
     if not starts:

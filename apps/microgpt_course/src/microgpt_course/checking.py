@@ -19,7 +19,7 @@ from microgpt_course.exercises import EXPERIMENTS, SOLUTIONS, WHOLE, check_lines
 from microgpt_course.learner_process import LIMIT, LONG_LIMIT, plain
 
 PATIENCE = 6  # maximum duration of a check, as a multiple of its limit of processor time
-TOLERANCE = 1e-6  # relative; larger than the errors of finite differences and of rounding
+TOLERANCE = 1e-6  # relative above 1; larger than errors of finite differences and of rounding
 MAX_PRINTED = 40  # maximum number of lines of the learner's output to show
 N_LOSSES = 100  # number of losses of the whole program to compare
 STEP_QUESTIONS = (  # questions about the first loss that differs
@@ -33,9 +33,9 @@ STEP_QUESTIONS = (  # questions about the first loss that differs
 
 @dataclass
 class CheckResult:
-    """The result of a check."""
+    """The lines that a check shows, the first problem, and the results of experiments."""
 
-    shown: list[tuple[str, str]] = field(default_factory=list)  # labels and lines, in order
+    shown: list[tuple[str, str]] = field(default_factory=list)  # (label, line to print), in order
     wrong: str = ""  # the problem; empty if there is none
     facts: dict[str, Any] = field(default_factory=dict)  # results of the experiments
 
@@ -46,7 +46,7 @@ class Question(NamedTuple):
     what: str  # the expression, as the learner would write it
     expected: Any
     question: str
-    before: Sequence[str] = ()  # lines of code to run before it
+    before: Sequence[str] = ()  # lines of code that the check ran before, to show
     source: str = "it should be"
     is_shown: bool = True
 

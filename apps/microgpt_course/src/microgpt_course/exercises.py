@@ -11,7 +11,7 @@ from microgpt import ConfigError, bundled
 
 SOLUTIONS = Path(__file__).with_name("solutions")
 WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # Karpathy's program; training runs
-UNCHANGED = "unchanged"  # the model with which experiments are compared
+UNCHANGED = "unchanged"  # the baseline of the experiments
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
 STEP = 1e-5  # step of a finite difference
 
@@ -20,7 +20,7 @@ class Line(NamedTuple):
     """A line of a check; see checks.toml."""
 
     code: str
-    question: str  # a question about this line or, if it is not compared, about the next that is
+    question: str  # about this line if it is compared, else about the next compared line
     is_compared: bool
     expected: str  # an expression; empty if the result of the solution is expected
 

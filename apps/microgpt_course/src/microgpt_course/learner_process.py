@@ -1,4 +1,4 @@
-"""Run a learner's file in a separate process, which always ends.
+"""Run a learner's file in a separate process, with limits of time and memory.
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 
@@ -22,11 +22,11 @@ from typing import Any
 from microgpt import load_text
 from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, WHOLE, check_lines, finite_difference
 
-LIMIT = 5.0  # processor seconds for a check, which takes less than one if its loops end
+LIMIT = 5.0  # processor seconds for a check; a correct file takes less than one
 LONG_LIMIT = 600.0  # processor seconds for the whole program or an experiment
 MAX_MEMORY = 2 << 30  # maximum memory in bytes
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
-ENDS = {  # the learner reads these instead of a traceback
+ENDS = {  # messages that replace the traceback of an exception
     "NotImplementedError": "`raise NotImplementedError` is still there; write your code instead",
     "KeyboardInterrupt": "still running after 5 seconds; is there a loop that does not end?",
     "SystemExit": "the file ends Python; remove the call to exit",
@@ -48,7 +48,7 @@ class Printed(io.TextIOBase):
         self.rest, self.has_losses = "", has_losses
 
     def write(self, text: str) -> int:
-        """Add to the output."""
+        """Add text to the output, and pass complete lines on."""
         *complete, self.rest = re.split(r"[\r\n]", self.rest + text)
         for line in filter(str.strip, complete):
             if self.has_losses and (found := LOSS.search(line)):
@@ -108,7 +108,7 @@ def problem_of(error: BaseException, path: Path, question: str) -> str:
 def main() -> None:
     """Run the file that the arguments name."""
     name, path, experiment = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits
+    with suppress(ImportError, ValueError, OSError):  # Windows has no `resource` and no SIGPROF
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))

@@ -22,7 +22,7 @@ class CourseProgress(BaseModel):
 
 
 def command(words: str, directory: Path = DIRECTORY) -> str:
-    """Return a command of the course for the exercises in a directory."""
+    """Return the `microgpt course` command for the exercises in a directory."""
     where = "" if directory in (Path(), DIRECTORY) else f" --directory {as_argument(directory)}"
     return f"microgpt course {words}{where}"
 

@@ -115,7 +115,7 @@ def _filled(page: str, parts: Mapping[str, str]) -> str:
 
 
 def _blocks(data: Mapping[str, bytes]) -> str:
-    """Return data blocks, which the script finds by their ids."""
+    """Return compressed data in script elements, which the page's script finds by their ids."""
     packed = {name: b64encode(zlib.compress(part, 9)).decode() for name, part in data.items()}
     return "".join(f'<script type="text/plain" id="{k}">{v}</script>\n' for k, v in packed.items())
 

@@ -15,7 +15,7 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL_OPTION, SERVED_MODELS, one_of
 
 HOST = "127.0.0.1"
-NAMES_MODEL = "models/names"  # beside the bundled chat models
+NAMES_MODEL = "models/names"  # bundled, too, but not a chat model
 
 
 @examples("microgpt play", "microgpt play output")
@@ -39,7 +39,7 @@ def play(
         directories.setdefault(name, directory)
 
     def page(name: str) -> bytes:
-        """Return the page of a model as it is now; it may have been trained since the start."""
+        """Load a model again, in case it was trained meanwhile, and return its page."""
         others = [other for other in directories if other != name]
         return document(load_model(directories[name]), name, others)
 
@@ -47,8 +47,8 @@ def play(
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
-        Thread(target=_open, args=(url,), daemon=True).start()  # it may wait for the browser
-        with suppress(KeyboardInterrupt):  # a signal is the usual end
+        Thread(target=_open, args=(url,), daemon=True).start()  # opening may take long
+        with suppress(KeyboardInterrupt):  # Ctrl-C is the usual end
             server.serve_forever()
 
 

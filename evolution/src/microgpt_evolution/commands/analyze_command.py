@@ -58,7 +58,7 @@ def analyze(
 
 
 def describe_scaling(ranking: Ranking) -> Iterator[str]:
-    """Yield the tables line by line."""
+    """Yield the lines of all tables: losses and returns per series, and the ranking."""
     measure, seeds = ranking.measure, ranking.seeds
     chosen = differing([Genome(), *(each.record.genome for each in ranking.candidates)])
     yield (
@@ -88,7 +88,7 @@ def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
 
 
 def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
-    """Return the drop of each loss from the previous one, in total and per 1,000 units."""
+    """Return the drop of each candidate's loss below the previous, in total and per 1,000 units."""
     found = {}
     for before, after in pairwise(series):
         drop, more = before.above(after), _size(axis, after) - _size(axis, before)

@@ -52,7 +52,7 @@ N_SAMPLES = 10  # number of samples of the winner to print
 
 @dataclass(frozen=True)
 class Winner:
-    """The outputs of a search: genome.json and, if there is a directory, a model of the winner."""
+    """The outputs of a search: genome.json and, with --train-winner, a model of the winner."""
 
     directory: Path | None  # value of --train-winner
 
@@ -208,9 +208,9 @@ def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
 
 
 def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
-    """Print the winner, write its genome, and save the better of winner and student, if asked to.
+    """Print the winner and write its genome; with --train-winner, save the winner or its student.
 
-    The test loss is measured only for the model that is kept.
+    The better of the two models is kept, and the test loss is measured only for this model.
     """
     settings, (best, trained) = search.study.settings, search.winner()
     record = search.save_genome(best)

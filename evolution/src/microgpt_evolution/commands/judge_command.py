@@ -73,7 +73,7 @@ def _read_names() -> Iterator[str]:
 
 
 def _row(name: str, is_repeat: bool, file: str, listed: frozenset[str]) -> list[str]:
-    """Return a name's row of cells, the last with remarks; `file` lists the name, if known."""
+    """Return the cells of a name's row, remarks last; `file` is the file with the name, or ""."""
     verdict, remarks = scoring.judge(name, listed), [f"in {printable(file, CLIP)}"] if file else []
     terms = (f"{getattr(verdict, term):.{n}f}" if verdict else "-" for term, n in DIGITS.items())
     if verdict is None:

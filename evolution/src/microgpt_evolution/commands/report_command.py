@@ -1,4 +1,4 @@
-"""`microgpt report`: write an HTML report of a search, a sweep or a research."""
+"""`microgpt report`: write an HTML report of a search, a sweep or a research study."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def report(
         None, f"Directory of a run.  [default: the newest run in {RUNS}]", "RUN"
     ),
 ) -> None:
-    """Write an HTML report of a search, a sweep or a research, which may be unfinished.
+    """Write an HTML report of a search, a sweep or a research study, which may be unfinished.
 
     The report is report.html in RUN, a single file that works offline.
     """

@@ -24,15 +24,15 @@ research = command_group(
     """Change a program that trains a model, and keep what makes it better.
 
     A change is compared with the champion on paired seeds, as many as are needed. It is kept if it
-    is better, and again with seeds that no decision has seen: one of a thousand changes without an
-    effect is. `microgpt report` shows the tries.
+    is better, and again with seeds that no decision has seen. Of a thousand changes without an
+    effect, one is kept. `microgpt report` shows the tries.
     """
 )
 
 
 @research.command(
     cls=GroupedCommand,
-    epilog="cp examples/research/experiment.py . && microgpt research start experiment.py",
+    epilog="cp examples/research/experiment.py .\nmicrogpt research start experiment.py",
 )
 def start(
     experiment: Path = opt.argument(..., "Program to change, as in examples/research.", "PROGRAM"),
@@ -40,7 +40,7 @@ def start(
     budget: float = opt.option(1e9, "Most operations of a training run."),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
 ) -> None:
-    """Start a research: train the program with five seeds, and measure how much luck they have."""
+    """Start a research study: train the program with five seeds, and measure the noise."""
     check_setting("budget", budget)
     code, path = read_code(experiment), input or default_input()
     sets = read_documents(path, {}, None, ResearchSettings)
@@ -63,9 +63,9 @@ def try_(
     run: Path | None = RUN,
     random_tries: int = opt.option(0, "Number of tries to draw at random instead.", "--random"),
 ) -> None:
-    """Compare the changed program, that of `start`, with the champion, until there is a verdict.
+    """Compare the changed program, given to `start`, with the champion, until there is a verdict.
 
-    A try that was interrupted goes on. The champion is champion.py in the directory.
+    An interrupted try is resumed. The champion is champion.py in the directory of the study.
     """
     with Research(run or newest_run(*NEWEST), ResearchSettings, is_locked=True) as study:
         judge = Judge(read_documents_again(study.settings, None), study.settings.operations)

@@ -61,7 +61,7 @@ def open_study(
     plan: Plan[S],
     limits: Mapping[str, float] | None = None,  # `minutes` or `budget` of a search, if it has one
     limit: TimeLimit | None = None,
-    is_saved: Callable[[Path], bool] = lambda directory: True,  # whether its winner is saved
+    is_saved: Callable[[Path], bool] = lambda directory: True,  # whether the winner is saved
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new study or the one to resume, its documents and its workers; then write its report.
 
@@ -105,7 +105,7 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the documents of a new study; an error suggests only options of the command."""
+    """Return the documents of a new study; errors suggest only options that the command has."""
     # Without a limit, each line is a document. Remarks do not name the options of `train`.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
@@ -176,9 +176,9 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # may be one more than is known
+        n_recorded = len(read_trials(study.directory)[0])  # may be one more than in `records`
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
-    except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
+    except (MicrogptError, OSError) as error:  # an OSError if stdout cannot be written
         # A wrong option may be the cause; without recorded trials, there is nothing to resume.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise

@@ -78,7 +78,7 @@ class LossObjective:
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train and evaluate a genome."""
+        """Train a genome, and return its losses, its samples and their scores."""
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}
@@ -98,7 +98,7 @@ class LossObjective:
         return Evaluation("ok", fitness, **facts)
 
     def held_out(self, block_size: int) -> EvaluationSet:
-        """Return the validation documents, as a model with this context reads them."""
+        """Return the validation documents as an evaluation set with a context of `block_size`."""
         key, docs = ("held out", block_size), self.sets.validation
         return self.sets.once(
             key,

@@ -21,7 +21,7 @@ class Objective(Protocol):
         """Return the number of parameters."""
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train a model and return its evaluation, or raise an error; see `measure`.
+        """Train a model and return its evaluation, or raise an error; see the function `measure`.
 
         The evaluation is not used if `should_stop` has returned true.
         """
@@ -36,7 +36,7 @@ def measure(
         found = objective.measure(trial, should_stop)
     except DivergedError:
         found = DIVERGED
-    except (ConfigError, DataError) as error:  # such as too little memory
+    except (ConfigError, DataError) as error:  # for example, too little memory
         found = Evaluation("refused", reason=str(error))
     except BaseException as error:  # Ctrl-C interrupts only the main thread
         found = Evaluation("crashed", reason=describe_error(error))

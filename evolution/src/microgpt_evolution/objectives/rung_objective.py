@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
     model: ModelConfig
     config: TrainConfig
-    operations: float  # training between two evaluations, plus one evaluation
+    operations: float  # operations up to and including the next evaluation
     length: float  # mean number of predicted tokens per document or chunk
 
 
@@ -81,11 +81,11 @@ class RungObjective:
         )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
-        """Return the number of operations up to the n-th evaluation, evaluations included."""
+        """Return the operations of training and evaluations up to the n-th evaluation."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
-        """Return the operations of a student of this size and of its teachers' predictions.
+        """Return the operations of a student with this genome and of its teachers' predictions.
 
         The teachers also generate n_samples documents.
         """
@@ -129,7 +129,7 @@ class RungObjective:
         return count_params(self.plan(genome).model)
 
     def accepts(self, genome: Genome) -> bool:
-        """Return whether a genome is so small that the budget has a step per evaluation."""
+        """Return whether a genome is small enough for at least one step per evaluation."""
         return self.plan(genome).config.steps >= EVALUATIONS
 
     def train(
@@ -139,7 +139,7 @@ class RungObjective:
         state: TrainState | None,
         hooks: Sequence[Hook] = (),
     ) -> TrainResult:
-        """Train an organism up to one of its evaluations, from a state if there is one."""
+        """Train an organism up to one of its evaluations, starting from `state` if it is given."""
         plan = self.plan(organism.genome)
         config = replace(plan.config, seed=organism.seed)
         if n_evaluations < EVALUATIONS:
@@ -149,7 +149,7 @@ class RungObjective:
         return train(self.sets, **options, resume=state, hooks=hooks)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train up to an evaluation; return the new losses, incomplete if training was stopped."""
+        """Train up to `trial.until`; return the new losses, incomplete if training was stopped."""
         assert isinstance(trial, Contestant)
         assert trial.until
         losses, tokens = list[float](), self.tokens(trial.genome.vocab_size)

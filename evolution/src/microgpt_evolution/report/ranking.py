@@ -57,7 +57,7 @@ class Ranking:
     settings: StudySettings
     records: Sequence[TrialRecord]
     fresh: Sequence[TrialRecord] = ()  # the trials of the winner with fresh seeds
-    name: str = ""  # the name of the directory
+    name: str = ""  # name of the study's directory
 
     @cached_property
     def measure(self) -> Measure:
@@ -177,7 +177,7 @@ def n_params(candidate: Candidate) -> str:
 
 
 def rows_of(candidates: Iterable[Candidate], cells: Cells) -> Rows:
-    """Return the headings and a row per candidate, without columns that are empty."""
+    """Return a table with headings and a row per candidate; empty columns are left out."""
     rows = [[str(cell(each)) for cell in cells.values()] for each in candidates]
     used = [column for column in zip(cells, *rows, strict=True) if any(column[1:])]
     return [*zip(*used, strict=True)]

@@ -1,4 +1,4 @@
-"""Charts of a study: the trials of a search, the settings of a sweep, the tries of a research."""
+"""Charts of studies: trials of a search, settings of a sweep, tries of a research study."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -17,7 +17,7 @@ from microgpt_evolution.research.sequential_test import KEPT, REJECTED, SEARCH, 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
 VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # other tries are not drawn
-N_SETTINGS = 30  # maximum number of settings of a sweep
+N_SETTINGS = 30  # maximum number of settings in the chart of a sweep
 
 
 def draw_result(result: EvolutionResult) -> ChartType:
@@ -38,7 +38,7 @@ def draw_tries(research: Research) -> ChartType:
 
 
 def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> ChartType:
-    """Return a chart of points in order, with their intervals, if any, and the best so far."""
+    """Return a chart of points in order, with any intervals, and a line of the best so far."""
     x = alt.X(
         "trial:Q",
         title=name,

@@ -33,13 +33,13 @@ TRIED = (
     "pairs of seeds. Line: the champion's loss, which falls by each gain that fresh seeds confirm. "
     "Orange tries looked better at first, but not with fresh seeds."
 )
-# Vega writes a point's description into this label, which becomes the point's tooltip.
+# Vega writes a point's description into `aria-label`; `render` turns it into a tooltip.
 POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')
 
 
 @dataclass(frozen=True)
 class Report:
-    """The content of a page."""
+    """The content of report.html, the HTML report of a study."""
 
     headline: str  # the result in a few words
     title: str  # kind and name of the run
@@ -80,7 +80,7 @@ def study_report(study: Ranking) -> Report:
 
 
 def research_report(research: Research) -> Report:
-    """Return the report of a research."""
+    """Return the report of a research study."""
     from microgpt_evolution.report.study_charts import draw_tries
 
     if not any(each.gain for each in research.tries[:1]):
@@ -114,7 +114,7 @@ def _result(study: Ranking) -> str:
 
 
 def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
-    """Yield facts about the winner."""
+    """Yield the name and the value of each fact about the winner."""
     measure, settings, record = study.measure, study.settings, study.winner.record
     yield "winner", f"{measure.label} {study.winner.mean}, {record.id}".removesuffix(", ")
     yield "settings", study.describe(record.genome)
@@ -134,7 +134,7 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
 
 
 def _costs(study: Ranking) -> Iterator[tuple[str, str]]:
-    """Yield facts about the trials and the settings."""
+    """Yield the name and the value of each fact about the trials and the settings."""
     spent, budget = sum(each.flops for each in study.records), getattr(study.settings, "budget", 0)
     yield "operations", f"{in_short(spent)} of {in_short(budget)}" if budget else in_short(spent)
     if n_failed := sum(not record.is_ok for record in study.records):

@@ -1,1 +1,1 @@
-"""Experiments: a change of a program is kept if it is better, and again on fresh seeds."""
+"""Research studies: a change of a program is kept if it lowers the loss, also on fresh seeds."""

@@ -1,4 +1,4 @@
-"""The judge trains experiments in processes of their own, and scores their models."""
+"""The judge trains experiments in separate processes, and scores their models."""
 
 import json
 import re
@@ -26,21 +26,21 @@ from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.research import sandbox
 from microgpt_evolution.trial import Evaluation
 
-N_CHARACTERS = 200  # maximum length of a problem
+N_CHARACTERS = 200  # maximum number of characters of a reason
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Trains experiments on the training documents, and scores their models on the others."""
+    """Trains experiments on the training documents, and scores their models on held-out ones."""
 
     sets: Split
-    operations: float  # most operations of a training run
-    seconds: float = 60  # most seconds of a training run, or of 1e9 operations of a longer one
+    operations: float  # maximum number of operations of a training run
+    seconds: float = 60  # time limit of a training run; per 1e9 operations, if it may use more
 
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
         """Train a program with a seed, and score its model on a part of the documents.
 
-        The number is that of its operations, or 0 if it has a training loop of its own.
+        Also return the number of operations, or 0 if the program has its own training loop.
         """
         started = perf_counter()
         with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
@@ -57,7 +57,7 @@ class Judge:
         return Evaluation("ok", loss, seconds=perf_counter() - started), operations
 
     def _train(self, code: str, seed: int, directory: str) -> None:
-        """Train a program in a process; raise StudyError with its problem."""
+        """Train a program in a separate process; raise StudyError if it fails or takes too long."""
         request = {"code": code, "seed": seed, "operations": self.operations}
         seconds = self.seconds * max(1, self.operations / 1e9)
         try:
@@ -79,10 +79,10 @@ class Judge:
             raise StudyError(f"{line}: {problem}".removeprefix(": "))
 
     def _check(self, model: SavedModel, seed: int) -> float:
-        """Return the operations that it recorded; raise StudyError if it broke a rule."""
+        """Return the operations that a model records; raise StudyError if it violates a rule."""
         facts, train = model.meta.training, self.sets.train
-        own = {"parent_sha256": None, "teachers": None}
-        for name, value in {"seed": seed, "data_sha256": fingerprint(train), **own}.items():
+        rules = {"seed": seed, "data_sha256": fingerprint(train), "ancestor_data": None}
+        for name, value in rules.items():
             if (found := facts.get(name, value)) != value:
                 how = "train one model with the given seed and docs"
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")

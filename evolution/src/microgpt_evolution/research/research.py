@@ -1,4 +1,4 @@
-"""A research run is a study of tries: modified programs, each compared with the champion then.
+"""A research study consists of tries: changed programs, each compared with the champion so far.
 
     tries/0.py       the initial program, compared with itself; tries/3.py is the third try
     champion.py      the program of the last try that was kept
@@ -28,18 +28,18 @@ from microgpt_evolution.study_settings import ResearchSettings
 from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
-FINAL, N_FINAL = "final", 8  # the pairs on the test part
-PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # the number in the seeds, so that each has its own
+FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test part
+PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # `repeat` of `training_seed`, different for each part
 NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 
 @dataclass(frozen=True)
 class Try:
-    """A program, and the trials that decided on it."""
+    """A program, and the trials that compare it with a champion."""
 
     number: int
     code: str
-    champion: str  # the program that it was compared with
+    champion: str  # the program with which `code` was compared
     records: Sequence[TrialRecord]
 
     def losses(self, part: str) -> list[tuple[float, ...]]:
@@ -52,7 +52,7 @@ class Try:
 
     @property
     def gain(self) -> Mean | None:
-        """The gain with fresh seeds, else that of the search; None without a pair."""
+        """The mean gain with fresh seeds, else in the search; None if no trial has finished."""
         found = self.gains(CONFIRM) or self.gains(SEARCH)
         return Mean.over(found) if found else None
 
@@ -69,7 +69,7 @@ class Try:
 
     @property
     def facts(self) -> dict[str, str]:
-        """The verdict with its figures, by name."""
+        """The verdict and the figures of the try, by name."""
         new, old = (Counter(filter(str.strip, c.splitlines())) for c in (self.code, self.champion))
         runs = [each for each in self.records if each.is_ok]
         return {
@@ -83,7 +83,7 @@ class Try:
         }
 
     def describe(self) -> str:
-        """Return the verdict with its figures, on one line."""
+        """Return the verdict and the figures of the try on one line."""
         return ", ".join(f"{name} {fact}" for name, fact in self.facts.items() if fact)
 
 
@@ -92,7 +92,7 @@ class Research(Study[ResearchSettings]):
 
     @property
     def tries(self) -> list[Try]:
-        """The tries, the program to begin with first."""
+        """The tries; the first one is the initial program."""
         found, folder = list[Try](), self.directory / TRIES
         for number in range(len([*folder.glob("*.py")])):
             code = read_code(folder / f"{number}.py")
@@ -101,7 +101,7 @@ class Research(Study[ResearchSettings]):
         return found
 
     def run(self, code: str, judge: Judge) -> Try:
-        """Train a program until there is a verdict; go on with the last one if it is the same."""
+        """Try a program until there is a verdict; an unfinished try of this program is resumed."""
         if self.has_ended:
             raise StudyError("the test part was read, which ended the research; start another one")
         for each in (tries := self.tries):
@@ -115,7 +115,7 @@ class Research(Study[ResearchSettings]):
         return last
 
     def propose(self) -> str:
-        """Return the champion with another setting, the same one until it has a verdict."""
+        """Return the champion with one number changed; the same change until it has a verdict."""
         code, found = self.tries[-1].winner, list[str]()
         known = [each.code for each in self.tries if each.verdict not in PARTS]
         for number, factor in product(NUMBER.finditer(code), FACTORS):
@@ -134,7 +134,7 @@ class Research(Study[ResearchSettings]):
         return Mean.over(first.gains(FINAL))
 
     def _measure(self, each: Try, part: str, judge: Judge) -> None:
-        """Record the next trial of a part; the champion must not fail in it."""
+        """Record the next trial of a part; raise StudyError if the champion fails in it."""
         place, held_out = len(each.losses(part)), "test" if part == FINAL else "validation"
         seed = training_seed(self.settings.seed, each.number, place, PARTS[part])
         found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}

@@ -1,4 +1,4 @@
-"""Train an experiment in a process that has the training documents, and nothing else.
+"""Train an experiment in a process that can read only the training documents.
 
 The judge starts this file by its path, in an empty directory, where the experiment saves its model.
 `guard` stops mistakes and simple tricks, not an attacker (docs/reference/searches.md).
@@ -15,20 +15,20 @@ from typing import Any
 from microgpt import ConfigError, TrainConfig, TrainedModel, bundled, prepare_engine, save, train
 
 MODEL = "model"  # directory of the model
-# Audit events whose paths are checked, those that are allowed, and beginnings of refused ones.
+# Audit events whose paths are checked, all allowed events, and the prefixes of refused events.
 CHECKED = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 ALLOWED = (*CHECKED, "os.listdir", "os.scandir")
 REFUSED = ("gc.", "os.", "pty.", "socket.", "subprocess.")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-DATA = f"{bundled('names.txt').parent}/"  # may be held out
+DATA = f"{bundled('names.txt').parent}/"  # contains names.txt, which may be held out
 RULE = "an experiment may use its own directory and the documents that it is given"
 
 
 def main() -> None:
-    """Train the program in standard input, and save its model."""
+    """Train a model with the experiment from standard input, and save it."""
     request, opened = json.load(sys.stdin), set[str]()
     sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == "open" else None)
-    # The experiment finds the kernels in memory, and may read the files that this reads.
+    # These calls load the kernels. The experiment may read the files that they open.
     prepare_engine(None, uses=["training", "evaluation", "generation"])
     save(train(["a"], config=TrainConfig(steps=1)), "warm_up")
     places = (*opened, *sys.path, sys.prefix, sys.base_prefix)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def guard(readable: tuple[str, ...], event: str, args: tuple[Any, ...]) -> None:
-    """End the process before it opens other files than those that it has or may read."""
+    """End the process if an audit event is forbidden, such as opening a file of the judge."""
     problem = f"called {event}" if event.startswith(REFUSED) and event not in ALLOWED else ""
     if event == "import" and args[0].startswith("microgpt_evolution"):
         problem = "imported the judge"

@@ -6,13 +6,13 @@ docs/reference/searches.md derives the error and states the power.
 import math
 from collections.abc import Sequence
 
-# After so many pairs, the change passes if its p-value is at most the first number, which
-# together are the error of the search; it is rejected if its p-value is above the second.
+# After each number of pairs, a change passes if its p-value is at most the first bound, and is
+# rejected if it is above the second. The first bounds add up to the error of the search.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
-N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and their error
-CLEAR_EFFECT = 1.05  # nine of ten gains of so many standard deviations of a pair are kept
+N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and error of their test
+CLEAR_EFFECT = 1.05  # gains of so many standard deviations of a pair are kept in 90 % of cases
 
-SEARCH, CONFIRM = "search", "confirm"  # the next pair belongs to this part
+SEARCH, CONFIRM = "search", "confirm"  # the parts to which a pair can belong
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
 
 
@@ -25,7 +25,7 @@ def p_value(gains: Sequence[float]) -> float:
     """
     order = sorted(gains, key=lambda gain: (abs(gain), gain <= 0))
     score = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)
-    ways = [1]  # the number of subsets of the ranks that have each sum
+    ways = [1]  # number of subsets of the ranks, by their sum
     for rank in range(1, len(gains) + 1):
         more = [0] * rank
         ways = [without + new for without, new in zip(ways + more, more + ways, strict=True)]

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 # to the lowest loss and at most WORST.
 LEAST, WORST = 0.01, 0.5
 TINY = 1e-6  # smallest divisor of a distance, if the lowest loss is near 0
-TIME_SCALE = 0.5  # length scale of the logarithm of the training time, which is in [0, 1]
+TIME_SCALE = 0.5  # length scale of the logarithmic training time, which is from 0 to 1
 DIGITS = 8  # numbers are rounded to this many decimal places before they are compared
 JITTER = 0.05  # standard deviation of the noise, relative to that of all values
 # Hyper-parameters of the kernel; the marginal likelihood selects a value of each.
@@ -99,7 +99,7 @@ class Surrogate:
     def predict(self, organisms: Sequence[Contestant]) -> list[LossForecast]:
         """Predict the losses at the end of the training runs of known or new organisms.
 
-        Predictions are rounded, so that a search does not depend on the last digits.
+        Predictions are rounded, so that a search does not depend on rounding errors.
         """
         points = self._at([(organism, EVALUATIONS) for organism in organisms])
         white = np.linalg.solve(self._cholesky, self._kernel(self._points, points))  # (N, M)
@@ -119,7 +119,7 @@ class Surrogate:
         return new
 
     def _fit(self, kernel: _Kernel) -> float:
-        """Fit with a kernel; return the log marginal likelihood up to a constant."""
+        """Fit the process with a kernel; return the log marginal likelihood up to a constant."""
         covariances = kernel(self._points, self._points) + JITTER**2 * np.eye(len(self._values))
         self._cholesky = np.linalg.cholesky(covariances)
         centred = (self._values - self._mean) / self._scale

@@ -10,7 +10,7 @@ from microgpt import ConfigError, check_names
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 from microgpt_evolution.genome import Genome, check_genes
 
-# A sweep sets these itself: they follow from its seeds and its documents, or from its measurements.
+# A sweep sets these settings itself, as they follow from its seeds, documents or measurements.
 FIXED = {"seed", "text", "shuffle", "vocab_size", "n_tokens", "until", "evaluations"}
 SETTINGS = tuple(each.name for each in fields(Genome) if each.name not in FIXED)
 STEPS = {  # tests B and A of evolve-rust's run_scaling_tests.sh
@@ -22,7 +22,7 @@ SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
     "medium": Genome(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": Genome(n_embd=64, n_head=8, n_layer=4, steps=5000),
 }
-MAX_COMBINATIONS = 10_000  # all are created before training; the limit catches typos
+MAX_COMBINATIONS = 10_000  # all of them are created before training; the limit catches typos
 
 
 def describe(settings: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ class Hydra:
     def __init__(
         self, *, size: int, seed: int, head: HeadName | None = None, **options: Any
     ) -> None:
-        """Create the first generation of each head; `head`, if given, chooses the winner."""
+        """Create the first generation of each head; the champion of `head`, if given, wins."""
         self._rng, self._head = Random(seed), head
         self.populations: Mapping[str, AestheticPopulation] = {
             name: AestheticPopulation(

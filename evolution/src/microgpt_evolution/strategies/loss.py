@@ -73,7 +73,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
-    """Return a genome that takes each gene from either parent with equal probability."""
+    """Return a uniform crossover of GENES; `Space.crossover` is that of BUDGETED_GENES."""
     return _with_fitting_heads({gene: getattr(rng.choice((a, b)), gene) for gene in GENES})
 
 

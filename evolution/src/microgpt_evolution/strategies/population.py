@@ -76,14 +76,14 @@ class Finalist:
     retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score (None: of the fitness), beginning with the search's."""
+        """Return the values of `measure` (None: the fitness); the search's value comes first."""
         found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
             return [evaluation.fitness for evaluation in found]
         return [evaluation.scores[measure] for evaluation in found if evaluation.scores]
 
     def fitness(self, measure: str | None) -> float:
-        """Return the mean; the mean of a score is negated, so that lower is better."""
+        """Return the mean of `values`; that of a score is negated, so that lower is better."""
         mean = fmean(self.values(measure))
         return mean if measure is None else -mean
 

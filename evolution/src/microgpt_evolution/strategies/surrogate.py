@@ -20,25 +20,25 @@ from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 # completely, else SMALLEST. It does not depend on the number of workers.
 SMALLEST, LARGEST = 4, 8
 MAX_FITTED = 150  # maximum number of organisms to which the surrogate is fitted, best first
-N_CANDIDATES = 100  # number of genomes to choose from
+N_CANDIDATES = 100  # number of new genomes from which each generation is chosen
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents
-N_MUTATIONS = (1, 1, 2, 3)  # drawn with equal probability
+N_MUTATIONS = (1, 1, 2, 3)  # numbers of mutations of a candidate, drawn with equal probability
 MAX_DRAWS = 1000
 
 
 class SurrogateSearch:
-    """The organisms of a search, and the remaining budget."""
+    """A search with a surrogate: its organisms, and the remaining budget."""
 
     def __init__(
         self,
         space: Space,
         first: Sequence[Genome],  # the first generation has these genomes and mutants of them
-        budget: float,  # operations
+        budget: float,  # number of operations of the search
         cost: Callable[[Genome, int], float],  # operations up to a number of evaluations
         *,
         n_finalists: int = 1,  # organisms that are completed before the budget is spent
-        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether to train it
+        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether to train a genome
         seed: int,
     ) -> None:
         n_complete = budget / cost(first[0], EVALUATIONS)

@@ -1,4 +1,4 @@
-"""Model, training and sampling settings, validated on creation.
+"""Model, training and sampling settings, and the learning-rate schedule (`TrainConfig.lr_at`).
 
 The defaults match Karpathy's script and are also the defaults of the command line.
 
@@ -25,7 +25,7 @@ from microgpt.model_config import checked as checked
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
-EngineName = Literal["compiled", "reference"]  # `training.engines` defines their interface
+EngineName = Literal["compiled", "reference"]  # `training.engines` defines the interface
 DType = Literal["float32", "float64"]
 # Uses for which an engine can prepare (load or compile) its kernels.
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]
@@ -44,7 +44,7 @@ MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; bounds its 
 MUON_LR_RATIO = 6.0  # Muon's learning rate, as a multiple of AdamW's
 N_ALTERNATIVES = 5  # number of likely tokens that `explain` returns for each position
 DOCUMENT_HASHES = "documents.crc32"  # file of the hashes of the training documents
-NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff: undecodable bytes
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff stand for invalid bytes
 training = partial(setting, panel="Training")
 
 
@@ -67,7 +67,7 @@ class TrainConfig:
         short=True,
         limits=POSITIVE,
     )
-    # Long documents are split into chunks, each of which counts as a document here.
+    # Long documents are split into chunks, each of which counts as a document of the batch.
     batch_size: int = training(1, "Number of documents per training step.")
     optimizer: Optimizer = training(
         "adamw",
@@ -78,7 +78,7 @@ class TrainConfig:
         0, "Increase the learning rate linearly over the first N steps.", minimum=0
     )
     dropout: float = training(0.0, "Dropout probability; reduces overfitting.", limits=LESS_THAN_1)
-    weight_decay: float = training(0.0, "AdamW weight decay.", limits=NOT_NEGATIVE)
+    weight_decay: float = training(0.0, "Weight decay coefficient.", limits=NOT_NEGATIVE)
     patience: int | None = training(
         None, "Stop after N validation checks (20 per run) without improvement."
     )

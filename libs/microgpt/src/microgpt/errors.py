@@ -1,4 +1,4 @@
-"""Exceptions that callers can handle; modules define the others where they raise them."""
+"""Exceptions that callers can handle; some modules define further subclasses."""
 
 
 class MicrogptError(Exception):
@@ -6,7 +6,7 @@ class MicrogptError(Exception):
 
 
 class ConfigError(MicrogptError):
-    """A setting is out of range."""
+    """An argument or a setting is invalid, or requires memory or a package that is missing."""
 
 
 class DataError(MicrogptError):
@@ -14,7 +14,7 @@ class DataError(MicrogptError):
 
 
 class TokenizerError(MicrogptError):
-    """Text or tokens are not in the vocabulary."""
+    """A character or a token is not in the vocabulary."""
 
 
 class PromptError(MicrogptError):
@@ -22,4 +22,4 @@ class PromptError(MicrogptError):
 
 
 class CheckpointError(MicrogptError):
-    """A model directory cannot be read or written."""
+    """A model directory or an exported model cannot be read or written."""

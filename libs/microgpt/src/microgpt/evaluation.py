@@ -108,19 +108,19 @@ class Score(NamedTuple):
 
     text: str
     bits: float  # total surprise, including that of the end of the text
-    n_scored: int  # number of characters, plus one for the end if it is predicted
+    n_scored: int  # number of characters, plus one if the end of the text is scored
     n_unknown: int  # number of characters that the model does not know
 
     @property
     def bits_per_character(self) -> float:
-        """The surprise per character, including the end."""
+        """The surprise in bits per character; a scored end of the text counts as a character."""
         return self.bits / self.n_scored if self.n_scored else 0.0
 
 
 def score_texts(
     gpt: InferenceGpt, texts: Iterable[str], *, text: TextKind = "lines"
 ) -> list[Score]:
-    """Score texts with a model that was trained on texts.
+    """Return the score of each text; the model must have been trained on texts.
 
     The model does not read unknown characters; each adds UNKNOWN_BITS. A text longer than the
     context is read in overlapping windows, as in `InferenceGpt.evaluate`.
@@ -165,9 +165,9 @@ class Prediction:
     """The prediction at one position, and the actual token."""
 
     token: int  # the actual token
-    text: str  # its text; "<|user|>" and similar for special tokens
-    probability: float  # its predicted probability
-    bits: float  # its surprise: minus the binary logarithm of the probability
+    text: str  # text of the actual token; "<|user|>" and similar for special tokens
+    probability: float  # predicted probability of the actual token
+    bits: float  # surprise of the actual token: minus the binary logarithm of its probability
     entropy: float  # entropy of the prediction in bits, which is the expected surprise
     alternatives: tuple[Alternative, ...]  # the most likely tokens, by descending probability
 
@@ -177,7 +177,7 @@ class Explanation:
     """The predictions of a model for a text."""
 
     predictions: tuple[Prediction, ...]  # one for each token in `read`
-    read: tuple[str, ...]  # the tokens that the model reads: the start token, then all but the last
+    read: tuple[str, ...]  # labels of the tokens that the model reads: all but the last token
     has_end: bool = True  # False for running text, which may continue
 
     @property
@@ -200,11 +200,11 @@ def explain(
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
 
-    The last prediction is for the end of the text; for running text, it does not count. A text
-    longer than the context is read in windows, as in `InferenceGpt.evaluate`.
+    The last prediction is for the end of the text, which running text does not have. A text longer
+    than the context is read in windows, as in `InferenceGpt.evaluate`.
 
     Args:
-        text: for a chat model, a conversation or one user message.
+        text: a text; for a chat model, a conversation or one user message.
         n_alternatives: number of most likely tokens at each position; all if there are fewer.
         text_kind: "stream" if the model was trained on running text, which has no end.
 

@@ -1,4 +1,4 @@
-"""The interface of the formats of `microgpt export`, which are plug-ins in the group `exports`."""
+"""Interface of the export formats, which are the plug-ins in the group `microgpt.exports`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from microgpt.storage.saved_model import SavedModel
 class ExportRequest:
     """The user's choices for an export."""
 
-    output: Path  # a file, or a directory if the format has a mark
+    output: Path  # path of the file, or of the directory if the format's `mark` is set
     name: str  # display name of the model
     note: Tell  # shows a note to the user
 
@@ -22,18 +22,18 @@ class Verification:
     """The result of running an exported model in another program."""
 
     lines: tuple[str, ...]  # descriptions of the comparisons, for the user
-    passed: bool  # whether both programs computed the same
+    passed: bool  # whether the results of both programs agree
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A file format for exported models; `plugin("exports", name)` returns it.
+    """A file format in which another program reads models; `plugin("exports", name)` returns it.
 
     Args:
         encode: returns the content of each file, by path, without writing the files.
         mark: name of a file by which an exported directory is recognised; None if an export is a
             single file.
-        verify: runs an exported model in the other program; None if a path has another format.
+        verify: runs the export at a path in the other program; returns None for other formats.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]

@@ -1,4 +1,4 @@
-"""Files: atomic writes of a directory, its lock, and reads of files that may be untrusted.
+"""Atomic writes to a directory, directory locks, and reads of files that may be untrusted.
 
     .saving    files that are being written; `.saving-UUID` if the writer does not hold the lock
     .saved     committed files that are being moved to their final paths
@@ -32,7 +32,7 @@ FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, quota
 MAX_READS = 100  # maximum number of reads while other processes replace files
 SHORT_USE = "being written"  # purpose of a short-lived lock
 WAIT_S = 60.0  # maximum wait for the holders of short-lived locks
-SETTLE_S = 0.2  # delay before reporting another holder, because the process may have just ended
+SETTLE_S = 0.2  # delay before reporting another holder, because its process may have just ended
 POLL_S = 0.005
 MAX_REMOVALS = 100  # maximum number of retries after another holder removed the directory
 T = TypeVar("T")
@@ -96,7 +96,7 @@ def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
 
 
 def finish_publish(directory: Path) -> None:
-    """Complete the `publish` call of a killed process. The caller must hold the directory lock."""
+    """Complete the `publish` call of a killed process, if any. The caller must hold the lock."""
     saved = directory / SAVED
     if os.path.isdir(saved) and not os.path.islink(saved):  # a link could point to other files
         _move(saved, directory)
@@ -118,7 +118,7 @@ def read_consistently(directory: Path, read: Callable[[], T]) -> T:
 def read(
     path: str | Path, max_bytes: int, error_type: type[MicrogptError] = CheckpointError
 ) -> bytes:
-    """Read a regular file; raise an error if it cannot be read or exceeds max_bytes."""
+    """Read a regular file; raise error_type if it cannot be read or exceeds max_bytes."""
     try:
         return read_regular_file(path, max_bytes)
     except OSError as error:
@@ -203,7 +203,7 @@ class DirectoryLock:
             self._lock.release()
             self._lock = None
         if self._is_new:
-            with suppress(OSError):  # the directory is not empty
+            with suppress(OSError):  # raised if the directory is not empty
                 self.path.rmdir()
 
     def __enter__(self) -> Self:
@@ -213,7 +213,7 @@ class DirectoryLock:
         self.release()
 
     def _acquire(self) -> "BaseFileLock":
-        from filelock import FileLock, SoftFileLock, Timeout  # readers need no lock
+        from filelock import FileLock, SoftFileLock, Timeout  # lazy: readers need no lock
 
         lock = FileLock(self.path / LOCK, thread_local=False, poll_interval=POLL_S)
         end, n_removals = time.monotonic() + WAIT_S, 0

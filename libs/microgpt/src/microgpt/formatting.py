@@ -1,6 +1,6 @@
-"""Format amounts, untrusted text and JSON errors for people."""
+"""Format numbers, untrusted text and JSON errors for messages."""
 
-DIGITS = 4  # significant digits of a printed number of operations, which users can copy
+DIGITS = 4  # significant digits of a printed number of operations, which --budget accepts
 MAX_CHARS = 200  # maximum number of characters that `printable` keeps
 
 
@@ -28,7 +28,7 @@ def percentage(share: float) -> str:
 
 
 def in_short(number: float, digits: int = DIGITS) -> str:
-    """Format a large number in short, such as 8.7e12; options accept this form."""
+    """Format a large number compactly, such as 8.7e12; command-line options accept this form."""
     return f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e")
 
 
@@ -48,7 +48,7 @@ def printable(text: str, max_chars: int = MAX_CHARS) -> str:
 
 
 def other_version(content: bytes | str, field: str, *versions: int) -> str | None:
-    """Return an error message if the version in a JSON field is not one of `versions`."""
+    """Return an error message if a JSON object has a version other than `versions`, else None."""
     from pydantic_core import from_json
 
     try:
@@ -65,10 +65,7 @@ def other_version(content: bytes | str, field: str, *versions: int) -> str | Non
 
 
 def first_problem(error: Exception) -> str:
-    """Return the first validation error on one line: path, message and value.
-
-    Return the message of any other exception.
-    """
+    """Return the first validation error on one line, or the message of any other exception."""
     from pydantic import ValidationError  # imported on use, for a fast start
 
     if not isinstance(error, ValidationError):

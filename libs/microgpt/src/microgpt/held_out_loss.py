@@ -1,7 +1,4 @@
-"""Held-out loss: mean negative log-likelihood (NLL) of documents.
-
-The perplexity is the exponential of the loss per token, `exp(loss)`.
-"""
+"""Held-out loss: mean negative log-likelihood (NLL) per token; exp(loss) is the perplexity."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -55,7 +52,7 @@ class EvaluationSet:
                     self.portions.append(TokenDataset())
                 self.portions[-1].append(tokens, mask)
         self.n_tokens = sum(portion.n_predictions for portion in self.portions)
-        self.n_characters = self.n_tokens  # `from_documents` replaces this with the true count
+        self.n_characters = self.n_tokens  # `from_documents` sets the number of characters
 
     @classmethod
     def from_documents(
@@ -67,7 +64,7 @@ class EvaluationSet:
         *,
         at_once: int = AT_ONCE,
     ) -> Self:
-        """Return the chunks of documents, as a model with this context reads them."""
+        """Return an evaluation set of documents, split into chunks for a context of block_size."""
         checked("text", text, TextKind)
         chunks = (chunks_of(doc, tokenizer, block_size, text) for doc in docs)
         found = cls(chunks, at_once=at_once)

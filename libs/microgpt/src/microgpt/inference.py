@@ -144,7 +144,7 @@ class InferenceGpt(LanguageModel):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return a `Job` for `samples`; see `opening` for prompt types."""
+        """Return a `Job` with num_samples continuations per prompt; see `opening` for prompts."""
         num_samples, seed = checked("num_samples", num_samples, int), check_seed(seed)
         if self._hooks:
             raise PromptError(
@@ -217,9 +217,9 @@ class InferenceGpt(LanguageModel):
         )
 
     def chat_prompt(self, messages: Iterable[AnyMessage]) -> ChatPrompt:
-        """Return a conversation, truncated to fit into the context; see `fit_conversation`.
+        """Return the prompt of a conversation, truncated to the context; see `fit_conversation`.
 
-        A plug-in may choose the messages that the model reads instead, or the reply itself.
+        A plug-in may replace the messages that the model reads, or choose the reply itself.
         """
         conversation = as_conversation("messages", messages)
         found = (hook.choose(conversation) for hook in self._hooks)

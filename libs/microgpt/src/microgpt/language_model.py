@@ -1,4 +1,4 @@
-"""A trained model that predicts tokens: losses and probabilities of texts."""
+"""Token probabilities of a trained model, and its loss on documents."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -47,7 +47,7 @@ class LanguageModel:
     def evaluate(
         self, docs: Iterable[AnyDocument], *, text: TextKind = TrainConfig.text, threads: int = 1
     ) -> HeldOutLoss:
-        """Return the loss of documents, and the share of them that was read in training.
+        """Return the loss on documents, and the share of them that the model has read in training.
 
         Documents longer than the context are read in overlapping windows. Each token is predicted
         once; after the first window, at least half a context precedes each predicted token.
@@ -70,12 +70,12 @@ class LanguageModel:
         return replace(loss, contamination=share)
 
     def log_probabilities(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
-        """Yield the log-probabilities (V) after each of 1 to block_size tokens, from `first` on."""
+        """Yield the log-probabilities (V) of the token after tokens[i], for i from `first` on."""
         self.check_prompt(tokens)
         return self.engine_model.log_probabilities(tokens, first)
 
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None = None) -> None:
-        """Raise PromptError unless there are 1 to block_size known tokens; check max_tokens."""
+        """Raise PromptError unless a prompt has 1 to block_size known tokens; check max_tokens."""
         checked("max_tokens", max_tokens, int | None, maximum=MAX_NEW_TOKENS)
         if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
             raise PromptError(

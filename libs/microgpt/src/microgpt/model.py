@@ -26,7 +26,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     shapes = {
         "wte": (config.vocab_size, C),  # token embeddings
         "wpe": (config.n_positions, C),  # position embeddings; omitted if n_positions is 0
-        "lm_head": (config.vocab_size, C),  # projection from the last vector to logits
+        "lm_head": (config.vocab_size, C),  # projection of the last layer's output to logits
     }
     for layer in range(config.n_layer):
         shapes |= {f"layer{layer}.attn_{name}": (C, C) for name in ("wq", "wk", "wv", "wo")}
@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian initial weights, sampled row by row in the order of `weight_shapes`."""
+    """Return Gaussian weights, row by row in `weight_shapes` order; `init_variant` scales some."""
     return {  # random, because units with equal weights would get equal gradients and stay equal
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()
@@ -62,13 +62,13 @@ class Gpt(Generic[Number]):
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C); without it, x would be small at first
+        x = rmsnorm(self.embedding(token, position))  # (C); unnormalized, x would be small at first
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return token embedding + position embedding; attention alone would ignore the order."""
+        """Return the token embedding plus the position embedding; attention ignores token order."""
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
@@ -77,11 +77,11 @@ class Gpt(Generic[Number]):
         return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Return the logits: (C) -> (V). There is no RMSNorm, so a longer x is more certain."""
+        """Return the logits: (C) -> (V). Without RMSNorm, a larger x gives sharper predictions."""
         return linear(x, self.weights["lm_head"])
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
-        """Return what a token looks for (query) or offers (key), for all heads: (C) -> (C)."""
+        """Return a token's query (what it looks for) or key (what it offers): (C) -> (C)."""
         return linear(x, self.weights[matrix])
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
@@ -127,7 +127,7 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:  # Zhang & Sennrich 2019
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits) normalized to sum to 1."""
-    largest = max(map(float, logits))  # the shift cancels, and prevents an overflow of exp
+    largest = max(map(float, logits))  # subtracting the maximum cancels out and prevents overflow
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from microgpt.errors import ConfigError
 
 Architecture = Literal["karpathy", "modern", "portable"]
-Limits = tuple[str, Callable[[Any], bool]]  # description of the valid values, and their test
+Limits = tuple[str, Callable[[Any], bool]]  # description of the valid values, and a test for them
 MAX_SIZE = 2**31 - 1  # maximum of each size and count
 SCALE: Limits = ("a number greater than 0", lambda x: 0 < x <= 1e38)
 
@@ -67,14 +67,14 @@ class ModelConfig:
         return self.n_embd // self.n_head
 
     def check_token(self, token: int, position: int) -> None:
-        """Raise ConfigError if a token is not in the vocabulary or beyond the context."""
+        """Raise ConfigError if a token is not in the vocabulary or its position is out of range."""
         V, limit = self.vocab_size, self.block_size
         if not (0 <= token < V and position < limit):
             raise ConfigError(f"out of range: token {token} of {V}, position {position} of {limit}")
 
 
 def check_fields(settings: Any) -> None:
-    """Check all fields of a dataclass; a NumPy number becomes an int or a float."""
+    """Validate all fields of a dataclass, and convert NumPy numbers to int or float."""
     for each in fields(settings):
         if (value := getattr(settings, each.name)) is not each.default:
             value = checked(each.name, value, each.type, **each.metadata)
@@ -91,7 +91,7 @@ def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:
     for rule, holds in rules(kind, **facts):
         if not holds(value):
             text = hex(value) if type(value) is int and abs(value) > 10**4000 else repr(value)
-            got = text if len(text) <= 24 else f"{text[:24]}…"  # hex: repr refuses huge integers
+            got = text if len(text) <= 24 else f"{text[:24]}…"  # hex, as repr refuses huge integers
             raise ConfigError(f"{name} must be {rule}, got {got}")
     return value
 

@@ -1,6 +1,6 @@
 """The architectures, selected by `architecture` in `ModelConfig`, and dropout.
 
-    karpathy  the model of microgpt.py; see `model`
+    karpathy  the model of Karpathy's microgpt.py; see `model`
     modern    - rotary positions (Su et al. 2021): queries and keys are rotated by an angle
                 proportional to the position, so dot products depend on relative positions
               - squared ReLU in the MLP (So et al. 2021)
@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return a token's embedding, plus that of its position or of the previous token."""
+        """Return a token's embedding, plus its position's (karpathy) or predecessor's (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]

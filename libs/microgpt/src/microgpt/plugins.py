@@ -1,7 +1,4 @@
-"""Load plug-ins of other packages, forward messages of engines, draw charts.
-
-docs/plugins.md has an example.
-"""
+"""Load plug-ins (docs/plugins.md has an example), forward messages of engines, draw charts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,11 +18,11 @@ _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
 class PluginError(MicrogptError):
-    """A package that adds a command, an engine or a format cannot be used."""
+    """A package with a plug-in, such as a command, an engine or a format, cannot be used."""
 
 
 class EngineWarning(UserWarning):
-    """The compiled engine cannot be used, so the default is the reference engine."""
+    """Warning that the compiled engine cannot be used, so the default is the reference engine."""
 
 
 def find_plugins(group: str) -> dict[str, EntryPoint]:
@@ -34,7 +31,7 @@ def find_plugins(group: str) -> dict[str, EntryPoint]:
 
 
 def plugin(group: str, name: str) -> Any | None:
-    """Load and return a plug-in, or None; raise PluginError if it is broken or ambiguous."""
+    """Load and return a plug-in; None if there is none. Raise PluginError if it is unusable."""
     found = [each for each in _installed()[group] if each.name == name]
     if len(found) > 1:
         packages = " and ".join(sorted({package(each) for each in found}))
@@ -98,8 +95,8 @@ class Plottable:
 
 @contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Pass each message of an engine, such as that it compiles kernels, to `tell` once."""
-    token = _tell.set(cache(tell))  # `cache` passes each message once
+    """In a `with` block, pass each distinct message of an engine to `tell` once."""
+    token = _tell.set(cache(tell))  # `cache` suppresses repetitions
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """The reference engine as an `EngineModule`: plain Python, without kernels and threads.
 
 Training supports all settings, and masked or soft targets; `ReferenceEngine.backward` is the same
-computation without these features. NumPy is imported only in functions that use arrays.
+computation without dropout, masks and soft targets. NumPy is imported only where it is used.
 """
 
 import math
@@ -62,7 +62,7 @@ def shuffled(n: int, rng: Random, n_first: int) -> Sequence[int]:
 
 
 class ReferenceTraining:
-    """A model being trained by the reference engine; flat numbers are in `weight_shapes` order."""
+    """A model that the reference engine trains. Flat arrays are in `weight_shapes` order."""
 
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
@@ -86,7 +86,7 @@ class ReferenceTraining:
         return self._engine.n_steps
 
     def set_weights(self, numbers: Sequence[float]) -> None:
-        """Set the weights from flat numbers."""
+        """Set the weights to those of a flat sequence."""
         for param, number in zip(self._engine.params, numbers, strict=True):
             param.data = number
 
@@ -95,7 +95,7 @@ class ReferenceTraining:
         return array("d", [param.data for param in self._engine.params])
 
     def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
-        """Return copies of the weights and of the Adam moments m and v."""
+        """Return flat copies of the weights and of the Adam moments m and v."""
         adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
         return self.flat_weights(), adam_m, adam_v
 
@@ -153,7 +153,7 @@ def compute_gradients(
 
 
 def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> Number:
-    """Return the summed cross-entropy of any targets, in nats; see also `document_loss`."""
+    """Return the summed cross-entropy of hard or soft targets, in nats; see `document_loss`."""
     cache = gpt.new_cache()
     logits = [gpt.forward(token, cache) for token in tokens[:-1]]
     return total(
@@ -248,11 +248,11 @@ class ReferenceModel:
             yield list(self.decode(prompt, rules, Random(seed)))
 
     def max_sequences(self, rules: DecodeRules) -> int:
-        """Return the maximum number of sequences per batch: 1, as a batch is no faster here."""
+        """Return the maximum number of sequences per batch: 1, as larger batches are no faster."""
         return 1
 
     def batch(self, jobs: Sequence[Job]) -> "ReferenceBatch":
-        """Return a batch that decodes jobs together. Jobs with fewer sequences may start first."""
+        """Return a batch of jobs, which are decoded one after another."""
         return ReferenceBatch(self, jobs)
 
 

@@ -30,37 +30,37 @@ class Preparation(NamedTuple):
 class ReplyHook(Protocol):
     """A plug-in's hook, which is called before the model replies."""
 
-    sampling: Sampling | None  # sampling of all replies; None: the caller's choice
+    sampling: Sampling | None  # sampling settings of all replies; None uses the caller's
     greeting: str  # the model's first message; "" if the user begins
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
-        """Return other messages for the model to read, or the reply itself, or None for neither."""
+        """Return the messages that the model reads instead, a fixed reply, or None for neither."""
 
 
 class ReplyPlugin(Protocol):
     """The object of a plug-in in the group `microgpt.replies`, such as a module.
 
-    Each `extra` is the JSON that the plug-in has recorded.
+    The argument `extra` is the JSON record that `prepare` has returned.
     """
 
     def prepare(
         self, docs: Sequence[Document], given: "Given", tell: Tell, file: TextFile | None
     ) -> Preparation | None:
-        """Return the changes for training on these conversations, or None for no changes.
+        """Return the changes to a training run on conversations, or None for no changes.
 
         Args:
             file: the file that contains the conversations, if any.
         """
 
     def hook(self, extra: Any) -> ReplyHook:
-        """Return the hook of a model.
+        """Return the hook of a model that has the record `extra`.
 
         Raises:
             CheckpointError: the record is damaged.
         """
 
     def tests(self, extra: Any) -> "Sequence[Item]":
-        """Return questions, from the training data and others, with their expected replies."""
+        """Return test questions with expected replies; some questions are in the training data."""
 
     def page_facts(self, extra: Any) -> Mapping[str, Any]:
         """Return the data with which the web page of a model imitates the hook."""
@@ -80,7 +80,7 @@ def reply_plugin(name: str) -> ReplyPlugin:
 def prepare_replies(
     docs: Documents, given: "Given", tell: Tell, file: TextFile | None = None
 ) -> Preparation:
-    """Let the first plug-in that handles these documents prepare the training run."""
+    """Return the changes that the first plug-in for these documents makes to a run, or none."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):
             if found := reply_plugin(name).prepare(docs, given, tell, file):

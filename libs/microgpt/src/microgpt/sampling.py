@@ -59,7 +59,7 @@ class Continuation(NamedTuple):
 def sample(
     logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
-    """Sample a token from logits (V) with one uniform draw; temperature 0 is greedy.
+    """Sample a token from logits (V) with one draw; temperature 0 takes the likeliest without one.
 
     Raises:
         PromptError: all tokens are forbidden, or a logit is not finite.

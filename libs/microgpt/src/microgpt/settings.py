@@ -82,7 +82,7 @@ class Settings(TrainConfig, ModelConfig):
         metavar="NAME",
         short=True,
     )
-    # These are set by a genome, an earlier training run or a caller in Python.
+    # The following settings are set by a genome, an earlier training run or a caller in Python.
     genome: str | None = setting(None, "SHA-256 of the genome.json that defines settings.")
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
     # By default, the gap suits the context; see `hold_out`.

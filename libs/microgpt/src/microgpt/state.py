@@ -1,9 +1,11 @@
 """Trained models, and the plan, state, events and result of a training run."""
 
 import random
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -13,7 +15,7 @@ from microgpt.config import MAX_SIZE, DType, EngineName, Given, ModelConfig, Tra
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers, count_params
-from microgpt.model import Weights
+from microgpt.model import Weights, weight_shapes
 from microgpt.plugins import Plottable
 from microgpt.value import total
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:  # a model that only generates text does not need these module
     from microgpt.data.tokenizer import Document
 
 # "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook stopped it.
+# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook stopped.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 
@@ -47,8 +49,14 @@ class TrainedModel:
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The record of each plug-in, as JSON, by the name of the plug-in."""
+        """The JSON record of each plug-in, by the name of the plug-in."""
         return {}
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the weights."""
+        rows = chain.from_iterable(self.weights[name] for name in weight_shapes(self.model))
+        return sha256(array("d", chain.from_iterable(rows)).tobytes()).hexdigest()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {count_params(self.model):,} weights, {self.model}>"
@@ -59,19 +67,19 @@ class Ensemble:
     """Teachers that differ only in their seeds. The training plan has the student's settings."""
 
     n_teachers: Annotated[int, Field(ge=1, le=1000)]
-    n_samples: Annotated[int, Field(ge=0, le=MAX_SIZE)]  # documents that the teachers generate
+    n_samples: Annotated[int, Field(ge=0, le=MAX_SIZE)]  # number of generated documents
     teacher: TrainConfig  # settings of the teachers, with the seed of the run
 
     def config_of(self, i: int) -> TrainConfig:
-        """Return the settings of a teacher, counted from 0."""
+        """Return the settings of teacher i, counted from 0."""
         digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
         return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
 
 
 class TeacherRecord(NamedTuple):
-    """A teacher of a training run."""
+    """The model directory of a teacher, and the hash of its weights."""
 
-    directory: str  # absolute path
+    directory: str  # absolute path of the model directory
     weights_sha256: str
 
 
@@ -97,7 +105,11 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class TrainState:
-    """A checkpoint. A run resumed from it gives the same result as an uninterrupted run."""
+    """A checkpoint. A run resumed from it gives the same result as an uninterrupted run.
+
+    The plan is saved with it. The document order and dropout follow from the seed and the step, so
+    no state of a random generator is saved.
+    """
 
     step: int  # number of completed steps
     weights: Numbers = field(repr=False)  # all weights, in the order of `weight_shapes`
@@ -105,7 +117,7 @@ class TrainState:
     adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
     dtype: DType
     best: BestWeights | None = None  # best weights; None before the first evaluation
-    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats per token
     history: Sequence[HistoryPoint] = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
@@ -120,7 +132,7 @@ class TrainState:
 
     @property
     def final_weights(self) -> Numbers:
-        """The weights of a run that ends here: the best ones, or the latest without validation."""
+        """The weights of a run that ends now: the best, or the latest if none were evaluated."""
         return self.best.weights if self.best else self.weights
 
 
@@ -141,9 +153,9 @@ class TrainingPlan:
     config: TrainConfig
     tokenizer: Tokenizer
     data: "DataFacts"
-    input: Path | None = None  # data file; None if the documents come from elsewhere
-    # Recorded `Settings`: those that a user gave, the limit for which the others were chosen, and
-    # the requested vocab_size, which the tokenizer may not reach.
+    input: Path | None = None  # data file; None if the documents are not from a file
+    # Recorded `Settings`: those that the user gave, including the time or operation limit, and the
+    # requested vocab_size, which the tokenizer may not reach.
     given: Given = field(default_factory=dict)
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     ensemble: Ensemble | None = None  # models that are trained first, and then teach this one
@@ -195,7 +207,7 @@ class TrainEvent:
 
     step: int  # number of completed steps
     steps: int  # total number of steps
-    losses: Sequence[float]  # as in `TrainResult`, since the last event
+    losses: Sequence[float]  # loss of each step since the last event, in nats per token
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
     seconds: float = 0.0  # training time so far
@@ -224,7 +236,7 @@ class TrainResult(TrainedModel, Plottable):
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The record of each plug-in, as JSON, by the name of the plug-in."""
+        """The JSON record of each plug-in, by the name of the plug-in."""
         return self.plan.extra
 
     @property

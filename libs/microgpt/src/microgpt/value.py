@@ -1,6 +1,6 @@
 """Scalar automatic differentiation, and functions that accept `Value`s or floats.
 
-Each operation computes its result and its derivative for each input; `backward` combines these by
+Each operation computes its result and its derivative with respect to each input; `backward` applies
 the chain rule. A node refers to its inputs only, so a graph is freed together with its result.
 """
 
@@ -49,7 +49,7 @@ class Value:
     def __pow__(self, exponent: float) -> "Value":
         if isinstance(exponent, Value):
             return NotImplemented  # gradients with respect to the exponent are not supported
-        slope = exponent * math.pow(self.data, exponent - 1) if exponent else 0.0  # 0.0 ** -1
+        slope = exponent * math.pow(self.data, exponent - 1) if exponent else 0.0  # 0.0**-1 fails
         return Value(math.pow(self.data, exponent), (self,), (slope,))
 
     def exp(self) -> "Value":
@@ -62,7 +62,7 @@ class Value:
         return Value(math.log(self.data), (self,), (1 / self.data,))
 
     def relu(self) -> "Value":
-        """Return this value if positive, else 0; the gradient is then 0, too."""
+        """Return this value if it is positive, else 0 with a gradient of 0."""
         return Value(max(self.data, 0.0), (self,), (float(self.data > 0),))
 
     def __neg__(self) -> "Value":
@@ -99,7 +99,7 @@ class Value:
                 order.append(node)
                 node.grad = 0.0  # a second `backward` begins anew, but adds to the leaves
         self.grad = 1.0
-        for node in reversed(order):  # after all nodes that use it, so its gradient is complete
+        for node in reversed(order):  # a node follows all nodes that use it; its grad is complete
             for source, local_grad in zip(node._inputs, node._local_grads, strict=True):
                 source.grad += local_grad * node.grad  # the chain rule, summed over all uses
 

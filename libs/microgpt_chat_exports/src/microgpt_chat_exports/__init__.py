@@ -1,1 +1,1 @@
-"""Reader of chats exported from apps."""
+"""Reader of chats exported from ChatGPT, WhatsApp, Telegram, Discord and Slack."""

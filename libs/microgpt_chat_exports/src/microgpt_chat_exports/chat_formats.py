@@ -30,7 +30,7 @@ class Post(NamedTuple):
     """A message; `text` is empty for pictures and for messages of tools and the system."""
 
     who: str
-    at: float  # time in seconds; only differences count
+    at: float  # time in seconds since an arbitrary date
     text: str
 
 
@@ -80,7 +80,7 @@ def _branch(chat: Any) -> list[Post]:
 
 def _of_chatgpt(message: Any) -> Post:
     role, content = message["author"]["role"], message["content"]
-    is_shown = message.get("recipient") in ("all", None)  # not sent to a tool
+    is_shown = message.get("recipient") in ("all", None)  # messages to tools are hidden
     is_text = content["content_type"] in ("text", "multimodal_text")
     if role not in ROLES or not is_text or not is_shown:
         return Post("", 0, "")
@@ -88,7 +88,7 @@ def _of_chatgpt(message: Any) -> Post:
 
 
 def discord_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of the one channel of a file."""
+    """Return a list with the messages of the only channel in a file."""
     return [read_each(_of_discord, content["messages"], path)]
 
 
@@ -99,9 +99,9 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # written by people
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # sent by people
 
-_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # <@U1>, <URL|label>, <!here>
+_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
@@ -152,7 +152,7 @@ def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
 
 
 def _of_telegram(message: Any) -> Post:
-    """Return a message, without its text if it was forwarded or written by a bot."""
+    """Return a message; the text of service, forwarded and bots' messages is empty."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
     parts = message["text"]  # a text, or a list of texts and of objects such as links
@@ -180,14 +180,14 @@ _SENDER = re.compile(
 _QUOTE = re.compile(r"""(?<![א-ת])"|"(?![א-ת])|[“”„«»「」『』]|(?<!\w)'(?!.*'(?!\w))""")
 _ENDS_QUOTE = re.compile("[\"'“”»」』]")
 _QUOTE_OR_NUMBER = re.compile(r'["“„«]|\W?\+\d')
-_UNQUOTED = re.compile("(změn|zmen|vytvoř|vytvor)il", re.I)  # Czech and Slovak
+_UNQUOTED = re.compile("(změn|zmen|vytvoř|vytvor)il", re.I)  # Czech and Slovak verbs of notices
 _ANGLE = r"<(?![a-z!/])(?=[!-;=?-~]*[^!-~\n])[^<>\n=@]*>"  # such as <This message was edited>
 _FILE = r"(?:\S+\.\w{2,4}|[^\n]+\.(?:docx?|pdf|pptx?|vcf|xlsx?|zip))"
 _ADDED = re.compile(  # text that WhatsApp adds to a message
     r"[\u200e\u200f]<[^<>\n]*>$|^[^\n]+\.\w{2,5}(?: •)?\s[\u200e\u200f][^\n]*"
     rf"|^\u200e?{_FILE} \([^()\n]+\)(?:\n|$)|^{_ANGLE}\n(?:{_FILE}$)?|\s{_ANGLE}$"
 )
-# Placeholders for missing texts: regular expressions for all languages, then for each one.
+# Placeholders for missing texts: regular expressions for all languages, then for each language.
 _PLACEHOLDERS = Path(__file__).with_name("whatsapp_placeholders.txt").read_text(encoding="utf-8")
 _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 
@@ -206,13 +206,13 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
         n_back = sum(later < at for at, later in pairwise(times))
         return times.count(IMPOSSIBLE), n_back, times[-1] - times[0]
 
-    # Fewest impossible dates; then fewest steps back in time; then the shortest chat.
+    # Prefer fewer impossible dates, then fewer steps back in time, then the shortest chat.
     order = min(("dmy", "mdy", "ymd"), key=misfit)
     found: list[tuple[str, float, list[str]]] = []
     texts: dict[str, list[str]] = defaultdict(list)
     for head, line in lines:
         if head and (at := _time(head, order)) != IMPOSSIBLE:
-            # On Android, such marks are part of texts in right-to-left languages.
+            # On Android, direction marks are part of texts in right-to-left languages.
             parts = _SENDER.match(head[10] if head[1] else head[10].replace("\u200f", ""))
             who, text = (parts[1] or parts[2], parts[3]) if parts else ("", "")
             found.append((who, at, [text]))
@@ -226,8 +226,8 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
 def _is_notice(who: str, said: list[str]) -> bool:
     """Return whether a "sender" is the beginning of a notice by WhatsApp that contains a colon.
 
-    An example is `Ann changed the group name to "a`, of a name "a: b". In some languages, a colon
-    comes before the name or number, or names have no quotation marks.
+    An example is `Ann changed the group name to "a`, if the name is "a: b". In some languages, a
+    colon comes before the name or number, or names have no quotation marks.
     """
     is_open = len(_QUOTE.findall(who)) % 2 and all(map(_ENDS_QUOTE.search, said))
     n_words = len(who.split()) if re.search(r"[^\W\d_]", who) else 0  # 0 for a telephone number
@@ -241,7 +241,7 @@ def _time(head: re.Match[str], order: str) -> float:
     hour, half = int(head[6]), head[5] + head[9]
     if _PM.search(half) or _AM.search(half):
         hour = hour % 12 + (12 if _PM.search(half) else 0)
-    year = date["y"] + (2000 if date["y"] < 100 else -543 if date["y"] > 2400 else 0)  # Thailand
+    year = date["y"] + (2000 if date["y"] < 100 else -543 if date["y"] > 2400 else 0)  # Thai year
     try:
         at = datetime(year, date["m"], date["d"], hour, int(head[7]), int(head[8] or 0))
     except ValueError:
@@ -251,12 +251,12 @@ def _time(head: re.Match[str], order: str) -> float:
 
 def _of_whatsapp(who: str, at: float, text: str) -> Post:
     text = _ADDED.sub("", text)
-    is_own = text.startswith(("\u200e", "\u200f"))  # by WhatsApp, not by the sender
+    is_own = text.startswith(("\u200e", "\u200f"))  # written by WhatsApp, not by the sender
     text = text.translate(MARKS).strip()
     return post(who, at, "" if is_own or _NO_TEXT.fullmatch(text.strip(" .。🚫")) else text)
 
 
-# Each function returns the messages of every channel.
+# Each function returns the messages of each channel of an export.
 APPS: dict[str, Callable[[Any, Path], list[list[Post]]]] = {
     "ChatGPT": chatgpt_channels,
     "Discord": discord_channels,

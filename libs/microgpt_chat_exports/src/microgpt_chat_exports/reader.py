@@ -30,7 +30,7 @@ JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # each app's export contain
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
-    """Return the conversations of an export, or None if the file is not an export."""
+    """Return an export's conversations; None if a file is no export or is read as plain text."""
     is_folder = os.path.isdir(file.path)
     is_plain = how.column is not None or how.separator is not None or how.text == "stream"
     if not how.chat and (is_folder or is_plain):
@@ -50,7 +50,7 @@ def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversati
 
 
 def _recognised(file: TextFile) -> tuple[str | None, Any]:
-    """Return the app that exported a file, and the lines or the JSON value of the file."""
+    """Return the app that exported a file, or None, and the lines or the JSON value of the file."""
     head = [*islice(dropwhile(lambda line: not line.strip(), file), 1 + N_HEAD)]
     if any(map(whatsapp_head, head)):
         return "WhatsApp", file
@@ -91,7 +91,7 @@ def _conversations(
     for session in (session for channel in said for session in _sessions(channel)):
         sides = [(who, [*posts]) for who, posts in groupby(session, lambda post: post.who == me)]
         sides = sides[bool(sides) and sides[0][0] :]
-        sides = sides[: len(sides) // 2 * 2]  # without a last message that has no reply
+        sides = sides[: len(sides) // 2 * 2]  # drops a last message without a reply
         if sides:
             n_found, n_kept = n_found + 1, n_kept + sum(len(posts) for _, posts in sides)
             texts = ("\n".join(post.text for post in posts) for _, posts in sides)
@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the only participant whose name contains `me`, or raise DataError."""
+    """Return the assistant's name: `me`, or the only name that contains it; or raise DataError."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

@@ -63,12 +63,12 @@ class Buffers(NamedTuple):
 
     # Documents; each token is one column.
     tokens: Annotated[Array, "n"]
-    targets: Annotated[Array, "n"]  # token after each input token, or row of `soft_targets`
+    targets: Annotated[Array, "n"]  # token after each input token, or its row in `soft_targets`
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
     previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first
     positions: Annotated[Array, "n"]  # position of each token in its document
     keys: Annotated[Array, "1", "N"]  # int32, key of each column's random mask; see `draw_keys`
-    doc_starts: Annotated[Array, "n + 1"]  # first column of each document, then the end of the last
+    doc_starts: Annotated[Array, "n + 1"]  # first column of each document, then number of columns
 
     # Activations that the backward pass needs.
     embedded: Annotated[Array, "C", "N"]  # embeddings after rmsnorm
@@ -132,7 +132,7 @@ def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
 
 
 class OptimizerState(NamedTuple):
-    """Weights, gradients, running means and scratch memory; rows are padded to whole vectors."""
+    """Weights, gradients, running means and update directions; rows are padded to whole vectors."""
 
     params: Array
     grads: Array
@@ -142,14 +142,14 @@ class OptimizerState(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """The arrays used by a training thread."""
+    """The arrays that a training thread needs to process a micro-batch."""
 
     state: OptimizerState  # the gradients cover the documents processed so far in the step
     weights: Weights  # views of the matrices in state.params
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
     scratch: Array  # see `find_directions`
-    progress: Array  # (3): completed steps; documents read in the current step and their loss
+    progress: Array  # (3): completed steps; documents read in the current step; their loss
 
 
 def muon_shapes(
@@ -168,7 +168,7 @@ class KVCache(NamedTuple):
 
     keys: Array  # (slots, L, n_head * token blocks * D, lanes)
     values: Array  # (slots, L, vectors per token * T, lanes)
-    mlp_in: Array  # (slots, L, C // 2), MLP input of the last token, for token shift
+    mlp_in: Array  # (slots, L, C // 2), half of the last token's MLP input, for token shift
 
 
 def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
@@ -191,7 +191,7 @@ class Sequences(NamedTuple):
     first: Array  # (n), start of the context; advances when the context is full
     n_read: Array  # (n), index of the next token to read into the cache
     goals: Array  # (n), number of tokens at which a sequence is FULL
-    status: Array  # (n)
+    status: Array  # (n), such as RUNNING
     uniforms: Array  # (n, maximum number of new tokens), random numbers in [0, 1)
     slots: Array  # (slots), sequence in each slot of the cache; -1 if the slot is empty
     n_started: Array  # (1), number of sequences started so far

@@ -102,7 +102,7 @@ class CompiledModel:
         self._evaluate(docs, should_stop, out, share)
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield the log-probabilities (V) after each of up to block_size tokens, from `first` on.
+        """Yield log-probabilities (V) after each of up to block_size tokens, from index `first` on.
 
         Raises:
             PromptError: a logit is not finite.
@@ -124,7 +124,7 @@ class CompiledModel:
         probabilities: NDArray[np.float32] = NO_ROWS,
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return the loss of each prediction and the buffers after the last micro-batch."""
+        """Return each loss and the last buffers; add to `probabilities`, unless it has no rows."""
         # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)
@@ -146,12 +146,12 @@ class CompiledModel:
     ) -> Generator[int, None, FinishReason]:
         """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
 
-        Random numbers for several tokens are drawn from a copy of rng; rng advances per token.
+        Random numbers for several tokens are drawn from a copy of rng; each token advances rng.
         """
         decoder = Decoder(self, [prompt], rules)
         sequences, is_greedy = decoder.sequences, rules.sampling.temperature == 0
         end, n_known = int(sequences.goals[0]), len(prompt)
-        is_copied = type(rng) is random.Random  # a copy of a subclass may draw other numbers
+        is_copied = type(rng) is random.Random  # a subclass may draw other numbers after a copy
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
         advances, ahead = is_copied and not is_greedy, rng
         if advances:

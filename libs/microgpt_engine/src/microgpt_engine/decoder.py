@@ -77,7 +77,7 @@ class Decoder:
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger is hardly faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether the arrays fit other sequences
         n_slots = min(len(prompts), most_slots)
@@ -86,7 +86,7 @@ class Decoder:
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_taken = list(map(len, prompts))  # tokens per sequence that `take` has returned
         self._n_drawn = 0  # number of random numbers drawn for each sequence
-        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
+        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # at most 20 ms per step
         shape = config
         if not self.is_reusable:
             n_tokens = min(self.sequences.tokens.shape[1], config.block_size)
@@ -144,7 +144,7 @@ class Decoder:
         """Decode for about 20 ms; return whether any sequence is still running."""
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
-        n_positions = int(s.n_tokens.max()) + self._n_tokens  # most positions that this call reads
+        n_positions = int(s.n_tokens.max()) + self._n_tokens  # upper bound of this call's positions
         settings = model_settings(self._config, self._dtype, n_positions)
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, s, settings, self._n_tokens)
@@ -153,7 +153,7 @@ class Decoder:
         return RUNNING in self.sequences.status
 
     def _draw(self, n: int) -> None:
-        """Draw at least n random numbers per sequence; most sequences need few of them."""
+        """Draw random numbers until each sequence has at least n; most sequences need few."""
         most = self.sequences.uniforms.shape[1]
         if self._seeds and self._n_drawn < min(n, most):
             self._n_drawn = min(max(n, 2 * self._n_drawn), most)
@@ -164,7 +164,7 @@ class Decoder:
         """Return the new tokens of all sequences so far."""
         s = self.sequences
         starts, ends = s.n_prompt.tolist(), s.n_tokens.tolist()
-        found = s.tokens[:, : max(ends)].tolist()  # the rest is empty
+        found = s.tokens[:, : max(ends)].tolist()  # later columns are unused
         return [tokens[i:end] for tokens, i, end in zip(found, starts, ends, strict=True)]
 
     def take(self, rows: slice) -> list[Continuation]:
@@ -197,7 +197,7 @@ class Batch:
     ) -> None:
         """Create a decoder for all jobs. Jobs with fewer sequences start first.
 
-        A batch takes its arrays from `spare`, and returns them there when its last job ends, unless
+        A batch takes its arrays from `spare`, and puts them back when its last job ends, unless
         they are large.
         """
         self.open: dict[int, slice] = {}

@@ -1,6 +1,6 @@
 """The compiled engine as a plug-in: the functions of `microgpt.training.engines.EngineModule`.
 
-Layout: as in the classes that it instantiates. See docs/engine.md#the-work.
+Layout: as in `CompiledModel` and `CompiledTraining`. See docs/engine.md#the-work.
 """
 
 import random

@@ -37,7 +37,7 @@ def kinds_of(config: type) -> dict[str, str]:
 
 # The layout of the two tuples, for JavaScript and for the cache of machine code.
 KINDS = {"model": kinds_of(ModelConfig), "config": kinds_of(TrainConfig)}
-_make_tuple: Any = namedtuple  # mypy requires literal names
+_make_tuple: Any = namedtuple  # typed as Any, because mypy requires literal field names
 _ModelSettings = _make_tuple("_ModelSettings", [*KINDS["model"], "rotation", "row_rotation"])
 _TrainSettings = _make_tuple("_TrainSettings", KINDS["config"])
 

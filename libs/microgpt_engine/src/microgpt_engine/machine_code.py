@@ -71,7 +71,7 @@ class EntryPoint:
 
 
 def _pack(args: tuple[Any, ...], words: list[int]) -> None:
-    """Append arguments as `numba_internals.object_code` expects them; most are arrays."""
+    """Append the arguments to `words`, encoded as `numba_internals.object_code` describes."""
     for arg in args:
         if type(arg) is np.ndarray:
             words.append(id(arg))
@@ -87,13 +87,13 @@ def _layout(arg: Any) -> str:
     if isinstance(arg, np.ndarray):
         return f"{arg.dtype.str}{arg.ndim}"
     if isinstance(arg, tuple):
-        names = getattr(arg, "_fields", "")  # a call's tuple of arguments has none
+        names = getattr(arg, "_fields", "")  # the tuple of a call's arguments has no field names
         return f"{type(arg).__name__}{names}({','.join(map(_layout, arg))})"
     return "float" if isinstance(arg, float) else "int"
 
 
 def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
-    """Load a kernel for arguments of these types from the cache, or compile it; return it."""
+    """Return a kernel for the types of `args`, loaded from the cache or else compiled."""
     layout = _layout(args)
     content = read_kept(place, layout)
     if content is None:
@@ -118,7 +118,7 @@ def _compile(place: str, args: tuple[Any, ...]) -> bytes:
 
     try:
         return object_code(_function(place), args)
-    except Exception as error:  # a changed Numba can raise any type
+    except Exception as error:  # another version of Numba can raise any type
         if simd.IS_WASM:
             raise
         from microgpt_engine.numba_internals import TRIED, VERSION
@@ -136,7 +136,7 @@ def _function(place: str) -> Callable[..., Any]:
     return getattr(function, "py_func", function)  # type: ignore[no-any-return]
 
 
-_engines: list[llvm.ExecutionEngine] = []  # own the machine code of the functions
+_engines: list[llvm.ExecutionEngine] = []  # own the machine code of the loaded kernels
 
 
 def _link(symbol: str, code: bytes) -> Callable[..., int]:
@@ -180,7 +180,7 @@ def cache_directory() -> Path:
 
 
 def can_be_kept() -> bool:
-    """Return whether machine code can be written to the cache."""
+    """Return whether the cache is writable and the sources are unchanged since import."""
     try:
         _make_directory(cache_directory())
     except OSError:

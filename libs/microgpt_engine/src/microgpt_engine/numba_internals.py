@@ -49,9 +49,9 @@ def share_versions(compiled: Any) -> None:
 def object_code(
     function: Callable[..., Any], kinds: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[bytes, bytes]:
-    """Compile a function for arguments of these types; return its symbol and an object file.
+    """Compile a function for arguments of the types `kinds`; return its symbol and object file.
 
-    The object is for this computer, or for WebAssembly if `simd.IS_WASM`.
+    The object file is for this computer, or for WebAssembly if `simd.IS_WASM`.
 
     The function at the symbol has Numba's calling convention: it takes the addresses of the result,
     of an exception and of the arguments, and returns a status. The arguments are 64-bit words: an
@@ -168,7 +168,7 @@ class _Arguments:
 def _bitcode_library() -> type:
     """Return a class that compiles a function to bitcode, without machine code or callees.
 
-    Only an entry point needs these.
+    Only an entry point needs machine code and callees.
     """
     from numba.core.codegen import JITCodeLibrary as Library
 

@@ -2,7 +2,7 @@
 
     python -m microgpt_engine.preparation float32 training
 
-compiles the kernels for one use; `prepare` and `wasm` run this in separate processes.
+compiles the kernels for one or more uses; `prepare` and `wasm` run this command.
 Layout: as in each kernel, for the smallest model. See docs/engine.md#compilation.
 """
 
@@ -40,7 +40,7 @@ class _NotCompiledError(Exception):
 
 
 def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
-    """Load the kernels for some uses; if some must be compiled, report it and return True."""
+    """Load the kernels for each dtype and use; report and return whether any must be compiled."""
     kinds = list(product(dtypes, uses))
     try:
         with on_compiling(_stop):
@@ -84,7 +84,7 @@ def compile_together(
 
 
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
-    """Call the kernels for some uses with the smallest model."""
+    """Call the kernels for each dtype and use with the smallest model."""
     for dtype, use in kinds:
         calls = _training_calls if use in ("training", "threads") else _inference_calls
         for call in calls(dtype, use):

@@ -1,7 +1,7 @@
 """Training with the compiled engine; each call trains for a fraction of a second.
 
-Layout: columns in the buffers; the layout "weights" for weights, gradients and running means.
-Callers get flat copies of these, in the order of `weight_shapes`. See docs/engine.md#a-step.
+Layout: columns in the buffers; the layout "weights" for weights, gradients and running means, of
+which callers get flat copies in the order of `weight_shapes`. See docs/engine.md#a-step.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class CompiledTraining:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Set all weights to 0. Training cycles through `docs` of 2 to block_size + 1 tokens."""
+        """Zero all weights. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
         self.config = config
         self._dataset = Dataset.from_documents(docs)
         self.settings = model_settings(model, dtype), train_settings(config)
@@ -156,7 +156,7 @@ def n_columns(config: TrainConfig, longest: int) -> int:
 
 
 def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
-    """Return the learning rate of each step; compiled version of `config.learning_rate`."""
+    """Return the learning rate of each step; array version of `TrainConfig.lr_at`."""
     if type(config) is not TrainConfig:
         return np.asarray(_own_rates(config)[np.minimum(steps, config.steps)])
     warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0

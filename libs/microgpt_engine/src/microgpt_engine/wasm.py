@@ -21,13 +21,13 @@ from microgpt_engine import machine_code, preparation
 from microgpt_engine.kernel_settings import KINDS
 
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels to run a model
-TRAINING = (*INFERENCE, ("take_steps", "f4"))  # to train a model, too
+TRAINING = (*INFERENCE, ("take_steps", "f4"))  # kernels to run or train a model
 SHARES = (preparation.INFERENCE, preparation.TRAINING, preparation.THREADS)
 COMPILING = "compiling the engine of the page (once on this computer, takes about 20 seconds)"
 EXPORT = "run"  # name of the exported function
 CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # section ids
 IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags of a symbol
-FUNCTION, SYMBOLS = 0, 8  # the symbol kind; the id of the symbol-table subsection
+FUNCTION, SYMBOLS = 0, 8  # symbol kind of functions; id of the symbol table's subsection
 
 # LEB128 encodes a number in groups of 7 bits, lowest first; a set high bit means that more follow.
 
@@ -87,7 +87,7 @@ def module(code: bytes, symbol: str) -> bytes:
         ValueError: the object has data, whose addresses only a linker could assign.
     """
     kept, index = [], None
-    sections = _Reader(code[8:])  # after the magic number and the version
+    sections = _Reader(code[8:])  # skips the magic number and the version
     while sections.rest:
         number, section = sections.byte(), sections.part()
         if number == CUSTOM:  # names, symbols and relocations

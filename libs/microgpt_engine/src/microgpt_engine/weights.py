@@ -146,7 +146,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
 
 
 def allocated(kind: type[Arrays], sizes: Mapping[str, int], dtype: str, **wider: int) -> Arrays:
-    """Return a named tuple of zero-filled arrays; its annotations name their dimensions.
+    """Return a named tuple of zero-filled arrays, whose dimensions its annotations name.
 
     Arrays of one dimension are int64, and `keys` are int32. Rows and columns are padded to whole
     vectors, because `transpose` processes square tiles.

@@ -1,6 +1,6 @@
-"""Convert models to Apertus, an architecture that llama.cpp and transformers support.
+"""Convert models to and from Apertus, an architecture that llama.cpp and transformers support.
 
-Models of the architecture `portable` can be converted. Apertus differs from it as follows:
+Models of the architecture `portable` can be converted. Apertus differs from `portable` as follows:
 
     embeddings   are not normalized by the model: the rows of `wte` are stored normalized
     gains        of the RMSNorms are parameters: 1.2 for queries and keys, 1 for all others
@@ -80,7 +80,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
     """Return float64 weights with which our model gives the same results as the tensors.
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
-    root mean square below 1. If that of an embedding is larger, the embeddings and the outputs of
+    root mean square below 1. If an embedding has a larger one, the embeddings and the outputs of
     all blocks are scaled down by one factor, which does not affect the RMSNorms that read them.
 
     Raises:
@@ -107,7 +107,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
 
 
 def _check_tensor(name: str, tensor: NDArray[Any] | None, expected: NDArray[Any]) -> None:
-    """Raise CheckpointError if a tensor does not fit a model; vectors must be constant."""
+    """Raise CheckpointError if a tensor does not fit a model; vectors must equal `expected`."""
     if tensor is None or tensor.shape != expected.shape:
         found = "is missing" if tensor is None else f"has the shape {tensor.shape}"
         raise CheckpointError(f"{name} {found}; expected the shape {expected.shape}")

@@ -63,7 +63,7 @@ int main(void) {
 class NumbersInC(Numbers):
     """The numbers of an array in C, each with the same number of characters."""
 
-    pattern = re.compile(rb"[-+.e\d, \n]*")  # the compiler reads these bytes
+    pattern = re.compile(rb"[-+.e\d, \n]*")  # only numbers, because the compiler reads them
 
 
 tensors = partial(tensors_of, dtype="float32")
@@ -92,7 +92,7 @@ def rounded(saved: SavedModel) -> SavedModel:
 
 
 def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
-    """Return the parts of a file; a comment contains the receipt."""
+    """Return the content of a C file as byte strings to concatenate; a comment has the receipt."""
     if not tokenizer.chars:
         raise ConfigError("C files support only character models; train with --tokenizer char")
     template = resources("microgpt_exports").joinpath("model.c").read_text(encoding="utf-8")
@@ -137,7 +137,7 @@ def run(path: Path) -> Program:
 
 
 def _following(path: Path) -> str:
-    """Return the command that prints texts; for a header, the one that verifies it."""
+    """Return the command to run next: it prints texts or, for a header, verifies the export."""
     file = as_argument(path)
     return f"microgpt verify {file}" if path.suffix == HEADER else f"cc -O2 {file} -lm && ./a.out"
 
@@ -162,7 +162,7 @@ INT8_FORMAT = Format(
 
 
 def _values(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, str]:
-    """Return the replacement for each name in model.c, except for the weights."""
+    """Return the replacement for each `@NAME@` placeholder in model.c, except for the weights."""
     config = receipt.model
     sizes = {
         "VOCAB": config.vocab_size,
@@ -206,13 +206,13 @@ def _values(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str
 
 
 def _label(name: str, known: Arrays | None = None) -> str:
-    """Return the name of an array in C; NULL if it is not among the known ones."""
+    """Return the name of an array in C, or NULL if `known` is given and lacks the array."""
     is_known = known is None or name in known
     return f"microgpt_array_{name.replace('.', '_')}" if is_known else "NULL"
 
 
 def _numbers(tensor: NDArray[Any]) -> NumbersInC:
-    """Return the numbers of an array; nine digits identify a float32."""
+    """Return the numbers of an array as C source; nine digits identify a float32."""
     pattern, width = ("%4d,", 16) if tensor.dtype.kind == "i" else ("% .8e,", 6)
     numbers = tensor.ravel().tolist()
     rows = (numbers[i : i + width] for i in range(0, len(numbers), width))

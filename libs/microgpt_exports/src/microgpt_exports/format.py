@@ -43,7 +43,7 @@ from microgpt_exports.receipt import (
 
 Arrays = dict[str, NDArray[Any]]
 
-MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
+MAX_FILE = 2**31 - 1  # in bytes; protobuf reads no more
 RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in a file; name in a directory
 # The key, the length of the receipt, and the receipt, which contains no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
@@ -53,7 +53,7 @@ ALSO = (".md", "LICENSE")  # suffixes of other files that a directory may contai
 class Numbers(bytes):
     """Weights in a file. All other parts of an export follow from its receipt."""
 
-    pattern = re.compile(rb".*", re.DOTALL)  # matches bytes that may stand for other weights
+    pattern = re.compile(rb".*", re.DOTALL)  # matches the bytes of any weights
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Format:
     Args:
         name: the name for `export --format`.
         tensors: converts the weights of a model, in the order of `weight_shapes`.
-        files: returns the parts of each file by name ("" for the output itself); raises
-            ConfigError if the format does not support the model.
+        files: returns the content of each file by name ("" for the output itself) as byte strings
+            to concatenate; raises ConfigError if the format does not support the model.
         run: opens an export in the program; raises ConfigError if the program is not installed,
             and CheckpointError if it cannot run the model.
         weights_file: the file with the weights, if an export is a directory.
@@ -86,7 +86,7 @@ class Format:
 
     @property
     def plugin(self) -> ExportFormat:
-        """The format for `export` and `verify`."""
+        """The plug-in that `export` and `verify` use."""
         mark = RECEIPT_FILE if self.weights_file else None
         return ExportFormat(self.write, mark=mark, verify=self.verify)
 
@@ -171,7 +171,7 @@ def zero_weights(model: ModelConfig) -> Arrays:
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception of a program, which has no common base class, to a CheckpointError."""
+    """Convert any exception to a CheckpointError; a program's exceptions share no base class."""
     try:
         yield
     except Exception as error:
@@ -180,7 +180,7 @@ def running(program: str) -> Iterator[None]:
 
 
 def _checked(path: Path, parts: Sequence[bytes], receipt: Receipt) -> Iterator[bytes]:
-    """Yield the weights of a file; raise CheckpointError if any other part of it differs."""
+    """Yield the weights of a file; raise CheckpointError if any other part of the file differs."""
     content, at = read(path, MAX_FILE), 0
     is_equal = len(content) == sum(map(len, parts))
     for part in parts:
@@ -199,7 +199,7 @@ def _checked(path: Path, parts: Sequence[bytes], receipt: Receipt) -> Iterator[b
 
 
 def _check_no_others(directory: Path, names: Collection[str]) -> None:
-    """Raise CheckpointError if a directory has files that its program might also read."""
+    """Raise CheckpointError if a directory has other files, which a program might read."""
     for other in sorted(each.name for each in directory.iterdir()):
         if other not in names and not other.startswith(".") and not other.endswith(ALSO):
             raise CheckpointError(

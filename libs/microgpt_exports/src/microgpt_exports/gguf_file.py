@@ -48,7 +48,7 @@ TENSORS = {  # names of tensors in transformers, and in GGUF
 
 
 def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
-    """Return the parts of a file."""
+    """Return the content of a GGUF file as byte strings to concatenate."""
     metadata = {RECEIPT: receipt.to_json(), "general.name": printable(Path(receipt.name).stem)}
     metadata |= _metadata(receipt.model, tokenizer)
     tensors = {_tensor_name(name): each for name, each in tensors.items()}
@@ -140,7 +140,7 @@ def _tensor_name(theirs: str) -> str:
 
 
 def _value(value: Any) -> bytes:
-    """Return the type and the value of a metadata field."""
+    """Return the encoded type and value of a metadata field."""
     if isinstance(value, str):
         return struct.pack("<I", STRING) + _string(value)
     if isinstance(value, list):

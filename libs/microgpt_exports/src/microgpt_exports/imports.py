@@ -1,4 +1,4 @@
-"""Import a model that another program has trained; refuse one that does not fit the architecture.
+"""Import a model that another program has trained; refuse one of an unsupported architecture.
 
     MoonBase directory       written by a version with subword tokens
     transformers directory   written by `microgpt export`, even if the model was trained since:
@@ -65,8 +65,8 @@ def import_model(path: str | Path) -> SavedModel:
 def _from_moonbase(directory: Path) -> TrainedModel:
     """Return the model in a directory of MoonBase.
 
-    The names of matrices and of fields in meta.json are ours. tokenizer.json is a byte-level BPE:
-    the special tokens come first, and bytes that the training text lacks are missing.
+    The names of matrices and of fields in meta.json are those of microgpt. tokenizer.json is a
+    byte-level BPE: special tokens come first, and bytes that the training text lacks are missing.
     """
     path, file = directory / MOONBASE_WEIGHTS, directory / TOKENIZER
     meta = read_meta(directory)
@@ -84,7 +84,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
         facts["model"]["vocab"] = {piece: token for token, piece in enumerate(pieces)}
         tokenizer = BpeTokenizer(json.dumps(facts).encode(), is_chat=is_chat)
     bos, *others = range(len(special))
-    order = [*(vocab[each] for each in pieces), *others, bos]  # MoonBase's tokens
+    order = [*(vocab[each] for each in pieces), *others, bos]  # MoonBase's ids in microgpt's order
     if len(order) != model.vocab_size or sorted(order) != [*range(len(order))]:
         raise CheckpointError(
             f"{directory / META}: vocab_size is {model.vocab_size}, but {TOKENIZER} has "

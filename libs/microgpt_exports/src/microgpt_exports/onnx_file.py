@@ -18,7 +18,7 @@ from microgpt_exports.receipt import Program, Receipt
 
 EXTRA = ("microgpt-exports[onnx]", "ONNX files")
 TABLES = ("wte", "wpe")  # matrices whose rows are looked up; all others are multiplied
-MAX_ANGLES = 2**26  # positions times n_embd
+MAX_ANGLES = 2**26  # maximum of block_size times n_embd
 SILENT = 4  # log level of onnxruntime: only fatal errors
 # Opset 23 is the first one with Attention; onnxruntime has it since 1.23.
 VERSIONS = '<ir_version: 11, opset_import: ["" : 23], producer_name: "microgpt">'
@@ -63,7 +63,7 @@ def tensors(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
 
 
 def files(receipt: Receipt, _: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
-    """Return the parts of a file; the receipt is in the metadata."""
+    """Return the content of an ONNX file, with the receipt, as byte strings to concatenate."""
     from onnx.helper import set_model_props
     from onnx.numpy_helper import from_array
     from onnx.parser import parse_model
@@ -73,7 +73,7 @@ def files(receipt: Receipt, _: Tokenizer, tensors: Arrays) -> dict[str, list[byt
     set_model_props(model, {RECEIPT: receipt.to_json()})
     content, parts, at = model.SerializeToString(), [], 0
     for tensor in model.graph.initializer:
-        numbers = tensor.raw_data  # the numbers end the message
+        numbers = tensor.raw_data  # the message ends with the numbers
         head = tensor.SerializeToString()[: -len(numbers)]
         start = content.index(head, at) + len(head)
         parts += [content[at:start], Numbers(numbers)]
@@ -200,7 +200,7 @@ def _rotated(x: str, H: int) -> str:
 
 
 def _before(x: str, name: str) -> str:
-    """Return the nodes of the previous token's vectors; the first is cached: (B, T, C)."""
+    """Return the nodes of each previous token's vector, the first from the cache: (B, T, C)."""
     return f"""\
   {x}_both = Concat <axis = 1> ("past_{name}", {x})
   "present_{name}" = Slice ({x}_both, last, endless, axis)

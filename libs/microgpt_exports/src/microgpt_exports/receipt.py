@@ -36,10 +36,10 @@ from microgpt import (
     tokenizer_fields,
 )
 
-# Returns the logits after each token (T, V), and the new cache; None is an empty cache.
+# Reads tokens with a cache (None: empty); returns the logits after each (T, V) and the new cache.
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
-FORMAT_VERSION = 4  # earlier versions contained other results
+FORMAT_VERSION = 4  # receipts of earlier versions contain different results
 N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after the first
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp reads no more
@@ -74,7 +74,7 @@ class ReceiptTokenizer(BaseModel):
     special_tokens: SpecialTokens | None = None
     fold: bool | None = None
     ids: dict[str, int]  # ids of the special tokens by name
-    file: dict[str, Any] | None = None  # the tokenizer.json of subwords
+    file: dict[str, Any] | None = None  # content of tokenizer.json, for subwords
 
 
 class Receipt(_Strict):
@@ -163,7 +163,7 @@ class Comparison:
 
     @property
     def verification(self) -> Verification:
-        """The verification, which fails if a difference is NaN or exceeds its limit."""
+        """The verification; fails if a greedy token differs or a difference is NaN or over MOST."""
         is_equal = self.n_equal == self.n_greedy
         outcome = "equal" if is_equal else f"token {self.n_equal + 1} differs"
         lines = (

@@ -79,7 +79,7 @@ class Gpt(nn.Module):
         return F.linear(x, matrix).unflatten(2, (self.config.n_head, -1)).transpose(1, 2)
 
     def query_or_key(self, x: Tensor, matrix: Tensor) -> Tensor:
-        """Return queries or keys, normalized and rotated if the architecture does this."""
+        """Return queries or keys, normalized and rotated unless the model is Karpathy's."""
         x = self.heads(x, matrix)
         if self.config.is_karpathys:
             return x

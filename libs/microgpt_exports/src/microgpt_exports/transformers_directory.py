@@ -25,7 +25,7 @@ WEIGHTS = "model.safetensors"
 
 
 def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
-    """Return the parts of each file of a directory."""
+    """Return the content of each file, by name, as a list of byte strings to concatenate."""
     small = {
         name: [(json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()]
         for name, facts in _small_files(receipt.model, tokenizer).items()
@@ -65,7 +65,7 @@ TRANSFORMERS_FORMAT = Format(
 
 
 def _safetensors(tensors: Arrays) -> list[bytes]:
-    """Return the parts of a file of float32 tensors."""
+    """Return a safetensors file of float32 tensors, as byte strings to concatenate."""
     facts: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, each in tensors.items():

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
 LABEL = "microgpt> "  # printed before each reply on a terminal
-MAX_DRAWS = 100  # maximum number of replies that are tried, because of --never
-QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; in piped input, they are messages
+MAX_DRAWS = 100  # maximum number of replies to draw until one has no line of --never
+QUIT_WORDS = ("exit", "quit", "bye")  # they end a chat on a terminal, but not in piped input
 
 
 @examples("microgpt chat 'who are you?'")
@@ -95,9 +95,9 @@ class ChatSession:
     _noted: str = ""  # unknown characters reported so far
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """Return the pieces of the reply to a message; raise PromptError if there is none.
+        """Return the pieces of the reply to a message; raise PromptError if there is no reply.
 
-        Message and reply are then added; if the generator is closed early, the reply is partial.
+        When exhausted or closed, the generator adds the message and the reply so far to `messages`.
         """
         question = Message("user", text)
         prompt = self.model.chat_prompt([*self.messages, question])
@@ -148,7 +148,7 @@ class ChatSession:
         *tokens, end = reply_tokens(self.model, prompt, reply)
         mean = exp(sum(log_p for _, log_p in [*tokens, end]) / (len(tokens) + 1))
         note(f"mean probability of a token: {100 * mean:.0f} %")
-        if "".join(text for text, _ in tokens) != reply:  # a token is a part of a character
+        if "".join(text for text, _ in tokens) != reply:  # some tokens are parts of a character
             return terminal_safe(reply)
         return "".join(
             styled(terminal_safe(text), style_of(bits(-log_p))) for text, log_p in tokens
@@ -192,7 +192,7 @@ def _load(model_dir: Path | None) -> "SavedModel":
 def _run_chat(session: ChatSession, *, at_terminal: bool) -> None:
     """Reply until the input ends. On a terminal, Ctrl-C cancels only the reply or input line.
 
-    Otherwise, print an empty line if there is no reply, so that input and output lines match.
+    For piped input, print an empty line if there is no reply, so that line numbers match.
     """
     no_reply = "" if at_terminal else "\n"
     while True:

@@ -55,7 +55,7 @@ def explain(
 
 
 def style_of(bits: float) -> str:
-    """Return the style for a token with this surprise."""
+    """Return the ANSI style for a token whose surprise is `bits`."""
     return next(style for limit, style in STYLES.items() if bits <= limit)
 
 
@@ -81,5 +81,5 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _shown(text: str) -> str:
-    """Return a token, escaped; a space is shown as "␣"."""
+    """Return the text of a token, shortened and escaped, with "␣" in place of spaces."""
     return printable(text, CLIP).replace(" ", "␣")

@@ -95,14 +95,14 @@ def generate(
     if as_json:
         print(json.dumps({"samples": shown}))
     sys.stdout.flush()
-    n_given = len(prompt) if max_tokens else 0  # if the context is the limit, the prompt counts
+    n_given = len(prompt) if max_tokens else 0  # the context includes the prompt
     note_faults([text[n_given:] for text in shown], saved, max_tokens)
     if seed == str(DEFAULT_SEED) and sampling.temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 
 
 def words_of(file: Path) -> re.Pattern[str]:
-    """Return a pattern that matches each line of a file as whole words, in any case."""
+    """Return a pattern that matches each line of a file as whole words, ignoring case."""
     from microgpt import LINE, ReadOptions, load_documents
 
     lines = load_documents(file, ReadOptions(separator=LINE))
@@ -128,7 +128,8 @@ def _mismatch(pattern: str) -> Fault:
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             compiled = re.compile(pattern)
-    except (re.error, ValueError, OverflowError, RecursionError) as error:  # or it is too large
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
+        # OverflowError, RecursionError: the pattern is too large or too deeply nested.
         problem = f"{pattern!r:.80} is not a regular expression: {printable(str(error))}"
         raise ConfigError(f"--matches {problem}") from error
     return lambda text: not compiled.fullmatch(text)

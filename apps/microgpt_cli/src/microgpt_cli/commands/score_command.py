@@ -57,7 +57,7 @@ def score(
 
 
 def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tuple[int, str]]:
-    """Return numbered texts: the lines of stdin or of a file, or the documents of another file.
+    """Return numbered texts: lines of stdin or a text file, or documents of a structured file.
 
     Surrounding white space is removed as in training, that is, unless the model was trained on
     running text. Empty lines are omitted.

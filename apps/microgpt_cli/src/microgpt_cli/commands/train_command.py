@@ -30,14 +30,14 @@ def train_as(request: TrainRequest) -> None:
     from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
     from microgpt_cli.training.inputs import planned
     from microgpt_cli.training.job_run import run_job
-    from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.replacement import check_output
+    from microgpt_cli.training.resuming import resumed_job
     from microgpt_cli.training.training_report import draw_samples, print_results
 
     engine = request.given.get("engine") or default_engine()
     check_engine(engine, request.given.get("dtype"), request.given.get("threads", 1))
     if request.resume:
-        check_has_training(request.resume)  # before its directory is locked
+        check_has_training(request.resume)  # checked before the directory is locked
     job = None
     if not request.resume:
         job = planned({"engine": engine, **settings}, request, started)

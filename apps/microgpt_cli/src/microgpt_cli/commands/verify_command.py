@@ -39,7 +39,7 @@ def verify(
 
 
 def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
-    """Print the outcome of each check of the engines; exit with 1 if one has failed."""
+    """Print the outcome of each check of the engines; exit with code 1 if a check failed."""
     from microgpt_cli.engine_checks import run_checks
 
     failed = 0

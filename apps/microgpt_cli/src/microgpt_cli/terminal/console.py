@@ -22,7 +22,7 @@ ESCAPES = {
 CLEAR_LINE = "\r\x1b[K"
 _shown: list[str] = []  # the progress line on the terminal, if there is one
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-REPEATED_S = 0.3  # a signal within this time is a copy of the first, passed on by `uv run`
+REPEATED_S = 0.3  # a second signal within this time is a copy, passed on by `uv run`
 
 
 def prepare_streams() -> None:
@@ -114,7 +114,7 @@ def discard_output(stream: TextIO) -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM was received."""
+    """Raised when SIGTERM is received."""
 
 
 def raise_on_sigterm() -> None:
@@ -133,7 +133,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 class StopRequest:
-    """Records the first Ctrl-C or SIGTERM, so that work can be saved. A later signal raises."""
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved; later ones raise errors."""
 
     def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal

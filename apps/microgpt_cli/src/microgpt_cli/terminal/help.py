@@ -41,7 +41,7 @@ class GroupedCommand(TyperCommand):
             option.hidden = False  # enables shell completion
 
     def get_help_option_names(self, ctx: Any) -> list[str]:
-        """Return the names of the option that shows help."""
+        """Return the names of the help options, including --help-all if options are hidden."""
         return [*ctx.help_option_names, *([HELP_ALL] if self._rare else [])]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -65,7 +65,7 @@ class GroupedCommand(TyperCommand):
         return rest
 
     def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
-        """Replace `--data -` by standard input; refuse empty paths, such as unset variables."""
+        """Replace `--data -` by standard input; refuse empty paths, as from unset variables."""
         params: list[Any] = self.params
         for param in params:
             path = given.get(param.name)

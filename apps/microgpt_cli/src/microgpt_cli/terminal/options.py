@@ -60,7 +60,7 @@ def field_option(
     """Return the option of a field of a dataclass, as the default value of a parameter.
 
     Args:
-        is_short: whether `--help` lists the option, even if the field does not ask for it.
+        is_short: whether `--help` lists the option even if the metadata lacks `short`.
         usual: the default that the command chooses instead of the field's, as text for the help.
     """
     field = kind.__dataclass_fields__[name]
@@ -89,7 +89,7 @@ def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
 
 
 def model_of(argument: Path | None, option: Path | None) -> Path:
-    """Return the given model, else the default one."""
+    """Return the given model directory, else the default one, `output`."""
     return one_of(argument, option, "--model") or DEFAULT_MODEL_DIR
 
 
@@ -117,7 +117,7 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
 
 
 def one_text(texts: list[str]) -> str | None:
-    """Return the text of a command that takes one, or None if there is none."""
+    """Return the text of a command, or None if none is given; raise ConfigError for several."""
     if len(texts) > 1:
         raise ConfigError(f"{len(texts)} texts are given, but only one can be; put it in quotes")
     return texts[0] if texts else None
@@ -130,7 +130,7 @@ def seed_option(what: str) -> Any:
 
 
 def seed_of(text: str) -> int:
-    """Parse a seed; for the text "random", draw and print one."""
+    """Parse a seed; for the text "random", draw a seed and print it."""
     if text == "random":
         import secrets
 
@@ -146,8 +146,8 @@ def seed_of(text: str) -> int:
 def with_options(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
     """Return a decorator that turns the fields of a dataclass into options of a command.
 
-    The command receives an object of the dataclass. If that has a field `given`, the command also
-    gets the options of `microgpt.Settings`, and the field contains those that the user sets.
+    The command receives an object of the dataclass. If the class has a field `given`, the command
+    also has the options of `microgpt.Settings`, and `given` contains those that the user sets.
     """
 
     def decorate(command: Callable[[Any], None]) -> Callable[..., None]:

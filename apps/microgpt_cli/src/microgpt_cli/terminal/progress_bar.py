@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # number of progress lines if stderr is not a terminal; long work has more
+N_LINES = 10  # number of progress lines if stderr is not a terminal; slow work prints more
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
 REDRAW_S = 0.1  # minimum time between rewrites of the line on a terminal
 LOSS_WINDOW = 100  # number of steps over which the loss is averaged
 
 
 class Progress:
-    """A progress line; without a terminal, a new line per 10 % of the work or half a minute."""
+    """A progress line, which is rewritten in place on a terminal.
+
+    If stderr is not a terminal, a new line is printed after every 10 % of the work, or after 30 s.
+    """
 
     def __init__(self) -> None:
         self._tenth = 0  # tenths of the work done at the latest line
@@ -65,12 +68,12 @@ class TrainingProgress(Progress):
         self._mark, self._total = mark, 0
         self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
-        self._began: float | None = None  # seconds of the run at the first event
+        self._began: float | None = None  # `seconds` of the first event
         self._n_steps, self._n_tokens = 0, 0  # since the first event
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""
-        self._losses.extend(filter(isfinite, event.losses))  # NaN: a step without targets
+        self._losses.extend(filter(isfinite, event.losses))  # a step without targets has loss NaN
         if event.val_loss is not None:
             self._val_loss = event.val_loss
         if self._began is None:

@@ -38,7 +38,7 @@ from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress_bar import with_progress
 from microgpt_cli.training.train_request import TrainRequest
 
-N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of examples for the page
+N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of example messages in the page
 N_SEARCHED = 100  # number of conversations in which to look for examples
 
 
@@ -78,9 +78,8 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
         baselines=losses,
         input=file.path,
         given={**job.plan.given, **typed},
-        parent_sha256=parent.sha256 if parent else None,
         teachers=records_of(teachers),
-        examples=() if file.is_chat_export else first_messages(sets),  # exported ones are private
+        examples=() if file.is_chat_export else first_messages(sets),  # an exported chat is private
     )
     return replace(job, plan=plan)
 

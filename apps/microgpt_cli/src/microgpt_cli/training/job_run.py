@@ -57,11 +57,7 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
 def _train(
     job: TrainingJob, directory: TrainingDirectory, *, model_dir: Path, threads: int
 ) -> TrainResult:
-    """Train and save a model or a teacher.
-
-    Args:
-        model_dir: the directory for `--resume`; for a teacher, that of its student.
-    """
+    """Train and save a model or a teacher; `model_dir` is the directory to pass to `--resume`."""
     of, hint = f" of {job.place.name}" if job.place.name else "", _resume_hint(model_dir)
     is_teacher = directory.path != model_dir
     if job.resume and (job.resume.step or not of):
@@ -85,7 +81,7 @@ def _train(
             raise typer.Exit(1) from error
         except CheckpointError as error:
             say(f"error: {error}" + (f"; {hint}" if directory.has_own_state else ""))
-            raise typer.Exit(1) from error  # not 2, as the directory was writable before
+            raise typer.Exit(1) from error  # exit code 1, as the input was valid
         if not is_cut:
             remove_teachers(directory.path)
         if stop.reason:

@@ -102,7 +102,7 @@ def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
 
 
 def _others(directory: Path) -> list[str]:
-    """Return files that a model would overwrite in a directory not created by microgpt."""
+    """Return the names of files that a model would overwrite in a directory of another program."""
     if committed_path(directory, STATE).exists():  # a training run without a model
         return []
     names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)

@@ -24,7 +24,7 @@ EXCLUSIVE = {
     "teacher": ("tokenizer", "vocab_size"),
     "resume": ("genome", "from_", "force"),
 }
-N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default number of samples: of documents, of running text
+N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples: documents, running text
 data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )

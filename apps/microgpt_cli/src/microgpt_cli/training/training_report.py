@@ -29,7 +29,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
-STREAM_SAMPLE_TOKENS = 300  # number of tokens of a sample of running text
+STREAM_SAMPLE_TOKENS = 300  # length of a sample of running text in tokens
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:
@@ -47,7 +47,7 @@ def draw_samples(result: TrainResult, n: int | None) -> list[str]:
 def print_results(
     result: TrainResult, samples: Sequence[str], sets: Split, request: TrainRequest
 ) -> None:
-    """Print the result and samples to stdout, and a note on memorised samples to stderr."""
+    """Print the results and samples to stdout, and notes on the samples to stderr."""
     text, output = result.config.text, request.resume or request.output
     answers, n_trained = None, 0
     if result.tokenizer.is_chat:
@@ -110,7 +110,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
 
 
 def _worth(result: TrainResult, sets: Split) -> str:
-    """Compare the loss with the losses of count-based models or a uniform guess, as text."""
+    """Return a text that compares the loss with count-based models or a uniform guess."""
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
@@ -127,7 +127,7 @@ def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> 
 
 
 def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -> float:
-    """Convert a loss per token on these documents to a loss per character."""
+    """Convert a loss per token on `docs` to a loss per character."""
     counts = (result.tokenizer.count, len)
     tokens, characters = (
         sum(count_predictions(doc, result.config.text, count) for doc in docs) for count in counts

@@ -12,7 +12,7 @@ Write the product and the power. For z = x * y with x = 2 and y = 3: if x grows 
 are tuples; a tuple of one is (x,).
 
 The check compares your slopes with finite differences: it changes x by a small number and divides
-the change of z by it.
+the change of z by this number.
 """
 
 

@@ -4,7 +4,7 @@ vector so that its root mean square, the square root of the mean of the squares,
     rmsnorm([3.0, 4.0])                 # mean square 12.5, so [3 / 3.5355, 4 / 3.5355]
                                         # = [0.8485, 1.1314]
 
-A vector of zeros would divide by 0. Add 1e-5 to the mean square, before the root is taken.
+Scaling a vector of zeros would divide by 0. Add 1e-5 to the mean square, before the root is taken.
 `x ** -0.5` is one divided by the square root of x. It works for Values, too; math.sqrt does not.
 """
 

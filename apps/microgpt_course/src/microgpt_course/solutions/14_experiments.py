@@ -74,7 +74,7 @@ class Counted(Gpt):
 
 
 def measure(names, matrix=None, n_head=4, lr=0.01, steps=10_000):
-    """Train; return the loss of 500 other names and the mean number of active hidden units."""
+    """Train; return the loss of 500 held-out names and the mean number of active hidden units."""
     names = sorted(set(names))
     random.Random(1).shuffle(names)
     hooks = [Removed(matrix)] if matrix else []

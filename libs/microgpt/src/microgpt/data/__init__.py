@@ -1,10 +1,10 @@
-"""Tokenizers, documents, splits, datasets."""
+"""Read and split documents, and convert them to tokens."""
 
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 
-# Keys are values of `tokenizer` in meta.json, where a folding tokenizer has "char" and `fold`.
+# Keys are values of `tokenizer` in meta.json; a folding tokenizer is "char" with `fold` set.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "char": CharTokenizer,
     "fold": FoldingTokenizer,

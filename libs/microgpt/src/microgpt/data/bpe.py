@@ -1,7 +1,7 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
 The vocabulary contains all 256 bytes and the most frequent byte sequences of the training data, so
-it can encode any text; an imported vocabulary may lack some bytes. Special tokens are added here.
+it can encode any text; an imported vocabulary may lack some bytes. This module adds special tokens.
 """
 
 import json
@@ -97,7 +97,7 @@ class BpeTokenizer(Tokenizer):
         return BpeTokenizer(self.file, is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the characters of a text that are lone surrogates or contain a missing byte."""
+        """Return the characters that are lone surrogates or whose UTF-8 form has a missing byte."""
         chars = dict.fromkeys(text if self._missing else SURROGATE.findall(text))
         return "".join(char for char in chars if self._is_unknown(char))
 
@@ -127,7 +127,7 @@ class BpeTokenizer(Tokenizer):
         return self._bytes_of[token]
 
     def _words(self, text: str) -> Iterator[Sequence[int]]:
-        """Return the tokens of each word of a text."""
+        """Return the tokens of each word; raise TokenizerError listing all unknown characters."""
         if unknown := self.unknown_characters(text):
             raise _unknown_error(unknown)
         return map(self._tokens_of.__getitem__, WORDS.findall(text))

@@ -21,9 +21,9 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
 DELIMITERS = "\t;|,"  # the delimiter with the most columns is used, the first if tied
 N_NAMED = 20  # maximum number of column names in an error message
 LONGEST_NAME = 60  # a longer field in the first row is not a column name
-NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # the null character, and lone surrogates
+NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which text must not contain
 NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # a number or a date, which is not a column name
-SEP = re.compile("sep=(.)", re.IGNORECASE)  # line with the delimiter, written by spreadsheets
+SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, as in spreadsheets' CSV
 COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # line above a table, such as Anki's metadata
 STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON string
 
@@ -31,7 +31,7 @@ STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON strin
 class Records(NamedTuple):
     """The rows of a table, the values of a JSON file, or conversations in another format."""
 
-    values: Iterable[tuple[int, Any]]  # numbers and values; an exception for a line of invalid JSON
+    values: Iterable[tuple[int, Any]]  # (number, value) pairs; the value of broken JSON is an error
     unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
@@ -114,7 +114,7 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
     is_nested = any(isinstance(value, dict | list) for row in rows for value in row.values())
-    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as translations
+    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as a translation file
         return _strings(file, Records(enumerate(rows[0].values(), 1), "value"), tell)
     only = "text" if "text" in texts else texts[0] if len(texts) == 1 and not is_nested else None
     if only and (len(rows) > 1 or len(names) == 1):

@@ -15,9 +15,9 @@ from microgpt.data.folding import plain
 from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Message
 
-PIECE, HALF = 50, 25  # running text is compared in pieces of 50 characters, indexed by 25
+PIECE, HALF = 50, 25  # characters per compared piece of running text, and per indexed substring
 HASH_BYTES, MAX_HASHES = 4, 2**20
-Shares = dict[str, float | None]  # share read of each held-out set; None if unknown
+Shares = dict[str, float | None]  # share of each held-out set that was read; None if unknown
 Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unknown
 
 
@@ -25,7 +25,7 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the share of each held-out set that was read in training.
 
     The share counts documents or, in running text, characters; a single document is running text.
-    The result is empty if nothing was read.
+    The result is empty if nothing was read and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
     return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
@@ -37,7 +37,7 @@ def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
-        # A search splits off its test set only at the end.
+        # `sets` may have no test set yet, because a search splits it off only at the end.
         if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
@@ -52,10 +52,10 @@ def trained_share(
     *,
     is_stream: bool = False,
 ) -> float | None:
-    """Return the share of documents that a model or its ancestors read; None if unknown.
+    """Return the share of documents that a model or its ancestors have read; None if unknown.
 
     `own_docs` are the model's own training documents, if they are known. `is_stream` says whether
-    these or `docs` are running text.
+    `docs` or `own_docs` are running text.
     """
     same = recorded_facts(docs, runs)
     if len(same) == len(runs):
@@ -65,7 +65,7 @@ def trained_share(
 
 
 def mark(share: float | None) -> str:
-    """Return the mark of a result, given the share of documents that were read; "" for 0."""
+    """Return a share as a mark to print beside a loss, such as " (contamination 3 %)"; "" for 0."""
     if share == 0:
         return ""
     return f" (contamination {'unknown' if share is None else f'{100 * share:.3g} %'})"
@@ -84,7 +84,7 @@ def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a note if an ancestor was trained on other or unknown data; otherwise ""."""
+    """Return a note if an ancestor was trained on unknown data or data other than `data`, or ""."""
     facts = data and (data.n_docs, data.sha256)
     is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
@@ -121,7 +121,7 @@ def _is_known(doc: Document, read: Container[str]) -> bool:
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
     """Return the share of documents or of running text that was read.
 
-    Running text is split into pieces of PIECE characters, which are looked up in what was read.
+    Running text is split into pieces of PIECE characters, each of which is searched for in `read`.
     """
     if not is_stream:
         return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
@@ -131,7 +131,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # one of these substrings starts at a multiple of HALF in the text
+        for i in range(HALF):  # in `text`, one such substring starts at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -141,12 +141,12 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:
-    """Return the documents that these runs used before they evaluated a held-out set."""
+    """Return the documents that training runs used before they evaluated a held-out set."""
     return chain.from_iterable(split_again(docs, facts).read_before(name) for facts in runs)
 
 
 def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:
-    """Return the recorded facts of the training runs that used these documents."""
+    """Return the facts of those training runs that used exactly the documents `docs`."""
     of_same_size = [each for each in read if each and each.n_docs == len(docs)]
     sha256 = fingerprint(docs) if of_same_size else None
     return [each for each in of_same_size if each.sha256 == sha256]
@@ -169,7 +169,7 @@ class DocumentHashes(Container[str]):
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
-    """Return documents.crc32 of a model; None for running text or more than MAX_HASHES hashes."""
+    """Return the content of documents.crc32; None for running text or over MAX_HASHES hashes."""
     if text == "stream" or not 0 < len(docs) <= MAX_HASHES:
         return None
     hashes = sorted({*map(_hash, read_forms(docs))})

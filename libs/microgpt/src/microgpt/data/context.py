@@ -17,14 +17,14 @@ Chunk = tuple[Sequence[int], bytes | None]  # (up to block_size + 1 tokens, loss
 
 @dataclass(frozen=True)
 class SlidingWindows:
-    """Overlapping chunks of a sequence; each token except the first is predicted exactly once.
+    """Chunks of a sequence; each token except the first is predicted exactly once.
 
-    Tokens that an earlier chunk predicts are masked. With a stride of half the context, predictions
-    after the first chunk see at least half a context of preceding tokens. Each chunk is computed on
-    access.
+    The chunks overlap if the stride is less than block_size; tokens that an earlier chunk predicts
+    are masked. With a stride of half the context, predictions after the first chunk see at least
+    half a context of preceding tokens. Each chunk is computed on access.
     """
 
-    tokens: Sequence[int]  # the first is not predicted
+    tokens: Sequence[int]  # the whole sequence, of which the first token is not predicted
     block_size: int
     stride: int  # tokens between the starts of consecutive chunks
     first: int | None = None  # replaces the first token of each chunk
@@ -129,7 +129,7 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Return the encoded chunks with these indices; a document's indices are consecutive."""
+        """Encode the chunks of the indices `order`; each document's indices must be consecutive."""
         dataset, firsts = TokenDataset(), self._firsts
         long: dict[int, Chunks] = {}  # the chunks of long documents, by the index of the document
         for place in order:
@@ -149,7 +149,7 @@ class ChunkedDataset:
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
         if self.text == "stream":
-            return array("q", [stretch.n_predictions for stretch in self._stretches])
+            return array("q", [windows.n_predictions for windows in self._windows])
         count = self.tokenizer.count
         return array("q", (count_all(doc, self.text, count) for doc in self.docs))
 
@@ -177,12 +177,12 @@ class ChunkedDataset:
 
     def _chunks(self, i: int) -> Chunks:
         if self.text == "stream":
-            return self._stretches[i]
+            return self._windows[i]
         return chunks_of(self.docs[i], self.tokenizer, self.block_size, self.text)
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The first chunk index of each document, then the total; empty if each is one chunk."""
+        """The index of each document's first chunk, then the total; empty if each is one chunk."""
         if self.text == "lines" and not self.n_long:
             return ()
         size, stride = self.block_size, self._stride
@@ -195,8 +195,8 @@ class ChunkedDataset:
         return array("q", accumulate(counts, initial=0))
 
     @cached_property
-    def _stretches(self) -> Sequence[SlidingWindows]:
-        """The chunks of each document of running text."""
+    def _windows(self) -> Sequence[SlidingWindows]:
+        """The windows of each document of running text."""
         size = self.block_size
         return [cut_stream(doc, self.tokenizer, size, size) for doc in self.docs]
 
@@ -225,7 +225,7 @@ def fit_conversation(
         raise PromptError("messages must not be empty")
     table = tokenizer.reading("".join(each.content for each in messages))
     texts = [each.content.translate(table) for each in messages]
-    sizes = [tokenizer.count(text) + 2 for text in texts]  # with the role and end_turn tokens
+    sizes = [tokenizer.count(text) + 2 for text in texts]  # including the role and end_turn tokens
     room = room_for_turns(block_size)
     if sizes[-1] > room:
         n, most = sizes[-1] - 2, max(0, room - 2)
@@ -259,6 +259,6 @@ def fit_conversation(
 def room_for_turns(block_size: int) -> int:
     """Return the number of tokens available for the turns before a reply.
 
-    The rest is reserved for BOS, the role token of the reply, and the reply (a quarter).
+    The rest is for BOS, the role token of the reply, and the reply (a quarter of the context).
     """
     return block_size - block_size // 4 - 2

@@ -2,7 +2,7 @@
 
     [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
     {"messages": […]}                                       the same list, in OpenAI's format
-    {"prompt": "hi", "completion": "hello"}                 or question and answer
+    {"prompt": "hi", "completion": "hello"}                 or the keys question and answer
     {"instruction": "hi", "input": "", "output": "hello"}   Alpaca, or Dolly: context and response
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
@@ -37,8 +37,8 @@ class Item:
     task: str  # category under which the score is reported
     conversation: Conversation
     place: int  # index of the reply in the conversation
-    line: int  # number of the conversation's line in the file, or of the conversation itself
-    unit: str = "line"  # "line", "item" in an array or "conversation" in an export
+    line: int  # number of the line, item or conversation that contains the reply
+    unit: str = "line"  # unit of `line`: "line", "item" of an array, or "conversation" of an export
     also: tuple[str, ...] = ()  # alternative correct replies
 
     @property
@@ -61,10 +61,7 @@ class ChatTestSet:
 
 
 def conversation_records(file: TextFile) -> Records:
-    """Return the JSON values of a file, the rows of a table, or the conversations of a transcript.
-
-    Raise DataError if the file contains none of these.
-    """
+    """Return the records of a file with conversations; raise DataError if it contains none."""
     if is_transcript(islice(file, N_HEAD)):
         return Records(enumerate(conversations(file), 1), "conversation")
     records = read_records(file, "conversation")
@@ -130,7 +127,7 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
         remedy = "write one conversation per line, or export the chat again"
         raise DataError(f"{where}: not JSON: {value}; {remedy}")
     if isinstance(value, list | tuple) and value and isinstance(value[0], Message):
-        return value  # from a plug-in
+        return value  # the messages come from a plug-in
     if (turns := turns_in(value)) is None:
         remedy = "use prompt and completion, role and content (OpenAI) or conversations (ShareGPT)"
         raise DataError(f"{where}: not a conversation: {printable(repr(value), 80)}; {remedy}")
@@ -154,7 +151,7 @@ def _check(conversation: Conversation, where: str) -> None:
 
 
 def _tasks(turns: Sequence[Any], where: str) -> Iterator[tuple[int, str]]:
-    """Yield the index and the task of each reply with a task."""
+    """Yield the index and the task of each reply that has a task."""
     for i, turn in enumerate(turns):
         task = turn.get("task") if isinstance(turn, dict) else None
         if i % 2 and task is not None:

@@ -1,8 +1,9 @@
 """Load documents from files: lines, running text, records, tables, folders or conversations.
 
 A reader returns the documents of a file that it recognises, and None for any other file. The first
-reader that recognises a file is used. Folders come first, then the plug-ins in the group
-`microgpt.readers`, then the readers of the library; see docs/plugins.md.
+reader that recognises a file is used: that of folders, then the plug-ins in the group
+`microgpt.readers` (see docs/plugins.md), then the readers of the library. With `chat`, only
+plug-ins are tried, also for folders, and `conversation_file` reads the other files.
 """
 
 import warnings
@@ -24,11 +25,12 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # warn below this many documents; a longer single line is running text
+FEW, LONG_LINE = 3, 1_000  # fewer documents cause a warning; a single longer line is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 
-# A reader returns conversations if `chat` is set, and None if it does not recognise the file.
+# A reader returns conversations if `chat` is set, and None if it does not recognise the file. It
+# may set the file's `kind`, `otherwise`, `is_chat_export` and `is_in_order`.
 Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
 
 
@@ -65,12 +67,12 @@ def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
         is_long = len(head) == 1 and len(head[0]) > LONG_LINE
         is_stream = is_long or is_running_text(head)
     if is_stream:
-        text = "\n".join(file)
         file.kind = "running text"
         others = f"--separator {BLANK}: each paragraph"
         file.otherwise = f"--text lines: each line is a document; {others}"
-        return text
-    if head[0].count("\t") and len({line.rstrip().count("\t") for line in filter(None, head)}) == 1:
+        return "\n".join(file)
+    n_tabs = {line.rstrip().count("\t") for line in head if line.strip()}
+    if len(n_tabs) == 1 and any(n_tabs):
         file.kind = "row of a table with tabs"
         file.otherwise = "--column: one of its columns, by name or number"
     return [doc for line in file if (doc := line.strip())]

@@ -13,14 +13,14 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import Tell
 
-HEAD = 2_000  # number of characters in which mark-up is recognised
+HEAD = 2_000  # number of characters at the start of a file that are searched for mark-up
 
 
 def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
-    """Return the texts of the files, ordered by name; None if the path is a single file.
+    """Return the text of each file in a folder, or matching a pattern; None for a single file.
 
-    With `--text stream`, they become one running text. Hidden files are omitted; files that are not
-    text are omitted with a note.
+    With `--text stream`, the texts are joined to one running text. Hidden files are omitted; files
+    that are not text are omitted with a note.
     """
     path, docs, problems = file.path, list[str](), list[str]()
     is_folder = path.is_dir()

@@ -41,7 +41,7 @@ def fold(text: str) -> str:
 def plain(text: str) -> str:
     """Fold a text, use one form of dashes, quotes and spaces, and drop invisible characters."""
     if text.isascii():
-        return " ".join(text.lower().split())  # faster
+        return " ".join(text.lower().split())  # the same result, faster
     folded = DASHES.sub("-", INVISIBLE.sub("", fold(text)))
     return " ".join(DOUBLE_QUOTES.sub('"', SINGLE_QUOTES.sub("'", folded)).split())
 
@@ -70,7 +70,7 @@ class FoldingTokenizer(CharTokenizer):
         return cls(sorted(set(fold("".join(exact.chars)))), is_chat=exact.is_chat)
 
     def _as_read(self, text: str) -> str:
-        """Fold the characters of a text that are unknown, but known in their folded form."""
+        """Fold each unknown character of a text whose folded form is known."""
         folds: dict[int, str] = {}
         for char in set(text).difference(self._id_of):
             folded = " " if char.isspace() else fold(char)

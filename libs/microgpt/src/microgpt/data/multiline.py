@@ -24,7 +24,7 @@ LABEL = re.compile(
     r"([A-Za-z][\w -]{0,19}[:=]|[\\[][A-Za-z]+ |@(?=[A-Za-z]+\{)|[A-Z][A-Z\d] {2}-)\s*[^\s:=]"
 )
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of a list item or an ingredient
-SEPARATORS = ("%", "%%", "==========", "$$$$", "*-")  # of fortune, Kindle, SDF and Humdrum files
+SEPARATORS = ("%", "%%", "==========", "$$$$", "*-")  # in fortune, Kindle, SDF and Humdrum files
 
 Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
 
@@ -72,14 +72,14 @@ def _between(file: TextFile, separator: str) -> list[str]:
 
 
 def _is_fasta(texts: Sequence[str]) -> bool:
-    """Return whether lines are in FASTA format: headers that begin with >, and letters."""
+    """Return whether lines are in FASTA format: headers that begin with >, and sequences."""
     is_headed = len(texts) > 1 and texts[0].startswith(">") and not texts[-1:][0].startswith(">>")
     rest = [text for text in texts if not text.startswith((">", ";"))]
     return is_headed and bool(rest) and all(map(SEQUENCE.fullmatch, map(str.strip, rest)))
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[Block]:
-    """Yield the lines between blank lines, each with the number of blank lines before it."""
+    """Yield each block of lines between blank lines, with the number of blank lines before it."""
     n_blank = 0
     for is_text, group in groupby(lines, lambda line: bool(line.strip())):
         if is_text:
@@ -89,10 +89,10 @@ def _blocks(lines: Iterable[str]) -> Iterator[Block]:
 
 
 def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
-    """Return a function that recognises the first block of each record; None if there are none.
+    """Return a test for the first block of a record, or None if the lines contain no records.
 
     Records begin with the same label (`X:1`, `Title: Tea`), or follow two blank lines, or are
-    blocks with a title, or blocks of two, three or five lines, such as haiku.
+    blocks with distinct titles, or verses of two, three or five lines, such as haiku.
     """
     blocks = [*_blocks(head)]
     blocks = blocks[:-1] if len(head) == MAX_LINES else blocks
@@ -106,7 +106,7 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:
         return lambda block: block[1][0].startswith(label)
     if 10 * sum(line[0].isspace() for _, lines in blocks for line in lines) >= n_lines:
-        return None  # source code
+        return None  # indented source code
     n_wide = sum(gap > 1 for gap, _ in blocks[1:])
     if MIN_RECORDS < n_wide < n - 1 and n_lines <= MAX_RECORD_LINES * n_wide:
         return lambda block: block[0] > 1
@@ -114,7 +114,7 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
 
 
 def _are_alike(blocks: Sequence[list[str]]) -> bool:
-    """Return whether most blocks have a title of their own, or two, three or five lines."""
+    """Return whether most blocks have distinct titles or are verses of two, three or five lines."""
     titled = [lines for lines in blocks if len(lines) > 1]
     firsts = {lines[0] for lines in blocks}
     if 5 * len(titled) < 4 * len(blocks) or 5 * len(firsts) < 4 * len(blocks):

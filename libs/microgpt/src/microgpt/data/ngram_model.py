@@ -1,11 +1,11 @@
 """N-gram models of tokens, with modified Kneser-Ney smoothing.
 
 An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens, the context.
-Each count is discounted. The freed probability is distributed like the prediction after the context
-without its first token, and so on down to the empty context. For shorter contexts, a count is the
-number of distinct tokens before the context and the token, not of their occurrences (Kneser & Ney
-1995). With three discounts, this is the best method in the comparison by Chen & Goodman (1999,
-section 3). A context does not extend beyond the start of a document.
+Each count is discounted, and the probability mass that becomes free is distributed according to the
+model of the context without its first token, recursively down to the empty context. In shorter
+contexts, a count is the number of distinct tokens before the context and the token, rather than of
+occurrences (Kneser & Ney 1995). With three discounts, this is the best method in the comparison by
+Chen & Goodman (1999, section 3). A context does not extend beyond the start of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-ORDER = 6  # the n of the n-grams; a larger n lowers the loss on few texts
+ORDER = 6  # the n of the n-grams; a larger n rarely lowers the loss
 N_DISCOUNTS = 3  # one discount each for counts of 1, 2 and at least 3
 MAX_PROBABILITIES = 2**21  # number of probabilities that are computed at once; bounds the memory
 MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
@@ -41,9 +41,9 @@ class NgramModel:
         self.vocab_size = vocab_size
         tokens, places = _tokens_and_places(docs)
         mask = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
-        at = np.flatnonzero(places * mask)  # the predicted tokens whose context is long enough
+        at = np.flatnonzero(places * mask)  # indices of predictions with a long enough context
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
-        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts by level
+        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts per level
         for length in range(order):
             if length:
                 shorter, is_long = contexts, places[at] >= length
@@ -79,7 +79,7 @@ class NgramModel:
         tokens, places = _tokens_and_places(docs)
         at = np.flatnonzero(places)
         found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
-        # The predictions whose context of the current length is known, and these contexts.
+        # The predictions whose context of the current length is known, and the contexts' indices.
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:
@@ -106,7 +106,7 @@ class _Level:
     token. A pair is encoded as the index of a context, times V, plus the token after it.
     """
 
-    contexts: "Integers"  # sorted
+    contexts: "Integers"  # codes of the contexts, sorted
     starts: "Integers"  # index of the first pair of each context, then the number of pairs
     tokens: "Integers"  # token of each pair
     shares: "Floats"  # discounted probability of each pair

@@ -17,7 +17,7 @@ MAIL = rf"From \S+@\S+ .*\d{{4}}\r?\n|(?:[\w-]+: .*\n|[ \t].*\n)*?(?:{FIELDS}): 
 XML = r"\?xml|!DOCTYPE|[\w-]+ [^>]*xmlns|[\w-]+>\n\s*<[\w-]+[ />]"
 SUBTITLES = r"\s*(?:WEBVTT|\d:\d\d:\d\d\.\d+,\d:|\d+\s+\d\d:\d\d:\d\d[,.]\d+ --> )"
 UNCUE = r"remove numbers and times: grep -vE '^[0-9:.,]*.?$|-->' {path} > NEW.txt"
-CUES = r"\[\d+:\d\d\.\d+\]|\[(?:ar|al|ti|length|offset):|\[Script Info\]"  # LRC and ASS files
+CUES = r"\[\d+:\d\d\.\d+\]|\[(?:ar|al|ti|length|offset):|\[Script Info\]"  # in LRC and ASS files
 UNTIME = r"remove times: sed -E 's/^(\[[^]]*\]|Dialogue:([^,]*,){{9}})//' {path} > NEW.txt"
 SCRIPT = r"window\.YTD\.|(?:export|const|let|var) [^\n]*\[\n"
 UNNAME = "keep the values: sed -nE 's/^[^#!=]+= *//p' {path} > NEW.txt"
@@ -66,7 +66,7 @@ def refuse_binary(head: bytes, path: Path) -> None:
 
 
 def refuse_markup(head: str, path: Path) -> None:
-    """Raise DataError for a file with mark-up; suggest to convert it or to read it as it is."""
+    """Raise DataError if a text has a known mark-up; suggest a conversion or `--text stream`."""
     for pattern, what, remedy in MARKUP:
         if re.match(pattern, head, re.IGNORECASE):
             remedy = f"{remedy.format(path=path)}, or read it as it is with --text stream"

@@ -15,7 +15,7 @@ from microgpt.errors import ConfigError, DataError
 T = TypeVar("T")
 HELD_OUT = ("validation", "test")
 SETS = ("docs", "train", *HELD_OUT)
-MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
+MAX_STRETCHES = 10  # maximum number per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
@@ -68,7 +68,7 @@ class Split:
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
 
     def read_before(self, name: str) -> Sequence[Document]:
-        """Return the documents that are used before a held-out set; the test set is last."""
+        """Return the documents that a run uses before a held-out set; the test set is used last."""
         return (*self.train, *self.validation) if name == "test" else self.train
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
@@ -100,9 +100,11 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
         return Split(docs, docs)
     sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # order: SETS[1:]
     for doc in dict.fromkeys(docs):
-        line = doc if isinstance(doc, str) else as_line(doc)  # a call would take as long as a hash
+        line = doc if isinstance(doc, str) else as_line(doc)  # `as_line` is as slow as a hash
         digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
+        # The test set is taken from below and the validation set from above, so a change of one
+        # fraction moves no document between the training set and the other held-out set.
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))
     what = "documents" if n == len(docs) else "distinct documents"

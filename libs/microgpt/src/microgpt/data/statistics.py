@@ -11,9 +11,9 @@ from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all
 
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
-MIN_REPEATS = 3  # mean number of occurrences of each different word in prose
-PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # characters and documents examined for prose
-MAX_SAMPLED = 10_000  # number of evenly spaced documents whose lengths are estimated
+MIN_REPEATS = 3  # minimum mean number of occurrences of each distinct word in prose
+PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # characters examined; minimum documents for sampling
+MAX_SAMPLED = 10_000  # approximate number of documents to measure; fewer than 20,000 are taken
 MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
 
 
@@ -34,7 +34,7 @@ def is_running_text(lines: Sequence[str]) -> bool:
 
 
 def is_prose(docs: Sequence[Document]) -> bool:
-    """Return whether words make up half of the text and occur three times each on average.
+    """Return whether at least half of the text is words, each used three times or more on average.
 
     True for novels, messages, source code and Unicode names; false for lists of names or words,
     arithmetic and music. About PROSE_SAMPLE characters of evenly spaced documents are examined.
@@ -71,13 +71,13 @@ class Sizes:
         return self.lengths[int(share * (len(self.lengths) - 1))] if self.lengths else 0
 
     def chunk_length(self, context: int) -> float:
-        """Return the mean number of tokens per chunk if longer documents are split."""
+        """Return the mean number of tokens per chunk if chunks have at most `context` tokens."""
         n_chunks = sum(max(1, ceil(length / context)) for length in self.lengths)
         return max(1.0, sum(self.lengths) / max(1, n_chunks))
 
 
 def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> Sizes:
-    """Return the sizes of documents; at most MAX_SAMPLED documents are measured."""
+    """Return the sizes of documents, estimated from fewer than 2 * MAX_SAMPLED of them."""
     sampled = docs[:: max(1, len(docs) // MAX_SAMPLED)]
     per_character = 1.0
     if tokenizer.kind != "char":  # estimated from the beginning of each document

@@ -1,4 +1,4 @@
-"""Tokenized documents in one flat array."""
+"""Tokenized documents (chunks, if a document exceeds the context) in one flat array."""
 
 from array import array
 from collections.abc import Iterable, Sequence

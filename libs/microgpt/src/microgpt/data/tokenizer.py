@@ -79,8 +79,8 @@ def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
 
 
 def are_texts(docs: Iterable[object]) -> TypeGuard[Sequence[str]]:
-    """Return whether no document is a conversation."""
-    return all(issubclass(kind, str) for kind in {*map(type, docs)})  # fast
+    """Return whether all documents are texts, not conversations."""
+    return all(issubclass(kind, str) for kind in {*map(type, docs)})  # one test per type is fast
 
 
 def texts_of(doc: Document) -> Iterable[str]:

@@ -9,7 +9,7 @@ from microgpt.data.text_file import ConversationsError, ReadOptions, TextFile
 from microgpt.data.tokenizer import Documents
 from microgpt.plugins import Tell
 
-N_HEAD = 200  # number of lines in which a transcript is recognised
+N_HEAD = 200  # number of lines that are examined to recognise a transcript
 START, END = "<|im_start|>", "<|im_end|>"
 USERS = ("user", "human", "question", "q", "customer", "visitor", "instruction")
 ASSISTANTS = ("assistant", "bot", "chatbot", "ai", "answer", "a", "agent", "gpt", "response")
@@ -32,7 +32,7 @@ def refuse_transcript(
 
 
 def is_transcript(head: Iterable[str]) -> bool:
-    """Return whether the first line and at least a quarter of all lines begin with a role."""
+    """Return whether user and assistant occur, and the first line and 1/4 of all have a role."""
     turns = [_turn(line) for line in head if line.strip(END)]
     roles = [role for role, _ in turns if role]
     is_begun = bool(turns) and bool(turns[0][0])
@@ -60,20 +60,20 @@ def conversations(file: TextFile) -> Iterator[list[dict[str, Any]]]:
             if said and role != "assistant" and last == "assistant" and not is_whole:
                 yield _stripped(said)
                 said = []
-            if said or role != "assistant":  # a conversation begins with the user
+            if said or role != "assistant":  # a conversation cannot begin with the assistant
                 said.append({"role": role or "user", "content": text})
         if said:
             yield _stripped(said)
 
 
 def _stripped(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Strip surrounding white space from messages, and drop those that are empty."""
+    """Return the messages stripped of surrounding white space, without empty ones."""
     stripped = [{**turn, "content": turn["content"].strip()} for turn in said]
     return [turn for turn in stripped if turn["content"]]
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
-    """Yield the blocks between blank lines; a blank line in a ChatML message belongs to it."""
+    """Yield the blocks between blank lines; a ChatML message may contain blank lines."""
     block: list[Turn] = []
     is_open = False
     for line in lines:
@@ -88,7 +88,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
 
 
 def _turn(line: str) -> Turn:
-    """Return the role that a line begins with, and the rest of the line."""
+    """Return the role that a line begins with ("" if it has none) and the rest of the line."""
     line = line.replace(END, "")
     found = CHATML.match(line) or LABEL.match(line)
     return (ROLE_OF.get(found[1].lower(), ""), found[2]) if found else ("", line)

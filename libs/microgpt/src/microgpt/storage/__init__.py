@@ -1,1 +1,1 @@
-"""Model directories and checkpoints on disk."""
+"""Read and write model directories and checkpoints."""

@@ -125,7 +125,7 @@ def load(directory: str | Path) -> SavedModel:
 
 
 def has_any(directory: Path, *names: str) -> bool:
-    """Return whether a directory contains one of these files."""
+    """Return whether a directory contains any of the named files."""
     return any(os.path.exists(committed_path(directory, name)) for name in names)
 
 
@@ -162,7 +162,7 @@ def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes |
 def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[str]) -> None:
     """Write a model to a locked directory; remove the old model's files that are not in `kept`."""
     try:
-        old: Collection[str] = ()  # without a model, files with these names are not ours
+        old: Collection[str] = ()  # without a model, files with these names are the user's
         if has_model(directory):
             old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING_FILES)
         publish(directory, files, is_held=True)
@@ -200,7 +200,7 @@ def name_of(path: str | os.PathLike[str]) -> str:
 
 
 def _models_at(text: str) -> list[tuple[str, Path]]:
-    """Return the name and path of the model at `PATH` or `NAME=DIR`, or of each model inside."""
+    """Return the name and path of the model at `PATH` or `NAME=DIR`, or of each in a folder."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
         name, directory = "", text

@@ -1,14 +1,10 @@
 """A model loaded from a directory, and its meta.json: shape, tokenizer and training record."""
 
-import hashlib
-from array import array
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,7 +17,6 @@ from microgpt.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerKind
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError, TokenizerError
 from microgpt.files import read_committed
 from microgpt.formatting import first_problem, other_version
-from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
@@ -48,7 +43,7 @@ def _refuse(found: Any) -> None:
         raise ConfigError("an older microgpt wrote the model; train it again")
 
 
-Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # field of an old version
+Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # field of an older version
 
 
 class Meta(BaseModel):
@@ -99,7 +94,7 @@ class SavedModel(TrainedModel):
 
     @property
     def config(self) -> TrainConfig:
-        """The recorded settings of a training step; defaults for all others."""
+        """The recorded lr, optimizer, weight_decay and text; the other settings are defaults."""
         config, training = super().config, self.meta.training
         for name in {"lr", "optimizer", "weight_decay", "text"} & training.keys():
             with suppress(ConfigError, TypeError):  # raised by settings of another program
@@ -117,16 +112,13 @@ class SavedModel(TrainedModel):
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """The record of each plug-in, as JSON, by the name of the plug-in."""
+        """The JSON record of each plug-in, by the name of the plug-in."""
         return self.meta.extra or {}
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """The SHA-256 of the weights file, or of the weights if meta.json has none."""
-        if self.meta.weights_sha256:
-            return self.meta.weights_sha256
-        rows = chain.from_iterable(self.weights[name] for name in weight_shapes(self.model))
-        return hashlib.sha256(array("d", chain.from_iterable(rows)).tobytes()).hexdigest()
+        return self.meta.weights_sha256 or super().sha256
 
 
 def meta_of(

@@ -1,1 +1,1 @@
-"""Training loop, engines, presets and fine-tuning."""
+"""Training loop, engines, choice of settings, time limits, fine-tuning and distillation."""

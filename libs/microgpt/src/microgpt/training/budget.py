@@ -1,9 +1,9 @@
-"""The budget of a training run: its cost in operations, this machine's speed, and its time limit.
+"""The cost of a training run in operations, the speed of this machine, and time limits.
 
-On any machine, the time of a training run is proportional to its operations. For a time limit, the
-number of steps follows from the speed, which is measured on random documents before the run, and
-again during its first steps. If the run would end too early or too late, it restarts with the right
-number of steps. `--budget` and `--steps` reproduce its result without a measurement.
+The time of a training run is proportional to its operations. The command line makes a `TimeLimit`;
+`Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
+it. During the run, `Deadline` measures again, and restarts a run that would end too early or too
+late. `--budget` and `--steps` reproduce the result without a measurement.
 """
 
 import math
@@ -38,14 +38,14 @@ OPTIMIZER = 20  # cost per weight and step
 MUON = 0.7  # cost per floating-point operation of Muon
 STEP = 5e6  # cost per step
 
-N_PARTS, PART_S = 4, 0.1  # number and seconds of measurements; their median ignores disturbances
+N_PARTS, PART_S = 4, 0.1  # number and duration of measurements; their median ignores outliers
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 
 # Seconds to reserve for Python's start, and for samples and files after training; more with --chat.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
-WARM_UP_S = 0.5  # the first steps are slower, because caches are cold
+WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
 # Fraction of the time that the measurement takes, and its minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
 # Tolerances, as fractions of the time limit, for an expected early, expected late and late end.
@@ -93,7 +93,7 @@ def held_out_operations(
 def operations_per_second(
     model: ModelConfig, config: TrainConfig, *, length: float, threads: int
 ) -> float:
-    """Return the speed of training steps on random chunks of a length, measured for 0.4 s."""
+    """Return the operations per second of training steps on random chunks, measured for 0.4 s."""
     n_tokens = max(1, round(length))
     # The time of the reference engine is proportional to the tokens, and a batch can take minutes.
     is_scalar = config.engine == "reference"
@@ -102,10 +102,10 @@ def operations_per_second(
     docs = TokenDataset(
         [rng.randrange(model.vocab_size) for _ in range(n_read + 1)] for _ in range(batch_size)
     )
-    # The run has no step limit, and its learning rate is too low to diverge.
+    # The timed run has no step limit, and its learning rate is too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
     engine = make_training(model, timed, docs, rng, threads)
-    speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first fills the caches
+    speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first one fills the caches
     share = batch_size * n_read / (config.batch_size * n_tokens)
     return median(speeds[1:]) * share * step_operations(model, config, n_tokens)
 
@@ -151,10 +151,10 @@ class Deadline(Hook):
     def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
         """Check the time for cost_ratio times the cost of the job; None skips the check."""
         assert job.limit
-        self.restart_with_steps: int | None = None  # steps that fit into the time, if different
+        self.restart_with_steps: int | None = None  # number of steps for a restart, if needed
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
         self._left_before, self._left_at_start = job.limit.seconds_left(), 0.0
-        self._first: tuple[float, float] | None = None  # time left and work after the warm-up
+        self._first: tuple[float, float] | None = None  # time left and work done after warm-up
 
     def on_step(self, run: "TrainingLoop") -> None:
         """End the run if its time is up."""
@@ -169,7 +169,7 @@ class Deadline(Hook):
         return self.restart_with_steps is not None
 
     def _measure(self, run: "TrainingLoop", left: float, cost_ratio: float) -> None:
-        """Compare the time that the run needs with the time that is left."""
+        """Set `restart_with_steps` if the run would end too early or too late."""
         step_cost, validation, test = self._costs
 
         def work(step: int) -> float:

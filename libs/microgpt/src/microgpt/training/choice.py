@@ -22,7 +22,7 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
-# Characters of which a budget of 1e13 operations reads about half, exponent of growth, minimum.
+# Characters of which a budget of 1e13 operations reads half; exponent of their growth; minimum.
 READ, READ_POWER, MIN_READ = 2**23, 0.5, 2**21
 PART = 2**12  # number of consecutive characters of running text that are kept
 MAX_CONTEXT = 256  # longer documents are split into windows
@@ -48,17 +48,17 @@ WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
 class Choice(NamedTuple):
-    """Settings that suit the documents."""
+    """Settings that suit the documents and a budget, and the cost of the training run."""
 
     model: ModelConfig
     config: TrainConfig  # the student's settings, if there is an ensemble
     tokenizer: Tokenizer
     sizes: Sizes  # sizes of the training set
     operations: float = 0.0  # cost of all training, including evaluations
-    budget: float | None = None  # None for Karpathy's settings
+    budget: float | None = None  # number of operations to use; None for Karpathy's settings
     is_limited: bool = False  # whether the data are too small for the whole budget
     vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
-    operations_per_s: float | None = None  # measured for --minutes
+    operations_per_s: float | None = None  # speed measured for --minutes
     ensemble: Ensemble | None = None
 
 
@@ -112,7 +112,7 @@ def choose(
     evaluations = config.evaluations
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
-    spent = held_out * (evaluations + 1)  # one more for the test set
+    spent = held_out * (evaluations + 1)  # one more evaluation for the test set
     steps = max(1, int((useful - spent) / per_step))
     steps = given.get("steps", steps)
     used = min(steps * per_step, limit) if "steps" in given else useful
@@ -132,10 +132,10 @@ def choose(
 
 
 def readable(sets: Split, budget: float | None) -> Split:
-    """Return a split of which a budget of operations reads about half: with less training text.
+    """Reduce the training set of a split so that a budget of operations reads about half of it.
 
     The record of the split does not change. Without held-out documents, it describes the training
-    documents, so they are kept.
+    documents, so the split is returned unchanged.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)
@@ -156,7 +156,7 @@ def useful_operations(sizes: Sizes) -> float:
 def _model(width: int, context: int, given: Given) -> ModelConfig:
     """Return the shape of a model with this width, without a vocabulary."""
     width = given.get("n_embd", width)
-    is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # dimensions per head
+    is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # whether head_dim is even
     rule = {
         "n_layer": max(2, round(width / WIDTH_PER_LAYER)),
         "block_size": context,
@@ -166,7 +166,7 @@ def _model(width: int, context: int, given: Given) -> ModelConfig:
 
 
 def _config(length: float, useful: float, text: TextKind, given: Given) -> TrainConfig:
-    """Return the training settings for chunks of this mean length, without steps."""
+    """Return the training settings for chunks of a mean length; the steps are not chosen yet."""
     lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     rule = {
@@ -181,7 +181,7 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
 def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with the steps that the operations allow; the last one is evaluated."""
+    """Return the settings with the steps that fit into `operations`; the last step is evaluated."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)

@@ -7,9 +7,9 @@ BUSY = 0.05  # minimum share of a processor that a training process gets, even o
 
 
 class RunningTime:
-    """Counts the seconds in which a process that computes all the time could run.
+    """Counts the seconds in which a process that is always busy was not suspended.
 
-    It was suspended if a long time has passed since the last call, but hardly any processor time.
+    A long time between two calls is a suspension if the process used hardly any processor time.
     """
 
     def __init__(self) -> None:

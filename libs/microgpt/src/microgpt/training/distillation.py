@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 DOCS_AT_ONCE = 1024  # number of documents that are predicted at once
 NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # candidate weights of the n-gram model
-MIN_GAIN = 0.005  # relative gain; a smaller one is within the error of a small validation set
-MAX_TOKENS = 100_000  # with more training tokens, the n-gram model adds less
+MIN_GAIN = 0.005  # minimum relative gain; a smaller one is within the error of the measurement
+MAX_TOKENS = 100_000  # maximum training tokens for an n-gram model; with more, it hardly helps
 MAX_NUMBERS = 2**24  # maximum number of probabilities computed at once; bounds the memory
 
 
@@ -90,7 +90,7 @@ class Teachers:
         return prepare_engine(None, *sorted({each.dtype for each in self.models}), uses=uses)
 
     def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
-        """Raise ConfigError unless the teachers can predict documents for this student."""
+        """Raise ConfigError unless the teachers suit a student's data, tokenizer and context."""
         for name, teacher in zip(self.names, self.models, strict=True):
             n, size = teacher.tokenizer.vocab_size, teacher.model.block_size
             if teacher.tokenizer.names != tokenizer.names:
@@ -114,7 +114,7 @@ class Teachers:
     def dataset(
         self, chunks: ChunkedDataset, plan: TrainingPlan, rng: random.Random, threads: int
     ) -> TokenDataset:
-        """Return the chunks and samples in training order, with soft targets; computed once."""
+        """Return the chunks and samples in training order, with soft targets; cache the result."""
         config, n = plan.config, len(chunks) + self.n_samples
         n_read = min(n, config.steps * config.batch_size)
         key = (chunks, config.seed, config.shuffle)
@@ -125,7 +125,7 @@ class Teachers:
             check_memory(n_bytes, "learning from teachers", "use a smaller vocabulary or text")
         order = reading_order(n, config, rng, plan.engine)
         if not is_made:
-            self._dataset = TokenDataset()  # frees the memory
+            self._dataset = TokenDataset()  # frees the memory of the old dataset
             self._dataset = self._prepared(chunks, order, config.seed, threads)
             self._key = key
         return self._dataset[:n_read]
@@ -182,7 +182,7 @@ class Teachers:
     def _predictions(
         self, dataset: TokenDataset, is_sample: Sequence[bool], threads: int
     ) -> "NDArray[np.float32]":
-        """Return the targets of all predictions: (N, V), float32."""
+        """Return the soft targets of all predictions: (N, V), float32."""
         import numpy as np
 
         n, starts = len(dataset.tokens) - len(dataset), dataset.starts

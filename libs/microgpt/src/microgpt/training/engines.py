@@ -51,13 +51,13 @@ class EngineModule(Protocol):
     ) -> EngineTraining:
         """Return a model to train, with the weights that `init_variant` draws from rng.
 
-        The documents have 2 to block_size + 1 tokens. They are read in this order, cyclically.
+        The documents have 2 to block_size + 1 tokens. They are read in the given order, cyclically.
         """
 
     def make_model(
         self, config: ModelConfig, weights: Weights[float] | Numbers, dtype: DType
     ) -> EngineModel:
-        """Return a trained model."""
+        """Return the engine's copy of a trained model."""
 
     def shuffled(self, n: int, rng: Random, n_first: int) -> Sequence[int]:
         """Shuffle range(n) like `rng.shuffle` and return the first n_first numbers."""
@@ -95,7 +95,7 @@ def problem_of(name: str) -> tuple[str, str] | None:
 
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
-    """Raise ConfigError unless the engine exists and supports these settings."""
+    """Raise ConfigError unless the engine exists and supports the dtype and number of threads."""
     checked("engine", engine, EngineName)
     checked("dtype", dtype, DType | None)
     if (engine, dtype) == ("reference", "float32"):
@@ -114,7 +114,7 @@ def prepare_engine(
 ) -> float:
     """Load the kernels of an engine (None: the default engine); compile those that are not cached.
 
-    Return the seconds that this took if anything was compiled, otherwise 0; see `on_compiling`.
+    Return the duration in seconds if anything was compiled, otherwise 0; see `on_compiling`.
     """
     engine = engine or default_engine()
     module, started = engine_module(engine), perf_counter()

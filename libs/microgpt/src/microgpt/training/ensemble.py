@@ -48,7 +48,7 @@ def remove_teachers(directory: Path) -> None:
 
 
 def teacher_paths(directory: Path, ensemble: Ensemble) -> list[Path]:
-    """Return the directories of the teachers."""
+    """Return the directory of each teacher of an ensemble."""
     return [directory / TEACHERS / str(i + 1) for i in range(ensemble.n_teachers)]
 
 
@@ -85,7 +85,7 @@ def with_teachers(
                 job.extend(-reserved)
                 result = train(_teacher(job, i, state), teacher_directory)
                 job.extend(reserved)
-                if result.ending == "until":  # its time was up
+                if result.ending == "until":  # the time limit was reached
                     break
                 job = job if i else job.with_steps(result.config.steps)
                 state = result.state
@@ -128,7 +128,7 @@ def _ensemble(job: TrainingJob) -> Ensemble:
 
 
 def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob:
-    """Return the job of a teacher, counted from 0."""
+    """Return the job of teacher i, counted from 0; `resume` is its checkpoint, if it has one."""
     ensemble, plan = _ensemble(job), job.plan
     n, steps = ensemble.n_teachers, ensemble.teacher.steps
     place = Place(
@@ -169,5 +169,5 @@ def _student_cost(job: TrainingJob) -> float:
     """Return the time for the student and its targets, relative to that of one teacher."""
     ensemble, student = _ensemble(job), job.plan.config
     n_read = min(len(job.chunks) + ensemble.n_samples, student.steps * student.batch_size)
-    predicted = ensemble.n_teachers * n_read / 3  # a prediction is a third of a training step
+    predicted = ensemble.n_teachers * n_read / 3  # a prediction costs a third of a training step
     return (student.steps + predicted / student.batch_size) / ensemble.teacher.steps

@@ -41,7 +41,7 @@ from microgpt.training.engines import default_engine, prepare_engine
 # Settings of an ensemble. A multiple refers to the operations that a single model can use.
 MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
 STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
-MOST_TEACHERS = 8  # a ninth improves the loss by less than the difference between seeds
+MOST_TEACHERS = 8  # a ninth teacher improves the loss by less than the difference between seeds
 MAX_STUDENT = 4.0  # maximum multiple for the student
 SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
 MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes
@@ -53,7 +53,7 @@ class Fitting:
 
     sets: Split
     given: Given  # settings of the user, a preset or a genome
-    tokenizer: Tokenizer | None = None  # by default, one is chosen
+    tokenizer: Tokenizer | None = None  # by default, a tokenizer is chosen
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:

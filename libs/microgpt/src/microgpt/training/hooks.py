@@ -37,7 +37,7 @@ class Hook:
     def should_stop(self) -> bool:
         """Return whether to stop; called about every 20 ms, or after a step of the slow engine.
 
-        The result covers all completed steps; its state can be resumed.
+        The training result covers all completed steps, and the run can be resumed from its state.
         """
         return False
 
@@ -49,7 +49,7 @@ class OnEvent(Hook):
         self._function = function
 
     def on_event(self, event: TrainEvent) -> None:
-        """Call the function."""
+        """Call the function with the event."""
         self._function(event)
 
 

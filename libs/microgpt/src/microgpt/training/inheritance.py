@@ -1,4 +1,7 @@
-"""Take the split, the tokenizer and the weights of a training run from a parent or teachers."""
+"""Take the split, the tokenizer and the weights of a training run from a parent or teachers.
+
+`planning` takes the shape and the dtype. Training settings and optimizer state are not inherited.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -26,7 +29,7 @@ def hold_out(
     sources: Sequence[TrainedModel | Teachers] = (),
     tell: Tell = lambda line: None,
 ) -> Split:
-    """Split documents by the given fractions, else like the sources' data, else by default.
+    """Split documents by the given fractions, else as in the sources' training, else by default.
 
     By default, --minutes and --budget hold out some documents if there are enough. `sources`
     contains the parent and the teachers.
@@ -36,7 +39,7 @@ def hold_out(
         values = ", ".join(f"{name} {recorded[name]}" for name in new)
         tell(f"split as in the training of the parent or teacher: {values}")
     given = {**recorded, **given}
-    if sources:  # the model inherits their context and tokenizer
+    if sources:  # the model inherits the context and tokenizer of `sources`
         first = sources[0]
         size = first.block_size if isinstance(first, Teachers) else first.model.block_size
         given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
@@ -57,9 +60,9 @@ def hold_out(
         texts = [docs] if isinstance(docs, str) else docs
         return split(held_out_fraction(sum(map(len, all_texts(texts)))))
     except (ConfigError, DataError) as error:
-        sets = split(0.0)  # fails if the user's own fractions do
+        sets = split(0.0)  # raises an error if the given fractions cannot be used
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
-        if has_parent and not sets.validation:  # no loss would show when to stop
+        if has_parent and not sets.validation:  # no held-out loss would show when to stop
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
         uses = [use for name, use in FRACTIONS.items() if name not in given]
         tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")
@@ -67,14 +70,14 @@ def hold_out(
 
 
 def data_of(sources: Iterable[TrainedModel | Teachers]) -> tuple[DataFacts | None, ...]:
-    """Return the data on which these models and their ancestors were trained."""
+    """Return the data on which models and their ancestors were trained; None for unknown data."""
     return tuple(dict.fromkeys(facts for each in sources for facts in each.trained_on))
 
 
 def _recorded_split(
     docs: Documents, read: Sequence[DataFacts | None], given: Given
 ) -> dict[str, Any]:
-    """Return the split settings of an earlier training run on these documents, if any."""
+    """Return the split settings of an earlier training run on the same documents, if any."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
     is_other = facts and facts.gap is not None and not isinstance(docs, str)  # now read as lines
     if not facts or is_other or all(name in given for name in FRACTIONS):
@@ -132,7 +135,7 @@ def inherited_weights(
     weights: list[float] = []
     for name, (_, n_columns) in weight_shapes(model).items():
         rows = parent.weights[name]
-        if name in ("wte", "lm_head"):  # these have a row per token
+        if name in ("wte", "lm_head"):  # the matrices with a row per token
             first = len(weights)
             starts = range(first, first + len(tokenizer.names) * n_columns, n_columns)
             rows = [

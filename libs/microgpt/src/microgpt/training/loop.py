@@ -1,4 +1,4 @@
-"""The training loop, which runs the engine and calls hooks."""
+"""The training loop: runs the engine and calls hooks; `state.ending` decides on early stopping."""
 
 import math
 import random
@@ -113,7 +113,7 @@ class TrainingLoop:
         return "stopped" if self.should_stop() else ending(self.step, self.best, self.config)
 
     def end(self) -> None:
-        """End the run after this step; the learning-rate schedule does not change."""
+        """End the run after the current step, without a change of the learning-rate schedule."""
         self.plan = replace(self.plan, config=replace(self.config, until=self.step))
 
     def should_stop(self) -> bool:
@@ -156,7 +156,7 @@ class TrainingLoop:
         self.report(loss)
 
     def loss(self, docs: EvaluationSet, weights: Numbers) -> float | None:
-        """Return the loss of some weights, or None if a hook has asked to stop."""
+        """Return the loss of the given weights, or None if a hook has asked to stop."""
         plan = self.plan
         model = engine_module(plan.engine).make_model(plan.model, weights, plan.dtype)
         evaluation = docs.evaluate(partial(model.nll, threads=self.threads), self.should_stop)

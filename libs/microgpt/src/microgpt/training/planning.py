@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
     name: str = ""  # such as "teacher 2 of 6"
     steps_before: int = 0  # total steps of the models that are trained before this one
-    steps_after: int = 0
+    steps_after: int = 0  # total steps of the models that are trained after this one
     # Cost of all models, as a multiple of this one's; None if this run does not measure the time.
     cost_ratio: float | None = 1.0
 
@@ -65,7 +65,7 @@ class TrainingJob:
 
     @property
     def chunks(self) -> ChunkedDataset:
-        """The training chunks."""
+        """The chunks of the training set."""
         return self.sets.chunked(self.plan.tokenizer, self.plan.model.block_size, self.plan.config)
 
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
@@ -104,11 +104,9 @@ def plan_training(
         raise ConfigError(
             "--unknown requires a table of questions and microgpt-characters; omit --unknown"
         )
-    if given.get("patience") and not sets.val_fraction:  # there is no held-out loss to watch
-        raise ConfigError(
-            "--patience requires --val-fraction; add --val-fraction or omit --patience"
-        )
     base = with_given(config or TrainConfig(), given)
+    if base.patience and not (sets.val_fraction or sets.validation):
+        raise ConfigError("--patience requires --val-fraction; add it, or omit --patience")
     engine = base.engine or default_engine()
     default = parent.dtype if parent and engine != "reference" else DEFAULT_DTYPE[engine]
     base = replace(base, engine=engine, dtype=base.dtype or default)
@@ -120,7 +118,7 @@ def plan_training(
         check_shape(parent, model)
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(sets.docs))
-    elif teachers:  # by default, the student has their context and tokenizer
+    elif teachers:  # by default, the student has the teachers' context and tokenizer
         tokenizer = tokenizer or teachers.tokenizer
         given = {"block_size": teachers.block_size, "tokenizer": tokenizer.kind, **given}
     chosen = None
@@ -148,6 +146,7 @@ def plan_training(
         ancestor_data=read,
         contamination=contamination(sets, read, base.text),
         extra=dict(extra or {}),
+        parent_sha256=parent.sha256 if parent else None,
         edited_sources=find_edited_sources() if engine == "reference" else {},
     )
     if line := describe_read(plan.contamination):

@@ -37,20 +37,20 @@ def train(
 
     Args:
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
-            With a `Split`, the validation loss is measured 20 times; the result has the weights
-            with the lowest validation loss, and their test loss. By default, the documents of the
+            With a `Split`, the result has the weights with the lowest of about 20 validation losses
+            (see `steps_between_evaluations`), and their test loss. By default, the documents of the
             parent or a teacher are split as in its training.
         model: defaults to the shape of the parent, or to one that suits the documents. Its
             vocab_size is set from the tokenizer.
-        config: by default, chosen to suit the documents; with a model or a parent, Karpathy's. Its
-            dtype defaults to that of `resume` or `parent`, or to float32; the reference engine uses
-            float64. A subclass with its own `lr_at` is not recorded; pass it again to resume.
+        config: by default, chosen to suit the documents; with a model or a parent, `TrainConfig()`.
+            The dtype defaults to that of `resume` or `parent`, or to float32; the reference engine
+            uses float64. A subclass with its own `lr_at` is not recorded; pass it again to resume.
         tokenizer: defaults to that of the parent, extended by new characters, or of the teachers,
             or to one that suits the documents.
         threads: number of threads of the compiled engine; it does not affect the result.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose mean probabilities are the targets, instead of the next tokens. The
-            context of the student defaults to theirs.
+            context of the student defaults to the shortest context of a teacher.
         resume: checkpoint to continue from. It does not contain the documents and settings; pass
             those of its run. Only the number of steps may differ, which changes the schedule.
         hooks: objects that observe or stop the training run, such as `OnEvent`, `Checkpoints` and

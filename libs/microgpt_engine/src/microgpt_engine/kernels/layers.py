@@ -64,8 +64,8 @@ def embed_backward(b: Buffers, model: Settings, dwte: Array, dwpe: Array, N: int
 def cut_at_starts(x: Array, cut: Array, shift: int, doc_starts: Array, n_docs: int) -> None:
     """Set the first `shift` rows of x (C, N) to 0 in the first column of each document.
 
-    There, `rmsnorm` has written numbers from the previous document, which are saved in cut
-    (C // 2, N) for the backward pass. x must have a column after the last document.
+    `rmsnorm` has written numbers of the previous document there; `cut` (C // 2, N) keeps these
+    numbers for the backward pass. x must have a column after the last document.
     """
     for c in range(shift):
         x[c, 0] = 0
@@ -99,7 +99,7 @@ def shift_row(x: Array, row: int, position: int, shift: int, last: Array) -> Non
 
 @kernel
 def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int, shift: int) -> None:
-    """Scale each column of x (C, N) to a root mean square of 1; store the scales (N).
+    """Set normed to the columns of x (C, N), scaled to a root mean square of 1; store the scales.
 
     The first `shift` rows of the result are moved to the next column; see `cut_at_starts`. With a
     shift, normed must not be x.
@@ -118,7 +118,7 @@ def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int, shift: i
 
 @inlined
 def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
-    """Scale each row of x (N, C) to a root mean square of 1."""
+    """Set the rows of normed to those of x (N, C), scaled to a root mean square of 1."""
     C = x.shape[1]
     share = splat(x, 1 / C)
     for n in range(N):
@@ -168,7 +168,7 @@ def rmsnorm_backward_in_place(dx: Array, normed: Array, scales: Array, layer: in
 
 @inlined
 def relu(x: Array, n_rows: int, n_columns: int, model: Settings) -> None:
-    """Apply the activation in place to the first n_rows rows and n_columns columns of x."""
+    """Apply ReLU, squared unless the model is Karpathy's, in place to x[:n_rows, :n_columns]."""
     zero = splat(x, 0)
     for i in range(n_rows):
         for n in range(0, n_columns, lanes(x)):

@@ -1,7 +1,7 @@
 """One optimizer step on all weights: AdamW, or Muon for the blocks and AdamW for the rest.
 
 Compiled version of `ReferenceEngine.update` and `MuonEngine.update`. Gradients are not clipped:
-Adam divides by their typical size, and Muon uses only their direction, which bounds the steps.
+Adam divides by their typical size, and Muon uses only their direction; both bound the steps.
 Layout: weights, padded to whole vectors. The rows that AdamW updates come first, then the matrices
 that Muon updates, which have C columns and at least C rows. A Gram matrix has C rows and C columns.
 See docs/engine.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
@@ -90,7 +90,7 @@ def squares_are_finite(x: Array) -> bool:
 
 @inlined
 def muon(state: OptimizerState, lr: float, model: Settings, config: Settings) -> None:
-    """Apply Muon to the rows that AdamW does not update, and to their running means."""
+    """Apply Muon to the rows that AdamW does not update, and update their running means."""
     params, m, momentum = state.params, state.m, MUON_MOMENTUM
     n = params.shape[0] - state.directions.shape[0]
     kept = 1 - lr * config.weight_decay

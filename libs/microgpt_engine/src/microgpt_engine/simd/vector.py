@@ -43,7 +43,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 class Emitter(NamedTuple):
-    """Emitter of LLVM instructions for an intrinsic; `kind` is the Numba type of an array."""
+    """Emits LLVM instructions for an intrinsic. In methods, `kind` is an array's Numba type."""
 
     context: Any  # target context of Numba
     builder: Any  # IR builder of llvmlite

@@ -50,7 +50,7 @@ def resumed_job(
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if it is not installed
-    n_steps = state.step  # number of steps of all models
+    n_steps = state.step  # number of steps of all models trained so far
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
@@ -64,12 +64,12 @@ def resumed_job(
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, given.get("threads", 1))
-    if given.keys() & {"steps", "minutes"} and state.best:  # patience starts anew
+    if given.keys() & {"steps", "minutes"} and state.best:  # the patience restarts
         state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
-            recorded_documents(plan, request.input)  # refuses other documents
+            recorded_documents(plan, request.input)  # raises an error for other documents
         _tell_end(directory.path, state.step, reason or "steps", config.steps, request)
         return None
     if config.steps != plan.config.steps:
@@ -78,7 +78,7 @@ def resumed_job(
     path, sets = recorded_documents(plan, request.input)
     recorded = {"minutes": state.seconds / 60 + minutes} if minutes else {}
     if budget := plan.given.get("budget"):
-        recorded["budget"] = budget * config.steps / plan.config.steps
+        recorded["budget"] = config.steps / plan.config.steps * budget
     plan = replace(plan, config=config, input=path, given={**plan.given, **recorded})
     sets = readable(sets, plan.given.get("budget"))
     job = TrainingJob(plan, sets, resume=state, limit=limit)
@@ -114,7 +114,7 @@ def _changed_config(
 def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainRequest) -> None:
     """Print that a run has ended and how to continue it."""
     if reason != "until":
-        remove_teachers(path)  # left if the process was killed before it removed them
+        remove_teachers(path)  # the teachers of a killed process remain
     more = "a larger --steps" if reason == "steps" else f"--steps {steps}"
     where = f"the training run in {path} ended after step {step} of {steps} ({reason})"
     note(f"{where}; to continue it, pass {more}, or --minutes")

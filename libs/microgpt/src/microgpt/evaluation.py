@@ -207,12 +207,6 @@ def explain(
         text: a text; for a chat model, a conversation or one user message.
         n_alternatives: number of most likely tokens at each position; all if there are fewer.
         text_kind: "stream" if the model was trained on running text, which has no end.
-
-    Examples:
-        >>> from microgpt import InferenceGpt, TrainConfig, train
-        >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
-        >>> [each.text for each in explain(model, "anna").predictions]
-        ['a', 'n', 'n', 'a', '<|bos|>']
     """
     if not isinstance(text, str):
         text = as_conversation("text", text)

@@ -47,13 +47,7 @@ WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
 class BpeTokenizer(Tokenizer):
-    """A tokenizer whose tokens are bytes and byte sequences.
-
-    Examples:
-        >>> tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
-        >>> tokenizer.decode(tokenizer.encode("Ünkнown 👩‍🚀"))
-        'Ünkнown 👩‍🚀'
-    """
+    """A tokenizer whose tokens are bytes and byte sequences."""
 
     kind = "bpe"
     unit = "tokens"

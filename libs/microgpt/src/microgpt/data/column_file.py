@@ -125,8 +125,7 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
         problem = f"has no field with the texts of its JSON objects ({listed(names)})"
         raise DataError(f"{path} {problem}; {inner}")
     if names:
-        others = f", or {inner}" if is_nested else ""
-        raise _several(f"{path} has JSON objects", listed(names) + others)
+        raise _several(f"{path} has JSON objects", listed(names) + f", or {inner}" * is_nested)
     return None
 
 

@@ -1,16 +1,4 @@
-"""Parse conversations and test items, one per line of a file.
-
-    [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-    {"messages": […]}                                       the same list, in OpenAI's format
-    {"prompt": "hi", "completion": "hello"}                 or the keys question and answer
-    {"instruction": "hi", "input": "", "output": "hello"}   Alpaca, or Dolly: context and response
-    {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
-
-The last format is ShareGPT's. A file may also be a JSON array of conversations, as ShareGPT files
-usually are, a table with columns of questions and answers, or a `transcript`; plug-ins read other
-formats, such as exported chats. Error messages name the file, the line and the index of the
-message.
-"""
+"""Parse conversations and test items; docs/reference/data.md describes the formats."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -54,12 +54,7 @@ def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
 
 
 class FoldingTokenizer(CharTokenizer):
-    """A `CharTokenizer` that folds unknown characters; unknown white space becomes a space.
-
-    Examples:
-        >>> FoldingTokenizer("gjor").encode("Jörg")
-        [1, 2, 3, 0]
-    """
+    """A `CharTokenizer` that folds unknown characters; unknown white space becomes a space."""
 
     folds = True
 

@@ -23,8 +23,7 @@ NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
 # Characters of which a budget of 1e13 operations reads half; exponent of their growth; minimum.
-READ, READ_POWER, MIN_READ = 2**23, 0.5, 2**21
-PART = 2**12  # number of consecutive characters of running text that are kept
+READ, READ_POWER, MIN_READ, PART = 2**23, 0.5, 2**21, 2**12
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
@@ -134,8 +133,7 @@ def choose(
 def readable(sets: Split, budget: float | None) -> Split:
     """Reduce the training set of a split so that a budget of operations reads about half of it.
 
-    The record of the split does not change. Without held-out documents, it describes the training
-    documents, so the split is returned unchanged.
+    Without held-out documents, the record of the split describes the training set, which is kept.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)

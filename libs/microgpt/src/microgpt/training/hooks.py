@@ -13,13 +13,7 @@ STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum share of tim
 
 
 class Hook:
-    """Observes a training run. Override the methods that you need; the others do nothing.
-
-    Examples:
-        >>> class Printer(Hook):
-        ...     def on_event(self, event):
-        ...         print(event.step, *event.losses[-1:])
-    """
+    """Observes a training run. Override the methods that you need; the others do nothing."""
 
     def on_event(self, event: TrainEvent) -> None:
         """Receive the losses since the last event; called about every 50 ms."""

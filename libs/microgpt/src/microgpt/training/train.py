@@ -64,12 +64,6 @@ def train(
         DataError: there are no documents.
         TokenizerError: a training document has a character that is not in the vocabulary.
         DivergedError: the loss or a gradient became NaN or infinite.
-
-    Examples:
-        >>> from microgpt import TrainConfig
-        >>> result = train(["anna", "emma"], config=TrainConfig(steps=10))
-        >>> len(result.losses)
-        10
     """
     engine = (config and config.engine) or default_engine()
     dtype = (config and config.dtype) or (resume and resume.dtype)

@@ -57,7 +57,7 @@ TEXT_HELP = "UTF-8 text, one document per line"
 def field_option(
     kind: Any, name: str, panel: str | None = None, *, is_short: bool = False, usual: str = ""
 ) -> Any:
-    """Return the option of a field; `--help` lists it if is_short; `usual` is its default as text."""
+    """Return the option of a field; `--help` lists it if is_short, with the default `usual`."""
     field = kind.__dataclass_fields__[name]
     facts = field.metadata
     return option(

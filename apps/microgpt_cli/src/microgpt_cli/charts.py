@@ -148,11 +148,7 @@ def draw_result(result: TrainResult) -> "ChartType":
 
 
 def draw(runs: Sequence[TrainingRun]) -> "ChartType":
-    """Return the chart of one or more training runs: held-out losses, and smoothed training losses.
-
-    Raises:
-        CheckpointError: a run has no losses yet.
-    """
+    """Return the chart of training runs; raise CheckpointError if one has no losses yet."""
     import altair as alt
 
     rows: list[Row] = []
@@ -183,11 +179,7 @@ def draw(runs: Sequence[TrainingRun]) -> "ChartType":
 
 
 def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
-    """Read the training runs of model directories; the label of each is its path.
-
-    Raises:
-        CheckpointError: a directory has no training run, or a damaged one.
-    """
+    """Read the training runs of model directories; raise CheckpointError if one has none."""
     runs = []
     for directory in dict.fromkeys(directories):
         check_has_training(directory)

@@ -71,11 +71,7 @@ def loss_of(meta: Meta) -> str:
 def note_training_data(
     docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
-    """Return the share of documents that are training data; print a note if it is not 0.
-
-    Args:
-        share: the share from `trained_share`; if None, it is computed from the recorded hashes.
-    """
+    """Print a note if documents are training data, and return their share (computed if None)."""
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
     if share is None:

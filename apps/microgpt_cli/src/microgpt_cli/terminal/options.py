@@ -57,12 +57,7 @@ TEXT_HELP = "UTF-8 text, one document per line"
 def field_option(
     kind: Any, name: str, panel: str | None = None, *, is_short: bool = False, usual: str = ""
 ) -> Any:
-    """Return the option of a field of a dataclass, as the default value of a parameter.
-
-    Args:
-        is_short: whether `--help` lists the option even if the metadata lacks `short`.
-        usual: the default that the command chooses instead of the field's, as text for the help.
-    """
+    """Return the option of a field; `--help` lists it if is_short, with the default `usual`."""
     field = kind.__dataclass_fields__[name]
     facts = field.metadata
     return option(

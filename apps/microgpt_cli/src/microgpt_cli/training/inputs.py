@@ -93,12 +93,7 @@ def load_teachers(paths: Sequence[Path]) -> Teachers | None:
 def read_input(
     data: Path | None, how: Given, text: TextKind | None = None
 ) -> tuple[TextFile, Sequence[Document] | str]:
-    """Return a file, with its absolute path, and its documents; by default, the preset's file.
-
-    Args:
-        how: those fields of `ReadOptions` that are given, and the preset.
-        text: kind of text, if `how` does not contain it.
-    """
+    """Return a file, with its absolute path, and its documents; by default, the preset's file."""
     file = TextFile(data or _default_data(how.get("preset"), chat=how.get("chat", False)))
     given = {name: value for name, value in how.items() if value is not None}
     if given.get("text") == "lines" and not given.keys() & {"column", "chat"}:

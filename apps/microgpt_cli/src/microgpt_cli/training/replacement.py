@@ -50,11 +50,7 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
 
 
 def check_replacement(directory: Path, option: str) -> None:
-    """Raise CheckpointError if a model, or files of another program, would be replaced.
-
-    Args:
-        option: the option with which the user can choose another directory.
-    """
+    """Raise CheckpointError if files would be replaced; `option` chooses another directory."""
     if has_model(directory):
         what, it = f"{directory} has a model{_describe(directory)}", "the model"
     elif others := _others(directory):
@@ -68,10 +64,7 @@ def check_replacement(directory: Path, option: str) -> None:
 def check_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
     """Raise CheckpointError if an export would replace other files, or an earlier export.
 
-    Args:
-        mark: name of a file in each exported directory; None if an export is a single file.
-        example: an example of the file name of an export.
-        is_forced: whether an earlier export may be replaced.
+    An exported directory contains the file `mark`; it is None if an export is a single file.
     """
     what, remedy = f"{output} exists", "use another file with --output"
     if mark:

@@ -75,11 +75,7 @@ class TrainRequest:
     as_json: bool = printing(False, "Print one JSON document.", "--json")
 
     def settings(self) -> dict[str, Any]:
-        """Return the given settings, completed by those of a genome or preset.
-
-        Raises:
-            ConfigError: a setting is invalid or excludes another.
-        """
+        """Return the valid settings: those given, and those of a genome or preset."""
         given, name = self.given, self.given.get("preset")
         recipe = preset_settings(name) if name and not self.resume else {}
         for name in given:

@@ -1,7 +1,6 @@
 """`microgpt train`: train a model on a text file."""
 
-from time import perf_counter
-
+from microgpt import running_time
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import with_options
 from microgpt_cli.training.train_request import TrainRequest
@@ -24,7 +23,7 @@ def train(request: TrainRequest) -> None:
 
 def train_as(request: TrainRequest) -> None:
     """Train the requested model, save it and print the results."""
-    started = perf_counter()
+    started = running_time()
     settings = request.settings()  # checked before NumPy is loaded
 
     from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine

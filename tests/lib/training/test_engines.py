@@ -37,6 +37,7 @@ def test_the_error_for_a_missing_engine_names_its_package(no_engine, text_result
         InferenceGpt(text_result, engine="compiled").generate(1)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kind", ["text", "chat"])
 def test_a_batch_of_jobs_gives_the_same_tokens_on_both_engines(kind, request, monkeypatch) -> None:
     # Each call decodes one token, even on a fast machine.

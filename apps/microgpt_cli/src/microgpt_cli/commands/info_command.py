@@ -72,7 +72,7 @@ def _is_data(path: Path) -> bool:
 
     if path.is_dir():
         return not is_model_directory(path)
-    return path.is_file() or bool(set("*?[") & set(str(path)))
+    return path.is_file() or not set("*?[").isdisjoint(str(path))
 
 
 def _training_command(data: Path, how: ReadOptions, minutes: float | None) -> str:

@@ -83,8 +83,8 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
 def unused_model(data: Path | None) -> str:
     """Return --model, followed by the name of the data file if no such path exists."""
-    name = data.stem if data else ""
-    return f"--model {as_argument(Path(name))}" if name and not os.path.lexists(name) else "--model"
+    name = Path(data.stem if data and data.exists() else ".")  # data may be a pattern
+    return "--model" if name.exists() else f"--model {as_argument(name)}"
 
 
 def has_same_model(directory: Path, plan: TrainingPlan) -> bool:

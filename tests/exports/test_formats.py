@@ -57,6 +57,7 @@ def test_each_program_gives_the_results_of_a_random_model(format, seed, tmp_path
     assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_each_program_gives_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:

@@ -16,6 +16,7 @@ from microgpt_exports.format import RECEIPT
 from microgpt_exports.onnx_file import ONNX_FORMAT, run
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_onnxruntime_reads_batches_at_once_and_in_pieces(architecture, tmp_path) -> None:
     saved = saved_model("chat", architecture=architecture)

@@ -31,9 +31,9 @@ class ExportFormat:
 
     Args:
         encode: returns the content of each file, by path, without writing the files.
-        mark: name of a file by which an exported directory is recognised; None if an export is a
-            single file.
-        verify: runs the export at a path in the other program; returns None for other formats.
+        mark: name of a file that only a directory of this format has; None for single files.
+        verify: runs the exported model at a path in the other program; returns None if the file
+            has another format.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]

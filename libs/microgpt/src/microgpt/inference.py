@@ -161,9 +161,9 @@ class InferenceGpt(LanguageModel):
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens of a prompt, preceded by BOS unless a prompt of tokens begins with it.
+        """Return BOS, the user token if the model is a chat model, and the tokens of a prompt.
 
-        For a model of running text, an empty prompt is a newline, so samples begin a new line.
+        Tokens that begin with BOS are unchanged. For running text, an empty prompt is a newline.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]

@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return a token's embedding, plus its position's (karpathy) or predecessor's (modern)."""
+        """Return a token embedding plus that of its position (karpathy) or predecessor (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
@@ -119,7 +119,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.logits(self, x if self.config.is_karpathys else rmsnorm(x))
 
     def dropped(self, x: Vector[Number], site: int) -> Vector[Number]:
-        """Apply dropout, if enabled, to a vector; `site` identifies a place in the model."""
+        """Apply dropout, if enabled, to a vector; `site` is the number of the site in the model."""
         return self.drop(x, self.position, site) if self.drop else x
 
 

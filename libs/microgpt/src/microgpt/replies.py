@@ -80,7 +80,7 @@ def reply_plugin(name: str) -> ReplyPlugin:
 def prepare_replies(
     docs: Documents, given: "Given", tell: Tell, file: TextFile | None = None
 ) -> Preparation:
-    """Return the changes that the first plug-in for these documents makes to a run, or none."""
+    """Return the changes of the first plug-in that changes the training run, or no changes."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):
             if found := reply_plugin(name).prepare(docs, given, tell, file):

@@ -59,7 +59,7 @@ class Continuation(NamedTuple):
 def sample(
     logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
-    """Sample a token from logits (V) with one draw; temperature 0 takes the likeliest without one.
+    """Sample a token from logits (V) by one random draw; temperature 0 selects the likeliest token.
 
     Raises:
         PromptError: all tokens are forbidden, or a logit is not finite.
@@ -100,7 +100,7 @@ def n_kept(block_size: int) -> int:
 def new_context(tokens: Sequence[int], block_size: int) -> list[int]:
     """Return the context that follows a full one: the first token, usually BOS, and the last half.
 
-    With a block_size of 1, return the last token.
+    With a block_size of 1, return only the last token.
     """
     kept = tokens[-n_kept(block_size) :]
     return [tokens[0] if block_size > 1 else kept[0], *kept[1:]]

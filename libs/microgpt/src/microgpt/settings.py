@@ -133,7 +133,7 @@ def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError, naming the setting or `typed`, if the value of a setting is invalid."""
+    """Raise ConfigError if the value of a setting is invalid; the error names `typed`, if given."""
     checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 

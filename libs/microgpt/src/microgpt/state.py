@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a model that only generates text does not need these module
     from microgpt.data.tokenizer import Document
 
 # "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook stopped.
+# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook stopped it.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 

@@ -15,23 +15,23 @@ from microgpt.errors import DataError
 from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
-N_EXAMINED = 20  # maximum number of JSON values that determine the kind of a file
+N_EXAMINED = 20  # maximum number of JSON values examined to recognise what a file contains
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
-DELIMITERS = "\t;|,"  # the delimiter with the most columns is used, the first if tied
+DELIMITERS = "\t;|,"  # the delimiter that gives the most columns is used; if tied, the first one
 N_NAMED = 20  # maximum number of column names in an error message
 LONGEST_NAME = 60  # a longer field in the first row is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which text must not contain
 NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # a number or a date, which is not a column name
-SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, as in spreadsheets' CSV
-COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # line above a table, such as Anki's metadata
+SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, as in Excel's CSV
+COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # comment above a table, such as Anki's
 STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON string
 
 
 class Records(NamedTuple):
     """The rows of a table, the values of a JSON file, or conversations in another format."""
 
-    values: Iterable[tuple[int, Any]]  # (number, value) pairs; the value of broken JSON is an error
+    values: Iterable[tuple[int, Any]]  # (number, value) pairs; an exception replaces invalid JSON
     unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
@@ -72,7 +72,7 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
     rows without text are omitted.
 
     Raises:
-        DataError: no column is given although there are several, or a value is not text.
+        DataError: the column is ambiguous, a value is not text, or the file has conversations.
     """
     path, first = file.path, _first_line(file)
     if how.column is not None:
@@ -135,7 +135,7 @@ def _several(problem: str, choices: str) -> DataError:
 
 
 def _strings(file: TextFile, records: Records, tell: Tell | None) -> list[str] | None:
-    """Return JSON strings; None if other values show that the file is text in quotation marks."""
+    """Return JSON strings; None if a value is not a string, as the file is then plain text."""
     strings = [*records.values]
     if not all(isinstance(value, str) for _, value in strings):
         return None
@@ -166,7 +166,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
 
 def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) -> list[str]:
-    """Return the texts of (location, cell) pairs; error messages contain the location."""
+    """Return the non-empty texts of (location, cell) pairs; errors contain the location."""
     texts = []
     for where, cell in cells:
         text = "" if cell is None else cell

@@ -24,8 +24,8 @@ Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unk
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the share of each held-out set that was read in training.
 
-    The share counts documents or, in running text, characters; a single document is running text.
-    The result is empty if nothing was read and there are no earlier runs.
+    It is a share of the documents or, in running text, of the characters; a single document counts
+    as running text. The result is empty if nothing was read and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
     return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
@@ -79,7 +79,7 @@ def describe_read(found: Mapping[str, float | None]) -> str:
 
 
 def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[Document]:
-    """Return the documents, or passages of running text, that the runs `read` were trained on."""
+    """Return the documents, or passages of running text, that earlier training runs have read."""
     return [*dict.fromkeys(_read(docs, recorded_facts(docs, read), "train"))]
 
 
@@ -109,7 +109,7 @@ def read_forms(docs: Iterable[Document]) -> Iterator[str]:
 
 
 def known_share(docs: Sequence[Document], read: Container[str]) -> float:
-    """Return the share of documents that were read, whole or line by line, in any form."""
+    """Return the share of documents whose form, or the form of each line, is in `read`."""
     return sum(_is_known(doc, read) for doc in docs) / max(1, len(docs))
 
 
@@ -131,7 +131,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # in `text`, one such substring starts at a multiple of HALF
+        for i in range(HALF):  # if `text` contains the piece, one starts at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -164,12 +164,12 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a text, or the form of a conversation, is a document or a line of one."""
+        """Return whether a text, or the form of a conversation, is a document or a line of it."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
-    """Return the content of documents.crc32; None for running text or over MAX_HASHES hashes."""
+    """Return the content of documents.crc32; None for running text, and for no or too many docs."""
     if text == "stream" or not 0 < len(docs) <= MAX_HASHES:
         return None
     hashes = sorted({*map(_hash, read_forms(docs))})

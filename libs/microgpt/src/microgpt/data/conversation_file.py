@@ -110,7 +110,7 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
 
 
 def _turns(value: Any, where: str) -> Sequence[Any]:
-    """Return the messages of a conversation in any format; raise DataError for other values."""
+    """Return the messages of a conversation; raise DataError if its format is not supported."""
     if isinstance(value, Exception):
         remedy = "write one conversation per line, or export the chat again"
         raise DataError(f"{where}: not JSON: {value}; {remedy}")

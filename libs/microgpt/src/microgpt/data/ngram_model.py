@@ -55,7 +55,7 @@ class NgramModel:
             pairs, first, n = np.unique(
                 contexts * vocab_size + tokens[at], return_index=True, return_counts=True
             )
-            if length:  # count the distinct tokens before each pair of shorter contexts, if any
+            if length:  # in the previous level, count the distinct tokens before each pair
                 _, shorter_pairs, counts = found[-1]
                 longer = shorter[first] * vocab_size + tokens[at[first]]
                 places_of = np.searchsorted(shorter_pairs, longer)

@@ -111,7 +111,7 @@ class TextFile:
             return text
         line = n_lines_before + _with_plain_ends(chunk[:start].decode()).count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
-        # A sample around the byte, from the beginning of a line if possible.
+        # A sample around the invalid byte, from the beginning of a line if possible.
         first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
         what, remedy = _diagnose(chunk[first : first + SAMPLE])
         raise DataError(f"{self.path} is not {what} {where}; {remedy}")

@@ -1,7 +1,7 @@
 """Write model directories atomically, validate them on load, and find those that a command names.
 
-docs/reference/model_directory.md describes the files. evolve-rust and MoonBase write only
-weights.json and meta.json; `load` reads their directories too.
+docs/reference/model_directory.md describes the files. Two other programs, evolve-rust and MoonBase,
+write only weights.json and meta.json; `load` reads their directories too.
 """
 
 import hashlib

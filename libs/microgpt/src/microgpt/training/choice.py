@@ -22,13 +22,13 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
-# Characters of which a budget of 1e13 operations reads half; exponent of their growth; minimum.
+# `readable`: maximum characters for 1e13 operations, exponent of growth, minimum, size of parts.
 READ, READ_POWER, MIN_READ, PART = 2**23, 0.5, 2**21, 2**12
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-# Operations that still lower the loss, for 150,000 tokens; exponent of their growth; their minimum.
+# `useful_operations`: number for 150,000 tokens, exponent of its growth with the tokens, minimum.
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and exponent of its growth
 WIDTH_PER_LAYER = 30
@@ -133,7 +133,7 @@ def choose(
 def readable(sets: Split, budget: float | None) -> Split:
     """Reduce the training set of a split so that a budget of operations reads about half of it.
 
-    Without held-out documents, the record of the split describes the training set, which is kept.
+    Without held-out documents, the split is unchanged, because its record describes these data.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)
@@ -186,7 +186,7 @@ def config_for_operations(
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:
-    """Return the smallest power of two from 16 to MAX_CONTEXT that covers most documents."""
+    """Return the smallest of 16, 32, …, MAX_CONTEXT that fits most documents; 128 for a stream."""
     if text == "stream":
         return 128
     context = 16

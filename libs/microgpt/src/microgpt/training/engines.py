@@ -1,7 +1,7 @@
 """The interface of engines, and the choice between the compiled and the reference engine.
 
 Both engines give the same losses, weights and random numbers, up to rounding; the tests and
-`microgpt verify` check this. The reference engine imports neither numpy nor numba.
+`microgpt verify` check this. The reference engine trains and generates without NumPy and Numba.
 """
 
 import warnings
@@ -79,7 +79,7 @@ def default_engine() -> EngineName:
     if problem := problem_of("compiled"):
         why, remedy = problem
         line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"
-        warnings.warn(line, EngineWarning, stacklevel=1)  # one place, so Python shows it once
+        warnings.warn(line, EngineWarning, stacklevel=1)  # always this line: Python shows it once
         return "reference"
     return "compiled"
 

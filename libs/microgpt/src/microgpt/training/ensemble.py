@@ -147,7 +147,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
 def _student(
     job: TrainingJob, teachers: Teachers, states: Sequence[TrainState], threads: int
 ) -> TrainingJob:
-    """Return the job of the student at its first step, and compute its targets."""
+    """Compute the student's targets, and return its job, ready for the first step."""
     plan = job.plan
     read = data_of([teachers])
     plan = replace(

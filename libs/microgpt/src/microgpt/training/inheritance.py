@@ -1,6 +1,6 @@
-"""Take the split, the tokenizer and the weights of a training run from a parent or teachers.
+"""Inherit the split, the tokenizer and the weights from a parent or teachers.
 
-`planning` takes the shape and the dtype. Training settings and optimizer state are not inherited.
+`planning` inherits shape and dtype. Training settings and the optimizer state are not inherited.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ def hold_out(
     sources: Sequence[TrainedModel | Teachers] = (),
     tell: Tell = lambda line: None,
 ) -> Split:
-    """Split documents by the given fractions, else as in the sources' training, else by default.
+    """Split documents by the given fractions, or else as in `sources`, or else by the defaults.
 
     By default, --minutes and --budget hold out some documents if there are enough. `sources`
     contains the parent and the teachers.

@@ -49,7 +49,7 @@ class TrainingJob:
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
-        """Return the job with this number of steps; in an ensemble, each teacher takes them."""
+        """Return the job with a number of steps, which in an ensemble is that of each teacher."""
         plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
             n = max(1, plan.config.steps * steps // ensemble.teacher.steps)

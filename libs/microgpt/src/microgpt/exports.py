@@ -27,11 +27,11 @@ class Verification:
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A file format in which another program reads models; `plugin("exports", name)` returns it.
+    """A file format for models that another program reads; see `plugin("exports", name)`.
 
     Args:
         encode: returns the content of each file, by path, without writing the files.
-        mark: name of a file that only a directory of this format has; None for single files.
+        mark: name of a file that identifies a directory of this format; None for single files.
         verify: runs the exported model at a path in the other program; returns None if the file
             has another format.
     """

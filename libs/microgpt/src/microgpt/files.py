@@ -128,7 +128,7 @@ def read(
 def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
     """Return the content of a regular file that may be untrusted. Symlinks are followed.
 
-    Raise OSError if it exceeds max_bytes, or is not a regular file but, for example, a FIFO.
+    Raise OSError if the file exceeds max_bytes, or is a directory, a device or a FIFO.
     """
     with open(path, "rb", opener=open_at_once) as file:  # raises OSError for a directory
         facts = os.fstat(file.fileno())

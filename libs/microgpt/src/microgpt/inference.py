@@ -163,7 +163,7 @@ class InferenceGpt(LanguageModel):
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
         """Return BOS, the user token if the model is a chat model, and the tokens of a prompt.
 
-        Tokens that begin with BOS are unchanged. For running text, an empty prompt is a newline.
+        A prompt of tokens that begin with BOS is unchanged. For running text, "" is a newline.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
@@ -219,7 +219,7 @@ class InferenceGpt(LanguageModel):
     def chat_prompt(self, messages: Iterable[AnyMessage]) -> ChatPrompt:
         """Return the prompt of a conversation, truncated to the context; see `fit_conversation`.
 
-        A plug-in may replace the messages that the model reads, or choose the reply itself.
+        A plug-in may replace the messages that the model reads, or provide a fixed reply.
         """
         conversation = as_conversation("messages", messages)
         found = (hook.choose(conversation) for hook in self._hooks)

@@ -38,7 +38,7 @@ class ReplyHook(Protocol):
 
 
 class ReplyPlugin(Protocol):
-    """The object of a plug-in in the group `microgpt.replies`, such as a module.
+    """The object, such as a module, that a plug-in in the group `microgpt.replies` provides.
 
     The argument `extra` is the JSON record that `prepare` has returned.
     """

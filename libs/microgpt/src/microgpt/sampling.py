@@ -75,7 +75,7 @@ def sample(
     # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
     # Sorted by logits, because a high temperature can make all weights equal.
-    by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # stable sort
+    by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # ties keep their order
     weights = {token: math.exp(score) for token, score in scores.items()}
     kept = _likeliest(by_logit, weights, sampling)
     probs = softmax([scores[token] for token in kept])

@@ -65,7 +65,7 @@ class BpeTokenizer(Tokenizer):
     def from_documents(
         cls, docs: Iterable[AnyDocument], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
-        """Train a tokenizer on texts or conversations; long data are sampled at even intervals.
+        """Train a tokenizer on texts or conversations; large data are sampled at even intervals.
 
         The vocabulary is smaller than vocab_size, which includes special tokens, if too few pairs
         occur at least twice.
@@ -91,7 +91,7 @@ class BpeTokenizer(Tokenizer):
         return BpeTokenizer(self.file, is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the lone surrogates, and characters with a UTF-8 byte that has no token."""
+        """Return the lone surrogates in a text, and characters with a byte that has no token."""
         chars = dict.fromkeys(text if self._missing else SURROGATE.findall(text))
         return "".join(char for char in chars if self._is_unknown(char))
 
@@ -209,7 +209,7 @@ def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
             f"unsupported tokenizer: {printable(wrong[0], 40)} is {printable(value, 80)}"
         )
     pieces = _pieces(vocabulary)
-    for first, second in merges:  # with an unknown token, the library could panic
+    for first, second in merges:  # a merge of unknown tokens could make the library panic
         if unknown := [t for t in (first, second, first + second) if t not in vocabulary]:
             problem = f"the merge of {first!r} and {second!r} needs a missing token: {unknown[0]!r}"
             raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")

@@ -24,7 +24,7 @@ LONGEST_NAME = 60  # a longer field in the first row is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which text must not contain
 NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # a number or a date, which is not a column name
 SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, as in Excel's CSV
-COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # comment above a table, such as Anki's
+COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # comment or blank line above a table
 STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON string
 
 
@@ -196,8 +196,8 @@ def _objects(path: Path, records: Records) -> Iterator[tuple[str, dict[str, Any]
 def _table(path: Path, lines: list[str], column: str | None) -> Records:
     """Return the rows of a table.
 
-    The first row is a header unless one of its fields cannot be a name, or `column` is a number
-    that is not among its names.
+    The first row is a header unless one of its fields cannot be a column name, or `column` is a
+    number that no field of the row contains.
     """
     n_comments = sum(1 for _ in takewhile(COMMENT.match, lines))
     lines[:n_comments] = [""] * n_comments  # blank lines keep the line numbers correct

@@ -33,11 +33,11 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     same = recorded_facts(sets.docs, runs)
-    # In running text, a short overlap between stretches is not detected.
+    # In running text, a short overlap of training and held-out text is not detected.
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
-        # `sets` may have no test set yet, because a search splits it off only at the end.
+        # `sets` may lack its test set, which a hyperparameter search splits off only at the end.
         if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
@@ -84,7 +84,7 @@ def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a note if an ancestor was trained on unknown data or data other than `data`, or ""."""
+    """Return a note if an ancestor was trained on unknown data or others than `data`; else ""."""
     facts = data and (data.n_docs, data.sha256)
     is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
@@ -119,7 +119,7 @@ def _is_known(doc: Document, read: Container[str]) -> bool:
 
 
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
-    """Return the share of documents or of running text that was read.
+    """Return the share of documents, or of running text, that `read` contains.
 
     Running text is split into pieces of PIECE characters, each of which is searched for in `read`.
     """
@@ -131,7 +131,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # if `text` contains the piece, one starts at a multiple of HALF
+        for i in range(HALF):  # in any copy in `text`, one of these substrings is at k * HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -164,7 +164,7 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a text, or the form of a conversation, is a document or a line of it."""
+        """Return whether a text, or the form of a conversation, is a document or its line."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 

@@ -142,7 +142,7 @@ class ChunkedDataset:
 
     @cached_property
     def lengths(self) -> Sequence[int]:
-        """The number of predicted tokens per document."""
+        """The number of predicted tokens of each document."""
         is_char = self.tokenizer.kind == "char" and not self.tokenizer.folds
         if is_char and are_texts(self.docs):
             # Fast path: counting tokens would add 5 ms to a 7 ms run with Karpathy's settings.

@@ -15,7 +15,7 @@ from microgpt.errors import DataError
 from microgpt.formatting import count, printable
 from microgpt.plugins import Tell
 
-WORDINGS = "wordings"  # column of other wordings of a question, separated by |
+WORDINGS = "wordings"  # column with alternative wordings of a question, separated by |
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def conversation_records(file: TextFile) -> Records:
 
 
 def _with_wordings(rows: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    """Yield each row of a table, followed by a row for each other wording of its question."""
+    """Yield each row of a table, followed by a row for each alternative wording of its question."""
     for number, row in rows:
         yield number, row
         for text in (row.get(WORDINGS) or "").split("|"):

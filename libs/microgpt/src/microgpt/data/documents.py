@@ -3,7 +3,7 @@
 A reader returns the documents of a file that it recognises, and None for any other file. The first
 reader that recognises a file is used: that of folders, then the plug-ins in the group
 `microgpt.readers` (see docs/plugins.md), then the readers of the library. With `chat`, only
-plug-ins are tried, also for folders, and `conversation_file` reads the other files.
+plug-ins are tried, even for folders, and `conversation_file` reads the other files.
 """
 
 import warnings

@@ -15,8 +15,8 @@ from microgpt.errors import ConfigError, DataError
 T = TypeVar("T")
 HELD_OUT = ("validation", "test")
 SETS = ("docs", "train", *HELD_OUT)
-MAX_STRETCHES = 10  # maximum number of stretches per held-out set; enough to sample a whole text
-MIN_STRETCH = 2_000  # minimum length in characters; in less, too many tokens have little context
+MAX_STRETCHES = 10  # maximum number of stretches per held-out set; enough to represent a text
+MIN_STRETCH = 2_000  # minimum length in characters; in short texts, most tokens have little context
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 

@@ -80,7 +80,7 @@ def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
 
 def are_texts(docs: Iterable[object]) -> TypeGuard[Sequence[str]]:
     """Return whether all documents are texts, not conversations."""
-    return all(issubclass(kind, str) for kind in {*map(type, docs)})  # faster than a test of each
+    return all(issubclass(kind, str) for kind in {*map(type, docs)})  # tests each type only once
 
 
 def texts_of(doc: Document) -> Iterable[str]:
@@ -169,7 +169,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
-        """Decode tokens to text without special tokens; raise TokenizerError if one is unknown."""
+        """Return the text of the non-special tokens; raise TokenizerError if a token is unknown."""
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""

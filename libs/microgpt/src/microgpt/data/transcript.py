@@ -67,7 +67,7 @@ def conversations(file: TextFile) -> Iterator[list[dict[str, Any]]]:
 
 
 def _stripped(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the messages without surrounding white space, except empty messages."""
+    """Strip the messages of surrounding white space, and omit those that are then empty."""
     stripped = [{**turn, "content": turn["content"].strip()} for turn in said]
     return [turn for turn in stripped if turn["content"]]
 

@@ -2,8 +2,8 @@
 
 The time of a training run is proportional to its operations. The command line makes a `TimeLimit`;
 `Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
-it. During the run, `Deadline` measures again, and restarts a run that would end too early or too
-late. `--budget` and `--steps` reproduce the result without a measurement.
+the speed. During the run, `Deadline` measures again, and restarts a run that would end too early or
+too late. `--budget` and `--steps` reproduce the result without a measurement.
 """
 
 import math
@@ -48,7 +48,8 @@ RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
 # Fraction of the time that the measurement takes, and its minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Tolerances, as fractions of the time limit: expected to end early, expected to end late, late.
+# Fractions of the time limit. A run restarts if it is expected to end earlier than by the first or
+# later than by the second, and it ends when it is late by the third.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 

@@ -91,7 +91,7 @@ def choose(
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
 
-    They depend only on the documents, the budget, the given settings and the shape of the parent.
+    The choice depends only on the documents, the budget, the given settings and the parent's shape.
     """
     sizes = measure(sets.train, tokenizer, text)
     limit, whole = useful_operations(sizes), budget
@@ -133,7 +133,7 @@ def choose(
 def readable(sets: Split, budget: float | None) -> Split:
     """Reduce the training set of a split so that a budget of operations reads about half of it.
 
-    Without held-out documents, the split is unchanged, because its record describes these data.
+    Without held-out documents, the split is unchanged, as its record describes the training set.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)
@@ -152,7 +152,7 @@ def useful_operations(sizes: Sizes) -> float:
 
 
 def _model(width: int, context: int, given: Given) -> ModelConfig:
-    """Return the shape of a model with this width, without a vocabulary."""
+    """Return the shape of a model for a width, unless it is given; the vocabulary size is 0."""
     width = given.get("n_embd", width)
     is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # whether head_dim is even
     rule = {
@@ -164,7 +164,7 @@ def _model(width: int, context: int, given: Given) -> ModelConfig:
 
 
 def _config(length: float, useful: float, text: TextKind, given: Given) -> TrainConfig:
-    """Return the training settings for chunks of a mean length; the steps are not chosen yet."""
+    """Return the training settings, except the number of steps, for chunks of a mean length."""
     lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     rule = {
@@ -186,7 +186,7 @@ def config_for_operations(
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:
-    """Return the smallest of 16, 32, …, MAX_CONTEXT that fits most documents; 128 for a stream."""
+    """Return a context of 16, 32, … or MAX_CONTEXT that fits most documents; 128 for a stream."""
     if text == "stream":
         return 128
     context = 16

@@ -13,11 +13,11 @@ from microgpt.errors import ConfigError
 FOLDER = Path(__file__).parent
 # The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
-    "model.py": "c5bfacb01c9764b9",
+    "model.py": "ada5f4d56ba8f7ba",
     "model_variants.py": "a036309bfed96a85",
     "muon.py": "5c757ca86092be3d",
-    "reference.py": "c2cde1c7a70f9a81",
-    "sampling.py": "14dd90002fd797f1",
+    "reference.py": "60cd5ffed0dd9b15",
+    "sampling.py": "5759a028bef976ff",
     "value.py": "b81870d9afe3ac9e",
 }
 

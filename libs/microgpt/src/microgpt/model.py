@@ -68,7 +68,7 @@ class Gpt(Generic[Number]):
         return self.logits(x)  # (V)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return token plus position embedding; attention alone would ignore the token order."""
+        """Return the sum of token and position embeddings; attention alone ignores token order."""
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:

@@ -98,7 +98,7 @@ def n_kept(block_size: int) -> int:
 
 
 def new_context(tokens: Sequence[int], block_size: int) -> list[int]:
-    """Return the context that follows a full one: the first token, usually BOS, and the last half.
+    """Return the context that follows a full one: its first token, usually BOS, and its last half.
 
     With a block_size of 1, return only the last token.
     """
@@ -111,7 +111,7 @@ def decode(
 ) -> Generator[int, None, FinishReason]:
     """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason.
 
-    When the context is full, a new context starts with the first token and the last half.
+    When the context is full, a new one starts with its first token and its last half.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
     room = block_size - len(prompt) + 1  # the last generated token is not read

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a model that only generates text does not need these module
     from microgpt.data.tokenizer import Document
 
 # "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook stopped it.
+# `config.patience` evaluations. "until": `config.until` is reached. "stopped": by a hook.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 
@@ -121,7 +121,7 @@ class TrainState:
     history: Sequence[HistoryPoint] = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
-    # `trained_on` of the result; empty if it is unknown.
+    # The `trained_on` of the training result; empty if unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 
     @property

@@ -114,7 +114,7 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
     is_nested = any(isinstance(value, dict | list) for row in rows for value in row.values())
-    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as a translation file
+    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # a file of translations
         return _strings(file, Records(enumerate(rows[0].values(), 1), "value"), tell)
     only = "text" if "text" in texts else texts[0] if len(texts) == 1 and not is_nested else None
     if only and (len(rows) > 1 or len(names) == 1):

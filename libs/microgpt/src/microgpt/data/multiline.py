@@ -106,7 +106,7 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:
         return lambda block: block[1][0].startswith(label)
     if 10 * sum(line[0].isspace() for _, lines in blocks for line in lines) >= n_lines:
-        return None  # indented source code
+        return None  # the file is indented source code
     n_wide = sum(gap > 1 for gap, _ in blocks[1:])
     if MIN_RECORDS < n_wide < n - 1 and n_lines <= MAX_RECORD_LINES * n_wide:
         return lambda block: block[0] > 1

@@ -50,7 +50,7 @@ def is_prose(docs: Sequence[Document]) -> bool:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes estimated from a sample of documents, or of stretches of running text."""
+    """Sizes of a dataset, estimated from a sample of documents or stretches of running text."""
 
     n_docs: int
     n_characters: int

@@ -244,7 +244,7 @@ class CharTokenizer(Tokenizer):
         for i, char in enumerate(self.chars):
             if len(char) != 1:
                 raise TokenizerError(f"{char!r:.80} is not a single character")
-            if "\ud800" <= char <= "\udfff":  # UTF-8 cannot encode it
+            if "\ud800" <= char <= "\udfff":  # UTF-8 cannot encode surrogates
                 raise TokenizerError(f"{char!r} is a lone surrogate; read the text as UTF-8")
             if self._id_of.setdefault(char, i) != i:
                 raise TokenizerError(f"{char!r} is in the vocabulary twice")

@@ -38,7 +38,7 @@ OPTIMIZER = 20  # cost per weight and step
 MUON = 0.7  # cost per floating-point operation of Muon
 STEP = 5e6  # cost per step
 
-N_PARTS, PART_S = 4, 0.1  # number and duration of measurements; their median ignores outliers
+N_PARTS, PART_S = 4, 0.1  # number and duration of measurements; the median is robust to outliers
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
@@ -67,7 +67,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
     operations = n_tokens * (products + attention + ELEMENTS * L + SOFTMAX * V)
     operations += OPTIMIZER * count_params(model) + STEP
     if config.optimizer == "muon":
-        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # four and two matrices per block
+        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # 4 square and 2 tall per block
         operations += MUON * L * (N_ITERATIONS * (4 * square + 2 * tall))
     return operations
 

@@ -39,7 +39,7 @@ DROPOUT = 0.2  # dropout if all useful operations are used, else proportional to
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE tokens for 1e12 operations, exponent of growth
 MIN_CHARACTERS_PER_SUBWORD = 400  # minimum size of the text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-# Fine-tuning makes at most this many passes over the data, or this many steps if that is more
+# Fine-tuning makes TUNING_PASSES passes over the data at most, or TUNING_STEPS if that is more
 # (bench/studies/fine_tuning.py, removed after commit a922fbb8).
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
 TUNING_RATE = 0.5  # factor of the rule's learning rate: trained weights need smaller changes
@@ -152,7 +152,7 @@ def useful_operations(sizes: Sizes) -> float:
 
 
 def _model(width: int, context: int, given: Given) -> ModelConfig:
-    """Return the shape of a model for a width, unless it is given; the vocabulary size is 0."""
+    """Return the shape of a model of this width, or of the given n_embd; vocab_size is 0."""
     width = given.get("n_embd", width)
     is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # whether head_dim is even
     rule = {

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 # The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
     "model.py": "ada5f4d56ba8f7ba",
-    "model_variants.py": "a036309bfed96a85",
+    "model_variants.py": "441b5ff91fc45f64",
     "muon.py": "5c757ca86092be3d",
     "reference.py": "60cd5ffed0dd9b15",
     "sampling.py": "5759a028bef976ff",

@@ -104,7 +104,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
 
 
 class Score(NamedTuple):
-    """The surprise of a model at a text, in bits."""
+    """The surprise of a model at a text: minus the binary logarithm of its probability."""
 
     text: str
     bits: float  # total surprise, including that of the end of the text if it is scored

@@ -10,7 +10,7 @@ from microgpt.storage.saved_model import SavedModel
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """The user's choices for an export."""
+    """The path and the model name that a user requests for an export."""
 
     output: Path  # path of the file, or of the directory if the format's `mark` is set
     name: str  # display name of the model

@@ -146,7 +146,7 @@ def open_at_once(path: str, flags: int) -> int:
 
 
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    """Return a CheckpointError for a failed write; n_bytes is the required size; 0 if unknown."""
+    """Return a CheckpointError for a failed write of n_bytes bytes (0 if the size is unknown)."""
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in FULL_DISK_ERRNOS:
         return FullDiskError(f"{problem}; needs {n_bytes:,} bytes" if n_bytes else problem)

@@ -52,7 +52,7 @@ class GptVariant(Gpt[Number]):
     position: int  # position of the token that is being read
 
     def with_dropout(self, drop: Drop[Number]) -> Self:
-        """Return a model with the same weights that applies dropout."""
+        """Return a model that has the same weights and applies dropout."""
         dropping = copy(self)
         dropping.drop = drop
         return dropping

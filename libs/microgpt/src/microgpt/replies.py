@@ -53,7 +53,7 @@ class ReplyPlugin(Protocol):
         """
 
     def hook(self, extra: Any) -> ReplyHook:
-        """Return the hook of a model that has the record `extra`.
+        """Return the hook of a model whose meta.json contains the record `extra`.
 
         Raises:
             CheckpointError: the record is damaged.

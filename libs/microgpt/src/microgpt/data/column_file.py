@@ -55,7 +55,7 @@ def read_records(file: TextFile, what: str = "document", column: str | None = No
 
 
 def is_named_table(path: Path) -> bool:
-    """Return whether a file name has the suffix of a table."""
+    """Return whether a file has the name of a table, such as names.csv."""
     return path.suffix.lower() in TABLE_SUFFIXES
 
 

@@ -101,7 +101,7 @@ def form(doc: Document) -> str:
 
 
 def read_forms(docs: Iterable[Document]) -> Iterator[str]:
-    """Yield the form of each document, and of each line of a text of several lines."""
+    """Yield the normalized form of each document, and of each line of a text of several lines."""
     for doc in docs:
         yield form(doc)
         if isinstance(doc, str) and "\n" in doc:
@@ -146,7 +146,7 @@ def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Ite
 
 
 def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:
-    """Return the facts of those training runs that used exactly the documents `docs`."""
+    """Return the `DataFacts` of the training runs that used exactly the documents `docs`."""
     of_same_size = [each for each in read if each and each.n_docs == len(docs)]
     sha256 = fingerprint(docs) if of_same_size else None
     return [each for each in of_same_size if each.sha256 == sha256]

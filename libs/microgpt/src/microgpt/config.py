@@ -25,7 +25,7 @@ from microgpt.model_config import checked as checked
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
-EngineName = Literal["compiled", "reference"]  # `training.engines` defines their interface
+EngineName = Literal["compiled", "reference"]  # names of engines; see `EngineModule`
 DType = Literal["float32", "float64"]
 # Uses for which an engine can prepare (load or compile) its kernels.
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]

@@ -79,7 +79,7 @@ def _recorded_split(
 ) -> dict[str, Any]:
     """Return the split settings of an earlier training run on the same documents, if any."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
-    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # now read as lines
+    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # docs are now lines
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}
     found = {name: getattr(facts, name) for name in (*FRACTIONS, "gap")}

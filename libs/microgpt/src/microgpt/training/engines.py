@@ -64,7 +64,7 @@ class EngineModule(Protocol):
 
 
 def engine_module(name: str) -> EngineModule:
-    """Return an engine; raise ConfigError if it is not installed or its sources were edited."""
+    """Return an engine; raise ConfigError if it is not installed or lacks edits of the sources."""
     if problem := problem_of(name):
         why, remedy = problem
         raise ConfigError(
@@ -75,7 +75,7 @@ def engine_module(name: str) -> EngineModule:
 
 
 def default_engine() -> EngineName:
-    """Return the compiled engine; if it cannot be used, warn and return the reference engine."""
+    """Return "compiled", or warn and return "reference" if the compiled engine cannot be used."""
     if problem := problem_of("compiled"):
         why, remedy = problem
         line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"

@@ -23,7 +23,7 @@ NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excludes no tokens
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rules of tokens; see `sample` (NO_RULE excludes none)
 
 
 class Dataset(NamedTuple):
@@ -33,7 +33,7 @@ class Dataset(NamedTuple):
     starts: NDArray[Any]  # (documents + 1), start of each document, and total number of tokens
     mask: NDArray[Any]  # see `TokenDataset.mask`
     targets_before: NDArray[Any]  # (documents + 1), cumulative number of unmasked predictions
-    soft_targets: NDArray[Any]  # (predictions, V), float32; no rows if the targets are tokens
+    soft_targets: NDArray[Any]  # (predictions, V), float32 distributions; no rows if not used
 
     @classmethod
     def from_documents(cls, docs: Sequence[Tokens]) -> "Dataset":

@@ -1,6 +1,6 @@
 """Cross-entropy loss and its gradient.
 
-Layout: columns; the logits have a row per token of the vocabulary and a column per prediction.
+The layout is "columns": logits have a row per token of the vocabulary and a column per prediction.
 Losses are in nats. See docs/engine.md#vectors. Shapes: V = vocab_size, N = columns.
 """
 

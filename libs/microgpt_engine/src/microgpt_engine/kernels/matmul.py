@@ -1,8 +1,8 @@
 """Matrix products on all columns at once; compiled version of `model.linear` and its gradients.
 
-Layout: activations in columns (n features by N tokens), weights as m outputs by n inputs; in
-`linear_rows`, activations in rows and weights in panels. Kernels may write to the padding of rows,
-which never affects a result. The padding of weights is always zero. See
+Activations are columns, (n features, N tokens), and weights are (m outputs, n inputs); but in
+`linear_rows`, activations are rows, and weights are panels. Kernels may write to the padding of
+rows, which never affects a result. The padding of weights is always zero. See
 docs/engine.md#products-of-matrices.
 Shapes: C = n_embd, N = tokens.
 """

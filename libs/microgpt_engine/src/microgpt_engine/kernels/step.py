@@ -3,8 +3,8 @@
 A batch is processed in micro-batches whose activations fit into the processor's cache. Their
 gradients are summed, and the optimizer updates the weights after the last micro-batch.
 `update` and `publish_and_clear` are for `threaded_trainer`.
-Layout: activations have a row per feature and a column per token; gradients of matrices are laid
-out like the weights. See docs/engine.md#vectors and #a-step. Shapes: C = n_embd, N = columns.
+Activations have a row per feature and a column per token; gradients of matrices are laid out like
+the weights. See docs/engine.md#vectors and #a-step. Shapes: C = n_embd, N = columns.
 """
 
 import math

@@ -129,7 +129,7 @@ class Cors(CORSMiddleware):
     """Starlette's CORS middleware, with refusals in the error format of the service."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Return the response to a browser's preflight request."""
+        """Return the response to a preflight request; raise ServeError for a foreign origin."""
         if not self.is_allowed_origin(request_headers["origin"]):
             raise foreign_origin(request_headers["origin"])
         return super().preflight_response(request_headers)

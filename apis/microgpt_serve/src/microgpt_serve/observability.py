@@ -67,7 +67,7 @@ class Metrics:
             info.labels(name, model.version).set(1)
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count a finished request."""
+        """Count a finished request, and record its duration."""
         route = path if path in self._routes else UNMATCHED
         self._latency.labels(route).observe(seconds)
         self._requests.labels(route, str(status)).inc()

@@ -57,7 +57,7 @@ class GeneratedChoice:
         self._decoded = 0, 0  # number of tokens and characters up to the last complete character
 
     def extend(self, continuation: Continuation) -> None:
-        """Add new tokens and cut the text at the first stop string."""
+        """Add new tokens, cut the text at the first stop string, and set the finish reason."""
         if self.finish_reason:
             return
         decode, tokens = self._tokenizer.decode, self._received

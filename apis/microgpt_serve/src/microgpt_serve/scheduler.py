@@ -93,7 +93,7 @@ class BatchScheduler:
         return len(self._waiting) + len(self._new)
 
     def start(self) -> None:
-        """Start a thread per CPU. Must be called on the event loop that submits requests."""
+        """Start a thread per CPU. The event loop that submits requests must call this method."""
         self.loop = asyncio.get_running_loop()
         for i in range(n_cpus()):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
@@ -136,7 +136,7 @@ class BatchScheduler:
                 self._n_tokens -= request.n_tokens
 
     def _work(self) -> None:
-        """Process requests until the scheduler is closed. Runs in each worker thread."""
+        """Process requests until the scheduler is closed. Each worker thread runs this method."""
         batches: deque[_RunningBatch] = deque()
         turn = _BatchOrder()
         while True:

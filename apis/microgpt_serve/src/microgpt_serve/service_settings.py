@@ -25,7 +25,7 @@ def _check_key(key: SecretStr) -> SecretStr:
 
 
 def _split(listed: Any) -> Any:
-    """Split a comma-separated list such as `https://a.org, https://b.org`."""
+    """Split a comma-separated string such as `https://a.org, https://b.org`; keep a sequence."""
     if isinstance(listed, str):
         return [one.strip() for one in listed.split(",") if one.strip()]
     return listed
@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the settings. Options, unless None, override the environment. Raise ConfigError."""
+    """Read the environment, and options that are not None; raise ConfigError if one is invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

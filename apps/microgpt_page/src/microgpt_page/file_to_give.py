@@ -49,7 +49,7 @@ HTML = ExportFormat(_encode)
 
 
 def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
-    """Return half precision if rounding the weights changes no greedy token, else single."""
+    """Return "float16" if rounding the weights to it changes no greedy token, else "float32"."""
     try:
         rounded = _greedy(saved, "float16", "float32")
     except CheckpointError:  # a weight is too large

@@ -220,7 +220,7 @@ def _digest(path: Path, content: bytes) -> bytes:
 
 
 def keep(place: str, layout: str, content: bytes) -> None:
-    """Write a cache file, unless the sources have changed since import."""
+    """Write a cache file, unless the sources have changed since import; report an OSError."""
     try:
         if _sources() != _IMPORTED:
             return

@@ -75,7 +75,7 @@ def compile_together(
             processes.append(subprocess.Popen(command, stdin=none, stdout=none, **options))
         codes = [process.wait() for process in processes]
         return not any(codes)
-    except OSError:  # for example, too many processes
+    except OSError:  # for example, the limit of processes is reached
         return False
     finally:
         for process in processes:

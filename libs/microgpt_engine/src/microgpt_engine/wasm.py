@@ -144,7 +144,7 @@ class _Reader:
         return number
 
     def part(self) -> bytes:
-        """Read a length in bytes, and then that many bytes."""
+        """Read a length, and return that many of the bytes that follow it."""
         n = self.number()
         part, self.rest = self.rest[:n], self.rest[n:]
         return part

@@ -152,7 +152,7 @@ class Format:
 
 
 def check_exportable(saved: SavedModel) -> None:
-    """Raise an error if other programs cannot run a model."""
+    """Raise ConfigError or CheckpointError if other programs cannot run a model."""
     if saved.extra:
         raise ConfigError(
             "a plug-in chooses what the model reads before it replies, which other programs cannot "

@@ -96,7 +96,7 @@ class Receipt(_Strict):
         return json.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def restored_tokenizer(self, path: Path) -> Tokenizer:
-        """Return the tokenizer; raise CheckpointError if it is invalid or not the model's."""
+        """Return the tokenizer; raise CheckpointError if it is invalid or does not fit the model."""
         fields = self.tokenizer
         content = (path, json.dumps(fields.file).encode())
         has_file = TOKENIZERS[fields.tokenizer].has_file
@@ -174,7 +174,7 @@ class Comparison:
 
 
 def compare(receipt: Receipt, program: Program) -> Comparison:
-    """Read the texts of a receipt in a program, and compare the results."""
+    """Run a program on the texts of a receipt, and compare the results."""
     differences = []
     for text in receipt.texts:
         logits = _logits_of(program, text.tokens[:-1])

@@ -76,7 +76,7 @@ def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
 
 @kernel
 def _one_row(x: Array, panels: Array, y: Array) -> None:
-    """Multiply a single row, using tiles wide enough to fill the registers."""
+    """Set y = x w^T for a single row x, using tiles wide enough to fill the registers."""
     step, n, width = lanes(x), x.shape[1], panels.shape[1]
     first = row = j = 0
     while first < y.shape[1]:
@@ -98,7 +98,7 @@ def _one_row(x: Array, panels: Array, y: Array) -> None:
 
 @kernel
 def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
-    """Multiply several rows; split the sums if there are too few columns to hide latency."""
+    """Set y = x w^T for the first N rows; split sums if y has too few columns to hide latency."""
     n, m, width = x.shape[1], y.shape[1], panels.shape[1]
     if m > NARROW * lanes(x):
         first = row = 0

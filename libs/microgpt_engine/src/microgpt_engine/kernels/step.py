@@ -43,7 +43,7 @@ def take_steps(
     lrs: Array,  # learning rate of each step
     losses: Array,  # output: loss of each step taken; same length as lrs
     update: bool,  # if False, stop after computing the gradients of the first step
-    n_tokens: int,  # stop after the micro-batch that reaches this number
+    n_tokens: int,  # stop after the micro-batch that reaches this number of tokens
 ) -> int:
     """Train until n_tokens tokens are read, all lrs are used, or a step fails.
 

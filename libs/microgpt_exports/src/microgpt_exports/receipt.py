@@ -96,7 +96,7 @@ class Receipt(_Strict):
         return json.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def restored_tokenizer(self, path: Path) -> Tokenizer:
-        """Return the tokenizer; raise CheckpointError if it is invalid or does not fit the model."""
+        """Return the tokenizer; raise CheckpointError if it is invalid for the model."""
         fields = self.tokenizer
         content = (path, json.dumps(fields.file).encode())
         has_file = TOKENIZERS[fields.tokenizer].has_file

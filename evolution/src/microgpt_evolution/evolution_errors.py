@@ -15,11 +15,11 @@ class ClusterError(MicrogptError):
 
 
 class StudyError(MicrogptError):
-    """The records of a study are missing, damaged or cannot be resumed."""
+    """The files of a study are missing or damaged, or the study cannot be resumed."""
 
 
 class NoWinnerError(MicrogptError):
-    """No organism in the search finished training."""
+    """No training run of a study completed, so the study has no winner."""
 
 
 @contextmanager

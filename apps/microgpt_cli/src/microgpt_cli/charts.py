@@ -30,9 +30,9 @@ from microgpt import (
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# Each color has a contrast of at least 3:1 with both backgrounds. The first six differ as much as
-# possible; each later one differs clearly from all before it, even with red-green color blindness
-# (tests/cli/charts/test_charts.py).
+# Each color has a contrast of at least 3:1 with a light and a dark background. The first six differ
+# as much as possible; each later one differs clearly from all before it, also for readers with
+# red-green color blindness (tests/cli/charts/test_charts.py).
 COLORS = (
     *("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503"),
     *("#1a4eff", "#0ba2be", "#e669aa", "#00a500", "#cd05cd", "#b95055", "#00783c", "#ff37e6"),
@@ -54,7 +54,7 @@ PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 Specification = dict[str, object]  # a chart in Vega-Lite, or the style of all charts
 Row = dict[str, Any]  # a row of a chart's dataset
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
-SMOOTHED = 1 / 40  # share of the points on either side in the moving average of the loss
+SMOOTHED = 1 / 40  # the moving average extends over 1/40 of the points on either side
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 
@@ -133,7 +133,7 @@ class TrainingRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The text in the legend: the label and the lowest held-out loss, or the last loss."""
+        """The legend text: the label, and the lowest held-out or else the last training loss."""
         held_out = [(p.val_loss, p.step) for p in self.points if p.val_loss is not None]
         if not held_out:
             return f"{self.label}: training loss {self.points[-1].loss:#.4g}"

@@ -8,7 +8,7 @@ from microgpt import Document, Sampling, SavedModel, TrainResult
 from microgpt_cli.terminal.console import note
 
 LETTERS = {*ascii_uppercase, "*", "-"}  # letters of sequences, such as DNA and proteins
-SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; for sequences, a lower one distorts frequencies
+SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; below 1, letter frequencies are distorted
 MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a sample in contexts, and in tokens
 COPIED, STEP = 50, 25  # length of the substrings to look up, and distance between their starts
 # A loop: a string repeated at least five times, for at least 60 characters, at the end of a text.
@@ -24,7 +24,7 @@ def usual_temperature(model: SavedModel | TrainResult) -> float:
 
 
 def usual_length(model: SavedModel | TrainResult) -> int | None:
-    """Return the maximum length of samples if documents exceeded the context, else None."""
+    """Return the maximum tokens per sample, or None (the context) if no document was longer."""
     if isinstance(model, SavedModel):
         longest = model.meta.training.get("longest")
     else:
@@ -38,7 +38,7 @@ def usual_length(model: SavedModel | TrainResult) -> int | None:
 def note_faults(
     samples: Sequence[str], model: SavedModel | TrainResult, max_tokens: int | None
 ) -> None:
-    """Print notes on samples that end at a limit, or that repeat themselves."""
+    """Print notes on how many samples were cut at the maximum length, or end in a loop."""
     of = f"of {len(samples)} samples"
     limit, count = max_tokens or model.model.block_size, model.tokenizer.count
     n_cut = sum(count(text) >= limit for text in samples)
@@ -50,7 +50,7 @@ def note_faults(
 
 
 def copied_share(samples: Sequence[str], docs: Sequence[Document]) -> float | None:
-    """Return the share of 50-character substrings of samples that occur in training documents.
+    """Return the fraction of the samples' 50-character substrings that training documents contain.
 
     Return None if all samples are shorter than 50 characters.
     """

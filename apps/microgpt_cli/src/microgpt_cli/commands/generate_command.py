@@ -111,7 +111,7 @@ def words_of(file: Path) -> re.Pattern[str]:
 
 
 def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
-    """Print a note if the model is a chat model, or ignores a part of the prompt."""
+    """Print a note if the model is a chat model, or if the prompt is longer than the context."""
     from microgpt import as_argument
 
     if model.tokenizer.is_chat:
@@ -136,7 +136,7 @@ def _mismatch(pattern: str) -> Fault:
 
 
 def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator[str]:
-    """Yield the samples without a fault; stop after MAX_DRAWS consecutive faulty samples."""
+    """Yield the samples for which no fault is true; stop after MAX_DRAWS faulty ones in a row."""
     n_found = n_skipped = 0
     for text in samples:
         if not any(has_fault(text) for has_fault in faults):

@@ -59,8 +59,8 @@ def score(
 def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tuple[int, str]]:
     """Return numbered texts: lines of stdin or a text file, or documents of a structured file.
 
-    Surrounding white space is removed as in training, that is, unless the model was trained on
-    running text. Empty lines are omitted.
+    As in training, surrounding white space is removed unless the model was trained on running text.
+    Empty lines are omitted.
     """
     from microgpt import ReadOptions, TextFile, read_by_kind
 

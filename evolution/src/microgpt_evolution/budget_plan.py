@@ -38,7 +38,7 @@ def plan_search(
     n_workers: int,
     facts: Mapping[str, Any],  # settings to record, such as the input and the seed
 ) -> BudgetedSettings:
-    """Return the settings of a search; raise ConfigError if the budget is too small."""
+    """Return the settings of a budgeted search; raise ConfigError if the budget is too small."""
     n_workers = min(SMALLEST, n_workers) if limit else 1
     single = choose_settings(
         Fitting(sets, {**limits, "text": facts["text"], "single": True}), limit

@@ -79,7 +79,7 @@ class BudgetedSearch:
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None  # the trial that ended last
         self.budget = self._planned  # operations of the search without its student
-        self.spent = self.recorded = 0.0  # operations: of all ended rungs, and of resumed ones
+        self.spent = self.recorded = 0.0  # operations of all ended rungs, and of recorded rungs
 
     @property
     def best(self) -> Contestant | None:
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: the recorded one, or what remains of both limits."""
+        """Return the next generation's budget: a recorded one, or what budget and time leave."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
@@ -140,7 +140,7 @@ class BudgetedSearch:
         self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
     def _forget_ended_runs(self) -> None:
-        """Remove the states of ended training runs, except those of the best and of teachers."""
+        """Remove the states of ended organisms, except those of the best one and of teachers."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():
             if organism.has_ended and organism.id not in kept:
@@ -210,7 +210,7 @@ class BudgetedSearch:
         return result
 
     def _teachers(self) -> list[Contestant]:
-        """Return the best complete organisms that can teach a model of the winner's size.
+        """Return the best fully trained organisms that can teach a model of the winner's size.
 
         A teacher has the winner's vocabulary, and chunks of nearly the same length. The best
         organism of each species comes first, as models of different shapes make different errors.

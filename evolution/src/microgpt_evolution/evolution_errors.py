@@ -11,7 +11,7 @@ class GenomeError(MicrogptError):
 
 
 class ClusterError(MicrogptError):
-    """The Dask cluster cannot be reached."""
+    """The Dask cluster cannot be reached or used."""
 
 
 class StudyError(MicrogptError):
@@ -26,7 +26,7 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Convert errors about invalid content to errors of class `kind` that begin with `where`."""
+    """Convert errors about invalid content to `kind`; messages start with `where`."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

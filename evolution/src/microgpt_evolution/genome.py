@@ -51,7 +51,7 @@ class Genome(TrainConfig, ModelConfig):
     """
 
     lr: float = 0.005
-    n_tokens: int | None = None  # predicted tokens per step; determine the batch size
+    n_tokens: int | None = None  # predicted tokens per step, which determine the batch size
 
     def __post_init__(self) -> None:
         with raised_as(GenomeError):
@@ -77,7 +77,7 @@ class Genome(TrainConfig, ModelConfig):
         return ModelConfig(**shape | {"vocab_size": vocab_size})
 
     def train_config(self, seed: int) -> TrainConfig:
-        """Return the settings of the genome's training run with a seed."""
+        """Return the settings of a training run with this genome and a seed."""
         settings = {field.name: getattr(self, field.name) for field in fields(TrainConfig)}
         return TrainConfig(**settings | {"seed": seed})
 
@@ -88,7 +88,7 @@ class Genome(TrainConfig, ModelConfig):
         return "-".join(map(str, (*shape, self.vocab_size) if self.vocab_size else shape))
 
     def describe(self) -> str:
-        """Format the main settings on one line, without a budget in the format of evolve-rust."""
+        """Format the main settings on one line; if n_tokens is None, in evolve-rust's format."""
         if self.n_tokens is None:
             return (
                 f"Emb:{self.n_embd:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:"
@@ -125,7 +125,7 @@ class Space:
     values: dict[str, tuple[Gene, ...]]
 
     def mutate(self, genome: Genome, rng: Random) -> Genome:
-        """Return a copy in which one or more genes have moved to a value close by in `values`."""
+        """Return a copy in which one or more genes have moved to a nearby value in `values`."""
         rates = {gene: RATES.get(gene, 1.0) for gene in self.values if len(self.values[gene]) > 1}
         for _ in range(MAX_TRIES if rates else 0):
             genes: dict[str, Any] = {}
@@ -138,7 +138,7 @@ class Space:
         raise GenomeError("the space has no other valid genomes; check its values")
 
     def crossover(self, a: Genome, b: Genome, rng: Random) -> Genome:
-        """Return a genome with each of BUDGETED_GENES from a or b, or `a` if that is invalid."""
+        """Draw each of BUDGETED_GENES from a or b; return `a` if the new genome is invalid."""
         genes = {gene: getattr(rng.choice((a, b)), gene) for gene in BUDGETED_GENES}
         return _valid(a, genes) or a
 

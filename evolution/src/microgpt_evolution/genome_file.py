@@ -49,7 +49,7 @@ class GenomeRecord(Stored):
     contamination: float | None = None  # fraction of the held-out documents that training read
     score: float | None = None  # mean score of the samples; None if a loss was minimized
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of all documents
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # document checksum
 
     @property
     def is_budgeted(self) -> bool:
@@ -76,7 +76,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
     if version == VERSION:
         names, keys, genes = GENES, RUST_KEYS, facts
-        if facts.get("objective", "loss") == "loss":  # evolve-rust does not name the fitness
+        if facts.get("objective", "loss") == "loss":  # evolve-rust's files have no `fitness`
             facts["fitness"] = facts.get("fitness") or "last-doc"
     genes = genes if isinstance(genes, dict) else {}
     missing = [key for key in keys if key not in genes]
@@ -84,7 +84,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     if missing:
         raise GenomeError(f"it is not a genome, because it lacks {', '.join(missing)}")
     genome = {name: genes[key] for name, key in zip(names, keys, strict=True)}
-    if genome.get("vocab_size", 0) is None:  # a model of characters
+    if genome.get("vocab_size", 0) is None:  # null means characters
         del genome["vocab_size"]
     return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 

@@ -90,7 +90,7 @@ class Study(Generic[S]):
         """Create and lock a study; if `is_stamped`, its directory's name ends in a timestamp."""
         if os.path.lexists(folder) and not folder.is_dir():
             raise StudyError(f"cannot save studies in {folder}: it is not a directory; rename it")
-        staging = folder / SAVING  # if this process is killed, the next one removes it
+        staging = folder / SAVING  # if this process is killed, the next lock holder removes it
         try:
             with DirectoryLock(folder):
                 directory = _free_directory(folder, name) if is_stamped else folder / name
@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase settings in `more`, replace those in `free`; ConfigError for other changes."""
+        """Increase settings in `more` or replace those in `free`; raise ConfigError otherwise."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():

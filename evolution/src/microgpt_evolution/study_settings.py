@@ -37,7 +37,7 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "hydra": {"population": 8, "generations": 5, "head": None},
 }
 OPTIONS = ("population", "generations", "fitness", "head")
-MAX_POPULATION = 10_000  # the most organisms that certainly fit into memory
+MAX_POPULATION = 10_000  # a population of this size fits into memory
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(ge=1)]
@@ -98,7 +98,7 @@ class SearchSettings(StudySettings):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Raise ConfigError unless exactly the options of the chosen objective have values."""
+        """Raise ConfigError if an option is of another objective, or a required one is missing."""
         known = DEFAULTS[self.objective]
         for name in OPTIONS:
             value = getattr(self, name)
@@ -144,7 +144,7 @@ class SweepSettings(StudySettings):
     noun, resume_command = "sweep", "microgpt sweep resume"
     more = frozenset({"seeds"})
 
-    genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # trained with each seed
+    genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # each is trained with all seeds
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
 
     @classmethod

@@ -16,7 +16,7 @@ from microgpt_cli.terminal.options import option
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-# The help lists these commands first, as a newcomer needs them, then all others by package.
+# The help lists these commands first, in the order of first use, and then all others by package.
 _FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
 # Commands that the documentation or error messages mention, and the packages that provide them. If
 # such a package is not installed, the error message names it.

@@ -28,7 +28,7 @@ class Bin:
 
     low: float  # lower limit of the probability
     n: int
-    probability: float  # mean probability
+    probability: float  # mean of the predicted probabilities
     right: float  # fraction of correct predictions
 
 
@@ -36,8 +36,8 @@ class Bin:
 class Calibration:
     """Bins of predictions, and the expected calibration error (Guo et al. 2017).
 
-    A prediction is the most likely token at a position, or a whole reply. The error is the mean
-    difference, over all predictions, between a bin's probability and its fraction of correct ones.
+    A prediction is the most likely token at a position, or a whole reply. The error is the absolute
+    difference between a bin's mean probability and its accuracy, averaged over all predictions.
     """
 
     bins: tuple[Bin, ...]  # the bins that are not empty
@@ -58,7 +58,7 @@ class Calibration:
         return cls(bins, len(found), gaps / max(1, len(found)))
 
     def lines(self, what: str) -> Iterator[str]:
-        """Yield a report's lines; `what` is a kind of predictions, such as "most likely tokens"."""
+        """Yield a report's lines; `what` names the predictions, such as "most likely tokens"."""
         yield f"calibration of {self.n:,} {what}: expected error {self.error:.1%}"
         yield f"  {'probability':<12} {'n':>8} {'mean':>7} {'right':>7}"
         for each in self.bins:
@@ -80,7 +80,7 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
-    """Return the calibration of whole replies; the tokens' probabilities are multiplied."""
+    """Return the calibration of whole replies, whose probability is the product over the tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         place = answer.item.place

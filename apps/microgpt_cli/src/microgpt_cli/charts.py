@@ -84,7 +84,7 @@ def file_config() -> Specification:
 
 
 def picture(chart: Specification, kind: str) -> bytes:
-    """Render a chart as "png" or "svg"."""
+    """Return a chart rendered as a PNG or SVG file; `kind` is "png" or "svg"."""
     import vl_convert
 
     whole = chart | {"config": file_config()}
@@ -125,7 +125,7 @@ def chart(result: object) -> Any:
 
 
 class TrainingRun(NamedTuple):
-    """The losses of a training run."""
+    """The losses of a training run, and its label in a chart."""
 
     label: str
     points: Sequence[HistoryPoint]  # at least one point of the loss curve
@@ -142,13 +142,13 @@ class TrainingRun(NamedTuple):
 
 
 def draw_result(result: TrainResult) -> "ChartType":
-    """Return the chart of a training run."""
+    """Return a chart of the losses of a training run."""
     label = f"{count_params(result.model):,} weights"
     return draw([_run(label, result.plan, result.state)])
 
 
 def draw(runs: Sequence[TrainingRun]) -> "ChartType":
-    """Return the chart of training runs; raise CheckpointError if one has no losses yet."""
+    """Return a chart of the losses of training runs; raise CheckpointError if a run has none."""
     import altair as alt
 
     rows: list[Row] = []
@@ -172,14 +172,14 @@ def draw(runs: Sequence[TrainingRun]) -> "ChartType":
     )
     dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]])
     lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=above)).mark_line()
-    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # 1 point: no line
+    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # draws lone points
     points = base.transform_filter(shown).mark_point(filled=True, size=24, opacity=1)
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
     return alt.layer(lines, points).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
 def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
-    """Read the training runs of model directories; raise CheckpointError if one has none."""
+    """Read the training runs of model directories; raise CheckpointError if one is missing."""
     runs = []
     for directory in dict.fromkeys(directories):
         check_has_training(directory)

@@ -28,7 +28,7 @@ ERROR_CLIP = 48  # maximum number of characters of each text in a printed error
 
 
 class ChatAnswers(NamedTuple):
-    """A model's greedy replies to questions, each of which belongs to a task."""
+    """A model's greedy replies to questions, and their scores per task."""
 
     answers: Sequence[Answer]
     contamination: float | None = 0.0  # fraction of conversations read in training; None if unknown

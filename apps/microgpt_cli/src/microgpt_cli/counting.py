@@ -40,8 +40,8 @@ CONTEXT = 256  # longer documents are split into windows of this many tokens
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # n of the n-grams; 6 is about the best n for most texts
 SAMPLE = 400_000  # maximum number of characters that `expect` reads
-# Lowest and highest ratio of the loss of `train --minutes 1` to that of n-grams, and the ratio for
-# ten times the time (five kinds of text; docs/measurements/quality.md and choice.md).
+# Lowest and highest ratio of the loss of `train --minutes 1` to that of n-grams, and the ratio of
+# losses for ten times the training time (docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
 SHORT = 40  # maximum median length, in characters, of documents such as names or titles
 # Expected quality of generated texts: each row has the maximum number of characters of the training
@@ -62,7 +62,7 @@ WORDS = (
 def counted(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
 ) -> Callable[[int], Predict]:
-    """Return a function that builds the n-gram model of the documents, or of a sample, for an n."""
+    """Return a function from n to the n-gram model of the documents, or of a sample of them."""
     read = sampled(docs, tokenizer, text, MAX_COUNTED)
     return lambda n: NgramModel(read, tokenizer.vocab_size, n).probabilities
 
@@ -140,8 +140,8 @@ def comparison(saved: SavedModel) -> str:
 def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
     """Estimate the loss and the text quality after training on documents or running text.
 
-    The result has a text, and unless there are too few documents to measure them, the losses of
-    `baselines` and the range of a model's loss, in nats per character, including document ends.
+    The losses of `baselines` and the range of a model's likely loss are in nats per character,
+    including document ends. They are missing if there are too few documents to measure them.
     """
     text: TextKind = "stream" if isinstance(docs, str) else "lines"
     texts = [docs] if isinstance(docs, str) else docs

@@ -28,7 +28,7 @@ N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
 
 
 def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any]:
-    """Return the statistics of a data file and the result of `expect` (docs/reference/data.md)."""
+    """Return a data file's statistics and expected losses, as listed in docs/reference/data.md."""
     file, n_characters = TextFile(data), None
     docs = read_any(file, how)
     expectation = expect(docs, minutes)

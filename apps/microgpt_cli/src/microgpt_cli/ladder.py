@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
 ORDERS = range(2, 13)  # a higher n is tried as long as the validation loss falls
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of beginnings, and maximum characters shown of each
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and maximum characters shown
 
 
 @dataclass(frozen=True)

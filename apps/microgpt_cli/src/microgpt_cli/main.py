@@ -26,7 +26,7 @@ from microgpt_cli.terminal.console import (
 )
 
 gc.set_threshold(100_000)  # collecting garbage during imports would take 10 % of start-up
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # Pydantic's search takes 30 ms
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # Pydantic's plug-in search takes 30 ms
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's unused threads slow down start-up
 
 

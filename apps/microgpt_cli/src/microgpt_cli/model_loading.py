@@ -71,7 +71,7 @@ def loss_of(meta: Meta) -> str:
 def note_training_data(
     docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
-    """Print a note if some documents are training data; return their fraction, None if unknown."""
+    """Return the fraction of documents that are training data (None: unknown), and print a note."""
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
     if share is None:

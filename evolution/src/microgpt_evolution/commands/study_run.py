@@ -176,7 +176,7 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # a record may be written but not read
+        n_recorded = len(read_trials(study.directory)[0])  # `records` may lack the last one
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except (MicrogptError, OSError) as error:  # an OSError if stdout cannot be written
         # The resuming hint is omitted if an option may be wrong, or no trial is recorded.

@@ -31,7 +31,7 @@ NO_NAME = -100.0  # score of a batch in which no name can be scored
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target of a loss; for "held-out", it is relative to the primordial genome's."""
+    """Return the target loss; for "held-out", it is the primordial genome's loss less a gain."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"
@@ -115,7 +115,7 @@ class Head:
 
     title: str
     quality: str  # name of the quality that the head rewards
-    formula: Callable[[str, Set[str]], float | None]  # of a normalized name and the known names
+    formula: Callable[[str, Set[str]], float | None]  # takes a normalized name and the known names
 
     def score(self, name: str, known_names: Set[str]) -> float | None:
         """Return the score of a name, or None if the name cannot be scored."""

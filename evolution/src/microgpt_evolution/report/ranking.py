@@ -131,7 +131,7 @@ def read_ranking(directory: Path) -> Ranking:
     return Ranking(study.settings, records, fresh, study.directory.name)
 
 
-Cells = Mapping[str, Callable[[Candidate], object]]  # functions for the cells, by heading
+Cells = Mapping[str, Callable[[Candidate], object]]  # functions that return a cell, by heading
 
 
 def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _setting(name: str, candidate: Candidate) -> str:
 
 
 def n_params(candidate: Candidate) -> str:
-    """Format the number of a candidate's parameters for a table cell."""
+    """Format the number of parameters of a candidate's model for a table cell."""
     return f"{candidate.record.n_params:,}"
 
 

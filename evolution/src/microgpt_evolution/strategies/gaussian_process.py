@@ -58,7 +58,7 @@ class _Points(NamedTuple):
 
 
 class _Kernel(NamedTuple):
-    """The covariance of two points, relative to the variance of all values."""
+    """A covariance function of the process, relative to the variance of the values."""
 
     gene_scale: float
     curve_variance: float

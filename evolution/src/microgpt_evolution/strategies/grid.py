@@ -10,7 +10,7 @@ from microgpt import ConfigError, check_names
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 from microgpt_evolution.genome import Genome, check_genes
 
-# Settings that a grid cannot vary, as they follow from its seeds, documents or measurements.
+# A grid cannot vary these settings, which follow from a sweep's seeds, documents or evaluations.
 FIXED = {"seed", "text", "shuffle", "vocab_size", "n_tokens", "until", "evaluations"}
 SETTINGS = tuple(each.name for each in fields(Genome) if each.name not in FIXED)
 STEPS = {  # tests B and A of evolve-rust's run_scaling_tests.sh
@@ -60,7 +60,7 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[Genome], list[str]]:
         for value in values:
             check_genes({name: value})  # a value that is invalid by itself is an error
     genomes: dict[Genome, None] = {}
-    impossible: dict[str, list[str]] = {}  # combinations by error message
+    impossible: dict[str, list[str]] = {}  # invalid combinations, by error message
     for values in product(*axes.values()):
         changes = dict(zip(axes, values, strict=True))
         try:

@@ -1,6 +1,6 @@
 """Hydra search: one population ("head") per score; the heads exchange genomes periodically.
 
-Each head breeds as an aesthetic search does: two elites and their mutants, without crossover.
+Each head breeds like an aesthetic search: from two elites and their mutants, without crossover.
 All constants come from evolve-rust.
 """
 
@@ -39,7 +39,7 @@ def random_genome(rng: Random) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return a copy of the genome with one gene drawn again; it may keep its value."""
+    """Return a copy of the genome with one mutated gene, whose new value may equal the old one."""
     match rng.randrange(4):
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
@@ -70,7 +70,7 @@ class AestheticPopulation(Population):
     random_genome = staticmethod(random_genome)
 
     def _children(self) -> list[Organism]:
-        """Return the elites and mutants of them; if no training run completed, random organisms."""
+        """Return the finished elites and their mutants or, without elites, random organisms."""
         elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
         children = [kept(elite, "elite") for elite in elites]
         while len(children) < self.size:

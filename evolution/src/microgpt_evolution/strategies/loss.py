@@ -16,7 +16,7 @@ from microgpt_evolution.strategies.population import Organism, Population, child
 from microgpt_evolution.trial import Evaluation
 
 CHAMPIONSHIP_AFTER = 2  # generations without progress after which only the best organisms breed
-CATACLYSM_AFTER = 4  # generations without progress after which random genomes restart it
+CATACLYSM_AFTER = 4  # generations without progress after which random genomes restart the search
 PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones may be rounding errors
 MIN_FAILURES = 2  # number of failures after which random genomes avoid a species
 N_IMMIGRANTS = 2  # random organisms per generation; fewer if the population has less than four
@@ -56,7 +56,7 @@ MUTATED: Values = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate
 
 
 def random_genome(rng: Random, space: Values = NORMAL) -> Genome:
-    """Return a genome with independently drawn genes; the head count is lowered if necessary."""
+    """Draw each gene independently, and lower the head count if it does not divide n_embd."""
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 
@@ -73,7 +73,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
-    """Return a genome with each of GENES from a or b, and with a head count that fits."""
+    """Draw each of GENES from a or b, and lower the head count if it does not divide n_embd."""
     return _with_fitting_heads({gene: getattr(rng.choice((a, b)), gene) for gene in GENES})
 
 
@@ -217,7 +217,7 @@ class LossSearch(Population):
         return child(self._unfailed_genome(NORMAL), "immigrant")
 
     def _unfailed_genome(self, space: Values) -> Genome:
-        """Draw a genome, up to MAX_TRIES times if its species has failed repeatedly."""
+        """Draw a genome; while its species has failed repeatedly, draw up to MAX_TRIES others."""
         for _ in range(MAX_TRIES):
             genome = random_genome(self.rng, space)
             if self.failures[genome.species] < MIN_FAILURES:

@@ -49,12 +49,12 @@ class Organism(Trial):
         return self.fitness < math.inf
 
     def retests(self, seed: int) -> list[Trial]:
-        """Return trials of the genome with N_REPEATS other seeds, which choose the winner."""
+        """Return trials of the genome with N_REPEATS other seeds, used to choose the winner."""
         seeds = [training_seed(seed, *self.place, i) for i in range(1, N_REPEATS + 1)]
         return self._again(seeds, "again", RETEST)
 
     def fresh_trials(self, seed: int) -> list[Trial]:
-        """Return N_FRESH trials with seeds that no choice has used; `seed` comes first."""
+        """Return N_FRESH trials with `seed` and further seeds that did not choose the winner."""
         others = range(N_REPEATS + 1, N_REPEATS + N_FRESH)
         seeds = [seed, *(training_seed(seed, *self.place, i) for i in others)]
         return self._again(seeds, "fresh", FRESH)
@@ -109,7 +109,7 @@ def kept(organism: Organism, origin: str) -> Organism:
 
 
 class Population(ABC):
-    """A population of organisms and the way it breeds; also a search with one population."""
+    """A population of organisms, and how it breeds; by itself, a search with one population."""
 
     random_genome: Callable[[Random], Genome]
     n_finalists = N_FINALISTS  # maximum number of finalists
@@ -131,9 +131,9 @@ class Population(ABC):
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot
-        self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
+        self.generations: list[list[Organism]] = []  # evaluated generations, best organisms first
         children = [child(self.random_genome(self.rng), "random") for _ in range(size)]
-        # The current generation in slot order; ranked after `tell`.
+        # The current generation, in the order of slots; `tell` sorts it, best first.
         self.organisms = self._placed(children, generation=1)
 
     @property

@@ -35,7 +35,7 @@ class SurrogateSearch:
         space: Space,
         first: Sequence[Genome],  # genomes of the first generation, which also has mutants of them
         budget: float,  # number of operations of the search
-        cost: Callable[[Genome, int], float],  # operations of a number of evaluations
+        cost: Callable[[Genome, int], float],  # operations of training a genome for n evaluations
         *,
         n_finalists: int = 1,  # organisms whose complete training is reserved in the budget
         accepts: Callable[[Genome], bool] = lambda genome: True,  # whether to train a genome
@@ -57,7 +57,7 @@ class SurrogateSearch:
         return sorted(finite, key=lambda each: (each.loss, each.id))
 
     def ask(self) -> list[Contestant]:
-        """Return the organisms to train up to their `until`; [] if the budget is spent."""
+        """Return the organisms to train, each up to its `until`; [] if the budget is spent."""
         self.generation += 1
         self._asked = self._next_generation() if self.organisms else self._first_generation()
         return self._asked
@@ -120,7 +120,7 @@ class SurrogateSearch:
     ) -> list[Contestant]:
         """Return the candidates with the highest expected improvement per operation.
 
-        After each choice, the surrogate treats the predicted loss of this candidate as measured.
+        After each choice, the surrogate treats the chosen candidate's predicted loss as measured.
         """
         chosen: list[Contestant] = []
         while len(chosen) < self.size:

@@ -104,7 +104,7 @@ class ChatSession:
         if new := [char for char in prompt.unknown_characters if char not in self._noted]:
             self._noted += "".join(new)
             note(f"removed characters that are not in the vocabulary: {', '.join(map(repr, new))}")
-        if prompt.tokens_dropped and not self._has_dropped:  # note this only once
+        if prompt.tokens_dropped and not self._has_dropped:  # report dropped tokens only once
             note(
                 "the conversation no longer fits into the context of "
                 f"{self.model.config.block_size} tokens; the model no longer sees the oldest "

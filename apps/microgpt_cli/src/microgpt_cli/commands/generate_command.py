@@ -136,7 +136,7 @@ def _mismatch(pattern: str) -> Fault:
 
 
 def _without_faults(samples: Iterable[str], faults: Sequence[Fault]) -> Iterator[str]:
-    """Yield the samples for which no fault is true; stop after MAX_DRAWS faulty ones in a row."""
+    """Yield the samples without a fault; stop after MAX_DRAWS consecutive faulty samples."""
     n_found = n_skipped = 0
     for text in samples:
         if not any(has_fault(text) for has_fault in faults):

@@ -76,7 +76,7 @@ def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tupl
 
 
 def _as_text(score: "Score") -> str:
-    """Return a score, the share of unknown characters and the text, escaped for a terminal."""
+    """Format a score, the fraction of unknown characters and the text, escaped for a terminal."""
     remarks = [f"({score.n_unknown / len(score.text):.0%} unknown)"] if score.n_unknown else []
     # A field of a table may contain line breaks.
     line = terminal_safe(score.text).replace("\n", " ")

@@ -26,7 +26,7 @@ REPEATED_S = 0.3  # a second signal within this time is a copy, passed on by `uv
 
 
 def prepare_streams() -> None:
-    """Replace missing streams, and escape characters that cannot be encoded or decoded."""
+    """Replace missing standard streams, and escape characters that cannot be encoded or decoded."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # the caller closed the stream
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (stays open until exit)
@@ -133,7 +133,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 class StopRequest:
-    """Records the first SIGINT or SIGTERM, so that work can be saved; a later signal is raised."""
+    """Records the first SIGINT or SIGTERM, so that work can be saved; later ones raise an error."""
 
     def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # None until a signal is received

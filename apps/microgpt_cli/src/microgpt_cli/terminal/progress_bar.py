@@ -72,7 +72,7 @@ class TrainingProgress(Progress):
         self._n_steps, self._n_tokens = 0, 0  # since the first event
 
     def update(self, event: "TrainEvent") -> None:
-        """Update the line after a training event; print a note if the total of steps changed."""
+        """Update the line after a training event; print a note if the number of steps changed."""
         self._losses.extend(filter(isfinite, event.losses))  # a step without targets has loss NaN
         if event.val_loss is not None:
             self._val_loss = event.val_loss

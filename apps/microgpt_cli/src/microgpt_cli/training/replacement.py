@@ -50,7 +50,7 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
 
 
 def check_replacement(directory: Path, option: str) -> None:
-    """Raise CheckpointError if writing a model would replace files; the message names `option`."""
+    """Raise CheckpointError, which suggests `option`, if writing a model would replace files."""
     if has_model(directory):
         what, it = f"{directory} has a model{_describe(directory)}", "the model"
     elif others := _others(directory):
@@ -95,7 +95,7 @@ def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
 
 
 def _others(directory: Path) -> list[str]:
-    """Return the names of another program's files that saving a model here would overwrite."""
+    """Return the names of another program's files in a directory that a model would overwrite."""
     if committed_path(directory, STATE).exists():  # a training run without a model
         return []
     names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)

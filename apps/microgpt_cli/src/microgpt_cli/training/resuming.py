@@ -39,7 +39,7 @@ from microgpt_cli.training.inputs import load_teachers, read_input
 from microgpt_cli.training.train_request import TrainRequest
 
 CHANGES = ("steps", "until")  # settings that a resumed run may change
-MAY_DIFFER = ("engine", "minutes", "threads")  # options that do not change the result
+MAY_DIFFER = ("engine", "minutes", "threads")  # options that every resumed run accepts
 
 
 def resumed_job(
@@ -49,7 +49,7 @@ def resumed_job(
     plan, state, status = read_training(directory.path)
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
-        reply_plugin(name)  # raises an error if it is not installed
+        reply_plugin(name)  # raises an error if the plug-in is not installed
     n_steps = state.step  # number of steps of all models trained so far
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
@@ -69,7 +69,7 @@ def resumed_job(
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
-            recorded_documents(plan, request.input)  # raises an error for other documents
+            recorded_documents(plan, request.input)  # raises an error if they differ
         _tell_end(directory.path, state.step, reason or "steps", config.steps, request)
         return None
     if config.steps != plan.config.steps:
@@ -146,7 +146,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
 def _with_recorded_teachers(
     job: TrainingJob, directory: TrainingDirectory, given: Sequence[Path] | None
 ) -> TrainingJob:
-    """Return a resumed job with its teachers loaded; raise ConfigError if others are given."""
+    """Return a resumed job with its recorded teachers; raise ConfigError if they are not found."""
     plan, state = job.plan, job.resume
     assert state
     ensemble = open_ensemble(directory.path, plan, state)

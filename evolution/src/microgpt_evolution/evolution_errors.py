@@ -30,7 +30,7 @@ def raised_as(
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:
-        from pydantic import ValidationError  # slow to import
+        from pydantic import ValidationError  # pydantic is slow to import
 
         from microgpt import first_problem
 

@@ -80,7 +80,7 @@ class SearchLog:
 
 
 def describe(organism: Organism, mark: str) -> str:
-    """Return a line on an evaluated organism: its score, its loss and `mark`, or why it failed."""
+    """Return a line on an evaluated organism: its score, its loss with `mark`, or its failure."""
     evaluation = organism.evaluation
     assert evaluation
     found = f"{evaluation.status}: {evaluation.reason}"

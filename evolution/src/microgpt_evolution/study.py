@@ -177,7 +177,7 @@ class Study(Generic[S]):
         shutil.rmtree(self.directory / STATES / id, ignore_errors=True)
 
     def why_no_winner(self) -> str:
-        """Return an error message with the reason of the first failure, if there is no winner."""
+        """Return the error message of a study without a winner, with the first failure's reason."""
         reasons = (each.reason for each in self.records if each.reason and not each.is_ok)
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
@@ -230,7 +230,7 @@ def open_in_python(
     settings: S,
     workers: int | Workers | None = None,
 ) -> Iterator[tuple[Study[S], Workers]]:
-    """Yield a study, new or resumed, in `run_dir` (None: temporary) and workers; then end it."""
+    """Yield the study in `run_dir`, by default a temporary one, and workers; then end the study."""
     if not isinstance(workers, Workers):
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:

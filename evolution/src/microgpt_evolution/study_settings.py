@@ -49,7 +49,7 @@ class StudySettings(Stored):
 
     kind: str
     noun: ClassVar[str] = "search"  # the word for the study in messages
-    resume_command: ClassVar[str] = "microgpt evolve --resume"  # without the directory
+    resume_command: ClassVar[str] = "microgpt evolve --resume"  # the directory is appended
     more: ClassVar[Set[str]] = frozenset()  # settings that resuming a study may increase
     free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that resuming may replace
     # Fields that are not settings, or that follow from the documents.
@@ -88,7 +88,7 @@ class SearchSettings(StudySettings):
 
     @property
     def measure(self) -> str | None:
-        """The score reported for the winner; None if a loss is minimized."""
+        """The name of the score that is reported for the winner; None if a loss is minimized."""
         return None if self.objective == "loss" else self.head or JUDGE
 
     @property
@@ -202,7 +202,7 @@ def read_settings(directory: Path) -> StudySettings:
             raise StudyError(other)
         facts = json.loads(content)
         kind = facts.get("kind") if isinstance(facts, dict) else None
-        if kind not in [*KINDS]:  # a list, as kind may be unhashable
+        if kind not in [*KINDS]:  # `kind` may be unhashable, and a list accepts it
             raise StudyError(f"kind must be one of {', '.join(KINDS)}, got {kind!r:.40}")
         return KINDS[kind].model_validate_json(content.decode())
 

@@ -54,7 +54,7 @@ class _Commands(TyperGroup):
         return typer.main.get_command(alone)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands in _FIRST, then all others by package, then the options."""
+        """Write the main commands, then all others by package, then the options."""
         found = find_plugins("commands")
         sections = {"Start": [found[name] for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)

@@ -52,7 +52,7 @@ class Check:
 
 
 def run_checks(*, steps: int | None = None, engine: EngineName | None = None) -> Iterator[Check]:
-    """Check an engine (None: both) by replaying steps of Karpathy's run, and yield each result."""
+    """Check one engine or both by replaying steps of Karpathy's run, and yield each result."""
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
     edited = " and ".join(find_edited_sources())

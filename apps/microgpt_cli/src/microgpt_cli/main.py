@@ -61,7 +61,7 @@ def command() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        is_stopped = end.code in (130, 143)  # no result of another thread is needed
+        is_stopped = end.code in (130, 143)  # after a signal, other threads are not awaited
         if threading.active_count() > 1 and not is_stopped:
             raise  # Python then waits for the other threads
         for stream in (sys.stdout, sys.stderr):

@@ -56,7 +56,7 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Format a recorded loss, followed by `what` and a contamination mark; "" if not recorded."""
+    """Format a recorded loss, with the suffix `what` and a contamination mark; "" if missing."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""
@@ -71,7 +71,7 @@ def loss_of(meta: Meta) -> str:
 def note_training_data(
     docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
-    """Return the fraction of documents that are training data (None: unknown), and print a note."""
+    """Print a note if documents are training data; return the fraction of them, None if unknown."""
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
     if share is None:

@@ -84,7 +84,7 @@ def open_study(
             sets = read_documents(path, given, limits, kind)
         pool = stack.enter_context(_workers(given, limit))
         if study:
-            study.extend(recorded)  # last, so that an error above changes nothing
+            study.extend(recorded)  # comes last, so that an earlier error changes nothing
             if study.has_ended and is_saved(study.directory):
                 how = f"see it with: microgpt report {as_argument(study.directory)}"
                 note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
@@ -130,8 +130,8 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
     if "scheduler" in given:
         pool: Workers = Dask(given["scheduler"])
     else:
-        # By default, a thread may wait 5 ms for the GIL when a kernel ends. With this interval, two
-        # threads are 91 % as fast as two processes, with the default 86 %
+        # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
+        # raises the speed of two threads from 86 % to 91 % of the speed of two processes
         # (bench/evolution_speed.py at commit a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         pool = Threads(given.get("workers") or n_cpus())
@@ -178,7 +178,7 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         n_recorded = len(read_trials(study.directory)[0])  # `records` may lack the last one
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
-    except (MicrogptError, OSError) as error:  # an OSError if stdout cannot be written
+    except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
         # The resuming hint is omitted if an option may be wrong, or no trial is recorded.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
@@ -200,7 +200,7 @@ def _write_report(directory: Path) -> None:
 
 
 class StudyProgress(Progress):
-    """The progress line of a study, with the time left at the speed since it began or resumed."""
+    """The progress line of a study; the time left is estimated from the speed of this process."""
 
     def __init__(self) -> None:
         super().__init__()

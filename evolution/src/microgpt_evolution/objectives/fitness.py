@@ -20,7 +20,7 @@ Fitness = Literal["held-out", "last-doc"]
 
 JUDGE = "judge"  # the score that the aesthetic search maximizes
 LAST_DOC_TARGET = 1.2  # target of the last-document loss, as in evolve-rust
-# Required gain over the primordial genome in nats per token, as a loss of 1.2 cannot be reached.
+# Required gain over the primordial genome in nats per token; a target of 1.2 could not be reached.
 HELD_OUT_GAIN = 0.20
 LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-rust
 MIN_LENGTH = 3  # shorter names are not scored

@@ -36,7 +36,7 @@ def measure(
         found = objective.measure(trial, should_stop)
     except DivergedError:
         found = DIVERGED
-    except (ConfigError, DataError) as error:  # for example, too little memory
+    except (ConfigError, DataError) as error:  # for example, there is too little memory
         found = Evaluation("refused", reason=str(error))
     except BaseException as error:  # Ctrl-C interrupts only the main thread
         found = Evaluation("crashed", reason=describe_error(error))

@@ -76,7 +76,7 @@ class Finalist:
     retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the score `measure` (None: fitness) of each evaluation, the organism's first."""
+        """Return the score `measure`, or else the fitness, of each evaluation without an error."""
         found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
             return [evaluation.fitness for evaluation in found]

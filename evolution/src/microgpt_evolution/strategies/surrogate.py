@@ -19,7 +19,7 @@ from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 # Number of organisms per generation: LARGEST if the budget suffices to train four such generations
 # completely, else SMALLEST. The number of workers has no influence.
 SMALLEST, LARGEST = 4, 8
-MAX_FITTED = 150  # maximum number of organisms to which the surrogate is fitted: the best
+MAX_FITTED = 150  # maximum number of organisms, the best ones, to fit the surrogate to
 N_CANDIDATES = 100  # number of new genomes from which each generation is chosen
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents

@@ -96,7 +96,7 @@ def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
 
 def _others(directory: Path) -> list[str]:
     """Return the names of another program's files in a directory that a model would overwrite."""
-    if committed_path(directory, STATE).exists():  # a training run without a model
+    if committed_path(directory, STATE).exists():  # the directory has a run, but no model yet
         return []
     names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)
     return [name for name in names if os.path.lexists(directory / name)]

@@ -102,6 +102,6 @@ class TrainRequest:
                 "--genome requires microgpt-evolution, which is not installed; install this package"
             )
         facts = {name: fact for name, fact in read_recipe(path).items() if fact is not None}
-        if self.given.keys() & {"minutes", "budget", "steps"}:  # these replace the genome's
+        if self.given.keys() & {"minutes", "budget", "steps"}:  # ignore the genome's duration
             facts = {n: f for n, f in facts.items() if n not in ("steps", "budget", "evaluations")}
         return {**facts, "genome": sha256(path.read_bytes()).hexdigest()}

@@ -33,7 +33,7 @@ STREAM_SAMPLE_TOKENS = 300  # length of each sample of a model of running text
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:
-    """Return n samples of a model (None: the default number); none for a chat model."""
+    """Return n samples of a model, or a default number if n is None; none for a chat model."""
     is_stream = result.config.text == "stream"
     n = (N_STREAM_SAMPLES if is_stream else N_SAMPLES) if n is None else n
     if not n or result.tokenizer.is_chat:
@@ -97,7 +97,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
     """Print the last training loss and the held-out losses."""
     state, config, shares = result.state, result.config, result.plan.contamination
     last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
-    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
+    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # as Karpathy's script
     if state.best:
         loss = _format_loss(state.best.val_loss, result, sets.validation)
         where = f"at step {state.best.step}"

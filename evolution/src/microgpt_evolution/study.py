@@ -87,7 +87,7 @@ class Study(Generic[S]):
 
     @classmethod
     def begin(cls, folder: Path, name: str, settings: S, *, is_stamped: bool = True) -> Self:
-        """Create and lock a study; if `is_stamped`, its directory's name ends in a timestamp."""
+        """Create a study atomically and lock it; if `is_stamped`, its name contains a timestamp."""
         if os.path.lexists(folder) and not folder.is_dir():
             raise StudyError(f"cannot save studies in {folder}: it is not a directory; rename it")
         staging = folder / SAVING  # if this process is killed, the next lock holder removes it

@@ -101,7 +101,7 @@ class Dask(AbstractContextManager["Dask"]):
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         sent = [self._sent[1]] * len(trials)
-        futures = client.map(_measure_pickled, sent, trials, pure=False)  # Dask cancels pure tasks
+        futures = client.map(_measure_pickled, sent, trials, pure=False)  # else Dask cancels tasks
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
         suspects = []  # trials that ended with a dead worker, perhaps killed by another trial

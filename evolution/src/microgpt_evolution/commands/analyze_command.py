@@ -26,7 +26,7 @@ from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
 
 UNIT = 1000  # the column Return has the loss drop per 1,000 steps or parameters
-# The axes of the tables, each with the settings that may differ along it.
+# The axes of the tables, each with the settings that may vary along this axis.
 AXES = {"steps": ("steps",), "parameters": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
 SIZE = AXES["parameters"][:3]
 MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZES.items()}

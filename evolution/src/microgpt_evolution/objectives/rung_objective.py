@@ -61,7 +61,7 @@ class RungObjective:
     operations: float  # operations of a complete training run, without evaluations
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
-        """Return a BPE tokenizer (of characters if vocab_size is 0), and the documents' sizes."""
+        """Return a BPE tokenizer, or for vocab_size 0 a CharTokenizer, and the documents' sizes."""
         return self.sets.once(("tokens", vocab_size), lambda: self._tokens(vocab_size))
 
     def _tokens(self, vocab_size: int) -> Tokens:

@@ -56,7 +56,7 @@ MUTATED: Values = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate
 
 
 def random_genome(rng: Random, space: Values = NORMAL) -> Genome:
-    """Draw each gene independently, and lower the head count if it does not divide n_embd."""
+    """Draw each gene independently from `space`; change n_head if it does not divide n_embd."""
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 
@@ -73,7 +73,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
-    """Draw each of GENES from a or b, and lower the head count if it does not divide n_embd."""
+    """Draw each of GENES from a or b, and change n_head if it does not divide n_embd."""
     return _with_fitting_heads({gene: getattr(rng.choice((a, b)), gene) for gene in GENES})
 
 

@@ -37,7 +37,7 @@ class SurrogateSearch:
         budget: float,  # number of operations of the search
         cost: Callable[[Genome, int], float],  # operations of training a genome for n evaluations
         *,
-        n_finalists: int = 1,  # organisms whose complete training is reserved in the budget
+        n_finalists: int = 1,  # number of organisms whose complete training the budget reserves
         accepts: Callable[[Genome], bool] = lambda genome: True,  # whether to train a genome
         seed: int,
     ) -> None:

@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import note
 T = TypeVar("T")
 PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help`
 DEFAULT_MODEL_DIR = Path("output")
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # names in data/ and of bundled files
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # files in data/, and bundled files
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:

@@ -62,7 +62,7 @@ def check_replacement(directory: Path, option: str) -> None:
 
 
 def check_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
-    """Raise CheckpointError if an export would replace a file or directory, unless it is forced.
+    """Raise CheckpointError if an export may not be written to `output`, or may not replace it.
 
     `mark` is a file name that identifies an exported directory; None if the export is one file.
     """

@@ -70,7 +70,7 @@ class Dask(AbstractContextManager["Dask"]):
         except ImportError as error:
             how = "pip install 'microgpt-evolution[cluster]'"
             raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
-        # Warnings are superfluous: an objective is sent once, and a lost connection is an error.
+        # Silence Dask's warnings: an objective is sent once, and a lost connection is an error.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -95,8 +95,8 @@ class Dask(AbstractContextManager["Dask"]):
         """Yield the index and the evaluation of each trial when the trial ends."""
         from distributed import as_completed
 
-        # The objective is the result of a task, which Dask computes again if a worker dies; it does
-        # not do this for scattered data. It is sent pickled, because trials fill its caches.
+        # If a worker dies, Dask computes the result of a task again, but not scattered data. The
+        # objective is sent as bytes, because trials fill its caches while other workers fetch it.
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)

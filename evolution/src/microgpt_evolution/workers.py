@@ -150,7 +150,7 @@ def _evaluation(result: Any) -> Evaluation:
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
     _, error, _ = result  # a worker may be unable to import the objective
-    n_allowed = getattr(error, "allowed_failures", None)  # KilledWorker has it
+    n_allowed = getattr(error, "allowed_failures", None)  # KilledWorker errors have this attribute
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

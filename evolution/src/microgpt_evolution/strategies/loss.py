@@ -153,7 +153,7 @@ class LossSearch(Population):
     def _note_progress(self, best: float) -> None:
         """Update the number of generations without a lower fitness.
 
-        In evolve-rust, any change counts as progress, also that of an elite that a championship
+        In evolve-rust, any change counts as progress, even that of an elite that a championship
         evaluates again with a new seed. For this reason, evolve-rust never reaches a cataclysm.
         """
         if self._best is not None:

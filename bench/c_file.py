@@ -49,7 +49,6 @@ int main(void) {
 
 
 def main() -> None:
-    """Measure Karpathy's model and the demo chat model, and print the results."""
     options = parsed(__doc__, rounds=5)
     names = microgpt.load_text(bundled("names.txt"))
     chats = microgpt.load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]

@@ -32,7 +32,6 @@ MODELS = {"bundled": None, "eight askings a topic": 8, "twenty-five askings a to
 
 
 def main() -> None:
-    """Train the models, and print the table of their right answers."""
     options = parsed(__doc__, only=MODELS)
     pin()
     found = {name: measured(name) for name in MODELS if options.only in (None, name)}

@@ -19,7 +19,6 @@ CHAT_SETS = {"heldout": "held-out", "fresh": "fresh wordings", "fourth": "fourth
 
 
 def main() -> None:
-    """Train, evaluate, and print the table."""
     options = parsed(__doc__, only=("chat",), **TRAINING)
     print(chat_table(train_missing("chat_quality", {"chat": measured}, options)))
 

@@ -31,7 +31,6 @@ CONTROL = "control: random gradients"
 
 
 def main() -> None:
-    """Run and time all training runs, and print the table."""
     options = parsed(__doc__, steps=TrainConfig.steps, rounds=3, controls=10)
     pin()
     results, seconds = dict[str, TrainResult](), dict[str, float]()

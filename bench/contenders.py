@@ -88,9 +88,7 @@ def generator(job: Job) -> Work:
 
 
 def compete(
-    contenders: Mapping[str, Work],
-    rounds: int,
-    agree: Callable[[np.ndarray, np.ndarray], bool],
+    contenders: Mapping[str, Work], rounds: int, agree: Callable[[np.ndarray, np.ndarray], Any]
 ) -> dict[str, list[float]]:
     """Let contenders run their job in turns, and return the seconds of each round by contender.
 

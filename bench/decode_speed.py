@@ -12,7 +12,6 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-import numpy as np
 from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, generator
 from harness import headed, machine, needs, parsed, pin, store
 
@@ -29,7 +28,6 @@ AGREEMENT = 0.98  # minimum share of equal tokens; rounding may change a draw an
 
 
 def main() -> None:
-    """Run the benchmarks and write the results."""
     options = parsed(__doc__, rounds=5)
     if RIVALS:
         needs(TORCH)
@@ -52,11 +50,8 @@ def decoding(
         import torch_gpt
 
         contenders["torch"] = torch_gpt.generator(job)
-
-    def agree(ours: np.ndarray, others: np.ndarray) -> bool:
-        return bool(np.mean(ours == others) >= AGREEMENT)
-
-    n_tokens, seconds = n_together * n_times * model.block_size, compete(contenders, rounds, agree)
+    seconds = compete(contenders, rounds, lambda a, b: (a == b).mean() >= AGREEMENT)
+    n_tokens = n_together * n_times * model.block_size
     speeds = {who: n_tokens / median(each) for who, each in seconds.items()}
     return {"name": name, "tokens_per_s": speeds}
 

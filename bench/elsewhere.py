@@ -41,7 +41,6 @@ FORMATS = {  # modules that each format's program needs
 
 
 def main() -> None:
-    """Export and measure the models, and print the table."""
     options = parsed(__doc__, rounds=9)
     pin()
     if find_spec("torch"):

@@ -25,7 +25,6 @@ MINUTES = 1
 
 
 def main() -> None:
-    """Train on each set and print the shares of right answers."""
     options = parsed(__doc__, only=SETS)
     pin()
     found = {name: measured(name) for name in SETS if options.only in (None, name)}

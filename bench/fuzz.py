@@ -61,7 +61,6 @@ STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn
 
 
 def main() -> None:
-    """Fuzz all parsers or one, each in a separate process, and store the counts."""
     needs("atheris")
     with instrumented():
         from fuzz_parsers import PARSERS

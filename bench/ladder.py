@@ -39,7 +39,6 @@ STEPS = (1000, 10_000)  # numbers of steps of Karpathy's GPT
 
 
 def main() -> None:
-    """Run the missing trainings and print the tables."""
     measures = {f"ladder, {name}": partial(climbed, text=name) for name in TEXTS}
     measures["karpathy"] = beside_karpathys
     options = parsed(__doc__, only=(*measures, *TEXTS), **TRAINING)

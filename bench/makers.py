@@ -29,7 +29,6 @@ N_COUNTED = 100_000  # maximum number of predictions to score an n-gram model
 
 
 def main() -> None:
-    """Train on each text, and print a section with the losses and samples."""
     for path in (Path(sys.argv[1], name) for name in FILES):
         is_chat = path.suffix == ".jsonl"
         docs = load_documents(path, ReadOptions(chat=is_chat))

@@ -30,7 +30,6 @@ N_WINDOWS = 2400  # nanoGPT evaluates 200 batches of 12 windows
 
 
 def main() -> None:
-    """Run the missing training runs and print the tables."""
     options = parsed(__doc__, only=(*NAMES, *TEXTS, *LONG), **TRAINING)
     texts = (*TEXTS, *LONG) if options.only in LONG else TEXTS
     names = {name: partial(of_names, name) for name in NAMES}

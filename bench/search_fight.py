@@ -132,7 +132,6 @@ class Ledger:
 
 
 def main() -> None:
-    """Run the searches, and print and store their regrets; a short run stores nothing."""
     options = parsed(__doc__, searches=30)
     if "optuna" in SEARCHES:
         needs(OPTUNA)

@@ -36,8 +36,6 @@ HONEST = {  # the honest client's request, by model
     "a million": serving.request(GENERATE, {"max_tokens": 10}),
     "subwords": serving.request(GENERATE, {"max_tokens": 10}),
 }
-
-
 MODELS = {"endless subwords": "subwords", "endless texts": "a million", "long prompts": "a million"}
 DEPARTING = "long texts, departing"  # an attack whose clients close the connection early
 

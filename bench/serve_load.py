@@ -42,7 +42,6 @@ HAS_TEXT = re.compile(rb'"content":"[^"]|"samples":\[').search
 
 
 def main() -> None:
-    """Compare the kinds of load."""
     if sys.argv[1:2] == ["--bare"]:
         serve_bare()
         return

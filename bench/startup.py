@@ -38,7 +38,6 @@ FIRST_ROUNDS = 3  # number of runs with an empty cache
 
 
 def main() -> None:
-    """Time the commands and write the results."""
     options = parsed(__doc__, rounds=9)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")

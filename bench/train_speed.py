@@ -20,7 +20,6 @@ from statistics import median
 from typing import Any
 
 import c_programs
-import numpy as np
 from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, trainer
 from harness import headed, machine, needs, parsed, pin, store
 
@@ -55,7 +54,6 @@ SETTINGS = [
 
 
 def main() -> None:
-    """Time every setting, print a table and write the results."""
     options = parsed(__doc__, rounds=5, only="", c="")
     if RIVALS:
         needs(TORCH)
@@ -82,11 +80,7 @@ def measure(setting: Setting, options: Namespace) -> dict[str, Any]:
     if options.c and not setting.lengths:
         for name in c_programs.PROGRAMS:
             contenders[name] = c_programs.trainer(name, job, Path(options.c).resolve())
-
-    def agree(ours: np.ndarray, others: np.ndarray) -> bool:
-        return bool(np.abs(ours - others)[:10].max() <= AGREEMENT)
-
-    seconds = compete(contenders, options.rounds, agree)
+    seconds = compete(contenders, options.rounds, lambda a, b: abs(a - b)[:10].max() <= AGREEMENT)
     return {
         "name": setting.name,
         "documents": len(job.docs),

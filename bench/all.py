@@ -2,8 +2,8 @@
 
     uv run python bench/all.py
 
-Benchmarks that train or fuzz run first, two at a time, each on one core. Those that measure time
-then run alone, and finally the tables are written. The following take longer and are not run:
+Benchmarks that train or fuzz run first, two at a time, each on one core. Benchmarks that measure
+time then run alone, and finally the tables are written. The following take longer and are not run:
 
     uv run python bench/quality.py --only text-1000s    # 35 minutes per seed
     uv run python bench/research.py --only proposer     # 80 minutes; needs Optuna

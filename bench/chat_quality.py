@@ -36,7 +36,7 @@ def measured(seed: int) -> dict[str, Any]:
 
 
 def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
-    """Return the counts of exact answers and questions per task, and of wrong refusals overall."""
+    """Return the counts of exact answers and of questions per task, and of wrong refusals."""
     tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
     inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
     wrong = [each for each in replies["errors"] if each["task"] != "outside"]
@@ -44,7 +44,7 @@ def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
 
 
 def chat_table(kept: dict[str, Any]) -> str:
-    """Return a table of the shares of exact answers per task: mean and minimum over the seeds."""
+    """Return a table of the fraction of exact answers per task: mean and minimum over the seeds."""
     first = kept["trainings"][0]
     tasks = list(dict.fromkeys(task for name in CHAT_SETS for task in first[name]["tasks"]))
     lines = [[task, *(shares(kept, name, [task]) for name in CHAT_SETS)] for task in tasks]
@@ -56,7 +56,7 @@ def chat_table(kept: dict[str, Any]) -> str:
 
 
 def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
-    """Format the share of exact answers to the given tasks: the mean and minimum over the seeds."""
+    """Format the fraction of exact answers in the given tasks: mean and minimum over the seeds."""
     found = [
         fmean(n_exact / n for n_exact, n in scores)
         for training in kept["trainings"]
@@ -66,7 +66,7 @@ def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
 
 
 def refusals(kept: dict[str, Any], name: str) -> str:
-    """Format the share of refused questions of the grammar: the mean and maximum over the seeds."""
+    """Format the fraction of answerable questions that were refused: mean and maximum of seeds."""
     found = [
         n_refused / n for n_refused, n in (each[name]["refused"] for each in kept["trainings"])
     ]

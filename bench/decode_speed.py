@@ -1,8 +1,8 @@
 """Compare the generation speed of microgpt and PyTorch on one core.
 
-The two take turns. Each generates single sequences and batches from the same random numbers, and
-both must generate the same tokens. Prints the tokens per second and their ratios, and writes
-them to bench/results.
+The programs take turns. They generate single sequences and batches from the same random numbers,
+and must generate the same tokens. Prints the tokens per second and their ratios, and writes them to
+bench/results.
 
     uv run python bench/decode_speed.py [--rounds 5]
 """
@@ -24,7 +24,7 @@ DECODING = [  # name, model, vocabulary size, sequences per batch, repetitions
     ("chat, one sequence", CHAT, 80, 1, 2),
     ("chat, 16 together", CHAT, 80, 16, 1),
 ]
-AGREEMENT = 0.98  # minimum share of equal tokens; rounding may change a draw and all later tokens
+AGREEMENT = 0.98  # minimum fraction of equal tokens; rounding may change a draw and what follows
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector o
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     """Parse options, each given by its default, or by a tuple or mapping of its choices.
 
-    `is_short` is true if a number, such as the number of rounds, is below its default.
+    `is_short` of the result is true if a number, such as that of rounds, is below its default.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -126,7 +126,7 @@ def bodies(kind: str) -> list[dict[str, Any]]:
 
 
 async def client(port: int, requests: list[bytes], until: float) -> list[float]:
-    """Send the next request after each reply; return the seconds to the first text of each."""
+    """Send a request after each reply, and return the seconds to the first text of each reply."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     firsts = []
     for each in cycle(requests):

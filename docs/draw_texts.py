@@ -88,7 +88,7 @@ def literal(value: ast.expr) -> str:
 
 
 def main() -> None:
-    """Draw and print the sample."""
+    """Draw a sample of the texts of each kind, and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=15, help="number of texts of each kind")

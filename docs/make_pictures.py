@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def record(name: str, session: list[tuple[str, str]], folder: str) -> None:
-    """Run the commands in the folder and draw their output."""
+    """Run the commands of a session in a folder, and save a picture of their output."""
     console = _console()
     for command, said in session:
         console.print(Text.assemble(("$ ", "cyan"), (command, "bold")))
@@ -128,7 +128,7 @@ def _console() -> Console:
 def _save(console: Console, name: str) -> None:
     dark = look.SCHEMES["dark"]
     hues = look.ORANGE, look.GREEN, look.AMBER, look.BLUE, look.PINK, look.SKY
-    names = dark["paper"], *hues, dark["ink"], dark["quiet"]  # the last is "bright black"
+    names = dark["paper"], *hues, dark["ink"], dark["quiet"]  # the last color is "bright black"
     *normal, quiet = (Color.parse(name).triplet for name in names)
     theme = TerminalTheme(normal[0], normal[-1], normal, [quiet, *normal[1:]])
     svg = console.export_svg(title="microgpt", theme=theme)

@@ -19,7 +19,7 @@ from microgpt_course.exercises import EXPERIMENTS, SOLUTIONS, WHOLE, check_lines
 from microgpt_course.learner_process import LIMIT, LONG_LIMIT, plain
 
 PATIENCE = 6  # maximum duration of a check, as a multiple of its limit of processor time
-TOLERANCE = 1e-6  # relative above 1; larger than errors of finite differences and of rounding
+TOLERANCE = 1e-6  # relative above 1; exceeds the errors of rounding and of finite differences
 MAX_PRINTED = 40  # maximum number of lines of the learner's output to show
 N_LOSSES = 100  # number of losses of the whole program to compare
 STEP_QUESTIONS = (  # questions about the first loss that differs
@@ -41,12 +41,12 @@ class CheckResult:
 
 
 class Question(NamedTuple):
-    """A result to compare, and a question that points to the usual mistake if it differs."""
+    """A result to compare, and a question that hints at the usual mistake if the result differs."""
 
     what: str  # the expression, as the learner would write it
     expected: Any
     question: str
-    before: Sequence[str] = ()  # lines of code that the check ran before, to show
+    before: Sequence[str] = ()  # lines that the check ran since the previous result, to be shown
     source: str = "it should be"
     is_shown: bool = True
 
@@ -71,7 +71,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
 
 
 def compare(output: Iterable[bytes], questions: Iterator[Question], found: CheckResult) -> None:
-    """Compare the results of a process, up to the first wrong result or the last question."""
+    """Compare a process's results with the questions, and fill `found`, up to the first error."""
     question = next(questions, None)
     for kind, value in _facts(output):
         if kind == "result" and question:
@@ -99,7 +99,7 @@ def compare(output: Iterable[bytes], questions: Iterator[Question], found: Check
 
 def _facts(output: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     for text in output:
-        with suppress(ValueError, AttributeError):  # the file bypassed sys.stdout
+        with suppress(ValueError, AttributeError):  # the file wrote a line past sys.stdout
             yield from json.loads(text).items()
 
 

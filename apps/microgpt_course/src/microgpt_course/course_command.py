@@ -143,7 +143,7 @@ def _experiments(place: Path, facts: dict[str, Any], progress: "CourseProgress")
 
 
 def _checked(place: Path, name: str, experiment: str = "") -> "CheckResult":
-    """Check a file and print the results; exit with an error if one is wrong."""
+    """Check a file and print the results; exit with code 1 if a result is wrong."""
     from microgpt_course.checking import check_file
 
     found = check_file(name, place / f"{name}.py", experiment)

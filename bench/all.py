@@ -20,7 +20,7 @@ from time import perf_counter
 import report
 from harness import BENCH, parsed
 
-TRAINING = (  # the longest-running first
+TRAINING = (  # in order of decreasing duration
     "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
     "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip

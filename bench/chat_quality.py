@@ -4,7 +4,7 @@
 
 Trains with the `microgpt` command, on one core. `microgpt eval` then counts exact answers on three
 sets in data/: chat_heldout.jsonl with held-out words, names and numbers, chat_fresh.jsonl, whose
-writers have not seen the grammar, and chat_fourth.jsonl, which was not used to choose anything.
+writers have not seen the training data, and chat_fourth.jsonl, which was not used for any choice.
 Takes about ten minutes per seed on one core of an AMD EPYC (Zen 5).
 """
 

@@ -118,7 +118,7 @@ def rows(
 
 
 def comparison_table(kept: dict[str, Any]) -> str:
-    """Return a table with a column per training run."""
+    """Return the rows as a table with a column per training run."""
     return headed(["", *ENGINES, CONTROL], kept["rows"], kept)
 
 

@@ -1,7 +1,7 @@
 """Run the same training or generation with microgpt and other programs, in turns on one core.
 
 A contender prepares a job once and returns a function that runs it and returns losses or tokens.
-All train from the same weights on the same documents in the same order, or generate sequences with
+All contenders train from equal weights on the same documents in the same order, or generate from
 the same random numbers. A C program draws its own weights, and its function returns the seconds.
 """
 

@@ -6,7 +6,7 @@
 Exports four models: Karpathy's (trained without the held-out names), the demo chat model, and two
 portable models of the same shapes, of which the chat model is trained only briefly. "Speed" is the
 number of tokens per second when Python greedily generates one sequence on one core; its ratio is
-relative to microgpt's engine, measured in turns. "Difference" is the largest difference of a
+relative to microgpt's engine, measured alternately. "Difference" is the largest difference of a
 log-probability from the receipt. "Bits" is the loss per token of held-out names or replies minus
 the loss in microgpt. The first command measures only onnxruntime, and stores nothing.
 """
@@ -142,7 +142,7 @@ def bits(rows: list[list[list[float]]], tokens: list[list[int]], masks: Sequence
 
 
 def elsewhere_table(kept: dict[str, Any]) -> str:
-    """Return a table with a row per model and program."""
+    """Return a table of sizes, speeds and differences, with a row per model and program."""
     lines = []
     for model in kept["models"]:
         ours = model["programs"]["microgpt"]["tokens_per_s"]

@@ -1,7 +1,7 @@
 """Compare the losses of models from a uniform guess to a GPT, and of an Elman network and a GPT.
 
 `microgpt ladder` trains the models on four texts, two of which depend on the version of Python. An
-Elman network trains on names with the operations of 1,000 and 10,000 steps of Karpathy's GPT.
+Elman network trains on names with as many operations as 1,000 and 10,000 steps of Karpathy's GPT.
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 
@@ -57,7 +57,7 @@ def climbed(seed: int, *, text: str) -> dict[str, Any]:
 
 
 def beside_karpathys(seed: int) -> dict[str, Any]:
-    """Return the losses and times of Karpathy's GPT and of Elman networks of equal operations."""
+    """Return the losses and times of Karpathy's GPT and of Elman networks with equal operations."""
     microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
     docs = microgpt.load_documents(TEXTS["names"](), microgpt.ReadOptions())
     sets = microgpt.hold_out(docs, {"budget": 1e12})

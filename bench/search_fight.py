@@ -33,7 +33,7 @@ from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.surrogate import SurrogateSearch
 
 OPTUNA = "optuna==5.0.0"
-TABLE = RESULTS / "search_table.json.xz"  # made by the study `search_table`, last at a922fbb8
+TABLE = RESULTS / "search_table.json.xz"  # made by bench/studies/search_table.py at a922fbb8
 OPERATIONS = 3e11  # operations of a training run of the table
 GRID: dict[str, tuple[float, ...]] = {
     "n_embd": (24, 40, 64, 104),
@@ -48,7 +48,7 @@ BUDGET = 30  # budget of a search, in complete training runs
 MAX_TRIALS = 1000  # maximum number of trials, for a search that repeats trials at no cost
 COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets
 COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the others
-N_DRAWN = 10_000  # bootstrap samples
+N_DRAWN = 10_000  # number of bootstrap samples
 
 # By seed and genome: the validation loss at each point, and then the test loss; empty if the run
 # diverged.
@@ -196,7 +196,7 @@ def optuna_search(ledger: Ledger, start: Genome) -> None:
     """Search with TPE and the median pruner, with their default settings.
 
     A gene is an integer, the index of its value, because Optuna has no ordered categories. A trial
-    reports each of the eight points; it is not pruned at the last point, where it is complete.
+    reports its loss at each point, and is not pruned at the last point, where it is complete.
     """
     import optuna
 
@@ -220,7 +220,7 @@ def optuna_search(ledger: Ledger, start: Genome) -> None:
 
 
 def rule(ledger: Ledger, start: Genome) -> None:
-    """Train only the first genome, which the rule of `train --minutes` chooses, and only once."""
+    """Train only the genome `start`, which `train --minutes` would choose, and only once."""
     ledger.train(ledger.seeded(start, ledger.seed))
 
 

@@ -1,4 +1,4 @@
-"""Measure the requests per second and the latency of the service, next to a bare FastAPI app.
+"""Compare the requests per second and the latency of the service with those of a bare FastAPI app.
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
 
@@ -112,7 +112,7 @@ async def load(kind: str, port: int, n_clients: int, seconds: float) -> list[flo
 
 
 def bodies(kind: str) -> list[dict[str, Any]]:
-    """Return the requests of a kind of load."""
+    """Return the JSON bodies of the requests of a kind of load."""
     if kind.startswith("generate"):
         return [{"seed": 42}]
     found = []

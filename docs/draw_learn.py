@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/learn.md, each for light and for dark pages.
+"""Draw the pictures of docs/learn.md, with colors for light and for dark pages.
 
 uv run python docs/draw_learn.py
 """

@@ -42,7 +42,7 @@ def docstrings(path: Path, tree: ast.Module) -> Iterator[Text]:
 
 
 def comments(path: Path, source: str) -> Iterator[Text]:
-    """Yield the comments; consecutive comment lines are joined into one comment."""
+    """Yield the comments of a module; consecutive lines are joined into one comment."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     found: list[Text] = []
     last_line = 0  # number of the last line that contained only a comment

@@ -1,6 +1,6 @@
 """Create the README pictures from the output of real commands, run in an empty directory.
 
-    uv run python docs/make_pictures.py [names chat report progress curves]
+    uv run python docs/make_pictures.py [names chat report progress curves ladder]
 
 Takes two minutes.
 """
@@ -49,7 +49,7 @@ CURVES = [  # a small model, a larger one that overfits, and the larger one with
     f"{FEW} --n-embd 48 --model large",
     f"{FEW} --n-embd 48 --patience 4 --model patient",
 ]
-WIDTH = 80  # columns of all terminals, so that all pictures have the same font size
+WIDTH = 80  # number of columns of each terminal, so that all pictures have the same font size
 SEEN_AFTER_S = 1.0  # seconds of training before its progress is drawn
 
 

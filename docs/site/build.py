@@ -47,7 +47,7 @@ START = """
 """
 # Marks the part of a file of docs/reference that a generated reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
-# The search index lists FIRST before all other pages, and merges the functions of a class in API.
+# The search index lists FIRST before all other pages, and has one entry per class or module of API.
 FIRST = ("docs/glossary.html", "docs/learn.html")
 API = "docs/reference/python.html"
 API_LEVEL = 3  # heading level of public names and modules
@@ -186,7 +186,7 @@ def text_of(path: str) -> str:
 
 
 def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
-    """Return the target of a link on the site; queue a page, or copy any other file."""
+    """Return the target of a link on the site, after queueing its page or copying its file."""
     target = link[2]
     if not target or re.match(r"[a-z]+:", target):
         return link[0]

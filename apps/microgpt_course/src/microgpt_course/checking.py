@@ -35,7 +35,7 @@ STEP_QUESTIONS = (  # questions about the first loss that differs
 class CheckResult:
     """The lines that a check shows, the first problem, and the results of experiments."""
 
-    shown: list[tuple[str, str]] = field(default_factory=list)  # (label, line to print), in order
+    shown: list[tuple[str, str]] = field(default_factory=list)  # pairs of a label and a line
     wrong: str = ""  # the problem; empty if there is none
     facts: dict[str, Any] = field(default_factory=dict)  # results of the experiments
 
@@ -63,7 +63,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
         timer = Timer(longest, process.kill)
         timer.start()
         compare(process.stdout or (), questions, found)
-        if timer.finished.is_set():  # the file waits, or a call of C code does not end
+        if timer.finished.is_set():  # the file waits, or a call of C code does not return
             found.wrong = f"{path.name}: still running after {longest:.0f} seconds"
         timer.cancel()
         process.kill()
@@ -71,7 +71,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
 
 
 def compare(output: Iterable[bytes], questions: Iterator[Question], found: CheckResult) -> None:
-    """Compare a process's results with the questions, and fill `found`, up to the first error."""
+    """Compare the results of a process with the questions up to the first error; fill `found`."""
     question = next(questions, None)
     for kind, value in _facts(output):
         if kind == "result" and question:

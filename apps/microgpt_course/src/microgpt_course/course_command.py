@@ -99,7 +99,7 @@ def show(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 
 
 def _opened(given: Path | None) -> tuple[Path, "CourseProgress"]:
-    """Return the learner's directory (the given one, or else . or ./course) and its progress."""
+    """Return the exercises' directory (`given`, else . or ./course) and the learner's progress."""
     from microgpt_course.progress import DIRECTORY, PROGRESS, read_progress
 
     is_here = Path(PROGRESS).exists() or not (DIRECTORY / PROGRESS).exists()

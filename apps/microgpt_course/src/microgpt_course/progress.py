@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 from microgpt import ConfigError, as_argument, bundled, first_problem, publish, read
 from microgpt_course.exercises import names, with_holes
 
-DIRECTORY = Path("course")  # default directory
+DIRECTORY = Path("course")  # default directory of the exercises
 PROGRESS = "progress.json"
-MAX_BYTES = 1 << 20  # maximum size of a learner's file or record
+MAX_BYTES = 1 << 20  # maximum size in bytes of a learner's file or record
 
 
 class CourseProgress(BaseModel):
@@ -18,7 +18,7 @@ class CourseProgress(BaseModel):
 
     done: dict[str, str] = {}  # SHA-256 of each file that passed its check
     hints: dict[str, int] = {}  # number of hints that have been shown
-    results: dict[str, tuple[float, float]] = {}  # per experiment: loss, active hidden units
+    results: dict[str, tuple[float, float]] = {}  # by experiment: loss, number of active units
 
 
 def command(words: str, directory: Path = DIRECTORY) -> str:

@@ -18,21 +18,21 @@ from microgpt_characters.pattern import draw, fill, names_in, parse, pick, pick_
 from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
-NEAR = 0.7  # similarity to an asking from which on a message is not used as a foreign question
+NEAR = 0.7  # a message that is at least this similar to an asking is not a foreign question
 TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; maximum in a basic talk
 MOST_TOKENS = 240  # maximum length of a conversation, which fits into a context of 256 tokens
 SHORT = 0.3  # probability of the first asking of a topic, which teaches most per token
-FOREIGN, OWN = 0.14, 0.5  # probabilities of a foreign message, and that it comes from the file
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities per turn, where they are possible
+FOREIGN, OWN = 0.14, 0.5  # probability of a foreign message; fraction of these from the file
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of a follow-up, a recall and a telling
 VARIED = 0.5  # probability of a topic with slots, if the model reads only first askings
 TELLS_MORE = 0.3  # probability that a user who has told one fact tells another one
-TWO, SHORT_OF_TWO = 0.19, 0.65  # probabilities of two questions, and of SHORT for each of them
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; their value of SHORT
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first askings, and is learned first
 SMALL = 9  # a pair of numbers up to this one is never held out: users expect 1 + 1 to be right
-N_INDEXED = 64  # number of wordings drawn of a topic that has fewer than four askings
+N_INDEXED = 64  # number of wordings drawn from a topic that has fewer than four askings
 LEAST_WORDINGS = 10  # minimum number of wordings of a topic for holding one in ten out
-N_FOREIGN = 6  # number of wordings drawn of each foreign question, to match messages with
+N_FOREIGN = 6  # number of wordings drawn from each foreign question, to match messages with
 N_TESTS, N_REPLIES = 3, 50  # seen questions per topic in a test; draws of the right replies
 
 _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word that is not in a slot
@@ -43,7 +43,7 @@ class Drawing:
 
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
-        self._is_basic = self._is_waiting = False  # for a question about a fact
+        self._is_basic = self._is_waiting = False  # waiting for a question about a told value
         self._told: dict[str, str] = {}  # values of slots told in this conversation
         self._last: Topic | None = None
         self._topics = [*character.topics.values()]
@@ -52,7 +52,7 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # to copy and compute takes longest to learn
+        self._varied = varied or self._topics  # copying and computing take longest to learn
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
         # By topic and slots: the first asking, which the model reads instead of the one matched.
         self._first = {
@@ -202,7 +202,7 @@ class Drawing:
         return message, pick(self._rng, self._character.unknown)
 
     def _framed(self, text: str) -> str:
-        """Return a message, to which the character's `message` pattern may add words or a sign."""
+        """Return a message, to which the `message` pattern may add words or punctuation."""
         if text[-1:] in ".?!":
             return text
         pattern = self._character.message
@@ -214,7 +214,7 @@ class Drawing:
     def askings(self) -> tuple[list[Asking], list[str]]:
         """Return the askings that messages are matched with, and the replies of their topics.
 
-        The last topic has no reply: its askings are foreign questions that resemble no asking.
+        The last topic has no reply; its askings are foreign questions, which resemble no others.
         """
         if not self._character.threshold:
             return [], []

@@ -30,7 +30,7 @@ class Topic(BaseModel, extra="forbid", strict=True):
     like: str | None = None  # a topic whose askings this topic shares, with other words
     words: dict[str, str] = {}
     follow: list["Topic"] = []  # topics that users ask about directly after this one
-    line: int = 1  # number of its first line
+    line: int = 1  # line number in the file
 
     @cached_property
     def needs(self) -> set[str]:
@@ -94,7 +94,7 @@ class _Reading:
         headers = ((n, _HEADER.match(line)) for n, line in enumerate(self._lines, 1))
         self._headers = {header[1]: n for n, header in headers if header}
         self._found = self._validated()
-        self._samples: dict[str, str] = {}  # a value of each slot
+        self._samples: dict[str, str] = {}  # a sample value of each slot
 
     def character(self) -> Character:
         found = self._found
@@ -133,7 +133,7 @@ class _Reading:
             raise self._error(first_problem(error), start, text) from error
 
     def _error(self, problem: str, start: int, text: str) -> DataError:
-        """Return an error at the first line, from `start` on, with the beginning of a text."""
+        """Return an error that names the line, from `start` on, in which a text begins."""
         head = text.strip().partition("\n")[0]
         found = (n for n in range(start, len(self._lines) + 1) if head in self._lines[n - 1])
         return DataError(f"{self._path}, line {next(found, start)}: {problem}")

@@ -53,7 +53,7 @@ def prepare(
     else:
         return None
     characters = "".join((*known.unknown, *map(chr, range(32, 127))))
-    tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # also for new wordings
+    tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # fits new wordings, too
     is_bpe = given.get("tokenizer") == "bpe"
     record = known.model_dump(mode="json")
     return Preparation({**settings, **given}, None if is_bpe else tokenizer, record)

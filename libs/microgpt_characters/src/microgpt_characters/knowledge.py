@@ -1,4 +1,4 @@
-"""The questions that a model of a character or a table can answer, and what it reads for them."""
+"""The questions that a model of a character or a table can answer, and what it reads for each."""
 
 import re
 from collections.abc import Sequence

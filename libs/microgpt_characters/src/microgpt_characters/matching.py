@@ -1,4 +1,4 @@
-"""Find the asking, the wording of a question, that a message means, by words and letter trigrams.
+"""Find the asking (wording of a question) that a message means, by words and letter trigrams.
 
 Rare words have more weight (inverse document frequency; Spärck Jones 1972). A word also matches its
 synonyms, and words that share many trigrams with it. The similarity, about 0 to 1, is the fraction
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from microgpt import fold
 
 WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
-# Numbers of characters and of words of a message that are compared; they limit the time.
+# Maximum number of characters and of words of a message that are compared, to limit the time.
 MOST_CHARACTERS, MOST_WORDS = 2_000, 64
 NUMBER = "0"  # replaces each number that occurs in no asking
 GROUP, LEAST_EQUAL = 3, 0.45  # letters of a group; minimum similarity of words (Dice 1945)
@@ -29,7 +29,7 @@ OPEN = 0.6  # minimum fraction of an asking that a message covers if it also fil
 _FOLDER = Path(__file__).parent
 FUNCTION_WORDS = dict.fromkeys((_FOLDER / "function_words.txt").read_text("utf-8").split())
 SYNONYMS = [*map(str.split, (_FOLDER / "synonyms.txt").read_text("utf-8").splitlines())]
-Weights = dict[str, float]  # by word
+Weights = dict[str, float]  # weights by word
 
 
 class Asking(NamedTuple):
@@ -54,7 +54,7 @@ class Matcher:
     def __init__(self, askings: Sequence[Asking], replies: Sequence[str], function: float) -> None:
         """Index askings and replies by word; `function` is the weight of a function word."""
         self._askings, self._most, self._function = askings, math.log(len(replies) + 1), function
-        self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weights by word, by asking
+        self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weights by word, asking
         self._with_group: dict[str, list[str]] = defaultdict(list)
         asked, replied = [words_of(each.text) for each in askings], [*map(words_of, replies)]
         self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that fill no slot, such as those of topics
@@ -72,8 +72,8 @@ class Matcher:
 
     def rank(self, text: str) -> list[Match]:
         """Return the askings that resemble a text, in the order in which they were given."""
-        shared: dict[int, Weights] = defaultdict(dict)  # weights by asking, by word of the text
-        covered: dict[int, Weights] = defaultdict(dict)  # similarities by asking, by word of it
+        shared: dict[int, Weights] = defaultdict(dict)  # weights by asking and word of the text
+        covered: dict[int, Weights] = defaultdict(dict)  # similarities by asking and its words
         most: Weights = {}  # largest weight in any asking, by word of the text
         words = words_of(text[:MOST_CHARACTERS])
         numbers = {w for w in words if w.isdecimal() and (w == NUMBER or w not in self._weights)}
@@ -109,7 +109,7 @@ class Matcher:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += COVERAGE * coverage * min(weight / self._most, 2)  # two rare words at most
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # counts at most two rare words
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that ties are the same in JavaScript
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
         return Match(asking, rounded, text or asking.text)
@@ -121,7 +121,7 @@ class Matcher:
         return self._function * weight if word in FUNCTION_WORDS else weight
 
     def _similar(self, word: str) -> Weights:
-        """Return the similarities of the words of askings to a word or to its synonyms.
+        """Return the similarity of each word of the askings that resembles a word or its synonyms.
 
         Words resemble each other if they share many groups of letters.
         """
@@ -146,14 +146,14 @@ def words_of(text: str) -> list[str]:
 
 
 def groups_of(word: str) -> Sequence[str]:
-    """Return the distinct letter groups of a word after a mark; a function word has none."""
+    """Return the distinct groups of letters of `^word`, or none for a function word."""
     marked = f"^{word}"
     n_groups = 0 if word in FUNCTION_WORDS else len(marked) - GROUP + 1
     return [*dict.fromkeys(marked[i : i + GROUP] for i in range(n_groups))]
 
 
 def _raise(numbers: Weights, key: str, number: float) -> None:
-    """Raise the number of a key to another number, or leave it if it is larger."""
+    """Set the number of a key to the given number, unless the current number is larger."""
     numbers[key] = max(numbers.get(key, 0.0), number)
 
 

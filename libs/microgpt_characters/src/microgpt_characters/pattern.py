@@ -18,8 +18,8 @@ MOST_CHARACTERS = 20_000  # maximum length of a pattern after its macros are rep
 EARLY = 2.5  # exponent that makes early alternatives likelier; with 1, all are equally likely
 _MACRO, _SLOT = re.compile(r"<(\w+)>"), re.compile(r"\{([\w ]+)\}")
 _BRACES = str.maketrans({"\ue000": "{", "\ue001": "}"})  # private-use characters for {{ and }}
-_LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # to parse it as JSON lists
-_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # left by an empty alternative
+_LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # for parsing as JSON lists
+_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # space that is left by an empty alternative
 
 
 def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> str:
@@ -82,7 +82,7 @@ def names_in(*texts: str) -> set[str]:
 
 
 def pick(rng: Random, values: Sequence[T]) -> T:
-    """Return a random value, drawn with `random`, which is the same in all versions of Python."""
+    """Return a random value, drawn with `random`, which does not depend on Python's version."""
     return values[int(rng.random() * len(values))]
 
 

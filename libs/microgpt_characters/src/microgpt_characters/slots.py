@@ -14,7 +14,7 @@ from microgpt import DataError, bundled, load_text
 from microgpt_characters.pattern import pick
 
 HELD_OUT = 0.1  # fraction of a slot's words that are held out from training
-LEAST_VALUES = 10  # minimum number of words of a slot for holding some out
+LEAST_VALUES = 10  # a slot with fewer words than this holds none out
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "sum": lambda a, b: int(a) + int(b), "difference": lambda a, b: int(a) - int(b),
     "product": lambda a, b: int(a) * int(b), "larger": lambda a, b: max(a, b, key=int),
@@ -32,7 +32,7 @@ WORD_LISTS = {
 }
 _RANGE = re.compile(r"0\.\.([a-z_]\w*)|(\d{1,9})\.\.(\d{1,9})")
 _NO_WORD = re.compile(r"[][{}|<>]|^\s*$")
-Source = str | Sequence[Any]  # the name of a slot of numbers, or values
+Source = str | Sequence[Any]  # the name of a slot that holds numbers, or values
 
 
 class Slot(NamedTuple):
@@ -88,7 +88,7 @@ def is_held_out(text: str) -> bool:
 
 
 def computed(text: str, slots: Mapping[str, Slot], values: Mapping[str, str]) -> str:
-    """Return the value of a slot or of a function of slots; raise DataError if it has none."""
+    """Return the value of a slot or of a function, such as `sum a b`; else raise DataError."""
     function, *names = text.split()
     try:
         found = [values[name] for name in names or [function]]

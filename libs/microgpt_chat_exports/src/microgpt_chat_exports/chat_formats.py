@@ -105,7 +105,7 @@ _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <UR
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages, by channel, of a Slack file (one day), channel folder or export."""
+    """Return the messages, by channel, of a Slack export, a channel's folder or a day's file."""
     days_in = sorted(file for folder in ("", "*/") for file in path.glob(folder + SLACK_DAYS))
     files = days_in if content is None else [path]
     if not files:
@@ -152,7 +152,7 @@ def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
 
 
 def _of_telegram(message: Any) -> Post:
-    """Return a message, with an empty text if it is a service message, forwarded or by a bot."""
+    """Return a message; the text of service messages, of forwarded ones and of bots is empty."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
     parts = message["text"]  # a text, or a list of texts and of objects such as links
@@ -167,7 +167,7 @@ _M = f"[{''.join(map(chr, MARKS))}]*+"
 _DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
-    r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., and the rest
+    r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest
 )
 _TIME_FIRST = re.compile(rf"^({_M}\[?{_M})(\d\d?[:.]\d\d(?:[:.]\d\d)?\D{{0,9}}?),\s({_DATE})")
 _AM = re.compile(r"a\.?\s?m|morning|上午|凌晨|早上|午前|오전|π|ص|\bsa\b|\bpg\b", re.I)
@@ -198,7 +198,7 @@ def whatsapp_head(line: str) -> re.Match[str] | None:
 
 
 def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
-    """Return a WhatsApp chat's messages; a line without a date continues the message before."""
+    """Return a WhatsApp chat's messages; a line without a date continues the previous message."""
     lines = [(whatsapp_head(line), line) for line in content]
 
     def misfit(order: str) -> tuple[int, int, float]:

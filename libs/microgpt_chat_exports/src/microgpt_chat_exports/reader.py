@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's name: `me`, or the only name with this word; else raise DataError."""
+    """Return the assistant's name, which may contain `me`; raise DataError if it is unclear."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

@@ -33,6 +33,6 @@ def softmax(logits):
 
 def cross_entropy(logits, target):
     """Return the loss in nats; target is the number of the token that came next."""
-    # Your code.
+    # Your code goes here.
     return -log(softmax(logits)[target])
     # End of your code.

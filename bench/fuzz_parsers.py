@@ -156,7 +156,7 @@ def state(folder: Path, content: bytes) -> None:
 
 
 def export(format: Format, folder: Path) -> None:
-    """Export a portable model, as the file "a" in a folder, or as the folder for Transformers."""
+    """Export a portable model to the file "a" in a folder, or for Transformers to the folder."""
     folder.mkdir()
     sizes = {"n_embd": 4, "n_head": 1, "n_layer": 1, "block_size": 8, "n_ff_exp": 2}
     shape = microgpt.ModelConfig(**sizes, architecture="portable")

@@ -47,7 +47,7 @@ def of_names(preset: str, seed: int) -> dict[str, Any]:
 
 
 def of_shakespeare(preset: str, seed: int) -> dict[str, Any]:
-    """Train on the first 90 %, and return the cost, and the losses in nats per character."""
+    """Train a preset on Shakespeare, and return its cost, and its losses in nats per character."""
     text = bundled("shakespeare.txt").read_text("utf-8")
     cut = len(text) - len(text) // 10
     with tempfile.TemporaryDirectory() as folder:

@@ -117,7 +117,7 @@ for layer in range(n_layer):
     weights[f"layer{layer}.attn_wv"] = matrix(n_embd, n_embd)  # values
     weights[f"layer{layer}.attn_wo"] = matrix(n_embd, n_embd)  # mixes the heads
     weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)  # from 16 numbers to 64
-    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # and back to 16
+    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # from 64 numbers back to 16
 params = [weight for rows in weights.values() for row in rows for weight in row]
 print(f"num params: {len(params)}")
 

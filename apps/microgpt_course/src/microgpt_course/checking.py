@@ -21,7 +21,7 @@ from microgpt_course.learner_process import LIMIT, LONG_LIMIT, plain
 PATIENCE = 6  # maximum duration of a check, as a multiple of its limit of processor time
 TOLERANCE = 1e-6  # relative above 1; exceeds the errors of rounding and of finite differences
 MAX_PRINTED = 40  # maximum number of lines of the learner's output to show
-N_LOSSES = 100  # number of losses of the whole program to compare
+N_LOSSES = 100  # number of losses that are compared in exercise 13
 STEP_QUESTIONS = (  # questions about the first loss that differs
     "Are the names shuffled first, and the matrices drawn in the order of point 2? Is there BOS at "
     "both ends, an rmsnorm after the embedding, and a mean over the predictions?",

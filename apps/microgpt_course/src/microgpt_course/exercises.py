@@ -17,7 +17,7 @@ STEP = 1e-5  # step of a finite difference
 
 
 class Line(NamedTuple):
-    """A line of a check; see checks.toml."""
+    """A line of the check of an exercise, as checks.toml describes it."""
 
     code: str
     question: str  # about this line if it is compared, else about the next compared line

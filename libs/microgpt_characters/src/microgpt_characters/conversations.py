@@ -214,7 +214,7 @@ class Drawing:
     def askings(self) -> tuple[list[Asking], list[str]]:
         """Return the askings that messages are matched with, and the replies of their topics.
 
-        The last topic has no reply; its askings are foreign questions, which resemble no others.
+        The last topic has no reply: its askings are foreign questions, unlike all other askings.
         """
         if not self._character.threshold:
             return [], []

@@ -57,7 +57,7 @@ class Matcher:
         self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weights by word, asking
         self._with_group: dict[str, list[str]] = defaultdict(list)
         asked, replied = [words_of(each.text) for each in askings], [*map(words_of, replies)]
-        self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that fill no slot, such as those of topics
+        self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that cannot fill a slot, e.g. of askings
         for i, asking in enumerate(askings):
             self._fixed.update(asked[i] if replied[asking.topic] else ())
             for word in replied[asking.topic]:

@@ -32,7 +32,7 @@ WORD_LISTS = {
 }
 _RANGE = re.compile(r"0\.\.([a-z_]\w*)|(\d{1,9})\.\.(\d{1,9})")
 _NO_WORD = re.compile(r"[][{}|<>]|^\s*$")
-Source = str | Sequence[Any]  # the name of a slot that holds numbers, or values
+Source = str | Sequence[Any]  # a slot's name, or a sequence of values
 
 
 class Slot(NamedTuple):

@@ -164,7 +164,7 @@ def _of_telegram(message: Any) -> Post:
 IMPOSSIBLE = -1.0  # time of a date that does not exist
 
 _M = f"[{''.join(map(chr, MARKS))}]*+"
-_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # Reiwa 6 is 2024
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
     r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest
@@ -187,7 +187,7 @@ _ADDED = re.compile(  # text that WhatsApp adds to a message
     r"[\u200e\u200f]<[^<>\n]*>$|^[^\n]+\.\w{2,5}(?: •)?\s[\u200e\u200f][^\n]*"
     rf"|^\u200e?{_FILE} \([^()\n]+\)(?:\n|$)|^{_ANGLE}\n(?:{_FILE}$)?|\s{_ANGLE}$"
 )
-# Regular expressions that match placeholders for missing texts: for all languages, then for each.
+# Regular expressions of placeholders for missing texts: for all languages, then for single ones.
 _PLACEHOLDERS = Path(__file__).with_name("whatsapp_placeholders.txt").read_text(encoding="utf-8")
 _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 

@@ -1,4 +1,4 @@
-"""Make up names for a game's characters that resemble the names of a list.
+"""Make up names that resemble the names of a list, for example for the characters of a game.
 
 The list is a file with one name per line, such as elves or towns; the default is first names.
 The script prints names that are not in the list, one per line. The same seed gives the same names,

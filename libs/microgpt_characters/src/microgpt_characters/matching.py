@@ -54,7 +54,7 @@ class Matcher:
     def __init__(self, askings: Sequence[Asking], replies: Sequence[str], function: float) -> None:
         """Index askings and replies by word; `function` is the weight of a function word."""
         self._askings, self._most, self._function = askings, math.log(len(replies) + 1), function
-        self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weights by word, asking
+        self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weight by word, asking
         self._with_group: dict[str, list[str]] = defaultdict(list)
         asked, replied = [words_of(each.text) for each in askings], [*map(words_of, replies)]
         self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that cannot fill a slot, e.g. of askings

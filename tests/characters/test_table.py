@@ -67,6 +67,7 @@ def test_the_option_named_unknown_requires_a_table() -> None:
         planned(talks(PAIRS), unknown=" ")
 
 
+@pytest.mark.compiled
 def test_a_split_with_a_validation_set_is_not_trained_as_a_table() -> None:
     docs, hooks = talks([(str(n), "x") for n in range(40)]), [StopWhen(lambda: True)]
     assert train(split(docs), hooks=hooks).extra.keys() == {"characters"}
@@ -131,6 +132,7 @@ SMALL = ("--n-embd", "32", "--n-layer", "1")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
     """A folder with a model of a table, and what its training printed."""
+    pytest.importorskip("microgpt_engine")
     folder = tmp_path_factory.mktemp("faq")
     lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS)
     (folder / "faq.jsonl").write_text("\n".join(lines))
@@ -171,6 +173,7 @@ def test_fine_tuning_a_model_of_a_table_is_refused(faq, microgpt) -> None:
     assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))
 
 
+@pytest.mark.compiled
 def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))

@@ -30,7 +30,7 @@ def asked(text: str, **others) -> dict:
 @pytest.mark.parametrize(
     ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
 )
-def test_each_route_answers_the_questions_of_a_table_and_no_others(directory, text, said) -> None:
+def test_each_chat_route_answers_only_the_questions_of_the_table(directory, text, said) -> None:
     reply, whole, streamed = posted(
         directory,
         ("/microgpt/v1/chat", asked(text, temperature=9)),

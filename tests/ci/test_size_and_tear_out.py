@@ -81,7 +81,7 @@ def exceeded(folder: Path, *args: str, **files: str) -> tuple[list[str], list[st
         ("data/code.bin", "x" * 1000, ["data: other files: 2 kB"]),
     ],
 )  # fmt: skip
-def test_a_package_above_a_size_limit_is_named(folder: Path, path: str, text: str, above) -> None:
+def test_packages_above_a_size_limit_are_named(folder: Path, path: str, text: str, above) -> None:
     assert exceeded(folder, **{path: text})[0] == above
 
 

@@ -26,7 +26,7 @@ def talks(tmp_path: Path) -> Path:
 
 
 @pytest.mark.compiled
-def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
+def test_train_reports_how_held_out_questions_are_answered(microgpt, talks) -> None:
     done = microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5", "--json")
     replies = json.loads(done.stdout)["replies"]
     ((task, score),) = replies["tasks"].items()
@@ -38,14 +38,14 @@ def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
 
 
 @pytest.mark.compiled
-def test_held_out_questions_that_training_read_are_marked(microgpt, tmp_path, talks) -> None:
+def test_held_out_questions_read_in_training_are_contaminated(microgpt, tmp_path, talks) -> None:
     talks.write_text(talks.read_text().replace('"say ', '" say  ') + "\n" + talks.read_text())
     done = ok(microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5"))
     assert "95% interval (contamination " in done.stdout
 
 
 @pytest.mark.compiled
-def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) -> None:
+def test_held_out_questions_that_the_parent_read_count_as_contaminated(microgpt, talks) -> None:
     assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
     more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
     child = ok(microgpt("train", "--data", talks, *more, "--val-fraction", "0.5"))
@@ -53,7 +53,7 @@ def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) ->
 
 
 @pytest.mark.compiled
-def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> None:
+def test_replies_to_training_questions_are_reported_if_none_are_held_out(microgpt, talks) -> None:
     done = ok(microgpt("train", "--data", talks, *QUICK))
     assert "\nquestions of the training data      40 " in done.stdout
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
@@ -75,7 +75,7 @@ def test_the_first_short_messages_become_a_chat_models_examples() -> None:
     assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
 
 
-def test_a_held_out_document_never_becomes_an_example_of_a_model() -> None:
+def test_a_held_out_message_never_becomes_an_example_of_a_chat_model() -> None:
     docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}

@@ -58,7 +58,7 @@ def whole(prepare) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
-def test_a_resumed_ensemble_trains_the_same_student(microgpt, unspoilt, whole, what) -> None:
+def test_a_resumed_ensemble_trains_an_identical_student(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
     problem = refused(microgpt("train", *RUN, "--model", "a"))
@@ -142,7 +142,7 @@ def test_info_shows_the_recorded_teachers_of_a_student(microgpt, folder) -> None
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
 
 
-def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) -> None:
+def test_resuming_a_student_requires_the_new_paths_of_moved_teachers(microgpt, folder) -> None:
     before = weights(folder / "student")
     (folder / "two").rename(folder / "moved")
     unfinished(folder)

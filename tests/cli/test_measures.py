@@ -67,7 +67,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
 
 
 @pytest.mark.compiled
-def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam) -> None:
+def test_the_json_output_of_eval_locates_every_wrong_reply(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
     done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")
     replies = json.loads(done.stdout)["replies"]
@@ -153,7 +153,7 @@ def test_the_probability_of_a_reply_is_the_product_over_its_tokens(chat_result, 
     assert only.probability == pytest.approx(math.exp(total), rel=1e-4)
 
 
-def test_eval_prints_the_calibration_and_draws_it(microgpt, text_model, tmp_path) -> None:
+def test_eval_prints_the_calibration_error_and_draws_it(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "held-out.txt").write_text("anna\nmia\n")
     given = ("eval", text_model, "--data", "held-out.txt", "--output", "c.svg")
     done = ok(microgpt(*given))
@@ -181,7 +181,9 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # output to a pipe is not escaped
 
 
-def test_the_json_of_score_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:
+def test_the_json_output_of_score_has_an_object_with_all_scores_per_line(
+    microgpt, text_model, scores, tmp_path
+) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + "\r\n".join([*LINES, ""])).encode())
     lines = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     for number, (line, score) in enumerate(zip(lines, scores, strict=True), 1):
@@ -227,7 +229,7 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
         ("t.csv", b'name,more\nanna,"a\nb"\nemma,x\n', ("--column=name",), ["anna", "emma"]),
     ],
 )
-def test_score_reads_files_of_the_kinds_that_train_reads(
+def test_score_reads_folders_tables_and_encodings_that_train_reads(
     microgpt, text_model, tmp_path, name, content, options, expected
 ) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -73,7 +73,7 @@ def pages() -> dict[str, str]:
     return {path: (ROOT / path).read_text(encoding="utf-8") for path in paths}
 
 
-def test_the_pages_to_be_read_have_at_most_20000_words() -> None:
+def test_all_guides_together_have_at_most_20000_words() -> None:
     """Code and output do not count. A longer page has parts that belong in docs/reference."""
     words = {path: len(CODE.sub("", text).split()) for path, text in pages().items()}
     assert len(words) > 25
@@ -81,6 +81,6 @@ def test_the_pages_to_be_read_have_at_most_20000_words() -> None:
     assert sum(words.values()) <= MOST, f"{sum(words.values()):,} words; longest: {longest}"
 
 
-def test_each_page_to_be_read_says_first_for_whom_it_is() -> None:
+def test_each_guide_begins_with_a_line_that_says_for_whom_it_is() -> None:
     beginnings = {path: text.split("\n\n", 2)[1] for path, text in pages().items()}
     assert not [path for path, text in beginnings.items() if not text.startswith("For ")]

@@ -101,7 +101,7 @@ def assert_same_gradients(
     dropout=0,
     is_soft=False,
 )
-def test_the_loss_and_gradients_agree_with_the_reference(
+def test_the_loss_and_gradients_agree_with_the_reference_engine(
     model, lengths, seed, learnt, dropout, is_soft
 ) -> None:
     rng = random.Random(seed)
@@ -237,7 +237,7 @@ def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
     assert np.isfinite(engine._grads.array).all()  # the gradients are finite in float32
 
 
-def test_a_tiny_epsilon_keeps_unused_weights_finite() -> None:
+def test_a_tiny_adam_epsilon_keeps_the_weights_of_unused_tokens_finite() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(3))
     config = TrainConfig(steps=9, adam_eps=1e-46)
@@ -260,7 +260,7 @@ settings.register_profile("slow", deadline=None)  # kernels are compiled
 settings.load_profile("slow")
 import test_trainer
 test_trainer.TOLERANCE = {sys.argv[2]: test_trainer.TOLERANCE[sys.argv[2]]}
-test_trainer.test_the_loss_and_gradients_agree_with_the_reference()
+test_trainer.test_the_loss_and_gradients_agree_with_the_reference_engine()
 rng = random.Random(3)
 from microgpt import Gpt, ModelConfig, Sampling
 from microgpt_engine.compiled_model import CompiledModel

@@ -68,7 +68,7 @@ def test_an_exported_c_header_runs_in_a_game_loop(tmp_path) -> None:
     assert output_of(program(tmp_path / "game.c")).splitlines()[0] == names[0]
 
 
-def test_int8_numbers_are_within_half_a_step_of_the_weights() -> None:
+def test_int8_weights_differ_by_at_most_half_a_quantization_step() -> None:
     saved = saved_model()
     tensor = np.array(saved.weights["wte"], "float32")
     tensor[3] = 0

@@ -45,6 +45,6 @@ def test_an_unknown_setting_is_refused() -> None:
         {"tokenizer": "bpe", "vocab_size": 500},
     ],
 )
-def test_settings_without_contradictions_are_accepted(given) -> None:
+def test_settings_that_do_not_conflict_are_accepted(given) -> None:
     settings = Settings.from_dict(given)
     assert {name: getattr(settings, name) for name in given} == given

@@ -33,9 +33,7 @@ def test_three_workers_give_the_same_result_as_one(microgpt, searched, tmp_path,
 
 
 @pytest.mark.parametrize("search", [SMALL, HYDRA])
-def test_a_killed_and_resumed_search_has_the_same_result(
-    microgpt, searched, tmp_path, search
-) -> None:
+def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path, search) -> None:
     _, folder = searched(*search)
     whole = run_of(folder)
     until = "Generation 3/" if search == HYDRA else "Generation 1/"  # HYDRA: after an exchange

@@ -129,7 +129,7 @@ def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
     assert "student" not in study_report(Ranking(settings, [organism, failed])).facts
 
 
-def test_the_headline_compares_values_measured_during_the_search() -> None:
+def test_the_headline_compares_the_first_and_the_best_score_of_the_search() -> None:
     """The mean over fresh seeds, 3.0, is listed separately."""
     first, winner, fresh = (
         TrialRecord(
@@ -147,7 +147,7 @@ def test_the_headline_compares_values_measured_during_the_search() -> None:
     assert report.facts["winner, judge score"] == "3.0000, 1 fresh seeds"
 
 
-def test_an_id_that_is_not_of_an_organism_is_refused(tmp_path) -> None:
+def test_a_study_with_an_invalid_organism_id_is_refused(tmp_path) -> None:
     run = recorded(tmp_path)
     edit_evaluations(run, '"id":"g1-2"', '"id":"other"')
     with pytest.raises(StudyError, match="'other' is not an organism's id, such as g3-5; restore"):
@@ -187,7 +187,7 @@ def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
     [((2.1, 2.2, 2.3), "0.1000 ± 0.0000 over the second is clear"),
      ((2.3, 2.1, 2.2), "0.1000 ± 0.4303 over the second may be chance")],
 )  # fmt: skip
-def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict) -> None:
+def test_the_headline_of_a_sweep_says_whether_the_lead_may_be_chance(losses, verdict) -> None:
     """By hand: the differences are 0.1 each; or 0.3, 0, 0 with half-width 4.303 · 0.1732 / √3."""
     ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
     report = study_report(ranking)

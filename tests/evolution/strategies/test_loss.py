@@ -79,9 +79,7 @@ def test_only_finished_organisms_are_parents(make_ranked, stage, fitnesses, seed
 @pytest.mark.parametrize(
     ("size", "n_immigrants", "n_bred"), [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 2, 1), (8, 2, 5)]
 )
-def test_a_generation_has_elites_immigrants_and_offspring(
-    make_ranked, size, n_immigrants, n_bred
-) -> None:
+def test_a_generation_has_elites_and_offspring(make_ranked, size, n_immigrants, n_bred) -> None:
     population = bred("normal", make_ranked([2.0] * size))
     assert origins(population[: 1 + n_immigrants]) == ["elite", *["immigrant"] * n_immigrants]
     rest = origins(population[1 + n_immigrants :])
@@ -210,7 +208,7 @@ FAILED = [(0, "immigrant"), (1, "immigrant"), (2, "immigrant")]
         ([math.inf, math.inf, math.inf, 2.0], [*FAILED, NORMAL_0]),
     ],
 )
-def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None:
+def test_stagnation_leads_to_a_championship_and_then_to_a_cataclysm(bests, told) -> None:
     assert climb(*bests) == told
 
 
@@ -222,12 +220,12 @@ def failures(organisms) -> Counter[str]:
     return +search.failures
 
 
-def test_each_loss_above_the_threshold_counts_as_a_species_failure(make_ranked) -> None:
+def test_a_loss_above_the_threshold_counts_as_a_failure_of_its_species(make_ranked) -> None:
     assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 does not count
     assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
 
 
-def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_organism) -> None:
+def test_crashes_and_kept_elites_are_not_failures_of_a_species(make_ranked, make_organism) -> None:
     assert not failures(make_ranked([float("nan")]))
     assert not failures([make_organism(2.9, origin="elite")])
     assert failures([make_organism(2.9, origin="re-eval")]) == {"16-4-1-16-4": 1}
@@ -309,7 +307,7 @@ def test_fine_tuning_changes_only_steps_and_learning_rate_within_bounds(genome, 
 
 
 @given(genomes(), rngs)
-def test_growth_enlarges_one_part_of_the_shape(genome, rng) -> None:
+def test_growth_increases_at_most_one_setting_of_the_shape(genome, rng) -> None:
     grown = grow(genome, rng)
     changed = changes(genome, grown)
     assert len(changed) <= 1

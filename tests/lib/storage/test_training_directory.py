@@ -119,12 +119,12 @@ def test_saving_another_model_removes_a_training_run(directory, parts, stopped, 
     assert STATE_FILES.isdisjoint(os.listdir(directory))
 
 
-def test_load_prefers_the_model_to_a_newer_state(directory, parts, stopped, text_result) -> None:
+def test_load_reads_the_saved_model_even_if_older(directory, parts, stopped, text_result) -> None:
     save(text_result, directory)
     assert load(directory).weights == text_result.weights
 
 
-def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
+def test_a_training_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         pass
     assert os.listdir(tmp_path) == []
@@ -185,7 +185,7 @@ def test_arrays_of_a_wrong_shape_in_a_state_are_refused(directory, changes) -> N
         read_training(directory)
 
 
-def test_a_failed_write_reports_its_size_and_keeps_the_state(
+def test_a_failed_save_reports_the_required_space_and_keeps_the_old_state(
     directory, parts, stopped, monkeypatch
 ) -> None:
     def full(descriptor: int) -> None:

@@ -70,7 +70,7 @@ DOCS = [
 ]  # fmt: skip
 
 
-def test_the_first_short_messages_become_a_chat_models_examples() -> None:
+def test_the_first_short_messages_become_the_examples_of_a_chat_model() -> None:
     parts = split([(Message("assistant", "hello"),), *DOCS])
     assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
 

@@ -251,7 +251,7 @@ def test_files_of_another_program_are_never_replaced(microgpt, text_model, tmp_p
 
 
 @pytest.mark.slow
-def test_train_without_options_replaces_only_the_model_of_such_a_run(microgpt, tmp_path) -> None:
+def test_a_default_run_replaces_only_the_model_of_a_default_run(microgpt, tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")
     ok(microgpt("train"))

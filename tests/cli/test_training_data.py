@@ -235,7 +235,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_data_too_small_for_a_choice_get_default_settings(microgpt, texts, content, said) -> None:
+def test_very_small_data_get_the_default_settings(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr

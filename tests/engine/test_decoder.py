@@ -68,7 +68,9 @@ said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
     st.integers(0, 2**63 - 1),
     st.integers(1, 3),
 )
-def test_batches_give_the_same_replies(chat, conversations, temperature, seed, threads) -> None:
+def test_replies_computed_in_a_batch_equal_single_replies(
+    chat, conversations, temperature, seed, threads
+) -> None:
     prompts = [
         chat.chat_prompt([Message(ROLES[i % 2], text) for i, text in enumerate(texts)])
         for texts in conversations

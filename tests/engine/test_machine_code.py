@@ -101,7 +101,9 @@ def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
         {"NUMBA_OPT": "1"},
     ],
 )
-def test_code_of_another_version_or_cpu_is_not_loaded(run, tmp_path, monkeypatch, changes) -> None:
+def test_machine_code_of_another_version_or_cpu_is_never_loaded(
+    run, tmp_path, monkeypatch, changes
+) -> None:
     for name, value in changes.items():
         if name == "NUMBA_OPT":
             monkeypatch.setenv(name, value)

@@ -56,7 +56,7 @@ class Hidden:
         (DISPATCHER, "overloads"),
     ],
 )
-def test_numba_caches_kernels_if_a_private_name_is_missing(
+def test_numbas_own_cache_is_used_if_an_undocumented_name_is_missing(
     tmp_path, monkeypatch, owner, name
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))

@@ -253,7 +253,7 @@ def test_an_ended_study_changes_only_if_it_is_extended(begun) -> None:
     assert measured(again.record_of(TRIAL)) == MEASURED
 
 
-def test_recorded_trials_are_reused_and_the_longest_ones_run_first(tmp_path: Path) -> None:
+def test_recorded_trials_are_reused_and_long_trials_run_first(tmp_path: Path) -> None:
     small = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
     objective = LossObjective(PARTS)
     trials = [Trial(small, 1, "g1-1"), Trial(replace(small, steps=70), 2, "g1-2")]

@@ -178,7 +178,7 @@ def test_an_explained_conversation_shows_the_speakers() -> None:
     assert [each.text for each in alone.predictions] == labels[:4]
 
 
-def test_alternatives_are_sorted_by_probability() -> None:
+def test_alternatives_to_a_token_are_sorted_by_probability() -> None:
     gpt = InferenceGpt(model_of("char"))
     n = gpt.tokenizer.vocab_size
     for each in explain(gpt, "emma", n_alternatives=n).predictions:

@@ -7,7 +7,7 @@ from microgpt.errors import ConfigError
 from microgpt.settings import FIELDS, PRESETS, Settings, preset_settings, with_given
 
 
-def test_the_default_settings_are_karpathys() -> None:
+def test_the_default_settings_are_those_of_karpathy() -> None:
     settings = Settings.from_dict({"n_embd": 32, "steps": 5})
     assert with_given(ModelConfig(), vars(settings)).n_embd == 32
     assert with_given(TrainConfig(), vars(settings)) == TrainConfig(steps=5)

@@ -174,7 +174,7 @@ def both(names_dir, talk_dir) -> ServiceSettings:
     return ServiceSettings(model_dir=(f"n={names_dir}", str(talk_dir)))
 
 
-def test_the_model_that_a_request_names_answers_it(both, names_gpt, talk_gpt) -> None:
+def test_a_request_is_answered_by_the_model_that_it_names(both, names_gpt, talk_gpt) -> None:
     asked = {"seed": 3, "prompt": "a", "max_tokens": 4}
     hi = [{"role": "user", "content": "hi"}]
     replies = ask_app(

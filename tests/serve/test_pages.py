@@ -52,7 +52,7 @@ def test_responses_without_the_key_reveal_nothing_about_the_model(names_dir, tal
         ("", 404, "/docs"),  # hides the real package
     ],
 )
-def test_other_routes_work_without_microgpt_page(
+def test_without_microgpt_page_only_the_page_is_unavailable(
     names_dir, install, entry, status, problem
 ) -> None:
     install("microgpt-page", "pages", entry, broken="import nosuchmodule")

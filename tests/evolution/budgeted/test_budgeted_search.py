@@ -210,7 +210,7 @@ def timed(folder, settings, parts, monkeypatch, slow: float):
 
 
 @pytest.mark.parametrize("slow", [0.9, 2.0])
-def test_a_search_ends_at_its_time_limit_and_resumes_to_its_result(
+def test_a_search_ends_at_its_time_limit_and_resumes_to_the_same_result(
     tmp_path, settings, small_parts, monkeypatch, slow
 ) -> None:
     records, outcome, duration = timed(tmp_path, settings, small_parts, monkeypatch, slow)

@@ -23,7 +23,9 @@ def test_the_log_file_of_a_search_equals_its_printed_lines(searched, search) -> 
 
 
 @OBJECTIVES
-def test_three_workers_give_the_same_result_as_one(microgpt, searched, tmp_path, search) -> None:
+def test_a_search_with_three_workers_has_the_result_of_one(
+    microgpt, searched, tmp_path, search
+) -> None:
     _, folder = searched(*search)
     microgpt("evolve", *search, "--workers", "3")
     assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()

@@ -42,7 +42,7 @@ def names():
         ("zubeqizub", 0.0, 0.0, 2.0),
     ],
 )
-def test_the_judge_gives_new_names_scores_calculated_by_hand(name, flow, symmetry, total) -> None:
+def test_scores_of_new_names_equal_those_computed_by_hand(name, flow, symmetry, total) -> None:
     verdict = judge(name, NOTHING)
     assert (verdict.flow, verdict.creativity) == (flow, 1.0)
     assert verdict.symmetry == pytest.approx(symmetry, abs=ROUNDING)

@@ -166,7 +166,7 @@ def test_a_loss_is_marked_with_the_contaminated_share(share, text) -> None:
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
 
-def test_a_note_says_that_text_may_have_been_read_if_that_is_unknown() -> None:
+def test_unknown_contamination_is_noted_as_text_that_may_have_been_read() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
     assert "may have been read in training, so its losses may be too low: validation (" in note
     assert "test" not in note
@@ -215,7 +215,7 @@ def test_facts_of_the_models_own_training_data_do_not_add_contamination() -> Non
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
 
-def test_a_few_last_characters_of_held_out_text_do_not_count_as_repeated() -> None:
+def test_a_short_last_piece_of_held_out_text_does_not_count_as_read() -> None:
     text = " ".join(WORDS)[:110_010]  # held-out stretches have 1,101 characters
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}

@@ -89,7 +89,7 @@ def counted(chunks) -> list[int]:
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_sliding_windows_predict_each_token_once_with_much_context(n: int, block_size: int) -> None:
+def test_windows_predict_each_token_once_with_enough_context(n: int, block_size: int) -> None:
     windows = SlidingWindows(range(n), block_size, default_stride(block_size))
     assert counted(windows) == list(range(1, n))
     assert len(list(windows)) == len(windows)

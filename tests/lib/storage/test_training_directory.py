@@ -119,7 +119,7 @@ def test_saving_another_model_removes_a_training_run(directory, parts, stopped, 
     assert STATE_FILES.isdisjoint(os.listdir(directory))
 
 
-def test_load_reads_the_saved_model_even_if_older(directory, parts, stopped, text_result) -> None:
+def test_load_prefers_the_model_to_a_newer_state(directory, parts, stopped, text_result) -> None:
     save(text_result, directory)
     assert load(directory).weights == text_result.weights
 

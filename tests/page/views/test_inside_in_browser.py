@@ -189,7 +189,7 @@ def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page)
     until(page, f"{READ} === 'starthannah'")
 
 
-def test_a_link_to_a_stop_keeps_its_text_through_the_tour(told, page) -> None:
+def test_a_link_to_a_stop_of_the_tour_keeps_its_text(told, page) -> None:
     opened(page, told, "inside", text="anna", at=2, tour=2)
     for stop in (3, 4):
         page.wait_for_selector("#position-2[aria-selected=true]")

@@ -27,8 +27,8 @@ def small(*words: str) -> str:
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
 
 
-# The options of each script, and patches that shorten it. Programs that are not in the workspace
-# are left out.
+# The options of each script, and patches that shorten its run. Programs that are not part of the
+# workspace are left out.
 SHORTEST = {
     "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
@@ -85,7 +85,7 @@ SHORTEST = {
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = (); bench.SETTINGS = bench.SETTINGS[:1]"),
 }
-# The commands of a script run in its process, because starting Python would take most of the time.
+# The commands of a script run in this process, because starting Python would take most of the time.
 IN_PROCESS = f"""
 import subprocess, sys, threading
 sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]

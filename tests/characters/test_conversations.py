@@ -1,4 +1,4 @@
-"""Conversations that are drawn from the file of a character, and the command that shows them."""
+"""Tests of conversations drawn from a character file, and of the command that shows them."""
 
 import json
 import re

@@ -18,7 +18,7 @@ def directory(result, tmp_path_factory) -> str:
 
 
 def posted(directory: str, *requests: tuple[str, dict]) -> list[httpx.Response]:
-    """Return the responses to requests, each a path and a body."""
+    """Return the responses of the service to requests, each given as a path and a body."""
     app = create_app(ServiceSettings(model_dir=directory))
     return ask_app(app, *(("POST", path, {"json": body}) for path, body in requests))
 

@@ -130,7 +130,7 @@ SMALL = ("--n-embd", "32", "--n-layer", "1")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
-    """A folder with a model of a table, and what its training printed."""
+    """A folder with a model trained on a table of questions, and the completed training command."""
     folder = tmp_path_factory.mktemp("faq")
     lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS)
     (folder / "faq.jsonl").write_text("\n".join(lines))
@@ -140,7 +140,7 @@ def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
 
 @pytest.fixture
 def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
-    """What the training printed; its folder is copied."""
+    """The completed training command of `trained`; its folder is copied to `tmp_path`."""
     folder, done = trained
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return done

@@ -1,4 +1,4 @@
-"""The command reports each bad input in one line, with the right exit code, and writes nothing."""
+"""Tests that commands report invalid input in one line with the right exit code."""
 
 import os
 import shlex

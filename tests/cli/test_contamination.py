@@ -18,7 +18,7 @@ STREAM = ("--data", "text.txt", "--text", "stream")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with models of all names, of nine tenths of the names, and of running text."""
+    """A directory with models trained on all names, on nine tenths of them, and on running text."""
     honest = (*SMALL, "--model", "honest", *FRACTIONS)
     folder = prepare(NAMES, (*SMALL, "--model", "all"), honest)
     (folder / "text.txt").write_text(TEXT)
@@ -96,7 +96,7 @@ def test_commands_note_that_an_ancestor_may_have_read_the_text(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # possibly a part of the training text
+    done = microgpt("score", "running", stdin="abba\n")  # could be a part of the training text
     assert "may be training data" in done.stderr
 
 

@@ -14,7 +14,7 @@ ENGINES = ("reference float64", "compiled float64", "compiled float32")
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch) -> None:
-    """Make the checks take few steps."""
+    """Shorten the training runs of the checks to a few steps."""
     monkeypatch.setattr(engine_checks, "REFERENCE_STEPS", 2)
 
 
@@ -39,7 +39,7 @@ def test_an_exception_in_an_engine_is_reported_as_a_failed_check(monkeypatch, er
     monkeypatch.setattr(Value, "log", Mock(side_effect=error))
     checks = {check.name: check for check in run_checks(steps=2)}
     failed = [check for check in checks.values() if not check.passed]
-    assert len(failed) == 2  # the gradients and the run of the reference engine
+    assert len(failed) == 2  # gradients and training run of the reference engine
     assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
 
 

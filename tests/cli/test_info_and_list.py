@@ -46,7 +46,7 @@ def test_info_ends_with_the_loss_that_a_trained_model_would_reach(microgpt, tmp_
     *_, losses, interval, words = done.stdout.splitlines()
     expected = json.loads(ok(microgpt("info", "sums.txt", "--json")).stdout)["expectation"]
     counted, (low, high) = expected["baselines"], expected["model"]
-    assert counted["uniform"] == round(log(14), 4)  # ten digits, + and =, a space and the end
+    assert counted["uniform"] == round(log(14), 4)  # ten digits, +, =, space, end token
     assert low < counted["ngrams"] < high < counted["uniform"]
     assert f"a uniform guess {counted['uniform']:.2f}, " in losses
     assert f"n-grams {counted['ngrams']:.2f}" in losses

@@ -18,7 +18,7 @@ from microgpt_cli.ladder import Ladder, ladder
 pytestmark = pytest.mark.compiled
 
 NAMES = load_text(bundled("names.txt"))[:3000]
-BUDGET = 5e9  # takes about a second
+BUDGET = 5e9  # operations; takes about a second
 
 
 @cache
@@ -29,7 +29,7 @@ def found() -> Ladder:
 def test_losses_fall_along_the_ladder_from_a_uniform_guess_to_two_gpts() -> None:
     rungs = {rung.name: rung for rung in found().rungs}
     uniform, letters, pairs, grams, elman, gpt, more = rungs.values()
-    assert uniform.loss == pytest.approx(log(27))  # 26 letters, plus the end
+    assert uniform.loss == pytest.approx(log(27))  # 26 letters and the end token
     assert uniform.loss > letters.loss > pairs.loss > gpt.loss > more.loss
     assert pairs.loss > elman.loss
     assert grams.name.startswith("best n-grams")
@@ -53,7 +53,7 @@ def test_the_losses_of_ngram_models_agree_with_counts_made_by_hand() -> None:
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
     scored = EvaluationSet.from_documents(docs[:1], tokenizer, 16, "lines")
-    # Seven predictions: three of a, three of b, and one of the end.
+    # There are seven predictions: three of a, three of b, and one of the end token.
     expected = -(6 * log(3 / 7) + log(1 / 7)) / 7
     assert loss_of(model_of(1), scored) == pytest.approx(expected, rel=0.01)
     assert loss_of(model_of(2), scored) < 0.5 * expected
@@ -137,7 +137,7 @@ def test_the_elman_network_on_arrays_has_the_gradients_of_the_scalar_one() -> No
     found = network().gradients(docs)
     for name, rows in weights.items():
         expected = [[weight.grad for weight in row] for row in rows]
-        # Float32 rounds each of some dozen sums to about 1e-7 of gradients below 1.
+        # The gradients are below 1; float32 rounds each of some dozen sums by about 1e-7.
         assert found[name] == pytest.approx(np.array(expected), rel=1e-4, abs=1e-6)
 
 
@@ -155,7 +155,7 @@ def test_the_elman_network_on_arrays_has_the_probabilities_of_the_scalar_one() -
 
 
 def test_the_first_adam_step_moves_each_weight_by_the_learning_rate() -> None:
-    """Adam's first means are the gradient and its square, so only its sign matters."""
+    """Adam's first step divides the gradient by its absolute value, so only the sign counts."""
     one = ElmanNetwork(H, V, np.random.default_rng(1))
     before = one.weights["bias"].copy()
     one.update({"bias": np.array([[0.1, -0.3, 0.2, -0.1]], np.float32)}, lr=0.01)

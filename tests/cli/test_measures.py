@@ -37,7 +37,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
 
 @pytest.fixture
 def exam(tmp_path):
-    """A function that writes conversations with tasks; the model replies "yo" to "hi"."""
+    """A function that writes a file of conversations, each with one exchange and a task."""
 
     def ask(*exchanges: tuple[str, str, str | None]) -> str:
         lines = []
@@ -102,7 +102,7 @@ def test_eval_counts_no_exact_replies_if_questions_have_no_task(microgpt, chat_m
 
 
 def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
-    """There are three predictions with 90 %, one of them wrong, and a correct one with 30 %."""
+    """Three predictions have a probability of 90 %, one of them wrong; a correct one has 30 %."""
     found = Calibration.from_pairs([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins
     assert (low.low, low.n, low.right) == (pytest.approx(0.3), 1, 1.0)
@@ -164,7 +164,7 @@ def test_eval_prints_the_calibration_error_and_draws_it(microgpt, text_model, tm
 
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
-CSI = "\x9b"  # ESC [ as one character
+CSI = "\x9b"  # control sequence introducer, which can replace ESC [
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def unfinished(ended, names, tmp_path: Path) -> Path:
-    """The training run `ended` before it has written its model, beside names.txt."""
+    """A copy of `ended` as it was before the run wrote its model, next to names.txt."""
     model = tmp_path / "model"
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
@@ -178,7 +178,7 @@ def test_generate_reads_exported_directories_of_all_formats(microgpt, text_model
     assert half.stat().st_size < 0.6 * full.stat().st_size
     ok(microgpt("generate", "--model", "half"))
     assert microgpt("generate", "--model", "copy").stdout == names
-    ok(microgpt("export", "--model", "copy", "--output", "copy", "--format", "json"))  # in place
+    ok(microgpt("export", "--model", "copy", "--output", "copy", "--format", "json"))  # onto itself
     assert weights(tmp_path / "copy") == before
     assert not full.exists()
 
@@ -197,7 +197,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def model(folder: Path) -> Path:
-    """The directory of the copied model."""
+    """The model's directory in a copy of `trained`."""
     return folder / "output"
 
 

@@ -1,4 +1,4 @@
-"""Tests of the `train` command on long texts, tables and other data."""
+"""Tests of the `train` command on long texts, tables, books and conversations."""
 
 import json
 import os
@@ -23,7 +23,7 @@ HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
 def test_held_out_stretches_of_text_have_gaps_around_them(microgpt, tmp_path, tokenizer) -> None:
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
-    size = "16" if tokenizer == CHARS else "4"  # a subword counts as four characters
+    size = "16" if tokenizer == CHARS else "4"  # a subword is taken as four characters
     options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)
     done = microgpt("train", "--input", "book.txt", *options)
     said = (
@@ -46,7 +46,7 @@ def test_train_accepts_a_line_of_a_megabyte(microgpt, tmp_path, text) -> None:
     assert (tmp_path / "m/train_state.safetensors").stat().st_size < 100_000
 
 
-# Linux includes the memory of the parent in the peak of a process, so a small process starts the
+# On Linux, the peak memory of a process includes that of its parent, so a small process starts the
 # command.
 PEAK = """
 import resource, subprocess, sys

@@ -1,4 +1,4 @@
-"""Solutions of the course pass their checks, and wrong ones get a message that names the place."""
+"""Tests that solutions of the course pass their checks, and that mistakes get a message."""
 
 import json
 import random
@@ -22,7 +22,7 @@ IN_TURN = """order, seen = [self], {self}
                     seen.add(source)
                     order.append(source)
         order.reverse()"""
-WRONG = [  # exercise, part of the solution, a learner's mistake, part of the message
+WRONG = [  # exercise, part of its solution, a mistake in its place, part of the message
     ("01", "sorted(set(", "list(dict.fromkeys(", r"\.chars\[0\] is 'e'; it should be 'a'"),
     ("01", "return [self.bos, *", "return [*", r'encode.* is a list of 5; .*both ends'),
     ("02", "(other.data, self.data)", "(self.data, other.data)", r"\[0\] is 2.0.*this order"),

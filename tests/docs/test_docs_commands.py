@@ -1,4 +1,4 @@
-"""Every command and Python snippet of README.md and docs/ runs, in a shortened form."""
+"""Tests that the commands and Python snippets of README.md and docs/ run, in a shortened form."""
 
 import codeop
 import os

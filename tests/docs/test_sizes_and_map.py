@@ -62,7 +62,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 
 MOST = 20_000
-LOOKED_UP = {"Measurements and decisions", "Reference"}  # navigation sections to look things up
+LOOKED_UP = {"Measurements and decisions", "Reference"}  # sections for looking things up
 CODE = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1")
 
 
@@ -74,7 +74,7 @@ def pages() -> dict[str, str]:
 
 
 def test_all_guides_together_have_at_most_20000_words() -> None:
-    """Code and output do not count. A longer page has parts that belong in docs/reference."""
+    """Code and output do not count. If the test fails, move parts of a page to docs/reference."""
     words = {path: len(CODE.sub("", text).split()) for path, text in pages().items()}
     assert len(words) > 25
     longest = sorted(words, key=words.__getitem__)[-5:]

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 
-# The commands in the order in which they can run, because each needs the files of earlier ones.
+# These commands are in the order in which they can run: each needs files that others have written.
 EVERY_COMMAND = """
 chat hi
 train --data names.txt --steps 20 --num-samples 1 --model one

@@ -1,4 +1,4 @@
-"""Real processes handle Ctrl-C, SIGTERM and closed pipes."""
+"""Tests that commands in separate processes handle Ctrl-C, SIGTERM and closed pipes."""
 
 import contextlib
 import os

@@ -67,7 +67,7 @@ def interrupt(child: Terminal, number: int, answer: str) -> None:
 
 @pytest.fixture
 def talk(talk_to, chat_model):
-    """A conversation with a model that always replies "yo"."""
+    """A chat at a terminal with a model that always replies "yo"."""
     return talk_to(chat_model)
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
-    say(talk, "/clear", r"\(history cleared\)\r\n")  # after "ho", this would be a message
+    say(talk, "/clear", r"\(history cleared\)\r\n")  # if "ho" were still typed, a message
     assert talk.process.poll() is None
 
 

@@ -1,4 +1,4 @@
-"""Machine code is cached and reused, except for damaged or untrustworthy files."""
+"""Tests that machine code is cached, and reused unless its file is damaged or not trusted."""
 
 import os
 import runpy

@@ -1,4 +1,4 @@
-"""The engine works even if a later version of Numba lacks an undocumented name."""
+"""Tests that the engine works even if a later Numba lacks an undocumented name."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""Bulk draws equal the draws of `random.Random`, and leave the generator in the same state."""
+"""Tests that numbers drawn in bulk, and the generator's state, equal those of `random.Random`."""
 
 import random
 

@@ -23,8 +23,8 @@ from microgpt.reference import ReferenceEngine
 from microgpt.reference_engine import compute_gradients
 from microgpt_engine.trainer import CompiledTraining
 
-# Tolerance relative to the largest gradient of the matrix; measured errors are 1e-14 and 5e-6
-# (docs/measurements/same_numbers.md).
+# The tolerance is relative to the largest gradient of a matrix; the measured errors are 1e-14 and
+# 5e-6 (docs/measurements/same_numbers.md).
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 DTYPES = list(TOLERANCE)
 
@@ -185,7 +185,7 @@ def test_both_engines_train_equally_for_any_batch_size(batch_size, regularised, 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
-    """Otherwise, one engine would continue to train on broken weights, and the other would stop."""
+    """If only one engine detected it, the other would continue to train with broken weights."""
     model = ModelConfig(n_embd=4, n_head=2, vocab_size=5)
     drops = (Dropout(0.5, seed, 0) for seed in range(99))
     seed = next(
@@ -228,7 +228,7 @@ def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype,
 
 
 def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
-    """The running mean would stay infinite, so the weight would never change again."""
+    """Adam's mean of squares would stay infinite, so the weight would never change again."""
     model, rng = ModelConfig(n_embd=8, n_head=2, vocab_size=7), random.Random(3)
     docs, config = random_docs(model, [16, 5], rng), TrainConfig(steps=40, batch_size=2)
     engine = make(model, config, docs, init_weights(model, rng), "float32")

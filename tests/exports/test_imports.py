@@ -1,4 +1,4 @@
-"""Imported models of MoonBase and transformers give the same results; bad files are refused."""
+"""Tests that imported models give the same results, and that unsuitable files are refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""ONNX files read batches and use caches; changed graphs are refused."""
+"""Tests that ONNX files accept batches and caches, and that changed graphs are refused."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Compare the PyTorch module with both engines; skipped if PyTorch is not installed."""
+"""Compare the PyTorch module with both engines; skip the tests if PyTorch is not installed."""
 
 import re
 from itertools import pairwise

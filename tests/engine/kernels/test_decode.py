@@ -111,7 +111,7 @@ def test_a_stream_draws_the_same_random_numbers_as_the_reference_engine() -> Non
 
 
 def test_equal_logits_are_filtered_as_in_the_reference_engine() -> None:
-    """In a model of zeros, ten tokens are equally likely, and sums are exact in both engines."""
+    """All weights are 0, so the ten tokens are equally likely, and all sums are exact."""
     model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
     for dtype in ("float32", "float64"):
@@ -183,7 +183,7 @@ def test_sequences_before_an_infinite_logit_are_still_returned(broken_at_3) -> N
 
 
 def test_both_engines_keep_the_same_tokens_if_top_p_is_reached_exactly() -> None:
-    """Two tokens have nearly all of the probability, so top_p of one half keeps one token."""
+    """Two tokens share nearly all of the probability, so a top_p of 0.5 keeps one of them."""
     model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
     weights["wte"] = [[1.0]] * 300

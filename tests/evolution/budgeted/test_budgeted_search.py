@@ -1,4 +1,4 @@
-"""A budgeted search has the same result with more workers, after a stop, and without states."""
+"""Tests that stops, more workers and lost states do not change the result of a search."""
 
 import hashlib
 import math
@@ -121,7 +121,7 @@ def test_a_diverged_winner_is_trained_to_its_last_loss(tmp_path, settings, small
 
 
 def student_of(records, parts, *hooks, lowest=1.0, contexts=(8, 8), **options) -> TrainResult:
-    """Train or repeat the student of two organisms with these contexts.
+    """Train the student of two organisms with the given contexts, or load the recorded one.
 
     The loss of the first organism is 0.9; the loss of the second one is `lowest`.
     """
@@ -148,7 +148,7 @@ def test_the_student_has_the_shortest_context_of_its_teachers(
 ) -> None:
     student = student_of(begun(tmp_path, taught), small_parts, contexts=contexts)
     assert (student and student.model.block_size) == found
-    assert not student or student.test_loss is None  # `evolve` measures it
+    assert not student or student.test_loss is None  # measured later by `evolve`
     assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 

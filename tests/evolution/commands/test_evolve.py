@@ -118,7 +118,7 @@ def test_resume_trains_an_interrupted_winner(microgpt, tmp_path, monkeypatch, is
         raise KeyboardInterrupt
 
     search = (*SHORT, "--train-winner", "winner", "--force")
-    if is_own:  # an earlier search wrote the model
+    if is_own:  # the model is from an earlier search
         ok(microgpt(*search))
         search = ("evolve", "--resume", run_of(tmp_path), "--generations", "4")
     else:
@@ -162,13 +162,13 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 def test_a_search_can_be_stopped_at_any_time_and_resumed(
     microgpt, tmp_path, whole, stopped_in, n, number, code, word
 ) -> None:
-    n = n or len(evaluations_of(run_of(whole)))  # 0 stands for the last training run
+    n = n or len(evaluations_of(run_of(whole)))  # n = 0 stands for the last run
     with stopped_in(n, number):
         done = microgpt("evolve", *ALONE)
     run = run_of(tmp_path)
     (line,) = errors_of(done)
     n_known = (run / "trials.jsonl").read_text().count("\n")
-    assert n - 2 <= n_known < n  # the previous record may not be written yet
+    assert n - 2 <= n_known < n  # the last record may be missing
     assert line == (
         f"{word} after {n_known} training runs; resume with: "
         f"microgpt evolve --resume experiments/{run.name}"

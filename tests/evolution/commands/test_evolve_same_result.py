@@ -1,4 +1,4 @@
-"""A search has the same result with any number of workers and after interruptions."""
+"""Tests that neither workers nor interruptions change the result of a search."""
 
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of

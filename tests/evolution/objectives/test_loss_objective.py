@@ -101,7 +101,7 @@ def test_a_diverging_training_run_has_no_loss() -> None:
 
 
 def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
-    """If the last step diverges, the training run does not detect it."""
+    """A divergence in the last step is detected only by the evaluation after it."""
     objective = LossObjective(PARTS, "held-out")
     found = SimpleNamespace(loss=float("nan"))
     monkeypatch.setattr("microgpt.EvaluationSet.evaluate", lambda *_: found)

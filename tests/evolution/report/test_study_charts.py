@@ -11,7 +11,7 @@ NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "ev
 
 
 def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
-    """By hand: three losses are 0.001 apart, so the half-width is 4.303 · 0.001 / √3."""
+    """The three losses of a setting are 0.001 apart, so the half-width is 4.303 · 0.001 / √3."""
     losses = {100: 2.5, 1000: 2.25, 10_000: 2.0}
     seeds = {
         Genome(steps=n): (loss + 0.001, loss + 0.002, loss + 0.003) for n, loss in losses.items()

@@ -1,4 +1,4 @@
-"""Experiments that break a rule are stopped in their process, or refused by the judge."""
+"""Tests that experiments which break a rule are stopped, or refused by the judge."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def with_line(line: str) -> str:
 
 @pytest.fixture(scope="module")
 def judge():
-    """A judge of small training runs."""
+    """A judge that trains and evaluates small models."""
     return Judge(SETS, 1e7)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the error and the power of the sequential test, by which a change is kept."""
+"""Tests of the error rate and the power of the sequential test that accepts changes."""
 
 import itertools
 import random

@@ -134,7 +134,7 @@ def test_a_hydra_head_chooses_the_best_of_its_own_champions() -> None:
     loud, even, late = (
         finalist(*each) for each in (("a", 1, 99, 1), ("bb", 1, 3, 2), ("ccc", 1, 2, 3))
     )
-    assert hydra.choose([loud, even, late]) is None  # no exchange has taken place
+    assert hydra.choose([loud, even, late]) is None  # before the first exchange
     hydra.met = {"weaver": [loud.organism], "mirror": [late.organism, even.organism]}
     assert hydra.choose([loud, even, late]) is even
 

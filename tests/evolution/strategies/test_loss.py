@@ -29,7 +29,7 @@ FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1
 
 
 def bred(stage, ranked, seed=0, blacklisted=()):
-    """Return the generation that follows a ranked generation, for a stage of stagnation."""
+    """Return the generation that follows a ranked generation at a stage of stagnation."""
     search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
     search.organisms, search.generations, search.rng = ranked, [ranked], Random(seed)
     search.stagnation, search.failures = STAGNATION[stage], Counter(2 * [*blacklisted])
@@ -48,7 +48,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # none has an evaluation yet
+    for slot, organism in enumerate(population, start=1):  # not yet evaluated
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
@@ -139,8 +139,8 @@ def test_random_genomes_avoid_blacklisted_species(make_ranked, stage, origin) ->
 
 
 def measure(organism) -> Evaluation:
-    """Return a simulated evaluation: the loss depends on the width, the learning rate and chance,
-    and some runs fail."""
+    """Return a simulated evaluation, which may be a failure. The loss depends on the width, on the
+    learning rate and on chance."""
     luck = Random(organism.seed).gauss(0, 0.1)
     if luck > 0.2:
         return Evaluation("crashed")
@@ -150,7 +150,7 @@ def measure(organism) -> Evaluation:
 
 
 def run(size, fitness, seed, n_generations=12):
-    """Return a search after n_generations, and whether each generation kept the best organism."""
+    """Return a search after n_generations, and for each one whether it kept the best organism."""
     search, kept = LossSearch(size=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
         search.tell([measure(organism) for organism in search.ask()])

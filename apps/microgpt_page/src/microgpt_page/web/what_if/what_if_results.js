@@ -9,7 +9,7 @@ const NAMES = {
   with: ["without these", "with these", "added"],
 };
 
-const rounded = (bits) => (bits * Math.LN2).toFixed(2); // in nats
+const rounded = (bits) => (bits * Math.LN2).toFixed(2); // from bits to nats
 const more = (change) => `${nats(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
 const signed = (number) => `${Number(rounded(number)) < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
 
@@ -65,7 +65,7 @@ function row(name, bars, before, after) {
   return tableRow(name, bars, rounded(before), rounded(after), signed(after - before));
 }
 
-/** Return a document in quotation marks, or its beginning. */
+/** Return a document in quotation marks; a long document is shortened. */
 function inQuotes(text) {
   const characters = [...text];
   const isLong = characters.length > MAX_SHOWN;

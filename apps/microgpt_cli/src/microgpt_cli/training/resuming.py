@@ -64,7 +64,7 @@ def resumed_job(
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, given.get("threads", 1))
-    if given.keys() & {"steps", "minutes"} and state.best:  # --patience counts from 0
+    if given.keys() & {"steps", "minutes"} and state.best:  # --patience counts again
         state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):

@@ -12,18 +12,11 @@ from statistics import fmean
 from typing import Any
 
 from microgpt.data.contamination import contamination
+from microgpt.early_stopping import BestWeights, ending
 from microgpt.errors import ConfigError
 from microgpt.files import recorded_path
 from microgpt.settings import RECORDED
-from microgpt.state import (
-    BestWeights,
-    Ensemble,
-    TeacherRecord,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
-    ending,
-)
+from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training

@@ -32,7 +32,7 @@ IGNORED = {
     "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "safety_identifier",
     "service_tier", "store", "tool_choice", "top_logprobs", "user", "verbosity",
 }  # fmt: skip
-# Fields of messages that clients store with a model's reply and send back.
+# Ignored fields of messages: clients store them with a model's reply and send them back.
 IGNORED_IN_MESSAGES = {
     "annotations", "function_call", "name", "parsed", "provider_specific_fields", "reasoning",
     "reasoning_content", "refusal",
@@ -72,7 +72,7 @@ Tokens = Several[Annotated[int, Field(ge=0), WHOLE_FLOAT]]
 
 
 def config(example: JsonDict | None = None) -> ConfigDict:
-    """Return the pydantic configuration of a body. It allows extra fields; `Body` refuses most."""
+    """Return the pydantic configuration of a body. It allows extra fields, which `Body` checks."""
     schema: JsonDict = {"additionalProperties": False}
     if example:
         schema["examples"] = [example]
@@ -102,7 +102,7 @@ class Body(BaseModel):
 
 
 class RequestBody(Body):
-    """Fields of every request."""
+    """Fields of all requests to generate text."""
 
     model: str | None = Field(None, description="Name of the model. Default: the first one.")
     top_p: float | None = Field(None, ge=0, le=1, description=HELP["top_p"])
@@ -111,7 +111,7 @@ class RequestBody(Body):
 
 
 class OwnRequest(RequestBody):
-    """Fields that microgpt's own requests share."""
+    """Fields of all requests below /microgpt/v1/."""
 
     temperature: Temperature = Sampling.temperature
     seed: Annotated[int, Field(ge=0, lt=MAX_SEED + 1), WHOLE_FLOAT] = Field(
@@ -221,7 +221,7 @@ class OpenAIRequest(RequestBody):
 
     @property
     def stops(self) -> Sequence[str]:
-        """All stop strings."""
+        """The stop strings as a sequence, which is empty if there are none."""
         return [self.stop] if isinstance(self.stop, str) else self.stop or ()
 
 

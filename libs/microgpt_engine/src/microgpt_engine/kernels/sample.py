@@ -1,6 +1,6 @@
 """Next-token sampling; compiled version of `sampling.sample`.
 
-Layout: rows; a row of logits has one number per token of the vocabulary. See
+The layout is "rows": a row of logits has one number per token of the vocabulary. See
 docs/engine.md#decoding. Shapes: V = vocab_size.
 """
 
@@ -109,9 +109,10 @@ def _keep_likeliest(
 
 @kernel
 def _keep(weights: Array, logits: Array, V: int, most: int, share: float, order: Array) -> None:
-    """Zero all weights except those of the largest logits: `most` tokens, or fewer if they suffice.
+    """Zero all weights except those of the tokens with the largest logits, `most` tokens or fewer.
 
-    Tokens suffice if they hold `share` of the total weight. Of equal logits, the first are kept.
+    Fewer are kept if they have the fraction `share` of the total weight. Of equal logits, the first
+    are kept.
     """
     mass = 0.0
     for i in range(V):

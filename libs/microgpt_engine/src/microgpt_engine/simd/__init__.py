@@ -2,7 +2,7 @@
 
 NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select a different processor, as in Numba. `wasm` sets
 MICROGPT_TARGET to wasm32 in the processes that compile for WebAssembly.
-Layout: all rows are padded to a multiple of the vector size defined here. See
+The rows of all arrays are padded to a multiple of the vector size defined here. See
 docs/engine.md#vectors.
 """
 

@@ -114,7 +114,7 @@ def _function_index(section: bytes, symbol: str) -> int | None:
         kind, symbols = reader.byte(), _Reader(reader.part())
         for _ in range(symbols.number() if kind == SYMBOLS else 0):
             what, flags = symbols.byte(), symbols.number()
-            if what != FUNCTION:  # no function follows, as there are no data symbols
+            if what != FUNCTION:  # symbols of other kinds follow all functions
                 break
             index = symbols.number()
             is_named = not flags & IS_UNDEFINED or flags & HAS_NAME

@@ -1,13 +1,13 @@
 // Keep the state of a view in the fragment of the address, so that a link restores the view:
 // #/generate?prompt=an&temperature=0.5
 
-const PAUSE_MS = 400; // minimum time between changes of the address; WebKit allows 100 changes in 30 seconds
+const PAUSE_MS = 400; // least time between changes; WebKit allows 100 in 30 seconds
 
 let current = ""; // the view that is shown
-let seen = ""; // the address of the current view; another address in the browser is not shown yet
+let seen = ""; // the address of that view; another one in the browser is not shown yet
 let isPausing = false;
-const wanted = new Map(); // the address to restore for each view, whether the view is shown or not
-const left = new Map(); // the address in the browser when each view was left
+const wanted = new Map(); // addresses by view, shown or not
+const left = new Map(); // the address at which each view was left
 
 /** Return the view that the address names, and its parameters. */
 export function read() {

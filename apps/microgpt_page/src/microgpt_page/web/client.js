@@ -7,9 +7,9 @@ const DAMAGED = "This page is damaged. Ask for another copy of it.";
 const OLD = "This browser is too old. Use a current version of Firefox, Chrome, Edge or Safari.";
 const STOPPED = "The engine of this page has stopped. Reload the page.";
 
-const original = document.documentElement.cloneNode(true); // taken before scripts change it
+const original = document.documentElement.cloneNode(true); // before scripts change it
 original.querySelector("#others")?.remove(); // links that a saved copy cannot follow
-let starting = null; // a promise of the engine, once a view has sent a request
+let starting = null; // a promise of the engine, once requested
 const engine = () => (starting ??= started(["engine-data", "model-data"], STOPPED));
 
 /** Return the engine's answer to a request. */

@@ -5,8 +5,8 @@ import { sentence } from "./text.js";
 
 export class Connection {
   #worker;
-  #waiting = new Set(); // callbacks, one per open request, that receive its messages
-  #problem = ""; // the reason why the worker cannot answer any more, or ""
+  #waiting = new Set(); // callbacks of open requests
+  #problem = ""; // why the worker cannot answer, once it has died
 
   /**
    * Args:

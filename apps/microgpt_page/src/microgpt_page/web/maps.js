@@ -4,12 +4,12 @@ import { colours, paintPixels, rgb } from "./colours.js";
 import { element, percent, quoted, sign } from "./text.js";
 
 const LETTERED = 4.5; // minimum size of a cell, in pixels, for letters at all rows and columns
-const IN_LINE = 8; // size of a cell, in pixels, below which the letters alternate between two lines
+const IN_LINE = 8; // pixels of a cell below which the letters alternate between two lines
 const MARGIN = 18; // pixels for labels
-const APART = 20; // minimum distance between positions, in pixels
+const APART = 20; // least distance between positions, in pixels
 const GAP = 12; // pixels between maps
-const LONG = 24; // number of tokens above which the maps are larger
-const NARROW = 480; // width, in pixels, below which only two maps are side by side
+const LONG = 24; // tokens above which the maps are larger
+const NARROW = 480; // width in which only two maps fit side by side
 
 export class Maps {
   #place; // the elements of the layer, of the maps and of a sentence on a cell
@@ -18,8 +18,8 @@ export class Maps {
   #on;
   #read = [];
   #maps = []; // {rows, canvas, cell, mark, side}
-  #framed = null; // the row that has a frame
-  #rest = "\u00a0"; // the sentence while no cell is pointed at; a space keeps the height of the line
+  #framed = null;
+  #rest = "\u00a0"; // the sentence without a cell; a space keeps the line
   #scheme = matchMedia("(prefers-color-scheme: dark)");
   #repaint = () => this.#paintAll();
 
@@ -170,7 +170,7 @@ export class Maps {
   #paint({ rows, canvas, cell, side }, blue, soft, ink) {
     const n = rows.length;
     const small = element("canvas");
-    paintPixels(small, rows, (weight) => [blue, Math.sqrt(weight)]); // the square root makes small weights visible
+    paintPixels(small, rows, (weight) => [blue, Math.sqrt(weight)]); // makes small weights visible
     const scale = devicePixelRatio;
     canvas.width = canvas.height = Math.round(side * scale);
     canvas.style.width = canvas.style.height = `${side}px`;

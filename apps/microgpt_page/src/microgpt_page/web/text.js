@@ -79,7 +79,7 @@ export const missing = (text, { characters }) =>
 
 /** Return a text as a model can read it: in lower case if that helps, and without unknown characters. */
 export function known(text, model) {
-  if (model.fold || !missing(text, model)) return text; // only the engine knows which characters it folds
+  if (model.fold || !missing(text, model)) return text; // only the engine knows what it folds
   const isKnown = (char) => model.characters.includes(char);
   return Array.from(text, (char) => [char, char.toLowerCase()].find(isKnown) ?? "").join("") || text;
 }

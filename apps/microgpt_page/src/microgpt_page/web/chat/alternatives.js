@@ -4,17 +4,17 @@ import { ask } from "../client.js";
 import { button, element, isSpecial, percent, printable, quoted, shown, tell } from "../text.js";
 
 const N_ALTERNATIVES = 6;
-const MAX_TOKENS = 400; // maximum number of tokens, at the end of a reply, with alternatives: more are slow
+const MAX_TOKENS = 400; // tokens, at the end of a reply, with alternatives; more would be slow
 const REST_MS = 120; // how long the pointer rests on a token before its alternatives are shown
 const END = "<|end_turn|>";
-const BYTES = /^bytes:/; // matches the label of a token that is a part of a character
+const BYTES = /^bytes:/; // labels of parts of a character
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const LABEL = "Reply. The arrow keys show what else could have come, Enter chooses.";
 
 export class Alternatives {
   #model;
   #chosen;
-  #replies = new WeakMap(); // element and messages of each reply, by the element with its text
+  #replies = new WeakMap(); // replies by the element of their text
   #box = element("div", { id: "alternatives", role: "group", tabIndex: -1, ariaLive: "polite", hidden: true });
   #at = 0; // the piece whose alternatives are shown
   #timer;
@@ -41,7 +41,7 @@ export class Alternatives {
     const said = item.querySelector(".said");
     Object.assign(said, { tabIndex: 0, role: "group", ariaLabel: LABEL });
     this.#replies.set(said, { item, messages });
-    this.#shade(said).catch(() => {}); // a conversation that is too long for the context is not shaded
+    this.#shade(said).catch(() => {}); // a conversation that is too long is not shaded
   }
 
   /** Shade each token of a reply by its probability, and show the mean. */
@@ -95,7 +95,7 @@ export class Alternatives {
     this.#at = Math.max(0, Math.min(pieces.length - 1, i));
     const { now } = pieces[this.#at];
     const likeliest = now.alternatives.filter(({ text }) => !isSpecial(text) || (text === END && this.#at));
-    const came = likeliest.some(({ token }) => token === now.token) ? [] : [now]; // has the same fields
+    const came = likeliest.some(({ token }) => token === now.token) ? [] : [now];
     const buttons = [...likeliest, ...came].map((each) => {
       const label = element("span", { className: "token" }, shown(each.text));
       const made = button(label, () => this.#take(said, each));

@@ -8,10 +8,10 @@ import { button, byId, conversation, element, printable, said, tell, unknown, un
 
 const turns = byId("turns");
 const message = byId("message");
-const GREETING = "hello"; // the example message of a model without examples
+const GREETING = "hello"; // the example for a model without any
 
 const page = document.documentElement;
-const SLACK = 40; // distance from the end of the page, in pixels, within which the page follows new text
+const SLACK = 40; // pixels from the end of the page at which new text is followed
 
 /** Focus the message field, unless that would open the keyboard of a phone. */
 const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
@@ -31,10 +31,10 @@ function tellBelow(notice) {
 
 export class Chat {
   #model;
-  #place; // the key of the conversation in the session storage of this tab
-  #talk; // the messages; a reply may have a note, for example that the model has not read all messages
+  #place; // storage key of the conversation of this tab
+  #talk; // messages; a reply may note, for example, what the model has not read
   #alternatives;
-  #isReloaded; // whether the page was reloaded; its address may then be older than the stored conversation
+  #isReloaded; // after a reload, the address may be older than what is stored
   #note = ""; // the note of the reply that is being streamed
   #last = null; // the conversation before "New conversation"
   #edited = null; // the index of the message that the user edits
@@ -51,7 +51,7 @@ export class Chat {
     byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
     byId("greeting").textContent = printable(model.greeting ?? "");
     byId("greeting").hidden = !model.greeting;
-    byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // trimmed, as on the command line
+    byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
     sendOnEnter(message);
     byId("chat-sampling").hidden = model.answers_few;
     addEventListener("keydown", ({ key }) => {
@@ -69,7 +69,7 @@ export class Chat {
    */
   show(parameters) {
     byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
-    byId("chat-seed").value = parameters.get("seed") ?? ""; // without a seed, each reply has a new one
+    byId("chat-seed").value = parameters.get("seed") ?? ""; // empty: a new one for each reply
     const given = this.#isReloaded ? [] : parameters.getAll("m");
     this.#isReloaded = false;
     const hasBegun = given.every((content, i) => content === this.#talk[i]?.content);
@@ -101,7 +101,7 @@ export class Chat {
   #stored() {
     try {
       const stored = JSON.parse(sessionStorage.getItem(this.#place));
-      return Array.isArray(stored) ? stored : undefined; // an earlier version of the page stored another format
+      return Array.isArray(stored) ? stored : undefined; // an earlier version stored something else
     } catch {
       // A page in a frame may have no storage, or the stored text is not JSON.
     }
@@ -123,7 +123,7 @@ export class Chat {
     this.#edit(null, "");
     this.#talk = [...before.slice(0, i), { role: "user", content: text }];
     this.#reply(i + 1, (signal) => this.#asked(i + 1, number(byId("chat-seed")), signal), () => {
-      this.#talk = before; // the user can send the text again; what was typed since follows it
+      this.#talk = before; // it can be sent again
       message.value = [text, message.value].filter(Boolean).join("\n");
     });
   }
@@ -131,7 +131,7 @@ export class Chat {
   /** Replace a reply by one that begins with a text; then, if tokens are given, the model continues them. */
   #branch(item, tokens, text) {
     const i = [...turns.children].indexOf(item);
-    this.#note = this.#talk[i].note; // the model has read the same messages for both replies
+    this.#note = this.#talk[i].note; // both replies follow the same messages
     this.#reply(i, async function* (signal) {
       yield text;
       if (!tokens) return;
@@ -202,7 +202,7 @@ export class Chat {
     this.#setRunning(null);
     const isAsked = talk.length % 2 === 1;
     this.#talk = isAsked ? talk.slice(0, -1) : talk;
-    if (isAsked) this.#edit(null, talk.at(-1).content); // the last message has no reply, so the user can send it again
+    if (isAsked) this.#edit(null, talk.at(-1).content); // without a reply, it can be sent again
     else if (this.#edited !== null) this.#edit(null, "");
     this.#draw();
   }
@@ -253,7 +253,7 @@ export class Chat {
   #tools(role, content, i) {
     if (role === "user") return [button("Edit", () => this.#edit(i, content))];
     const again = button("Regenerate", () => this.#reply(i, (signal) => this.#asked(i, undefined, signal)));
-    again.hidden = this.#model.answers_few; // the model has only one reply to a question
+    again.hidden = this.#model.answers_few; // there is one reply to a question
     return [again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
   }
 }

@@ -9,7 +9,7 @@ import { Tokenizer } from "./tokenizer.js";
 const ENDINGS = "'s|'t|'re|'ve|'m|'ll|'d";
 const MARKS_AND_BLANKS = ` ?[^${BLANK}\\p{L}\\p{N}]+|[${BLANK}]+(?![^${BLANK}])|[${BLANK}]+`;
 const WORDS = new RegExp(`${ENDINGS}| ?\\p{L}+| ?\\p{N}+|${MARKS_AND_BLANKS}`, "gu");
-const SURROGATES = /[\ud800-\udfff]/gu; // with the flag u, this matches only unpaired surrogates
+const SURROGATES = /[\ud800-\udfff]/gu; // unpaired ones only
 const MAX_CACHED_LENGTH = 64;
 
 const isSurrogate = (char) => char.search(SURROGATES) >= 0;

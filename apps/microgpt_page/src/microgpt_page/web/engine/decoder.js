@@ -3,13 +3,13 @@
 import { EngineError } from "./errors.js";
 import { LANES, float, padded } from "./memory.js";
 
-const RUN_MS = 20; // target duration of a slice in milliseconds
-const WORK_5_MS = 10 ** 8; // number of weights times tokens of a first slice, which should take about 5 ms
+const RUN_MS = 20; // target duration of a slice
+const WORK_5_MS = 10 ** 8; // number of weights times tokens of a first slice
 const MAX_ROWS = 64; // maximum number of tokens per decoding step
 const MAX_SLOTS = 50; // maximum number of concurrent sequences
 const CACHE_BYTES = 2 ** 24; // maximum size of all keys and values
 const [RUNNING, STOPPED, FULL, BROKEN, STUCK] = [0, 1, 2, 3, 4]; // status of a sequence
-const [STOP, FORBIDDEN, NO_RULE] = [1, 2, 3]; // rules of tokens; see `sample`
+const [STOP, FORBIDDEN, NO_RULE] = [1, 2, 3]; // sampling rules
 const [SMALLEST, LARGEST] = [2 ** -149, (2 - 2 ** -23) * 2 ** 127]; // numbers of float32
 
 export const NOT_FINITE =
@@ -54,7 +54,7 @@ export class Decoder {
     this.#sequences = this.#newSequences(prompts, rules, nSlots);
     this.#fill = rules.sampling.temperature ? fill : null;
     this.#nTaken = prompts.map((prompt) => prompt.length);
-    const mostRows = 1 + Math.floor((4 * WORK_5_MS) / nWeights); // a step of more than 20 ms would delay messages
+    const mostRows = 1 + Math.floor((4 * WORK_5_MS) / nWeights); // a step cannot be interrupted
     const T = Math.min(config.block_size, this.#sequences.tokens.shape[1]);
     const nRows = Math.max(nSlots, Math.min(MAX_ROWS, mostRows));
     this.#arrays = [newCache(model, nSlots, T), newRows(model, nRows, T)];

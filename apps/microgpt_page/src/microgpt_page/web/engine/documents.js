@@ -10,8 +10,8 @@ import { CharTokenizer } from "./tokenizer.js";
 
 const encoder = new TextEncoder();
 const MAX_STRETCHES = 10; // maximum number of held-out windows of running text
-const MIN_STRETCH = 2000; // minimum number of characters of a held-out window
-const PIECE = /[^]{50}/gu; // matches 50 characters, the unit in which running text is compared
+const MIN_STRETCH = 2000; // minimum length in characters
+const PIECE = /[^]{50}/gu; // 50 characters of running text, compared at once
 
 /** @typedef {{train: string[], validation: string[]}} Split */
 /** @typedef {import("./dataset.js").Chunk & {document?: number}} DocumentChunk of a training document */
@@ -24,7 +24,7 @@ export function textOf(/** @type {Uint8Array} */ bytes) {
 }
 
 function decode(bytes) {
-  const mark = bytes.slice(0, 2).join(" "); // byte order mark of UTF-16, which editors on Windows write
+  const mark = bytes.slice(0, 2).join(" "); // which editors on Windows write before UTF-16
   if (mark === "255 254") return new TextDecoder("utf-16le").decode(bytes);
   if (mark === "254 255") return new TextDecoder("utf-16be").decode(bytes);
   try {

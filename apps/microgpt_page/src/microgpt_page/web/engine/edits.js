@@ -40,7 +40,7 @@ export function rowsOf(config, matrices, { matrix: name, row, column }) {
   const layer = kind ? Number(first.slice("layer".length)) : 0;
   const C = config.n_embd;
   const part = kind ? IN_LAYER.indexOf(kind) : -1;
-  const isJoined = part >= 0 && part < 3; // the matrices of queries, keys and values are stored as one matrix
+  const isJoined = part >= 0 && part < 3; // queries, keys and values share a matrix
   const whole = matrices[isJoined ? "attn_wqkv" : (kind ?? name)];
   const numbers = isJoined
     ? whole.layers[layer].subarray(part * C * C, (part + 1) * C * C)

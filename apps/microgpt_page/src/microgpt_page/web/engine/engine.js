@@ -25,7 +25,7 @@ export class Engine {
   #model;
   #tokenizer;
   #prompts;
-  #idle = Promise.resolve(); // resolves when the previous request has ended; requests are handled one at a time
+  #idle = Promise.resolve(); // the end of the previous request: one is handled at a time
 
   /**
    * @param {import("./file.js").ModelFile} file
@@ -106,7 +106,7 @@ export class Engine {
     const decode = texts.map(() => this.#tokenizer.decoder());
     const prompts = texts.map(() => read);
     const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
-    let nCut = 0; // number of texts that end because the context is full
+    let nCut = 0; // texts that end with a full context
     for await (const taken of this.#decode(prompts, rules, body.seed ?? 42, signal)) {
       taken.forEach(({ tokens }, i) => (texts[i] += decode[i](tokens)));
       nCut = taken.filter(({ end }) => end === "length").length;

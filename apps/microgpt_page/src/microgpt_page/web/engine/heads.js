@@ -3,8 +3,8 @@
 import { withActivations } from "./activations.js";
 
 const N_APART = 3; // from this position on, the first token is not one of the last three
-const N_SEEN = 40; // minimum number of times that a token could be attended to, for a comparison
-const MORE = 1.3; // minimum ratio of the attention to the usual attention for a token that a head prefers
+const N_SEEN = 40; // least number of times that a token could be attended to
+const MORE = 1.3; // least ratio to the usual attention for a token that a head prefers
 
 /** Return the class of the distance from token i to token j: 0, 1, 2, at least 3, or 4 for the first token. */
 const placeOf = (i, j) => (j ? Math.min(i - j, 3) : 4);

@@ -20,7 +20,7 @@ export class Knowledge {
     const folded = (each) => (each.role === "user" ? { ...each, content: plain(each.content) } : each);
     if (!threshold) return messages.map(folded);
     let topic = null;
-    const latest = new Map(); // the last exchange of each topic, in order of time
+    const latest = new Map(); // latest exchange of each topic, in order
     for (let i = 0; i < messages.length; i += 2) {
       const match = this.#meant(messages[i].content, topic);
       topic = match ? match.asking[1] : null;

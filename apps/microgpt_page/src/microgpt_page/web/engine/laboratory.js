@@ -21,11 +21,11 @@ import { Trainer } from "./trainer.js";
 import { untrained } from "./untrained_model.js";
 import { WhatIf } from "./what_if.js";
 
-const MESSAGE_MS = 50; // minimum time between messages to the page
+const MESSAGE_MS = 50; // least time between messages to the page
 const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
 const WORK = 3e8; // maximum number of weights times tokens to compute a held-out loss or samples
 const [N_SAMPLES, N_LAST] = [5, 20];
-const N_WATCHED = 32; // number of chunks on which the hidden units are observed
+const N_WATCHED = 32; // chunks for statistics of hidden units
 
 /**
  * The state of the model after a step. The loss is measured on held-out documents; the places are the
@@ -56,7 +56,7 @@ export class Laboratory {
   /** @type {Run | null} */
   #run = null;
   /** @type {{about: string[], whatIf: WhatIf} | null} */
-  #asked = null; // what the questions are about, and the object that answers them
+  #asked = null; // what the questions are about
 
   /** @param {import("./file.js").EngineFile} file */
   constructor(file) {
@@ -111,7 +111,7 @@ export class Laboratory {
     const about = [this.#text, JSON.stringify(settings)];
     const known = this.#asked;
     if (known && about.every((each, i) => each === known.about[i])) return known.whatIf;
-    this.#asked = null; // frees the memory of the previous object
+    this.#asked = null; // frees its memory
     const whatIf = new WhatIf(this.#file, this.#text, settings);
     this.#asked = { about, whatIf };
     return whatIf;
@@ -127,7 +127,7 @@ export class Laboratory {
     const run = this.#started;
     this.#speed = speed ?? this.#speed;
     this.#isPaused = false;
-    let [before, sent, credit] = [performance.now(), 0, 1]; // `credit` is the number of steps that may be taken now
+    let [before, sent, credit] = [performance.now(), 0, 1]; // steps that may be taken now: `credit`
     for (;;) {
       const now = performance.now();
       const more = this.#speed === Infinity ? Infinity : ((now - before) / 1000) * this.#speed;
@@ -160,11 +160,11 @@ class Run {
   #losses = /** @type {number[]} */ ([]); // losses since the last message
   #moments = /** @type {Moment[]} */ ([]);
   #mark; // mark of held-out losses
-  #watched; // training chunks on which the hidden units are observed
+  #watched; // some training chunks
   #pairs; // loss of a table of token pairs
   #hasDiverged = false;
   /** @type {Float32Array | null} */
-  #places = null; // coordinates of the previous moment
+  #places = null; // of the previous moment
 
   constructor(file, text, { model: shape, config, validation, text: kind }) {
     const size = shape.block_size ?? file.defaults.model.block_size;
@@ -232,7 +232,7 @@ class Run {
   /** Record the state of the training run and of the model. */
   #keep() {
     const { step } = this;
-    if (this.#kept.has(step)) return; // the moment was reached before a rewind
+    if (this.#kept.has(step)) return; // reached before a rewind
     const numbers = this.#update();
     const { vocab_size: V, n_embd: C, block_size: T } = this.#file.model;
     const n = step === this.#trainer.config.steps ? N_LAST : N_SAMPLES;
@@ -279,7 +279,7 @@ class Run {
     if (!snapshot) throw new EngineError(`step ${step} is not kept`);
     this.#trainer.restore(snapshot);
     this.#hasDiverged = false;
-    this.progress(); // discard the progress after that step
+    this.progress(); // drops what came after it
     return { step };
   }
 

@@ -1,6 +1,6 @@
 // The loss of the simplest model: a table of how often each token follows another.
 
-const EVERY = 10; // one of this many chunks is used to measure the loss; the others are counted
+const EVERY = 10; // one chunk of so many measures the loss, the others are counted
 
 /** Return the mean loss, in nats, of predicting each token from the counts of tokens that follow the previous one. */
 export function pairsLoss(/** @type {import("./dataset.js").Chunk[]} */ chunks, /** @type {number} */ vocabSize) {

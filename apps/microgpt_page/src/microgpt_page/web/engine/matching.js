@@ -9,14 +9,14 @@ const DIGITS = /^\p{Nd}+$/u;
 export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(/[\p{L}\p{N}_]+/gu) ?? [];
 
 export class Matcher {
-  #askings; // text, index of the topic and text that the model reads, of each asking
+  #askings; // text, index of the topic, what the model reads
   #rules; // the numbers and lists of matching.py, by their names there
-  #places = new Map(); // by word and index of an asking: the fraction of the word's weight that counts
+  #places = new Map(); // by known word and asking: the fraction of its weight that counts
   #weights = new Map(); // weights by word
   #withGroup = new Map(); // words by group of letters
   #fixed; // words that fill no slot, such as those of topics
   #most; // weight of an unknown word
-  #sizes; // total weight of the words of each asking
+  #sizes; // weight of the words of each asking
 
   /** @param {{askings: [string, number, string][], replies: string[], matching: any}} facts */
   constructor({ askings, replies, matching }) {

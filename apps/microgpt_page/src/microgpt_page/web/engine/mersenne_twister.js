@@ -22,7 +22,7 @@ export function drawUniforms(memory, seeds, numbers, n) {
   seeds.forEach((seed, i) => {
     const high = Number(seed >> 32n);
     low[i] = Number(seed & 0xffffffffn);
-    added[i] = high > 0 ? high + 1 : low[i]; // number added in odd steps of CPython's init_by_array
+    added[i] = high > 0 ? high + 1 : low[i]; // in odd steps of CPython's init_by_array
   });
   memory.call("uniforms", [drawn, even, odd, words]);
   memory.end = end;
@@ -34,7 +34,7 @@ export class Random {
   #words = new Uint32Array(N_WORDS);
   #next = N_WORDS; // index of the next word
   /** @type {number | null} */
-  #spare = null; // the second of two normal draws, if it has not been used
+  #spare = null; // the second of two normal draws
 
   /** Return a generator with a seed less than 2^64; the kernel computes its state. */
   static seeded(/** @type {import("./memory.js").Memory} */ memory, /** @type {bigint} */ seed) {

@@ -1,7 +1,7 @@
 // Choose the steps of a training run at which the page shows the model, and to which it can rewind.
 
 const MOST = 100; // maximum number of evenly spaced moments
-const FIRST = [1, 2, 5]; // early moments are these numbers times powers of ten: the loss falls fastest at the start
+const FIRST = [1, 2, 5]; // times powers of ten: the loss falls fastest at the start
 
 /**
  * Return the steps of the moments in ascending order, including 0 and the last step.

@@ -1,7 +1,7 @@
 // Find the two directions in which vectors differ most (principal component analysis), by iteration.
 
 const MOST = 300; // maximum number of iterations
-const CLOSE = 1e-7; // the iteration ends when an axis changes by less than this
+const CLOSE = 1e-7; // change of an axis at which the iteration ends
 
 /**
  * Return the coordinates of each row on the first two principal axes: x and y of the first row, and so on.
@@ -65,7 +65,7 @@ function products(rows, width) {
 
 /** Return the direction in which rows differ most, orthogonal to other axes, from the result of `products`. */
 function axisOf(matrix, width, others) {
-  let axis = unit(Float64Array.from({ length: width }, (_, i) => 1 / (i + 1)), others); // an arbitrary start
+  let axis = unit(Float64Array.from({ length: width }, (_, i) => 1 / (i + 1)), others); // any start
   for (let i = 0; i < MOST; i++) {
     const next = Float64Array.from({ length: width }, (_, row) => dot(matrix, row * width, axis));
     const before = axis;

@@ -14,7 +14,7 @@ export function samples(model, tokenizer, random, n, sampling) {
   const { memory } = model;
   const stop = [...tokenizer.special.values()];
   const rules = { stop, forbidden: [], minTokens: 0, maxTokens: null, sampling };
-  const drawn = []; // random numbers that no text has used yet
+  const drawn = []; // random numbers not used yet
   const fill = ({ numbers }, nNumbers) => {
     while (drawn.length < nNumbers) drawn.push(random.random());
     numbers.set(drawn.slice(0, nNumbers));

@@ -26,7 +26,7 @@ export const learningRate = (/** @type {number} */ step, { lr, steps }) => lr * 
 
 export class Trainer {
   #model;
-  #state; // weights, gradients, and the running means m and v of the gradients
+  #state; // weights, gradients, and their running means m and v
   #workspace;
   #dataset;
   #settings;
@@ -48,9 +48,9 @@ export class Trainer {
     const { memory } = model;
     this.#model = model;
     const { without = [], ...others } = config;
-    this.config = { ...others, lr: config.lr ?? defaultLr(model.config.n_embd) }; // adds the default learning rate
+    this.config = { ...others, lr: config.lr ?? defaultLr(model.config.n_embd) }; // with a learning rate
     this.#without = without;
-    this.random = Random.seeded(memory, BigInt(config.seed)); // ready to draw samples after the weights
+    this.random = Random.seeded(memory, BigInt(config.seed)); // ready to draw samples
     const read = inOrder(chunks, config, this.random, changed);
     const longest = longestOf(read);
     const nColumns = Math.min(Math.max(longest, MICRO_BATCH), longest * config.batch_size);
@@ -86,7 +86,7 @@ export class Trainer {
     const { memory } = this.#model;
     const { end } = memory;
     const first = this.nSteps;
-    const most = this.#without.length ? 1 : MAX_STEPS; // the weights of removed parts must be cleared after each step
+    const most = this.#without.length ? 1 : MAX_STEPS; // then some weights are cleared after each step
     const n = Math.min(until - first, this.config.steps - first, most);
     if (n <= 0) return [];
     const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.config));

@@ -2,7 +2,7 @@
 
 import { product, withActivations } from "./activations.js";
 
-const N_SHOWN = 3; // number of texts and of tokens to show
+const N_SHOWN = 3; // texts and tokens to show
 
 /**
  * Return statistics of each hidden unit of a layer: the beginnings of texts after which it is most active,

@@ -27,7 +27,7 @@ export function untrained({ defaults, layout, parts }, shape, tokenizer, text) {
     model: { name: "model", version: "", ...kind, characters, fold: false, ...config, num_params },
     text,
     dtype: "float32",
-    rates: [], // rates of rotary positions, which the architecture does not have
+    rates: [], // of rotary positions, which it lacks
     step: { ...defaults.config, text },
     layout,
     parts: { ...parts, weights: new Uint8Array(4 * num_params) },

@@ -16,7 +16,7 @@ const nPositions = (model) => (model.architecture === "karpathy" ? model.block_s
 
 /** Decode numbers that are stored as "float16" or "float32". */
 export function decodeNumbers(/** @type {Uint8Array} */ bytes, dtype) {
-  const buffer = bytes.slice().buffer; // a copy at an aligned address
+  const buffer = bytes.slice().buffer; // an aligned copy
   if (dtype === "float32") return new Float32Array(buffer);
   return Float32Array.from(new Uint16Array(buffer), half);
 }
@@ -92,7 +92,7 @@ export class PackedWeights {
   #places() {
     const places = new Uint32Array(countWeights(this.#model));
     const width = this.array.row;
-    let first = 0; // first row of the matrix in the array
+    let first = 0; // first row of the matrix
     for (const [name, { rows, columns, layers }] of Object.entries(matricesOf(this.#model, places))) {
       const isTransposed = name === "mlp_fc2";
       for (const layer of layers) {

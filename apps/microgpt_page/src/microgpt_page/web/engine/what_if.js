@@ -9,7 +9,7 @@ import { heldOutLoss } from "./held_out_loss.js";
 import { DIVERGED, KeptTrainings } from "./kept_trainings.js";
 import { checkLength } from "./requests.js";
 
-const MAX_TEXT = 512; // maximum number of characters of a text; each has a row on the page
+const MAX_TEXT = 512; // characters of a text; each has a row on the page
 
 /** @typedef {import("./changed_data.js").Change} Change */
 /** @typedef {import("./changed_data.js").Wish} Wish */

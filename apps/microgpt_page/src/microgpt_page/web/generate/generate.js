@@ -6,7 +6,7 @@ import { ask } from "../client.js";
 import { button, byId, element, instead, known, plural, printable, said, tell, unknown } from "../text.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "" };
-const N_SEEDS = 2 ** 32; // number of different seeds; they are short enough to be written down
+const N_SEEDS = 2 ** 32; // seeds to draw from, short enough to be written down
 const N_BEGINNINGS = 4;
 
 export class Generate {

@@ -6,7 +6,7 @@ import { titleOfMatrix } from "./switches.js";
 import { byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
-const MOST_TOKENS = 12; // maximum number of tokens in the list of a weight's factors
+const MOST_TOKENS = 12; // shown factors of a weight, at most
 const MUON_LR_RATIO = 6;
 
 const ADDED = "It is added to the residual stream, so the gradients are those of the stream after it.";
@@ -33,7 +33,7 @@ const TEXTS = {
 export class Backward {
   #model;
   #on;
-  #matrix = ""; // the matrix whose weight is shown
+  #matrix = ""; // the matrix of the shown weight
   isOn = false; // whether the view shows how the model learns
   #places = new Map(); // row and column by matrix, and the token of an automatic choice
 

@@ -25,7 +25,7 @@ export class Bars {
   #logits = null; // logits of all tokens; until they arrive, only temperature 1 can be shown
   #model;
   #drawn;
-  #hasEnded = false; // whether the end of the text has been drawn
+  #hasEnded = false; // whether the end has been drawn
 
   constructor(model, { changed, drawn, restarted }) {
     this.#model = model;
@@ -90,7 +90,7 @@ export class Bars {
   #bars() {
     const likeliest = this.#now.alternatives.slice(0, N_BARS);
     if (this.#hasCome && likeliest.every(({ token }) => token !== this.#now.token)) {
-      likeliest.push(this.#now); // the actual token, which has the same fields
+      likeliest.push(this.#now); // the actual token
     }
     const probability = 1 - likeliest.reduce((sum, each) => sum + each.probability, 0);
     const others = { token: null, text: null, probability: Math.max(0, probability) };

@@ -33,17 +33,17 @@ const LEGENDS = [
   "Blue: positive numbers; orange: negative. Point at one to see how it is made.",
   "Gradients: if a blue number grows, the loss rises; orange: it falls. The maps show attention.",
 ];
-const TOP = 20; // maximum number of alternatives that are shown
+const TOP = 20; // alternatives that are shown, at most
 const GREETING = "hello"; // a question for any chat model that knows its letters
-const [N_EXAMPLE, N_REPLY] = [12, 8]; // maximum number of tokens of the first text, and of the first reply
-const DARK_BITS = 8; // surprise, in bits, that has the strongest colour
+const [N_EXAMPLE, N_REPLY] = [12, 8]; // tokens of the first text and the first reply, at most
+const DARK_BITS = 8; // surprise, in bits, with the strongest colour
 
 export class Inside {
   #model;
   #lastReply;
-  #before = []; // the messages before the question, alternately of the user and of the model
+  #before = []; // messages before the question, of user and model in turn
   #found = null; // the explanation without details
-  #unchanged = null; // the explanation of the unchanged model, if there are changes
+  #unchanged = null; // the explanation of the unchanged model, if changed
   #cut = null; // the part of a long text that fits into the context
   #at = 0; // position whose prediction is shown: after token `#at` of what the model reads
   #requests = {}; // AbortControllers by purpose
@@ -144,7 +144,7 @@ export class Inside {
     if (last) this.#bars.read(new URLSearchParams(last));
     const signal = this.#begin("example");
     const example = last || (await this.#writeExample(signal).catch(() => ({})));
-    if (signal.aborted) return; // the user has typed a text meanwhile
+    if (signal.aborted) return; // a text was typed meanwhile
     this.#fill(example);
     this.#explain(Infinity);
   }
@@ -236,7 +236,7 @@ export class Inside {
     if (n > size) {
       const cut = await this.#try("text", (signal) => ask("decode", { tokens: tokensOf(found, size) }, signal));
       if (!cut) return;
-      this.#cut = cut.text.replace(/\ufffd+$/, ""); // without an incomplete character
+      this.#cut = cut.text.replace(/\ufffd+$/, ""); // drops an incomplete character
       found = await this.#ask("text", { top: TOP });
       if (!found) return;
     }
@@ -256,7 +256,7 @@ export class Inside {
     byId("explained").hidden = false;
     const cut = n > size ? `${problem} The first ${found.read.length} are shown.` : "";
     byId("cut").textContent = `${unread(found)} ${cut}`.trim();
-    let special = null; // the last special token so far
+    let special = null; // the last special token
     const tokens = found.read.map((label, i) => {
       const isLearned = special === (this.#model.chat ? "<|assistant|>" : "<|bos|>");
       if (isSpecial(label)) special = label;
@@ -379,7 +379,7 @@ export class Inside {
     const [i, { read, predictions }] = [this.#at, this.#found];
     const isLast = i === this.#last;
     if (!this.#hasCome && i && this.#steps.isBackward) {
-      this.#choose(i - 1); // the model learns from the next token, which is not known at this position
+      this.#choose(i - 1); // the next token, from which it learns, is unknown
       return;
     }
     const place = { top: 0, position: i };

@@ -3,16 +3,16 @@
 import { titleOfPart } from "./switches.js";
 import { button, byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
 
-const LEAST = 0.01; // minimum change of a probability that the sentences mention
+const LEAST = 0.01; // smallest change of a probability to mention
 const PLACES = ["itself", "one before", "two before", "further back", "the start"];
-const [N_PLACES, N_TOKENS, N_GUESSES] = [2, 3, 2]; // maximum numbers of places, tokens and guesses in the sentences
-const MOST_TOKENS = 16; // maximum number of tokens in the list of where a head looks
+const [N_PLACES, N_TOKENS, N_GUESSES] = [2, 3, 2]; // named in a sentence, at most
+const MOST_TOKENS = 16; // tokens in the list of where a head looks, at most
 
 export class Parts {
   #model;
   #toggled;
   #found = [];
-  #heads = []; // statistics of what each head looks at on average
+  #heads = []; // what each head looks at on average
   #isWithout; // whether a part is off
 
   /** Args: a model, and a function that is called with the layer and the head of a part to switch. */

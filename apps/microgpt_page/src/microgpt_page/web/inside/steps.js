@@ -10,9 +10,9 @@ import { IN_MLP, matrixOf, partsOf, titleOfMatrix } from "./switches.js";
 import { sentenceOn } from "./units.js";
 import { byId, element, percent, quoted, sign } from "../text.js";
 
-const N_WRITTEN = 3; // number of products that are written out: the largest ones
-const N_NUMBERED = 8; // maximum number of numbers of a list that have their index above them
-const MOST_ROWS = 128; // maximum number of rows of a matrix that are drawn
+const N_WRITTEN = 3; // the largest products, which are written out
+const N_NUMBERED = 8; // numbers of a list that have their index above them
+const MOST_ROWS = 128; // rows of a matrix that are drawn, at most
 
 // The title and the idea of each step, by the name of its numbers in an explanation without the layer.
 const TEXTS = {
@@ -83,14 +83,14 @@ export class Steps {
   #on;
   #backward;
   #parts;
-  #names = new Map(); // names of tokens by id
+  #names = new Map(); // names of tokens, by id
   #numbers = null; // numbers of each step: activations or gradients
   #found = null; // the explanation with the activations
   #read = [];
   #at = 0;
   #now = null; // the prediction
   #isOff;
-  chosen = "embedding"; // the name of the chosen step
+  chosen = "embedding";
   #number = null; // the index of the number that is chosen, or null for the one to begin with
 
   /**
@@ -136,7 +136,7 @@ export class Steps {
     return Math.min(partsOf(this.chosen).layer ?? this.#layer, this.#model.n_layer - 1);
   }
 
-  #layer = 0; // the layer that was chosen last
+  #layer = 0;
 
   /** Show the forward direction: what the model predicts. */
   forward() {
@@ -166,7 +166,7 @@ export class Steps {
     const next = this.#order[this.#order.indexOf(this.chosen) + by];
     if (next) this.#choose(next, null);
     else if (by > 0) {
-      [this.chosen, this.#number] = ["embedding", null]; // the first step of the token that is drawn
+      [this.chosen, this.#number] = ["embedding", null];
       this.#on.ended();
     }
   }

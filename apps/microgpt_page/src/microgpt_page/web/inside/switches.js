@@ -2,7 +2,7 @@
 
 import { button, byId, conversation, element } from "../text.js";
 
-const FIELDS = ["without-head", "without-mlp", "learn"]; // parameters of an address
+const FIELDS = ["without-head", "without-mlp", "learn"]; // address parameters
 // The matrix of each step that multiplies with one.
 const MATRICES = {
   embedding: "wte", query: "attn_wq", key: "attn_wk", value: "attn_wv", attention_output: "attn_wo",
@@ -41,7 +41,7 @@ export const titleOfMatrix = (name) => MATRIX_TITLES[name.replace(/.*\./, "")];
 export class Switches {
   #model;
   #changed;
-  #edits = new Map(FIELDS.map((name) => [name, []])); // changes by parameter, in the format of `microgpt explain`
+  #edits = new Map(FIELDS.map((name) => [name, []])); // arguments of `microgpt explain`
 
   /** Args: a model, and a function that is called after each change. */
   constructor(model, changed) {

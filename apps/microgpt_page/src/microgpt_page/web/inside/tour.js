@@ -13,15 +13,15 @@ const STOPS = [
 ];
 
 const TOLD = { text: "mariah", at: "5" }; // what all stops show, unless a link names another text
-const OF_TEXT = ["m", "question", "text", "unfinished", "at"]; // parameters of an address that determine the text
+const OF_TEXT = ["m", "question", "text", "unfinished", "at"]; // parameters that name a text
 
 export class Tour {
-  #canTell; // whether the model can read the text of the tour
+  #canTell; // whether the model can read its text
   #on;
   #at = 0; // the current stop, counted from 1; 0 without a tour
   #told = null; // the parameters of the text that all stops show
-  #own = null; // the parameters of what the reader looked at before the tour, if anything
-  #isNew = false; // whether the view has still to scroll to the stop
+  #own = null; // parameters of what was shown before the tour
+  #isNew = false; // whether to scroll to the stop
 
   /** Args: a model, and functions that return what is shown, and show something, as parameters of an address. */
   constructor(model, on) {

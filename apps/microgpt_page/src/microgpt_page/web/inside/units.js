@@ -3,10 +3,10 @@
 import { ask } from "../client.js";
 import { percent, quoted } from "../text.js";
 
-const MOST_WEIGHTS = 1e6; // maximum number of weights of a model that writes texts for the statistics
+const MOST_WEIGHTS = 1e6; // weights of a model that writes texts, at most
 const N_TEXTS = 50;
-const N_TOKENS = 16; // maximum number of tokens of each text
-const N_LETTERS = 3; // number of letters shown at the end of a beginning
+const N_TOKENS = 16; // tokens of each text
+const N_LETTERS = 3; // letters at the end of a beginning
 
 /** Return texts that the model writes, for statistics of its parts; none for a chat model or a large model. */
 export async function textsOf({ chat, num_params: n }) {

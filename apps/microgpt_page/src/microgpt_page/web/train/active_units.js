@@ -3,7 +3,7 @@
 import { colours, paintPixels, rgb } from "../colours.js";
 import { byId, element } from "../text.js";
 
-const MOST = 512; // maximum number of units that are shown
+const MOST = 512; // units that are shown, at most
 
 export class ActiveUnits {
   #canvas = element("canvas", { role: "img" });

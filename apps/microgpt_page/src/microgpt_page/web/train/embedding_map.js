@@ -6,7 +6,7 @@ import { sign } from "../text.js";
 
 export const MAX_SHOWN = 300; // maximum number of tokens on the map
 const MARGIN = 16; // in pixels
-const ROUNDS = 20; // number of rounds in which labels are moved apart
+const ROUNDS = 20; // rounds of moving labels apart
 
 export class EmbeddingMap extends Plot {
   #labels = [];

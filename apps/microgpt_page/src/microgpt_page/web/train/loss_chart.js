@@ -5,7 +5,7 @@ import { Plot, drawLine, ticks } from "./plot.js";
 import { grouped } from "../text.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
-const SMOOTHED = 1 / 50; // number of averaged steps, as a fraction of all steps
+const SMOOTHED = 1 / 50; // steps of a mean, as a fraction of all
 const SPREAD = 1.35; // losses above this multiple of the loss of guessing are cut off
 
 export class LossChart extends Plot {
@@ -13,7 +13,7 @@ export class LossChart extends Plot {
   #sums = new Float64Array(1); // sums of the losses before each step
   #heldOut = []; // pairs of step and loss
   #end = 0; // the number of losses
-  #before = []; // pairs of step and mean loss of the previous training run
+  #before = []; // pairs of step and mean loss of the previous run
   #lines = {}; // losses to compare with, by name; the first is that of guessing
   at = 0; // the current step; lines are pale after it
 
@@ -75,7 +75,7 @@ export class LossChart extends Plot {
     context.clip();
     this.#paintRaw(context, x, y, width - LEFT - RIGHT);
     this.#paintLine(context, x, y, this.#means(width), "blue");
-    context.setLineDash([2, 4]); // a dotted line, because it may coincide with the line of this run
+    context.setLineDash([2, 4]); // it may lie on the line of this run
     this.#paintLine(context, x, y, this.#before, "ink");
     context.setLineDash([]);
     this.#paintLine(context, x, y, this.#heldOut, "orange");

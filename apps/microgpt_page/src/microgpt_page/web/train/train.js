@@ -12,31 +12,31 @@ import { TrainingTexts } from "./training_texts.js";
 
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps per second
 const SPEED = 200;
-const SILENT_S = 20; // seconds without a message after which a laboratory is considered dead
-const LOST_S = 60; // seconds of training that the page does not discard without a question
-const NUMBERS_PER_MS = 1e6; // number of weights times tokens per millisecond of training, approximately
-const STEP_MS = 0.1; // additional milliseconds per step
+const SILENT_S = 20; // seconds of silence until a laboratory is considered dead
+const LOST_S = 60; // seconds of training that may be lost without a question
+const NUMBERS_PER_MS = 1e6; // weights times tokens per millisecond of training, about
+const STEP_MS = 0.1; // additional time per step
 const STOPPED =
   "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model " +
   "or fewer texts.";
 const [speed, rewind] = [byId("train-speed"), byId("train-moment")];
 
 export class Train {
-  #connecting = null; // a promise of the connection to a laboratory, once it has been requested
+  #connecting = null; // a promise of the connection to a laboratory, once requested
   #reading = null; // a promise of the description of the chosen texts
   #nReads = 0;
   #nStarts = 0;
-  #facts = null; // the description, as soon as the texts have been read
-  #name = ""; // name of the model
-  #about = null; // description of the training run, if there is one
+  #facts = null; // that description
+  #name = "";
+  #about = null; // about the training run, if any
   #step = 0;
   #running = null; // a promise of the end of `#run`
   #isDiverged = false;
-  #isFirst = true; // whether the page, not the user, has started the training run
-  #isQuiet = false; // whether the page, not the user, has paused the training run
+  #isFirst = true; // whether the page has started the training
+  #isQuiet = false; // whether the page has paused the run
   #wanted = null; // the moment to return to
   #seconds = 0; // seconds of training that would be lost
-  #started = 0; // the time at which the current run began
+  #started = 0; // start of the current run
   settings = new TrainingSettings(() => this.#forecast());
   texts = new TrainingTexts(() => this.#read());
   #shown = new TrainedModel({
@@ -65,7 +65,7 @@ export class Train {
     rewind.addEventListener("input", () => this.#rewind(this.#shown.steps[rewind.value]));
     addEventListener("beforeunload", (event) => {
       const running = this.#running ? (performance.now() - this.#started) / 1000 : 0;
-      if (this.#seconds + running > LOST_S) event.preventDefault(); // then the browser asks for confirmation
+      if (this.#seconds + running > LOST_S) event.preventDefault(); // the browser asks to confirm
     });
     document.addEventListener("visibilitychange", () => this.#try(() => this.#sleep()));
     if (matchMedia("(prefers-reduced-motion)").matches) speed.value = speed.max;
@@ -172,7 +172,7 @@ export class Train {
   /** Train a new model. Args: whether the user asked for it. */
   async #start(isAsked = false) {
     const [start, number] = [byId("plan-start"), ++this.#nStarts];
-    start.disabled = isAsked; // also while the texts are read, because a second click would start again
+    start.disabled = isAsked; // also while texts are read: a second click would start again
     start.textContent = isAsked ? "Preparing …" : "Train";
     const chosen = this.settings.chosen;
     const { without } = chosen.config;
@@ -180,7 +180,7 @@ export class Train {
     try {
       await this.#pause(true);
       texts = await this.#textsRead();
-      if (number < this.#nStarts) return; // the user has requested another training run meanwhile
+      if (number < this.#nStarts) return; // the user has started another one meanwhile
       if (texts) about = await this.#ask("start", { ...chosen, text: texts.text });
       if (number < this.#nStarts) return;
     } finally {
@@ -237,7 +237,7 @@ export class Train {
 
   async #follow(until) {
     const connection = await this.#laboratory();
-    let nSilent = 0; // ticks without a message; a sleeping computer has no ticks
+    let nSilent = 0; // ticks without a message
     const timer = setInterval(() => {
       if (++nSilent > SILENT_S) connection.fail();
     }, 1000);

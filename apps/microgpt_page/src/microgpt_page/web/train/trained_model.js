@@ -6,17 +6,17 @@ import { LossChart } from "./loss_chart.js";
 import { Maps } from "../maps.js";
 import { byId, element, grouped, instead, known, plural, said } from "../text.js";
 
-const CLEAR = 0.01; // increase of the held-out loss, in nats, from which on the page says that the model overfits
-const ATTENTION_MS = 200; // milliseconds between two updates of the attention maps
+const CLEAR = 0.01; // nats by which a held-out loss has risen before the model is said to overfit
+const ATTENTION_MS = 200; // between two updates of the attention
 const list = byId("train-samples");
 const text = byId("train-text");
 
 export class TrainedModel {
   #on;
   #about;
-  #moments = []; // the moments reached so far, in order
+  #moments = []; // moments reached so far, in order
   #at = 0; // the current step
-  #before = ""; // the sentence on the previous training run
+  #before = ""; // the sentence on the previous run
   #chart = new LossChart(byId("loss-chart"), 0.36);
   #units = new ActiveUnits();
   #tokens = new EmbeddingMap(byId("embedding-map"), 0.43);

@@ -15,11 +15,11 @@ const SLIDERS = {
 };
 const OF_MODEL = ["n_embd", "n_head", "n_layer", "block_size"];
 const KARPATHYS_SEED = 42;
-const parts = byId("plan-parts").querySelectorAll("input"); // check boxes for the parts of the model
+const parts = byId("plan-parts").querySelectorAll("input"); // parts of the model
 
 export class TrainingSettings {
   #changed;
-  #inputs = {}; // elements by the name of their field
+  #inputs = {}; // inputs by field
   #values = {};
   #seed = element("input", { type: "number", id: "plan-seed", required: true });
 

@@ -3,11 +3,11 @@
 import { bundledNames } from "../client.js";
 import { byId, plural } from "../text.js";
 
-const MAX_BYTES = 8e6; // the page states this limit
+const MAX_BYTES = 8e6; // as the page says
 
 export class TrainingTexts {
   #changed;
-  nChanges = 0; // number of times that other texts have been chosen
+  nChanges = 0; // how often other texts have been chosen
   #file = null; // the file that was chosen or dropped
 
   /** Args: a function that is called when other texts are chosen. */

@@ -12,9 +12,9 @@ const fields = { start: "wish-start", texts: "wish-texts" };
 export class WhatIf {
   #texts;
   #settings;
-  #connecting = null; // a promise of the connection to a laboratory, once the first question has been asked
+  #connecting = null; // a promise of the connection to a laboratory, once requested
   #stopping = new AbortController();
-  #about = ""; // the texts and settings to which the figures on the page belong
+  #about = ""; // the question that the figures answer
 
   /** Args: the texts and the settings that are chosen in the view. */
   constructor(texts, settings) {
@@ -23,7 +23,7 @@ export class WhatIf {
     form.addEventListener("submit", () => this.#ask());
     byId("wish-stop").addEventListener("click", () => this.#stopping.abort());
     byId("wish-kind").addEventListener("change", () => this.#showFields());
-    form.addEventListener("input", () => this.#hide()); // the figures belong to another question
+    form.addEventListener("input", () => this.#hide()); // they answered another question
     this.#showFields();
   }
 
@@ -53,7 +53,7 @@ export class WhatIf {
     try {
       for await (const { progress, comparison } of this.#answers(question, signal)) {
         if (progress) showProgress(progress);
-        if (about !== this.#about) continue; // the form contains another question by now
+        if (about !== this.#about) continue; // another question is in the form
         if (comparison) showComparison(comparison, question, this.#texts.noun);
       }
     } catch (error) {

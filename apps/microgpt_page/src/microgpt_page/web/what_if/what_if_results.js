@@ -9,7 +9,7 @@ const NAMES = {
   with: ["without these", "with these", "added"],
 };
 
-const rounded = (bits) => (bits * Math.LN2).toFixed(2); // from bits to nats
+const rounded = (bits) => (bits * Math.LN2).toFixed(2); // in nats
 const more = (change) => `${nats(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
 const signed = (number) => `${Number(rounded(number)) < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
 

@@ -258,7 +258,7 @@ def test_every_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
 
 
 @given(rngs, st.sampled_from([NORMAL, WIDE]))
-def test_a_random_genome_lies_in_its_space(rng, space) -> None:
+def test_a_random_genome_lies_in_the_given_space(rng, space) -> None:
     genome = random_genome(rng, space)
     for gene in ("n_embd", "block_size", "n_layer", "n_head", "n_ff_exp", "steps"):
         assert getattr(genome, gene) in space[gene]

@@ -166,7 +166,7 @@ def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
         return drawn.slice(-27);
     """
     for (x, y), (other_x, other_y) in itertools.combinations(train_view(script), 2):
-        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # pixels of a letter
+        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # letter size in px
 
 
 def test_a_page_trains_by_itself_and_pauses_if_hidden(names, names_gpt, chromium, page) -> None:

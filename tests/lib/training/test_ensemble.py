@@ -263,7 +263,7 @@ def test_the_best_teacher_becomes_the_model_if_the_student_is_no_better(tmp_path
     assert result.val_loss == min(losses)
 
 
-def test_training_with_a_preset_can_train_an_ensemble() -> None:
+def test_an_ensemble_can_be_trained_with_a_preset() -> None:
     recipe = preset_settings("names-600s")
     parts = hold_out(NAMES, recipe)
     job = plan_training(parts, recipe)

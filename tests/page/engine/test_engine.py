@@ -70,7 +70,7 @@ async function answer(file) {
 def comparable(answer: Any) -> Any:
     """Return an answer without the numbers that are determined by rounding errors."""
     if isinstance(answer, dict) and answer.get("backward"):
-        # Adam's first step has a fixed size, so near 0, rounding errors determine its sign.
+        # If a gradient is nearly 0, rounding errors determine the sign of Adam's first step.
         weight = answer["backward"]["weight"]
         pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
         weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]

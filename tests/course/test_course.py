@@ -30,7 +30,7 @@ def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path
     found = {path.name for path in (tmp_path / "mine").iterdir()}
     assert found == names | {"names.txt", "progress.json"}
     command = done.stdout.rpartition(": microgpt ")[2].split()
-    assert "still there; write your code" in microgpt(*command).stdout  # the printed command runs
+    assert "still there; write your code" in microgpt(*command).stdout  # the suggested command runs
 
 
 def test_course_start_refuses_a_directory_that_is_not_empty(microgpt, place: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tests of the sources of the site: pages, links, and explanations of source files."""
+"""Tests of what the site is built from: pages, links, and explanations of source files."""
 
 import re
 import tomllib
@@ -48,7 +48,7 @@ def test_the_annotated_page_shows_the_current_source_code() -> None:
 
 
 def test_every_relative_link_leads_to_a_file_of_the_repository() -> None:
-    """The build of the site checks links to pages that exist only on the site."""
+    """Links to pages that exist only on the site are checked when the site is built."""
     folders = ("apis", "apps", "bench", "data", "docs", "evolution", "examples", "libs", "tests")
     pages = [
         *ROOT.glob("*.md"),

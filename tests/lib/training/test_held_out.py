@@ -80,7 +80,7 @@ def test_stopping_during_an_evaluation_does_not_change_the_result(train) -> None
     is_slow = "reference" in train.args
     config = TrainConfig(steps=10 if is_slow else 20)
     whole = train(PARTS, config=config)
-    # Only the fast engine is stopped everywhere; both engines run in the same loop.
+    # Only the faster engine is stopped at each place, because both run in the same loop.
     for stop_at in (1, 5) if is_slow else range(12):
         answers = iter([False] * stop_at)
         part = train(PARTS, config=config, hooks=[StopWhen(lambda it=answers: next(it, True))])

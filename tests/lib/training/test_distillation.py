@@ -58,7 +58,7 @@ def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
 
 
 def mean_probabilities(teachers, doc) -> np.ndarray:
-    """Return the mean of the teachers' predictions after each token except the last."""
+    """Return the teachers' mean probabilities after each token of a document except the last."""
     return np.mean(
         [
             np.exp([*InferenceGpt(teacher).log_probabilities(list(doc[:-1]))])

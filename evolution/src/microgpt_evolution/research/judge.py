@@ -2,11 +2,11 @@
 
 import json
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, TimeoutExpired, run
 from tempfile import TemporaryDirectory
 from textwrap import shorten
 from time import perf_counter
@@ -47,16 +47,13 @@ class Judge:
         """Train a program in a separate process; raise StudyError if it fails or takes too long."""
         (directory / sandbox.EXPERIMENT).write_text(code, encoding="utf-8")
         seconds = self.seconds * max(1, self.operations / 1e9)
+        command = [sys.executable, "-IB", sandbox.__file__]
+        request = json.dumps([self.sets.train, seed, self.operations]).encode()
         try:
-            ended = subprocess.run(
-                [sys.executable, "-IB", sandbox.__file__],
-                input=json.dumps([self.sets.train, seed, self.operations]).encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                cwd=directory,
-                timeout=seconds,
+            ended = run(
+                command, input=request, stdout=DEVNULL, stderr=PIPE, cwd=directory, timeout=seconds
             )
-        except subprocess.TimeoutExpired as error:
+        except TimeoutExpired as error:
             raise StudyError(f"it was still running after {seconds:g} seconds") from error
         if ended.returncode or not (directory / sandbox.MODEL).exists():
             text = ended.stderr.decode(errors="replace").strip()
@@ -69,8 +66,8 @@ class Judge:
         """Return a model and its number of operations; raise StudyError if it violates a rule."""
         model, docs = load(directory), self.sets.train
         data_sha256 = Split(docs, docs).facts.sha256
-        facts = {**model.meta.training, "fold": model.meta.fold}
-        rules = {"seed": seed, "data_sha256": data_sha256, "ancestor_data": None, "fold": None}
+        facts = {**model.meta.training, "fold": model.tokenizer.folds}
+        rules = {"seed": seed, "data_sha256": data_sha256, "ancestor_data": None, "fold": False}
         for name, value in rules.items():
             if (found := facts.get(name, value)) != value:
                 how = "train one model with the given seed and docs, and fold no characters"

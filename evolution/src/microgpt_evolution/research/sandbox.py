@@ -31,8 +31,7 @@ def main() -> None:
     # These calls load the kernels. The experiment may read the files that they open.
     prepare_engine(None, uses=["training", "evaluation", "generation"])
     save(train(["a"], config=TrainConfig(steps=1)), "warm_up")
-    places = (*opened, *sys.path, sys.prefix, sys.base_prefix)
-    readable = tuple(f"{os.path.abspath(place)}/" for place in places)
+    readable = tuple(f"{os.path.abspath(place)}/" for place in (*opened, *sys.path))
     sys.path.insert(0, os.getcwd())
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         sys.addaudithook(partial(guard, readable))

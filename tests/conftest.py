@@ -23,7 +23,7 @@ from packages import write_package
 from pages import Open
 from terminal import Terminal
 
-import microgpt as library  # it imports each name on first use
+import microgpt as library  # imports each of its names on first use
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -43,7 +43,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # many containers disable it, and each of a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
-NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # this variable changes the printed commands
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # it changes the printed commands
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files that need a missing engine, and slow ones: importing them takes seconds."""
+    """Leave out files that need a missing engine; in quick runs, also files of slow tests only."""
     if collection_path.suffix != ".py":
         return None
     text = collection_path.read_text(encoding="utf-8")
@@ -111,12 +111,12 @@ def compiled_engine(worker_id: str) -> None:
     from microgpt.config import DType, Use
     from microgpt.training.engines import prepare_engine, problem_of
 
-    if problem_of("compiled"):  # the tests of the engine report the problem
+    if problem_of("compiled"):  # tests of the engine report the problem
         return
     from microgpt_engine.machine_code import cache_directory
 
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
-    with FileLock(cache_directory() / "tests.lock"):  # another worker may compile
+    with FileLock(cache_directory() / "tests.lock"):  # another worker may be compiling
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
 
 
@@ -143,7 +143,7 @@ def chat_result() -> "TrainResult":
 
 @pytest.fixture(scope="session")
 def names_result() -> "TrainResult":
-    """A model whose texts differ from seed to seed."""
+    """A model that generates a different text for each seed."""
     docs = ["anna", "emma", "ava", "mia", "olivia", "sofia", "liam", "noah"]
     return library.train(docs, config=library.TrainConfig(steps=60))
 
@@ -368,7 +368,7 @@ def opened(request: pytest.FixtureRequest) -> Open:
 
 @pytest.fixture
 def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prevent searches and sweeps from writing a report, as without the plotting packages.
+    """Prevent searches and sweeps from writing a report, as if the plotting packages were missing.
 
     Drawing takes as long as the rest of a small search; test_report.py tests it.
     """

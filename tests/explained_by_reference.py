@@ -19,7 +19,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
 from microgpt_engine.trainer import CompiledTraining
 
-N_CHANGES, WINDOW = 3, 64  # number of most affected tokens, and of visible rows of a matrix
+N_CHANGES, WINDOW = 3, 64  # numbers of listed tokens, and of visible rows of a matrix
 
 
 class Text(NamedTuple):
@@ -116,7 +116,7 @@ class _Recording(GptVariant[Any]):
 
     def embedding(self, token: int, position: int) -> Any:
         x = super().embedding(token, position)
-        return self.keep("embedding", [each + 0.0 for each in x])  # copies of the weights
+        return self.keep("embedding", [each + 0.0 for each in x])  # copies have own gradients
 
     def block(self, x: Any, layer: int, cache: Any) -> Any:
         self.layer = f"layer{layer}."

@@ -66,12 +66,12 @@ class Node:
         return json.loads(done.stdout)
 
     def with_runs(self, file: Path, code: str, inputs: Iterable[Any]) -> list[Any]:
-        """Return the results of code that follows RUNS, which reads a file written by Python."""
+        """Return the results of code that uses `all`, the runs that Python wrote to `file`."""
         return self(RUNS.replace("FILE", json.dumps(str(file))) + code, inputs)
 
 
 def as_read(text: str) -> str:
-    """Return a text as read from JSON, in which a surrogate pair is one character."""
+    """Return a text after a round trip through JSON, which joins surrogate pairs."""
     return json.loads(json.dumps(text))
 
 

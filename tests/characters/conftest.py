@@ -1,4 +1,4 @@
-"""A model of a table, whose training takes seconds."""
+"""A chat model that is trained on a table of questions within seconds."""
 
 import pytest
 from trainings import QUESTIONS, talks

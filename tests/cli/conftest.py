@@ -1,4 +1,4 @@
-"""Fixtures of tests of commands: a training file, and a copy of a module's trained models."""
+"""Fixtures for tests of commands: a training file, and a copy of a module's trained models."""
 
 import shutil
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Every command and Python snippet of README.md and docs/ runs, in a shortened form."""
+"""Tests that the commands and Python snippets of README.md and docs/ run, in a shortened form."""
 
 import codeop
 import os
@@ -59,7 +59,7 @@ def test_every_shortening_rule_applies_to_a_docs_command(pattern: str, replaceme
 
 
 @pytest.mark.parametrize("block", [b for b in blocks("docs/learn.md") if b.language == "python"])
-def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
+def test_python_blocks_of_the_docs_can_be_pasted_into_a_python_prompt(block: Block) -> None:
     """Before Python 3.13, the prompt reads line by line, and an empty line ends a statement."""
     lines: list[str] = []
     for line in [*block.code.splitlines(), ""]:
@@ -89,7 +89,7 @@ FENCE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOT
 
 
 @pytest.mark.slow
-def test_the_docs_plugin_prints_the_shown_output_and_can_be_uninstalled(tmp_path: Path) -> None:
+def test_the_documented_plugin_prints_its_output_and_can_be_uninstalled(tmp_path: Path) -> None:
     package, site = tmp_path / "microgpt-subtitles", tmp_path / "site"
     for name, content in FENCE.findall((ROOT / PLUGINS).read_text()):
         (package / name).parent.mkdir(parents=True, exist_ok=True)

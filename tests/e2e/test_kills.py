@@ -1,4 +1,4 @@
-"""Signals stop real processes while the engine compiles and while a model is trained."""
+"""Tests that send signals to processes that compile the engine or train a model."""
 
 import json
 import os

@@ -67,7 +67,7 @@ def interrupt(child: Terminal, number: int, answer: str) -> None:
 
 @pytest.fixture
 def talk(talk_to, chat_model):
-    """A conversation with a model that always replies "yo"."""
+    """A chat at a terminal with a model that always replies "yo"."""
     return talk_to(chat_model)
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
-    say(talk, "/clear", r"\(history cleared\)\r\n")  # after "ho", this would be a message
+    say(talk, "/clear", r"\(history cleared\)\r\n")  # if "ho" were still typed, a message
     assert talk.process.poll() is None
 
 
@@ -153,7 +153,7 @@ def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
 
 
 @pytest.mark.parametrize("is_replying", [False, True])
-def test_closing_the_terminal_ends_a_chat_quietly(endless_model, tmp_path, is_replying) -> None:
+def test_a_closed_terminal_ends_a_chat_without_error(endless_model, tmp_path, is_replying) -> None:
     with (tmp_path / "errors").open("w") as errors:
         child = Terminal("microgpt", "chat", "--model-dir", endless_model, stderr=errors)
     child.expect_exact("you> ")
@@ -171,7 +171,7 @@ EXCHANGE = [
 ]
 
 
-def test_train_removes_its_progress_before_the_results(terminal, tmp_path) -> None:
+def test_train_removes_its_progress_line_before_it_prints_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     size = (24, 60)
     child = terminal("train", "--data=names.txt", "--steps=60", "--num-samples=1", size=size)
@@ -183,7 +183,7 @@ def test_train_removes_its_progress_before_the_results(terminal, tmp_path) -> No
     assert child.exit_code() == 0
 
 
-def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_path) -> None:
+def test_escape_sequences_in_samples_never_reach_the_terminal(terminal, microgpt, tmp_path) -> None:
     (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
     trained = terminal("train", "--input", "texts", "--dropout", "0", "--steps", "200")
     trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")

@@ -1,4 +1,4 @@
-"""Machine code is cached and reused, except for damaged or untrustworthy files."""
+"""Tests that machine code is cached, and reused unless its file is damaged or not trusted."""
 
 import os
 import runpy
@@ -73,7 +73,7 @@ def files(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "cache").iterdir())
 
 
-def test_compiled_code_is_loaded_from_disk_the_second_time(run, tmp_path, monkeypatch) -> None:
+def test_machine_code_is_compiled_once_and_later_read_from_disk(run, tmp_path, monkeypatch) -> None:
     assert run() == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 1
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # does not change machine code
@@ -101,7 +101,7 @@ def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
         {"NUMBA_OPT": "1"},
     ],
 )
-def test_machine_code_of_another_version_or_cpu_is_not_used(
+def test_machine_code_of_another_version_or_cpu_is_never_loaded(
     run, tmp_path, monkeypatch, changes
 ) -> None:
     for name, value in changes.items():
@@ -158,7 +158,7 @@ def make_pipe(file: Path) -> None:
     ],
     ids=["damaged", "group", "others", "pipe"],
 )
-def test_an_untrustworthy_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
+def test_a_damaged_or_unsafe_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
     spoil(file)
     assert run() == ([2, 4], [*(line.format(file=file) for line in refusals), COMPILING])
     assert run() == ([2, 4], [])  # the file was replaced

@@ -23,8 +23,8 @@ from microgpt.reference import ReferenceEngine
 from microgpt.reference_engine import compute_gradients
 from microgpt_engine.trainer import CompiledTraining
 
-# Tolerance relative to the largest gradient of the matrix; measured errors are 1e-14 and 5e-6
-# (docs/measurements/same_numbers.md).
+# The tolerance is relative to the largest gradient of a matrix; the measured errors are 1e-14 and
+# 5e-6 (docs/measurements/same_numbers.md).
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 DTYPES = list(TOLERANCE)
 
@@ -101,7 +101,7 @@ def assert_same_gradients(
     dropout=0,
     is_soft=False,
 )
-def test_the_loss_and_gradients_agree_with_the_reference(
+def test_the_loss_and_gradients_agree_with_the_reference_engine(
     model, lengths, seed, learnt, dropout, is_soft
 ) -> None:
     rng = random.Random(seed)
@@ -155,7 +155,7 @@ def test_a_batch_without_targets_does_not_change_the_weights() -> None:
 @pytest.mark.parametrize("regularised", [{}, {"dropout": 0.3, "weight_decay": 0.2}])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("is_soft", [False, True])
-def test_training_equals_the_reference_for_any_batch_size(batch_size, regularised, is_soft) -> None:
+def test_both_engines_train_equally_for_any_batch_size(batch_size, regularised, is_soft) -> None:
     model = ModelConfig(n_embd=6, n_head=2, block_size=5, vocab_size=5)
     rng = random.Random(5)
     docs = TokenDataset(random_docs(model, [5, 1, 3, 4, 2], rng))
@@ -185,7 +185,7 @@ def test_training_equals_the_reference_for_any_batch_size(batch_size, regularise
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
-    """Otherwise, one engine would continue to train on broken weights, and the other would stop."""
+    """If only one engine detected it, the other would continue to train with broken weights."""
     model = ModelConfig(n_embd=4, n_head=2, vocab_size=5)
     drops = (Dropout(0.5, seed, 0) for seed in range(99))
     seed = next(
@@ -228,7 +228,7 @@ def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype,
 
 
 def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
-    """The running mean would stay infinite, so the weight would never change again."""
+    """Adam's mean of squares would stay infinite, so the weight would never change again."""
     model, rng = ModelConfig(n_embd=8, n_head=2, vocab_size=7), random.Random(3)
     docs, config = random_docs(model, [16, 5], rng), TrainConfig(steps=40, batch_size=2)
     engine = make(model, config, docs, init_weights(model, rng), "float32")
@@ -237,7 +237,7 @@ def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
     assert np.isfinite(engine._grads.array).all()  # the gradients are finite in float32
 
 
-def test_a_tiny_epsilon_keeps_unused_weights_finite() -> None:
+def test_a_tiny_adam_epsilon_keeps_the_weights_of_unused_tokens_finite() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(3))
     config = TrainConfig(steps=9, adam_eps=1e-46)
@@ -260,7 +260,7 @@ settings.register_profile("slow", deadline=None)  # kernels are compiled
 settings.load_profile("slow")
 import test_trainer
 test_trainer.TOLERANCE = {sys.argv[2]: test_trainer.TOLERANCE[sys.argv[2]]}
-test_trainer.test_the_loss_and_gradients_agree_with_the_reference()
+test_trainer.test_the_loss_and_gradients_agree_with_the_reference_engine()
 rng = random.Random(3)
 from microgpt import Gpt, ModelConfig, Sampling
 from microgpt_engine.compiled_model import CompiledModel

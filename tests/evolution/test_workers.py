@@ -90,7 +90,7 @@ def test_an_error_in_a_trial_becomes_an_evaluation_with_the_reason(error, reason
     ]
 
 
-def test_threads_stop_their_trials_if_the_results_are_closed() -> None:
+def test_closing_the_results_stops_the_trials_in_all_threads() -> None:
     n_threads = threading.active_count()
     started = []
 

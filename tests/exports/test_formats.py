@@ -44,7 +44,7 @@ def drawn_model(format: Format, seed: int) -> SavedModel:
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=SLOW) for seed in range(1, 10))])
-def test_each_program_gives_the_results_of_a_random_model(format, seed, tmp_path) -> None:
+def test_other_programs_reproduce_the_results_of_random_models(format, seed, tmp_path) -> None:
     check_program(format)
     saved = drawn_model(format, seed)
     path = written(format, saved, tmp_path)
@@ -59,7 +59,7 @@ def test_each_program_gives_the_results_of_a_random_model(format, seed, tmp_path
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_each_program_gives_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:
+def test_other_programs_generate_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:
     check_program(format)
     if format.name in IN_C and tokenizer == "text":
         pytest.skip("a C file has characters")
@@ -81,7 +81,7 @@ def test_each_program_gives_the_same_256_greedy_tokens(format, tokenizer, tmp_pa
         ({"n_equal": 2}, False),
     ],
 )
-def test_an_export_passes_if_its_differences_are_within_the_limits(facts, passes) -> None:
+def test_verification_passes_if_all_differences_are_within_the_limits(facts, passes) -> None:
     found = replace(Comparison(largest=0.001, n_equal=3, n_greedy=3), **facts)
     assert found.verification.passed == passes
 
@@ -100,7 +100,7 @@ def test_verify_does_not_confirm_the_receipt_of_another_model(tmp_path) -> None:
     [(onnx_file.run, "onnxruntime", "onnx"), (gguf_file.run, "llama_cpp", "gguf"),
      (transformers_directory.run, "torch", "transformers")],
 )  # fmt: skip
-def test_an_error_says_which_extra_to_install(run, module, extra, monkeypatch) -> None:
+def test_the_extra_of_a_missing_program_is_named(run, module, extra, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf"run: pip install 'microgpt-exports\[{extra}\]'"):
         run(Path("model"))

@@ -62,7 +62,7 @@ def test_a_forbidden_token_is_never_sampled(logits, temperature, seed, data) -> 
     assert drawn in set(tokens) - forbidden
 
 
-def test_decoding_ends_at_a_stop_token_or_a_limit_and_returns_the_reason(gpt) -> None:
+def test_decoding_ends_at_a_stop_token_or_limit_and_returns_the_reason(gpt) -> None:
     for n in range(1, 9):
         tokens, reason = run(gpt, [0] * n)
         assert (len(tokens), reason) == (8 - n + 1, "length")  # the context is full
@@ -114,7 +114,9 @@ def test_sampling_filters_are_applied_one_after_the_other(weights, filters, expe
     [({"top_k": 1}, {2}), ({"top_p": 0}, {2}), ({"min_p": 1}, {2}), ({"top_k": 2}, {2, 3})],
 )
 @pytest.mark.parametrize("temperature", [1, 1e7, 1e17, 1e308])
-def test_filters_keep_the_likeliest_at_any_temperature(temperature, filters, expected) -> None:
+def test_sampling_filters_keep_the_likeliest_tokens_at_any_temperature(
+    temperature, filters, expected
+) -> None:
     assert kept([1, 2, 4, 3], temperature, **filters) == expected
 
 

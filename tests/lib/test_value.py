@@ -73,7 +73,7 @@ def test_the_gradient_of_a_quotient_does_not_underflow() -> None:
     assert x.grad == -math.inf
 
 
-def test_relu_passes_gradients_of_positive_inputs_and_keeps_nan() -> None:
+def test_relu_passes_gradients_only_of_positive_inputs_and_keeps_nan() -> None:
     xs = [Value(-1.0), Value(0.0), Value(2.0)]
     total([x.relu() for x in xs]).backward()
     assert [x.grad for x in xs] == [0.0, 0.0, 1.0]

@@ -30,7 +30,7 @@ def requirements(name: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_the_deployed_versions_are_the_versions_tested() -> None:
+def test_the_image_installs_the_package_versions_that_are_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
@@ -105,9 +105,7 @@ def build(folder: Path) -> Image:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_image_starts_the_service_and_has_a_health_check(
-    serve, talk_dir, talk_result, tmp_path
-) -> None:
+def test_the_image_starts_the_service_and_checks_it(serve, talk_dir, talk_result, tmp_path) -> None:
     pytest.importorskip("microgpt_page")
     with compiled(tmp_path / "opt/microgpt/kernels"):
         image = build(tmp_path)

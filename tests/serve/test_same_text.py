@@ -65,7 +65,7 @@ CASES = {
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_concurrent_texts_equal_those_of_the_library(request, case, stream) -> None:
+def test_texts_of_concurrent_requests_equal_those_of_the_library(request, case, stream) -> None:
     path, said, stops = CASES[case]
     name = case.partition("-")[0]
     server, gpt = request.getfixturevalue(name), request.getfixturevalue(f"{name}_gpt")

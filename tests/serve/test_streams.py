@@ -81,7 +81,7 @@ def wide_result() -> TrainResult:
 
 
 @pytest.mark.slow
-def test_a_slow_client_gets_all_its_text_and_delays_nobody(serve, wide_result, tmp_path) -> None:
+def test_a_slow_client_gets_all_its_text_and_delays_no_other(serve, wide_result, tmp_path) -> None:
     save(wide_result, tmp_path / "wide")
     wide = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="60")
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:
@@ -117,7 +117,9 @@ def test_sigterm_waits_for_no_client_that_stopped_reading(serve, wide_result, tm
         (ValueError("/secret"), 500, "internal server error; see the log of the service"),
     ],
 )
-def test_a_stream_ends_after_an_error(error, status, message, caplog, monkeypatch) -> None:
+def test_a_stream_whose_generation_fails_ends_with_an_error(
+    error, status, message, caplog, monkeypatch
+) -> None:
     monkeypatch.setattr(logging.getLogger("microgpt_serve"), "propagate", True)
     scope, sent = {"type": "http"}, []
 

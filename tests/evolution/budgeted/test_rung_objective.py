@@ -1,4 +1,4 @@
-"""A training run that pauses between rungs gives the same result as an uninterrupted one."""
+"""Tests that pauses between the rungs of a training run do not change its result."""
 
 import math
 from dataclasses import replace

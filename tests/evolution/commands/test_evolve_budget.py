@@ -60,7 +60,7 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, sear
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_budgeted_search_resumes_to_the_same_result(
+def test_a_stopped_search_with_a_budget_resumes_to_the_same_result(
     microgpt, tmp_path, searched, stopped_in, stop
 ) -> None:
     files = ("genome.json", "winner/weights.json")

@@ -61,7 +61,7 @@ def test_the_finalist_with_the_best_mean_over_seeds_wins(make_organism) -> None:
     assert search.choose([]) is None
 
 
-def test_training_seeds_equal_the_documented_hash() -> None:
+def test_training_seeds_are_derived_from_the_documented_hash() -> None:
     # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
     assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
     assert training_seed(42, 1, 2) == 5889399491652740367

@@ -85,7 +85,7 @@ def start(n: int, work: Callable[[], object]) -> list[BaseProcess]:
     return processes
 
 
-def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatch) -> None:
+def test_a_save_waits_for_another_save_but_fails_during_training(tmp_path, monkeypatch) -> None:
     directory = tmp_path / "model"
     holder = rf"is being trained by process {os.getpid()} on"
     (tmp_path / "link").symlink_to("model")
@@ -103,7 +103,7 @@ def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_the_lock_of_a_directory_that_is_recreated_has_one_holder(tmp_path) -> None:
+def test_only_one_process_holds_the_lock_of_a_directory_that_is_recreated(tmp_path) -> None:
     def hold_often() -> None:
         for _ in range(200):
             with DirectoryLock(tmp_path / "model"):

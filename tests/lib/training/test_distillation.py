@@ -92,7 +92,7 @@ def test_the_teachers_take_turns_in_generating_samples(teachers) -> None:
 
 @pytest.mark.parametrize("n_samples", [0, 7])
 @pytest.mark.parametrize("docs", [NAMES, [TALK]], ids=["texts", "conversations"])
-def test_engines_and_threads_give_the_same_losses(teachers, talker, docs, n_samples) -> None:
+def test_engines_and_threads_do_not_change_the_losses(teachers, talker, docs, n_samples) -> None:
     known = teachers if docs is NAMES else [talker]
     taught = Teachers(known, n_samples if docs is NAMES else 0)
     settings = {"model": MODEL, "teachers": taught}

@@ -101,7 +101,7 @@ def test_a_small_text_gets_an_ensemble_unless_the_budget_or_an_option_rules_it_o
     ).plan.ensemble
 
 
-def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
+def test_training_all_models_of_an_ensemble_stays_within_the_budget() -> None:
     for budget in (3e10, 1e11, 1e12):
         given = {"budget": budget}
         choice = choose_settings(Fitting(hold_out(NAMES, given), given))
@@ -162,7 +162,7 @@ def killed_in(path: Path, place: object, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["add_ngrams", "dataset", "load"])
-def test_a_run_killed_while_computing_targets_can_be_resumed(whole, what, tmp_path) -> None:
+def test_a_run_killed_while_computing_soft_targets_can_be_resumed(whole, what, tmp_path) -> None:
     place = Teachers if what == "dataset" else ensemble
     killed_in(tmp_path / "run", place, what)
     assert resumed(tmp_path / "run", threads=2).weights == whole.weights
@@ -250,7 +250,7 @@ def test_the_speed_of_the_first_teacher_sets_the_steps_of_all_models(tmp_path) -
     assert result.config.steps == job.plan.config.steps * steps[-1] // 10_000
 
 
-def test_the_best_teacher_is_kept_if_the_student_is_no_better(tmp_path) -> None:
+def test_the_best_teacher_becomes_the_model_if_the_student_is_no_better(tmp_path) -> None:
     job = planned()
     config, ensemble = replace(job.plan.config, lr=1e-9), replace(job.plan.ensemble, n_samples=0)
     useless = replace(job.plan, config=config, ensemble=ensemble)
@@ -263,7 +263,7 @@ def test_the_best_teacher_is_kept_if_the_student_is_no_better(tmp_path) -> None:
     assert result.val_loss == min(losses)
 
 
-def test_a_preset_can_train_an_ensemble() -> None:
+def test_training_with_a_preset_can_train_an_ensemble() -> None:
     recipe = preset_settings("names-600s")
     parts = hold_out(NAMES, recipe)
     job = plan_training(parts, recipe)

@@ -37,7 +37,7 @@ def test_the_saved_weights_are_the_best_of_twenty_evaluations(train) -> None:
     assert result.val_loss == best.val_loss
 
 
-def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path) -> None:
+def test_an_evaluation_reports_the_fraction_that_training_has_read(tmp_path) -> None:
     result = microgpt.train(PARTS, model=SMALL, config=TrainConfig(steps=2))
     save(result, tmp_path / "model")
     for model in map(InferenceGpt, (result, load(tmp_path / "model"))):
@@ -50,7 +50,7 @@ def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path)
 
 
 @pytest.mark.compiled
-def test_pieces_of_training_text_are_contaminated_but_parts_of_lines_are_not() -> None:
+def test_a_part_of_running_text_counts_as_read_but_a_part_of_a_line_does_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
     lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))

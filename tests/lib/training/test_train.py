@@ -39,9 +39,7 @@ REGULARISED = {"dropout": 0.2, "weight_decay": 0.1}
 
 @pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
-def test_a_stopped_training_run_resumes_to_the_same_result(
-    train, docs, settings, monkeypatch
-) -> None:
+def test_a_stopped_training_run_resumes_to_its_result(train, docs, settings, monkeypatch) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per call
     config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
@@ -58,7 +56,7 @@ def test_a_stopped_training_run_resumes_to_the_same_result(
         assert resumed.rng().random() == whole.rng().random()
 
 
-def test_train_chooses_the_shape_unless_one_is_given() -> None:
+def test_train_chooses_the_shape_of_a_model_unless_one_is_given() -> None:
     docs, config = ["a" * 30], TrainConfig(steps=1)
     chosen = train_model(docs, config=config)
     assert chosen.model.block_size == 32
@@ -70,7 +68,7 @@ def test_train_chooses_the_shape_unless_one_is_given() -> None:
     assert (child.model.block_size, child.plan.parent_sha256) == (16, parent.sha256)
 
 
-def test_karpathys_names_get_karpathys_settings() -> None:
+def test_training_on_karpathys_names_uses_his_settings() -> None:
     names = load_text("data/names.txt")
     result = train_model(names, hooks=[StopWhen(lambda: True)])
     assert result.model == ModelConfig(vocab_size=27)
@@ -174,12 +172,12 @@ def test_a_diverging_run_reports_its_losses_before_it_ends(train) -> None:
     assert math.isfinite(losses[0])
 
 
-def test_a_divergence_in_the_last_update_is_detected(train) -> None:
+def test_a_divergence_in_the_last_update_of_a_run_is_detected(train) -> None:
     with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
 
 
-def test_a_resumed_training_run_can_diverge(train) -> None:
+def test_a_divergence_is_detected_in_a_resumed_run(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=3)).state
     ruined = replace(state, weights=array("d", [1e200] * len(state.weights)))
     with pytest.raises(DivergedError, match="at step 4 of 9"):

@@ -85,7 +85,7 @@ def test_javascript_reads_and_splits_texts_as_python_does(node, tmp_path) -> Non
             assert [chars, with_whole_masks(train), held_out] == wanted
 
 
-def test_documents_that_are_equal_after_folding_are_in_one_set(node) -> None:
+def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
     """Training therefore reads no held-out document in another form; duplicates are removed."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]

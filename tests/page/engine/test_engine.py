@@ -136,7 +136,7 @@ def tried(node, runs: Path, test: str, body: str) -> Any:
 IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 15000)"
 
 
-def test_aborted_work_does_not_affect_the_next_request(node, runs) -> None:
+def test_aborted_requests_do_not_affect_the_next_request(node, runs) -> None:
     body = """
       const before = await generate({ num_samples: 3 });
       const running = new AbortController();

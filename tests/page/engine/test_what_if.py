@@ -129,7 +129,7 @@ const namesOf = (text, config = {}) =>
 """
 
 
-def test_each_problem_in_what_if_gets_a_one_sentence_error(node, runs) -> None:
+def test_each_problem_in_what_if_is_reported_in_one_sentence(node, runs) -> None:
     code = f"""{NAMES}
     async function answer([wish, text, config]) {{
       const question = {{ wish, text, nSeeds: 0 }};

@@ -1,4 +1,4 @@
-"""Routes for texts and replies in microgpt's API and OpenAI's, for models, health and metrics."""
+"""Routes of microgpt's API and of OpenAI's API, and routes for models, health and metrics."""
 
 import re
 from collections.abc import Callable, Coroutine
@@ -91,7 +91,7 @@ def _validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
 def _has_many_values(content: bytes) -> bool:
     """Return whether a body has more than MAX_VALUES values, counted without parsing it."""
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if text.count(b'"') > 4 * MAX_VALUES:  # two for each string and two for its name
+    if text.count(b'"') > 4 * MAX_VALUES:  # two per string and two per field name
         return True
     outside = b"".join(text.split(b'"')[::2])  # strings may contain separators
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES

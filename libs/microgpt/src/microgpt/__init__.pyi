@@ -1,6 +1,6 @@
-# The public names of microgpt, by module. Its other packages import no other names from it, and
-# neither should yours. Each name is documented where it is defined, and is imported on first use.
-# `__all__` in __init__.py lists the names that most programs need.
+# The public names of microgpt, by module. The other packages of this repository import only these
+# names, and your programs should do the same. Each name is documented in its module, and is
+# imported on first use. `__all__` in __init__.py lists the names that most programs need.
 
 from .config import DEFAULT_SEED as DEFAULT_SEED
 from .config import MAX_SEED as MAX_SEED

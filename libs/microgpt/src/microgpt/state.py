@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a model that only generates text does not need these module
     from microgpt.data.tokenizer import Document
 
 # "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook stopped.
+# `config.patience` evaluations. "until": `config.until` is reached. "stopped": by a hook.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 
@@ -107,7 +107,7 @@ class HistoryPoint:
 class TrainState:
     """A checkpoint. A run resumed from it gives the same result as an uninterrupted run.
 
-    The plan is saved with it. The document order and dropout follow from the seed and the step, so
+    It is saved with the plan. The document order and dropout follow from the seed and the step, so
     no state of a random generator is saved.
     """
 
@@ -117,11 +117,11 @@ class TrainState:
     adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
     dtype: DType
     best: BestWeights | None = None  # best weights; None before the first evaluation
-    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats per token
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # last losses, in nats per token
     history: Sequence[HistoryPoint] = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
-    # `trained_on` of the result; empty if it is unknown.
+    # The `trained_on` of the training result; empty if unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 
     @property

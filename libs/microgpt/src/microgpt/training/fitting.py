@@ -39,10 +39,10 @@ from microgpt.training.choice import (
 from microgpt.training.engines import default_engine, prepare_engine
 
 # Settings of an ensemble. A multiple refers to the operations that a single model can use.
-MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
+MIN_BUDGET = 2.0  # minimum multiple for an ensemble; with less, a single model is as good
 STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
 MOST_TEACHERS = 8  # a ninth teacher improves the loss by less than the difference between seeds
-MAX_STUDENT = 4.0  # maximum multiple for the student
+MAX_STUDENT = 4.0  # the operations of the student are at most this multiple
 SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
 MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes
 
@@ -144,7 +144,7 @@ def _operations(speed: float, limit: TimeLimit) -> float:
         spent = limit.seconds - left
         raise ConfigError(
             f"--minutes {limit.minutes:g} is too short, because the preparation takes "
-            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it for training
+            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half is for training
         )
     return float(f"{speed * left:.{DIGITS}g}")
 

@@ -52,7 +52,7 @@ class TrainingLoop:
         job, plan, resume = self.job, self.job.plan, self.job.resume
         self.plan = plan
         check_engine(plan.engine, plan.dtype, self.threads)
-        if type(plan.config).lr_at is not TrainConfig.lr_at:  # a schedule of the user
+        if type(plan.config).lr_at is not TrainConfig.lr_at:  # a schedule defined by the user
             for step in range(plan.config.steps):
                 checked(f"lr_at({step})", plan.config.lr_at(step), float, limits=FINITE)
         if resume:

@@ -49,7 +49,7 @@ class TrainingJob:
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
-        """Return the job with this number of steps; in an ensemble, each teacher takes them."""
+        """Return the job with another number of steps; in an ensemble, with `steps` per teacher."""
         plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
             n = max(1, plan.config.steps * steps // ensemble.teacher.steps)
@@ -69,7 +69,7 @@ class TrainingJob:
         return self.sets.chunked(self.plan.tokenizer, self.plan.model.block_size, self.plan.config)
 
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
-        """Encode the training chunks in the order in which they are read."""
+        """Return the encoded training chunks, in the order in which they are read."""
         plan, chunks = self.plan, self.chunks
         if self.teachers:
             dataset = self.teachers.dataset(chunks, plan, rng, threads)

@@ -1,4 +1,4 @@
-// The known messages of a character or a table, and the text that the model reads. Equals knowledge.py.
+// The askings of a character or a table, and the text that the model reads. JavaScript version of knowledge.py.
 
 import { lengthOf } from "./characters.js";
 import { plain } from "./folding.js";
@@ -8,7 +8,7 @@ export class Knowledge {
   #facts;
   #matcher;
 
-  /** @param {any} facts askings, replies to other messages, and the rules of both */
+  /** @param {any} facts askings, replies to messages that match no asking, and rules for matching and replying */
   constructor(facts) {
     this.#facts = facts;
     this.#matcher = new Matcher(facts);
@@ -20,7 +20,7 @@ export class Knowledge {
     const folded = (each) => (each.role === "user" ? { ...each, content: plain(each.content) } : each);
     if (!threshold) return messages.map(folded);
     let topic = null;
-    const latest = new Map(); // exchange of a topic, in their order
+    const latest = new Map(); // latest exchange of each topic, in order
     for (let i = 0; i < messages.length; i += 2) {
       const match = this.#meant(messages[i].content, topic);
       topic = match ? match.asking[1] : null;
@@ -35,7 +35,7 @@ export class Knowledge {
     return Array.from(latest).flatMap(([each, exchange]) => (needed.includes(each) ? exchange : []));
   }
 
-  /** Return the match of a message, or of a part of it; `before` is the previous topic. */
+  /** Return the match of a message, or of a sentence of it; `before` is the previous topic. */
   #meant(text, before) {
     const { askings, follows, is_table: isTable, replies, threshold } = this.#facts;
     let found = askings.map((asking) => ({ asking, similarity: isTable && asking[0] === text ? 2 : 0, read: text }));

@@ -1,4 +1,4 @@
-// Find the asking that a message means, by words and groups of letters. Equals matching.py.
+// Find the asking that a message means, by words and groups of letters. JavaScript version of matching.py.
 
 import { fold } from "./folding.js";
 
@@ -9,14 +9,14 @@ const DIGITS = /^\p{Nd}+$/u;
 export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(/[\p{L}\p{N}_]+/gu) ?? [];
 
 export class Matcher {
-  #askings; // text, number of the topic, what the model reads
+  #askings; // text, index of the topic, what the model reads
   #rules; // the numbers and lists of matching.py, by their names there
-  #places = new Map(); // by known word, by asking: the part of its weight that counts
-  #weights = new Map(); // by known word
-  #withGroup = new Map(); // by group of letters: known words
+  #places = new Map(); // by known word and asking: the fraction of its weight that counts
+  #weights = new Map(); // weights by word
+  #withGroup = new Map(); // words by group of letters
   #fixed; // words that fill no slot, such as those of topics
-  #most; // weight of a word that is not known
-  #sizes; // by asking
+  #most; // weight of an unknown word
+  #sizes; // weight of the words of each asking
 
   /** @param {{askings: [string, number, string][], replies: string[], matching: any}} facts */
   constructor({ askings, replies, matching }) {
@@ -37,7 +37,7 @@ export class Matcher {
     this.#sizes = asked.map((words) => sum([...new Set(words)].map((word) => this.#weights.get(word))));
   }
 
-  /** Return the askings that a text may mean, their similarity, and what the model reads. */
+  /** Return the askings that a text may mean, each with its similarity and the text that the model reads. */
   rank(/** @type {string} */ text) {
     const { mostCharacters, mostWords, number } = this.#rules;
     const [shared, covered, most] = [new Map(), new Map(), new Map()];
@@ -81,7 +81,7 @@ export class Matcher {
       total -= sum(fillers.map(gap));
     }
     const share = (weight / total) * (1 - part + part * coverage);
-    const bonus = part * coverage * Math.min(weight / this.#most, 2); // two rare words at most
+    const bonus = part * coverage * Math.min(weight / this.#most, 2); // at most the weight of two rare words
     const similarity = Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
     const read = reads.replace(SLOT, (_, slot) => values[slot]) || text;
     return { asking: this.#askings[i], similarity, read };
@@ -114,7 +114,7 @@ export class Matcher {
     return found;
   }
 
-  /** Return the different groups of letters of a word, whose beginning is marked. */
+  /** Return the distinct groups of letters of a word; the beginning of the word is marked. */
   #groups(word) {
     const { functionWords, group: n } = this.#rules;
     const marked = functionWords.includes(word) ? [] : ["^", ...word];
@@ -127,5 +127,5 @@ const sum = (numbers) => [...numbers].reduce((total, number) => total + number, 
 /** Return the map of a key; create it on first use. */
 const at = (maps, key) => maps.get(key) ?? maps.set(key, new Map()).get(key);
 
-/** Raise the number of a key to another number, if that is larger. */
+/** Set the number of a key to the larger of itself and another number. */
 const raise = (numbers, key, number) => numbers.set(key, Math.max(numbers.get(key) ?? 0, number));

@@ -46,7 +46,7 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
     [
         ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], [7, 16, 5, 2]),
         ("whatsapp_ios.txt", "Anna", [IOS], [4, 8, 3, 1]),
-        # A conversation has several branches; the displayed branch is read.
+        # Of a conversation with several branches, the displayed one is read.
         ("conversations.json", None, [CATS], [5, 10, 3, 2]),
         ("discord.json", "ben_7", [INSTALL, THANKS], [3, 8, 3, 0]),
         ("telegram.json", "Ben", [GAME], [5, 8, 5, 0]),

@@ -19,7 +19,7 @@ PAGES = [page for page in pages() if any(block.language in RUN for block in bloc
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The path of a page in a temporary folder, in which its blocks run."""
+    """The path of a docs page in a temporary folder, in which its blocks are run."""
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(docs_commands, "ROOT", tmp_path)
     return tmp_path / "page.md"

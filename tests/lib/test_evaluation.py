@@ -25,7 +25,7 @@ from microgpt.training.train import train
 
 
 def item(*texts: str, place: int | None = None) -> Item:
-    """Return an item of a conversation; the expected reply is at `place`, by default the last."""
+    """Return a test item; the reply at the index `place`, by default the last, is expected."""
     conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
@@ -96,7 +96,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model of a kind: characters, subwords, chat, or the modern architecture."""
+    """Return a small model: "char", "bpe" (subwords), "chat" or "modern" (its architecture)."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS

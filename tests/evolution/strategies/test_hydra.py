@@ -24,7 +24,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 def organisms_of(hydra: Hydra) -> list[Organism]:
-    """Return the organisms of all heads."""
+    """Return the organisms of all heads of a hydra search."""
     return [o for population in hydra.populations.values() for o in population.organisms]
 
 

@@ -139,7 +139,7 @@ def running(command: Sequence[str | Path], **options: Any) -> Iterator[subproces
         try:
             yield process
         finally:
-            process.kill()  # an error would otherwise wait for a process that never ends
+            process.kill()  # after an error, the process might never end
 
 
 LITTLE_ROOM = """

@@ -40,14 +40,14 @@ NEEDS_ENGINE = re.compile(r"^from (?:microgpt_engine|small_engines|explained_by_
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Commands run in the environment of a user, not in that of the tests. Bytecode is enabled, because
-# many containers disable it, and each of a thousand commands would start three times as slowly.
+# without it, as in many containers, each of a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
 NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # it changes the printed commands
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
-sys.dont_write_bytecode = False  # pytest would rewrite the assertions of all files at each start
+sys.dont_write_bytecode = False  # else, pytest rewrites all assertions at each start
 
 # A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,7 +57,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Use workers only for folders: for a file or a test, starting them would take a second.
+    """Use worker processes only for folders, because starting workers takes a second.
 
     Slow tests wait for processes and pages, so more workers than processors run them.
     """
@@ -128,7 +128,7 @@ def golden() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def text_result() -> "TrainResult":
-    """A small model of a few names."""
+    """A small model that was trained on four names."""
     names, config = ["anna", "emma", "ava", "mia"], library.TrainConfig(steps=30)
     return library.train(names, model=library.ModelConfig(), config=config)
 
@@ -239,7 +239,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         for name in modules:
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.syspath_prepend(str(site))
-        plugins._installed.cache_clear()  # the cache does not know the new package
+        plugins._installed.cache_clear()  # it does not list the new package
 
     yield put
     plugins._installed.cache_clear()
@@ -293,7 +293,7 @@ def terminal(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """The Chromium of this machine; without one, tests are skipped, but fail in CI."""
+    """A Chromium browser; if none is installed, tests are skipped, or fail in CI."""
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -316,7 +316,7 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
-    """An empty page; at the end, it must have no console messages."""
+    """An empty page; a console message during a test makes the test fail."""
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -396,6 +396,6 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def edited(sources: Path) -> None:
-    """Remove the residual connections from the copy of model.py that the engine compares."""
+    """Remove the residual connections from the copy of model.py in `sources`."""
     code = (sources / "model.py").read_text(encoding="utf-8")
     (sources / "model.py").write_text(code.replace("return add(x, self.mlp", "return (self.mlp"))

@@ -1,4 +1,4 @@
-"""The scripts of bench/ run in a short form, and their stored results are up to date."""
+"""Tests that the scripts of bench/ run in a short form, and that their results are up to date."""
 
 import json
 import random
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def small(*words: str) -> str:
-    """Return a patch that makes a script train small models, with additional options."""
+    """Return code that makes a benchmark script train small models, with additional options."""
     options = ("--n-embd", "8", "--n-head", "2", "--n-layer", "1", *words)
     more = f"*({options} if words[0] == 'train' else ())"
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
@@ -194,7 +194,7 @@ def test_the_docs_state_the_measured_number_of_graph_nodes(page: str) -> None:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with results of an earlier run."""
+    """A file with the results of an earlier run of a benchmark script."""
     file = tmp_path / "speed.json"
     file.write_text('{"names": 1}')
     monkeypatch.setattr(harness, "results_file", lambda bench: tmp_path / f"{bench}.json")

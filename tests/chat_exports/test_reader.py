@@ -46,7 +46,7 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
     [
         ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], [7, 16, 5, 2]),
         ("whatsapp_ios.txt", "Anna", [IOS], [4, 8, 3, 1]),
-        # A conversation has several branches; the displayed branch is read.
+        # Of a conversation with several branches, the displayed one is read.
         ("conversations.json", None, [CATS], [5, 10, 3, 2]),
         ("discord.json", "ben_7", [INSTALL, THANKS], [3, 8, 3, 0]),
         ("telegram.json", "Ben", [GAME], [5, 8, 5, 0]),
@@ -56,7 +56,7 @@ def test_a_chat_exported_from_each_app_can_be_read(name, me, said, n_left_out) -
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # messages: all, by the system or empty, unanswered
+    assert numbers == n_left_out  # of all, system or empty, unanswered messages
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"

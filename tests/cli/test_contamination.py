@@ -78,7 +78,7 @@ def test_fine_tuning_on_running_text_keeps_the_split_of_the_parent(train) -> Non
 
 
 def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, folder) -> None:
-    """The parent was trained on the held-out names, so they count as training data, too."""
+    """The parent was trained on the held-out names, so these also count as training data."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout
     facts = json.loads(out)

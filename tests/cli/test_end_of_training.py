@@ -18,7 +18,7 @@ QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")
 
 @pytest.fixture
 def talks(tmp_path: Path) -> Path:
-    """A file with 40 conversations of one exchange."""
+    """A file of 40 conversations, each of which has one exchange."""
     pairs = [{"prompt": f"say {a}{b}", "completion": a} for a in "abcdefgh" for b in "vwxyz"]
     path = tmp_path / "talks.jsonl"
     path.write_text("\n".join(map(json.dumps, pairs)))

@@ -41,7 +41,7 @@ def stop_in(what: str) -> pytest.MonkeyPatch:
 
 
 def stopped(microgpt, what: str, *command: str) -> str:
-    """Stop a training run in the model `what`, and return the last line of its errors."""
+    """Stop an ensemble while it trains the model `what`; return the last line of its errors."""
     patch = stop_in(what)
     done = microgpt("train", *command)
     patch.undo()
@@ -81,7 +81,7 @@ def test_a_finished_student_can_be_trained_on_without_its_teachers(microgpt, pre
     found = load(folder / "a").meta.training
     assert found["steps"] > before["steps"]
     assert found["val_loss"] <= before["val_loss"]
-    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # a second time
+    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # resumed again
 
 
 def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, unspoilt) -> None:

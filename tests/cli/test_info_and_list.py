@@ -13,7 +13,7 @@ NAMES = "anna\nemma\nanna\nava\nmaximilian\n"
 
 @pytest.fixture
 def names(tmp_path):
-    """A small training file."""
+    """A training file of five names, one of which occurs twice."""
     (tmp_path / "names.txt").write_text(NAMES)
     return "names.txt"
 

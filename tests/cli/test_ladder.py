@@ -48,7 +48,7 @@ def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
 
 
 def test_the_losses_of_ngram_models_agree_with_counts_made_by_hand() -> None:
-    """If each letter has only one successor, bigrams predict it almost with certainty."""
+    """Each letter has only one successor, so a bigram model predicts it almost with certainty."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
@@ -125,7 +125,7 @@ def test_the_gradients_of_the_elman_network_agree_with_finite_differences() -> N
 
 
 def test_the_elman_network_on_arrays_has_the_gradients_of_the_scalar_one() -> None:
-    """The loss is the mean over all predictions that count, also in a document with a mask."""
+    """The loss is the mean over the predictions that count, which a mask may select."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
     docs.append(DOCS[0], MASK)
@@ -142,7 +142,7 @@ def test_the_elman_network_on_arrays_has_the_gradients_of_the_scalar_one() -> No
 
 
 def test_the_elman_network_on_arrays_has_the_probabilities_of_the_scalar_one() -> None:
-    """The rows are in document order, although all documents of a batch are read together."""
+    """The rows are in the order of the documents, although a batch is computed in parallel."""
     reference, expected = Elman(floats()), []
     for doc in DOCS:
         memory = [0.0] * H

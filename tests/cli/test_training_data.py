@@ -166,7 +166,7 @@ TUNING = ("train", "--from", "parent", "--data", "others.txt")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with a parent model, its training data, and other data."""
+    """A directory with a parent model, its training data, and other data to fine-tune it on."""
     folder = prepare("\n".join(NAMES), ("--budget", "2e9", "-n", "0", "--model", "parent"))
     (folder / "others.txt").write_text("\n".join(OTHERS))
     return folder
@@ -206,7 +206,7 @@ def test_fine_tuning_uses_the_given_learning_rate_and_held_out_fractions(microgp
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    """A directory with names and a book."""
+    """A directory with a file of names and a book."""
     rng = random.Random(0)
     paragraphs = [" ".join(rng.choices(NAMES, k=30)) for _ in range(60)]
     (tmp_path / "names.txt").write_text("\n".join(NAMES))

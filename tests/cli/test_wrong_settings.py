@@ -47,7 +47,7 @@ CONFLICTS = [  # settings that exclude each other, and the error
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A folder with names, a genome, and the directory of a training run."""
+    """A folder with a file of names, a genome file, and the directory of a training run."""
     options = ("--n-embd=8", "--n-head=2", "--block-size=8", "--steps=2", "--model=model")
     folder = prepare("anna\nemma\nava\nmia\n", options)
     (folder / "genome.json").write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3}))

@@ -30,7 +30,7 @@ def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path
     found = {path.name for path in (tmp_path / "mine").iterdir()}
     assert found == names | {"names.txt", "progress.json"}
     command = done.stdout.rpartition(": microgpt ")[2].split()
-    assert "still there; write your code" in microgpt(*command).stdout  # the printed command runs
+    assert "still there; write your code" in microgpt(*command).stdout  # the suggested command runs
 
 
 def test_course_start_refuses_a_directory_that_is_not_empty(microgpt, place: Path) -> None:
@@ -111,7 +111,7 @@ def test_finishing_the_course_prints_what_to_read_next(microgpt, place: Path) ->
     assert "All fourteen are done" in ok(microgpt("course", "check", "1")).stdout
 
 
-def test_suggested_course_commands_begin_as_the_user_typed_them(microgpt, tmp_path: Path) -> None:
+def test_suggested_commands_repeat_uv_run_and_the_directory(microgpt, tmp_path: Path) -> None:
     def last_line(*words: str, **env: str) -> str:
         done = microgpt("course", *words, **env)
         return (done.stderr or done.stdout).splitlines()[-1]

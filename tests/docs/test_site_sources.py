@@ -1,4 +1,4 @@
-"""Tests of the sources of the site: pages, links, and explanations of source files."""
+"""Tests of what the site is built from: pages, links, and explanations of source files."""
 
 import re
 import tomllib
@@ -48,7 +48,7 @@ def test_the_annotated_page_shows_the_current_source_code() -> None:
 
 
 def test_every_relative_link_leads_to_a_file_of_the_repository() -> None:
-    """The build of the site checks links to pages that exist only on the site."""
+    """Links to pages that exist only on the site are checked when the site is built."""
     folders = ("apis", "apps", "bench", "data", "docs", "evolution", "examples", "libs", "tests")
     pages = [
         *ROOT.glob("*.md"),
@@ -98,7 +98,7 @@ def test_pages_of_the_site_link_to_their_source_files() -> None:
     assert f"source: {address}/blob/HEAD/docs/learn.md\n" in front_matter("docs/learn.md", address)
     source = "libs/microgpt/src/microgpt/config.py"
     assert f"source: {address}/blob/HEAD/{source}\n" in front_matter(f"{source}.md", address)
-    # With this attribute, Zensical's script would send a request to api.github.com.
+    # For an element with this attribute, Zensical's script requests data from api.github.com.
     assert "data-md-component" not in (build.SITE / "theme/partials/source.html").read_text()
     train = f"{command_line.INDEX.removesuffix('.md')}/train.md"
     assert front_matter(train, address) == front_matter("docs/learn.md", "") == ""

@@ -68,7 +68,7 @@ PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
 def outside_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a user without uv, with an empty home directory.
 
-    Kernels come from the cache of the tests, as the installed sources are the same.
+    The kernels are in the cache of the tests, because the installed sources are the same.
     """
     (folder / "home").mkdir()
     for_pip = {

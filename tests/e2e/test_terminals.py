@@ -50,7 +50,7 @@ def talk_to(terminal):
 
 
 def say(child: Terminal, text: str, answer: str = REPLY) -> None:
-    """Send a line, and wait for the answer and the next prompt."""
+    """Send a line to a chat, and wait for the answer and the next prompt."""
     child.send(f"{text}\r")
     child.expect(answer)
     child.expect_exact(YOU)
@@ -73,7 +73,7 @@ def talk(talk_to, chat_model):
 
 @pytest.fixture
 def replying(talk_to, endless_model):
-    """A chat in the middle of a reply."""
+    """A chat at a terminal, in the middle of a long reply."""
     child = talk_to(endless_model, "--temperature", "2")
     child.send("hi\r")
     child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # the reply is streamed
@@ -147,7 +147,7 @@ def test_sigterm_ends_a_chat_during_a_reply(replying) -> None:
 
 def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
     assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
-    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # on a separate line
+    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # printed on a separate line
     assert termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
     assert talk.exit_code() == 143
 
@@ -176,7 +176,7 @@ def test_train_removes_its_progress_line_before_it_prints_results(terminal, tmp_
     size = (24, 60)
     child = terminal("train", "--data=names.txt", "--steps=60", "--num-samples=1", size=size)
     child.expect(r"step +\d+ / +60 \| \S+ .*left \| mean loss \d\.\d{3}, last \d\.\d{3}")
-    assert len(child.after) < 60  # on one line
+    assert len(child.after) < 60  # the progress takes one line
     child.expect_exact("\r\x1b[K")
     child.expect_exact("step   60 /   60 | loss ")
     child.expect_exact("sample  1: ")

@@ -26,7 +26,7 @@ def triple(x):  # compiled by Numba
 
 
 class Hidden:
-    """An attribute that is visible to Numba, but hidden from the engine."""
+    """A descriptor that hides an attribute from the engine, but not from Numba."""
 
     def __init__(self, owner: type, name: str) -> None:
         self.name, self.original = name, inspect.getattr_static(owner, name, None)
@@ -97,7 +97,7 @@ numba.njit = documented
 def test_training_without_undocumented_numba_options_gives_the_same_weights(tmp_path) -> None:
     """The weights equal those that the engine's own machine code computes."""
     command = [sys.executable, "-c", f"{DOCUMENTED}{TRAIN}print(weights)"]
-    # With less optimization, compilation takes four fifths of the time; the results are the same.
+    # Less optimization shortens compilation by a fifth, and does not change the results.
     env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}
     done = run_process(command, env=env, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Compare the losses, gradients and updates of the compiled engine with the reference."""
+"""Compare losses, gradients and updates of the compiled engine with the reference engine."""
 
 import math
 import os
@@ -46,7 +46,7 @@ def make(model: ModelConfig, config: TrainConfig, docs, weights, dtype: str) -> 
 
 
 def weights_of(engine: CompiledTraining | ReferenceEngine, model: ModelConfig) -> dict[str, object]:
-    """Return the weights of an engine by name."""
+    """Return the weight matrices of an engine, by the name of the matrix."""
     if isinstance(engine, CompiledTraining):
         return by_name(model, engine.flat_weights().tolist())
     return by_name(model, [param.data for param in engine.params])
@@ -55,14 +55,14 @@ def weights_of(engine: CompiledTraining | ReferenceEngine, model: ModelConfig) -
 def assert_same_gradients(
     compiled: CompiledTraining, reference: ReferenceEngine, model: ModelConfig, tolerance: float
 ) -> None:
-    """Compare the gradients of each matrix, relative to the largest one."""
+    """Compare the gradients of each matrix, relative to the largest gradient in it."""
     found = by_name(model, compiled.grads().tolist())
     everything = max(abs(param.grad) for param in reference.params)
     largest = {}  # by matrix
     for name in weight_shapes(model):
         expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
-        # If the gradients of a matrix nearly cancel, they are compared relative to other matrices;
-        # if all of them cancel, because the model is certain (p - 1 is 0), relative to a constant.
+        # If the gradients of a matrix nearly cancel, their error is relative to those of other
+        # matrices; if all gradients cancel, because the model is certain, to a constant.
         scale = max(np.abs(expected).max(), 1e-2 * everything, 1e-2)
         largest[name] = np.abs(np.array(found[name]) - expected).max() / scale
     assert all(each <= tolerance for each in largest.values()), largest
@@ -131,7 +131,7 @@ def distributions(dataset: TokenDataset, model: ModelConfig, seed: int) -> np.nd
 
 
 def masked(docs: list[list[int]], masks: list[bytes]) -> TokenDataset:
-    """Return documents with their masks."""
+    """Return a dataset of documents in which masks select the predictions that count."""
     dataset = TokenDataset()
     for doc, mask in zip(docs, masks, strict=True):
         dataset.append(doc, mask)
@@ -206,7 +206,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
 def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype, factor) -> None:
-    """Attention has a single key, and one token has all of the probability, or none."""
+    """With such numbers, attention reads one key, and one token has all of the probability."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
     docs = random_docs(model, [16, 1, 5], rng)
@@ -282,9 +282,9 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "features", "dtype", "sizes"),
-    [  # compilation takes 15 s per case: one case each for 4, 8 and 2 lanes
+    [  # each case compiles for 15 s: one each for 4, 8 and 2 lanes
         ("AVX-512", "", "float32", ("16", "16")),
-        ("this", "", "float32", ("16", "16")),  # loads the code of the previous case
+        ("this", "", "float32", ("16", "16")),  # uses the code of the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),
         ("this", "+neon", "float64", ("16", "32")),  # on x86, changes only N_REGISTERS
     ],

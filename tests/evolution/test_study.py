@@ -32,7 +32,7 @@ def add(study: Study, trial: Trial = TRIAL, evaluation: Evaluation = MEASURED) -
 
 
 def measured(record: TrialRecord) -> Evaluation:
-    """Return the evaluation in a record, without the trial."""
+    """Return the evaluation that a trial record contains."""
     return Evaluation(**{each.name: getattr(record, each.name) for each in fields(Evaluation)})
 
 
@@ -154,7 +154,7 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
     path = begun / "trials.jsonl"
     path.write_bytes(b'{"id": "torn')
     assert Study(begun, SearchSettings).records == ()
-    assert path.read_bytes() == b'{"id": "torn'  # reading does not change the file
+    assert path.read_bytes() == b'{"id": "torn'  # reading did not change the file
     with Study(begun, SearchSettings, is_locked=True) as study:
         add(study, evaluation=Evaluation("crashed"))
     assert len(Study(begun, SearchSettings).records) == 1
@@ -175,7 +175,7 @@ def test_the_error_for_an_invalid_record_gives_its_line(swept, old, new, problem
         with pytest.raises(StudyError, match=problem):
             Study(swept, SweepSettings, is_locked=is_locked)
     edit_evaluations(swept, new, old)
-    with Study(swept, SweepSettings, is_locked=True):  # the lock is free
+    with Study(swept, SweepSettings, is_locked=True):  # the lock was released
         pass
 
 

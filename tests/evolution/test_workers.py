@@ -27,13 +27,13 @@ def trials(n: int = N) -> list[Trial]:
 
 
 def measure(pool: Workers, objective: Any, n: int = N) -> list[Evaluation]:
-    """Return the evaluations of n trials in order, without times."""
+    """Return the evaluations of n trials in their order, without durations."""
     found = dict(pool.measure(objective, trials(n)))
     return [found[i] for i in range(n)]
 
 
 class Objective(Squares):
-    """An objective whose fitness is a function of the seed and of should_stop."""
+    """An objective whose fitness is a given function of the seed and of `should_stop`."""
 
     def __init__(self, function: Callable[..., float]) -> None:
         object.__setattr__(self, "function", function)

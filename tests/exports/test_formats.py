@@ -1,4 +1,4 @@
-"""Tests of all formats: each program reproduces the model's results; changed files are refused."""
+"""Tests that other programs reproduce a model's results, and that changed files are refused."""
 
 import random
 import shutil
@@ -25,7 +25,7 @@ SLOW = pytest.mark.slow
 
 
 def check_program(format: Format) -> None:
-    """Skip a test if the program of a format is not installed."""
+    """Skip a test if the program that reads a format is not installed."""
     if format.name in IN_C:
         if not shutil.which("cc"):
             pytest.skip("needs a C compiler")
@@ -101,7 +101,9 @@ def test_verify_does_not_confirm_the_receipt_of_another_model(tmp_path) -> None:
     [(onnx_file.run, "onnxruntime", "onnx"), (gguf_file.run, "llama_cpp", "gguf"),
      (transformers_directory.run, "torch", "transformers")],
 )  # fmt: skip
-def test_the_extra_of_a_missing_program_is_named(run, module, extra, monkeypatch) -> None:
+def test_the_error_for_a_missing_program_says_which_extra_to_install(
+    run, module, extra, monkeypatch
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf"run: pip install 'microgpt-exports\[{extra}\]'"):
         run(Path("model"))
@@ -130,7 +132,7 @@ def test_models_that_no_other_program_can_run_are_refused(format) -> None:
 
 @cache
 def parts(format: Format) -> dict[str, list[bytes]]:
-    """Return the content of each file as byte strings; the weights are separate strings."""
+    """Return the content of each file, with the weights apart from the rest."""
     saved = saved_model("chat", block_size=16, n_layer=1, **PORTABLE)
     written: dict[str, list[bytes]] = {}
 

@@ -16,7 +16,7 @@ from microgpt_exports.gguf_file import GGUF_FORMAT, TENSORS
 
 
 def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Return the metadata and the tensors of a file, read by llama.cpp's own package."""
+    """Return the metadata and the tensors of a GGUF file, read by llama.cpp's package `gguf`."""
     from gguf import GGUFReader
 
     reader = GGUFReader(path)

@@ -22,7 +22,7 @@ SMALL = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 12}
 
 
 def computed(gpt: Gpt, tokens: list[int]) -> np.ndarray:
-    """Return the log-probabilities after each token: (T, V)."""
+    """Return the log-probabilities that a PyTorch module predicts after each token: (T, V)."""
     with torch.no_grad():
         return gpt(torch.tensor([tokens]))[0].double().log_softmax(-1).numpy()
 

@@ -25,12 +25,12 @@ from microgpt.training.train import train
 
 
 def item(*texts: str, place: int | None = None) -> Item:
-    """Return an item of a conversation; the expected reply is at `place`, by default the last."""
+    """Return a test item; the reply at the index `place`, by default the last, is expected."""
     conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
 
-def test_a_reply_with_an_extra_space_is_not_exact(chat) -> None:
+def test_a_reply_with_an_extra_space_does_not_count_as_exact(chat) -> None:
     right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
     assert (right.reply, right.is_exact) == ("yo", True)
     assert (wrong.reply, wrong.is_exact) == ("yo", False)
@@ -96,7 +96,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model of a kind: characters, subwords, chat, or the modern architecture."""
+    """Return a small model: "char", "bpe" (subwords), "chat" or "modern" (its architecture)."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS

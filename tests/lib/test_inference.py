@@ -42,7 +42,7 @@ def test_an_overlong_prompt_is_cut_to_bos_and_its_last_half_context(text: Infere
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
     assert job.tokens_dropped == 10
-    for prompt, room in ((longest, 1), (long, 8)):  # the model reads only part of `long`
+    for prompt, room in ((longest, 1), (long, 8)):  # the model reads only the end of `long`
         (sample,) = text.generate(prompt=prompt, seed=3)
         assert sample.startswith(prompt)
         assert len(sample) <= len(prompt) + room
@@ -158,7 +158,7 @@ def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
 
 
 def test_eight_threads_can_share_one_model(text_result) -> None:
-    model = InferenceGpt(text_result)  # a new model, so that threads race to build its caches
+    model = InferenceGpt(text_result)  # new, so that threads race to fill its caches
 
     def ask(seed: int) -> tuple[object, ...]:
         bos = model.tokenizer.bos_id

@@ -42,7 +42,7 @@ def test_the_forward_pass_on_values_equals_the_one_on_floats(model: ModelConfig,
 @pytest.mark.parametrize("seed", range(1, 4))
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 def test_gradients_agree_with_finite_differences(architecture, seed: int) -> None:
-    """The targets are tokens and distributions, and seeds above 1 use dropout."""
+    """The targets are tokens or distributions; dropout is used for seeds above 1."""
     rng = random.Random(seed)
     shape = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 5, "vocab_size": 5}
     model = ModelConfig(**shape, n_ff_exp=seed, init_std=0.5, architecture=architecture)
@@ -109,7 +109,7 @@ N = 20_000  # number of draws; the standard error of a share is then below 0.004
 
 
 def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site: int = 0) -> list:
-    """Return a vector of ones after dropout."""
+    """Return N ones after dropout with the given rate."""
     return Dropout(rate, seed, n_read)([1.0] * N, position, site)
 
 
@@ -122,7 +122,7 @@ def test_dropout_drops_the_given_fraction_and_keeps_the_mean(rate) -> None:
 
 
 def test_dropout_masks_of_different_seeds_and_positions_are_independent() -> None:
-    """Two masks agree in about half of the places, like independent random masks."""
+    """Two dropout masks agree at about half of the positions, as independent masks would."""
     draws = [kept(0.5), kept(0.5, seed=2), kept(0.5, n_read=1), kept(0.5, position=1)]
     draws += [kept(0.5, site=1), kept(0.5, seed=2**63 - 1), kept(0.5, n_read=10**9)]
     for a, b in itertools.combinations(draws, 2):

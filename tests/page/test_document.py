@@ -1,4 +1,4 @@
-"""Tests of the HTML document of a model, and of the smaller file to give away."""
+"""Tests of the HTML page of a model, and of the smaller file that `export` writes."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # maximum size of 
 
 
 class Page(HTMLParser):
-    """The elements of a page with their attributes, and the content of data elements."""
+    """The elements of a page with their attributes, and the content of its data elements."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()

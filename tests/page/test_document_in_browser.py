@@ -1,4 +1,4 @@
-"""Tests of the document of a model, opened as a file in Chromium and in Firefox."""
+"""Tests of the HTML page of a model, opened as a file in Chromium and in Firefox."""
 
 import json
 from collections.abc import Callable
@@ -40,7 +40,7 @@ PROBLEM = UNTIL + "return until(problem)"
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
-    """A function that exports a model as a page, and in half precision for the command line."""
+    """A function that exports a model as an HTML page, and as a half-precision model directory."""
     folder = tmp_path_factory.mktemp("exported")
 
     def export(model: Path) -> tuple[Path, Path]:

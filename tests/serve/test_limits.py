@@ -116,7 +116,7 @@ def test_only_part_of_the_body_of_a_refused_request_is_read(hasty, path, fields,
 
 
 def test_a_client_without_the_key_gets_a_401_even_while_sending_a_body(hasty) -> None:
-    """Closing a connection with unread bytes resets it, and the client loses the reply."""
+    """If a server closes a connection with unread bytes, the client loses the reply."""
     waiting = head_of(GENERATE, "Content-Length: 1000", "Expect: 100-continue")
     body = b'{"prompt": "' + b"a" * 5_000_000
     whole = head_of(GENERATE, f"Content-Length: {len(body)}") + body

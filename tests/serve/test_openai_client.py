@@ -1,4 +1,4 @@
-"""OpenAI's Python client works with the service."""
+"""Tests of the service with OpenAI's Python client, and with the program `llm`."""
 
 import os
 import sys

@@ -143,7 +143,7 @@ def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir)
         server.get("/health")  # replies are in order: the first request has been accepted
         server.signal(signal.SIGTERM)
         time.sleep(0.3)
-        assert not select.select([running], [], [], 0)[0]  # still running
+        assert not select.select([running], [], [], 0)[0]  # the first request is still running
         with pytest.raises(httpx2.ConnectError):
             server.generate()
         reply = http.client.HTTPResponse(running)

@@ -15,7 +15,7 @@ from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
 
 SEEDS = (42, 43, 44)
 STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
-OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # offset of the losses, by seed
+OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # offsets of losses, by seed
 
 
 def loss_of(point: Genome) -> float:
@@ -31,7 +31,7 @@ def write(
     failed=(),
     **facts,
 ) -> str:
-    """Write a sweep, and return its directory as an argument."""
+    """Record a sweep, and return its directory as a command-line argument."""
     data = {"input": "/abc.txt", "data_sha256": "abc", **facts}
     settings = SweepSettings(genomes=genomes, seeds=SEEDS, **data)
     with Study.begin(folder / "experiments", "sweep", settings) as records:
@@ -46,7 +46,7 @@ def write(
 
 
 def sections(text: str) -> dict[str, list[list[str]]]:
-    """Return the cells of each table by the first words of the line above the table."""
+    """Return the cells of each printed table, by the first words of the line above the table."""
     found = {}
     for block in text.split("\n\n")[1:]:
         title, *lines = block.splitlines()

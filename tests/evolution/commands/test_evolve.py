@@ -32,7 +32,7 @@ def test_run_and_train_use_the_winning_genome_and_resume_restores_it(microgpt, t
     assert microgpt("generate").returncode == 0
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
     weights = (tmp_path / "winner" / "weights.json").read_bytes()
-    for _ in range(2):  # a resumed run may replace its own model
+    for _ in range(2):  # the model of the same run is replaced
         assert microgpt("evolve", "--resume", str(run_of(tmp_path))).returncode == 0
         assert (tmp_path / "winner" / "weights.json").read_bytes() == weights
         shutil.rmtree(tmp_path / "winner")
@@ -147,7 +147,7 @@ def whole(searched) -> Path:
 
 
 def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Return the lines of stderr, without notes and progress."""
+    """Return the lines of stderr that are neither notes nor progress."""
     return [
         line
         for line in done.stderr.splitlines()

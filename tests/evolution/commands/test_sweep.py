@@ -61,7 +61,7 @@ def test_resuming_a_finished_sweep_requires_more_seeds(microgpt, tmp_path) -> No
     done = ok(microgpt("sweep", "resume", run, "--seeds", "4"))
     assert "16 of 16 training runs completed; ran 4 in " in done.stdout
     assert {line["seed"] for line in evaluations_of(run)} == {5, 6, 7, 8}
-    edit(run / "settings.json", n_trials=None)  # as if interrupted
+    edit(run / "settings.json", n_trials=None)  # as after an interruption
     assert "ran 0 in " in ok(microgpt("sweep", "resume", run, "--seeds", "4")).stdout
 
 

@@ -20,8 +20,8 @@ CUT = """all => all.flatMap(svg => {
     return box.width && (box.left < whole.left - 1 || box.right > whole.right + 1
       || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
   }).map(text => text.textContent);
-})"""  # texts that extend beyond their pictures
-MARKS = ".mark-symbol.role-mark path"  # without the marks of legends
+})"""  # returns texts that exceed their picture
+MARKS = ".mark-symbol.role-mark path"  # excludes the marks of legends
 
 
 def opened(page: Page, path: Path) -> None:

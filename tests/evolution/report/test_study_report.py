@@ -32,7 +32,7 @@ BUDGETED = BudgetedSettings(
 
 
 def recorded(folder: Path, settings=SETTINGS) -> Path:
-    """Record a search without training its organisms."""
+    """Record a search of organisms with invented losses, without training any."""
     search, scores = breeding_of(settings), score_names(["mama"], set())
     with Study.begin(folder, "evolve", settings, is_stamped=False) as records:
         for _ in range(3 if settings.objective == "hydra" else settings.generations):
@@ -73,7 +73,7 @@ def test_an_unfinished_search_can_be_ranked_after_each_evaluation(tmp_path, sett
         assert len(read_ranking(run).records) == n
 
 
-def test_a_hydra_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
+def test_a_hydra_search_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
     assert read_ranking(recorded(tmp_path, HYDRA)).measure.label == "judge score"
     settings = HYDRA.model_copy(update={"head": "mirror"})
     found = read_ranking(recorded(tmp_path / "mirror", settings))
@@ -130,7 +130,7 @@ def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
 
 
 def test_the_headline_compares_the_first_and_the_best_score_of_the_search() -> None:
-    """The mean over fresh seeds, 3.0, is listed separately."""
+    """The winner's mean over fresh seeds, 3.0, is listed among the facts."""
     first, winner, fresh = (
         TrialRecord(
             id=id, origin=origin, parents=parents, genome=Genome(n_embd=n_embd), seed=seed,
@@ -231,7 +231,7 @@ def lines_of(losses: Losses) -> list[str]:
 
 
 def rates(*losses: float) -> Losses:
-    """Return losses of increasing learning rates, with small differences between seeds."""
+    """Return losses for increasing learning rates; the losses of the seeds differ a little."""
     steps = zip((0.001, 0.003, 0.01), losses, strict=True)
     return {Genome(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
 

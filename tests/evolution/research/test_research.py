@@ -1,4 +1,4 @@
-"""Tests of tries, their verdicts and their records, with a judge that trains nothing."""
+"""Tests of research tries, their verdicts and their records, with a judge that trains nothing."""
 
 import random
 from dataclasses import dataclass, field, replace
@@ -82,7 +82,7 @@ def test_no_seed_is_used_in_two_comparisons(research) -> None:
     assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
 
 
-def test_a_killed_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
+def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
     code = "# a\n# -0.02"
     with pytest.raises(KeyboardInterrupt):
         research.run(code, FakeJudge(stops_after=9))
@@ -145,7 +145,7 @@ def test_each_proposal_changes_one_number_until_none_is_left_to_change(research)
 
 
 def test_the_research_chart_shows_which_tries_were_kept_or_not_confirmed(research) -> None:
-    """The loss of the first try is lowered by chance in the search, but not with fresh seeds."""
+    """The first try lowers the loss with the seeds of the search, but not with fresh ones."""
 
     class Lucky(FakeJudge):
         def measure(self, code, seed, part) -> tuple[Evaluation, float]:

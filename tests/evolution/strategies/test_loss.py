@@ -200,7 +200,7 @@ FAILED = [(0, "immigrant"), (1, "immigrant"), (2, "immigrant")]
 @pytest.mark.parametrize(
     ("bests", "told"),
     [
-        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # progress
+        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # each loss is lower
         (
             [1.6] * 6,  # a cataclysm resets the count
             [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1],
@@ -213,7 +213,7 @@ def test_stagnation_leads_to_a_championship_and_then_to_a_cataclysm(bests, told)
 
 
 def failures(organisms) -> Counter[str]:
-    """Return the failures per species that a search counts for evaluated organisms."""
+    """Return the number of failures that a search counts for each species of its organisms."""
     search = LossSearch(size=len(organisms), fitness="last-doc", seed=1)
     search.organisms = organisms
     search.tell([])
@@ -221,7 +221,7 @@ def failures(organisms) -> Counter[str]:
 
 
 def test_a_loss_above_the_threshold_counts_as_a_failure_of_its_species(make_ranked) -> None:
-    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 does not count
+    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 is the threshold
     assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
 
 
@@ -251,14 +251,14 @@ def changes(old: Genome, new: Genome) -> set[str]:
 
 
 @given(genomes(), genomes(), rngs, unary)
-def test_every_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
+def test_every_evolution_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
     for genome in (operator(a, rng), crossover(a, b, rng)):
         for gene, (least, most) in LIMITS.items():
             assert least <= getattr(genome, gene) <= most
 
 
 @given(rngs, st.sampled_from([NORMAL, WIDE]))
-def test_a_random_genome_lies_in_its_space(rng, space) -> None:
+def test_a_random_genome_lies_in_the_given_space(rng, space) -> None:
     genome = random_genome(rng, space)
     for gene in ("n_embd", "block_size", "n_layer", "n_head", "n_ff_exp", "steps"):
         assert getattr(genome, gene) in space[gene]

@@ -10,13 +10,13 @@ from microgpt_evolution.strategies.surrogate import SMALLEST, SurrogateSearch
 from microgpt_evolution.trial import EVALUATIONS, RUNGS
 
 SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})
-COST = 1.0  # cost of an evaluation
+COST = 1.0  # cost of one evaluation
 
 
 def played(small, budget, loss_of, space=SPACE, **options):
     """Run a search; return its training runs by generation, and the final organisms.
 
-    `loss_of` gives the loss of a genome at an evaluation.
+    `loss_of` returns the loss of a genome at its k-th evaluation.
     """
     search = SurrogateSearch(space, [small], budget, lambda genome, n: COST * n, seed=1, **options)
     generations, organisms = [], {}
@@ -34,7 +34,7 @@ def played(small, budget, loss_of, space=SPACE, **options):
 
 
 def bowl(genome, k) -> float:
-    """Return a loss that is lowest in the middle of the space."""
+    """Return a loss that is lowest for the middle values of each gene."""
     distances = (
         math.log(genome.lr / 0.004), 4 * (genome.dropout - 0.2), (genome.n_layer - 4) / 4
     )  # fmt: skip

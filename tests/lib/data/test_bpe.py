@@ -32,7 +32,7 @@ def test_decoding_reverses_encoding_for_any_text(text) -> None:
     assert max(tokens, default=0) < TEXT.bos_id
     assert TEXT.count(text) == len(tokens)
     assert TEXT.decode(tokens) == "".join(pieces) == text
-    assert all(text.count(piece) for piece in pieces)  # no piece is a part of a character
+    assert all(text.count(piece) for piece in pieces)  # each piece is a whole character or more
     assert TEXT.unknown_characters(text) == ""
 
 
@@ -104,7 +104,7 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
         (b'"a": 64', b'"\\u001b[2J": []', "not a valid tokenizer: .* vocab, .* integers"),
         (b'merges": [', b'merges": [["zz", "a"],', "of 'zz' and 'a' needs a missing token: 'zz'"),
         (b'"merges": [', b'"merges": ["a b",', "not a valid tokenizer: .* merges, a list of pairs"),
-        # With these settings, the library would panic, or take a minute and gigabytes of memory.
+        # With these settings, the tokenizers library would panic, or take a minute and gigabytes.
         (b'subword_prefix": null', b'subword_prefix": "##"', 'continuing_subword_prefix is "##"'),
         (b'"a": 64,', b'"a": 2147483648,', "must be consecutive integers from 0"),
         (b'merges": [', b'merges": [["anna", "anna"],', "needs a missing token: 'annaanna'"),
@@ -115,7 +115,7 @@ def test_a_damaged_or_foreign_tokenizer_file_is_refused(old, new, problem, capfd
     with pytest.raises(TokenizerError, match=problem) as refusal:
         BpeTokenizer(TEXT.file.replace(old, new, 1))
     assert str(refusal.value).isprintable()
-    assert capfd.readouterr().err == ""  # the library's panics print a backtrace
+    assert capfd.readouterr().err == ""  # a Rust panic would print a backtrace
 
 
 def test_characters_without_a_token_are_reported_as_unknown() -> None:

@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # first for documents; second for running text, which is compared in pieces
+TOLERANCE = 1e-9, 0.03  # for documents, and for running text, which is compared in pieces
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -210,7 +210,7 @@ def test_test_documents_read_for_validation_are_contaminated() -> None:
 
 
 def test_facts_of_the_models_own_training_data_do_not_add_contamination() -> None:
-    """`eval` also passes the facts of the model's own training data."""
+    """`eval` passes the facts of the model's own data together with those of its ancestors."""
     parts = split([*DOCS, *map(str.upper, DOCS)], validation=0.2, test=0.2)
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 

@@ -106,7 +106,7 @@ ROLE_IDS = (100, 101)
 
 
 def conversation_of(lengths: list[int]) -> list[int]:
-    """Return [BOS, turns…, BOS] in which all tokens except roles and BOS are different."""
+    """Return the tokens [BOS, turns…, BOS]; all except roles and BOS are different."""
     tokens, number = [0], 200
     for i, length in enumerate(lengths):
         tokens += [ROLE_IDS[i % 2], *range(number, number + length)]
@@ -163,7 +163,7 @@ def known(content: str) -> str:
 
 
 def turn(message: Message) -> list[int]:
-    """Return the tokens of a turn: the role, the known characters and end_turn."""
+    """Return the tokens of a turn: the role, the characters in the vocabulary, and end_turn."""
     read = map(TOKENIZER.chars.index, known(message.content))
     return [TOKENIZER.role_id(message.role), *read, TOKENIZER.end_turn_id]
 

@@ -107,7 +107,7 @@ def test_wrong_or_unused_separators_are_refused(write, content, separator, error
 NAMES = "anna\nemma\n"
 
 
-# A reader of conversations and .up files; it fails for .bad and finds nothing in .none files.
+# A reader of .up files and conversations, which fails for .bad files, and reads nothing in .none.
 UPPER = """
 from microgpt import Message
 

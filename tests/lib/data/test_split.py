@@ -58,7 +58,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
     n_free = length * (1 - sum(shares)) / max(1, len(shares))
     try:
         parts = split_stream(text, validation=validation, test=test, gap=gap)
-    except DataError:  # only if the stretches, or the parts between them, would be empty
+    except DataError:  # some stretch, or the text between two, would be empty
         assert n_free <= 2 * gap + 2 or length * min(shares) < 1
         return
     assert parts == split_stream(text, validation=validation, test=test, gap=gap)
@@ -69,7 +69,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
         assert after.start - before.stop >= gap
         assert "train" not in (name, other) or after.start - before.stop == gap
     for docs, share in ((parts.validation, validation), (parts.test, test)):
-        assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # rounding
+        assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # sizes are rounded
     n_gaps = 2 * (len(parts.validation) + len(parts.test))
     assert sum(len(where) for where, _ in found) >= length - n_gaps * gap
     facts = (validation, test, gap if shares else None)

@@ -49,7 +49,7 @@ def directory(tmp_path, parts, stopped) -> Path:
 
 
 def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **facts: object) -> None:
-    """Change fields and arrays of a checkpoint, and update its hash."""
+    """Change fields and arrays of a training checkpoint, and update its hash."""
     state, description = directory / "train_state.safetensors", directory / "train_state.json"
     if tensors:
         save_file(load_file(state) | tensors, state)

@@ -53,7 +53,7 @@ def test_a_text_model_can_be_fine_tuned_to_chat(parent) -> None:
 
 def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
-    assert b"user" in tokenizer.names  # a piece of text, not a special token
+    assert b"user" in tokenizer.names  # an ordinary token
     parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert child.tokenizer.file == tokenizer.file

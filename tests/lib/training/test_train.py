@@ -131,7 +131,7 @@ def test_stopping_during_a_step_does_not_change_the_result(threads, monkeypatch)
     config = TrainConfig(steps=3, batch_size=20_000, dropout=0.1, engine="compiled")
     options = {"model": SMALL, "config": config, "threads": threads}
     whole = train_model(DOCS, **options)
-    n_batch, n_read = n_read // 4, 0  # three steps, and the final check
+    n_batch, n_read = n_read // 4, 0  # for three steps and the final check
     part = train_model(DOCS, **options, hooks=[StopWhen(lambda: n_read > 1.2 * n_batch)])
     assert (part.ending, part.state.step) == ("stopped", 1)
     assert n_read < 1.7 * n_batch
@@ -185,7 +185,7 @@ def test_a_divergence_is_detected_in_a_resumed_run(train) -> None:
 
 
 def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
-    """Kernels are compiled for argument types: one for integers must not be used for floats."""
+    """A kernel is compiled for argument types, so one for integers must not get floats."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
         train_model(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=beta1)).losses
@@ -252,7 +252,7 @@ def test_the_held_out_loss_of_conversations_equals_that_of_evaluate(train) -> No
 
 
 def test_a_running_text_model_learns_no_end_token(train) -> None:
-    """A model of the text "aaa…" generates until the context is full."""
+    """A model trained on the text "aaa…" generates text until the context is full."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)
     model = InferenceGpt(result, engine=result.plan.engine)

@@ -1,4 +1,4 @@
-"""Compare the treatment of characters and words in JavaScript with Python."""
+"""Compare how JavaScript and Python strip, fold, escape and split texts."""
 
 import pytest
 from hypothesis import given

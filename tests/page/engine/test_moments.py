@@ -1,4 +1,4 @@
-"""Tests of the recorded moments of a training run, and of the map of embeddings."""
+"""Tests of which steps of a training run are recorded, and of the map of embeddings."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def test_a_run_records_a_limited_number_of_steps_mostly_early_ones(node) -> None
 
 
 def axes(points: np.ndarray) -> np.ndarray:
-    """Return the coordinates of points on their two principal axes."""
+    """Return the coordinates of points along their first two principal axes: (points, 2)."""
     centred = points - points.mean(axis=0)
     _, _, directions = np.linalg.svd(centred)
     return centred @ directions[:2].T

@@ -30,7 +30,7 @@ async function answer({ text, settings, wish, asked }) {
   return [await last(ask(), "comparison"), await last(ask(), "comparison")];
 }
 """
-# Trains single models for the expected results; test_training.py checks training against Python.
+# Trains single models for the expected results; test_training.py compares training with Python.
 TRAIN = """
 import { countTargets } from "./dataset.js";
 import { chunksOfDocument, dataOf } from "./documents.js";

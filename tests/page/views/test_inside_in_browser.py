@@ -16,7 +16,7 @@ from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# Returns whether the shown number is not the first one and appears in its calculation.
+# Returns whether a number other than the first is selected, and appears in its calculation.
 FOLLOWS = """(() => {
     const text = (id) => document.getElementById(id).innerText.replaceAll("−", "-");
     const numbers = (id) => (text(id).match(/-?[0-9]+([.][0-9]+)?(e-?[0-9]+)?/g) ?? []).map(Number);
@@ -151,7 +151,7 @@ def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Any:
-    """The page of a model that knows the letters of the tour's text."""
+    """The page of a model whose vocabulary has all letters of the text of the tour."""
     model, config = ModelConfig(architecture="karpathy"), TrainConfig(steps=100)
     result = train(["mariah", "anna"], model=model, config=config)
     return document_of(result, tmp_path_factory.mktemp("told") / "told")
@@ -244,7 +244,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
     until(page, "document.getElementById('text').value === 'naïve 😀 xy'")
     page.fill("#text", "naïve 😀 x")
     until(page, "document.getElementById('positions').lastChild.textContent === 'x'")
-    bars(page)  # wait for the answer for the last token
+    bars(page)  # waits for the answer to the last token
     page.locator("#positions .token", has_text="bytes:\\xc3").click()
     page.wait_for_selector("#positions [aria-selected=true]:has-text('xc3')")
     at = len(subword_gpt.chat_prompt(talked[:1]).tokens) + 2
@@ -329,7 +329,7 @@ def test_the_heads_table_has_a_row_for_each_head_and_one_for_all(names, names_mo
     opened(page, names, "inside", text="anna", at=2, step="layer0.heads")
     until(page, "document.getElementById('heads').innerText.includes('→')")
     rows = page.locator("#heads tbody tr")
-    parts = ablations(names_model, text, 2)[:5]  # each head of the first layer, then all
+    parts = ablations(names_model, text, 2)[:5]  # heads of the first layer, then all heads
     assert rows.count() == len(parts)
     for i, part in enumerate(parts):
         cells = rows.nth(i).locator("td").all_inner_texts()
@@ -433,7 +433,7 @@ def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path
 
 
 def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
-    found = {}  # activations of all MLP units after each beginning of a text
+    found = {}  # activations of all MLP units by the beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(len(text[:15]) + 1):

@@ -55,7 +55,7 @@ def opened(page: "Page", file: Path, names: str) -> None:
 
 
 def pasted(page: "Page", text: str, about: str) -> None:
-    """Paste a text, and wait until the page has read it, because the layout may change."""
+    """Paste a text, and wait until the page has read it, because its layout may change then."""
     page.fill("#texts-pasted", text)
     page.locator("#texts-pasted").blur()
     page.wait_for_selector(f"#texts-about >> text={about}")
@@ -83,7 +83,7 @@ def number(cell: str) -> float:
 
 
 def test_a_name_gets_more_surprising_if_similar_names_are_left_out(names, page) -> None:
-    """The effect exceeds chance, and the tables and sentences show the same numbers."""
+    """The effect is larger than chance, and tables and sentences show the same numbers."""
     opened(page, names, first_names())
     asked(page)
     *tokens, total = cells(page, "compared-tokens")

@@ -37,7 +37,7 @@ IGNORED_IN_MESSAGES = {
     "annotations", "function_call", "name", "parsed", "provider_specific_fields", "reasoning",
     "reasoning_content", "refusal",
 }  # fmt: skip
-# Fields of OpenAI's API and of its messages that are accepted only with null or with this value.
+# Fields of OpenAI's API and its messages; only null, or the value given here, is accepted.
 UNSUPPORTED: Mapping[str, Any] = {
     "audio": None,
     "best_of": 1,
@@ -57,7 +57,7 @@ UNSUPPORTED: Mapping[str, Any] = {
 }
 NEW_TOKENS = "Maximum number of new tokens. Default: as many as fit in the context."
 HELP = {setting.name: setting.metadata["help"] for setting in fields(Sampling)}
-# Accepts 5.0 as 5. This must be the last annotation; otherwise, the schema lacks the limits.
+# This validator accepts 5.0 as 5. It must be the last annotation, or the schema lacks the limits.
 WHOLE_FLOAT = BeforeValidator(
     lambda number: int(number) if isinstance(number, float) and number.is_integer() else number
 )

@@ -139,7 +139,7 @@ class Guard:
     """Middleware that refuses foreign hosts and origins, and requests without the API key."""
 
     def __init__(self, app: ASGIApp, settings: "ServiceSettings") -> None:
-        """Wrap an app."""
+        """Wrap an app with the checks that the settings require."""
         self._app, self._settings = app, settings
         key = settings.api_key
         self._key = key.get_secret_value().encode() if key else None

@@ -61,7 +61,7 @@ class ServedModels(dict[str, ServedModel]):
 
     @classmethod
     def load(cls, settings: ServiceSettings) -> "ServedModels":
-        """Load all models. Raise MicrogptError if there is none, or one cannot be loaded."""
+        """Load all models; raise MicrogptError if there are none or a model cannot be loaded."""
         sources = model_sources(settings.model_dir)
         return cls({name: _load(name, directory) for name, directory in sources.items()})
 

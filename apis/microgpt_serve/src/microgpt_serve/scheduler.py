@@ -157,7 +157,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the request whose turn it is, if any, and all others that can join its batch."""
+        """Dequeue the next request, if it may begin, and all requests that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
@@ -211,7 +211,7 @@ class _BatchOrder:
         return able[0] if able and not self.ran_old else None
 
     def running(self, batches: deque["_RunningBatch"]) -> "_RunningBatch":
-        """Remove and return the batch whose turn it is; `batches` begins with the next in turn."""
+        """Remove and return the batch to run next; `batches` are in the order of waiting."""
         self.ran_oldest = not self.ran_oldest
         batch = min(batches, key=lambda one: one.began) if self.ran_oldest else batches[0]
         batches.remove(batch)

@@ -1,9 +1,9 @@
 """Arrays of the kernels besides the weights: documents, activations, gradients, caches and states.
 
-Layout: documents are in flat int64 arrays, one after another. Training and evaluation use columns:
-a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses rows; in
-the KV cache, keys are stored in blocks of one vector of tokens, with one row per feature, and
-values with one row per token. The optimizer uses the layout "weights". See docs/engine.md#vectors
+Documents are in flat int64 arrays, one after another. Training and evaluation use the layout
+"columns": a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses
+"rows"; in the KV cache, keys are stored in blocks of one vector of tokens, with one row per
+feature, and values with one row per token. The optimizer uses "weights". See docs/engine.md#vectors
 and #decoding. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size, L = n_layer,
 H = n_head, n = tokens or sequences, N = columns or rows, at least one per token.
 """

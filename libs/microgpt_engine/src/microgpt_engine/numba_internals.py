@@ -184,7 +184,7 @@ def _bitcode_library() -> type:
             return self._link_callees(self._final_module)
 
         def _get_module_for_linking(self) -> Any:
-            """Return a module with all callees, as a caller that Numba itself compiles expects."""
+            """Return a module with all callees; a caller that Numba itself compiles needs them."""
             return self._link_callees(super()._get_module_for_linking().clone())
 
         def _link_callees(self, module: Any) -> Any:

@@ -40,7 +40,7 @@ class _NotCompiledError(Exception):
 
 
 def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
-    """Load the kernels for each dtype and use; report and return whether any must be compiled."""
+    """Load the kernels for each dtype and use; return whether any had to be compiled."""
     kinds = list(product(dtypes, uses))
     try:
         with on_compiling(_stop):

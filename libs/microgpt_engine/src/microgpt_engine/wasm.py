@@ -5,8 +5,8 @@
 An object file from LLVM contains one function that is called from outside and no data, so only the
 export of that function has to be added. A module imports its memory and the stack pointer. In
 kernels, a loop with a variable step uses `while`, because the error message of `range` is data.
-Layout: arguments are 64-bit words, with addresses in the low half; an array has the layout of a
-NumPy array in a 64-bit CPython. See docs/engine.md#webassembly.
+Arguments are 64-bit words, with addresses in the low half; an array has the layout of a NumPy array
+in a 64-bit CPython. See docs/engine.md#webassembly.
 """
 
 import os
@@ -114,7 +114,7 @@ def _function_index(section: bytes, symbol: str) -> int | None:
         kind, symbols = reader.byte(), _Reader(reader.part())
         for _ in range(symbols.number() if kind == SYMBOLS else 0):
             what, flags = symbols.byte(), symbols.number()
-            if what != FUNCTION:  # no function follows, as there are no data symbols
+            if what != FUNCTION:  # symbols of other kinds follow all functions
                 break
             index = symbols.number()
             is_named = not flags & IS_UNDEFINED or flags & HAS_NAME

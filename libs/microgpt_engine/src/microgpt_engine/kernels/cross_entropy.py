@@ -42,7 +42,7 @@ def token_losses(b: Buffers, N: int, losses: Array) -> None:
 
 @inlined
 def add_softmax(b: Buffers, N: int, share: float, probabilities: Array) -> None:
-    """Replace the logits with share * softmax(logits); add this to probabilities (≥ N, V).
+    """Set the logits to share * softmax(logits), and add the result to probabilities (≥ N, V).
 
     `token_losses` must have set the norms.
     """

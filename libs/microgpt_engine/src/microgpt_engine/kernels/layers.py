@@ -88,7 +88,7 @@ def restore_at_starts(
 
 @inlined
 def shift_row(x: Array, row: int, position: int, shift: int, last: Array) -> None:
-    """Exchange the first `shift` numbers of a row with `last`; at position 0, set them to 0."""
+    """Swap the first `shift` numbers of a row with `last`; a row at position 0 gets zeros."""
     for c in range(shift):
         current = x[row, c]
         x[row, c] = last[c]

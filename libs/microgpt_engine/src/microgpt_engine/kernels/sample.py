@@ -25,7 +25,7 @@ NOT_FINITE, NONE_ALLOWED = -1, -2  # error codes returned instead of a token
 def sample(r: Rows, row: int, s: Sequences, barred: int, uniform: float) -> int:
     """Return the next token, NOT_FINITE or NONE_ALLOWED; see `config.Sampling` for the settings.
 
-    A row of the logits is overwritten. Tokens with s.rules[token] >= barred are excluded. `uniform`
+    The row of logits is overwritten. Tokens with s.rules[token] >= barred are excluded. `uniform`
     is a random number in [0, 1).
     """
     logits, sums, V = r.logits, r.sums, r.logits.shape[1]

@@ -29,7 +29,7 @@ NAME: str = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
 FEATURES = _features()
 _AVAILABLE = {feature[1:] for feature in FEATURES.split(",") if feature.startswith("+")}
 if not IS_WASM and platform.machine().lower() in ("aarch64", "arm64"):
-    _AVAILABLE.add("neon")  # every arm64 has it, but not every system lists it
+    _AVAILABLE.add("neon")  # every arm64 CPU has NEON, but some systems do not list it
 VECTOR_BYTES = 64 if "avx512f" in _AVAILABLE else 32 if "avx2" in _AVAILABLE else 16
 N_REGISTERS = 32 if _AVAILABLE & {"avx512f", "neon"} else 16
 

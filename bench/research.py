@@ -115,7 +115,7 @@ def null_changes(judged: Judge, n: int) -> dict[str, Any]:
             assert verdicts[-1].gain, verdicts[-1].verdict
             altering += [verdicts[-1]] * bool(number % 5)
     kept, m = sum(each.verdict == KEPT for each in verdicts), len(altering)
-    first_two = [zip(*each.losses(SEARCH)[:2], strict=True) for each in altering]
+    first_two = [zip(*(pair.losses for pair in each.records[:2]), strict=True) for each in altering]
     return {
         "nulls": n, "altering": m, "kept": kept, "upper_limit": ExactMatches(n, kept).interval[1],
         "passed_search": sum(bool(each.gains(CONFIRM)) for each in verdicts),

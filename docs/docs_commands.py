@@ -57,6 +57,7 @@ SHORTER = (
     (r"microgpt evolve(?!.*--(minutes|budget))", r"\g<0> --population 4 --generations 1"),
     (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 1"),
     (r"--random \d+", "--random 1"),
+    (r"research start experiment.py", r"\g<0> --budget 1e7"),
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
     (r"(?<= .)0000\b", "000"),
     (r"steps=1000\)", "steps=4)"),

@@ -8,4 +8,5 @@ from microgpt import TrainResult, train
 
 @pytest.fixture(scope="session")
 def result() -> TrainResult:
+    pytest.importorskip("microgpt_engine")
     return train(talks(QUESTIONS))

@@ -52,7 +52,7 @@ def topic(ask: str, reply: str = "Yes.", more: str = "") -> str:
         (HEAD + TOPIC + '[topics.x]\nlike = "y"\nreply = ["Z."]', 7, "no topic .* is called 'y'"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_file_gives_an_error_with_its_line(tmp_path, text, line, problem) -> None:
+def test_an_error_in_a_character_file_names_its_line(tmp_path, text, line, problem) -> None:
     with pytest.raises(DataError, match=problem) as caught:
         read(tmp_path, text)
     assert f"line {line}" in str(caught.value)

@@ -16,7 +16,7 @@ from microgpt.config import Sampling
 from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.replies import prepare_replies
-from microgpt.training.inheritance import hold_out
+from microgpt.training.fine_tuning import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_characters.table import MOST_CHARACTERS, MOST_QUESTIONS, is_table, recipe
 
@@ -67,6 +67,7 @@ def test_the_option_named_unknown_requires_a_table() -> None:
         planned(talks(PAIRS), unknown=" ")
 
 
+@pytest.mark.compiled
 def test_a_table_of_questions_is_not_memorised_if_some_are_held_out() -> None:
     docs, hooks = talks([(str(n), "x") for n in range(40)]), [StopWhen(lambda: True)]
     assert train(split(docs), hooks=hooks).extra.keys() == {"characters"}
@@ -131,6 +132,7 @@ SMALL = ("--n-embd", "32", "--n-layer", "1")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
     """A folder with a model trained on a table of questions, and the completed training command."""
+    pytest.importorskip("microgpt_engine")
     folder = tmp_path_factory.mktemp("faq")
     lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS)
     (folder / "faq.jsonl").write_text("\n".join(lines))
@@ -171,6 +173,7 @@ def test_fine_tuning_a_model_of_a_table_of_questions_is_refused(faq, microgpt) -
     assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))
 
 
+@pytest.mark.compiled
 def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))

@@ -24,7 +24,7 @@ def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
     told = "note: left out 1 final user message without a reply\n"
     trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
-    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # only of "hi" and "yo"
+    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is not read
     assert trained.stderr.count(told) == 1
     described = microgpt("info", "--data", "chat.jsonl")
     assert "documents:          1;" in described.stdout
@@ -224,7 +224,9 @@ def test_export_and_verify_accept_a_format_from_a_plugin(microgpt, text_model, t
 
 
 @pytest.mark.parametrize("module", ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none")])
-def test_the_package_of_a_broken_format_is_named(microgpt, install, module, text_model) -> None:
+def test_the_error_for_a_broken_export_format_names_its_package(
+    microgpt, install, module, text_model
+) -> None:
     install("broken-tables", "exports", "csv = tables:csv", tables=module)
     problem = refused(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
     assert problem.startswith("broken-tables ")
@@ -239,7 +241,9 @@ def test_a_broken_export_format_does_not_affect_others(microgpt, install, csv, t
     assert refused(microgpt("verify", "mine.txt")).startswith("broken cannot be imported")
 
 
-def test_the_package_of_a_missing_export_format_is_named(microgpt, monkeypatch, tmp_path) -> None:
+def test_the_error_for_a_missing_export_format_names_its_package(
+    microgpt, monkeypatch, tmp_path
+) -> None:
     installed = {**plugins._installed(), "exports": []}
     monkeypatch.setattr(plugins, "_installed", lambda: installed)
     (tmp_path / "mine.onnx").touch()

@@ -53,7 +53,7 @@ def test_every_skipped_docs_command_exists_and_has_a_reason(pattern: str, reason
 
 
 @pytest.mark.parametrize(("pattern", "replacement"), SHORTER)
-def test_every_shortening_rule_applies_to_a_docs_command(pattern: str, replacement: str) -> None:
+def test_every_rule_that_shortens_docs_commands_is_used(pattern: str, replacement: str) -> None:
     commands = [block.excused for page in PAGES for block in blocks(page)]
     assert any(re.sub(pattern, replacement, text) != text for text in commands)
 

@@ -79,6 +79,7 @@ def test_int8_weights_differ_by_at_most_half_a_quantization_step() -> None:
     assert abs(found["wte"]).max() == 127
 
 
+@pytest.mark.compiled
 def test_models_that_c_files_do_not_support_are_refused(tmp_path) -> None:
     request = ExportRequest(tmp_path / "model.c", "model", print)
     for format in (C_FORMAT, INT8_FORMAT):

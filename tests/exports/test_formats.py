@@ -57,6 +57,7 @@ def test_other_programs_reproduce_the_results_of_random_models(format, seed, tmp
     assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_other_programs_generate_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:
@@ -100,7 +101,9 @@ def test_verify_does_not_confirm_the_receipt_of_another_model(tmp_path) -> None:
     [(onnx_file.run, "onnxruntime", "onnx"), (gguf_file.run, "llama_cpp", "gguf"),
      (transformers_directory.run, "torch", "transformers")],
 )  # fmt: skip
-def test_the_extra_of_a_missing_program_is_named(run, module, extra, monkeypatch) -> None:
+def test_the_error_for_a_missing_program_says_which_extra_to_install(
+    run, module, extra, monkeypatch
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf"run: pip install 'microgpt-exports\[{extra}\]'"):
         run(Path("model"))

@@ -90,6 +90,7 @@ def test_importing_a_model_of_microgpt_is_refused_as_unnecessary(tmp_path) -> No
         import_model(tmp_path / "ours")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("tokenizer", ["names", "chat", "text"])
 def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
     saved = saved_model(tokenizer, **PORTABLE)

@@ -16,6 +16,7 @@ from microgpt_exports.format import RECEIPT
 from microgpt_exports.onnx_file import ONNX_FORMAT, run
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_an_onnx_file_gives_equal_results_with_and_without_a_cache(architecture, tmp_path) -> None:
     saved = saved_model("chat", architecture=architecture)

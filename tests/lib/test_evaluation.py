@@ -30,7 +30,7 @@ def item(*texts: str, place: int | None = None) -> Item:
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
 
-def test_a_reply_with_an_extra_space_is_not_exact(chat) -> None:
+def test_a_reply_with_an_extra_space_does_not_count_as_exact(chat) -> None:
     right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
     assert (right.reply, right.is_exact) == ("yo", True)
     assert (wrong.reply, wrong.is_exact) == ("yo", False)

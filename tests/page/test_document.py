@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig, load, save
-from microgpt.config import default_lr
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import ConfigError
+from microgpt.learning_rate import default_lr
 from microgpt.training.train import train
 from microgpt_page.document import WEB, document, joined, policy
 from microgpt_page.file_to_give import file_to_give

@@ -31,7 +31,9 @@ def test_the_generate_route_returns_the_texts_of_the_library(names, names_result
     assert names.generate(**settings).json["samples"] == expected
 
 
-def test_without_other_models_the_demo_is_served(microgpt, tmp_path, monkeypatch, caplog) -> None:
+def test_the_demo_model_is_served_if_there_is_no_other_model(
+    microgpt, tmp_path, monkeypatch, caplog
+) -> None:
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO, "microgpt_serve")
     body = {"messages": [{"role": "user", "content": "hello"}], "temperature": 2, "seed": 3}

@@ -73,7 +73,7 @@ def test_an_unfinished_search_can_be_ranked_after_each_evaluation(tmp_path, sett
         assert len(read_ranking(run).records) == n
 
 
-def test_a_hydra_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
+def test_a_hydra_search_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
     assert read_ranking(recorded(tmp_path, HYDRA)).measure.label == "judge score"
     settings = HYDRA.model_copy(update={"head": "mirror"})
     found = read_ranking(recorded(tmp_path / "mirror", settings))

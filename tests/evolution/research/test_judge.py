@@ -57,7 +57,7 @@ def test_an_experiment_cannot_change_its_loss_by_printing_or_patching(judge, lin
 
 
 @pytest.mark.slow
-def test_an_endless_experiment_is_stopped() -> None:
+def test_an_experiment_that_does_not_end_is_stopped() -> None:
     found, _ = Judge(SETS, 1e7, 1.5).measure("while True: pass", 1, "validation")
     assert "still running after 1.5 seconds" in found.reason
 

@@ -82,7 +82,7 @@ def test_no_seed_is_used_in_two_comparisons(research) -> None:
     assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
 
 
-def test_a_killed_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
+def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
     code = "# a\n# -0.02"
     with pytest.raises(KeyboardInterrupt):
         research.run(code, FakeJudge(stops_after=9))

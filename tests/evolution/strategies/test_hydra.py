@@ -59,7 +59,7 @@ def test_migration_keeps_the_size_and_the_two_best_of_each_hydra_head(size, seed
 
 
 @given(SEEDS)
-def test_no_two_training_runs_share_a_seed(seed) -> None:
+def test_no_two_training_runs_of_a_hydra_search_share_a_seed(seed) -> None:
     hydra = Hydra(size=5, seed=seed)
     trained = []
     for _ in range(2):
@@ -206,7 +206,7 @@ def test_each_generation_keeps_its_size_and_the_two_best_organisms(size, seed) -
             assert born.seed == training_seed(42, generation + 1, born.place[1])
 
 
-def test_the_organism_with_the_highest_score_ranks_first() -> None:
+def test_the_organism_with_the_highest_judge_score_ranks_first() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]

@@ -251,7 +251,7 @@ def changes(old: Genome, new: Genome) -> set[str]:
 
 
 @given(genomes(), genomes(), rngs, unary)
-def test_every_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
+def test_every_evolution_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
     for genome in (operator(a, rng), crossover(a, b, rng)):
         for gene, (least, most) in LIMITS.items():
             assert least <= getattr(genome, gene) <= most

@@ -43,7 +43,7 @@ def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
     assert wins.count(4) / n == pytest.approx(0.0156, abs=0.008)
 
 
-def test_only_the_shape_determines_the_species(make_organism) -> None:
+def test_only_the_shape_of_a_genome_determines_its_species(make_organism) -> None:
     genes = {"n_layer": 1, "lr": 0.1}, {"n_layer": 1, "steps": 900}, {"n_layer": 2}, {"n_layer": 1}
     organisms = [make_organism(**each) for each in genes]
     assert [each.genome.species for each in organisms].count("16-4-1-16-4") == 3

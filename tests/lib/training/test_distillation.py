@@ -58,7 +58,7 @@ def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
 
 
 def mean_probabilities(teachers, doc) -> np.ndarray:
-    """Return the mean of the teachers' predictions after each token except the last."""
+    """Return the teachers' mean probabilities after each token of a document except the last."""
     return np.mean(
         [
             np.exp([*InferenceGpt(teacher).log_probabilities(list(doc[:-1]))])
@@ -68,7 +68,7 @@ def mean_probabilities(teachers, doc) -> np.ndarray:
     )
 
 
-def test_the_targets_are_the_mean_probabilities_of_the_teachers(teachers) -> None:
+def test_the_targets_of_a_student_are_its_teachers_mean_probabilities(teachers) -> None:
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):

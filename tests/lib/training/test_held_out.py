@@ -90,7 +90,7 @@ def test_stopping_during_an_evaluation_does_not_change_the_result(train) -> None
         assert resumed.test_loss == whole.test_loss
 
 
-def test_events_report_each_held_out_loss_once(train) -> None:
+def test_training_events_report_each_held_out_loss_once(train) -> None:
     events = []
     result = train(PARTS, config=TrainConfig(steps=40), hooks=[OnEvent(events.append)])
     told = {event.step: event.val_loss for event in events if event.val_loss is not None}

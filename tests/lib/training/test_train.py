@@ -9,9 +9,9 @@ from training_states import StatesEvery
 from trainings import talks
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, load_text
-from microgpt.config import default_lr
 from microgpt.data.split import Split, split
 from microgpt.errors import ConfigError
+from microgpt.learning_rate import default_lr
 from microgpt.training import loop
 from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.loop import DivergedError

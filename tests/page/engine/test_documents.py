@@ -61,7 +61,7 @@ def chunks_in(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
 
 
 def with_whole_masks(chunks: list[Any]) -> list[Any]:
-    """Return chunks; if one of them has a mask, all have masks, as in a `TokenDataset`."""
+    """Give all chunks a mask if one of them has one, as a `TokenDataset` does."""
     if all(mask is None for _, mask in chunks):
         return chunks
     return [[tokens, mask or [1] * len(tokens)] for tokens, mask in chunks]

@@ -47,7 +47,7 @@ def test_enter_sends_a_form_only_if_its_fields_are_valid(talk, names, page) -> N
     assert (sent["prompt"], sent["seed"]) == ("an", 2**53 - 1)
 
 
-def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -> None:
+def test_a_view_keeps_its_content_while_another_view_is_shown(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat")
     say(page, "hi there")
     said = replies(page, 2)

@@ -2,7 +2,7 @@
 
 If a response is sent before the body has arrived, the rest of the body is read and discarded: a
 client that is still sending would lose the response if the connection were closed immediately.
-`routes` limits the size of a body, and `scheduler` limits the number of waiting requests.
+`body_limits` limits the size of a body, and `scheduler` limits the number of waiting requests.
 
 In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
 browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does

@@ -67,6 +67,8 @@ from .data.tokenizer import all_texts as all_texts
 from .data.tokenizer import count_characters as count_characters
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
+from .early_stopping import Ending as Ending
+from .early_stopping import ending as ending
 from .edited_sources import check_unedited as check_unedited
 from .edited_sources import files_hash as files_hash
 from .edited_sources import find_edited_sources as find_edited_sources
@@ -173,14 +175,12 @@ from .settings import check_names as check_names
 from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .settings import preset_settings as preset_settings
-from .state import Ending as Ending
 from .state import HistoryPoint as HistoryPoint
 from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
 from .state import TrainState as TrainState
-from .state import ending as ending
 from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
@@ -242,6 +242,7 @@ from .training.ensemble import remove_teachers as remove_teachers
 from .training.ensemble import teacher_paths as teacher_paths
 from .training.ensemble import with_samples as with_samples
 from .training.ensemble import with_teachers as with_teachers
+from .training.fine_tuning import hold_out as hold_out
 from .training.fitting import Fitting as Fitting
 from .training.fitting import choose_settings as choose_settings
 from .training.fitting import n_generated as n_generated
@@ -249,7 +250,6 @@ from .training.hooks import Checkpoints as Checkpoints
 from .training.hooks import Hook as Hook
 from .training.hooks import OnEvent as OnEvent
 from .training.hooks import StopWhen as StopWhen
-from .training.inheritance import hold_out as hold_out
 from .training.loop import DivergedError as DivergedError
 from .training.planning import Place as Place
 from .training.planning import TrainingJob as TrainingJob

@@ -1,4 +1,4 @@
-"""Model, training and sampling settings, and the learning-rate schedule (`TrainConfig.lr_at`).
+"""Model, training and sampling settings.
 
 The defaults match Karpathy's script and are also the defaults of the command line.
 
@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Literal, Self, TypedDict
 
 from microgpt.errors import ConfigError
+from microgpt.learning_rate import default_lr, scheduled_lr
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
 from microgpt.model_config import Architecture as Architecture
 from microgpt.model_config import Limits, check_fields, setting
@@ -133,17 +134,7 @@ class TrainConfig:
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate at a step, counted from 0: linear warm-up and decay to 0."""
-        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return self.initial_lr * warmup * (1 - step / self.steps)
-
-
-def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
-    """Return the default learning rate: 0.01 up to n_embd 16, then proportional to 1 / n_embd.
-
-    Adam changes each weight by about the learning rate per step. A wider layer sums more such
-    changes, so the rate is proportionally lower (Yang et al. 2022, "Tensor Programs V", table 8).
-    """
-    return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
+        return scheduled_lr(self.initial_lr, step, self.steps, self.warmup_steps)
 
 
 @dataclass(frozen=True)

@@ -119,10 +119,7 @@ def _is_known(doc: Document, read: Container[str]) -> bool:
 
 
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
-    """Return the share of documents, or of running text, that `read` contains.
-
-    Running text is split into pieces of PIECE characters, each of which is searched for in `read`.
-    """
+    """Return the fraction of documents, or of each PIECE characters of a text, that `read` has."""
     if not is_stream:
         return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
     text = " ".join(plain(as_line(doc)) for doc in dict.fromkeys(read))

@@ -12,23 +12,16 @@ from statistics import fmean
 from typing import Any
 
 from microgpt.data.contamination import contamination
+from microgpt.early_stopping import BestWeights, ending
 from microgpt.errors import ConfigError
 from microgpt.files import recorded_path
 from microgpt.settings import RECORDED
-from microgpt.state import (
-    BestWeights,
-    Ensemble,
-    TeacherRecord,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
-    ending,
-)
+from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training.distillation import Teachers, add_ngrams
-from microgpt.training.inheritance import data_of
+from microgpt.training.fine_tuning import data_of
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import Place, TrainingJob
 

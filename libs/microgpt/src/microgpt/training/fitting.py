@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 
-from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use, default_lr
+from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
@@ -17,6 +17,7 @@ from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError
 from microgpt.formatting import DIGITS, in_short
+from microgpt.learning_rate import default_lr
 from microgpt.settings import Settings, with_given
 from microgpt.state import Ensemble
 from microgpt.training.budget import (

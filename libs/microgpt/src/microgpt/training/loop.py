@@ -1,4 +1,4 @@
-"""The training loop: runs the engine and calls hooks; `state.ending` decides on early stopping."""
+"""The training loop: runs the engine, calls hooks, and ends by `early_stopping.ending`."""
 
 import math
 import random
@@ -10,22 +10,15 @@ from functools import partial
 from microgpt.config import TrainConfig, checked
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
+from microgpt.early_stopping import BestWeights, Ending, ending
 from microgpt.errors import MicrogptError
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.held_out_loss import AT_ONCE, EvaluationSet
-from microgpt.state import (
-    BestWeights,
-    Ending,
-    HistoryPoint,
-    TrainEvent,
-    TrainResult,
-    TrainState,
-    ending,
-)
+from microgpt.state import HistoryPoint, TrainEvent, TrainResult, TrainState
 from microgpt.training.clock import running_time
 from microgpt.training.engines import check_engine, engine_module, make_training
+from microgpt.training.fine_tuning import inherited_weights
 from microgpt.training.hooks import Hook
-from microgpt.training.inheritance import inherited_weights
 from microgpt.training.planning import TrainingJob
 
 FINITE = ("a finite number", lambda rate: abs(rate) <= 1e308)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, default_lr
+from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig
 from microgpt.data.contamination import contamination, describe_read
 from microgpt.data.context import ChunkedDataset
 from microgpt.data.folding import char_tokenizer
@@ -14,6 +14,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError
+from microgpt.learning_rate import default_lr
 from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
@@ -21,8 +22,8 @@ from microgpt.training.budget import TimeLimit
 from microgpt.training.choice import Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
+from microgpt.training.fine_tuning import check_shape, data_of, inherited_tokenizer
 from microgpt.training.fitting import Fitting, choose_settings
-from microgpt.training.inheritance import check_shape, data_of, inherited_tokenizer
 
 
 class Place(NamedTuple):

@@ -65,6 +65,6 @@ def newest_run(begin: str = "") -> Path:
     kind = begin.partition(" ")[0]
     found = [path.parent for path in RUNS.glob(f"{kind}*/settings.json")]
     if not found:
-        how = f"create one with `microgpt {begin or 'evolve'}`"
-        raise ConfigError(f"there is no {kind or 'run'} in {RUNS}; {how}")
+        what, how = f"{kind} run".strip(), f"create one with `microgpt {begin or 'evolve'}`"
+        raise ConfigError(f"there is no {what} in {RUNS}; {how}")
     return max(found, key=lambda directory: (directory / "settings.json").stat().st_mtime_ns)

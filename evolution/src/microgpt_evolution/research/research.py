@@ -95,7 +95,7 @@ class Research(Study[ResearchSettings]):
     def run(self, code: str, judge: Judge) -> Try:
         """Try a program until there is a verdict; an unfinished try of this program is resumed."""
         if self.has_ended:
-            raise StudyError("the test part was read, which ended the research; start another one")
+            raise StudyError("the test part was read, which ended the study; start another one")
         for each in (tries := self.tries):
             if each.code == code and each.verdict not in PARTS:
                 raise ConfigError(f"try {each.number} has this program, {each.verdict}; change it")
@@ -119,7 +119,7 @@ class Research(Study[ResearchSettings]):
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
     def read_test(self, judge: Judge) -> Mean:
-        """Compare the champion with the first program on the test part, and end the research."""
+        """Compare the champion with the first program on the test part, and end the study."""
         while len((first := self.tries[0]).gains(FINAL)) < N_FINAL:
             self._measure(replace(first, code=self.tries[-1].winner), FINAL, judge)
         self.end()

@@ -20,11 +20,11 @@ WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
 MOST_CHARACTERS, MOST_WORDS = 2_000, 64
 NUMBER = "0"  # stands for each number that no asking has
 GROUP, LEAST_EQUAL = 3, 0.45  # letters of a group; least share of equal groups (Dice 1945)
-SYNONYM, REPLY = 0.7, 0.5  # similarity of synonyms; weight of a word that only the reply has
+SYNONYM, TOPIC = 0.7, 0.5  # similarity of synonyms; weight of words that others of the topic have
 FUNCTION = {True: 0.15, False: 0.5}  # weight of a function word, in a table and in a character
 COVERAGE = 0.2  # how much other words of the asking lower, and how much shared rare ones raise
+FOREIGN = 0.4  # how much other words of a foreign question lower; its last word is often random
 OPEN = 0.6  # least share of the asking's words, if some words of the message fill its slots
-
 
 _FOLDER = Path(__file__).parent
 FUNCTION_WORDS = dict.fromkeys((_FOLDER / "function_words.txt").read_text("utf-8").split())
@@ -53,15 +53,19 @@ class Matcher:
 
     def __init__(self, askings: Sequence[Asking], replies: Sequence[str], function: float) -> None:
         """Index askings, and the replies of their topics."""
-        self._askings, self._most, self._function = askings, math.log(len(replies) + 1), function
+        self._askings, self._replies, self._function = askings, replies, function
+        self._most = math.log(len(replies) + 1)  # weight of a word that is not known
         self._places: dict[str, dict[int, float]] = defaultdict(dict)  # by known word, by asking
         self._with_group: dict[str, list[str]] = defaultdict(list)
-        asked, replied = [words_of(each.text) for each in askings], [*map(words_of, replies)]
+        asked, about = [words_of(each.text) for each in askings], [*map(words_of, replies)]
         self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that fill no slot, such as those of topics
+        for words, asking in zip(asked, askings, strict=True):
+            if replies[asking.topic]:
+                self._fixed.update(words)
+                about[asking.topic] += words
         for i, asking in enumerate(askings):
-            self._fixed.update(asked[i] if replied[asking.topic] else ())
-            for word in replied[asking.topic]:
-                self._places[word][i] = REPLY
+            for word in about[asking.topic]:
+                self._places[word][i] = TOPIC
             for word in asked[i]:
                 self._places[word][i] = 1.0
         for word in self._places:
@@ -108,7 +112,8 @@ class Matcher:
             if len(values) != len(slots) or (n_open and coverage < OPEN):
                 return None
             read -= sum(gaps[word] for word in fillers)
-        share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
+        part = COVERAGE if self._replies[asking.topic] else FOREIGN
+        share = weight / read * (1 - part + part * coverage)
         share += COVERAGE * coverage * min(weight / self._most, 2)  # two rare words at most
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that JavaScript, too, finds equal ones
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
@@ -159,6 +164,6 @@ def _raise(numbers: Weights, key: str, number: float) -> None:
 
 RULES = {  # for the page, which has no other numbers
     "mostCharacters": MOST_CHARACTERS, "mostWords": MOST_WORDS, "number": NUMBER, "group": GROUP,
-    "leastEqual": LEAST_EQUAL, "synonym": SYNONYM, "reply": REPLY, "coverage": COVERAGE,
-    "open": OPEN, "synonyms": SYNONYMS, "functionWords": [*FUNCTION_WORDS],
+    "leastEqual": LEAST_EQUAL, "synonym": SYNONYM, "topic": TOPIC, "coverage": COVERAGE,
+    "foreign": FOREIGN, "open": OPEN, "synonyms": SYNONYMS, "functionWords": [*FUNCTION_WORDS],
 }  # fmt: skip

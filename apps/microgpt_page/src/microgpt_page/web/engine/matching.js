@@ -9,8 +9,7 @@ const DIGITS = /^\p{Nd}+$/u;
 export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(/[\p{L}\p{N}_]+/gu) ?? [];
 
 export class Matcher {
-  #askings; // text, number of the topic, what the model reads
-  #rules; // the numbers and lists of matching.py, by their names there
+  #facts; // askings (text, number of the topic, what the model reads), replies, rules of matching.py
   #places = new Map(); // by known word, by asking: the part of its weight that counts
   #weights = new Map(); // by known word
   #withGroup = new Map(); // by group of letters: known words
@@ -19,17 +18,20 @@ export class Matcher {
   #sizes; // by asking
 
   /** @param {{askings: [string, number, string][], replies: string[], matching: any}} facts */
-  constructor({ askings, replies, matching }) {
-    this.#askings = askings;
-    this.#rules = matching;
+  constructor(facts) {
+    this.#facts = facts;
+    const { askings, replies, matching } = facts;
     this.#most = Math.log(replies.length + 1);
-    const [asked, replied] = [askings.map(([text]) => wordsOf(text)), replies.map(wordsOf)];
-    this.#fixed = new Set([matching.number, ...matching.functionWords]);
+    const [asked, about] = [askings.map(([text]) => wordsOf(text)), replies.map((text) => [...wordsOf(text)])];
     askings.forEach(([, topic], i) => {
-      for (const word of replied[topic].length ? asked[i] : []) this.#fixed.add(word);
-      for (const word of replied[topic]) at(this.#places, word).set(i, matching.reply);
+      if (replies[topic]) about[topic].push(...asked[i]);
+    });
+    askings.forEach(([, topic], i) => {
+      for (const word of about[topic]) at(this.#places, word).set(i, matching.topic);
       for (const word of asked[i]) at(this.#places, word).set(i, 1);
     });
+    const known = askings.flatMap(([, topic], i) => (replies[topic] ? asked[i] : []));
+    this.#fixed = new Set([matching.number, ...matching.functionWords, ...known]);
     for (const word of this.#places.keys()) {
       this.#weights.set(word, this.#weight(word));
       for (const group of this.#groups(word)) at(this.#withGroup, group).set(word, true);
@@ -39,7 +41,7 @@ export class Matcher {
 
   /** Return the askings that a text may mean, their similarity, and what the model reads. */
   rank(/** @type {string} */ text) {
-    const { mostCharacters, mostWords, number } = this.#rules;
+    const { mostCharacters, mostWords, number } = this.#facts.matching;
     const [shared, covered, most] = [new Map(), new Map(), new Map()];
     const words = wordsOf([...text].slice(0, mostCharacters).join(""));
     const isNumber = (word) => DIGITS.test(word) && (word === number || !this.#places.has(word));
@@ -56,14 +58,13 @@ export class Matcher {
       if (!most.has(word)) most.set(word, this.#weight(word));
     }
     const free = words.filter((word) => isNumber(word) || !this.#fixed.has(word));
-    const found = [...shared.keys()].sort((a, b) => a - b);
-    return found.flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)) ?? []);
+    return [...shared.keys()].sort((a, b) => a - b).flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)) ?? []);
   }
 
   /** Return the match of an asking; null if required words, or words for its slots, are missing. */
   #match(i, free, most, shared, covered) {
-    const { coverage: part, number, open } = this.#rules;
-    const [text, , reads] = this.#askings[i];
+    const { coverage: raised, foreign, number, open } = this.#facts.matching;
+    const [text, topic, reads] = this.#facts.askings[i];
     const nSlots = new Set(reads.match(SLOT)).size;
     const weighed = Array.from(covered, ([word, similarity]) => this.#weights.get(word) * similarity);
     const coverage = sum(weighed) / (this.#sizes[i] || 1);
@@ -80,23 +81,24 @@ export class Matcher {
       if (values.length !== nSlots || (nOpen && coverage < open)) return null;
       total -= sum(fillers.map(gap));
     }
+    const part = this.#facts.replies[topic] ? raised : foreign;
     const share = (weight / total) * (1 - part + part * coverage);
-    const bonus = part * coverage * Math.min(weight / this.#most, 2); // two rare words at most
+    const bonus = raised * coverage * Math.min(weight / this.#most, 2); // two rare words at most
     const similarity = Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
     const read = reads.replace(SLOT, (_, slot) => values[slot]) || text;
-    return { asking: this.#askings[i], similarity, read };
+    return { asking: this.#facts.askings[i], similarity, read };
   }
 
   /** Return the weight of a word; an unknown word weighs as much as a word of a single topic. */
   #weight(word) {
-    const topics = new Set(Array.from(this.#places.get(word) ?? [], ([i]) => this.#askings[i][1]));
+    const topics = new Set(Array.from(this.#places.get(word) ?? [], ([i]) => this.#facts.askings[i][1]));
     const weight = this.#most - Math.log(topics.size || 1);
-    return this.#rules.functionWords.includes(word) ? this.#rules.function * weight : weight;
+    return this.#facts.matching.functionWords.includes(word) ? this.#facts.matching.function * weight : weight;
   }
 
   /** Return the known words that resemble a word or a synonym of it, with the similarity. */
   #similar(word) {
-    const { functionWords, leastEqual, synonym, synonyms } = this.#rules;
+    const { functionWords, leastEqual, synonym, synonyms } = this.#facts.matching;
     const lines = functionWords.includes(word) ? [] : synonyms.filter((line) => line.includes(word));
     const found = new Map();
     for (const other of [word, ...lines.flat()]) {
@@ -116,7 +118,7 @@ export class Matcher {
 
   /** Return the different groups of letters of a word, whose beginning is marked. */
   #groups(word) {
-    const { functionWords, group: n } = this.#rules;
+    const { functionWords, group: n } = this.#facts.matching;
     const marked = functionWords.includes(word) ? [] : ["^", ...word];
     return [...new Set(marked.slice(n - 1).map((_, i) => marked.slice(i, i + n).join("")))];
   }

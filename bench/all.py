@@ -2,8 +2,8 @@
 
     uv run python bench/all.py
 
-Benchmarks that train or fuzz run first, two at a time, each on one core. Those that measure time
-then run alone, and finally the tables are written. The following take longer and are not run:
+Benchmarks that train or fuzz run first, two at a time, each on one core. Benchmarks that measure
+time then run alone, and finally the tables are written. The following take longer and are not run:
 
     uv run python bench/quality.py --only text-1000s    # 35 minutes per seed
     uv run python bench/research.py --only proposer     # 80 minutes; needs Optuna
@@ -20,7 +20,7 @@ from time import perf_counter
 import report
 from harness import BENCH, parsed
 
-TRAINING = (  # the longest-running first
+TRAINING = (  # in order of decreasing duration
     "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
     "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip

@@ -2,10 +2,10 @@
 
     uv run python bench/c_file.py [--rounds 5]
 
-The models are Karpathy's, trained without the held-out names, and the demo chat model. The speed is
+The models are Karpathy's (trained without the held-out names) and the demo chat model. The speed is
 that of one greedy sequence, in tokens per second of processor time, with `cc -O3 -march=native`;
-its ratio is relative to microgpt's engine, measured in turns. The loss is in nats per token of 500
-held-out names, or of the replies in 500 held-out conversations, with float32 and int8 weights.
+its ratio is relative to microgpt's engine, measured alternately. The loss is in nats per token of
+500 held-out names, or of the replies in 500 held-out talks, with float32 and int8 weights.
 """
 
 import random
@@ -49,7 +49,6 @@ int main(void) {
 
 
 def main() -> None:
-    """Measure Karpathy's model and the demo chat model, and print the results."""
     options = parsed(__doc__, rounds=5)
     names = microgpt.load_text(bundled("names.txt"))
     chats = microgpt.load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
@@ -93,7 +92,7 @@ def measured(saved: SavedModel, docs: list[Document], rounds: int) -> dict[str, 
 
 
 def c_table(kept: dict[str, Any]) -> str:
-    """Return a table with a row per model."""
+    """Return a table of the speeds and losses, with a row per model."""
     lines = []
     for name, found in kept["models"].items():
         ours, *others = found["tokens_per_s"].values()

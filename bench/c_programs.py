@@ -1,8 +1,8 @@
 """Fetch, compile and time two C programs that train on names.
 
-The programs draw their own weights, read names from the working directory, and print their speed;
-microgpt-c prints it in processor time. Its compiler flags come from its CMakeLists.txt. EEmicroGPT
-is written for Apple's processors: SIMDe translates its NEON instructions, and a header of
+The programs draw their own weights, read names from the working directory, and print their speed.
+microgpt-c measures processor time; its compiler flags come from its CMakeLists.txt. EEmicroGPT is
+written for Apple's processors: SIMDe translates its NEON instructions, and a header in
 bench/c_headers replaces Apple's clock.
 """
 
@@ -14,7 +14,7 @@ from statistics import fmean
 from contenders import Job, Work
 from harness import BENCH
 
-SOURCES = {  # commit and paths, by repository
+SOURCES = {  # commit and paths to check out, by repository
     "enjector/microgpt-c": (
         "bf713f325b514cef04ce95d779eef79097682d4b", "src", "demos/character-level/names"
     ),

@@ -2,10 +2,10 @@
 
     uv run python bench/characters.py [--only bundled]
 
-Tests the bundled Skerry, and models trained for three minutes on Skerry's file with eight or
-twenty-five plain wordings of each topic, drawn from the file's patterns. characters/skerry.json
-contains two unseen wordings of each topic, thirty questions that Skerry cannot know, and ten talks
-of five turns, in which a user tells a name and asks for it; it was written before Skerry's file.
+Tests the bundled model of the character Skerry, and models trained for three minutes on Skerry's
+file with eight or twenty-five wordings of each topic, drawn from the file's patterns. The questions
+in characters/skerry.json were written before that file: two wordings per topic, thirty questions
+that Skerry cannot answer, and ten talks of five turns, where a user tells a name and asks for it.
 Each question is asked again in capitals. Takes eight minutes on one core.
 """
 
@@ -32,7 +32,6 @@ MODELS = {"bundled": None, "eight askings a topic": 8, "twenty-five askings a to
 
 
 def main() -> None:
-    """Train the models, and print the table of their right answers."""
     options = parsed(__doc__, only=MODELS)
     pin()
     found = {name: measured(name) for name in MODELS if options.only in (None, name)}
@@ -69,7 +68,7 @@ def with_few_askings(n: int) -> str:
 
 
 def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
-    """Count right, wrong and refused replies, and remembered names, in a style of writing."""
+    """Count right, wrong and refused replies and remembered names; apply `style` to questions."""
     unseen = [(topic, text) for topic, texts in QUESTIONS["unseen"].items() for text in texts]
     topics = [(topic_of(reply_to(gpt, [style(text)])), topic) for topic, text in unseen]
     foreign = [topic_of(reply_to(gpt, [style(text)])) for text in QUESTIONS["foreign"]]
@@ -91,14 +90,14 @@ def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str
 
 
 def reply_to(gpt: InferenceGpt, texts: Iterable[str]) -> str:
-    """Return the reply, at temperature 0, to alternating messages that begin with a user's."""
+    """Return the reply, at temperature 0, to alternating messages of a user and the character."""
     roles = ("user", "assistant")
     messages = [Message(roles[i % 2], text) for i, text in enumerate(texts)]
     return gpt.chat(messages, temperature=0).content
 
 
 def topic_of(reply: str) -> str | None:
-    """Return the topic of a reply; None for an "I do not know" reply; "?" if there is none."""
+    """Return the topic of a reply, None for "I do not know", or "?" if no topic has this reply."""
     if reply in FACTS["unknown"]:
         return None
     for name, topic in FACTS["topics"].items():

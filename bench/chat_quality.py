@@ -4,7 +4,7 @@
 
 Trains with the `microgpt` command, on one core. `microgpt eval` then counts exact answers on three
 sets in data/: chat_heldout.jsonl with held-out words, names and numbers, chat_fresh.jsonl, whose
-writers have not seen the grammar, and chat_fourth.jsonl, which was not used to choose anything.
+writers have not seen the training data, and chat_fourth.jsonl, which was not used for any choice.
 Takes about ten minutes per seed on one core of an AMD EPYC (Zen 5).
 """
 
@@ -19,7 +19,6 @@ CHAT_SETS = {"heldout": "held-out", "fresh": "fresh wordings", "fourth": "fourth
 
 
 def main() -> None:
-    """Train, evaluate, and print the table."""
     options = parsed(__doc__, only=("chat",), **TRAINING)
     print(chat_table(train_missing("chat_quality", {"chat": measured}, options)))
 
@@ -37,7 +36,7 @@ def measured(seed: int) -> dict[str, Any]:
 
 
 def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
-    """Return the counts of exact answers and questions per task, and of wrong refusals overall."""
+    """Return the counts of exact answers and of questions per task, and of wrong refusals."""
     tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
     inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
     wrong = [each for each in replies["errors"] if each["task"] != "outside"]
@@ -45,7 +44,7 @@ def accuracy(replies: dict[str, Any]) -> dict[str, Any]:
 
 
 def chat_table(kept: dict[str, Any]) -> str:
-    """Return a table of the shares of exact answers per task: mean and minimum over the seeds."""
+    """Return a table of the fraction of exact answers per task: mean and minimum over the seeds."""
     first = kept["trainings"][0]
     tasks = list(dict.fromkeys(task for name in CHAT_SETS for task in first[name]["tasks"]))
     lines = [[task, *(shares(kept, name, [task]) for name in CHAT_SETS)] for task in tasks]
@@ -57,7 +56,7 @@ def chat_table(kept: dict[str, Any]) -> str:
 
 
 def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
-    """Format the share of exact answers to the given tasks: the mean and minimum over the seeds."""
+    """Format the fraction of exact answers in the given tasks: mean and minimum over the seeds."""
     found = [
         fmean(n_exact / n for n_exact, n in scores)
         for training in kept["trainings"]
@@ -67,7 +66,7 @@ def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
 
 
 def refusals(kept: dict[str, Any], name: str) -> str:
-    """Format the share of refused questions of the grammar: the mean and maximum over the seeds."""
+    """Format the fraction of answerable questions that were refused: mean and maximum of seeds."""
     found = [
         n_refused / n for n_refused, n in (each[name]["refused"] for each in kept["trainings"])
     ]

@@ -1,8 +1,8 @@
 """Repeat Karpathy's training run on both engines, and with random gradients as a control.
 
 Trains on the reference engine, on the compiled engine in float64 and float32, and on the reference
-engine with random numbers instead of gradients. The control uses several seeds, to show the spread
-of the final loss. Takes two minutes on one core.
+engine with random numbers instead of gradients. This control runs with several seeds, to show the
+spread of its final loss. Takes two minutes on one core.
 
     uv run python bench/compare.py [--steps 1000] [--rounds 3] [--controls 10]
 """
@@ -31,7 +31,6 @@ CONTROL = "control: random gradients"
 
 
 def main() -> None:
-    """Run and time all training runs, and print the table."""
     options = parsed(__doc__, steps=TrainConfig.steps, rounds=3, controls=10)
     pin()
     results, seconds = dict[str, TrainResult](), dict[str, float]()
@@ -119,7 +118,7 @@ def rows(
 
 
 def comparison_table(kept: dict[str, Any]) -> str:
-    """Return a table with a column per training run."""
+    """Return the rows as a table with a column per training run."""
     return headed(["", *ENGINES, CONTROL], kept["rows"], kept)
 
 

@@ -1,7 +1,7 @@
 """Run the same training or generation with microgpt and other programs, in turns on one core.
 
 A contender prepares a job once and returns a function that runs it and returns losses or tokens.
-All train from the same weights on the same documents in the same order, or generate sequences with
+All contenders train from equal weights on the same documents in the same order, or generate from
 the same random numbers. A C program draws its own weights, and its function returns the seconds.
 """
 
@@ -50,7 +50,7 @@ class Job:
         self.weights = {name: np.array(matrix, np.float32) for name, matrix in rows.items()}
 
     def uniforms(self) -> np.ndarray:
-        """Return a uniform in [0, 1) per generated token, of shape (sequences, T)."""
+        """Return a random number in [0, 1) per generated token, of shape (sequences, T)."""
         shape = (self.n_times * self.n_together, self.model.block_size)
         return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
 
@@ -88,13 +88,11 @@ def generator(job: Job) -> Work:
 
 
 def compete(
-    contenders: Mapping[str, Work],
-    rounds: int,
-    agree: Callable[[np.ndarray, np.ndarray], bool],
+    contenders: Mapping[str, Work], rounds: int, agree: Callable[[np.ndarray, np.ndarray], Any]
 ) -> dict[str, list[float]]:
-    """Let contenders run their job in turns, and return the seconds of each round by contender.
+    """Let contenders run their jobs in turns, and return the seconds of each round, by contender.
 
-    `agree` returns whether another contender's result agrees with that of microgpt.
+    `agree` returns whether a contender's result (its second argument) agrees with microgpt's.
     """
     results: dict[str, np.ndarray] = {}
 

@@ -1,8 +1,8 @@
 """Compare the generation speed of microgpt and PyTorch on one core.
 
-The two take turns. Each generates single sequences and batches from the same random numbers, and
-both must generate the same tokens. Prints the tokens per second and their ratios, and writes
-them to bench/results.
+The programs take turns. They generate single sequences and batches from the same random numbers,
+and must generate the same tokens. Prints the tokens per second and their ratios, and writes them to
+bench/results.
 
     uv run python bench/decode_speed.py [--rounds 5]
 """
@@ -12,7 +12,6 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-import numpy as np
 from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, generator
 from harness import headed, machine, needs, parsed, pin, store
 
@@ -25,11 +24,10 @@ DECODING = [  # name, model, vocabulary size, sequences per batch, repetitions
     ("chat, one sequence", CHAT, 80, 1, 2),
     ("chat, 16 together", CHAT, 80, 16, 1),
 ]
-AGREEMENT = 0.98  # minimum share of equal tokens; rounding may change a draw and all later tokens
+AGREEMENT = 0.98  # minimum fraction of equal tokens; rounding may change a draw and what follows
 
 
 def main() -> None:
-    """Run the benchmarks and write the results."""
     options = parsed(__doc__, rounds=5)
     if RIVALS:
         needs(TORCH)
@@ -52,11 +50,8 @@ def decoding(
         import torch_gpt
 
         contenders["torch"] = torch_gpt.generator(job)
-
-    def agree(ours: np.ndarray, others: np.ndarray) -> bool:
-        return bool(np.mean(ours == others) >= AGREEMENT)
-
-    n_tokens, seconds = n_together * n_times * model.block_size, compete(contenders, rounds, agree)
+    seconds = compete(contenders, rounds, lambda a, b: (a == b).mean() >= AGREEMENT)
+    n_tokens = n_together * n_times * model.block_size
     speeds = {who: n_tokens / median(each) for who, each in seconds.items()}
     return {"name": name, "tokens_per_s": speeds}
 

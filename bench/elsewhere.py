@@ -3,10 +3,10 @@
     uv run python bench/elsewhere.py [--rounds 9]
     uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py
 
-Exports four models: Karpathy's, trained without the held-out names, the demo chat model, and two
-portable models of the same shapes; the portable chat model is trained only briefly. "Speed" is the
-tokens per second of greedily generating one sequence on one core, from Python; its ratio is
-relative to microgpt's engine, measured in turns. "Difference" is the largest difference of a
+Exports four models: Karpathy's (trained without the held-out names), the demo chat model, and two
+portable models of the same shapes, of which the chat model is trained only briefly. "Speed" is the
+number of tokens per second when Python greedily generates one sequence on one core; its ratio is
+relative to microgpt's engine, measured alternately. "Difference" is the largest difference of a
 log-probability from the receipt. "Bits" is the loss per token of held-out names or replies minus
 the loss in microgpt. The first command measures only onnxruntime, and stores nothing.
 """
@@ -33,7 +33,7 @@ from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
 N_HELD_OUT = 1000  # number of held-out documents
 CHAT_STEPS = 300  # number of training steps of the portable chat model
-FORMATS = {  # modules that each format's program needs
+FORMATS = {  # by program: its format, and the modules that it needs
     "onnxruntime": (ONNX_FORMAT, "onnxruntime"),
     "llama.cpp": (GGUF_FORMAT, "llama_cpp"),
     "transformers": (TRANSFORMERS_FORMAT, "transformers", "torch"),
@@ -41,7 +41,6 @@ FORMATS = {  # modules that each format's program needs
 
 
 def main() -> None:
-    """Export and measure the models, and print the table."""
     options = parsed(__doc__, rounds=9)
     pin()
     if find_spec("torch"):
@@ -143,7 +142,7 @@ def bits(rows: list[list[list[float]]], tokens: list[list[int]], masks: Sequence
 
 
 def elsewhere_table(kept: dict[str, Any]) -> str:
-    """Return a table with a row per model and program."""
+    """Return a table of sizes, speeds and differences, with a row per model and program."""
     lines = []
     for model in kept["models"]:
         ours = model["programs"]["microgpt"]["tokens_per_s"]

@@ -31,9 +31,9 @@ except ImportError:  # atheris is absent in tests, which need only `Attack`
 
 
 def instrumented() -> Any:
-    """Return a context that instruments imports of our packages, except the engine (Numba code).
+    """Return a context that instruments imports of our packages, except of the engine (Numba code).
 
-    A module is instrumented when it is first imported, here or by the process of a parser.
+    A module is instrumented when it is first imported, here or in the process that fuzzes a parser.
     """
     own = ["microgpt", "microgpt_evolution", "microgpt_serve", "microgpt_cli"]
     if atheris is None:
@@ -61,7 +61,6 @@ STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn
 
 
 def main() -> None:
-    """Fuzz all parsers or one, each in a separate process, and store the counts."""
     needs("atheris")
     with instrumented():
         from fuzz_parsers import PARSERS
@@ -119,7 +118,7 @@ def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
 
 
 class Attack:
-    """Runs a parser, which may write only in the working directory, and records its failures."""
+    """Runs a parser, which may write only to the working directory, and records its failures."""
 
     def __init__(self, name: str, parse: Callable[[bytes], object]) -> None:
         self.name, self.parse = name, parse
@@ -175,7 +174,7 @@ class EscapeError(BaseException):
 
 
 def place_of(error: BaseException) -> str:
-    """Return the innermost line of a traceback."""
+    """Return the file and the line in which an exception was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(frame.filename).name}:{frame.lineno}"
 

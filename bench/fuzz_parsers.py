@@ -1,6 +1,6 @@
 """The parsers that bench/fuzz.py attacks, each with valid seed inputs written by this project.
 
-A maker gets an empty folder and returns the inputs and a function that parses one. The files come
+A maker gets a folder and returns seed inputs and a function that parses an input. The files come
 from tests/exports, from a model that a maker trains, or from a run of a command. Checksums that an
 attacker could compute are renewed, so that mutations reach the code behind them.
 """
@@ -75,7 +75,7 @@ def trained(folder: Path) -> None:
 
 
 def of_command(*words: str) -> Callable[[Path], object]:
-    """Return a source that runs a command, such as a search or a sweep, and keeps its run."""
+    """Return a source that runs a command, such as `evolve`, and keeps the directory of its run."""
 
     def write(folder: Path) -> None:
         command = [Path(sys.executable).with_name("microgpt"), *words, "--data", "names.txt"]
@@ -156,7 +156,7 @@ def state(folder: Path, content: bytes) -> None:
 
 
 def export(format: Format, folder: Path) -> None:
-    """Export a portable model, as the file "a" in a folder, or as the folder for Transformers."""
+    """Export a portable model to the file "a" in a folder, or for Transformers to the folder."""
     folder.mkdir()
     sizes = {"n_embd": 4, "n_head": 1, "n_layer": 1, "block_size": 8, "n_ff_exp": 2}
     shape = microgpt.ModelConfig(**sizes, architecture="portable")

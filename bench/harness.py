@@ -27,7 +27,7 @@ VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector o
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     """Parse options, each given by its default, or by a tuple or mapping of its choices.
 
-    `is_short` is true if a number, such as the number of rounds, is below its default.
+    `is_short` of the result is true if a number, such as that of rounds, is below its default.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -71,9 +71,9 @@ def command(*words: object) -> dict[str, Any]:
 def machine(*, all_cores: bool = False) -> str:
     """Return the processor, the number of usable cores, the system and the Python version.
 
-    Clouds use names such as "AMD EPYC" or "Intel Xeon" for many generations, and a core of one
-    generation does twice as many multiply-adds as another, so the microarchitecture and the width
-    of the kernels' vectors are included.
+    Clouds use names such as "AMD EPYC" or "Intel Xeon" for many generations, and some generations
+    do twice as many multiply-adds per core as others, so the microarchitecture and the width of
+    the kernels' vectors are included.
     """
     found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     cpu = re.sub(r"\(R\)|\(TM\)| Processor", "", found[1] if found else platform.machine())
@@ -93,7 +93,7 @@ def machine(*, all_cores: bool = False) -> str:
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Run the calls alternately, and return the seconds of each round after a warm-up.
 
-    A call that returns a float has measured its own seconds.
+    If a call returns a float, this is the time in seconds that the call itself has measured.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds + 1):
@@ -137,7 +137,7 @@ def train_missing(
     measures: Mapping[str, Callable[[int], dict[str, Any]]],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Run, on one core, the training runs without a result from this machine; return all results.
+    """Make the training runs that this machine has not yet made, on one core; return all results.
 
     An interrupted benchmark can therefore be continued. With `--again`, existing results are
     replaced; with `--only NAME`, only runs of that name are made. `measures` maps the name of a run

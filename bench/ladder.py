@@ -1,7 +1,7 @@
-"""Measure ladders of four texts, and an Elman network beside Karpathy's GPT.
+"""Compare the losses of models from a uniform guess to a GPT, and of an Elman network and a GPT.
 
-A ladder is the result of `microgpt ladder`; two texts depend on the version of Python. An Elman
-network also trains on names for the operations of 1,000 and 10,000 steps of Karpathy's GPT.
+`microgpt ladder` trains the models on four texts, two of which depend on the version of Python. An
+Elman network trains on names with as many operations as 1,000 and 10,000 steps of Karpathy's GPT.
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 
@@ -34,12 +34,11 @@ TEXTS = {
     "identifiers": lambda: written("identifiers", identifiers()),
     "technical prose": lambda: written("technical prose", technical_prose()),
 }
-BUDGET = 1e11  # number of operations of a ladder's first GPT
+BUDGET = 1e11  # number of operations of the first GPT of `microgpt ladder`
 STEPS = (1000, 10_000)  # numbers of steps of Karpathy's GPT
 
 
 def main() -> None:
-    """Run the missing trainings and print the tables."""
     measures = {f"ladder, {name}": partial(climbed, text=name) for name in TEXTS}
     measures["karpathy"] = beside_karpathys
     options = parsed(__doc__, only=(*measures, *TEXTS), **TRAINING)
@@ -48,7 +47,7 @@ def main() -> None:
 
 
 def climbed(seed: int, *, text: str) -> dict[str, Any]:
-    """Return the test losses of a ladder of models, by model name."""
+    """Return the test losses of the models of `microgpt ladder`, by model name."""
     found = command("ladder", "--data", TEXTS[text](), "--budget", BUDGET, "--seed", seed)
     losses: dict[str, float] = {}
     for rung in found["rungs"]:
@@ -58,7 +57,7 @@ def climbed(seed: int, *, text: str) -> dict[str, Any]:
 
 
 def beside_karpathys(seed: int) -> dict[str, Any]:
-    """Return the losses and seconds of Karpathy's GPT and an Elman network of equal operations."""
+    """Return the losses and times of Karpathy's GPT and of Elman networks with equal operations."""
     microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
     docs = microgpt.load_documents(TEXTS["names"](), microgpt.ReadOptions())
     sets = microgpt.hold_out(docs, {"budget": 1e12})
@@ -115,7 +114,7 @@ def ladders_table(kept: dict[str, Any]) -> str:
 
 
 def karpathy_table(kept: dict[str, Any]) -> str:
-    """Return a table of the Elman network beside Karpathy's GPT."""
+    """Return a table of the losses and times of the Elman network and of Karpathy's GPT."""
     found, lines = runs_of(kept, "karpathy"), []
     for name in found[0]["losses"] if found else ():
         figures = ([run[what][name] for run in found] for what in ("losses", "seconds"))

@@ -3,7 +3,7 @@
     uv run --with markovify==0.9.4 python bench/makers.py FOLDER > bench/results/makers.txt
 
 FOLDER has a file for each of FILES; docs/measurements/quality.md says where they come from. Losses
-are in nats per character of a tenth of the documents, which no model reads. Takes ten minutes.
+are in nats per character, on a tenth of the documents that is held out. Takes ten minutes.
 """
 
 import random
@@ -23,13 +23,12 @@ from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"
 MINUTES = 1.0
-N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # samples; printed samples; maximum length printed
+N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # numbers of samples, of printed ones, of characters each
 ORDERS = range(3, 9)  # orders of the n-gram models; the lowest loss is printed
-N_COUNTED = 100_000  # maximum number of predictions to score an n-gram model
+N_COUNTED = 100_000  # maximum number of predictions that score an n-gram model
 
 
 def main() -> None:
-    """Train on each text, and print a section with the losses and samples."""
     for path in (Path(sys.argv[1], name) for name in FILES):
         is_chat = path.suffix == ".jsonl"
         docs = load_documents(path, ReadOptions(chat=is_chat))
@@ -61,7 +60,7 @@ def main() -> None:
 
 
 def markov_samples(docs: Sequence[str]) -> list[str]:
-    """Return samples of a Markov chain of order 2 over words, or 6 over characters of texts."""
+    """Return samples of a Markov chain of order 2 over words, or of order 6 over characters."""
     import markovify
 
     has_words = any(" " in doc for doc in docs)

@@ -30,7 +30,6 @@ N_WINDOWS = 2400  # nanoGPT evaluates 200 batches of 12 windows
 
 
 def main() -> None:
-    """Run the missing training runs and print the tables."""
     options = parsed(__doc__, only=(*NAMES, *TEXTS, *LONG), **TRAINING)
     texts = (*TEXTS, *LONG) if options.only in LONG else TEXTS
     names = {name: partial(of_names, name) for name in NAMES}
@@ -48,7 +47,7 @@ def of_names(preset: str, seed: int) -> dict[str, Any]:
 
 
 def of_shakespeare(preset: str, seed: int) -> dict[str, Any]:
-    """Train on the first 90 %, and return the cost, and the losses in nats per character."""
+    """Train a preset on Shakespeare, and return its cost, and its losses in nats per character."""
     text = bundled("shakespeare.txt").read_text("utf-8")
     cut = len(text) - len(text) // 10
     with tempfile.TemporaryDirectory() as folder:

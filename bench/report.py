@@ -16,7 +16,6 @@ PAGES = sorted((ROOT / "docs" / "measurements").glob("*.md"))
 
 
 def main() -> None:
-    """Write the tables."""
     tables = {}
     for path in sorted(BENCH.glob("*.py")):
         if re.search(r"^TABLES = ", path.read_text(encoding="utf-8"), re.MULTILINE):

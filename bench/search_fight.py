@@ -2,12 +2,12 @@
 
     uv run python bench/search_fight.py [--searches 30]
 
-A search requests training runs of genomes from a table (results/search_table.json.xz): validation
-losses at eight points of each training run, and the test loss, for 1,024 genomes, two texts and
-two seeds. A run may end at any of the points; if it later continues, only the additional points are
-paid for. All searches have the same budget. The regret of a search at a cost is the test loss of
-the model that its user would have at that cost, which is the one with the lowest validation loss,
-minus the best mean test loss of the table. Takes a few minutes.
+A search requests training runs of genomes from results/search_table.json.xz. This table has the
+validation losses at eight points of each training run, and its test loss, for 1,024 genomes, two
+texts and two seeds. A run may end at any point; if it later continues, only the additional points
+are paid for. All searches have the same budget. The regret of a search at a cost is the test loss
+of the best model found at that cost, which is the one with the lowest validation loss, minus the
+lowest mean test loss of the table. Takes a few minutes.
 """
 
 import json
@@ -33,7 +33,7 @@ from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.surrogate import SurrogateSearch
 
 OPTUNA = "optuna==5.0.0"
-TABLE = RESULTS / "search_table.json.xz"  # made by the study `search_table`, last at a922fbb8
+TABLE = RESULTS / "search_table.json.xz"  # made by bench/studies/search_table.py at a922fbb8
 OPERATIONS = 3e11  # operations of a training run of the table
 GRID: dict[str, tuple[float, ...]] = {
     "n_embd": (24, 40, 64, 104),
@@ -45,10 +45,10 @@ GRID: dict[str, tuple[float, ...]] = {
 GENES = list(product(*GRID.values()))
 POINTS = 8  # number of evaluations of a complete training run
 BUDGET = 30  # budget of a search, in complete training runs
-MAX_TRIALS = 1000  # limit for a search that only repeats known trials at no cost
+MAX_TRIALS = 1000  # maximum number of trials, for a search that repeats trials at no cost
 COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets
 COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the others
-N_DRAWN = 10_000  # bootstrap samples
+N_DRAWN = 10_000  # number of bootstrap samples
 
 # By seed and genome: the validation loss at each point, and then the test loss; empty if the run
 # diverged.
@@ -108,12 +108,12 @@ class Ledger:
         return losses
 
     def regrets(self) -> list[float]:
-        """Return the regret of the search at each whole cost."""
+        """Return the regret of the search at the cost of 1, 2, ... BUDGET complete runs."""
         runs = [[(i, seed) for seed in range(len(self.losses))] for i in range(len(GENES))]
         best_mean = min(fmean(map(self.test, of_genome)) for of_genome in runs)
         ended = [run for of_genome in runs for run in of_genome if self.test(run) < math.inf]
-        # One of the two sets is harder to predict: the test loss of an incomplete run is estimated
-        # as its validation loss plus the median difference.
+        # The validation set and the test set are not equally hard to predict, so the test loss of
+        # an incomplete run is estimated as its validation loss plus the median difference.
         shift = median(self.test(run) - min(self.validation(run)) for run in ended)
         trained: dict[Run, int] = {}
         best, lowest = None, math.inf
@@ -132,7 +132,6 @@ class Ledger:
 
 
 def main() -> None:
-    """Run the searches, and print and store their regrets; a short run stores nothing."""
     options = parsed(__doc__, searches=30)
     if "optuna" in SEARCHES:
         needs(OPTUNA)
@@ -158,9 +157,9 @@ def read_table() -> dict[str, dict[str, Any]]:
 
 
 def start_of(text: str) -> Genome:
-    """Return the rule's genome for a text, with the nearest value of the grid for each gene.
+    """Return the genome that `train --minutes` chooses for a text, rounded to values of the grid.
 
-    Values are compared by their logarithms, or directly if one is 0.
+    Distances between values are those of their logarithms, unless a value of the gene is 0.
     """
     objective, genes = objective_of(text), {}
     tokens = objective.tokens()
@@ -187,7 +186,7 @@ def objective_of(text: str) -> RungObjective:
 
 
 def random_search(ledger: Ledger, start: Genome) -> None:
-    """Train random genomes."""
+    """Train random genomes until the budget is spent."""
     rng = Random(ledger.seed)
     while True:
         ledger.train(ledger.drawn(rng.randrange(len(GENES))))
@@ -197,7 +196,7 @@ def optuna_search(ledger: Ledger, start: Genome) -> None:
     """Search with TPE and the median pruner, with their default settings.
 
     A gene is an integer, the index of its value, because Optuna has no ordered categories. A trial
-    reports each of the eight points; it is not pruned at the last point, where it is complete.
+    reports its loss at each point, and is not pruned at the last point, where it is complete.
     """
     import optuna
 
@@ -221,12 +220,12 @@ def optuna_search(ledger: Ledger, start: Genome) -> None:
 
 
 def rule(ledger: Ledger, start: Genome) -> None:
-    """Train only the rule's genome, with one seed after the other."""
+    """Train only the genome `start`, which `train --minutes` would choose, and only once."""
     ledger.train(ledger.seeded(start, ledger.seed))
 
 
 def ours(ledger: Ledger, start: Genome) -> None:
-    """Search as `evolve --minutes` does: with a surrogate, beginning with the rule's genome."""
+    """Search as `evolve --minutes` does: with a surrogate, beginning with the genome `start`."""
     space, seed = Space(values=GRID), ledger.seed
     search = SurrogateSearch(space, [start], BUDGET, lambda genome, n: n / POINTS, seed=seed)
     while organisms := search.ask():
@@ -246,7 +245,7 @@ SEARCHES: dict[str, tuple[str, Callable[[Ledger, Genome], None]]] = {
 
 
 def summary(regrets: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Return the mean regrets of each method, and their differences from ours, by cost."""
+    """Return the mean regrets of each search, and their differences from microgpt's, by cost."""
     return {
         "regrets": {
             name: {str(cost): interval(each[:, cost - 1])[0] for cost in COSTS}
@@ -268,7 +267,7 @@ def interval(numbers: np.ndarray) -> list[float]:
 
 
 def fight_tables(fight: dict[str, Any]) -> str:
-    """Return a table of the regrets, and of their differences from ours, for each text."""
+    """Return a table of the regrets, and of their differences from microgpt's, for each text."""
     head = [*(f"after {cost}" for cost in COSTS), *(f"− ours after {cost}" for cost in COMPARED)]
     tables = []
     for text, found in fight["texts"].items():

@@ -29,15 +29,13 @@ from serving import CHAT, COMPLETIONS, GENERATE, HELLO, OPENAI_CHAT
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, bundled, save, train
 
 SIZE = 1_040_000  # body size in bytes, just below the default limit
-DEPARTS_S = 0.05  # time after which a departing client closes its connection
+DEPARTS_S = 0.05  # seconds after which a departing client closes its connection
 SHAPE = ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, architecture="modern")
 HONEST = {  # the honest client's request, by model
     "demo": serving.request(CHAT, {"messages": HELLO}),
     "a million": serving.request(GENERATE, {"max_tokens": 10}),
     "subwords": serving.request(GENERATE, {"max_tokens": 10}),
 }
-
-
 MODELS = {"endless subwords": "subwords", "endless texts": "a million", "long prompts": "a million"}
 DEPARTING = "long texts, departing"  # an attack whose clients close the connection early
 
@@ -150,7 +148,7 @@ async def honest(data: bytes, port: int, options: argparse.Namespace) -> list[fl
 
 
 async def attackers(kind: str, data: bytes, port: int, n: int, until: float) -> Counter[str]:
-    """Send the request of an attack on n connections, and return the number of each response."""
+    """Send the request of an attack on n connections; return the number of responses by status."""
     statuses = Counter[str]()
 
     async def send() -> None:

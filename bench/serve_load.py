@@ -1,4 +1,4 @@
-"""Measure the requests per second and the latency of the service, next to a bare FastAPI app.
+"""Compare the requests per second and the latency of the service with those of a bare FastAPI app.
 
     uv run python bench/serve_load.py [--seconds 5] [--rounds 3] [--connections 32]
 
@@ -42,7 +42,6 @@ HAS_TEXT = re.compile(rb'"content":"[^"]|"samples":\[').search
 
 
 def main() -> None:
-    """Compare the kinds of load."""
     if sys.argv[1:2] == ["--bare"]:
         serve_bare()
         return
@@ -113,7 +112,7 @@ async def load(kind: str, port: int, n_clients: int, seconds: float) -> list[flo
 
 
 def bodies(kind: str) -> list[dict[str, Any]]:
-    """Return the requests of a kind of load."""
+    """Return the JSON bodies of the requests of a kind of load."""
     if kind.startswith("generate"):
         return [{"seed": 42}]
     found = []
@@ -127,7 +126,7 @@ def bodies(kind: str) -> list[dict[str, Any]]:
 
 
 async def client(port: int, requests: list[bytes], until: float) -> list[float]:
-    """Send the next request after each reply; return the seconds to the first text of each."""
+    """Send a request after each reply, and return the seconds to the first text of each reply."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     firsts = []
     for each in cycle(requests):

@@ -71,14 +71,14 @@ class Load:
         self.names, self.seconds = names, seconds
         self.service = -1  # number of the running service
         self.stopped_at: float | None = None
-        self.timed_out: Counter[str] = Counter()  # replies cut off at the time limit
+        self.timed_out: Counter[str] = Counter()  # number of replies cut off at the time limit
         self.texts: dict[tuple[int, str, int], bytes] = {}  # text by model, kind and seed
         self.n_compared, self.n_different, self.n_again = 0, 0, 0
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.latencies: defaultdict[str, list[float]] = defaultdict(list)
         self.lost: Counter[str] = Counter()
         self.memory: list[list[int]] = []
-        self.port = 0  # port of the first service
+        self.port = 0  # a free port, which the first service chooses
 
     async def run(self, n_connections: int) -> None:
         """Run the service processes one after another; clients send requests throughout."""

@@ -27,7 +27,7 @@ COMMANDS = {
     BASELINE: [sys.executable, "-c", "import numpy"],
     "microgpt --help": [*MICROGPT, "--help"],
     "microgpt train --help": [*MICROGPT, "train", "--help"],
-    "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # an error
+    "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # exits with code 2
     FIRST: [*MICROGPT, "train"],
     "microgpt generate": [*MICROGPT, "generate"],
     "microgpt generate -n 300000": [*MICROGPT, "generate", "-n", "300000"],
@@ -38,7 +38,6 @@ FIRST_ROUNDS = 3  # number of runs with an empty cache
 
 
 def main() -> None:
-    """Time the commands and write the results."""
     options = parsed(__doc__, rounds=9)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")
@@ -54,7 +53,7 @@ def main() -> None:
 
 
 def seconds(name: str, folder: str, cache: str) -> float:
-    """Return the seconds of a command in an environment without PYTHON* variables."""
+    """Return the seconds that a command takes in an environment without PYTHON* variables."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     environment = inherited | {"NUMBA_CACHE_DIR": cache}
     began = perf_counter()

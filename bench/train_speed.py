@@ -1,9 +1,9 @@
 """Compare the training speed of the compiled engine with PyTorch and programs in C on one core.
 
-Each contender trains the same model from the same weights on the same documents in the same order.
-It trains once to warm up and then alternates with the others, so that other load affects all of
-them. All must compute the same losses. Prints the median microseconds per document or tokens per
-second, with the time relative to microgpt, and writes the times of all rounds to bench/results.
+All contenders train the same model from the same weights on the same documents in the same order.
+After a warm-up they take turns, so that other load affects all of them; their losses must agree.
+Prints the median microseconds per document or tokens per second, and the time relative to microgpt.
+The times of all rounds are written to bench/results.
 
     uv run python bench/train_speed.py [--rounds 5] [--only d16] [--c FOLDER]
 
@@ -20,7 +20,6 @@ from statistics import median
 from typing import Any
 
 import c_programs
-import numpy as np
 from contenders import CHAT, RIVALS, TITLES, TORCH, Job, compete, trainer
 from harness import headed, machine, needs, parsed, pin, store
 
@@ -55,7 +54,6 @@ SETTINGS = [
 
 
 def main() -> None:
-    """Time every setting, print a table and write the results."""
     options = parsed(__doc__, rounds=5, only="", c="")
     if RIVALS:
         needs(TORCH)
@@ -72,7 +70,7 @@ def main() -> None:
 
 
 def measure(setting: Setting, options: Namespace) -> dict[str, Any]:
-    """Return the seconds of each round, by contender."""
+    """Return the seconds of each round by contender, and the size of the job."""
     job = make_job(setting)
     contenders = {"microgpt": trainer(job)}
     if RIVALS:
@@ -82,11 +80,7 @@ def measure(setting: Setting, options: Namespace) -> dict[str, Any]:
     if options.c and not setting.lengths:
         for name in c_programs.PROGRAMS:
             contenders[name] = c_programs.trainer(name, job, Path(options.c).resolve())
-
-    def agree(ours: np.ndarray, others: np.ndarray) -> bool:
-        return bool(np.abs(ours - others)[:10].max() <= AGREEMENT)
-
-    seconds = compete(contenders, options.rounds, agree)
+    seconds = compete(contenders, options.rounds, lambda a, b: abs(a - b)[:10].max() <= AGREEMENT)
     return {
         "name": setting.name,
         "documents": len(job.docs),
@@ -113,7 +107,7 @@ def make_job(setting: Setting) -> Job:
 
 
 def speed_table(speed: dict[str, Any]) -> str:
-    """Return a table of the median times and their ratios to ours."""
+    """Return a table of the median times and their ratios to those of microgpt."""
     rivals = dict.fromkeys(name for each in speed["settings"] for name in each["contenders"])
     del rivals["microgpt"]
     lines = []

@@ -1,8 +1,8 @@
 """Run every command and Python block of README.md and docs/, as a reader would.
 
 The blocks of a page run in order, in a directory with the data of a clone and some files of the
-reader's own. A service runs until another one starts or the page ends. Prints the seconds of each
-page, or its failed block. All pages take an hour or more; with `--short`, they take a minute.
+reader's own. A service runs until another one starts or the page ends. Prints the time per page in
+seconds, or the block that failed. All pages take an hour or more, or with `--short` a minute.
 
     uv run python docs/docs_commands.py [--short] [docs/score.md ...]
 """
@@ -57,6 +57,7 @@ SHORTER = (
     (r"microgpt evolve(?!.*--(minutes|budget))", r"\g<0> --population 4 --generations 1"),
     (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 1"),
     (r"--random \d+", "--random 1"),
+    (r"research start experiment.py", r"\g<0> --budget 1e7"),
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
     (r"(?<= .)0000\b", "000"),
     (r"steps=1000\)", "steps=4)"),
@@ -112,7 +113,7 @@ class FailedError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced or an indented block of a page."""
+    """A fenced or an indented code block of a page."""
 
     page: str
     line: int

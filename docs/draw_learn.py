@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/learn.md, each for light and for dark pages.
+"""Draw the pictures of docs/learn.md, with colors for light and for dark pages.
 
 uv run python docs/draw_learn.py
 """
@@ -53,7 +53,7 @@ def forward() -> str:
     body += '<text class="small end" x="132" y="146">stream: 16 numbers</text>\n'
     for i, (kind, label) in enumerate(steps):
         y = 10 + 66 * i
-        if kind == "part":  # a part reads the stream above it and adds to it below
+        if kind == "part":  # attention or MLP: it reads the stream, and adds to it
             for way in (f"M140 {y - 12}H330V{y}", f"M330 {y + 36}V{y + 48}H142"):
                 body += f'<path class="line" marker-end="url(#tip)" d="{way}"/>\n'
             body += f'<text class="small" x="146" y="{y + 44}">+</text>\n'
@@ -92,7 +92,7 @@ def after_em(tokenizer: CharTokenizer, models: dict[str, list[float]]) -> str:
 
 
 def main() -> None:
-    """Train Karpathy's model and write both pictures."""
+    """Train Karpathy's model, and write forward.svg and after_em.svg to docs/learn/."""
     names = load_text(ROOT / "data/names.txt")
     trained = train(names)
     rng = random.Random(42)

@@ -42,7 +42,7 @@ def docstrings(path: Path, tree: ast.Module) -> Iterator[Text]:
 
 
 def comments(path: Path, source: str) -> Iterator[Text]:
-    """Yield the comments; consecutive comment lines are joined into one comment."""
+    """Yield the comments of a module; consecutive lines are joined into one comment."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     found: list[Text] = []
     last_line = 0  # number of the last line that contained only a comment
@@ -88,7 +88,7 @@ def literal(value: ast.expr) -> str:
 
 
 def main() -> None:
-    """Draw and print the sample."""
+    """Draw a sample of the texts of each kind, and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=15, help="number of texts of each kind")

@@ -1,6 +1,6 @@
 """Create the README pictures from the output of real commands, run in an empty directory.
 
-    uv run python docs/make_pictures.py [names chat report progress curves]
+    uv run python docs/make_pictures.py [names chat report progress curves ladder]
 
 Takes two minutes.
 """
@@ -49,7 +49,7 @@ CURVES = [  # a small model, a larger one that overfits, and the larger one with
     f"{FEW} --n-embd 48 --model large",
     f"{FEW} --n-embd 48 --patience 4 --model patient",
 ]
-WIDTH = 80  # columns of all terminals, so that all pictures have the same font size
+WIDTH = 80  # number of columns of each terminal, so that all pictures have the same font size
 SEEN_AFTER_S = 1.0  # seconds of training before its progress is drawn
 
 
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def record(name: str, session: list[tuple[str, str]], folder: str) -> None:
-    """Run the commands in the folder and draw their output."""
+    """Run the commands of a session in a folder, and save a picture of their output."""
     console = _console()
     for command, said in session:
         console.print(Text.assemble(("$ ", "cyan"), (command, "bold")))
@@ -128,7 +128,7 @@ def _console() -> Console:
 def _save(console: Console, name: str) -> None:
     dark = look.SCHEMES["dark"]
     hues = look.ORANGE, look.GREEN, look.AMBER, look.BLUE, look.PINK, look.SKY
-    names = dark["paper"], *hues, dark["ink"], dark["quiet"]  # the last is "bright black"
+    names = dark["paper"], *hues, dark["ink"], dark["quiet"]  # the last color is "bright black"
     *normal, quiet = (Color.parse(name).triplet for name in names)
     theme = TerminalTheme(normal[0], normal[-1], normal, [quiet, *normal[1:]])
     svg = console.export_svg(title="microgpt", theme=theme)

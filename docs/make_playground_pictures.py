@@ -3,8 +3,8 @@
     uv run --with pillow python docs/make_playground_pictures.py
 
 The pictures are an animation of the first minute, and screenshots of the views. The script trains
-Karpathy's model, as the README does, and opens its page and that of the demo model in a headless
-Chromium, which must be on the PATH. The file contains the bundled model of names.
+Karpathy's model, as the README does, and opens the pages of this model and of the demo model in a
+headless Chromium, which must be on the PATH. The model in one file is docs/models/names.html.
 """
 
 import shutil
@@ -55,7 +55,7 @@ def page_of(model: Path, folder: str) -> str:
 
 
 def film(browser: Browser, url: str) -> None:
-    """Watch the training, draw a name letter by letter, and follow a token through the model."""
+    """Save an animation of the training, of a name drawn letter by letter, and of the diagram."""
     page = browser.new_page(viewport=SIZE)
     page.add_init_script(DRAWS)
     page.goto(url)
@@ -102,7 +102,7 @@ def generate(browser: Browser, url: str) -> None:
 
 
 def train(browser: Browser, url: str) -> None:
-    """Take a screenshot of Karpathy's training at its end."""
+    """Take a screenshot of the end of Karpathy's training run."""
     page = browser.new_page(viewport=SIZE)
     page.goto(url)
     page.wait_for_selector("#train-end:not(:empty)")

@@ -21,7 +21,7 @@ PROMPT = "$ "
 
 
 def main() -> None:
-    """Update the page and its picture."""
+    """Update docs/scaling.md and its picture."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "data", Path(folder, "data"))
         text = PAGE.read_text(encoding="utf-8")

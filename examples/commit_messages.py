@@ -21,7 +21,7 @@ def git(repository: Path, *args: str) -> str:
 
 
 def learn(repository: Path, directory: Path, steps: int | None) -> None:
-    """Train on the commit messages of a repository; settings are chosen unless `steps` is given."""
+    """Train on the commit messages of a repository; without `steps`, microgpt chooses settings."""
     messages = git(repository, "log", "--no-merges", "--format=%s").splitlines()
     print(f"learning {len(messages)} messages", file=sys.stderr)
     config = TrainConfig(steps=steps, batch_size=8) if steps else None

@@ -30,10 +30,10 @@ H, LR = 24, 0.1
 
 
 class Elman(Generic[Number]):
-    """An Elman network: its weights are `Value`s, which collect gradients, or floats."""
+    """An Elman network, whose weights are `Value`s (for training) or floats."""
 
     def __init__(self, weights: Weights[Number]) -> None:
-        self.weights = weights  # input (V, H), hidden (H, H), bias (1, H), output (V, H)
+        self.weights = weights  # input (V, H), memory (H, H), bias (1, H), output (V, H)
 
     def forward(self, token: int, memory: list[Number]) -> list[Number]:
         """Read a token and return the new hidden state: (H) -> (H)."""

@@ -1,4 +1,4 @@
-"""Make up names for a game's characters that resemble the names of a list.
+"""Make up names that resemble the names of a list, for example for the characters of a game.
 
 The list is a file with one name per line, such as elves or towns; the default is first names.
 The script prints names that are not in the list, one per line. The same seed gives the same names,
@@ -21,7 +21,7 @@ TRIES = 10_000  # maximum number of tries, because a short list yields few new n
 
 
 def new_names(known: list[str], *, seed: int, start: str, longest: int) -> Iterator[str]:
-    """Yield names that begin with `start`, have at most `longest` letters, and are not known."""
+    """Yield names not in `known` that begin with `start` and have at most `longest` letters."""
     steps = min(2000, 100 + 10 * len(known))  # more steps would memorize a short list
     model, config = ModelConfig(block_size=longest + 1), TrainConfig(steps, batch_size=4, seed=seed)
     gpt = InferenceGpt(train(known, model=model, config=config))

@@ -1,9 +1,9 @@
 """A bot that answers the members of a chat room through a model served over HTTP.
 
-Reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of the service,
-and prints `bot: @ada hello!`, or the error if the service refuses a message, for example because of
-its rate limit. Each member has a separate conversation, so the bot remembers their names.
-Connect its input and output to a room. It needs only Python; the key is read from OPENAI_API_KEY.
+The script reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of
+the service, and prints `bot: @ada hello!`, or the error if the service refuses a message, for
+example because of its rate limit. Each member has a separate conversation, so the bot remembers
+their names. The script needs only Python, and reads the API key from OPENAI_API_KEY.
 
     microgpt serve data/models/chat
     python examples/http_bot.py http://localhost:8080/v1

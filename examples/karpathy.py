@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 
-# Autograd: `loss.backward()` finds the gradient: how much the loss changes with each number from
-# which it was computed.
+# Autograd: `loss.backward()` finds the gradient, the derivative of the loss with respect to each
+# number in its computation.
 class Value:
     """A number that remembers its inputs, and its derivative with respect to each of them."""
 
@@ -57,7 +57,7 @@ class Value:
     __radd__, __rmul__ = __add__, __mul__
 
     def backward(self):
-        # In reversed topological order: a gradient is complete after those of all dependents.
+        # In reversed topological order, each gradient is complete before it is passed on.
         order, seen, stack = [], set(), [(self, False)]
         while stack:
             value, is_done = stack.pop()
@@ -117,7 +117,7 @@ for layer in range(n_layer):
     weights[f"layer{layer}.attn_wv"] = matrix(n_embd, n_embd)  # values
     weights[f"layer{layer}.attn_wo"] = matrix(n_embd, n_embd)  # mixes the heads
     weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)  # from 16 numbers to 64
-    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # and back to 16
+    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # from 64 numbers back to 16
 params = [weight for rows in weights.values() for row in rows for weight in row]
 print(f"num params: {len(params)}")
 
@@ -128,8 +128,8 @@ def linear(x, w):
 
 
 def softmax(logits):  # turns scores into probabilities, which are positive and add up to 1
-    largest = max(logit.data for logit in logits)  # a plain number; subtracting it changes nothing
-    exps = [(logit - largest).exp() for logit in logits]  # but avoids overflow
+    largest = max(logit.data for logit in logits)  # a plain number, not a Value
+    exps = [(logit - largest).exp() for logit in logits]  # avoids overflow; the result is the same
     total = sum(exps)
     return [e / total for e in exps]
 
@@ -164,7 +164,7 @@ def gpt(token, keys, values):
         # The MLP processes this token alone. Without relu, its matrices would equal a single one.
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
-        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # and the MLP; deep models need this
+        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # gradients also pass around the MLP
     return linear(x, weights["lm_head"])  # no RMSNorm: a longer x gives a more certain prediction
 
 
@@ -192,8 +192,8 @@ for step in range(num_steps):
         param.grad = 0.0
     loss.backward()
 
-    # Adam: mean gradient / typical size, so weights move by about lr. Hats correct the start at 0.
-    lr = learning_rate * (1 - step / num_steps)  # falls in a straight line towards 0
+    # Adam divides the mean gradient by its typical size. m_hat, v_hat correct the start at 0.
+    lr = learning_rate * (1 - step / num_steps)  # falls linearly to 0
     for i, param in enumerate(params):
         m[i] = beta1 * m[i] + (1 - beta1) * param.grad
         v[i] = beta2 * v[i] + (1 - beta2) * param.grad**2

@@ -19,7 +19,7 @@ DOCS = load_text(bundled("names.txt"))
 
 
 def beauty(name: str) -> float:
-    """Score a name: higher for fewer different letters, 0 for fewer than five letters."""
+    """Return the score of a name: its length per distinct letter, or 0 below five letters."""
     return len(name) / len(set(name)) if len(name) >= 5 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Send requests to an app in this process."""
+"""Send HTTP requests to an ASGI app in this process, without a server."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ import httpx2
 def ask_app(
     app: Any, *requests: tuple[str, str, dict[str, Any]], below: str = ""
 ) -> list[httpx2.Response]:
-    """Return the responses of an app in this process; `below` is the prefix of a proxy."""
+    """Return an app's responses to requests; `below` is the path prefix that a proxy removes."""
 
     async def ask() -> list[httpx2.Response]:
         transport = httpx2.ASGITransport(app, root_path=below)

@@ -56,7 +56,7 @@ def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[st
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
-    """Return the only error of a command that refused its input; only notes may precede it."""
+    """Check that a command refused its input; return its error, which only notes may precede."""
     assert done.returncode == code, done.stderr
     assert code != 2 or not done.stdout
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
@@ -93,7 +93,7 @@ def _content(file: IO[bytes]) -> str:
 def _as_a_process(
     command: list[str], cwd: Path, env: Mapping[str, str], files: list[IO[bytes]]
 ) -> Iterator[None]:
-    """Temporarily give this process the arguments, directory, environment, streams of a command."""
+    """Temporarily give this process a command's arguments, directory, environment and streams."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     hook, interval = sys.unraisablehook, sys.getswitchinterval()
     streams, argv, environ = (sys.stdin, sys.stdout, sys.stderr), sys.argv, dict(os.environ)
@@ -139,7 +139,7 @@ def running(command: Sequence[str | Path], **options: Any) -> Iterator[subproces
         try:
             yield process
         finally:
-            process.kill()  # an error would otherwise wait for a process that never ends
+            process.kill()  # after an error, the process might never end
 
 
 LITTLE_ROOM = """
@@ -156,5 +156,5 @@ main.main()
 def run_with_little_room(
     *args: str | Path, cwd: Path, most: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that cannot write .pyc files, or more than `most` bytes per file."""
+    """Run a command that can write no .pyc files, and at most `most` bytes per file."""
     return run_process([sys.executable, "-B", "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)

@@ -23,7 +23,7 @@ from packages import write_package
 from pages import Open
 from terminal import Terminal
 
-import microgpt as library  # it imports each name on first use
+import microgpt as library  # imports each of its names on first use
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -40,14 +40,14 @@ NEEDS_ENGINE = re.compile(r"^from (?:microgpt_engine|small_engines|explained_by_
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Commands run in the environment of a user, not in that of the tests. Bytecode is enabled, because
-# many containers disable it, and each of a thousand commands would start three times as slowly.
+# without it, as in many containers, each of a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
-NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # this variable changes the printed commands
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # it changes the printed commands
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
-sys.dont_write_bytecode = False  # pytest would rewrite the assertions of all files at each start
+sys.dont_write_bytecode = False  # else, pytest rewrites all assertions at each start
 
 # A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,7 +57,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Use workers only for folders: for a file or a test, starting them would take a second.
+    """Use worker processes only for folders, because starting workers takes a second.
 
     Slow tests wait for processes and pages, so more workers than processors run them.
     """
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files that need a missing engine, and slow ones: importing them takes seconds."""
+    """Leave out files that need a missing engine; in quick runs, also files of slow tests only."""
     if collection_path.suffix != ".py":
         return None
     text = collection_path.read_text(encoding="utf-8")
@@ -111,12 +111,12 @@ def compiled_engine(worker_id: str) -> None:
     from microgpt.config import DType, Use
     from microgpt.training.engines import prepare_engine, problem_of
 
-    if problem_of("compiled"):  # the tests of the engine report the problem
+    if problem_of("compiled"):  # tests of the engine report the problem
         return
     from microgpt_engine.machine_code import cache_directory
 
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
-    with FileLock(cache_directory() / "tests.lock"):  # another worker may compile
+    with FileLock(cache_directory() / "tests.lock"):  # another worker may be compiling
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
 
 
@@ -128,7 +128,7 @@ def golden() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def text_result() -> "TrainResult":
-    """A small model of a few names."""
+    """A small model that was trained on four names."""
     names, config = ["anna", "emma", "ava", "mia"], library.TrainConfig(steps=30)
     return library.train(names, model=library.ModelConfig(), config=config)
 
@@ -143,7 +143,7 @@ def chat_result() -> "TrainResult":
 
 @pytest.fixture(scope="session")
 def names_result() -> "TrainResult":
-    """A model whose texts differ from seed to seed."""
+    """A model that generates a different text for each seed."""
     docs = ["anna", "emma", "ava", "mia", "olivia", "sofia", "liam", "noah"]
     return library.train(docs, config=library.TrainConfig(steps=60))
 
@@ -151,6 +151,7 @@ def names_result() -> "TrainResult":
 @pytest.fixture(scope="session")
 def slow_result() -> "TrainResult":
     """A model that takes seconds for a long text, and never ends a text by itself."""
+    pytest.importorskip("microgpt_engine")  # reading it takes minutes without the engine
     shape = library.ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
     return library.train(["ab" * 40], model=shape, config=library.TrainConfig(steps=1, lr=0.01))
 
@@ -238,7 +239,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         for name in modules:
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.syspath_prepend(str(site))
-        plugins._installed.cache_clear()  # the cache does not know the new package
+        plugins._installed.cache_clear()  # it does not list the new package
 
     yield put
     plugins._installed.cache_clear()
@@ -292,7 +293,7 @@ def terminal(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """The Chromium of this machine; without one, tests are skipped, but fail in CI."""
+    """A Chromium browser; if none is installed, tests are skipped, or fail in CI."""
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -315,7 +316,7 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
-    """An empty page; at the end, it must have no console messages."""
+    """An empty page; a console message during a test makes the test fail."""
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -368,7 +369,7 @@ def opened(request: pytest.FixtureRequest) -> Open:
 
 @pytest.fixture
 def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prevent searches and sweeps from writing a report, as without the plotting packages.
+    """Prevent searches and sweeps from writing a report, as if the plotting packages were missing.
 
     Drawing takes as long as the rest of a small search; test_report.py tests it.
     """
@@ -395,6 +396,6 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def edited(sources: Path) -> None:
-    """Remove the residual connections from the copy of model.py that the engine compares."""
+    """Remove the residual connections from the copy of model.py in `sources`."""
     code = (sources / "model.py").read_text(encoding="utf-8")
     (sources / "model.py").write_text(code.replace("return add(x, self.mlp", "return (self.mlp"))

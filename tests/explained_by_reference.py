@@ -19,11 +19,11 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
 from microgpt_engine.trainer import CompiledTraining
 
-N_CHANGES, WINDOW = 3, 64  # number of most affected tokens, and of visible rows of a matrix
+N_CHANGES, WINDOW = 3, 64  # numbers of listed tokens, and of visible rows of a matrix
 
 
 class Text(NamedTuple):
-    """The tokens of a text, and 1 for each prediction that counts in training, else 0."""
+    """The tokens of a text, and for each prediction, 1 if it counts in training, else 0."""
 
     tokens: list[int]
     counted: list[int]
@@ -72,7 +72,7 @@ def after_step(saved: SavedModel, text: Text) -> SavedModel:
 
 
 def ablations(saved: SavedModel, text: Text, position: int | None = None) -> list[dict[str, Any]]:
-    """Return the effects of each head, of all heads and of each MLP (head None) on a text."""
+    """Return the effects of switching off each head, all heads, and each MLP (head None)."""
     (tokens, counted), label = text, saved.tokenizer.label
     places = [i for i, counts in enumerate(counted) if counts] or range(len(counted))
 
@@ -116,7 +116,7 @@ class _Recording(GptVariant[Any]):
 
     def embedding(self, token: int, position: int) -> Any:
         x = super().embedding(token, position)
-        return self.keep("embedding", [each + 0.0 for each in x])  # copies of the weights
+        return self.keep("embedding", [each + 0.0 for each in x])  # copies have own gradients
 
     def block(self, x: Any, layer: int, cache: Any) -> Any:
         self.layer = f"layer{layer}."
@@ -199,7 +199,7 @@ def backward(
     moves = {name: np.subtract(later.weights[name], rows) for name, rows in saved.weights.items()}
     first = [index - index % WINDOW for index in (row, column)]
     part = tuple(slice(start, start + WINDOW) for start in first)
-    products = inside.products.get(matrix, ())  # an embedding has no product
+    products = inside.products.get(matrix, ())  # embeddings have no products
     return {
         "loss": losses[0] / sum(counted),
         "bits_before": losses[0] / math.log(2),

@@ -18,7 +18,7 @@ FORMATS = (C_FORMAT, INT8_FORMAT, GGUF_FORMAT, ONNX_FORMAT, TRANSFORMERS_FORMAT)
 
 
 def written(format: Format, saved: SavedModel, folder: Path, name: str = "model") -> Path:
-    """Write an export, and return its path."""
+    """Write a model in a format, and return the path of the export."""
     request = ExportRequest(folder / name, name, lambda _: None)
     for path, content in format.write(saved, request).items():
         path.parent.mkdir(exist_ok=True)
@@ -27,7 +27,7 @@ def written(format: Format, saved: SavedModel, folder: Path, name: str = "model"
 
 
 def refusal(read: Callable[[Path], object], path: Path, content: bytes | None = None) -> str:
-    """Return the one-line error for an export, without the path with which it begins."""
+    """Return the one-line error of reading an export, without the path at its beginning."""
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError) as caught:

@@ -37,7 +37,7 @@ def saved_model(
 
 
 def drawn_shape(seed: int) -> dict[str, Any]:
-    """Return a random shape of any architecture."""
+    """Return a random model shape, whose architecture is also random."""
     rng = random.Random(seed)
     architecture, n_head = rng.choice(ARCHITECTURES), rng.randint(1, 5)
     head_dim = rng.choice(range(1, 10) if architecture == "karpathy" else (2, 4, 6, 8))
@@ -47,7 +47,7 @@ def drawn_shape(seed: int) -> dict[str, Any]:
         "n_layer": rng.randint(1, 3),
         "block_size": rng.randint(*rng.choice(((1, 3), (4, 40), (40, 120)))),
         "n_ff_exp": rng.randint(1, 5),
-        "init_std": rng.choice((0.1, 0.3)),  # larger logits are rounded by more in float32
+        "init_std": rng.choice((0.1, 0.3)),  # larger logits have larger float32 errors
         "architecture": architecture,
     }
 

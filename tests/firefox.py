@@ -15,16 +15,16 @@ from typing import Any, BinaryIO
 
 START_S = 60
 SCRIPT_MS = 60_000
-ANSWER_S = 120  # longer than any script takes
+ANSWER_S = 120  # no script takes as long
 
 
 class Firefox:
     """A session with a Firefox browser that has one page open."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        """Begin a session over `stream`, a connection to the browser."""
+        """Begin a session over `stream`, a socket connection to the Marionette port."""
         self._stream, self._n = stream, 0
-        self._receive()  # the greeting
+        self._receive()  # skip the greeting of Firefox
         self._send("WebDriver:NewSession", timeouts={"script": SCRIPT_MS})
 
     def open(self, url: str) -> None:

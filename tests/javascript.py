@@ -18,7 +18,7 @@ from microgpt.errors import MicrogptError
 ENGINE = Path(microgpt_page.__file__).parent / "web/engine"
 
 
-@cache  # takes a second
+@cache  # the first call takes a second
 def assigned() -> list[str]:
     """Return the characters that Python's Unicode version assigns; Node's may be newer."""
     every = map(chr, range(sys.maxunicode + 1))
@@ -26,7 +26,7 @@ def assigned() -> list[str]:
 
 
 CHARACTERS = st.deferred(lambda: st.sampled_from(assigned())) | st.characters(codec="ascii")
-# Few examples with many inputs each, because every example starts a process; no shrinking.
+# Each example starts a process, so there are few, with many inputs each, and no shrinking.
 few = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])
 PROGRAM = """
 import {{ readFileSync }} from "node:fs";
@@ -53,7 +53,7 @@ const file = { ...all.facts, parts: Object.fromEntries(kernels) };
 
 
 class Node:
-    """Runs code that imports modules of the page's engine."""
+    """Runs JavaScript that imports modules of the page's engine."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program, self._folder = program, folder
@@ -66,17 +66,17 @@ class Node:
         return json.loads(done.stdout)
 
     def with_runs(self, file: Path, code: str, inputs: Iterable[Any]) -> list[Any]:
-        """Return the results of code that follows RUNS, which reads a file written by Python."""
+        """Return the results of code that uses `all`, the runs that Python wrote to `file`."""
         return self(RUNS.replace("FILE", json.dumps(str(file))) + code, inputs)
 
 
 def as_read(text: str) -> str:
-    """Return a text as read from JSON, in which a surrogate pair is one character."""
+    """Return a text after a round trip through JSON, which joins surrogate pairs."""
     return json.loads(json.dumps(text))
 
 
 def answer_of(function: Callable[..., Any], *args: Any) -> Any:
-    """Return the result of a function as JSON, or its error."""
+    """Return the result of a Python function as JSON would give it, or the error message."""
     try:
         return json.loads(json.dumps(function(*args)))
     except MicrogptError as error:

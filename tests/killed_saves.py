@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-# The file operations of a save; each file and directory is synced after it is written.
+# The file operations of a save, which syncs each file and directory after writing it.
 OPERATIONS = ("open", "mkdir", "fsync", "rename", "replace", "unlink", "rmdir")
 
 

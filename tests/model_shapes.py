@@ -1,4 +1,4 @@
-"""Random shapes of small models."""
+"""A hypothesis strategy for the shapes of small models."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Write Python packages into a directory, as an installer does."""
+"""Install simple Python packages into a directory, with entry points for plug-ins."""
 
 from pathlib import Path
 

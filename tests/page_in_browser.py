@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Environment for commands: 16-byte vectors and no fused multiply-add, as in WebAssembly.
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
-# Holds back requests of one kind to the engine instead of sending them.
+# Holds back the requests of one name instead of sending them to the engine.
 HOLD = """
     const post = Worker.prototype.postMessage;
     window.held = [];
@@ -28,7 +28,7 @@ HOLD = """
 
 
 def document_of(result: TrainResult, folder: Path) -> Path:
-    """Save a model in a folder; return its document, named after the folder."""
+    """Save a model in a folder; return the path of its HTML document, named after the folder."""
     save(result, folder)
     file = folder.with_name(f"{folder.name}.html")
     file.write_bytes(document(load(folder), folder.name))
@@ -36,7 +36,7 @@ def document_of(result: TrainResult, folder: Path) -> Path:
 
 
 def opened(page: "Page", file: Path, view: str, **parameters: Any) -> None:
-    """Open a view of a document."""
+    """Open a view of a model's document, with options in the address."""
     page.goto(f"{file.as_uri()}#/{view}?{urlencode(parameters, doseq=True)}")
     page.wait_for_selector(f"#{view}:not([hidden])")
 
@@ -51,18 +51,18 @@ def until(page: "Page", script: str) -> None:
 
 
 def hold(page: "Page", name: str) -> None:
-    """Make pages that are opened from now on hold back requests with this name."""
+    """Make pages that are opened later hold back the requests of this name to their engine."""
     page.add_init_script(HOLD.replace("NAME", name))
 
 
 def until_held(page: "Page") -> Any:
-    """Return the body of the first held request."""
+    """Wait until a request is held back, and return its body."""
     until(page, "held.length > 0")
     return page.evaluate("held[0].body")
 
 
 def bars(page: "Page") -> dict[str, float]:
-    """Return the probabilities shown by the bars."""
+    """Return the probabilities that the bars of "Look inside" show, by token."""
     page.wait_for_selector("#draw:not([disabled])")
     script = """rows => rows.map(row => [row.querySelector("th").innerText,
         Number(row.querySelector(".bar").style.getPropertyValue("--p"))])"""
@@ -76,7 +76,7 @@ def say(page: "Page", text: str) -> None:
 
 
 def replies(page: "Page", n: int) -> list[str]:
-    """Wait until there are n complete messages, and return them."""
+    """Wait until the chat shows n complete messages, and return their texts."""
     until(page, f"document.querySelectorAll('#turns .tools').length === {n}")
     return page.locator("#turns .said").all_inner_texts()
 

@@ -1,4 +1,4 @@
-"""The type of a function that opens a page in Chromium or Firefox."""
+"""The type of the functions that open a page in Chromium or Firefox."""
 
 from collections.abc import Callable
 from typing import Any

@@ -16,7 +16,7 @@ from microgpt_evolution.trial import TrialRecord, with_checksum
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
-SETTINGS = SearchSettings(  # settings of a run that a test records itself
+SETTINGS = SearchSettings(  # for runs that a test records itself
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
     fitness="held-out",
 )  # fmt: skip
@@ -27,7 +27,7 @@ HYDRA = ("--objective", "hydra", *_QUICK)
 
 
 def changed(search: Sequence[str], *options: str) -> list[str]:
-    """Return the options of a search with some values changed or added."""
+    """Return the options of a search command with some values changed or added."""
     values = dict(zip(search[::2], search[1::2], strict=True))
     values |= zip(options[::2], options[1::2], strict=True)
     return [*chain.from_iterable(values.items())]
@@ -51,12 +51,12 @@ def begin(folder: Path, *options: str, until: str = "Generation 1/") -> Popen:
 
 
 def run_of(folder: Path) -> Path:
-    """Return the directory of the newest run."""
+    """Return the directory of the newest study in experiments/."""
     return max(path for path in (folder / "experiments").iterdir() if path.is_dir())
 
 
 def evaluations_of(run: Path) -> list[dict[str, object]]:
-    """Return the evaluations without durations, in an order that does not depend on them."""
+    """Return the recorded evaluations without durations, in an order that no duration affects."""
     lines = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
     timeless = ({**line, "seconds": 0, "crc32": 0} for line in lines)
     return sorted(
@@ -65,13 +65,13 @@ def evaluations_of(run: Path) -> list[dict[str, object]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the content of all visible files, by their paths."""
+    """Return the content of all files in a folder, except hidden ones, by their paths."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def vowels(model: InferenceGpt) -> float:
-    """Return the negative share of vowels in samples."""
+    """Return minus the fraction of vowels in 20 samples, as a fitness."""
     text = "".join(model.generate(20, seed=1))
     return -sum(letter in "aeiou" for letter in text) / max(1, len(text))
 
@@ -101,5 +101,5 @@ def ranking_of(losses: Mapping[Genome, Sequence[float | None]], **settings: obje
 
 
 def log_of(run: Path) -> str:
-    """Return the log of a run."""
+    """Return the text of the log file of a run."""
     return run.with_name(f"{run.name}.log").read_text()

@@ -39,7 +39,7 @@ class Terminal(fdspawn):
         super().__init__(ours, encoding="utf-8", timeout=timeout)
 
     def sendintr(self) -> None:
-        """Press Ctrl-C."""
+        """Send Ctrl-C to the command through its terminal."""
         self.send("\x03")
 
     def exit_code(self) -> int:
@@ -48,7 +48,7 @@ class Terminal(fdspawn):
         return self.process.wait(self.timeout)
 
     def hang_up(self) -> None:
-        """Close the terminal."""
+        """Close the terminal, as if its window were closed."""
         super().close()
 
     def close(self) -> None:

@@ -10,12 +10,12 @@ from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig, TrainResul
 
 
 def made_up_names(n: int, letters: str = "abcdefgh") -> list[str]:
-    """Return the same n names of 3 to 9 letters each time."""
+    """Return n made-up names of 3 to 9 letters, the same ones each time."""
     rng = random.Random(0)
     return ["".join(rng.choices(letters, k=rng.randint(3, 9))) for _ in range(n)]
 
 
-NAMES = "\n".join(made_up_names(100, "abcdefgé"))  # é takes two bytes
+NAMES = "\n".join(made_up_names(100, "abcdefgé"))  # é has two bytes in UTF-8
 QUESTIONS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
              ("Where are you?", "12 Mill Street.")]  # fmt: skip
 
@@ -45,6 +45,6 @@ def meta_of(model: Path) -> dict[str, Any]:
 
 
 def training_of(model: Path) -> dict[str, Any]:
-    """Return the training record of a model."""
+    """Return the training record in the meta.json of a model directory."""
     found: dict[str, Any] = meta_of(model)["training"]
     return found

@@ -47,7 +47,7 @@ START = """
 """
 # Marks the part of a file of docs/reference that a generated reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
-# The search index lists FIRST before other pages, and merges each entry of API with its functions.
+# The search index lists FIRST before all other pages, and has one entry per class or module of API.
 FIRST = ("docs/glossary.html", "docs/learn.html")
 API = "docs/reference/python.html"
 API_LEVEL = 3  # heading level of public names and modules
@@ -104,7 +104,7 @@ def origin() -> str:
 
 
 def web_address(remote: str) -> str:
-    """Return the web page of a Git remote, without credentials, or "" if it has no web page."""
+    """Return the URL of a Git remote's web page, without credentials, or "" if there is none."""
     known = re.fullmatch(
         r"(?:(?:https|ssh)://(?:[^@/]+@)?|\w+@)([\w.-]+)[/:](.+?)(?:\.git)?/?", remote
     )
@@ -186,7 +186,7 @@ def text_of(path: str) -> str:
 
 
 def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
-    """Return the target of a link on the site; queue a page, or copy any other file."""
+    """Return the target of a link on the site, after queueing its page or copying its file."""
     target = link[2]
     if not target or re.match(r"[a-z]+:", target):
         return link[0]
@@ -238,7 +238,7 @@ def directory_page(directory: str) -> str:
 
 
 def rank_search() -> None:
-    """Rewrite the index of the search so that a word finds its explanation before functions.
+    """Rewrite the search index so that a search finds explanations of a word before functions.
 
     The search prefers titles to texts, then earlier occurrences of the word, then earlier entries
     of the index. So a class or a module of the library becomes one entry with all its functions,

@@ -1,5 +1,5 @@
-"""SiteError, which the build of the site raises."""
+"""The exception that the build of the site raises."""
 
 
 class SiteError(Exception):
-    """A page or the navigation refers to something that does not exist."""
+    """A link, the navigation or an explanation does not match the files of the repository."""

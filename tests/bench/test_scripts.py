@@ -1,4 +1,4 @@
-"""The scripts of bench/ run in a short form, and their stored results are up to date."""
+"""Tests that the scripts of bench/ run in a short form, and that their results are up to date."""
 
 import json
 import random
@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def small(*words: str) -> str:
-    """Return a patch that makes a script train small models, with additional options."""
+    """Return code that makes a benchmark script train small models, with additional options."""
     options = ("--n-embd", "8", "--n-head", "2", "--n-layer", "1", *words)
     more = f"*({options} if words[0] == 'train' else ())"
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
 
 
-# The options of each script, and patches that shorten it. Programs that are not in the workspace
-# are left out.
+# The options of each script, and patches that shorten its run. Programs that are not part of the
+# workspace are left out.
 SHORTEST = {
     "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
@@ -85,7 +85,7 @@ SHORTEST = {
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = (); bench.SETTINGS = bench.SETTINGS[:1]"),
 }
-# The commands of a script run in its process, because starting Python would take most of the time.
+# The commands of a script run in this process, because starting Python would take most of the time.
 IN_PROCESS = f"""
 import subprocess, sys, threading
 sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]
@@ -136,7 +136,7 @@ def test_every_benchmark_script_completes_a_short_run(name: str, tmp_path: Path)
     ("loss", "speed", "expected"),
     [(2.4, "12.5 steps/s", 0.08), (2.4, "Average step: 80.0 us", 8e-5), (3.3, "1 steps/s", None)],
 )
-def test_a_program_in_c_is_timed_only_if_it_learns(loss, speed, expected, tmp_path) -> None:
+def test_a_c_program_whose_loss_stays_high_is_not_timed(loss, speed, expected, tmp_path) -> None:
     program = tmp_path / "train"
     program.write_text(f"#!/bin/sh\necho 'step 1000 | loss {loss}'; echo '{speed}'\n")
     program.chmod(0o755)
@@ -152,7 +152,7 @@ N_INPUTS = 40
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PARSERS)
-def test_no_parser_crashes_on_a_randomly_changed_input(name, tmp_path, monkeypatch) -> None:
+def test_parsers_do_not_crash_on_randomly_damaged_files(name, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fuzz, "KEPT", tmp_path)
     seeds, parse = PARSERS[name](tmp_path / "files")
@@ -165,7 +165,7 @@ def test_no_parser_crashes_on_a_randomly_changed_input(name, tmp_path, monkeypat
     assert not attack.kinds
 
 
-def test_the_docs_show_the_stored_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_docs_show_the_stored_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = list(report.PAGES)
     copies = [Path(shutil.copy(page, tmp_path)) for page in pages]
     monkeypatch.setattr(report, "PAGES", copies)
@@ -194,7 +194,7 @@ def test_the_docs_state_the_measured_number_of_graph_nodes(page: str) -> None:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with results of an earlier run."""
+    """A file with the results of an earlier run of a benchmark script."""
     file = tmp_path / "speed.json"
     file.write_text('{"names": 1}')
     monkeypatch.setattr(harness, "results_file", lambda bench: tmp_path / f"{bench}.json")
@@ -216,9 +216,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict:
         ("--seconds 1.5 --rounds 9", False),
     ],
 )
-def test_only_a_full_run_replaces_stored_results(
-    kept, monkeypatch, capsys, options, is_stored
-) -> None:
+def test_a_short_run_keeps_stored_results(kept, monkeypatch, capsys, options, is_stored) -> None:
     found = run(monkeypatch, *options.split())
     assert found["names"] == 2
     if is_stored:

@@ -1,4 +1,4 @@
-"""A model of a table, whose training takes seconds."""
+"""A chat model that is trained on a table of questions within seconds."""
 
 import pytest
 from trainings import QUESTIONS, talks
@@ -8,4 +8,5 @@ from microgpt import TrainResult, train
 
 @pytest.fixture(scope="session")
 def result() -> TrainResult:
+    pytest.importorskip("microgpt_engine")
     return train(talks(QUESTIONS))

@@ -1,4 +1,4 @@
-"""Conversations that are drawn from the file of a character, and the command that shows them."""
+"""Tests of conversations drawn from a character file, and of the command that shows them."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def exchanges(tmp_path, text: str) -> list[tuple[str, str]]:
     ]
 
 
-def test_computed_slots_have_the_correct_values(tmp_path) -> None:
+def test_computed_slots_contain_correct_sums_and_word_properties(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + SUMS)
     sums = [(re.fullmatch(r"(\d+) \+ (\d+)\W*", asked), said) for asked, said in made]
     sums = [(int(found[1]), int(found[2]), said) for found, said in sums if found]
@@ -67,7 +67,7 @@ def test_computed_slots_have_the_correct_values(tmp_path) -> None:
     assert {said for asked, said in made if "cat says" in asked} == {"{cat} <b>meow</b>"}
 
 
-def test_some_slot_values_are_left_out_of_the_lessons(tmp_path) -> None:
+def test_held_out_slot_values_do_not_occur_in_training_conversations(tmp_path) -> None:
     (tmp_path / "owl.toml").write_text(HEAD + SUMS)
     character = read_character(TextFile(tmp_path / "owl.toml"))
     asked = [m.content for talk in Drawing(character).lessons() for m in talk[::2]]
@@ -76,7 +76,7 @@ def test_some_slot_values_are_left_out_of_the_lessons(tmp_path) -> None:
     assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
 
 
-def test_a_question_about_the_users_name_gets_the_name_if_it_was_told(owl) -> None:
+def test_the_character_repeats_the_users_name_only_if_the_user_gave_it(owl) -> None:
     drawing = Drawing(owl)
     replies: dict[bool, set[str]] = {True: set(), False: set()}
     for _ in range(400):
@@ -90,7 +90,7 @@ def test_a_question_about_the_users_name_gets_the_name_if_it_was_told(owl) -> No
     assert replies == {True: {"You are NAME"}, False: {"You have not told me your name."}}
 
 
-def test_most_conversations_in_which_a_name_is_told_ask_for_it_later(owl) -> None:
+def test_most_users_who_give_their_name_ask_for_it_later(owl) -> None:
     drawing = Drawing(owl)
     talks = [[m.content for m in drawing.conversation()] for _ in range(400)]
     told = [talk for talk in talks if any(text.startswith("Good evening") for text in talk)]
@@ -99,7 +99,7 @@ def test_most_conversations_in_which_a_name_is_told_ask_for_it_later(owl) -> Non
     assert len(asked) > 0.7 * len(told)
 
 
-def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
+def test_a_follow_up_question_comes_directly_after_its_topic(owl) -> None:
     drawing = Drawing(owl)
     replies = [m.content for _ in range(300) for m in drawing.conversation()[1::2]]
     before = {first for first, second in pairwise(replies) if second == "Because mice hear well."}
@@ -108,13 +108,13 @@ def test_a_follow_up_comes_directly_after_its_topic(owl) -> None:
     assert before <= night
 
 
-def test_the_same_file_gives_the_same_conversations(owl) -> None:
+def test_the_same_character_file_always_gives_the_same_conversations(owl) -> None:
     lessons = Drawing(owl).lessons()
     assert lessons == Drawing(owl).lessons()
     assert len(lessons) == 900
 
 
-def test_a_model_reads_only_the_first_asking_of_a_topic_with_the_same_slots(owl) -> None:
+def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_slots(owl) -> None:
     drawing = Drawing(owl)
     drawn = {message.content for talk in drawing.lessons() for message in talk[::2]}
     assert len(drawn & {"do you sleep", "do you sleep at night"}) == 1
@@ -126,12 +126,12 @@ def test_a_model_reads_only_the_first_asking_of_a_topic_with_the_same_slots(owl)
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
-def test_messages_have_noise_if_no_threshold_decides_what_is_known(tmp_path) -> None:
+def test_drawn_messages_vary_in_punctuation_if_the_threshold_is_0(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + "threshold = 0\n" + SUMS)
     assert any(re.fullmatch(r"\d+ \+ \d+[?!]", asked) for asked, _ in made)
 
 
-def test_some_wordings_of_a_question_are_held_out_for_the_test(tmp_path) -> None:
+def test_held_out_wordings_of_a_question_are_used_only_for_testing(tmp_path) -> None:
     words = ("red", "green", "blue", "pale", "dark")
     asked = [f"{a} and {b}" for a in words for b in words]
     topic = f'[topics.t]\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
@@ -144,8 +144,8 @@ def test_some_wordings_of_a_question_are_held_out_for_the_test(tmp_path) -> None
     assert asked[0] in seen
 
 
-def test_drawing_takes_memory_only_for_the_drawn_conversations(tmp_path) -> None:
-    groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # 10^18 wordings
+def test_drawing_from_a_huge_number_of_wordings_takes_little_memory(tmp_path) -> None:
+    groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # has 4^30 wordings
     (tmp_path / "owl.toml").write_text(HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n')
     tracemalloc.start()
     Drawing(read_character(TextFile(tmp_path / "owl.toml"))).conversation()
@@ -153,7 +153,7 @@ def test_drawing_takes_memory_only_for_the_drawn_conversations(tmp_path) -> None
     tracemalloc.stop()
 
 
-def test_two_questions_in_a_message_get_both_replies_also_if_one_is_foreign(tmp_path) -> None:
+def test_a_message_with_two_questions_gets_both_replies_even_if_one_is_unknown(tmp_path) -> None:
     two = HEAD + 'threshold = 0\ntwo = ["{first} and then {second}"]\n' + SUMS
     both = [each for each in exchanges(tmp_path, two) if " and then " in each[0]]
     assert any(re.fullmatch(r"\d+ \+ \d+ and then \d+ \+ \d+\W*", asked) for asked, _ in both)
@@ -167,7 +167,7 @@ def test_load_text_refuses_the_file_of_a_character(tmp_path) -> None:
         load_text(tmp_path / "owl.toml")
 
 
-def test_the_character_command_creates_and_tries_a_file(microgpt, tmp_path) -> None:
+def test_the_character_command_writes_a_file_and_prints_conversations(microgpt, tmp_path) -> None:
     ok(microgpt("character", "new", "owl.toml"))
     assert "owl.toml exists; use another file, or" in refused(
         microgpt("character", "new", "owl.toml")

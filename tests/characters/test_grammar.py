@@ -52,7 +52,7 @@ def topic(ask: str, reply: str = "Yes.", more: str = "") -> str:
         (HEAD + TOPIC + '[topics.x]\nlike = "y"\nreply = ["Z."]', 7, "no topic .* is called 'y'"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_file_gives_the_line_and_a_remedy(tmp_path, text, line, problem) -> None:
+def test_an_error_in_a_character_file_names_its_line(tmp_path, text, line, problem) -> None:
     with pytest.raises(DataError, match=problem) as caught:
         read(tmp_path, text)
     assert f"line {line}" in str(caught.value)
@@ -63,7 +63,7 @@ def test_the_bundled_character_files_have_no_mistakes(name) -> None:
     assert read_character(TextFile(ROOT / f"data/characters/{name}.toml")).topics
 
 
-def test_other_files_of_this_format_are_text(tmp_path) -> None:
+def test_a_toml_file_that_is_not_a_character_is_read_as_text(tmp_path) -> None:
     (tmp_path / "app.toml").write_text("[server]\nport = 80\n")
     assert load_text(tmp_path / "app.toml") == ["[server]", "port = 80"]
 
@@ -79,7 +79,7 @@ def test_macros_of_exponential_length_are_refused(tmp_path) -> None:
         read(tmp_path, HEAD + f'[macros]\n{macros}m9 = "x"\n' + topic("<m0>"))
 
 
-def test_five_thousand_topics_are_read_and_more_are_refused(tmp_path) -> None:
+def test_a_character_file_may_have_at_most_5000_topics(tmp_path) -> None:
     topics = "".join(
         TOPIC.replace("night", f"n{i}").replace("sleep", f"sleep {i}") for i in range(5_000)
     )
@@ -88,7 +88,7 @@ def test_five_thousand_topics_are_read_and_more_are_refused(tmp_path) -> None:
         read(tmp_path, HEAD + topics + TOPIC)
 
 
-def test_advice_names_topics_with_few_wordings(tmp_path) -> None:
+def test_a_topic_with_fewer_than_8_wordings_is_reported(tmp_path) -> None:
     asked = ", ".join(f'"asking {i}"' for i in range(8))
     many = f'[topics.many]\nask = [{asked}]\nreply = ["Yes."]\n'
     found = read(tmp_path, HEAD + many + TOPIC).advice()

@@ -18,7 +18,7 @@ def directory(result, tmp_path_factory) -> str:
 
 
 def posted(directory: str, *requests: tuple[str, dict]) -> list[httpx.Response]:
-    """Return the responses to requests, each a path and a body."""
+    """Return the responses of the service to requests, each given as a path and a body."""
     app = create_app(ServiceSettings(model_dir=directory))
     return ask_app(app, *(("POST", path, {"json": body}) for path, body in requests))
 
@@ -30,7 +30,7 @@ def asked(text: str, **others) -> dict:
 @pytest.mark.parametrize(
     ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
 )
-def test_each_route_answers_the_questions_of_a_table_and_no_others(directory, text, said) -> None:
+def test_each_chat_route_answers_only_the_questions_of_the_table(directory, text, said) -> None:
     reply, whole, streamed = posted(
         directory,
         ("/microgpt/v1/chat", asked(text, temperature=9)),

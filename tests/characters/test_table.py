@@ -41,7 +41,7 @@ from microgpt_characters.table import MOST_CHARACTERS, MOST_QUESTIONS, is_table,
         (talks(PAIRS), {"architecture": "portable"}, False),
     ],
 )
-def test_a_table_is_learned_by_heart_unless_options_prevent_it(docs, given, expected) -> None:
+def test_a_table_of_questions_is_memorised_unless_options_forbid_it(docs, given, expected) -> None:
     assert is_table(docs, given) == expected
 
 
@@ -67,7 +67,8 @@ def test_the_option_named_unknown_requires_a_table() -> None:
         planned(talks(PAIRS), unknown=" ")
 
 
-def test_a_split_with_a_validation_set_is_not_trained_as_a_table() -> None:
+@pytest.mark.compiled
+def test_a_table_of_questions_is_not_memorised_if_some_are_held_out() -> None:
     docs, hooks = talks([(str(n), "x") for n in range(40)]), [StopWhen(lambda: True)]
     assert train(split(docs), hooks=hooks).extra.keys() == {"characters"}
     assert train(split(docs, validation=0.3), hooks=hooks).extra == {}
@@ -84,7 +85,7 @@ def test_the_questions_of_a_table_are_all_answered_exactly(result) -> None:
     assert gpt.chat("???", max_tokens=3).finish_reason == "length"
 
 
-def test_a_batch_can_mix_known_and_other_questions(result) -> None:
+def test_a_batch_may_contain_both_known_and_unknown_questions(result) -> None:
     gpt = InferenceGpt(result)
     asked = ["cake", "who are the beatles", "where are you?"]
     prompts = [gpt.chat_prompt([Message("user", text)]) for text in asked]
@@ -110,7 +111,7 @@ def test_a_saved_model_keeps_the_questions_of_its_table(result, tmp_path) -> Non
         ({"threshold": None}, "extra.characters: threshold: "),
     ],
 )
-def test_a_table_model_with_a_damaged_record_is_refused(result, tmp_path, changes, problem) -> None:
+def test_a_model_with_a_damaged_table_is_refused(result, tmp_path, changes, problem) -> None:
     save(result, tmp_path / "m")
     edit(tmp_path / "m/meta.json", extra={"characters": {**result.extra["characters"], **changes}})
     saved = load(tmp_path / "m")
@@ -118,7 +119,7 @@ def test_a_table_model_with_a_damaged_record_is_refused(result, tmp_path, change
         InferenceGpt(saved)
 
 
-def test_characters_that_a_model_lacks_are_removed_from_replies(result, tmp_path) -> None:
+def test_characters_outside_the_vocabulary_are_removed_from_replies(result, tmp_path) -> None:
     save(result, tmp_path / "m")
     path = tmp_path / "m/meta.json"
     path.write_text(path.read_text().replace("I don't know.", "I 漢 don't know."))
@@ -130,7 +131,8 @@ SMALL = ("--n-embd", "32", "--n-layer", "1")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
-    """A folder with a model of a table, and what its training printed."""
+    """A folder with a model trained on a table of questions, and the completed training command."""
+    pytest.importorskip("microgpt_engine")
     folder = tmp_path_factory.mktemp("faq")
     lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS)
     (folder / "faq.jsonl").write_text("\n".join(lines))
@@ -140,7 +142,7 @@ def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
 
 @pytest.fixture
 def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
-    """What the training printed; its folder is copied."""
+    """The completed training command of `trained`; its folder is copied to `tmp_path`."""
     folder, done = trained
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return done
@@ -153,7 +155,7 @@ def test_training_on_a_table_reports_how_many_answers_are_right(faq) -> None:
     assert 0 < tasks["foreign questions"]["n_exact"] <= tasks["foreign questions"]["n"] == 101
 
 
-def test_a_run_on_a_table_can_be_resumed(faq, microgpt, tmp_path) -> None:
+def test_training_on_a_table_of_questions_can_be_resumed(faq, microgpt, tmp_path) -> None:
     other = microgpt("train", "--resume", "output", "--unknown", "Ask us.")
     assert "--unknown cannot be used with --resume" in refused(other)
     more = microgpt("train", "--resume", "output", "--steps", "310")
@@ -165,13 +167,14 @@ def test_a_run_on_a_table_can_be_resumed(faq, microgpt, tmp_path) -> None:
     assert "the plug-in 'gone', which is not installed" in refused(more)
 
 
-def test_fine_tuning_a_model_of_a_table_is_refused(faq, microgpt) -> None:
+def test_fine_tuning_a_model_of_a_table_of_questions_is_refused(faq, microgpt) -> None:
     tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
     assert "put all conversations into one file" in refused(microgpt(*tuning))
     assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))
 
 
-def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
+@pytest.mark.compiled
+def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)

@@ -21,7 +21,7 @@ Said = list[list[str]]
 
 
 def read(path: Path, me: str | None = None) -> tuple[Said, list[str]]:
-    """Return the texts of each conversation, whose roles alternate, and the notes."""
+    """Return the texts of each conversation and the notes; check that the roles alternate."""
     notes: list[str] = []
     found = load_conversations(path, me=me, tell=notes.append)
     for conversation in found:
@@ -46,17 +46,17 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
     [
         ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], [7, 16, 5, 2]),
         ("whatsapp_ios.txt", "Anna", [IOS], [4, 8, 3, 1]),
-        # A conversation has several branches; the displayed branch is read.
+        # Of a conversation with several branches, the displayed one is read.
         ("conversations.json", None, [CATS], [5, 10, 3, 2]),
         ("discord.json", "ben_7", [INSTALL, THANKS], [3, 8, 3, 0]),
         ("telegram.json", "Ben", [GAME], [5, 8, 5, 0]),
     ],
 )
-def test_an_export_of_each_app_can_be_read(name, me, said, n_left_out) -> None:
+def test_a_chat_exported_from_each_app_can_be_read(name, me, said, n_left_out) -> None:
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # all; of the system or without text; unanswered
+    assert numbers == n_left_out  # of all, system or empty, unanswered messages
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"
@@ -91,7 +91,7 @@ def test_user_names_of_a_slack_day_file_are_found_from_any_working_directory(mon
         ("telegram.json", "Anna (1 message), user3 (1 message), Ben (1 message)"),
     ],
 )
-def test_an_exported_chat_needs_the_name_of_the_assistant(name, named) -> None:
+def test_reading_a_chat_between_people_requires_the_assistants_name(name, named) -> None:
     remedy = "name the assistant with --me NAME (me= in Python): "
     with pytest.raises(DataError) as error:
         read(EXPORTS / name)
@@ -134,14 +134,14 @@ def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> 
         ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
     ],
 )
-def test_midnight_splits_no_conversation_in_any_date_format(tmp_path, day, next_day) -> None:
+def test_a_conversation_continues_past_midnight_in_any_date_format(tmp_path, day, next_day) -> None:
     path = tmp_path / "chat.txt"
     path.write_text(f"{day} Anna: still up?\n{next_day} Ben: yes\n", encoding="utf-8")
     assert read(path, "Ben")[0] == [["still up?", "yes"]]
 
 
 @pytest.mark.parametrize("row", (EXPORTS / "whatsapp_lines.txt").read_text("utf-8").splitlines())
-def test_notices_and_additions_by_whatsapp_are_omitted_in_any_language(tmp_path, row) -> None:
+def test_texts_added_by_whatsapp_are_omitted_in_every_language(tmp_path, row) -> None:
     line, _, said = row.replace("⏎", "\n").partition(" →")
     at = "[1.2.24, 08:00:00]" if line.startswith("iOS ") else "1.2.24, 08:00 -"
     line = line.removeprefix("iOS ")
@@ -276,7 +276,7 @@ def test_parsing_a_hostile_message_takes_linear_time(tmp_path, text) -> None:
     days=st.lists(st.dates(date(2000, 1, 1), date(2099, 12, 31)), min_size=1, max_size=9),
     order=st.sampled_from(["%d/%m/%y", "%m/%d/%y", "%Y-%m-%d"]),
 )
-def test_no_message_is_lost_in_any_date_format(tmp_path_factory, days, order) -> None:
+def test_every_message_is_read_in_any_date_format(tmp_path_factory, days, order) -> None:
     path = tmp_path_factory.getbasetemp() / "dates.txt"
     lines = [
         f"{day:{order}}, 9:0{i} - {who}: x\n" for day in sorted(days) for i, who in enumerate("AB")
@@ -298,7 +298,7 @@ def exports(tmp_path: Path) -> Path:
     ("data", "me"),
     [("whatsapp_android.txt", "Ben"), ("slack", "ben"), ("conversations.json", None)],
 )
-def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> None:
+def test_train_eval_and_info_can_read_an_exported_chat(microgpt, exports, data, me) -> None:
     source = ("--data", data, *(("--me", me) if me else ()))
     done = ok(microgpt("train", "--chat", *source, *SMALL, "--model", "m"))
     assert "note: left out" in done.stderr
@@ -312,7 +312,7 @@ def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> No
     assert " ".join(source[2:]) in info.stderr
 
 
-def test_reading_a_whatsapp_export_as_lines_prints_a_note(microgpt, exports) -> None:
+def test_reading_a_whatsapp_export_as_lines_suggests_the_chat_option(microgpt, exports) -> None:
     note = "whatsapp_ios.txt may be a WhatsApp export; --chat --me NAME reads its conversations"
     for command in (["info"], ["train", "--steps", "2"]):
         assert note in ok(microgpt(*command, "--data", "whatsapp_ios.txt")).stderr

@@ -1,4 +1,4 @@
-"""`.ci/size` checks limits, and the repository works without a package after `.ci/tear_out`."""
+"""Tests of `.ci/size`, which checks limits, and of `.ci/tear_out`, which removes a package."""
 
 import shutil
 import subprocess
@@ -43,7 +43,7 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(repository: Path) -> Iterator[Path]:
-    """The repository; changes by a test are undone at the end."""
+    """The fixture `repository`; changes made by a test are undone when it ends."""
     yield repository
     git(repository, "reset", "-q", "--hard")
 
@@ -53,7 +53,7 @@ def git(folder: Path, *args: str) -> None:
 
 
 def exceeded(folder: Path, *args: str, **files: str) -> tuple[list[str], list[str]]:
-    """Change files; return the rows and units above their limit, and all lines of the script."""
+    """Change files, run `.ci/size`, and return the rows above their limits, and all its lines."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -81,7 +81,7 @@ def exceeded(folder: Path, *args: str, **files: str) -> tuple[list[str], list[st
         ("data/code.bin", "x" * 1000, ["data: other files: 2 kB"]),
     ],
 )  # fmt: skip
-def test_a_package_above_a_size_limit_is_named(folder: Path, path: str, text: str, above) -> None:
+def test_packages_above_a_size_limit_are_named(folder: Path, path: str, text: str, above) -> None:
     assert exceeded(folder, **{path: text})[0] == above
 
 

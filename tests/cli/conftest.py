@@ -1,4 +1,4 @@
-"""Fixtures of tests of commands: a training file, and a copy of a module's trained models."""
+"""Fixtures for tests of commands: a training file, and a copy of a module's trained models."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Prepare = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
-    """A function that makes a directory with names.txt, and trains a model per tuple of options."""
+    """A function that trains a model per tuple of options, in a new directory with names.txt."""
 
     def make(names: str, *options: Sequence[str]) -> Path:
         folder = tmp_path_factory.mktemp("prepared")
@@ -34,5 +34,5 @@ def names(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
-    """A copy of a module's directory `trained`; a test may change the copy."""
+    """A copy of the directory `trained` of a test module, which a test may change."""
     return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))

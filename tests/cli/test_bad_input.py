@@ -1,4 +1,4 @@
-"""The command reports each bad input in one line, with the right exit code, and writes nothing."""
+"""Tests that commands report invalid input in one line with the right exit code."""
 
 import os
 import shlex
@@ -23,7 +23,7 @@ STREAM = "train --text stream"
 
 @pytest.fixture
 def files(tmp_path: Path, text_model: Path) -> Path:
-    """A directory with text-model, a model of four names, and some files."""
+    """A directory with the model text-model, trained on four names, and with unsuitable files."""
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
     return tmp_path
@@ -113,7 +113,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         ("info --data my file.txt", "quote a path with spaces"),
     ],
 )
-def test_a_bad_input_gives_an_error_and_changes_no_files(microgpt, files, command, problem) -> None:
+def test_invalid_input_is_refused_and_changes_no_files(microgpt, files, command, problem) -> None:
     if command.startswith("serve"):
         pytest.importorskip("microgpt_serve")
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}
@@ -129,7 +129,7 @@ def test_a_diverged_run_keeps_the_old_model(microgpt, files) -> None:
     assert (files / "text-model/weights.json").read_bytes() == old
 
 
-def test_a_genome_requires_the_evolution_package(microgpt, files, monkeypatch) -> None:
+def test_training_with_a_genome_needs_the_evolution_package(microgpt, files, monkeypatch) -> None:
     monkeypatch.setattr(train_request, "plugin", lambda group, name: None)
     error = refused(microgpt(*TRAIN.split(), "--genome", "genome.json"))
     assert error.startswith("--genome requires microgpt-evolution")

@@ -27,7 +27,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def model(ended, names) -> Path:
-    """A copy of the directory `ended`, beside names.txt."""
+    """A copy of the directory `ended`, next to names.txt."""
     return Path(shutil.copytree(ended, names.with_name("model")))
 
 
@@ -57,7 +57,7 @@ def test_fine_tuning_keeps_the_tokenizer_of_the_parent(microgpt, model, names, t
         assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
 
 
-def test_generate_eval_info_and_export_read_subwords(microgpt, model, names, tmp_path) -> None:
+def test_generate_eval_info_and_export_accept_subwords(microgpt, model, names, tmp_path) -> None:
     options = ("--model-dir", model, "--num-samples", "5", "é", "--temperature", "1")
     samples = json.loads(microgpt("generate", *options, "--json").stdout)["samples"]
     assert all(text.startswith("é") for text in samples)
@@ -88,7 +88,7 @@ def test_chat_shows_characters_that_span_several_tokens(microgpt, subword_dir, s
 
 @pytest.mark.parametrize("command", [("train", *SMALL, *BPE), ("generate", "--model", "model")])
 @pytest.mark.usefixtures("model")
-def test_the_error_for_a_missing_extra_names_the_package(microgpt, monkeypatch, command) -> None:
+def test_without_the_bpe_extra_an_error_says_how_to_install(microgpt, monkeypatch, command) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     error = refused(microgpt(*command))
     assert "subword tokens require the bpe extra (" in error

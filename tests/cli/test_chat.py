@@ -59,7 +59,7 @@ def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model)
     assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
 
 
-def test_a_chat_message_may_be_longer_than_a_file_name(microgpt) -> None:
+def test_an_argument_too_long_for_a_file_name_is_read_as_a_message(microgpt) -> None:
     done = microgpt("chat", "--model-dir", bundled(DEMO_MODEL), "hello " * 60)
     assert "the message has 360 characters; at most 188 fit" in refused(done)
 
@@ -77,7 +77,7 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
     assert "message is empty" in refused(microgpt("chat", "--model-dir", chat_model, " "))
 
 
-def test_no_reply_has_a_word_of_the_never_file(microgpt, chat_model, tmp_path) -> None:
+def test_replies_contain_no_word_of_the_never_file(microgpt, chat_model, tmp_path) -> None:
     words, options = tmp_path / "never.txt", ["chat", chat_model, "hi", "--temperature", "9"]
     usual = ok(microgpt(*options)).stdout
     words.write_text(usual.upper())
@@ -87,7 +87,7 @@ def test_no_reply_has_a_word_of_the_never_file(microgpt, chat_model, tmp_path) -
 
 
 @pytest.mark.compiled
-def test_chat_uses_a_bundled_model_without_a_trained_one(microgpt, bundled_reply) -> None:
+def test_chat_uses_a_bundled_model_if_no_model_has_been_trained(microgpt, bundled_reply) -> None:
     done = microgpt("chat", stdin="hi\n")
     assert (done.returncode, done.stdout) == (0, f"{bundled_reply}\n")
     name = next(iter(bundled_chats()))

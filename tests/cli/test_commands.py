@@ -12,7 +12,7 @@ CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content"
 
 
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters, plus the end
+    (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and an end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
     assert "1 of 3 documents are longer than the block size of 8, and are split" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9", "--force")
@@ -24,7 +24,7 @@ def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
     told = "note: left out 1 final user message without a reply\n"
     trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
-    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # reads only "hi" and "yo"
+    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is not read
     assert trained.stderr.count(told) == 1
     described = microgpt("info", "--data", "chat.jsonl")
     assert "documents:          1;" in described.stdout
@@ -67,7 +67,7 @@ def test_a_model_may_be_given_as_an_argument_or_an_option(microgpt, text_model, 
     data = ("--data", "lines.txt")
     commands = [("explain", "anna"), ("generate", "an", "-n", "3"), ("score", *data)]
     for name, *rest in [*commands, ("eval", *data), ("info",), ("export", "--output", "copy")]:
-        expected = ok(microgpt(name, *rest)).stdout  # uses the model in output
+        expected = ok(microgpt(name, *rest)).stdout  # the model is in output
         assert ok(microgpt(name, text_model, *rest)).stdout == expected, name
         assert ok(microgpt(name, *rest, "--model", text_model)).stdout == expected, name
 
@@ -141,7 +141,7 @@ def shout(word: str) -> None:
 '''
 
 
-def test_a_command_of_another_package_is_listed_and_run(microgpt, install) -> None:
+def test_a_command_from_a_plugin_is_listed_and_can_be_run(microgpt, install) -> None:
     install("loud", "commands", "shout = loud:shout", loud=SHOUT)
     listed = ok(microgpt("--help")).stdout
     assert re.search(r"\nloud:\n  shout +Print a word in capitals\.\n", listed)
@@ -151,7 +151,7 @@ def test_a_command_of_another_package_is_listed_and_run(microgpt, install) -> No
     assert "missing argument" in refused(microgpt("shout"))
 
 
-def test_a_command_that_cannot_be_loaded_names_its_package_only(microgpt, install) -> None:
+def test_a_plugin_command_that_cannot_be_loaded_breaks_no_other_command(microgpt, install) -> None:
     install("loud", "commands", "shout = loud:shout", loud="import nosuchmodule")
     error = refused(microgpt("shout", "anna"))
     assert error.startswith("loud cannot be imported (ModuleNotFoundError: No module named")
@@ -160,7 +160,7 @@ def test_a_command_that_cannot_be_loaded_names_its_package_only(microgpt, instal
     ok(microgpt("list"))
 
 
-def test_an_error_about_a_command_of_two_packages_names_both(microgpt, install) -> None:
+def test_a_command_that_two_packages_add_is_refused_with_both_names(microgpt, install) -> None:
     install("loud", "commands", "train = loud:shout", loud=SHOUT)
     assert "loud and microgpt-cli both add train" in refused(microgpt("train"))
     ok(microgpt("--help"))
@@ -214,7 +214,7 @@ def csv(install) -> None:
 
 
 @pytest.mark.usefixtures("csv")
-def test_export_and_verify_use_a_format_of_another_package(microgpt, text_model, tmp_path) -> None:
+def test_export_and_verify_accept_a_format_from_a_plugin(microgpt, text_model, tmp_path) -> None:
     done = ok(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
     assert done.stdout == f"mine.csv: {(tmp_path / 'mine.csv').stat().st_size:,} bytes\n"
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"
@@ -224,14 +224,16 @@ def test_export_and_verify_use_a_format_of_another_package(microgpt, text_model,
 
 
 @pytest.mark.parametrize("module", ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none")])
-def test_a_broken_export_format_names_its_package(microgpt, install, module, text_model) -> None:
+def test_the_error_for_a_broken_export_format_names_its_package(
+    microgpt, install, module, text_model
+) -> None:
     install("broken-tables", "exports", "csv = tables:csv", tables=module)
     problem = refused(microgpt("export", text_model, "--format", "csv", "--output", "mine.csv"))
     assert problem.startswith("broken-tables ")
     ok(microgpt("export", text_model, "--output", "copy"))
 
 
-def test_a_broken_export_format_does_not_disable_others(microgpt, install, csv, tmp_path) -> None:
+def test_a_broken_export_format_does_not_affect_others(microgpt, install, csv, tmp_path) -> None:
     install("broken", "exports", "abc = nosuchmodule:abc")
     (tmp_path / "mine.csv").write_text("1,2")
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"
@@ -239,7 +241,9 @@ def test_a_broken_export_format_does_not_disable_others(microgpt, install, csv, 
     assert refused(microgpt("verify", "mine.txt")).startswith("broken cannot be imported")
 
 
-def test_the_error_for_a_missing_format_names_its_package(microgpt, monkeypatch, tmp_path) -> None:
+def test_the_error_for_a_missing_export_format_names_its_package(
+    microgpt, monkeypatch, tmp_path
+) -> None:
     installed = {**plugins._installed(), "exports": []}
     monkeypatch.setattr(plugins, "_installed", lambda: installed)
     (tmp_path / "mine.onnx").touch()

@@ -18,7 +18,7 @@ STREAM = ("--data", "text.txt", "--text", "stream")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with models of all names, of nine tenths of the names, and of running text."""
+    """A directory with models trained on all names, on nine tenths of them, and on running text."""
     honest = (*SMALL, "--model", "honest", *FRACTIONS)
     folder = prepare(NAMES, (*SMALL, "--model", "all"), honest)
     (folder / "text.txt").write_text(TEXT)
@@ -41,7 +41,7 @@ def train(microgpt, folder):
 
 
 @pytest.mark.parametrize("source", [("--from", "all"), ("--teacher", "all", "--n-embd", "8")])
-def test_losses_on_documents_that_an_ancestor_read_are_marked(train, microgpt, source) -> None:
+def test_losses_on_documents_that_an_ancestor_has_read_are_marked(train, microgpt, source) -> None:
     notes, out, training = train(*source, *FRACTIONS)
     told = "validation (contamination 100 %), test (contamination 100 %)"
     assert f"read in training, so its losses are too low: {told}" in notes
@@ -65,7 +65,7 @@ def test_a_fine_tuned_model_holds_out_the_same_documents_as_its_parent(train, so
     assert "contamination" not in notes + out
 
 
-def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
+def test_fine_tuning_on_running_text_keeps_the_split_of_the_parent(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
     assert training["gap"] == 8
     assert training["contamination"] == {"validation": 0, "test": 0}
@@ -78,7 +78,7 @@ def test_fine_tuning_on_running_text_inherits_the_split(train) -> None:
 
 
 def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, folder) -> None:
-    """The parent was trained on the held-out names, so they count as training data, too."""
+    """The parent was trained on the held-out names, so these also count as training data."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout
     facts = json.loads(out)
@@ -86,7 +86,7 @@ def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, fo
     assert facts["memorised"]["n_known"] == sum(each in names for each in facts["samples"]) > 0
 
 
-def test_commands_note_that_ancestors_may_have_read_other_data(microgpt, folder) -> None:
+def test_commands_note_that_an_ancestor_may_have_read_the_text(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")
@@ -96,7 +96,7 @@ def test_commands_note_that_ancestors_may_have_read_other_data(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # possibly a part of the training text
+    done = microgpt("score", "running", stdin="abba\n")  # could be a part of the training text
     assert "may be training data" in done.stderr
 
 

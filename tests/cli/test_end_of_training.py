@@ -1,4 +1,4 @@
-"""At the end of its training run, a chat model is tested, and `train` prints the results."""
+"""Tests of what `train` prints about a model at the end of its training run."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")
 
 @pytest.fixture
 def talks(tmp_path: Path) -> Path:
-    """A file with 40 conversations of one exchange."""
+    """A file of 40 conversations, each of which has one exchange."""
     pairs = [{"prompt": f"say {a}{b}", "completion": a} for a in "abcdefgh" for b in "vwxyz"]
     path = tmp_path / "talks.jsonl"
     path.write_text("\n".join(map(json.dumps, pairs)))
@@ -26,7 +26,7 @@ def talks(tmp_path: Path) -> Path:
 
 
 @pytest.mark.compiled
-def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
+def test_train_reports_how_held_out_questions_are_answered(microgpt, talks) -> None:
     done = microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5", "--json")
     replies = json.loads(done.stdout)["replies"]
     ((task, score),) = replies["tasks"].items()
@@ -38,14 +38,14 @@ def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
 
 
 @pytest.mark.compiled
-def test_held_out_questions_that_training_read_are_marked(microgpt, tmp_path, talks) -> None:
+def test_held_out_questions_read_in_training_are_contaminated(microgpt, tmp_path, talks) -> None:
     talks.write_text(talks.read_text().replace('"say ', '" say  ') + "\n" + talks.read_text())
     done = ok(microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5"))
     assert "95% interval (contamination " in done.stdout
 
 
 @pytest.mark.compiled
-def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) -> None:
+def test_held_out_questions_that_the_parent_read_count_as_contaminated(microgpt, talks) -> None:
     assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
     more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
     child = ok(microgpt("train", "--data", talks, *more, "--val-fraction", "0.5"))
@@ -53,7 +53,7 @@ def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) ->
 
 
 @pytest.mark.compiled
-def test_training_questions_are_used_if_none_are_held_out(microgpt, talks) -> None:
+def test_replies_to_training_questions_are_reported_if_none_are_held_out(microgpt, talks) -> None:
     done = ok(microgpt("train", "--data", talks, *QUICK))
     assert "\nquestions of the training data      40 " in done.stdout
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
@@ -70,12 +70,12 @@ DOCS = [
 ]  # fmt: skip
 
 
-def test_the_first_short_messages_become_a_chat_models_examples() -> None:
+def test_the_first_short_messages_become_the_examples_of_a_chat_model() -> None:
     parts = split([(Message("assistant", "hello"),), *DOCS])
     assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
 
 
-def test_a_held_out_document_never_becomes_an_example_of_a_model() -> None:
+def test_a_held_out_message_never_becomes_an_example_of_a_chat_model() -> None:
     docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}
@@ -105,7 +105,7 @@ def test_active_units_are_counted_only_in_small_karpathy_models() -> None:
 
 @pytest.mark.compiled
 def test_train_and_info_compare_a_loss_with_simple_baselines(microgpt) -> None:
-    """A default run prints the loss of a uniform guess; with held-out names, also of n-grams."""
+    """By default, the loss of a uniform guess is printed; with held-out names, also n-grams'."""
     done = ok(microgpt("train", "--steps", "20", "-n", "0", "--model", "a"))
     assert "a uniform guess has a loss of 3.2958" in done.stderr
     held_out = ("--val-fraction", "0.1", "--steps", "20", "-n", "0", "--model", "b")

@@ -14,11 +14,11 @@ ENGINES = ("reference float64", "compiled float64", "compiled float32")
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch) -> None:
-    """Make the checks take few steps."""
+    """Shorten the training runs of the checks to a few steps."""
     monkeypatch.setattr(engine_checks, "REFERENCE_STEPS", 2)
 
 
-def test_a_wrong_derivative_fails_the_gradient_and_replay_checks(monkeypatch) -> None:
+def test_a_wrong_derivative_fails_the_checks_of_the_reference_engine(monkeypatch) -> None:
     right = Value.exp
 
     def wrong(self: Value) -> Value:
@@ -35,15 +35,15 @@ def test_a_wrong_derivative_fails_the_gradient_and_replay_checks(monkeypatch) ->
 
 
 @pytest.mark.parametrize("error", [OverflowError("too large"), ValueError("no logarithm")])
-def test_an_exception_in_a_broken_engine_fails_the_checks(monkeypatch, error) -> None:
+def test_an_exception_in_an_engine_is_reported_as_a_failed_check(monkeypatch, error) -> None:
     monkeypatch.setattr(Value, "log", Mock(side_effect=error))
     checks = {check.name: check for check in run_checks(steps=2)}
     failed = [check for check in checks.values() if not check.passed]
-    assert len(failed) == 2  # the gradients and the run of the reference engine
+    assert len(failed) == 2  # gradients and training run of the reference engine
     assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
 
 
-def test_a_wrong_learning_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
+def test_a_wrong_learning_rate_fails_the_comparison_with_karpathys_losses(monkeypatch) -> None:
     monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 0.011)
     monkeypatch.setattr(trainer, "learning_rates", lambda config, steps: 0.011 + 0 * steps)
     runs = [check for check in run_checks(steps=3) if "Karpathy's run" in check.name]
@@ -73,7 +73,7 @@ def test_verify_names_the_edited_sources(edited, microgpt) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_verify_checks_both_engines(microgpt) -> None:
+def test_verify_checks_the_reference_and_the_compiled_engine(microgpt) -> None:
     done = ok(microgpt("verify"))
     lines = done.stdout.splitlines()
     assert all(line.startswith("ok   ") for line in lines)
@@ -87,7 +87,7 @@ NOTE = "note: the compiled engine is not installed; using the reference engine"
 TRAIN = ("train", "--steps", "2")
 
 
-def test_without_the_compiled_engine_commands_use_the_reference(no_engine, microgpt) -> None:
+def test_commands_use_the_reference_engine_if_no_other_is_installed(no_engine, microgpt) -> None:
     done = ok(microgpt(*TRAIN, "--json"))
     assert done.stderr.count(NOTE) == 1
     for command in (["generate", "-n", "2"], ["info"]):

@@ -1,4 +1,4 @@
-"""Training runs of ensembles, which Ctrl-C stops in one of their models, are resumed."""
+"""Tests of ensembles whose training is stopped by Ctrl-C and then resumed."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def unspoilt(tmp_path: Path) -> Path:
 
 
 def stop_in(what: str) -> pytest.MonkeyPatch:
-    """Make the next command receive Ctrl-C while it trains the model `what`."""
+    """Make the next command receive Ctrl-C while it trains the model `what` of an ensemble."""
     patch, update = pytest.MonkeyPatch(), TrainingProgress.update
 
     def follow(self, event) -> None:
@@ -41,7 +41,7 @@ def stop_in(what: str) -> pytest.MonkeyPatch:
 
 
 def stopped(microgpt, what: str, *command: str) -> str:
-    """Stop a training run in the model `what`, and return the last line of its errors."""
+    """Stop an ensemble while it trains the model `what`; return the last line of its errors."""
     patch = stop_in(what)
     done = microgpt("train", *command)
     patch.undo()
@@ -53,12 +53,12 @@ def stopped(microgpt, what: str, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def whole(prepare) -> bytes:
-    """The weights of an uninterrupted run."""
+    """The weights of the student of an uninterrupted run."""
     return weights(prepare(NAMES, (*RUN[2:], "--model", "a")) / "a")
 
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
-def test_a_resumed_ensemble_trains_the_same_student(microgpt, unspoilt, whole, what) -> None:
+def test_a_resumed_ensemble_trains_an_identical_student(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
     problem = refused(microgpt("train", *RUN, "--model", "a"))
@@ -81,7 +81,7 @@ def test_a_finished_student_can_be_trained_on_without_its_teachers(microgpt, pre
     found = load(folder / "a").meta.training
     assert found["steps"] > before["steps"]
     assert found["val_loss"] <= before["val_loss"]
-    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # resumes again
+    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # resumed again
 
 
 def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, unspoilt) -> None:
@@ -142,7 +142,7 @@ def test_info_shows_the_recorded_teachers_of_a_student(microgpt, folder) -> None
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
 
 
-def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) -> None:
+def test_resuming_a_student_requires_the_new_paths_of_moved_teachers(microgpt, folder) -> None:
     before = weights(folder / "student")
     (folder / "two").rename(folder / "moved")
     unfinished(folder)

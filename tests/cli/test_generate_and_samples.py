@@ -65,7 +65,7 @@ def test_the_unique_option_stops_if_nothing_new_is_generated(microgpt, text_mode
 
 
 @pytest.mark.compiled
-def test_the_novel_option_skips_training_data_regardless_of_case(microgpt, tmp_path) -> None:
+def test_the_novel_option_skips_training_documents_regardless_of_case(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("Anna\nanno\n")
     microgpt("train", "--data", "names.txt", "--model", "m", "--steps", "100", "--seed", "1")
     done = ok(microgpt("generate", "--model", "m", "--novel", "-n", "5"))
@@ -76,7 +76,7 @@ def test_the_novel_option_skips_training_data_regardless_of_case(microgpt, tmp_p
     assert error == "m does not record all documents that it was trained on; omit --novel"
 
 
-def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:
+def test_generate_suggests_chat_if_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:
     done = ok(microgpt("generate", "--model-dir", chat_model, "--num-samples", "1"))
     assert "trained only to reply" in done.stderr
     assert f"microgpt chat --model {chat_model}" in done.stderr
@@ -119,7 +119,7 @@ def test_the_default_temperature_depends_on_the_kind_of_text(doc, text, expected
 
 
 @pytest.mark.compiled
-def test_samples_of_long_documents_use_the_longest_documents_length(microgpt, tmp_path) -> None:
+def test_samples_are_at_most_as_long_as_the_longest_training_document(microgpt, tmp_path) -> None:
     (tmp_path / "tunes.txt").write_text(TUNES)
     data = ("--data", "tunes.txt", "--separator", "%", "--block-size", "16")
     ok(microgpt("train", *data, *SMALL, "--model", "m"))
@@ -133,10 +133,10 @@ def test_samples_of_long_documents_use_the_longest_documents_length(microgpt, tm
     assert "note: --temperature 0.8" in done.stderr
 
 
-def test_documents_that_fit_the_context_are_not_continued_beyond_it() -> None:
+def test_samples_exceed_the_context_only_if_a_training_document_does() -> None:
     assert usual_length(result_of(["a" * 15])) is None
     assert usual_length(result_of(["a" * 16])) == 17
-    assert usual_length(result_of(["a" * 400])) == 64  # four times the context
+    assert usual_length(result_of(["a" * 400])) == 64  # at most 4 * block_size
 
 
 def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:
@@ -159,7 +159,7 @@ def test_generate_notes_samples_that_are_cut_or_repeat_themselves(capsys) -> Non
     assert not capsys.readouterr().err
 
 
-def test_the_copied_share_is_the_part_of_a_sample_found_in_the_data() -> None:
+def test_the_copied_share_is_the_fraction_of_text_found_in_the_training_data() -> None:
     rng = random.Random(0)
     doc, other = ("".join(rng.choices("abcdefgh", k=400)) for _ in range(2))
     assert copied_share([doc[100:200]], [doc]) == 1
@@ -168,7 +168,7 @@ def test_the_copied_share_is_the_part_of_a_sample_found_in_the_data() -> None:
     assert copied_share(["anna"], [doc]) is None
 
 
-def test_generate_skips_samples_with_words_of_a_file(microgpt, text_model, tmp_path) -> None:
+def test_generate_skips_samples_with_words_of_a_never_file(microgpt, text_model, tmp_path) -> None:
     options = ("generate", text_model, "--temperature", "1")
     everything = [line.partition(": ")[2] for line in ok(microgpt(*options)).stdout.splitlines()]
     (tmp_path / "never.txt").write_text(f"{everything[0].upper()}\n{everything[1][:1]}\n")

@@ -13,12 +13,12 @@ NAMES = "anna\nemma\nanna\nava\nmaximilian\n"
 
 @pytest.fixture
 def names(tmp_path):
-    """A small training file."""
+    """A training file of five names, one of which occurs twice."""
     (tmp_path / "names.txt").write_text(NAMES)
     return "names.txt"
 
 
-def test_info_describes_a_training_file(microgpt, names) -> None:
+def test_info_prints_the_number_and_lengths_of_the_documents_in_a_file(microgpt, names) -> None:
     done = ok(microgpt("info", "--data", names))
     assert done.stderr.endswith("run: microgpt train --data names.txt --model names\n")
     lines = done.stdout.splitlines()
@@ -32,21 +32,21 @@ def test_info_describes_a_training_file(microgpt, names) -> None:
     assert facts["lengths"] == "min 4, median 5, max 11"
 
 
-def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
+def test_info_with_json_prints_one_json_object(microgpt, names) -> None:
     facts = json.loads(microgpt("info", "--data", names, "--json").stdout)
     assert (facts["n_docs"], facts["n_tokens"], facts["n_repeats"]) == (5, 30, 1)
     assert facts["char_counts"]["a"] == 9
     assert facts["lengths"]["median"] == 5
 
 
-def test_info_ends_with_the_expected_loss_of_a_model(microgpt, tmp_path) -> None:
+def test_info_ends_with_the_loss_that_a_trained_model_would_reach(microgpt, tmp_path) -> None:
     (tmp_path / "sums.txt").write_text("\n".join(f"{i} + 1 = {i + 1}" for i in range(500)))
     done = ok(microgpt("info", "sums.txt"))
     assert done.stdout == ok(microgpt("info", "--data", "sums.txt")).stdout
     *_, losses, interval, words = done.stdout.splitlines()
     expected = json.loads(ok(microgpt("info", "sums.txt", "--json")).stdout)["expectation"]
     counted, (low, high) = expected["baselines"], expected["model"]
-    assert counted["uniform"] == round(log(14), 4)  # ten digits, + and =, a space and the end
+    assert counted["uniform"] == round(log(14), 4)  # ten digits, +, =, space, end token
     assert low < counted["ngrams"] < high < counted["uniform"]
     assert f"a uniform guess {counted['uniform']:.2f}, " in losses
     assert f"n-grams {counted['ngrams']:.2f}" in losses
@@ -79,7 +79,7 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
     assert "documents:          2; 1 (50.0%) are duplicates" in done.stdout
 
 
-def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> None:
+def test_info_escapes_control_characters_of_meta_json(microgpt, text_model) -> None:
     """Keys, values and lists contain ESC, a bidirectional override and a line break."""
     odd = "\x1b[2J\u202e\n"
     facts = {odd: odd, "list": [odd], "inside": {odd: odd}, "a" * 10**6: "b" * 10**6}
@@ -90,7 +90,7 @@ def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> No
     assert len(done.stdout) < 10_000
 
 
-def test_info_describes_the_lines_of_a_book(microgpt, tmp_path) -> None:
+def test_info_recognises_a_book_as_running_text_and_counts_its_lines(microgpt, tmp_path) -> None:
     paragraph = "It was late, and the road was long\nand dark, and nobody came to meet us.\n\n"
     (tmp_path / "book.txt").write_text(paragraph * 40)
     facts = json.loads(microgpt("info", "--data", "book.txt", "--json").stdout)

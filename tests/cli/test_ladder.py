@@ -18,7 +18,7 @@ from microgpt_cli.ladder import Ladder, ladder
 pytestmark = pytest.mark.compiled
 
 NAMES = load_text(bundled("names.txt"))[:3000]
-BUDGET = 5e9  # takes about a second
+BUDGET = 5e9  # operations; takes about a second
 
 
 @cache
@@ -26,10 +26,10 @@ def found() -> Ladder:
     return ladder(split(NAMES, validation=0.1, test=0.1), budget=BUDGET)
 
 
-def test_the_ladder_goes_from_a_uniform_guess_to_two_gpts() -> None:
+def test_losses_fall_along_the_ladder_from_a_uniform_guess_to_two_gpts() -> None:
     rungs = {rung.name: rung for rung in found().rungs}
     uniform, letters, pairs, grams, elman, gpt, more = rungs.values()
-    assert uniform.loss == pytest.approx(log(27))  # 26 letters, plus the end
+    assert uniform.loss == pytest.approx(log(27))  # 26 letters and the end token
     assert uniform.loss > letters.loss > pairs.loss > gpt.loss > more.loss
     assert pairs.loss > elman.loss
     assert grams.name.startswith("best n-grams")
@@ -47,19 +47,19 @@ def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
         assert all(1 / 27.001 < probability <= 1 for _, probability in rung.predictions)
 
 
-def test_the_counting_model_agrees_with_counts_made_by_hand() -> None:
-    """If each letter has only one successor, bigrams predict it almost with certainty."""
+def test_the_losses_of_ngram_models_agree_with_counts_made_by_hand() -> None:
+    """Each letter has only one successor, so a bigram model predicts it almost with certainty."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
     scored = EvaluationSet.from_documents(docs[:1], tokenizer, 16, "lines")
-    # Seven predictions: three of a, three of b, and one of the end.
+    # There are seven predictions: three of a, three of b, and one of the end token.
     expected = -(6 * log(3 / 7) + log(1 / 7)) / 7
     assert loss_of(model_of(1), scored) == pytest.approx(expected, rel=0.01)
     assert loss_of(model_of(2), scored) < 0.5 * expected
 
 
-def test_a_ladder_needs_held_out_documents() -> None:
+def test_a_ladder_without_held_out_documents_is_refused() -> None:
     with pytest.raises(DataError, match="add documents"):
         ladder(split(["anna", "bob"]))
 
@@ -111,7 +111,7 @@ def values() -> dict[str, list[list[Value]]]:
     return {name: [[Value(x) for x in row] for row in rows] for name, rows in floats().items()}
 
 
-def test_the_elman_network_has_the_gradients_of_finite_differences() -> None:
+def test_the_gradients_of_the_elman_network_agree_with_finite_differences() -> None:
     weights, numbers, eps = values(), floats(), 1e-5
     Elman(weights).loss(DOCS[0]).backward()
     for name, rows in numbers.items():
@@ -124,8 +124,8 @@ def test_the_elman_network_has_the_gradients_of_finite_differences() -> None:
         assert weights[name][-1][-2].grad == pytest.approx(slope, rel=1e-4, abs=1e-8)
 
 
-def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
-    """The loss is the mean over all predictions that count, also in a document with a mask."""
+def test_the_elman_network_on_arrays_has_the_gradients_of_the_scalar_one() -> None:
+    """The loss is the mean over the predictions that count, which a mask may select."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
     docs.append(DOCS[0], MASK)
@@ -137,12 +137,12 @@ def test_the_elman_arrays_have_the_gradients_of_the_scalar_version() -> None:
     found = network().gradients(docs)
     for name, rows in weights.items():
         expected = [[weight.grad for weight in row] for row in rows]
-        # Float32 rounds each of some dozen sums to about 1e-7 of gradients below 1.
+        # The gradients are below 1; float32 rounds each of some dozen sums by about 1e-7.
         assert found[name] == pytest.approx(np.array(expected), rel=1e-4, abs=1e-6)
 
 
-def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None:
-    """The rows are in document order, although all documents of a batch are read together."""
+def test_the_elman_network_on_arrays_has_the_probabilities_of_the_scalar_one() -> None:
+    """The rows are in the order of the documents, although a batch is computed in parallel."""
     reference, expected = Elman(floats()), []
     for doc in DOCS:
         memory = [0.0] * H
@@ -155,7 +155,7 @@ def test_the_elman_arrays_have_the_probabilities_of_the_scalar_version() -> None
 
 
 def test_the_first_adam_step_moves_each_weight_by_the_learning_rate() -> None:
-    """Adam's first means are the gradient and its square, so only its sign matters."""
+    """Adam's first step divides the gradient by its absolute value, so only the sign counts."""
     one = ElmanNetwork(H, V, np.random.default_rng(1))
     before = one.weights["bias"].copy()
     one.update({"bias": np.array([[0.1, -0.3, 0.2, -0.1]], np.float32)}, lr=0.01)

@@ -37,7 +37,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
 
 @pytest.fixture
 def exam(tmp_path):
-    """A function that writes conversations with tasks; the model replies "yo" to "hi"."""
+    """A function that writes a file of conversations, each with one exchange and a task."""
 
     def ask(*exchanges: tuple[str, str, str | None]) -> str:
         lines = []
@@ -67,7 +67,7 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
 
 
 @pytest.mark.compiled
-def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam) -> None:
+def test_the_json_output_of_eval_locates_every_wrong_reply(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
     done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")
     replies = json.loads(done.stdout)["replies"]
@@ -102,7 +102,7 @@ def test_eval_counts_no_exact_replies_if_questions_have_no_task(microgpt, chat_m
 
 
 def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
-    """There are three predictions with 90 %, one of them wrong, and a correct one with 30 %."""
+    """Three predictions have a probability of 90 %, one of them wrong; a correct one has 30 %."""
     found = Calibration.from_pairs([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins
     assert (low.low, low.n, low.right) == (pytest.approx(0.3), 1, 1.0)
@@ -153,7 +153,7 @@ def test_the_probability_of_a_reply_is_the_product_over_its_tokens(chat_result, 
     assert only.probability == pytest.approx(math.exp(total), rel=1e-4)
 
 
-def test_eval_prints_the_calibration_and_draws_it(microgpt, text_model, tmp_path) -> None:
+def test_eval_prints_the_calibration_error_and_draws_it(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "held-out.txt").write_text("anna\nmia\n")
     given = ("eval", text_model, "--data", "held-out.txt", "--output", "c.svg")
     done = ok(microgpt(*given))
@@ -164,7 +164,7 @@ def test_eval_prints_the_calibration_and_draws_it(microgpt, text_model, tmp_path
 
 
 LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
-CSI = "\x9b"  # ESC [ as one character
+CSI = "\x9b"  # control sequence introducer, which can replace ESC [
 
 
 @pytest.fixture
@@ -181,7 +181,9 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # output to a pipe is not escaped
 
 
-def test_the_json_of_score_contains_every_score(microgpt, text_model, scores, tmp_path) -> None:
+def test_the_json_output_of_score_has_an_object_with_all_scores_per_line(
+    microgpt, text_model, scores, tmp_path
+) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + "\r\n".join([*LINES, ""])).encode())
     lines = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     for number, (line, score) in enumerate(zip(lines, scores, strict=True), 1):
@@ -227,7 +229,7 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
         ("t.csv", b'name,more\nanna,"a\nb"\nemma,x\n', ("--column=name",), ["anna", "emma"]),
     ],
 )
-def test_score_reads_files_of_the_kinds_that_train_reads(
+def test_score_reads_folders_tables_and_encodings_that_train_reads(
     microgpt, text_model, tmp_path, name, content, options, expected
 ) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from microgpt.storage.training_directory import TrainingDirectory
 pytestmark = pytest.mark.compiled
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
-FOREVER = ("--steps", str(10**9))  # takes days
+FOREVER = ("--steps", str(10**9))  # would take days
 NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"
 
 
@@ -31,21 +31,21 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def unfinished(ended, names, tmp_path: Path) -> Path:
-    """The training run `ended` before it has written its model, beside names.txt."""
+    """A copy of `ended` as it was before the run wrote its model, next to names.txt."""
     model = tmp_path / "model"
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
     return model
 
 
-def test_a_finished_training_run_can_be_extended(microgpt, names, tmp_path) -> None:
+def test_a_finished_training_run_continues_if_given_more_steps(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "30", "--output", "model")
     done = microgpt("train", "--resume", "model")
     assert (done.returncode, done.stdout) == (0, "")
     assert "ended after step 30 of 30 (steps); to continue it, pass a larger --steps" in done.stderr
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
-    assert "(new, hallucinated documents)" in done.stdout  # as in the first run
+    assert "(new, hallucinated documents)" in done.stdout  # printed as in the first run
     assert load(tmp_path / "model").meta.training["steps"] == 40
     done = ok(microgpt("train", "--resume", "model", "--minutes", "0.03"))
     found = load(tmp_path / "model").meta.training
@@ -133,13 +133,13 @@ def test_a_run_that_ended_early_continues_if_steps_are_given(microgpt, names, tm
     ok(microgpt("train", "--resume", "model", "--minutes", "0.02"))
 
 
-def test_train_refuses_a_directory_in_use_by_a_running_training(microgpt, names, tmp_path) -> None:
+def test_train_refuses_a_directory_that_a_running_training_uses(microgpt, names, tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         done = microgpt("train", "--input", names, "--output", "model", "--force")
     assert f"model is being trained by process {os.getpid()} on " in refused(done)
 
 
-def test_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
+def test_training_on_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
     options = ("--input", str(names), *SMALL)
     done = run_with_little_room("train", *options, cwd=tmp_path, most=5000)
     assert done.returncode == 1
@@ -197,11 +197,11 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def model(folder: Path) -> Path:
-    """The directory of the copied model."""
+    """The model's directory in a copy of `trained`."""
     return folder / "output"
 
 
-def test_train_refuses_to_replace_another_model(microgpt, model) -> None:
+def test_train_refuses_to_replace_the_model_of_a_different_run(microgpt, model) -> None:
     before = {name: (model / name).read_bytes() for name in os.listdir(model)}
     assert re.fullmatch(
         r"output has a model \(1,234 steps, loss \d\.\d{4} training\); "
@@ -222,7 +222,7 @@ def test_the_suggested_directory_is_named_after_the_data(microgpt, model, file, 
     assert f"directory with {option}, or replace" in refused(microgpt(*train))
 
 
-def test_a_model_with_a_damaged_description_is_not_replaced(microgpt, model) -> None:
+def test_train_does_not_replace_a_model_whose_meta_json_is_damaged(microgpt, model) -> None:
     (model / "meta.json").write_text("{")
     assert "output has a model; use" in refused(microgpt(*TRAIN, "2"))
 
@@ -232,7 +232,7 @@ MOONBASE = ("meta.json", "tokenizer.json", "weights.safetensors", "optimizer_m.s
 
 
 @pytest.mark.parametrize("files", [MOONBASE, ["tokenizer.json"]])
-def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_path, files) -> None:
+def test_files_of_another_program_are_never_replaced(microgpt, text_model, tmp_path, files) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for file in files:
         (tmp_path / "mb" / file).parent.mkdir(exist_ok=True)
@@ -251,7 +251,7 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_default_training_run_replaces_only_its_own_model(microgpt, tmp_path) -> None:
+def test_a_default_run_replaces_only_the_model_of_a_default_run(microgpt, tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")
     ok(microgpt("train"))
@@ -263,7 +263,7 @@ def test_a_default_training_run_replaces_only_its_own_model(microgpt, tmp_path) 
     assert "use another" in refused(microgpt("train"))
 
 
-def test_export_does_not_replace_another_model(microgpt, model, text_model) -> None:
+def test_export_replaces_another_model_only_with_force(microgpt, model, text_model) -> None:
     onto = ("export", "--model", text_model, "--output")
     assert "(1,234 steps, loss " in refused(microgpt(*onto, model))
     for output in ("copy", "copy", text_model, model):

@@ -19,7 +19,7 @@ def clock(monkeypatch) -> None:
     monkeypatch.setattr(progress, "perf_counter", lambda: next(ticks) / 1000)
 
 
-def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) -> None:
+def test_progress_without_a_terminal_prints_a_line_per_tenth_of_steps(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress() as shown:
         for step in range(5, 1001, 5):
@@ -42,9 +42,7 @@ def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) 
         ({"mark": " (contamination 5 %)"}, r"held out 2\.000 \(contamination 5 %\) \| "),
     ],
 )
-def test_the_progress_line_shows_the_model_and_its_losses(
-    monkeypatch, capsys, options, shown
-) -> None:
+def test_the_progress_line_shows_the_model_and_losses(monkeypatch, capsys, options, shown) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress(**options) as bar:
         bar.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_tokens=350, val_loss=2.0))
@@ -53,7 +51,7 @@ def test_the_progress_line_shows_the_model_and_its_losses(
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
 ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
-JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian need invisible characters
+JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian use joiners
 
 
 def test_control_characters_in_stderr_lines_are_escaped(capsys) -> None:
@@ -69,7 +67,7 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED
     assert terminal_safe(JOINED) == JOINED
-    print_or_discard(f"> {ODD}")  # a line of a search that contains a name
+    print_or_discard(f"> {ODD}")  # a log line of a search
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 
 

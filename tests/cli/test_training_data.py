@@ -1,4 +1,4 @@
-"""Tests of the `train` command on long texts, tables and other data."""
+"""Tests of the `train` command on long texts, tables, books and conversations."""
 
 import json
 import os
@@ -23,7 +23,7 @@ HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
 def test_held_out_stretches_of_text_have_gaps_around_them(microgpt, tmp_path, tokenizer) -> None:
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
-    size = "16" if tokenizer == CHARS else "4"  # a subword counts as four characters
+    size = "16" if tokenizer == CHARS else "4"  # a subword is taken as four characters
     options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)
     done = microgpt("train", "--input", "book.txt", *options)
     said = (
@@ -46,7 +46,7 @@ def test_train_accepts_a_line_of_a_megabyte(microgpt, tmp_path, text) -> None:
     assert (tmp_path / "m/train_state.safetensors").stat().st_size < 100_000
 
 
-# Linux includes the memory of the parent in the peak of a process, so a small process starts the
+# On Linux, the peak memory of a process includes that of its parent, so a small process starts the
 # command.
 PEAK = """
 import resource, subprocess, sys
@@ -78,7 +78,7 @@ def test_training_on_a_million_lines_takes_bounded_memory(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_the_text_preset_holds_out_parts_of_shakespeare(microgpt, tmp_path, monkeypatch) -> None:
+def test_the_text_preset_holds_out_20_parts_of_shakespeare(microgpt, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(PRESETS["text"], "data", "shakespeare.txt")
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
     done = ok(microgpt(*options, "--block-size", "8", "--num-samples", "0"))
@@ -124,7 +124,7 @@ def test_train_eval_and_info_can_read_one_column_of_a_table(microgpt, files) -> 
     assert microgpt("info", *column).stdout.startswith("towns.csv: column 'name'\n")
 
 
-def test_the_header_says_if_a_chat_model_folds_case_and_accents(microgpt, files) -> None:
+def test_train_prints_whether_a_chat_model_folds_case_and_accents(microgpt, files) -> None:
     (files / "chat.jsonl").write_text('{"prompt": "hi", "completion": "yo"}\n')
     done = microgpt("train", "--chat", "--data", "chat.jsonl", "--steps", "2")
     assert done.stdout.splitlines()[3] == 'folding: case and accents ("Jörg" is read as "jorg")'
@@ -166,13 +166,13 @@ TUNING = ("train", "--from", "parent", "--data", "others.txt")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with a parent model, its training data, and other data."""
+    """A directory with a parent model, its training data, and other data to fine-tune it on."""
     folder = prepare("\n".join(NAMES), ("--budget", "2e9", "-n", "0", "--model", "parent"))
     (folder / "others.txt").write_text("\n".join(OTHERS))
     return folder
 
 
-def test_the_budget_determines_the_fine_tuning_settings(microgpt, folder) -> None:
+def test_the_budget_determines_the_settings_of_fine_tuning(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     facts = training_of(folder / "a")
     child, parent = meta_of(folder / "a"), meta_of(folder / "parent")
@@ -196,7 +196,7 @@ def test_a_text_model_can_be_fine_tuned_on_conversations(microgpt, folder) -> No
     assert "exact answers" in ok(microgpt("train", "--from", "parent", *options)).stdout
 
 
-def test_fine_tuning_keeps_given_learning_rates_and_fractions(microgpt, folder) -> None:
+def test_fine_tuning_uses_the_given_learning_rate_and_held_out_fractions(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--learning-rate", "0.002", "--model", "a"))
     assert training_of(folder / "a")["lr"] == 0.002
     assert "held-out losses after" not in done.stderr
@@ -206,7 +206,7 @@ def test_fine_tuning_keeps_given_learning_rates_and_fractions(microgpt, folder) 
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    """A directory with names and a book."""
+    """A directory with a file of names and a book."""
     rng = random.Random(0)
     paragraphs = [" ".join(rng.choices(NAMES, k=30)) for _ in range(60)]
     (tmp_path / "names.txt").write_text("\n".join(NAMES))
@@ -235,7 +235,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_tiny_data_is_trained_on_with_default_settings(microgpt, texts, content, said) -> None:
+def test_very_small_data_get_the_default_settings(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
@@ -250,7 +250,7 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
-def test_train_reads_as_much_of_a_long_text_as_time_allows(microgpt, texts, monkeypatch) -> None:
+def test_train_reads_as_much_of_a_text_as_the_budget_allows(microgpt, texts, monkeypatch) -> None:
     for name in ("READ", "MIN_READ"):
         monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
     for data in ("names.txt", "book.txt"):
@@ -264,7 +264,7 @@ def test_train_reads_as_much_of_a_long_text_as_time_allows(microgpt, texts, monk
 
 
 @pytest.mark.slow
-def test_a_run_limited_by_minutes_records_its_budget(microgpt, texts) -> None:
+def test_a_run_limited_by_minutes_records_the_equivalent_budget(microgpt, texts) -> None:
     data = ("--data", "book.txt", "-n", "0")
     done = ok(microgpt("train", *data, "--minutes", "0.04", "--model", "a", "--json"))
     facts = training_of(texts / "a")

@@ -1,4 +1,4 @@
-"""A wrong setting gives the same message from each source, and nothing is written."""
+"""Tests that an invalid setting gives the same error from options, files and Python."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from microgpt.settings import PRESETS, flag
 
 SHAPE = ModelConfig.__dataclass_fields__.keys()
 GENES = {"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 4, "steps": 60, "lr": 0.01}
-WRONG = {  # the message after the name, by name and value
+WRONG = {  # error message after the name of the setting, by name and value
     ("steps", "many"): "must be an integer, got 'many'",
     ("n_layer", 0): "must be >= 1, got 0",
     ("n_embd", 10**400): f"must be at most 2147483647, got 1{'0' * 23}…",
@@ -31,7 +31,7 @@ CASES = [
     if source != "genome" or (name, value) in IN_A_GENOME
 ]
 
-CONFLICTS = [  # settings that exclude each other, and the error message
+CONFLICTS = [  # settings that exclude each other, and the error
     ({"minutes": 1, "budget": 1e9}, "--minutes cannot be used with --budget; omit one of them"),
     (
         {"column": "name", "separator": "blank"},
@@ -47,7 +47,7 @@ CONFLICTS = [  # settings that exclude each other, and the error message
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A folder with names, a genome, and the directory of a training run."""
+    """A folder with a file of names, a genome file, and the directory of a training run."""
     options = ("--n-embd=8", "--n-head=2", "--block-size=8", "--steps=2", "--model=model")
     folder = prepare("anna\nemma\nava\nmia\n", options)
     (folder / "genome.json").write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3}))

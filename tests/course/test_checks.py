@@ -1,4 +1,4 @@
-"""Solutions of the course pass their checks, and wrong ones get a message that names the place."""
+"""Tests that solutions of the course pass their checks, and that mistakes get a message."""
 
 import json
 import random
@@ -22,7 +22,7 @@ IN_TURN = """order, seen = [self], {self}
                     seen.add(source)
                     order.append(source)
         order.reverse()"""
-WRONG = [  # exercise, part of the solution, a learner's mistake, part of the message
+WRONG = [  # exercise, part of its solution, a mistake in its place, part of the message
     ("01", "sorted(set(", "list(dict.fromkeys(", r"\.chars\[0\] is 'e'; it should be 'a'"),
     ("01", "return [self.bos, *", "return [*", r'encode.* is a list of 5; .*both ends'),
     ("02", "(other.data, self.data)", "(self.data, other.data)", r"\[0\] is 2.0.*this order"),
@@ -95,17 +95,17 @@ def wrong(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_the_solution_passes_its_check(wrong, name: str) -> None:
+def test_the_solution_of_each_exercise_passes_its_check(wrong, name: str) -> None:
     assert wrong(name, exercises.solution(name)) == ""
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_a_new_exercise_says_that_it_is_not_written_yet(wrong, name: str) -> None:
+def test_checking_a_new_exercise_says_that_its_code_is_missing(wrong, name: str) -> None:
     assert "`raise NotImplementedError` is still there" in wrong(name, exercises.with_holes(name))
 
 
 @pytest.mark.parametrize(("number", "right", "written", "message"), WRONG)
-def test_a_wrong_solution_gets_a_message_that_names_the_place(
+def test_the_message_for_a_wrong_solution_does_not_reveal_the_right_one(
     wrong, number: str, right: str, written: str, message: str
 ) -> None:
     name = exercises.find(number)
@@ -133,7 +133,7 @@ def test_each_exercise_has_hints_and_a_number() -> None:
     assert all(exercises.hints(name) for name in names)
 
 
-def test_the_solutions_compute_what_the_library_computes() -> None:
+def test_the_solutions_give_the_same_results_as_the_library() -> None:
     """Checks compare a file with the solution; this test compares solutions with the library."""
     code = {}
     for name in exercises.names()[3:12]:

@@ -30,16 +30,16 @@ def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path
     found = {path.name for path in (tmp_path / "mine").iterdir()}
     assert found == names | {"names.txt", "progress.json"}
     command = done.stdout.rpartition(": microgpt ")[2].split()
-    assert "still there; write your code" in microgpt(*command).stdout  # the printed command runs
+    assert "still there; write your code" in microgpt(*command).stdout  # the suggested command runs
 
 
-def test_a_directory_that_is_not_empty_is_not_overwritten(microgpt, place: Path) -> None:
+def test_course_start_refuses_a_directory_that_is_not_empty(microgpt, place: Path) -> None:
     solve(place, FIRST)
     assert "is not empty; use another" in refused(microgpt("course", "start"))
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 
-def test_checking_a_right_exercise_names_the_next_exercise(microgpt, place: Path) -> None:
+def test_checking_a_correct_exercise_names_the_next_exercise(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
         f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; write your code instead"
@@ -56,14 +56,14 @@ def test_checking_a_right_exercise_names_the_next_exercise(microgpt, place: Path
     assert done.stderr.endswith("microgpt course hint 2\n")
 
 
-def test_an_exercise_that_was_changed_is_checked_again(microgpt, place: Path) -> None:
+def test_a_passed_exercise_that_was_changed_is_checked_again(microgpt, place: Path) -> None:
     solve(place, FIRST)
     ok(microgpt("course", "check"))
     place.joinpath(f"{FIRST}.py").write_text("pass\n")
     assert "no `Tokenizer` in this file" in microgpt("course", "check").stdout
 
 
-def test_hints_become_clearer_and_are_counted(microgpt, place: Path) -> None:
+def test_repeated_hint_commands_print_all_hints_and_count_them(microgpt, place: Path) -> None:
     found = exercises.hints("03_backward")
     for n in (1, 2, 3, 3):
         text = f"03_backward, hint {n} of 3: {found[n - 1]}\n"
@@ -71,7 +71,7 @@ def test_hints_become_clearer_and_are_counted(microgpt, place: Path) -> None:
     assert json.loads(place.joinpath("progress.json").read_text())["hints"] == {"03_backward": 3}
 
 
-def test_show_prints_a_solution(microgpt, place: Path) -> None:
+def test_course_show_prints_the_solution_of_an_exercise(microgpt, place: Path) -> None:
     shown = ok(microgpt("course", "show", "backward")).stdout
     assert shown == exercises.solution("03_backward") + "\n"
     page = Path(__file__).parents[2] / "examples" / "karpathy.py"
@@ -79,7 +79,7 @@ def test_show_prints_a_solution(microgpt, place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_last_exercise_requires_a_rate_that_revives_dead_units(microgpt, place: Path) -> None:
+def test_exercise_14_requires_predictions_and_a_better_learning_rate(microgpt, place: Path) -> None:
     path = place / f"{exercises.EXPERIMENTS}.py"
     text = exercises.solution(exercises.EXPERIMENTS).replace("[:500]", "[:100]")
     path.write_text(text)
@@ -111,7 +111,7 @@ def test_finishing_the_course_prints_what_to_read_next(microgpt, place: Path) ->
     assert "All fourteen are done" in ok(microgpt("course", "check", "1")).stdout
 
 
-def test_commands_are_printed_as_the_learner_types_them(microgpt, tmp_path: Path) -> None:
+def test_suggested_commands_repeat_uv_run_and_the_directory(microgpt, tmp_path: Path) -> None:
     def last_line(*words: str, **env: str) -> str:
         done = microgpt("course", *words, **env)
         return (done.stderr or done.stdout).splitlines()[-1]
@@ -127,7 +127,7 @@ def test_commands_are_printed_as_the_learner_types_them(microgpt, tmp_path: Path
     assert last_line("check", **uv).endswith("start one with: uv run microgpt course start")
 
 
-def test_course_refuses_bad_input_in_one_line(microgpt, place: Path) -> None:
+def test_course_refuses_invalid_input_with_a_one_line_error(microgpt, place: Path) -> None:
     assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
     problem = refused(microgpt("course", "check", "--directory", "none"))
     assert "is not a directory of the course" in problem
@@ -160,7 +160,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("body", ENDINGS)
-def test_an_exception_in_a_file_is_reported_in_a_sentence(tmp_path: Path, body: str) -> None:
+def test_an_exception_in_a_file_is_reported_in_one_sentence(tmp_path: Path, body: str) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"{SCHEDULE}    {body}\n")
     assert re.search(ENDINGS[body], check_file("11_schedule", path).wrong)
@@ -176,7 +176,7 @@ def test_only_the_first_lines_that_a_learners_file_prints_are_shown(tmp_path: Pa
 
 
 @pytest.mark.parametrize("line", ['{"__class__": 5}', '{"right": 5}', "5", "{"])
-def test_json_that_a_file_writes_is_not_taken_for_a_result(tmp_path: Path, line: str) -> None:
+def test_json_printed_by_a_learners_file_is_not_read_as_a_result(tmp_path: Path, line: str) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"import os\nos.write(1, {line.encode()!r})\nos._exit(0)\n")
     problem = "11_schedule.py: the file ended Python before the check was complete"
@@ -185,7 +185,7 @@ def test_json_that_a_file_writes_is_not_taken_for_a_result(tmp_path: Path, line:
 
 
 @pytest.mark.slow
-def test_an_endless_loop_is_ended_and_its_line_is_named(tmp_path: Path) -> None:
+def test_an_endless_loop_is_stopped_and_its_line_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"{SCHEDULE}    while True:\n        pass\n")
     problem = check_file("11_schedule", path).wrong
@@ -193,7 +193,7 @@ def test_an_endless_loop_is_ended_and_its_line_is_named(tmp_path: Path) -> None:
     assert problem.endswith("still running after 5 seconds; is there a loop that does not end?")
 
 
-def test_the_first_wrong_loss_of_a_program_is_reported_with_its_step(tmp_path: Path) -> None:
+def test_the_first_wrong_loss_that_a_file_prints_is_reported_with_its_step(tmp_path: Path) -> None:
     path = tmp_path / "13_karpathy.py"
     path.write_text("print('step 1 loss 3.3660')\nprint('step 2 loss 3.4000')\n")
     problem = check_file(exercises.WHOLE, path).wrong
@@ -204,7 +204,7 @@ def test_the_first_wrong_loss_of_a_program_is_reported_with_its_step(tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_solution_of_the_program_prints_a_hundred_losses(tmp_path: Path) -> None:
+def test_the_solution_of_exercise_13_prints_100_correct_losses(tmp_path: Path) -> None:
     place = 'Path(__file__).parents[1] / "data" / "names.txt"'
     source = exercises.solution(exercises.WHOLE)
     assert place in source
@@ -215,7 +215,7 @@ def test_the_solution_of_the_program_prints_a_hundred_losses(tmp_path: Path) -> 
     assert (outcome.wrong, outcome.shown[-1]) == ("", ("right", "the loss of step 100"))
 
 
-def test_a_learners_file_that_replaces_abs_is_checked_correctly(tmp_path: Path) -> None:
+def test_replacing_the_builtin_abs_does_not_make_a_wrong_file_pass(tmp_path: Path) -> None:
     path = tmp_path / "02_value.py"
     source = exercises.solution("02_value").replace("self.data * other.data", "1.0")
     path.write_text(f"import builtins\nbuiltins.abs = lambda x: 0.0\n{source}")

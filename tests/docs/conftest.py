@@ -1,4 +1,4 @@
-"""Make the scripts that build the site importable."""
+"""Put the directories of the scripts that build the site on the import path."""
 
 import sys
 from pathlib import Path

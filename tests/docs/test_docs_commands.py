@@ -1,4 +1,4 @@
-"""Every command and Python snippet of README.md and docs/ runs, in a shortened form."""
+"""Tests that the commands and Python snippets of README.md and docs/ run, in a shortened form."""
 
 import codeop
 import os
@@ -19,7 +19,7 @@ PAGES = [page for page in pages() if any(block.language in RUN for block in bloc
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The path of a page in a temporary folder, in which its blocks run."""
+    """The path of a docs page in a temporary folder, in which its blocks are run."""
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(docs_commands, "ROOT", tmp_path)
     return tmp_path / "page.md"
@@ -53,13 +53,13 @@ def test_every_skipped_docs_command_exists_and_has_a_reason(pattern: str, reason
 
 
 @pytest.mark.parametrize(("pattern", "replacement"), SHORTER)
-def test_every_shortening_rule_applies_to_a_docs_command(pattern: str, replacement: str) -> None:
+def test_every_rule_that_shortens_docs_commands_is_used(pattern: str, replacement: str) -> None:
     commands = [block.excused for page in PAGES for block in blocks(page)]
     assert any(re.sub(pattern, replacement, text) != text for text in commands)
 
 
 @pytest.mark.parametrize("block", [b for b in blocks("docs/learn.md") if b.language == "python"])
-def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
+def test_python_blocks_of_the_docs_can_be_pasted_into_a_python_prompt(block: Block) -> None:
     """Before Python 3.13, the prompt reads line by line, and an empty line ends a statement."""
     lines: list[str] = []
     for line in [*block.code.splitlines(), ""]:
@@ -89,7 +89,7 @@ FENCE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOT
 
 
 @pytest.mark.slow
-def test_the_docs_plugin_prints_the_shown_output_and_can_be_uninstalled(tmp_path: Path) -> None:
+def test_the_documented_plugin_prints_its_output_and_can_be_uninstalled(tmp_path: Path) -> None:
     package, site = tmp_path / "microgpt-subtitles", tmp_path / "site"
     for name, content in FENCE.findall((ROOT / PLUGINS).read_text()):
         (package / name).parent.mkdir(parents=True, exist_ok=True)

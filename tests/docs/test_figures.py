@@ -1,4 +1,4 @@
-"""Every section of the documentation with a measured figure names the source of its figures.
+"""Tests that each section of the docs with a measured figure names the source of its figures.
 
 A section reaches from a heading to the next. A figure is a number with a unit of measurement, or a
 table with a unit in its head. CONTRIBUTING says what a source is.
@@ -28,13 +28,13 @@ HEAD = re.compile(rf"^\|.*\b{UNIT}")
 SOURCE = re.compile(
     r"<!-- \w+ -->"  # a table of bench/report.py
     r"|(?:bench|docs)/[\w/]*\w+\.\w+"  # a script
-    r"|`\w+`, last (?:[\w ]+ )?at [0-9a-f]{8}\b"  # a deleted script, and its last commit
+    r"|`\w+`, last (?:[\w ]+ )?at [0-9a-f]{8}\b"  # a deleted study, and its last commit
     r"|\]\((?:[./\w]*/)?(?:measurements|decisions)/\w"
     r"|^ *```console$"  # a command with its output
 )
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(r"`[^`]*`|<[^>]*>|!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)")
-# Numbers that are not measured: a pattern of the page, a pattern of the number, and a reason.
+# Numbers that need no source: a pattern of the page, a pattern of the number, and the reason.
 EXCUSED = (
     (r".", r"^95 %$", "the level of confidence intervals"),
     (r"docs/reference/", r"\d ?(s|seconds|[kKM]i?B|%)$", "settings, limits and formats"),
@@ -81,7 +81,7 @@ def test_every_measured_figure_in_the_docs_has_a_source(page: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)
-def test_every_excused_figure_is_in_the_docs(page: str, pattern: str, reason: str) -> None:
+def test_each_figure_that_needs_no_source_is_in_docs(page: str, pattern: str, reason: str) -> None:
     texts = [(ROOT / each).read_text(encoding="utf-8") for each in PAGES if re.match(page, each)]
     assert any(re.search(pattern, figure) for text in texts for _, figure in unsourced(text))
     assert reason

@@ -50,7 +50,7 @@ pytestmark = [
 
 
 def test_every_link_leads_to_an_existing_page_and_heading() -> None:
-    others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # these are not pages of the site
+    others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # not built as pages of the site
     pages = {path: Page(path) for path in SITE.rglob("*.html") if path not in others}
     dead = []
     for path, page in pages.items():
@@ -67,7 +67,7 @@ def test_every_link_leads_to_an_existing_page_and_heading() -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1600, "dark")])
-def test_pages_are_accessible_and_request_nothing_online(browser, width, scheme) -> None:
+def test_pages_of_the_site_are_accessible_and_send_no_requests(browser, width, scheme) -> None:
     window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))

@@ -1,4 +1,4 @@
-"""Tests of the sources of the site: pages, links, and explanations of source files."""
+"""Tests of what the site is built from: pages, links, and explanations of source files."""
 
 import re
 import tomllib
@@ -36,7 +36,7 @@ def test_the_annotated_page_shows_each_explanation_with_its_lines() -> None:
         PROGRAM.replace("Sizes", "Colors"),
     ],
 )
-def test_code_and_explanations_that_do_not_match_are_refused(code) -> None:
+def test_explanations_that_do_not_match_the_parts_of_the_code_are_refused(code) -> None:
     with pytest.raises(SiteError, match=r"\['Beginning', 'Sizes', 'Area'\], but"):
         page(EXPLAINED, code)
 
@@ -47,8 +47,8 @@ def test_the_annotated_page_shows_the_current_source_code() -> None:
     assert with_code(text, code) == text
 
 
-def test_no_relative_link_is_dead_in_a_clone() -> None:
-    """The build of the site checks links to pages that exist only on the site."""
+def test_every_relative_link_leads_to_a_file_of_the_repository() -> None:
+    """Links to pages that exist only on the site are checked when the site is built."""
     folders = ("apis", "apps", "bench", "data", "docs", "evolution", "examples", "libs", "tests")
     pages = [
         *ROOT.glob("*.md"),
@@ -87,18 +87,18 @@ def test_a_docs_page_missing_from_the_navigation_is_refused() -> None:
         ("/home/somebody/microgpt", ""),
     ],
 )
-def test_the_web_address_of_a_remote_has_no_credentials(remote, address) -> None:
+def test_the_web_address_of_a_git_remote_has_no_credentials(remote, address) -> None:
     assert build.web_address(remote) == address
 
 
-def test_pages_link_to_their_files_in_the_repository() -> None:
+def test_pages_of_the_site_link_to_their_source_files() -> None:
     address = "https://example.org/somebody/microgpt"
     assert tomllib.loads(settings_of(address))["project"]["repo_url"] == address
     assert "repo_url" not in tomllib.loads(settings_of(""))["project"]
     assert f"source: {address}/blob/HEAD/docs/learn.md\n" in front_matter("docs/learn.md", address)
     source = "libs/microgpt/src/microgpt/config.py"
     assert f"source: {address}/blob/HEAD/{source}\n" in front_matter(f"{source}.md", address)
-    # With this attribute, Zensical's script would send a request to api.github.com.
+    # For an element with this attribute, Zensical's script requests data from api.github.com.
     assert "data-md-component" not in (build.SITE / "theme/partials/source.html").read_text()
     train = f"{command_line.INDEX.removesuffix('.md')}/train.md"
     assert front_matter(train, address) == front_matter("docs/learn.md", "") == ""

@@ -62,7 +62,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 
 MOST = 20_000
-LOOKED_UP = {"Measurements and decisions", "Reference"}  # navigation sections to look things up
+LOOKED_UP = {"Measurements and decisions", "Reference"}  # sections that are no guides
 CODE = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1")
 
 
@@ -73,14 +73,14 @@ def pages() -> dict[str, str]:
     return {path: (ROOT / path).read_text(encoding="utf-8") for path in paths}
 
 
-def test_the_pages_to_be_read_have_at_most_20000_words() -> None:
-    """Code and output do not count. A longer page has parts that belong in docs/reference."""
+def test_all_guides_together_have_at_most_20000_words() -> None:
+    """Code and output do not count. If the test fails, move parts of a page to docs/reference."""
     words = {path: len(CODE.sub("", text).split()) for path, text in pages().items()}
     assert len(words) > 25
     longest = sorted(words, key=words.__getitem__)[-5:]
     assert sum(words.values()) <= MOST, f"{sum(words.values()):,} words; longest: {longest}"
 
 
-def test_each_page_to_be_read_says_first_for_whom_it_is() -> None:
+def test_each_guide_begins_with_a_line_that_says_for_whom_it_is() -> None:
     beginnings = {path: text.split("\n\n", 2)[1] for path, text in pages().items()}
     assert not [path for path, text in beginnings.items() if not text.startswith("For ")]

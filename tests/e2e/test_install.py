@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 
-# The commands in the order in which they can run, because each needs the files of earlier ones.
+# These commands are in the order in which they can run: each needs files that others have written.
 EVERY_COMMAND = """
 chat hi
 train --data names.txt --steps 20 --num-samples 1 --model one
@@ -68,7 +68,7 @@ PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
 def outside_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a user without uv, with an empty home directory.
 
-    Kernels come from the cache of the tests, as the installed sources are the same.
+    The kernels are in the cache of the tests, because the installed sources are the same.
     """
     (folder / "home").mkdir()
     for_pip = {
@@ -127,7 +127,7 @@ def test_the_installation_test_runs_every_command() -> None:
         assert name in groups or f"\n{name.partition(' ')[2]}" in EVERY_COMMAND, name
 
 
-def test_there_is_a_wheel_per_package_and_the_library_holds_its_data(dist) -> None:
+def test_each_package_has_a_wheel_and_the_librarys_wheel_contains_its_data(dist) -> None:
     n_packages = len([*ROOT.glob("[la]*/*/pyproject.toml"), "evolution"])
     assert len(list(dist.glob("*-any.whl"))) == len(list(dist.glob("*.whl"))) == n_packages
     (library,) = dist.glob("microgpt_lib*.whl")

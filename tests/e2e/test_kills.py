@@ -1,4 +1,4 @@
-"""Signals stop real processes while the engine compiles and while a model is trained."""
+"""Tests that send signals to processes that compile the engine or train a model."""
 
 import json
 import os
@@ -22,9 +22,9 @@ NOTE = "note: compiling the engine (once on this computer, takes about ten secon
 
 @pytest.fixture
 def start(tmp_path: Path, text_model: Path):
-    """A function that starts an evaluation, which has small kernels, with an empty cache."""
+    """A function that starts `eval`, whose kernels compile quickly, with an empty cache."""
     (tmp_path / "names.txt").write_text("anna\nemma\n")
-    # Without optimization, compilation takes two thirds of the time.
+    # Without optimization, compilation takes only two thirds of the time.
     settings = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
 
     options = {"cwd": tmp_path, "env": {**os.environ, **settings}, "text": True}
@@ -38,7 +38,7 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         stopped = start()
         assert stopped.stderr.readline() == NOTE
-        time.sleep(1)  # the compiler is running
+        time.sleep(1)  # compilation has begun
         stopped.send_signal(number)
         _, errors = stopped.communicate(timeout=60)
         assert stopped.returncode == code
@@ -77,7 +77,7 @@ KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
 def weights_of(directory: Path) -> bytes:
-    """Return the content of all files of a finished training run, without times."""
+    """Return the content of all files of a finished training run, except for times."""
     meta = json.loads((directory / "meta.json").read_text())
     training = {name: fact for name, fact in meta["training"].items() if name != "seconds"}
     history = str(read_training(directory)[1].history).encode()
@@ -86,8 +86,8 @@ def weights_of(directory: Path) -> bytes:
 
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
-    """Start a training run and kill it; return whether it was killed before it had ended."""
-    trains = rng.random() < 0.9  # most kills happen during training, all others during start-up
+    """Start a training run and kill it at a random moment; return False if it ended before."""
+    trains = rng.random() < 0.9  # otherwise, it is killed during start-up
     with commands.running(command, cwd=folder) as process:
         if trains:
             process.stdout.readline()

@@ -1,4 +1,4 @@
-"""Real processes handle Ctrl-C, SIGTERM and closed pipes."""
+"""Tests that commands in separate processes handle Ctrl-C, SIGTERM and closed pipes."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ STATE_FILES = ["train_state.json", "train_state.safetensors"]
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """A function that starts the command, and returns its process after its first line."""
+    """A function that starts a command, waits for its first line, and returns its process."""
     with contextlib.ExitStack() as stack:
 
         def launch(*args: str | Path) -> subprocess.Popen[str]:
@@ -35,7 +35,7 @@ def start(tmp_path: Path):
 
 
 def last_line(process: subprocess.Popen[str]) -> str:
-    """Wait for the process, and return the only line of its errors except notes and progress."""
+    """Wait for a process to end, and return its error line, without notes and progress."""
     _, errors = process.communicate(timeout=20)
     assert "Traceback" not in errors
     lines = [line for line in errors.splitlines() if not line.startswith(("note:", "step"))]
@@ -50,7 +50,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
     number, code, word = ENDINGS[ending]
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)
-    time.sleep(1)  # the first step loads its kernel
+    time.sleep(1)  # the kernel of the first step is loaded
     process.send_signal(number)
     line = last_line(process)
     hint = f"resume with: microgpt train --resume {text_model}"
@@ -62,7 +62,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
 
 
 @pytest.mark.parametrize(("threads", "ending"), [(1, 0), (2, 1)])
-def test_generate_can_be_interrupted(start, text_model, threads, ending) -> None:
+def test_a_signal_ends_generate_with_its_own_exit_code(start, text_model, threads, ending) -> None:
     number, code, word = ENDINGS[ending]
     process = start("generate", "--threads", threads, "-n", FOREVER, "--model", text_model)
     process.send_signal(number)
@@ -70,7 +70,7 @@ def test_generate_can_be_interrupted(start, text_model, threads, ending) -> None
     assert process.returncode == code
 
 
-def test_a_piped_chat_can_be_interrupted(chat_model) -> None:
+def test_ctrl_c_ends_a_chat_that_reads_from_a_pipe(chat_model) -> None:
     number, code, word = ENDINGS[0]
     command = [COMMAND, "chat", "--model-dir", chat_model]
     with commands.running(command) as process:
@@ -110,10 +110,10 @@ def test_train_succeeds_if_the_shell_closed_its_standard_streams(tmp_path) -> No
     assert (tmp_path / "output").exists()
 
 
-def test_a_second_signal_interrupts_saving_only_after_a_while(monkeypatch) -> None:
+def test_a_second_signal_is_ignored_if_it_directly_follows_the_first(monkeypatch) -> None:
     with signals.StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)  # the copy that `uv run` sends
+        signal.raise_signal(signal.SIGINT)  # `uv run` sends each signal again
         assert stop.reason is KeyboardInterrupt
         monkeypatch.setattr(signals, "REPEATED_S", 0)
         with pytest.raises(signals.Terminated):
@@ -121,7 +121,7 @@ def test_a_second_signal_interrupts_saving_only_after_a_while(monkeypatch) -> No
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
-def test_a_full_disk_behind_stdout_gives_a_one_line_error(text_model) -> None:
+def test_printing_to_a_full_disk_gives_a_one_line_error(text_model) -> None:
     with open("/dev/full", "w") as full:
         done = commands.run_process([COMMAND, "generate", "--model-dir", text_model], stdout=full)
     assert done.returncode == 1
@@ -141,6 +141,6 @@ main.command()
 """
 
 
-def test_a_stopped_command_does_not_wait_for_threads() -> None:
+def test_an_interrupted_command_does_not_wait_for_its_threads() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")

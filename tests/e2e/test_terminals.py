@@ -50,7 +50,7 @@ def talk_to(terminal):
 
 
 def say(child: Terminal, text: str, answer: str = REPLY) -> None:
-    """Send a line, and wait for the answer and the next prompt."""
+    """Send a line to a chat, and wait for the answer and the next prompt."""
     child.send(f"{text}\r")
     child.expect(answer)
     child.expect_exact(YOU)
@@ -67,13 +67,13 @@ def interrupt(child: Terminal, number: int, answer: str) -> None:
 
 @pytest.fixture
 def talk(talk_to, chat_model):
-    """A conversation with a model that always replies "yo"."""
+    """A chat at a terminal with a model that always replies "yo"."""
     return talk_to(chat_model)
 
 
 @pytest.fixture
 def replying(talk_to, endless_model):
-    """A chat in the middle of a reply."""
+    """A chat at a terminal, in the middle of a long reply."""
     child = talk_to(endless_model, "--temperature", "2")
     child.send("hi\r")
     child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # the reply is streamed
@@ -116,7 +116,7 @@ def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
-    say(talk, "/clear", r"\(history cleared\)\r\n")  # after "ho", this would be a message
+    say(talk, "/clear", r"\(history cleared\)\r\n")  # if "ho" were still typed, a message
     assert talk.process.poll() is None
 
 
@@ -147,13 +147,13 @@ def test_sigterm_ends_a_chat_during_a_reply(replying) -> None:
 
 def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
     assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
-    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # on a separate line
+    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # printed on a separate line
     assert termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
     assert talk.exit_code() == 143
 
 
 @pytest.mark.parametrize("is_replying", [False, True])
-def test_closing_the_terminal_ends_a_chat_quietly(endless_model, tmp_path, is_replying) -> None:
+def test_a_closed_terminal_ends_a_chat_without_error(endless_model, tmp_path, is_replying) -> None:
     with (tmp_path / "errors").open("w") as errors:
         child = Terminal("microgpt", "chat", "--model-dir", endless_model, stderr=errors)
     child.expect_exact("you> ")
@@ -171,19 +171,19 @@ EXCHANGE = [
 ]
 
 
-def test_train_removes_its_progress_before_the_results(terminal, tmp_path) -> None:
+def test_train_removes_its_progress_line_before_it_prints_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     size = (24, 60)
     child = terminal("train", "--data=names.txt", "--steps=60", "--num-samples=1", size=size)
     child.expect(r"step +\d+ / +60 \| \S+ .*left \| mean loss \d\.\d{3}, last \d\.\d{3}")
-    assert len(child.after) < 60  # on one line
+    assert len(child.after) < 60  # the progress takes one line
     child.expect_exact("\r\x1b[K")
     child.expect_exact("step   60 /   60 | loss ")
     child.expect_exact("sample  1: ")
     assert child.exit_code() == 0
 
 
-def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_path) -> None:
+def test_escape_sequences_in_samples_never_reach_the_terminal(terminal, microgpt, tmp_path) -> None:
     (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
     trained = terminal("train", "--input", "texts", "--dropout", "0", "--steps", "200")
     trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")

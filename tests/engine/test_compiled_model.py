@@ -25,7 +25,7 @@ def models(dtype: str, **settings):
 
 
 def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float) -> np.ndarray:
-    """Return the sum of the probabilities times each share: (predictions, V), float32."""
+    """Return the probabilities times the sum of `shares`, by default 1: (predictions, V)."""
     found = np.zeros((sum(len(doc) - 1 for doc in docs), 11), np.float32)
     for share in shares or (1.0,):
         compiled.add_probabilities(docs, found, share=share)
@@ -33,7 +33,7 @@ def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_compiled_probabilities_equal_those_of_the_reference(architecture) -> None:
+def test_compiled_probabilities_equal_those_of_the_reference_engine(architecture) -> None:
     compiled, gpt = models("float64", architecture=architecture)
     expected = []
     for doc in DOCS:
@@ -46,7 +46,7 @@ def test_compiled_probabilities_equal_those_of_the_reference(architecture) -> No
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_a_probability_does_not_depend_on_other_documents(dtype, architecture) -> None:
+def test_the_probabilities_of_a_document_do_not_depend_on_its_batch(dtype, architecture) -> None:
     compiled, _ = models(dtype, architecture=architecture)
     alone = [probabilities(compiled, [doc]) for doc in DOCS]
     assert probabilities(compiled, DOCS).tobytes() == np.concatenate(alone).tobytes()

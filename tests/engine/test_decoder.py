@@ -27,7 +27,7 @@ def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
-def test_other_jobs_do_not_change_the_samples_of_a_job(text, wanted) -> None:
+def test_jobs_that_run_together_give_the_samples_of_separate_jobs(text, wanted) -> None:
     sampling = Sampling(2.0)
     jobs = [text.text_job(n, seed=seed, sampling=sampling) for n, seed in wanted]
     expected = [text.generate(n, seed=seed, temperature=2) for n, seed in wanted]
@@ -50,7 +50,7 @@ def test_each_prompt_of_a_job_is_continued_independently(text) -> None:
     assert texts(text, [as_text, other, as_tokens]) == [expected, alone, expected]
 
 
-def test_a_prompt_given_as_tokens_is_used_unchanged(text, chat) -> None:
+def test_a_prompt_of_tokens_that_begins_with_bos_is_used_unchanged(text, chat) -> None:
     for model in (text, chat):
         opening = model.opening("")
         pieces = model.tokenizer.encode("hi" if model is chat else "em")
@@ -68,7 +68,7 @@ said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
     st.integers(0, 2**63 - 1),
     st.integers(1, 3),
 )
-def test_batched_replies_equal_single_replies(
+def test_replies_computed_in_a_batch_equal_single_replies(
     chat, conversations, temperature, seed, threads
 ) -> None:
     prompts = [
@@ -81,12 +81,12 @@ def test_batched_replies_equal_single_replies(
     for prompt, job in zip(prompts, jobs, strict=True):
         stream = chat.stream(job)
         expected.append(list(stream))
-        room = chat.config.block_size - len(prompt.tokens) + 1  # for the reply and its end of turn
+        room = chat.config.block_size - len(prompt.tokens) + 1  # tokens of the reply, with its end
         assert stream.finish_reason == ("stop" if len(expected[-1]) < room else "length")
     assert list(chat.decode(jobs, threads=threads)) == expected
 
 
-def test_a_dropped_job_does_not_affect_other_jobs(text) -> None:
+def test_a_cancelled_job_does_not_affect_other_jobs(text) -> None:
     jobs = [text.text_job(40, seed=1), text.text_job(30, seed=100), text.text_job(3, seed=7)]
     batch = text.engine_model.batch(jobs)
     batch.drop(1)

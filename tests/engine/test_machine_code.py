@@ -1,4 +1,4 @@
-"""Machine code is cached and reused, except for damaged or untrustworthy files."""
+"""Tests that machine code is cached, and reused unless its file is damaged or not trusted."""
 
 import os
 import runpy
@@ -45,7 +45,7 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory) -> Path:
-    """The cache file of a first run, compiled once for all tests."""
+    """The machine-code file that a first run writes to its cache, compiled once for all tests."""
     cache = tmp_path_factory.mktemp("first-run") / "cache"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(cache))
@@ -56,14 +56,14 @@ def first_run(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def file(first_run, tmp_path) -> Path:
-    """A copy of the cache file in the directory that `run` uses."""
+    """A copy of the machine-code file `first_run`, in the cache that `run` uses."""
     (tmp_path / "cache").mkdir(0o700)
     return Path(shutil.copy2(first_run, tmp_path / "cache"))
 
 
 @pytest.fixture
 def umask() -> Iterator[None]:
-    """Make new files and directories writable by the group, as on many systems."""
+    """Make new files and directories writable by the group, as is the default of many systems."""
     before = os.umask(0o002)
     yield
     os.umask(before)
@@ -73,7 +73,7 @@ def files(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "cache").iterdir())
 
 
-def test_compiled_code_is_loaded_from_disk_the_second_time(run, tmp_path, monkeypatch) -> None:
+def test_machine_code_is_compiled_once_and_later_read_from_disk(run, tmp_path, monkeypatch) -> None:
     assert run() == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 1
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # does not change machine code
@@ -101,7 +101,7 @@ def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
         {"NUMBA_OPT": "1"},
     ],
 )
-def test_machine_code_of_another_version_or_cpu_is_not_used(
+def test_machine_code_of_another_version_or_cpu_is_never_loaded(
     run, tmp_path, monkeypatch, changes
 ) -> None:
     for name, value in changes.items():
@@ -158,7 +158,7 @@ def make_pipe(file: Path) -> None:
     ],
     ids=["damaged", "group", "others", "pipe"],
 )
-def test_an_untrustworthy_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
+def test_a_damaged_or_unsafe_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
     spoil(file)
     assert run() == ([2, 4], [*(line.format(file=file) for line in refusals), COMPILING])
     assert run() == ([2, 4], [])  # the file was replaced
@@ -178,11 +178,11 @@ def test_machine_code_owned_by_another_user_is_recompiled(run, file, monkeypatch
     assert run() == ([2, 4], [COMPILING])
     assert file.stat().st_uid == os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    assert run() == ([2, 4], [])  # users trust files of root, as in a container
+    assert run() == ([2, 4], [])  # in containers, files often belong to root
 
 
 def reason(run) -> str:
-    """Return the reported reason why the machine code, which works, was not cached."""
+    """Run code that is compiled but not cached, and return the reported reason."""
     result, (first, second) = run()
     assert (result, first) == ([2, 4], COMPILING)
     assert "set NUMBA_CACHE_DIR to another directory" in second

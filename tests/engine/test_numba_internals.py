@@ -1,4 +1,4 @@
-"""The engine works even if a later version of Numba lacks an undocumented name."""
+"""Tests that the engine works even if a later Numba lacks an undocumented name."""
 
 import inspect
 import os
@@ -26,7 +26,7 @@ def triple(x):  # compiled by Numba
 
 
 class Hidden:
-    """An attribute that is visible to Numba, but hidden from the engine."""
+    """A descriptor that hides an attribute from the engine, but not from Numba."""
 
     def __init__(self, owner: type, name: str) -> None:
         self.name, self.original = name, inspect.getattr_static(owner, name, None)
@@ -56,7 +56,7 @@ class Hidden:
         (DISPATCHER, "overloads"),
     ],
 )
-def test_if_an_undocumented_name_is_missing_numba_caches_the_kernels(
+def test_numbas_own_cache_is_used_if_an_undocumented_name_is_missing(
     tmp_path, monkeypatch, owner, name
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
@@ -94,10 +94,10 @@ numba.njit = documented
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_a_model_is_trained_without_the_undocumented_options(tmp_path) -> None:
+def test_training_without_undocumented_numba_options_gives_the_same_weights(tmp_path) -> None:
     """The weights equal those that the engine's own machine code computes."""
     command = [sys.executable, "-c", f"{DOCUMENTED}{TRAIN}print(weights)"]
-    # With less optimization, compilation takes four fifths of the time; the results are the same.
+    # Less optimization shortens compilation by a fifth, and does not change the results.
     env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}
     done = run_process(command, env=env, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Bulk draws equal the draws of `random.Random`, and leave the generator in the same state."""
+"""Tests that numbers drawn in bulk, and the generator's state, equal those of `random.Random`."""
 
 import random
 
@@ -23,7 +23,7 @@ def test_shuffled_gives_the_same_order_as_random_shuffle(seed: int, n: int, n_fi
 def test_gauss_gives_the_same_numbers_as_random_gauss(seed, n, sigma, before) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     for rng in (ours, python):
-        for _ in range(before):  # after an odd number of draws, Python stores one
+        for _ in range(before):  # gauss draws two numbers, and stores one
             rng.gauss(0, 1)
     assert gauss(n, sigma, ours).tolist() == [python.gauss(0, sigma) for _ in range(n)]
     assert ours.getstate() == python.getstate()
@@ -38,7 +38,7 @@ def test_gauss_gives_the_same_numbers_as_random_gauss(seed, n, sigma, before) ->
     ),
     st.sampled_from([1, 17, 312, 313, 700]),
 )
-def test_batched_uniforms_equal_those_of_separate_generators(seeds, n) -> None:
+def test_uniform_numbers_drawn_in_a_batch_equal_those_of_single_generators(seeds, n) -> None:
     found = uniforms(seeds, n)
     for seed, numbers in zip(seeds, found.tolist(), strict=True):
         rng = random.Random(seed)

@@ -15,7 +15,7 @@ MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11
 def make(
     threads: int, config: TrainConfig, dtype: str = "float32", kind: str = "plain"
 ) -> CompiledTraining:
-    """Return an engine at the beginning of a training run on documents of many lengths."""
+    """Return a compiled engine before its first step, with documents of many lengths."""
     rng = random.Random(1)
     docs = TokenDataset()
     for length in (rng.randint(2, 31) for _ in range(70)):

@@ -1,4 +1,4 @@
-"""Compare the losses, gradients and updates of the compiled engine with the reference."""
+"""Compare losses, gradients and updates of the compiled engine with the reference engine."""
 
 import math
 import os
@@ -23,8 +23,8 @@ from microgpt.reference import ReferenceEngine
 from microgpt.reference_engine import compute_gradients
 from microgpt_engine.trainer import CompiledTraining
 
-# Tolerance relative to the largest gradient of the matrix; measured errors are 1e-14 and 5e-6
-# (docs/measurements/same_numbers.md).
+# The tolerance is relative to the largest gradient of a matrix; the measured errors are 1e-14 and
+# 5e-6 (docs/measurements/same_numbers.md).
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 DTYPES = list(TOLERANCE)
 
@@ -46,7 +46,7 @@ def make(model: ModelConfig, config: TrainConfig, docs, weights, dtype: str) -> 
 
 
 def weights_of(engine: CompiledTraining | ReferenceEngine, model: ModelConfig) -> dict[str, object]:
-    """Return the weights of an engine by name."""
+    """Return the weight matrices of an engine, by the name of the matrix."""
     if isinstance(engine, CompiledTraining):
         return by_name(model, engine.flat_weights().tolist())
     return by_name(model, [param.data for param in engine.params])
@@ -55,14 +55,14 @@ def weights_of(engine: CompiledTraining | ReferenceEngine, model: ModelConfig) -
 def assert_same_gradients(
     compiled: CompiledTraining, reference: ReferenceEngine, model: ModelConfig, tolerance: float
 ) -> None:
-    """Compare the gradients of each matrix, relative to the largest one."""
+    """Compare the gradients of each matrix, relative to the largest gradient in it."""
     found = by_name(model, compiled.grads().tolist())
     everything = max(abs(param.grad) for param in reference.params)
     largest = {}  # by matrix
     for name in weight_shapes(model):
         expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
-        # If the gradients of a matrix nearly cancel, they are compared relative to other matrices;
-        # if all of them cancel, because the model is certain (p - 1 is 0), relative to a constant.
+        # If the gradients of a matrix nearly cancel, their error is relative to those of other
+        # matrices; if all gradients cancel, because the model is certain, to a constant.
         scale = max(np.abs(expected).max(), 1e-2 * everything, 1e-2)
         largest[name] = np.abs(np.array(found[name]) - expected).max() / scale
     assert all(each <= tolerance for each in largest.values()), largest
@@ -101,7 +101,7 @@ def assert_same_gradients(
     dropout=0,
     is_soft=False,
 )
-def test_the_loss_and_gradients_agree_with_the_reference(
+def test_the_loss_and_gradients_agree_with_the_reference_engine(
     model, lengths, seed, learnt, dropout, is_soft
 ) -> None:
     rng = random.Random(seed)
@@ -131,7 +131,7 @@ def distributions(dataset: TokenDataset, model: ModelConfig, seed: int) -> np.nd
 
 
 def masked(docs: list[list[int]], masks: list[bytes]) -> TokenDataset:
-    """Return documents with their masks."""
+    """Return a dataset of documents in which masks select the predictions that count."""
     dataset = TokenDataset()
     for doc, mask in zip(docs, masks, strict=True):
         dataset.append(doc, mask)
@@ -155,7 +155,7 @@ def test_a_batch_without_targets_does_not_change_the_weights() -> None:
 @pytest.mark.parametrize("regularised", [{}, {"dropout": 0.3, "weight_decay": 0.2}])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("is_soft", [False, True])
-def test_training_equals_the_reference_for_any_batch_size(batch_size, regularised, is_soft) -> None:
+def test_both_engines_train_equally_for_any_batch_size(batch_size, regularised, is_soft) -> None:
     model = ModelConfig(n_embd=6, n_head=2, block_size=5, vocab_size=5)
     rng = random.Random(5)
     docs = TokenDataset(random_docs(model, [5, 1, 3, 4, 2], rng))
@@ -185,7 +185,7 @@ def test_training_equals_the_reference_for_any_batch_size(batch_size, regularise
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
-    """Otherwise, one engine would continue to train on broken weights, and the other would stop."""
+    """If only one engine detected it, the other would continue to train with broken weights."""
     model = ModelConfig(n_embd=4, n_head=2, vocab_size=5)
     drops = (Dropout(0.5, seed, 0) for seed in range(99))
     seed = next(
@@ -206,7 +206,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
 def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype, factor) -> None:
-    """Attention has a single key, and one token has all of the probability, or none."""
+    """With such numbers, attention reads one key, and one token has all of the probability."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
     docs = random_docs(model, [16, 1, 5], rng)
@@ -228,7 +228,7 @@ def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype,
 
 
 def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
-    """The running mean would stay infinite, so the weight would never change again."""
+    """Adam's mean of squares would stay infinite, so the weight would never change again."""
     model, rng = ModelConfig(n_embd=8, n_head=2, vocab_size=7), random.Random(3)
     docs, config = random_docs(model, [16, 5], rng), TrainConfig(steps=40, batch_size=2)
     engine = make(model, config, docs, init_weights(model, rng), "float32")
@@ -237,7 +237,7 @@ def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
     assert np.isfinite(engine._grads.array).all()  # the gradients are finite in float32
 
 
-def test_a_tiny_epsilon_keeps_unused_weights_finite() -> None:
+def test_a_tiny_adam_epsilon_keeps_the_weights_of_unused_tokens_finite() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(3))
     config = TrainConfig(steps=9, adam_eps=1e-46)
@@ -260,7 +260,7 @@ settings.register_profile("slow", deadline=None)  # kernels are compiled
 settings.load_profile("slow")
 import test_trainer
 test_trainer.TOLERANCE = {sys.argv[2]: test_trainer.TOLERANCE[sys.argv[2]]}
-test_trainer.test_the_loss_and_gradients_agree_with_the_reference()
+test_trainer.test_the_loss_and_gradients_agree_with_the_reference_engine()
 rng = random.Random(3)
 from microgpt import Gpt, ModelConfig, Sampling
 from microgpt_engine.compiled_model import CompiledModel
@@ -282,9 +282,9 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "features", "dtype", "sizes"),
-    [  # compilation takes 15 s per case: one case each for 4, 8 and 2 lanes
+    [  # each case compiles for 15 s: one each for 4, 8 and 2 lanes
         ("AVX-512", "", "float32", ("16", "16")),
-        ("this", "", "float32", ("16", "16")),  # loads the code of the previous case
+        ("this", "", "float32", ("16", "16")),  # uses the code of the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),
         ("this", "+neon", "float64", ("16", "32")),  # on x86, changes only N_REGISTERS
     ],

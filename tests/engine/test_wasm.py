@@ -39,7 +39,7 @@ def test_webassembly_modules_are_compiled_once_and_then_cached(tmp_path, monkeyp
     not (shutil.which("node") or os.environ.get("CI")), reason="needs Node, which CI must have"
 )
 def test_webassembly_kernels_import_only_memory_and_a_stack(tmp_path) -> None:
-    """The kernel of the initial weights is an exception, because it calls the C library."""
+    """Only the kernel of the initial weights imports more, because it calls the C library."""
     wasm.write_modules(tmp_path, ("float32",))
     program = (
         "const fs = require('fs'), [folder] = process.argv.slice(1);"

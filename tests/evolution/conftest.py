@@ -1,4 +1,4 @@
-"""Fixtures of tests of evolution: organisms with given fitness, and a small genome."""
+"""Fixtures for tests of evolution: organisms with given fitness, and a small genome."""
 
 import functools
 import subprocess
@@ -20,7 +20,7 @@ MakeOrganism = Callable[..., Organism]
 
 @pytest.fixture(scope="session")
 def make_organism() -> MakeOrganism:
-    """A function that makes an organism with a fitness or a status, and any genes."""
+    """A function that makes an organism with the given genes, and a fitness or a failure."""
 
     def make(
         fitness=None, *, status="ok", origin="random", generation=1, slot=1, seed=0, **genes
@@ -36,7 +36,7 @@ def make_organism() -> MakeOrganism:
 
 @pytest.fixture(scope="session")
 def make_ranked(make_organism) -> Callable[..., list[Organism]]:
-    """A function that makes a ranked generation from fitness values; None means a crash."""
+    """A function that makes a ranked generation with given fitness; None stands for a crash."""
 
     def make(fitnesses, **facts) -> list[Organism]:
         organisms = []
@@ -58,7 +58,7 @@ def small() -> Genome:
 
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """A function that runs a search once for all tests, which must not change its files."""
+    """A function that runs a search once for all tests; they must not change its files."""
 
     @functools.cache
     def search(*options: str) -> tuple[subprocess.CompletedProcess[str], Path]:

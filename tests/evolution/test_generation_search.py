@@ -54,7 +54,7 @@ def test_a_search_resumed_from_its_directory_has_the_same_winner(found, tmp_path
     assert read_genome(run / "genome.json") == found.record
 
 
-def test_a_run_resumes_only_with_its_own_settings(tmp_path: Path) -> None:
+def test_a_search_resumes_only_with_its_own_settings_and_data(tmp_path: Path) -> None:
     evolve(DOCS, population=2, generations=2, run_dir=tmp_path / "run")
     with pytest.raises(ConfigError, match=r"population is 3, but .* has 2"):
         evolve(DOCS, population=3, generations=2, run_dir=tmp_path / "run")

@@ -20,7 +20,7 @@ def test_a_genome_describes_itself_as_in_the_evolve_rust_log() -> None:
     assert PRIMORDIAL.describe() == "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
 
 
-def test_a_genome_yields_a_model_and_a_train_config() -> None:
+def test_a_genome_determines_a_model_and_a_train_config() -> None:
     model, config = WINNER.model(), WINNER.train_config(7)
     assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (24, 2, 1, 32)
     assert (model.n_ff_exp, model.vocab_size) == (3, 0)
@@ -65,7 +65,7 @@ def test_mutants_and_crossings_lie_in_the_space(small, seed) -> None:
 
 
 @given(st.integers(0, 2**32))
-def test_a_mutation_moves_each_changed_gene_by_1_or_2_places(small, seed) -> None:
+def test_a_mutation_moves_a_gene_by_at_most_two_positions_in_its_values(small, seed) -> None:
     rng = Random(seed)
     genome = replace(small, **{gene: VALUES[gene][1] for gene in ("n_embd", "n_tokens", "lr")})
     mutant = WHOLE.mutate(genome, rng)
@@ -76,7 +76,7 @@ def test_a_mutation_moves_each_changed_gene_by_1_or_2_places(small, seed) -> Non
         assert abs(places[0] - places[1]) in (1, 2)
 
 
-def test_a_value_outside_the_space_counts_as_the_closest(small) -> None:
+def test_a_value_outside_the_space_is_replaced_by_the_closest_one_in_it(small) -> None:
     space = Space({"lr": (0.001, 0.004, 0.008)})
     assert space.coordinates(replace(small, lr=0.0045)) == [0.5]
     assert space.mutate(replace(small, lr=0.0045), Random(1)).lr in (0.001, 0.008)

@@ -16,7 +16,7 @@ def lines_of(searched, search) -> list[str]:
 @pytest.mark.parametrize(
     ("search", "n", "what"), [(SMALL, 4, "stagnation"), (AESTHETIC, 2, "diversity")]
 )
-def test_the_log_has_a_line_per_generation_and_per_finalist(searched, search, n, what) -> None:
+def test_a_search_logs_a_line_per_generation_and_finalist(searched, search, n, what) -> None:
     lines = lines_of(searched, search)
     assert lines[0].startswith("Target: loss < ") == (search is SMALL)
     row = rf"Generation (\d)/{n}: best (-?\d\.\d{{4}}), .*{what} \d+.* \| Emb:\d+ .*\[[\w-]+\]"
@@ -28,7 +28,7 @@ def test_the_log_has_a_line_per_generation_and_per_finalist(searched, search, n,
     assert marks.count(">") == 1
 
 
-def test_the_hydra_log_has_lines_for_each_head_and_each_gathering(searched) -> None:
+def test_the_log_of_a_hydra_search_has_lines_for_each_head_and_exchange(searched) -> None:
     lines = lines_of(searched, HYDRA)
     for head in ("Weaver", "Mirror", "Spark"):
         assert sum(re.match(rf"Generation \d/6, {head}: ", line) is not None for line in lines) == 6
@@ -36,7 +36,7 @@ def test_the_hydra_log_has_lines_for_each_head_and_each_gathering(searched) -> N
     assert sum(line.startswith("  >> The Gathering") for line in lines) == 2
 
 
-def test_an_organism_is_described_with_the_reason_of_its_failure(make_organism) -> None:
+def test_the_log_line_of_a_failed_organism_gives_the_reason(make_organism) -> None:
     crashed = make_organism(status="crashed", generation=3, slot=5)
     evaluation = replace(crashed.evaluation, reason="OSError: broken")
     line = describe(replace(crashed, evaluation=evaluation), mark="")

@@ -32,7 +32,7 @@ def add(study: Study, trial: Trial = TRIAL, evaluation: Evaluation = MEASURED) -
 
 
 def measured(record: TrialRecord) -> Evaluation:
-    """Return the evaluation in a record, without the trial."""
+    """Return the evaluation that a trial record contains."""
     return Evaluation(**{each.name: getattr(record, each.name) for each in fields(Evaluation)})
 
 
@@ -93,7 +93,7 @@ def test_a_study_is_locked_while_another_process_works_on_it(tmp_path) -> None:
     assert [(each.id, measured(each)) for each in found.records] == [("g1-1", MEASURED)]
 
 
-def test_a_file_in_place_of_the_studies_is_refused(tmp_path) -> None:
+def test_a_file_in_place_of_the_directory_of_studies_is_refused(tmp_path) -> None:
     (tmp_path / "experiments").write_text("mine")
     with pytest.raises(StudyError, match=r"experiments: it is not a directory; rename it"):
         Study.begin(tmp_path / "experiments", "evolve", SETTINGS)
@@ -119,7 +119,7 @@ def test_a_killed_process_leaves_a_complete_study_or_nothing(tmp_path, monkeypat
     (tmp_path / "before").mkdir()
     for folder in killed_saves(tmp_path / "before", begin):
         left = [*folder.glob("evolve_*")]
-        for path in left:  # the study can be continued
+        for path in left:  # it can be continued
             with Study(path, SearchSettings, is_locked=True):
                 pass
         with Study.begin(folder, "evolve", SETTINGS) as study:
@@ -154,7 +154,7 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
     path = begun / "trials.jsonl"
     path.write_bytes(b'{"id": "torn')
     assert Study(begun, SearchSettings).records == ()
-    assert path.read_bytes() == b'{"id": "torn'  # reading does not change the file
+    assert path.read_bytes() == b'{"id": "torn'  # reading did not change the file
     with Study(begun, SearchSettings, is_locked=True) as study:
         add(study, evaluation=Evaluation("crashed"))
     assert len(Study(begun, SearchSettings).records) == 1
@@ -169,13 +169,13 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
         ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
     ],
 )
-def test_an_error_names_the_unusable_line_of_a_record(swept, old, new, problem) -> None:
+def test_the_error_for_an_invalid_record_gives_its_line(swept, old, new, problem) -> None:
     edit_evaluations(swept, old, new)
     for is_locked in (True, False):
         with pytest.raises(StudyError, match=problem):
             Study(swept, SweepSettings, is_locked=is_locked)
     edit_evaluations(swept, new, old)
-    with Study(swept, SweepSettings, is_locked=True):  # the lock is free
+    with Study(swept, SweepSettings, is_locked=True):  # the lock was released
         pass
 
 
@@ -190,7 +190,7 @@ def test_an_error_names_the_unusable_line_of_a_record(swept, old, new, problem) 
         ("begun", {"head": "spark"}, "head is only for objective hydra"),
     ],
 )
-def test_an_error_names_the_damaged_setting(request, name, change, problem) -> None:
+def test_damaged_settings_of_a_study_are_named_in_the_error(request, name, change, problem) -> None:
     directory = request.getfixturevalue(name)
     edit(directory / "settings.json", **change)
     kind = SweepSettings if name == "swept" else SearchSettings
@@ -199,7 +199,7 @@ def test_an_error_names_the_damaged_setting(request, name, change, problem) -> N
             Study(directory, kind, is_locked=is_locked)
 
 
-def test_the_checksum_covers_the_rest_of_its_line() -> None:
+def test_the_checksum_of_a_record_covers_the_rest_of_its_line() -> None:
     line = json.loads(with_checksum('{"id":"g1-1","names":["ä"]}'.encode()))
     checksum = line.pop("crc32")
     content = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode()
@@ -253,7 +253,7 @@ def test_an_ended_study_changes_only_if_it_is_extended(begun) -> None:
     assert measured(again.record_of(TRIAL)) == MEASURED
 
 
-def test_recorded_trials_are_reused_and_the_longest_run_first(tmp_path: Path) -> None:
+def test_recorded_trials_are_reused_and_long_trials_run_first(tmp_path: Path) -> None:
     small = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
     objective = LossObjective(PARTS)
     trials = [Trial(small, 1, "g1-1"), Trial(replace(small, steps=70), 2, "g1-2")]

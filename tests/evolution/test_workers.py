@@ -27,13 +27,13 @@ def trials(n: int = N) -> list[Trial]:
 
 
 def measure(pool: Workers, objective: Any, n: int = N) -> list[Evaluation]:
-    """Return the evaluations of n trials in order, without times."""
+    """Return the evaluations of n trials in their order, without durations."""
     found = dict(pool.measure(objective, trials(n)))
     return [found[i] for i in range(n)]
 
 
 class Objective(Squares):
-    """An objective whose fitness is a function of the seed and of should_stop."""
+    """An objective whose fitness is a given function of the seed and of `should_stop`."""
 
     def __init__(self, function: Callable[..., float]) -> None:
         object.__setattr__(self, "function", function)
@@ -90,7 +90,7 @@ def test_an_error_in_a_trial_becomes_an_evaluation_with_the_reason(error, reason
     ]
 
 
-def test_threads_stop_their_trials_if_the_results_are_closed() -> None:
+def test_closing_the_results_stops_the_trials_in_all_threads() -> None:
     n_threads = threading.active_count()
     started = []
 

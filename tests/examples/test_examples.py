@@ -1,4 +1,4 @@
-"""The scripts of examples/ work as documented."""
+"""Tests that the scripts and notebooks of examples/ work as documented."""
 
 import re
 import runpy
@@ -17,7 +17,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
-    """Run an example and return what it prints."""
+    """Run a script of examples/, and return its output."""
     done = commands.run_process(["python", EXAMPLES / name, *args], cwd=folder, stdin=stdin)
     return commands.ok(done).stdout
 

@@ -19,7 +19,7 @@ def saved() -> SavedModel:
 
 # Embeddings above 1 are scaled down, so RMSNorm's epsilon has a larger effect on small ones.
 @pytest.mark.parametrize(("size", "tolerance"), [(0.5, 1e-6), (1.0, 1e-6), (3.0, 2e-3)])
-def test_embeddings_trained_elsewhere_are_converted(saved, size, tolerance) -> None:
+def test_converting_embeddings_of_any_size_keeps_the_probabilities(saved, size, tolerance) -> None:
     rng = np.random.default_rng(1)
     tensors = to_apertus(saved.model, saved.weights)
     tensors["model.embed_tokens.weight"] *= rng.uniform(0.1, size, (27, 1)).astype("float32")
@@ -40,7 +40,7 @@ def test_embeddings_trained_elsewhere_are_converted(saved, size, tolerance) -> N
         ("lm_head.weight", np.nan, "a number that is not finite"),
     ],
 )
-def test_unsupported_tensor_values_are_refused(saved, name, number, problem) -> None:
+def test_tensor_values_that_have_no_equivalent_are_refused(saved, name, number, problem) -> None:
     tensors = to_apertus(saved.model, saved.weights)
     tensors[name] = np.full(tensors[name].shape, number)
     with pytest.raises(CheckpointError, match=problem):

@@ -1,4 +1,4 @@
-"""C files compile without warnings and reproduce the model's results."""
+"""Tests that C files compile without warnings, and reproduce the model's results."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not COMPILERS, reason="needs a C compiler")
 
 
 def program(path: Path, compiler: str = "") -> Path:
-    """Compile a file, which must not cause a warning."""
+    """Compile a C file, with warnings as errors, and return the path of the program."""
     compiled = path.with_suffix("")
     command = [compiler or COMPILERS[0], *STRICT, path, "-o", compiled, "-lm"]
     subprocess.run(command, check=True)
@@ -59,7 +59,7 @@ def test_the_c_program_of_a_chat_model_replies_to_each_line(tmp_path) -> None:
 
 
 def test_an_exported_c_header_runs_in_a_game_loop(tmp_path) -> None:
-    """The example of the documentation is compiled without a warning, and prints names."""
+    """The example in the docs compiles without a warning, and prints names."""
     saved = saved_model(architecture="modern")
     written(INT8_FORMAT, saved, tmp_path, "names.h")
     (code,) = re.findall(r"```c\n(.*?)```", (ROOT / "docs/elsewhere.md").read_text(), re.S)
@@ -68,7 +68,7 @@ def test_an_exported_c_header_runs_in_a_game_loop(tmp_path) -> None:
     assert output_of(program(tmp_path / "game.c")).splitlines()[0] == names[0]
 
 
-def test_int8_numbers_are_within_half_a_step_of_the_weights() -> None:
+def test_int8_weights_differ_by_at_most_half_a_quantization_step() -> None:
     saved = saved_model()
     tensor = np.array(saved.weights["wte"], "float32")
     tensor[3] = 0
@@ -79,6 +79,7 @@ def test_int8_numbers_are_within_half_a_step_of_the_weights() -> None:
     assert abs(found["wte"]).max() == 127
 
 
+@pytest.mark.compiled
 def test_models_that_c_files_do_not_support_are_refused(tmp_path) -> None:
     request = ExportRequest(tmp_path / "model.c", "model", print)
     for format in (C_FORMAT, INT8_FORMAT):

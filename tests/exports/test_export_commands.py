@@ -55,7 +55,7 @@ def test_verify_fails_if_the_results_differ_from_the_receipt(microgpt, file, mon
 
 
 @pytest.mark.parametrize("format", ["c", "c-int8", "gguf", "onnx", "transformers"])
-def test_an_export_prints_a_next_command_that_runs(microgpt, portable, tmp_path, format) -> None:
+def test_the_command_that_export_suggests_can_be_run(microgpt, portable, tmp_path, format) -> None:
     done = ok(microgpt("export", portable, "--format", format, "--output", "new.c"))
     (line,) = [line for line in done.stderr.splitlines() if "next: " in line]
     command = line.split("next: ")[1]
@@ -86,7 +86,7 @@ def test_verify_chooses_the_program_by_the_exported_format(
     assert opened == [Path("new")]
 
 
-def test_a_gguf_file_is_named_after_its_path(microgpt, portable, tmp_path) -> None:
+def test_the_model_in_a_gguf_file_is_named_after_the_file(microgpt, portable, tmp_path) -> None:
     done = ok(microgpt("export", portable, "--format", "gguf", "--output", "new/mine.gguf"))
     file = tmp_path / "new/mine.gguf"
     assert done.stdout == f"new/mine.gguf: {file.stat().st_size:,} bytes\n"
@@ -108,9 +108,7 @@ def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path)
 
 
 @pytest.mark.parametrize("format", ["onnx", "c"])
-def test_an_existing_file_is_replaced_only_with_force(
-    microgpt, text_model, tmp_path, format
-) -> None:
+def test_an_existing_file_is_replaced_only_by_force(microgpt, text_model, tmp_path, format) -> None:
     file = tmp_path / "mine"
     options = ("export", text_model, "--format", format, "--output", file)
     file.write_text("mine")
@@ -135,7 +133,7 @@ def test_an_existing_file_is_replaced_only_with_force(
         ("verify mine.onnx --steps 3", "--steps and --engine cannot be used with a PATH"),
     ],
 )
-def test_export_and_verify_refuse_unsuitable_options_and_files(
+def test_export_and_verify_refuse_invalid_options_and_unknown_files(
     microgpt, text_model, tmp_path, command, problem
 ) -> None:
     text_model.rename(tmp_path / "output")
@@ -179,9 +177,7 @@ def test_export_refuses_to_run_with_edited_sources(microgpt, text_model, tmp_pat
     assert not (tmp_path / "new.onnx").exists()
 
 
-def test_an_imported_chat_model_can_be_used_explained_exported_and_verified(
-    microgpt, tmp_path
-) -> None:
+def test_an_imported_chat_model_can_chat_and_be_explained_and_exported(microgpt, tmp_path) -> None:
     moonbase(tmp_path / "theirs")
     done = ok(microgpt("import", "theirs", "--model", "ours"))
     assert done.stdout == "ours: 8,416 weights, from MoonBase\n"

@@ -1,4 +1,4 @@
-"""Tests of all formats: each program reproduces the model's results; changed files are refused."""
+"""Tests that other programs reproduce a model's results, and that changed files are refused."""
 
 import random
 import shutil
@@ -25,7 +25,7 @@ SLOW = pytest.mark.slow
 
 
 def check_program(format: Format) -> None:
-    """Skip a test if the program of a format is not installed."""
+    """Skip a test if the program that reads a format is not installed."""
     if format.name in IN_C:
         if not shutil.which("cc"):
             pytest.skip("needs a C compiler")
@@ -44,7 +44,7 @@ def drawn_model(format: Format, seed: int) -> SavedModel:
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=SLOW) for seed in range(1, 10))])
-def test_each_program_gives_the_results_of_a_random_model(format, seed, tmp_path) -> None:
+def test_other_programs_reproduce_the_results_of_random_models(format, seed, tmp_path) -> None:
     check_program(format)
     saved = drawn_model(format, seed)
     path = written(format, saved, tmp_path)
@@ -57,9 +57,10 @@ def test_each_program_gives_the_results_of_a_random_model(format, seed, tmp_path
     assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_each_program_gives_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:
+def test_other_programs_generate_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:
     check_program(format)
     if format.name in IN_C and tokenizer == "text":
         pytest.skip("a C file has characters")
@@ -81,7 +82,7 @@ def test_each_program_gives_the_same_256_greedy_tokens(format, tokenizer, tmp_pa
         ({"n_equal": 2}, False),
     ],
 )
-def test_an_export_passes_if_its_differences_are_within_the_limits(facts, passes) -> None:
+def test_verification_passes_if_all_differences_are_within_the_limits(facts, passes) -> None:
     found = replace(Comparison(largest=0.001, n_equal=3, n_greedy=3), **facts)
     assert found.verification.passed == passes
 
@@ -100,7 +101,9 @@ def test_verify_does_not_confirm_the_receipt_of_another_model(tmp_path) -> None:
     [(onnx_file.run, "onnxruntime", "onnx"), (gguf_file.run, "llama_cpp", "gguf"),
      (transformers_directory.run, "torch", "transformers")],
 )  # fmt: skip
-def test_an_error_says_which_extra_to_install(run, module, extra, monkeypatch) -> None:
+def test_the_error_for_a_missing_program_says_which_extra_to_install(
+    run, module, extra, monkeypatch
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf"run: pip install 'microgpt-exports\[{extra}\]'"):
         run(Path("model"))
@@ -129,7 +132,7 @@ def test_models_that_no_other_program_can_run_are_refused(format) -> None:
 
 @cache
 def parts(format: Format) -> dict[str, list[bytes]]:
-    """Return the content of each file as byte strings; the weights are separate strings."""
+    """Return the content of each file, with the weights apart from the rest."""
     saved = saved_model("chat", block_size=16, n_layer=1, **PORTABLE)
     written: dict[str, list[bytes]] = {}
 

@@ -16,7 +16,7 @@ from microgpt_exports.gguf_file import GGUF_FORMAT, TENSORS
 
 
 def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Return the metadata and the tensors of a file, read by llama.cpp's own package."""
+    """Return the metadata and the tensors of a GGUF file, read by llama.cpp's package `gguf`."""
     from gguf import GGUFReader
 
     reader = GGUFReader(path)
@@ -25,7 +25,7 @@ def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_a_gguf_file_gives_the_same_log_probabilities(tokenizer, tmp_path) -> None:
+def test_the_tensors_of_a_gguf_file_give_the_same_log_probabilities(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, block_size=64, **PORTABLE)
     fields, tensors = contents(written(GGUF_FORMAT, saved, tmp_path))
     back = {ours: theirs for theirs, ours in TENSORS.items()}
@@ -61,7 +61,7 @@ def test_gguf_export_refuses_unsupported_architectures(tmp_path) -> None:
         written(GGUF_FORMAT, saved_model(architecture="modern"), tmp_path)
 
 
-def test_a_piece_with_the_name_of_a_special_token_is_refused() -> None:
+def test_a_subword_with_the_name_of_a_special_token_is_refused() -> None:
     file = TOKENIZERS["text"].file
     assert file
     piece = '"<|bos|>": 279,\n      "!": 0,'
@@ -92,7 +92,7 @@ def content(tmp_path_factory) -> bytes:
         ({"weights_sha256": "0" * 64}, "its weights are not those of its receipt"),
     ],
 )
-def test_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> None:
+def test_a_gguf_file_with_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> None:
     found = IN_FILE.search(content)
     facts = json.loads(found[1])
     for name, value in changes.items():
@@ -102,7 +102,7 @@ def test_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> No
     assert problem in refusal(GGUF_FORMAT.read, tmp_path / "model", changed)
 
 
-def test_files_that_microgpt_has_not_written_have_no_receipt(content, tmp_path) -> None:
+def test_a_gguf_file_that_microgpt_has_not_written_has_no_receipt(content, tmp_path) -> None:
     for foreign in (b"", b"GGUF", b"<!doctype html>", b"GGUF" + bytes(100), b"\xff" * 99):
         (tmp_path / "model").write_bytes(foreign)
         assert GGUF_FORMAT.read(tmp_path / "model") is None

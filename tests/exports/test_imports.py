@@ -1,4 +1,4 @@
-"""Imported models of MoonBase and transformers give the same results; bad files are refused."""
+"""Tests that imported models give the same results, and that unsuitable files are refused."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
 @pytest.mark.parametrize("is_chat", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dtype) -> None:
+def test_an_imported_moonbase_model_gives_the_same_probabilities(tmp_path, is_chat, dtype) -> None:
     library, weights = moonbase(tmp_path / "theirs", is_chat=is_chat, dtype=dtype)
     save(import_model(tmp_path / "theirs"), tmp_path / "ours")
     saved = load(tmp_path / "ours")
@@ -28,7 +28,7 @@ def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dt
     tokens = [read.bos_id, *read.encode("what is 7")]
     n_special = 4 if is_chat else 1
     order = [*range(n_special, saved.model.vocab_size), *range(1, n_special), 0]
-    gpt = Gpt(saved.model, weights)  # the reference engine
+    gpt = Gpt(saved.model, weights)  # of the reference engine
     cache = gpt.new_cache()
     logits = np.array([gpt.forward(token, cache) for token in (0, *theirs)][-1])
     expected = (logits - np.logaddexp.reduce(logits))[order]
@@ -42,7 +42,7 @@ def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dt
     ("dtype", "old", "new", "named"),
     [("float32", b'"F32"', b'"I32"', "int32"), ("float16", b'"F16"', b'"BF16"', "'BF16'")],
 )
-def test_tensors_of_another_type_are_refused(tmp_path, dtype, old, new, named) -> None:
+def test_checkpoints_with_int32_or_bfloat16_are_refused(tmp_path, dtype, old, new, named) -> None:
     moonbase(tmp_path / "theirs", dtype=dtype)
     file = tmp_path / "theirs/weights.safetensors"
     content = file.read_bytes().replace(old, new)
@@ -73,7 +73,7 @@ def test_import_refuses_a_path_without_a_checkpoint(tmp_path, make) -> None:
         ("tokenizer.json", '"a":', '"aa":', "must be byte sequences|needs a missing token"),
     ],
 )
-def test_an_unsuitable_moonbase_directory_is_refused(tmp_path, name, old, new, problem) -> None:
+def test_an_inconsistent_moonbase_directory_is_refused(tmp_path, name, old, new, problem) -> None:
     moonbase(tmp_path / "mb")
     file = tmp_path / "mb" / name
     text = file.read_text()
@@ -83,13 +83,14 @@ def test_an_unsuitable_moonbase_directory_is_refused(tmp_path, name, old, new, p
         import_model(tmp_path / "mb")
 
 
-def test_a_model_directory_needs_no_import(tmp_path) -> None:
+def test_importing_a_model_of_microgpt_is_refused_as_unnecessary(tmp_path) -> None:
     moonbase(tmp_path / "theirs")
     save(import_model(tmp_path / "theirs"), tmp_path / "ours")
     with pytest.raises(CheckpointError, match="microgpt's own models need no import"):
         import_model(tmp_path / "ours")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("tokenizer", ["names", "chat", "text"])
 def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
     saved = saved_model(tokenizer, **PORTABLE)

@@ -1,4 +1,4 @@
-"""ONNX files read batches and use caches; changed graphs are refused."""
+"""Tests that ONNX files accept batches and caches, and that changed graphs are refused."""
 
 import json
 from itertools import pairwise
@@ -16,8 +16,9 @@ from microgpt_exports.format import RECEIPT
 from microgpt_exports.onnx_file import ONNX_FORMAT, run
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_onnxruntime_reads_batches_at_once_and_in_pieces(architecture, tmp_path) -> None:
+def test_an_onnx_file_gives_equal_results_with_and_without_a_cache(architecture, tmp_path) -> None:
     saved = saved_model("chat", architecture=architecture)
     session = onnxruntime.InferenceSession(written(ONNX_FORMAT, saved, tmp_path))
     size, caches = saved.model.block_size, session.get_inputs()[1:]
@@ -38,7 +39,7 @@ def test_onnxruntime_reads_batches_at_once_and_in_pieces(architecture, tmp_path)
         assert np.abs(logits - expected).max() < 1e-4
 
 
-def test_a_graph_that_cannot_run_gives_a_one_line_error(tmp_path) -> None:
+def test_an_onnx_graph_that_cannot_run_gives_a_one_line_error(tmp_path) -> None:
     with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
         run(b"not a model")
     read = run(written(ONNX_FORMAT, saved_model(block_size=8), tmp_path))
@@ -52,7 +53,7 @@ def content(tmp_path_factory) -> bytes:
     return written(ONNX_FORMAT, saved, tmp_path_factory.mktemp("onnx")).read_bytes()
 
 
-def test_a_graph_with_external_data_is_refused(content, tmp_path) -> None:
+def test_an_onnx_graph_with_external_data_is_refused(content, tmp_path) -> None:
     model = onnx.load_model_from_string(content)
     tensor = model.graph.initializer[0]
     tensor.data_location = TensorProto.EXTERNAL
@@ -76,7 +77,7 @@ def test_a_receipt_is_refused_if_its_context_length_is_not_that_of_the_graph(
     assert problem in refusal(ONNX_FORMAT.read, tmp_path / "model", model.SerializeToString())
 
 
-def test_protobuf_does_not_parse_a_hostile_file(content, tmp_path, monkeypatch) -> None:
+def test_a_hostile_onnx_file_is_refused_before_it_is_parsed(content, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     graph = helper.make_graph([], "other", [], [])
     nodes = b"\x0a\x00" * 2**13  # empty nodes

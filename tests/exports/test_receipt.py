@@ -1,4 +1,4 @@
-"""Changed or damaged receipts are refused before the rest of an exported file is read."""
+"""Tests that changed or damaged receipts are refused before the rest of a file is read."""
 
 import json
 from pathlib import Path

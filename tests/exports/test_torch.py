@@ -1,4 +1,4 @@
-"""Compare the PyTorch module with both engines; skipped if PyTorch is not installed."""
+"""Compare the PyTorch module with both engines; skip the tests if PyTorch is not installed."""
 
 import re
 from itertools import pairwise
@@ -22,20 +22,20 @@ SMALL = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 12}
 
 
 def computed(gpt: Gpt, tokens: list[int]) -> np.ndarray:
-    """Return the log-probabilities after each token: (T, V)."""
+    """Return the log-probabilities that a PyTorch module predicts after each token: (T, V)."""
     with torch.no_grad():
         return gpt(torch.tensor([tokens]))[0].double().log_softmax(-1).numpy()
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_torch_module_gives_the_logits_of_models_of_any_shape(seed) -> None:
+def test_the_torch_module_gives_the_same_logits_for_any_shape(seed) -> None:
     saved = saved_model(seed=seed, **drawn_shape(seed))
     tokens = drawn_tokens(saved, saved.model.block_size)
     assert np.abs(log_probabilities(saved, tokens) - computed(Gpt(saved), tokens)).max() < 1e-4
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_torch_gives_the_gradients_of_the_reference_engine(architecture) -> None:
+def test_the_torch_module_gives_the_gradients_of_the_reference_engine(architecture) -> None:
     saved = saved_model(**SMALL, architecture=architecture, dtype="float64")
     tokens = drawn_tokens(saved, saved.model.block_size + 1)
     gpt = Gpt(saved)
@@ -75,7 +75,7 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
     assert np.abs(log_probabilities(found, tokens) - computed(gpt, tokens)).max() < 1e-5
 
 
-def test_the_example_in_the_docs_trains_and_saves(tmp_path, monkeypatch) -> None:
+def test_the_torch_example_in_the_docs_trains_and_saves_a_model(tmp_path, monkeypatch) -> None:
     text = (ROOT / "docs/elsewhere.md").read_text()
     (code,) = [each for each in re.findall(r"```py\n(.*?)```", text, re.S) if "import Gpt" in each]
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ def library_of(tokenizer: str) -> Library:
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_an_exported_directory_gives_the_same_probabilities(tokenizer, tmp_path) -> None:
+def test_a_transformers_directory_gives_the_same_probabilities(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, block_size=64, **PORTABLE)
     directory = written(TRANSFORMERS_FORMAT, saved, tmp_path)
     settings = json.loads((directory / "config.json").read_text())
@@ -44,7 +44,7 @@ def test_an_exported_directory_gives_the_same_probabilities(tokenizer, tmp_path)
 @pytest.mark.parametrize(
     "text", ["hello world", "Hello\nnaïve ☃ isn't it? 😀", "ÿÃé  a  b\u2028c", "Straße „Æ“ ﬁ Ⅳ", ""]
 )
-def test_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text) -> None:
+def test_the_exported_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text) -> None:
     ours, library = TOKENIZERS[tokenizer], library_of(tokenizer)
     expected = [ours.bos_id, *ours.encode(text.translate(ours.reading(text)))]
     assert library.encode(text).ids == expected
@@ -68,7 +68,7 @@ def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None
     assert library.encode(text, add_special_tokens=False).ids == expected
 
 
-def test_generation_suppresses_special_tokens_except_the_end(tmp_path) -> None:
+def test_generation_suppresses_all_special_tokens_except_the_end_token(tmp_path) -> None:
     ours = TOKENIZERS["chat"]
     directory = written(
         TRANSFORMERS_FORMAT, saved_model("chat", block_size=64, **PORTABLE), tmp_path
@@ -105,7 +105,7 @@ def test_an_export_with_changed_settings_is_refused(file, change, directory) -> 
     assert refused(directory).startswith(f"/{file} differs from what this version of microgpt")
 
 
-def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
+def test_an_exported_directory_with_other_or_missing_files_is_refused(directory) -> None:
     (directory / "README.md").write_text("mine")
     (directory / ".gitattributes").write_text("mine")
     assert TRANSFORMERS_FORMAT.read(directory)

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the library."""
+"""Fixtures for the tests of the library: files, and training with each engine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(params=["compiled", "reference"])
 def train(request):
-    """`train` with each of the two engines."""
+    """`microgpt.train`, once with each of the two engines."""
     return partial(train_with, request.param)
 
 

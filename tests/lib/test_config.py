@@ -59,7 +59,7 @@ def test_the_learning_rate_rises_and_then_falls() -> None:
 
 
 @pytest.mark.parametrize("warmup_steps", [0, 4, 30])
-def test_both_engines_use_the_same_learning_rates(warmup_steps) -> None:
+def test_both_engines_have_the_same_learning_rate_at_each_step(warmup_steps) -> None:
     config = TrainConfig(steps=20, lr=0.007, warmup_steps=warmup_steps)
     steps = np.arange(20)
     assert learning_rates(config, steps).tolist() == [config.lr_at(step) for step in range(20)]
@@ -81,13 +81,13 @@ def losses(engine: str, config: TrainConfig) -> list[float]:
     return train(DOCS, model=SMALL, config=replace(config, engine=engine, dtype="float64")).losses
 
 
-def test_both_engines_follow_a_custom_schedule() -> None:
+def test_both_engines_follow_a_custom_learning_rate_schedule() -> None:
     found = [losses(engine, CONFIG) for engine in ("compiled", "reference")]
     assert found[0] == pytest.approx(found[1], abs=1e-12)
     assert found[0] != losses("compiled", TrainConfig(steps=30, lr=0.02))
 
 
-def test_a_run_with_a_custom_schedule_can_be_resumed() -> None:
+def test_a_run_with_a_custom_learning_rate_schedule_can_be_resumed() -> None:
     whole = train(DOCS, model=SMALL, config=CONFIG)
     part = train(DOCS, model=SMALL, config=replace(CONFIG, until=10))
     again = train(DOCS, model=SMALL, config=CONFIG, resume=part.state)

@@ -25,12 +25,12 @@ from microgpt.training.train import train
 
 
 def item(*texts: str, place: int | None = None) -> Item:
-    """Return an item of a conversation; the expected reply is at `place`, by default the last."""
+    """Return a test item; the reply at the index `place`, by default the last, is expected."""
     conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
 
-def test_a_reply_with_an_extra_space_is_not_exact(chat) -> None:
+def test_a_reply_with_an_extra_space_does_not_count_as_exact(chat) -> None:
     right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
     assert (right.reply, right.is_exact) == ("yo", True)
     assert (wrong.reply, wrong.is_exact) == ("yo", False)
@@ -51,9 +51,7 @@ texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8
 @pytest.mark.compiled
 @settings(max_examples=30)
 @given(st.lists(texts.filter(lambda some: len(some) % 2 == 0), max_size=9), st.integers(1, 3))
-def test_an_answer_is_greedy_and_depends_on_all_earlier_messages(
-    chat, conversations, threads
-) -> None:
+def test_an_answer_is_greedy_and_follows_all_earlier_messages(chat, conversations, threads) -> None:
     items = [item(*some, place=place) for some in conversations for place in range(1, len(some), 2)]
     answers = list(answer_all(chat, items, threads=threads))
     assert [each.item for each in answers] == items
@@ -84,7 +82,7 @@ def test_confidence_intervals_agree_with_the_wilson_formula(n, n_exact, low, hig
 
 
 @given(st.integers(1, 10**6), st.data())
-def test_an_interval_contains_the_share_and_stays_within_0_to_1(n, data) -> None:
+def test_a_confidence_interval_contains_the_share_and_lies_within_0_to_1(n, data) -> None:
     score = ExactMatches(n, data.draw(st.integers(0, n)))
     low, high = score.interval
     assert 0 <= low <= score.share <= high <= 1
@@ -98,7 +96,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model of a kind: characters, subwords, chat, or the modern architecture."""
+    """Return a small model: "char", "bpe" (subwords), "chat" or "modern" (its architecture)."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS
@@ -109,7 +107,7 @@ def model_of(kind: str) -> TrainResult:
 @given(texts=st.lists(st.text("anemolivñu 🚀", max_size=30), min_size=1, max_size=6))
 @pytest.mark.parametrize("text", ["lines", "stream"])
 @pytest.mark.parametrize("kind", ["char", "bpe"])
-def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
+def test_the_scores_of_texts_add_up_to_their_evaluated_loss(kind, text, texts) -> None:
     gpt = InferenceGpt(model_of(kind))
     scores = score_texts(gpt, texts, text=text)
     assert [score.text for score in scores] == texts
@@ -125,7 +123,7 @@ def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
         assert score.bits == pytest.approx(explanation.bits)
 
 
-def test_unknown_characters_have_a_fixed_cost() -> None:
+def test_each_unknown_character_adds_a_fixed_number_of_bits() -> None:
     gpt = InferenceGpt(model_of("char"))
     known, some, none, empty = score_texts(gpt, ["anna", "aXnn\ud800a", "X", ""])
     assert [each.n_unknown for each in (known, some, none, empty)] == [0, 2, 1, 0]
@@ -180,7 +178,7 @@ def test_an_explained_conversation_shows_the_speakers() -> None:
     assert [each.text for each in alone.predictions] == labels[:4]
 
 
-def test_alternatives_are_sorted_by_probability() -> None:
+def test_alternatives_to_a_token_are_sorted_by_probability() -> None:
     gpt = InferenceGpt(model_of("char"))
     n = gpt.tokenizer.vocab_size
     for each in explain(gpt, "emma", n_alternatives=n).predictions:

@@ -121,7 +121,7 @@ def test_a_disk_without_free_inodes_raises_a_full_disk_error(tmp_path: Path, mon
     assert not any(tmp_path.iterdir())
 
 
-def test_a_path_to_record_must_be_unicode(tmp_path, monkeypatch) -> None:
+def test_a_path_that_is_not_valid_unicode_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert recorded_path("ä 100%.txt") == f"{tmp_path}/ä 100%.txt"
     with pytest.raises(ConfigError, match=r"'/n\\udcff' is not valid Unicode; rename"):

@@ -17,7 +17,7 @@ def test_a_duration_has_at_most_two_units(seconds, text) -> None:
     assert duration(seconds) == text
 
 
-def test_a_small_share_is_not_rounded_to_0_percent() -> None:
+def test_a_small_fraction_is_not_rounded_to_0_percent() -> None:
     assert [percentage(share) for share in (0, 0.0001, 0.0005, 0.123, 1)] == [
         "0.0%", "<0.1%", "0.1%", "12.3%", "100.0%",
     ]  # fmt: skip

@@ -36,13 +36,13 @@ def test_consecutive_samples_have_consecutive_seeds(text: InferenceGpt) -> None:
     assert len(set(samples)) > 1
 
 
-def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> None:
+def test_an_overlong_prompt_is_cut_to_bos_and_its_last_half_context(text: InferenceGpt) -> None:
     longest, long = "a" * 15, "e" * 10 + "a" * 8
     assert text.text_job(prompts=[longest]).tokens_dropped == 0
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
     assert job.tokens_dropped == 10
-    for prompt, room in ((longest, 1), (long, 8)):  # the model reads only part of `long`
+    for prompt, room in ((longest, 1), (long, 8)):  # the model reads only the end of `long`
         (sample,) = text.generate(prompt=prompt, seed=3)
         assert sample.startswith(prompt)
         assert len(sample) <= len(prompt) + room
@@ -72,7 +72,7 @@ def test_generating_with_too_large_weights_raises_an_error(text_result) -> None:
             model.generate(temperature=temperature)
 
 
-def test_a_stream_has_a_finish_reason_only_at_its_end(text: InferenceGpt) -> None:
+def test_the_finish_reason_of_a_stream_is_known_only_at_its_end(text: InferenceGpt) -> None:
     bos = text.tokenizer.bos_id
     stream = text.generate_from_prompt([bos], stop=(), max_tokens=2, rng=random.Random(0))
     assert stream.finish_reason is None
@@ -158,7 +158,7 @@ def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
 
 
 def test_eight_threads_can_share_one_model(text_result) -> None:
-    model = InferenceGpt(text_result)  # a new model, so that threads race to build its caches
+    model = InferenceGpt(text_result)  # new, so that threads race to fill its caches
 
     def ask(seed: int) -> tuple[object, ...]:
         bos = model.tokenizer.bos_id

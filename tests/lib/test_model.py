@@ -29,7 +29,7 @@ def logits_along(gpt, tokens):
 
 
 @given(shapes(max_block_size=6), st.integers(0, 2**32))
-def test_values_and_floats_give_the_same_forward_pass(model: ModelConfig, seed: int) -> None:
+def test_the_forward_pass_on_values_equals_the_one_on_floats(model: ModelConfig, seed: int) -> None:
     rng = random.Random(seed)
     weights = init_weights(model, rng)
     tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size)]
@@ -42,7 +42,7 @@ def test_values_and_floats_give_the_same_forward_pass(model: ModelConfig, seed: 
 @pytest.mark.parametrize("seed", range(1, 4))
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 def test_gradients_agree_with_finite_differences(architecture, seed: int) -> None:
-    """The targets are tokens and distributions, and seeds above 1 use dropout."""
+    """The targets are tokens or distributions; dropout is used for seeds above 1."""
     rng = random.Random(seed)
     shape = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 5, "vocab_size": 5}
     model = ModelConfig(**shape, n_ff_exp=seed, init_std=0.5, architecture=architecture)
@@ -64,7 +64,7 @@ def test_gradients_agree_with_finite_differences(architecture, seed: int) -> Non
 
 @pytest.mark.parametrize("model_type", [Gpt, ReferenceEngine])
 @pytest.mark.parametrize("architecture", ["modern", "portable"])
-def test_the_basic_model_refuses_other_architectures(model_type, architecture) -> None:
+def test_gpt_refuses_the_modern_and_portable_architectures(model_type, architecture) -> None:
     model = ModelConfig(vocab_size=5, architecture=architecture)
     weights = init_weights(model, random.Random(1))
     with pytest.raises(ConfigError, match=rf"use .*GptVariant for architecture {architecture}"):
@@ -109,20 +109,20 @@ N = 20_000  # number of draws; the standard error of a share is then below 0.004
 
 
 def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site: int = 0) -> list:
-    """Return a vector of ones after dropout."""
+    """Return N ones after dropout with the given rate."""
     return Dropout(rate, seed, n_read)([1.0] * N, position, site)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_drops_the_given_share_and_keeps_the_mean(rate) -> None:
+def test_dropout_drops_the_given_fraction_and_keeps_the_mean(rate) -> None:
     numbers = kept(rate)
     assert set(numbers) == {0.0, 1 / (1 - rate)}
     assert numbers.count(0.0) / N == pytest.approx(rate, abs=0.015)
     assert sum(numbers) / N == pytest.approx(1, abs=4 * math.sqrt(rate / (1 - rate) / N))
 
 
-def test_masks_of_different_seeds_and_positions_are_independent() -> None:
-    """Two masks agree in about half of the places, like independent random masks."""
+def test_dropout_masks_of_different_seeds_and_positions_are_independent() -> None:
+    """Two dropout masks agree at about half of the positions, as independent masks would."""
     draws = [kept(0.5), kept(0.5, seed=2), kept(0.5, n_read=1), kept(0.5, position=1)]
     draws += [kept(0.5, site=1), kept(0.5, seed=2**63 - 1), kept(0.5, n_read=10**9)]
     for a, b in itertools.combinations(draws, 2):

@@ -49,14 +49,14 @@ def saved(chat_model):
     return load(chat_model)
 
 
-def test_a_plug_in_prepares_a_training_run_and_is_recorded(parrot) -> None:
+def test_a_chat_plug_in_sees_the_conversations_and_is_recorded(parrot) -> None:
     told = []
     assert prepare_replies(TALKS, {}, told.append).extra == {"parrot": {"word": "hi"}}
     assert "parrot has seen 4 conversations" in told
     assert prepare_replies(["hi", "day"], {}, told.append).extra == {}
 
 
-def test_a_plug_in_answers_or_chooses_what_the_model_reads(parrot, saved) -> None:
+def test_a_chat_plug_in_answers_or_replaces_the_message_to_the_model(parrot, saved) -> None:
     meta = saved.meta.model_copy(update={"extra": None})
     gpt, plain = InferenceGpt(saved), InferenceGpt(replace(saved, meta=meta))
     assert gpt.chat("say").content == "hi"

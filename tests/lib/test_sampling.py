@@ -62,7 +62,7 @@ def test_a_forbidden_token_is_never_sampled(logits, temperature, seed, data) -> 
     assert drawn in set(tokens) - forbidden
 
 
-def test_decoding_ends_at_a_stop_token_or_a_limit_and_returns_the_reason(gpt) -> None:
+def test_decoding_ends_at_a_stop_token_or_limit_and_returns_the_reason(gpt) -> None:
     for n in range(1, 9):
         tokens, reason = run(gpt, [0] * n)
         assert (len(tokens), reason) == (8 - n + 1, "length")  # the context is full
@@ -81,7 +81,7 @@ def test_min_tokens_delays_the_first_stop_token(gpt) -> None:
 
 
 def kept(weights: list[float], temperature: float = 1, **settings: float) -> set[int]:
-    """Return the tokens that 300 samples contain."""
+    """Return the set of tokens that 300 draws give."""
     logits, rng = [math.log(weight) for weight in weights], random.Random(0)
     sampling = Sampling(temperature, **settings)
     return {sample(logits, sampling=sampling, rng=rng, forbidden=()) for _ in range(300)}
@@ -95,12 +95,12 @@ def kept(weights: list[float], temperature: float = 1, **settings: float) -> set
         ([1, 5, 3, 3], {"top_k": 9}, {0, 1, 2, 3}),
         ([1, 4, 3, 2], {"top_p": 0}, {1}),
         ([1, 4, 3, 2], {"top_p": 0.39}, {1}),
-        ([1, 4, 3, 2], {"top_p": 0.69}, {1, 2}),  # the fewest tokens whose share reaches top_p
+        ([1, 4, 3, 2], {"top_p": 0.69}, {1, 2}),  # the fewest tokens whose sum reaches top_p
         ([1, 4, 3, 2], {"top_p": 0.71}, {1, 2, 3}),
-        ([1, 4, 3, 2], {"min_p": 0.74}, {1, 2}),  # relative to the largest weight
+        ([1, 4, 3, 2], {"min_p": 0.74}, {1, 2}),  # min_p is relative to the largest weight
         ([1, 4, 3, 2], {"min_p": 0.76}, {1}),
         ([1, 4, 3, 2], {"top_p": 0.75}, {1, 2, 3}),
-        # top_k keeps 4, 3 and 2. Then 4 and 3 have a share of 7/9; without top_k, it would be 7/10.
+        # top_k keeps 4, 3 and 2, so 4 and 3 together have 7/9; without top_k, they would have 7/10.
         ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75}, {1, 2}),
         ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75, "min_p": 0.8}, {1}),
     ],
@@ -114,7 +114,9 @@ def test_sampling_filters_are_applied_one_after_the_other(weights, filters, expe
     [({"top_k": 1}, {2}), ({"top_p": 0}, {2}), ({"min_p": 1}, {2}), ({"top_k": 2}, {2, 3})],
 )
 @pytest.mark.parametrize("temperature", [1, 1e7, 1e17, 1e308])
-def test_filters_keep_the_likeliest_at_any_temperature(temperature, filters, expected) -> None:
+def test_sampling_filters_keep_the_likeliest_tokens_at_any_temperature(
+    temperature, filters, expected
+) -> None:
     assert kept([1, 2, 4, 3], temperature, **filters) == expected
 
 

@@ -7,7 +7,7 @@ from microgpt.errors import ConfigError
 from microgpt.settings import FIELDS, PRESETS, Settings, preset_settings, with_given
 
 
-def test_the_default_settings_are_karpathys() -> None:
+def test_the_default_settings_are_those_of_karpathy() -> None:
     settings = Settings.from_dict({"n_embd": 32, "steps": 5})
     assert with_given(ModelConfig(), vars(settings)).n_embd == 32
     assert with_given(TrainConfig(), vars(settings)) == TrainConfig(steps=5)
@@ -45,6 +45,6 @@ def test_an_unknown_setting_is_refused() -> None:
         {"tokenizer": "bpe", "vocab_size": 500},
     ],
 )
-def test_settings_without_contradictions_are_accepted(given) -> None:
+def test_settings_that_do_not_conflict_are_accepted(given) -> None:
     settings = Settings.from_dict(given)
     assert {name: getattr(settings, name) for name in given} == given

@@ -41,7 +41,7 @@ def test_random_expressions_agree_with_finite_differences(a, b, operations) -> N
     # Finite differences are accurate only if the function is neither too steep nor too flat.
     assume(all(isinstance(number, float) and 0.1 < abs(number) < 10 for number in numbers))
     leaves, values = [a, b], [Value(a), Value(b)]
-    total(expression(*values)).backward()  # every operation affects the sum
+    total(expression(*values)).backward()  # the sum depends on every operation
     grads = [value.grad for value in values]
     assert worst_difference(leaves, grads, lambda: total(expression(*leaves))) < 1e-6
 
@@ -73,7 +73,7 @@ def test_the_gradient_of_a_quotient_does_not_underflow() -> None:
     assert x.grad == -math.inf
 
 
-def test_relu_passes_gradients_of_positive_inputs_and_keeps_nan() -> None:
+def test_relu_passes_gradients_only_of_positive_inputs_and_keeps_nan() -> None:
     xs = [Value(-1.0), Value(0.0), Value(2.0)]
     total([x.relu() for x in xs]).backward()
     assert [x.grad for x in xs] == [0.0, 0.0, 1.0]
@@ -88,11 +88,11 @@ def test_only_leaf_values_accumulate_gradients_across_passes() -> None:
     outer.backward()
     outer.backward()
     assert inner.grad == 5.0
-    assert x.grad == 20.0  # 10 from each pass
+    assert x.grad == 20.0  # each pass adds 10
 
 
 def test_a_graph_is_freed_without_the_garbage_collector() -> None:
-    class Tracked(Value):  # the slots of Value exclude weak references
+    class Tracked(Value):  # Value has no slot for weak references
         __slots__ = ("__weakref__",)
 
     gc.disable()

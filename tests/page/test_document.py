@@ -1,4 +1,4 @@
-"""Tests of the HTML document of a model, and of the smaller file to give away."""
+"""Tests of the HTML page of a model, and of the smaller file that `export` writes."""
 
 import base64
 import hashlib
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig, load, save
-from microgpt.config import default_lr
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import ConfigError
+from microgpt.learning_rate import default_lr
 from microgpt.training.train import train
 from microgpt_page.document import WEB, document, joined, policy
 from microgpt_page.file_to_give import file_to_give
@@ -24,7 +24,7 @@ MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # maximum size of 
 
 
 class Page(HTMLParser):
-    """The elements of a page with their attributes, and the content of data elements."""
+    """The elements of a page with their attributes, and the content of its data elements."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def names_page(names_dir) -> bytes:
     return document(load(names_dir), "names")
 
 
-def test_the_document_loads_nothing_from_elsewhere(names_page) -> None:
+def test_the_page_of_a_model_loads_no_other_files(names_page) -> None:
     page = Page(names_page)
     (written,) = [
         each["content"] for tag, each in page.elements if tag == "meta" and "http-equiv" in each
@@ -77,7 +77,7 @@ def test_the_document_loads_nothing_from_elsewhere(names_page) -> None:
     assert page.model["model"]["name"] == "names"
 
 
-def test_the_document_links_to_other_models(names_dir) -> None:
+def test_the_page_of_a_model_links_to_other_models(names_dir) -> None:
     content = document(load(names_dir), "names", ["a&b", "<c>/d"])
     page = Page(content)
     links = [each.get("href") or "#" for tag, each in page.elements if tag == "a"]
@@ -94,7 +94,7 @@ def test_the_html_file_in_the_docs_has_the_current_scripts() -> None:
     assert engine == joined("engine/worker.js")
 
 
-def test_the_document_escapes_the_data_of_a_hostile_model(tmp_path) -> None:
+def test_the_page_of_a_hostile_model_escapes_its_data(tmp_path) -> None:
     hostile = "</script><script>alert(1)</script><!--\u2028\"'&<\ud800".encode(
         "utf-8", "replace"
     ).decode()
@@ -108,7 +108,7 @@ def test_the_document_escapes_the_data_of_a_hostile_model(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("make", "limit"), [(document, "at most 20 MB"), (file_to_give, "at most 16,777,216")]
 )
-def test_a_model_that_is_too_large_is_refused(names_dir, make, limit) -> None:
+def test_a_model_too_large_for_a_page_is_refused(names_dir, make, limit) -> None:
     large = replace(load(names_dir), model=ModelConfig(n_embd=1280, vocab_size=27))
     with pytest.raises(ConfigError, match=rf"too large for a page: .*19,750,400 weights.*{limit}"):
         make(large, "large")
@@ -142,7 +142,7 @@ def test_the_page_of_a_bundled_model_stays_below_its_size_limit(model) -> None:
     assert len(file_to_give(load(bundled(model)), "model")) <= MAX_BYTES[model]
 
 
-def test_the_page_never_parses_text_as_html() -> None:
+def test_the_scripts_of_the_page_never_parse_text_as_html() -> None:
     for file in filter(Path.is_file, WEB.rglob("*")):
         text = file.read_text("utf-8")
         assert not re.findall(r"(?<!xmlns=.)https?://", text)

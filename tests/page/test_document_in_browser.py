@@ -1,4 +1,4 @@
-"""Tests of the document of a model, opened as a file in Chromium and in Firefox."""
+"""Tests of the HTML page of a model, opened as a file in Chromium and in Firefox."""
 
 import json
 from collections.abc import Callable
@@ -40,7 +40,7 @@ PROBLEM = UNTIL + "return until(problem)"
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
-    """A function that exports a model as a page, and in half precision for the command line."""
+    """A function that exports a model as an HTML page, and as a half-precision model directory."""
     folder = tmp_path_factory.mktemp("exported")
 
     def export(model: Path) -> tuple[Path, Path]:
@@ -55,7 +55,7 @@ def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
     return export
 
 
-def test_samples_equal_those_of_the_command_line(exported, names_dir, opened) -> None:
+def test_samples_in_a_browser_equal_those_of_the_command_line(exported, names_dir, opened) -> None:
     page, model = exported(names_dir)
     command = [commands.COMMAND, "generate", "--model", model, "-n", str(N_SAMPLES), "--json"]
     out = commands.run_process([*command, "--temperature", "1"], env=SAME, check=True).stdout
@@ -65,7 +65,7 @@ def test_samples_equal_those_of_the_command_line(exported, names_dir, opened) ->
     assert found == json.loads(out)["samples"]
 
 
-def test_replies_equal_those_of_the_command_line(exported, opened) -> None:
+def test_replies_in_a_browser_equal_those_of_the_command_line(exported, opened) -> None:
     page, model = exported(bundled(DEMO_MODEL))
     command = [commands.COMMAND, "chat", "--model", model, "--seed", "7"]
     stdin = "".join(f"{message}\n" for message in MESSAGES)
@@ -107,7 +107,7 @@ def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complain
     complaints[:] = [each for each in complaints if "Content Security Policy" not in each]
 
 
-def test_a_page_detects_that_a_character_changed(exported, names_dir, tmp_path, chromium) -> None:
+def test_a_changed_page_says_that_it_is_damaged(exported, names_dir, tmp_path, chromium) -> None:
     text = exported(names_dir)[0].read_text("utf-8")
     for name in ("model-data", "engine-code"):
         at = text.index(f'id="{name}">') + 5000

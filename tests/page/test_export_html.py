@@ -16,7 +16,9 @@ def test_export_writes_the_page_of_a_model_as_one_html_file(microgpt, text_model
         (["--output", "page.html", "--format", "json"], "for a file, use --format html"),
     ],
 )
-def test_an_html_export_refuses_a_bad_model_or_format(microgpt, tmp_path, options, problem) -> None:
+def test_an_html_export_refuses_a_missing_model_or_another_format(
+    microgpt, tmp_path, options, problem
+) -> None:
     given = () if "--format" in options else ("--format", "html")
     assert problem in refused(microgpt("export", *given, *options))
     assert not (tmp_path / "page.html").exists()

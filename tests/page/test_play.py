@@ -66,10 +66,10 @@ def test_play_serves_a_page_for_each_given_model(play, names_dir, talk_dir) -> N
 
 
 @pytest.mark.slow
-def test_reloading_the_page_shows_a_retrained_model(play, names_dir, text_result, tmp_path) -> None:
+def test_reloading_a_page_shows_the_retrained_model(play, names_dir, text_result, tmp_path) -> None:
     directory = tmp_path / "output"
     shutil.copytree(names_dir, directory)
-    _, url = play()  # finds `output`
+    _, url = play()  # serves the model in `output`
     before = got(url)
     save(text_result, directory)
     after = got(url)

@@ -31,13 +31,13 @@ class Reply(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The message of an error response."""
+        """The message of an error response, in the format of either API."""
         error = self.json["error"]
         return error if isinstance(error, str) else error["message"]
 
 
 def _content(body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the arguments for HTTPX: the body, as JSON unless it is a string, and headers."""
+    """Return HTTPX arguments for headers and a body, which is encoded as JSON unless it is text."""
     names = {name.replace("_", "-"): value.encode("latin-1") for name, value in headers.items()}
     if body is None or isinstance(body, str | bytes):
         return {"content": body, "headers": names}
@@ -82,7 +82,7 @@ class Server:
         return self.log_path.read_text()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait until the log matches a pattern, and return the match."""
+        """Wait until the log of the server matches a pattern, and return the match."""
         for _ in range(START_S * 50):
             if found := re.search(pattern, self.log):
                 return found
@@ -110,7 +110,7 @@ class Server:
         return asyncio.run(ask())
 
     def _settings(self, max_connections: int | None = None) -> dict[str, Any]:
-        """Return the settings of a client without persistent connections and proxies."""
+        """Return the settings of an HTTP client without persistent connections and proxies."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=0)
         return {"base_url": f"http://{host}:{self.port}", "limits": limits, "trust_env": False}
@@ -155,7 +155,7 @@ class Server:
                 if half_close:
                     client.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # the connection is closed; the reply can still be read
+                pass  # it was closed; the reply can still be read
             received = b""
             try:
                 while piece := client.recv(65536):
@@ -178,7 +178,7 @@ class Server:
         for _ in range(100):
             before = sum(map(int, stat.read_text().split()[13:15]))
             time.sleep(0.3)
-            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 CPU ticks
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # in 30 ticks
                 return
         raise AssertionError("it goes on")
 

@@ -30,11 +30,11 @@ def requirements(name: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_the_deployed_versions_are_the_versions_tested() -> None:
+def test_the_image_installs_the_package_versions_that_are_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
-    assert requirements("build-requirements.txt").keys() >= backend  # with dependencies
+    assert requirements("build-requirements.txt").keys() >= backend  # includes their dependencies
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
@@ -77,7 +77,7 @@ def compiled(kernels: Path) -> Iterator[None]:
 
 
 def build(folder: Path) -> Image:
-    """Follow the Dockerfile without Docker: with this Python, and all stages in one folder."""
+    """Run the instructions of the Dockerfile without Docker, with all stages in one folder."""
     env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # the image's pip does not compile
     place, command, health_check = folder, [], []
     for word, rest in instructions():
@@ -105,9 +105,7 @@ def build(folder: Path) -> Image:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_image_starts_the_service_and_has_a_health_check(
-    serve, talk_dir, talk_result, tmp_path
-) -> None:
+def test_the_image_starts_the_service_and_checks_it(serve, talk_dir, talk_result, tmp_path) -> None:
     pytest.importorskip("microgpt_page")
     with compiled(tmp_path / "opt/microgpt/kernels"):
         image = build(tmp_path)

@@ -26,7 +26,7 @@ from microgpt_serve.models import ServedModels
         {"num_samples": 4, "temperature": 2, "top_k": 9, "top_p": 0.9, "min_p": 0.3},
     ],
 )
-def test_generate_returns_the_same_texts_as_the_library(names, names_result, settings) -> None:
+def test_the_generate_route_returns_the_texts_of_the_library(names, names_result, settings) -> None:
     expected = InferenceGpt(names_result).generate(**settings)
     assert names.generate(**settings).json["samples"] == expected
 
@@ -46,7 +46,7 @@ def test_the_demo_model_is_served_if_there_is_no_other_model(
     assert said.stdout == f"{reply.json()['content']}\n"
 
 
-def test_chat_returns_the_same_reply_as_the_library(talk, talk_result) -> None:
+def test_the_chat_route_returns_the_reply_of_the_library(talk, talk_result) -> None:
     model = InferenceGpt(talk_result)
     contents = ["hi there", "yo man", "h日y"]
     roles = ("user", "assistant")
@@ -62,7 +62,7 @@ def test_chat_returns_the_same_reply_as_the_library(talk, talk_result) -> None:
 
 
 @pytest.mark.parametrize("roles", ["au", "uu", "uaau"])
-def test_chat_accepts_messages_in_any_order_before_the_last(talk, talk_result, roles) -> None:
+def test_chat_accepts_roles_in_any_order_before_the_last_message(talk, talk_result, roles) -> None:
     """Files of conversations are checked more strictly, because models learn from them."""
     messages = [Message("user" if role == "u" else "assistant", "yo") for role in roles]
     expected = InferenceGpt(talk_result).chat(messages, seed=3)
@@ -70,7 +70,7 @@ def test_chat_accepts_messages_in_any_order_before_the_last(talk, talk_result, r
     assert talk.request("POST", "/microgpt/v1/chat", body).json["content"] == expected.content
 
 
-def test_chat_reports_dropped_turns_and_the_finish_reason(talk) -> None:
+def test_the_chat_route_reports_dropped_turns_and_the_finish_reason(talk) -> None:
     reply = talk.chat("hi", "yo", "hi there", "yo man", "hi there", "yo", "hi", max_tokens=1).json
     assert reply["tokens_dropped"] > 0
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
@@ -176,7 +176,7 @@ def both(names_dir, talk_dir) -> ServiceSettings:
     return ServiceSettings(model_dir=(f"n={names_dir}", str(talk_dir)))
 
 
-def test_the_model_that_a_request_names_answers_it(both, names_gpt, talk_gpt) -> None:
+def test_a_request_is_answered_by_the_model_that_it_names(both, names_gpt, talk_gpt) -> None:
     asked = {"seed": 3, "prompt": "a", "max_tokens": 4}
     hi = [{"role": "user", "content": "hi"}]
     replies = ask_app(

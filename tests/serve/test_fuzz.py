@@ -1,4 +1,4 @@
-"""Every request generated from the OpenAPI schema gets a documented response.
+"""Tests that each request generated from the OpenAPI schema gets a documented response.
 
 With FUZZ=10 in the environment, the test sends ten times as many requests.
 """
@@ -33,7 +33,7 @@ LEGITIMATE = re.compile(
     r"|the message has)|the last message must be|messages.*content (must|is missing|has a part)"
     r"|.* does not exist(; use |$)"
     r"|n times the number of prompts"
-    r"|seed must be less than"  # the limit of seeds is a float in the schema
+    r"|seed must be less than"  # in the schema, the limit is a float
 )
 load_all_checks()
 # LEGITIMATE determines which valid requests may be refused.

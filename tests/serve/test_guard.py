@@ -27,7 +27,7 @@ EVIL = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site
         ("löcalhost", ""),
     ],
 )
-def test_every_spelling_of_a_host_is_normalised(authority, host) -> None:
+def test_the_host_of_a_request_is_normalised_and_empty_if_invalid(authority, host) -> None:
     assert host_of(authority) == host
 
 
@@ -61,7 +61,7 @@ def test_only_loopback_hosts_and_origins_are_allowed(names, header, allowed, ref
         assert names.get("/v1/models", **{f"X_Forwarded_{header}": value}).status == 200
 
 
-def test_configured_hosts_and_health_checks_are_allowed(names_dir) -> None:
+def test_requests_to_configured_hosts_and_health_checks_are_allowed(names_dir) -> None:
     settings = ServiceSettings(
         model_dir=str(names_dir),
         host="0.0.0.0",
@@ -99,11 +99,11 @@ def test_a_public_service_without_key_or_hosts_logs_warnings(serve, names_dir) -
         ({"host": "localhost"}, True),
         ({"host": "127.0.0.2"}, True),
         ({"host": "::"}, False),
-        ({"api_key": "k"}, False),  # foreign pages have no key
+        ({"api_key": "k"}, False),  # web pages of other sites lack the key
         ({"api_key": "k", "allowed_hosts": "a.example"}, True),
         ({"host": "0.0.0.0", "allowed_hosts": "a.example"}, True),
         ({"allowed_hosts": "*"}, False),
     ],
 )
-def test_host_checks_are_on_only_where_web_pages_could_do_harm(options, is_checked) -> None:
+def test_hosts_are_checked_only_if_other_sites_could_send_requests(options, is_checked) -> None:
     assert ServiceSettings(**options).checks_hosts == is_checked

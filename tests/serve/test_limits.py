@@ -5,9 +5,9 @@ import socket
 import pytest
 
 from microgpt_serve.bodies import MAX_MESSAGES
+from microgpt_serve.body_limits import MAX_BODY_BYTES
 from microgpt_serve.encoding import MAX_CHARACTERS
 from microgpt_serve.middleware import MAX_UNREAD_BYTES
-from microgpt_serve.routes import MAX_BODY_BYTES
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 OPENAI_CHAT = "/v1/chat/completions"
@@ -63,7 +63,7 @@ def test_a_long_text_of_quotes_or_escapes_is_accepted(talk, contents) -> None:
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
 @pytest.mark.parametrize("place", ["top", "message", "value"])
-def test_error_messages_shorten_long_input_of_a_client(talk, page, place) -> None:
+def test_error_messages_shorten_long_input_from_a_client(talk, page, place) -> None:
     long = "\x1b" + "a" * 200_000
     body = {
         "top": {"messages": [HI], long: 1},
@@ -115,8 +115,8 @@ def test_only_part_of_the_body_of_a_refused_request_is_read(hasty, path, fields,
     assert received == b"" or int(received[9:12]) == status
 
 
-def test_the_key_is_checked_before_and_after_the_body_is_sent(hasty) -> None:
-    """Closing a connection with unread bytes resets it, and the client loses the reply."""
+def test_a_client_without_the_key_gets_a_401_even_while_sending_a_body(hasty) -> None:
+    """If a server closes a connection with unread bytes, the client loses the reply."""
     waiting = head_of(GENERATE, "Content-Length: 1000", "Expect: 100-continue")
     body = b'{"prompt": "' + b"a" * 5_000_000
     whole = head_of(GENERATE, f"Content-Length: {len(body)}") + body
@@ -174,7 +174,7 @@ def test_pipelined_requests_are_answered_in_order(names) -> None:
     assert names.get("/health").status == 200
 
 
-def test_a_half_closed_connection_does_not_hang(names) -> None:
+def test_a_half_closed_connection_does_not_block_the_service(names) -> None:
     whole, short = (f"{POST}Content-Length: {n}\r\n\r\n{BODY}".encode() for n in (11, 12))
     for sent in (whole, short, POST.encode(), b""):
         names.raw(sent, half_close=True)

@@ -1,4 +1,4 @@
-"""OpenAI's Python client works with the service."""
+"""Tests of the service with OpenAI's Python client, and with the program `llm`."""
 
 import os
 import sys
@@ -86,7 +86,7 @@ def test_a_negative_seed_is_reproducible(writer, names_gpt) -> None:
         assert write(writer, seed=seed, temperature=2).choices[0].text == text
 
 
-def test_responses_without_a_seed_differ(writer) -> None:
+def test_responses_to_requests_without_a_seed_differ(writer) -> None:
     assert len({write(writer, temperature=2).choices[0].text for _ in range(8)}) > 1
 
 
@@ -169,7 +169,7 @@ OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
 
 
 @pytest.mark.slow
-def test_the_llm_program_needs_no_configuration(talk, talk_gpt, tmp_path) -> None:
+def test_the_llm_command_can_chat_with_the_service(talk, talk_gpt, tmp_path) -> None:
     reply = talk_gpt.chat("hi there", temperature=1.5, seed=3).content
     asked = ("hi there", "-m", "talk", *OPTIONS)
     for args, said in ((asked, reply), ((*asked, "--no-stream"), reply), (["--models"], "talk")):
@@ -217,7 +217,7 @@ def test_unsupported_fields_with_neutral_values_are_accepted(talk, path, fields)
         ("assistant", {"tool_calls": None, "function_call": None, "name": None}),
     ],
 )
-def test_fields_that_clients_keep_with_messages_are_accepted(talk, role, extra) -> None:
+def test_message_fields_that_clients_send_back_are_accepted(talk, role, extra) -> None:
     """LangChain, instructor and litellm send these fields."""
     messages = [SHORT, {"role": role, "content": "yo man", **extra}, SHORT]
     assert talk.request("POST", CHAT, {"messages": messages}).status == 200

@@ -76,7 +76,7 @@ def test_a_listening_address_that_cannot_be_used_is_refused(names_dir, monkeypat
             assert last.startswith(f"error: cannot listen on {problem}")
 
 
-def test_unknown_variables_that_look_like_settings_are_reported(monkeypatch) -> None:
+def test_unknown_environment_variables_that_look_like_settings_are_reported(monkeypatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("MICROGPT_"):
             monkeypatch.delenv(name)
@@ -87,7 +87,7 @@ def test_unknown_variables_that_look_like_settings_are_reported(monkeypatch) -> 
     assert unknown_variables() == ["MICROGPT_APIKEY", "MICROGPT_HOST", "microgpt_CORS_ORIGIN"]
 
 
-def test_the_address_that_kubernetes_sets_is_not_the_port(monkeypatch) -> None:
+def test_a_microgpt_port_variable_set_by_kubernetes_is_ignored(monkeypatch) -> None:
     monkeypatch.delenv("PORT", raising=False)
     monkeypatch.setenv("MICROGPT_PORT", "tcp://10.0.0.1:80")
     assert read_settings().port == 8080
@@ -95,7 +95,7 @@ def test_the_address_that_kubernetes_sets_is_not_the_port(monkeypatch) -> None:
     assert (read_settings().port, read_settings(port=9001).port) == (9000, 9001)
 
 
-def test_a_full_queue_gets_a_503_with_a_retry_after_header(names_dir) -> None:
+def test_a_request_to_a_full_queue_gets_a_503_with_retry_after(names_dir) -> None:
     app = create_app(ServiceSettings(model_dir=str(names_dir)))
     app.state.service.scheduler._n_tokens = QUEUE_LIMIT * TOKENS_PER_PLACE  # simulate a full queue
     asked = [("POST", "/v1/completions", {"json": {"stream": live}}) for live in (False, True)]
@@ -105,7 +105,7 @@ def test_a_full_queue_gets_a_503_with_a_retry_after_header(names_dir) -> None:
         assert reply.headers["retry-after"] == "1"
 
 
-def test_a_timeout_stops_the_generation(brief) -> None:
+def test_a_request_that_reaches_its_time_limit_stops_its_generation(brief) -> None:
     reply = brief.generate(num_samples=50)
     assert reply.status == 504
     assert reply.json == {"error": "the reply was not ready within 1 seconds"}
@@ -143,7 +143,7 @@ def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir)
         server.get("/health")  # replies are in order: the first request has been accepted
         server.signal(signal.SIGTERM)
         time.sleep(0.3)
-        assert not select.select([running], [], [], 0)[0]  # still running
+        assert not select.select([running], [], [], 0)[0]  # the first request is still running
         with pytest.raises(httpx2.ConnectError):
             server.generate()
         reply = http.client.HTTPResponse(running)

@@ -33,7 +33,7 @@ def test_the_page_of_a_model_links_to_the_other_models(
     assert saved.value.suggested_filename == "talk & co.html"
     copy = saved.value.path().read_text("utf-8")
     assert MODEL_DATA in copy
-    assert "?model=" not in copy  # links that a file cannot follow
+    assert "?model=" not in copy  # such links need the service
     page.go_back()
     page.wait_for_selector("#train-samples li")
     assert server.get("/?model=x").status == 404
@@ -42,7 +42,7 @@ def test_the_page_of_a_model_links_to_the_other_models(
 def test_a_page_asks_for_the_key_until_it_is_right(serve, names_dir, page, complaints) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     url = f"http://127.0.0.1:{server.port}/"
-    other = page.context.new_page()  # another tab has no key
+    other = page.context.new_page()  # a second tab, without the key
     other.goto(url)
     page.goto(f"{url}?model=x#/train")
     page.fill("#key", "schlüssel")  # a header cannot contain this key
@@ -55,7 +55,7 @@ def test_a_page_asks_for_the_key_until_it_is_right(serve, names_dir, page, compl
     page.fill("#key", "secret")
     page.keyboard.press("Enter")
     page.wait_for_selector("#said >> text=odel 'x' does not exist; use names")
-    page.goto(f"{url}#/train")  # the right key is stored
+    page.goto(f"{url}#/train")  # the page has stored the right key
     page.wait_for_selector("#train:not([hidden])")
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 1]
     page.wait_for_selector("#train-samples li")
@@ -67,5 +67,5 @@ def test_a_page_asks_for_the_key_until_it_is_right(serve, names_dir, page, compl
     other.fill("#key", "secret")
     other.keyboard.press("Enter")
     other.wait_for_selector("#said >> text=does not answer")
-    assert all("Failed to load resource" in each for each in complaints)  # 401 and 404
+    assert all("Failed to load resource" in each for each in complaints)  # statuses 401, 404
     complaints.clear()

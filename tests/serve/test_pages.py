@@ -19,7 +19,7 @@ KEY = {"Authorization": "Bearer secret"}
 MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 
-def test_responses_without_the_key_do_not_depend_on_the_model(names_dir, talk_dir) -> None:
+def test_responses_without_the_key_reveal_nothing_about_the_model(names_dir, talk_dir) -> None:
     paths = (
         "/", "/?model=names", "/?model=x", "/docs", "/health",
         "/openapi.json", "/docs/assets/swagger-ui-bundle.js", "/docs/assets/x", "/nowhere",
@@ -52,7 +52,9 @@ def test_responses_without_the_key_do_not_depend_on_the_model(names_dir, talk_di
         ("", 404, "/docs"),  # hides the real package
     ],
 )
-def test_only_the_page_needs_microgpt_page(names_dir, install, entry, status, problem) -> None:
+def test_without_microgpt_page_only_the_page_is_unavailable(
+    names_dir, install, entry, status, problem
+) -> None:
     install("microgpt-page", "pages", entry, broken="import nosuchmodule")
     app = create_app(ServiceSettings(model_dir=str(names_dir)))
     page, *others = ask_app(app, *(("GET", path, {}) for path in ("/", "/docs", "/v1/models")))
@@ -76,7 +78,7 @@ def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, t
 
 
 @pytest.mark.slow
-def test_a_model_that_is_too_large_for_a_page_is_not_sent(slow_dir, talk_dir) -> None:
+def test_a_page_of_a_model_that_is_too_large_is_refused(slow_dir, talk_dir) -> None:
     page = pytest.importorskip("microgpt_page.document")
     page.document(load(talk_dir), "talk")  # compiles the engine of the page, if needed
     app = create_app(ServiceSettings(model_dir=(str(slow_dir), f"talk & co={talk_dir}")))
@@ -110,9 +112,7 @@ def test_the_serve_package_exports_only_settings_and_create_app() -> None:
         _ = microgpt_serve.nothing
 
 
-def test_the_example_in_the_readme_serves_the_model(
-    monkeypatch, tmp_path, names_result, names_gpt
-) -> None:
+def test_the_readme_example_serves_a_model(monkeypatch, tmp_path, names_result, names_gpt) -> None:
     monkeypatch.chdir(tmp_path)
     save(names_result, "output")
     apps = []
@@ -137,7 +137,7 @@ def test_create_app_reads_its_settings_from_the_environment(monkeypatch, names_d
 OTHERS = ("characters", "cli", "course", "engine", "evolution", "exports", "page", "report")
 
 
-def test_the_service_needs_only_the_library(
+def test_the_service_runs_if_only_the_library_is_installed(
     serve, tmp_path, names_dir, names_result, talk_dir, talk_result
 ) -> None:
     site = tmp_path / "site-packages"

@@ -1,4 +1,4 @@
-"""Bad requests get a JSON error in the format of their API, quickly, and never a 500."""
+"""Tests that invalid requests get a JSON error in the format of their API, and never a 500."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def refused(server, path: str, body: Any = None, status: int = 400, **headers: s
         ({"messages": [{**HI, "content": "日 本"}]}, "no character of the message is in the voc"),
     ],
 )
-def test_an_error_names_the_field_its_value_and_its_limit(request, body, problem) -> None:
+def test_the_error_for_an_invalid_field_gives_its_value_and_limit(request, body, problem) -> None:
     name, path = ("talk", CHAT) if "messages" in body else ("names", GENERATE)
     assert problem in refused(request.getfixturevalue(name), path, body)
 
@@ -94,7 +94,7 @@ def test_an_error_names_the_field_its_value_and_its_limit(request, body, problem
     ],
 )  # fmt: skip
 def test_an_openai_error_names_its_field_separately(request, fields, message, field) -> None:
-    """The field is in the body, or in the only message of a chat."""
+    """The field is a field of the body, or of the only message of a chat."""
     is_message = {"role", "content", "tool_calls"} & {*fields}
     body = {"messages": [{**HI, **fields}]} if is_message else fields
     server = request.getfixturevalue("talk" if is_message else "names")
@@ -148,7 +148,7 @@ def test_an_unknown_path_gets_a_404_that_escapes_the_path(names) -> None:
     assert names.request("DELETE", "/health").status == 405
 
 
-def test_an_integer_field_accepts_a_number_with_a_decimal_point(names) -> None:
+def test_an_integer_field_accepts_a_whole_number_with_a_decimal_point(names) -> None:
     pointed = names.generate(num_samples=2.0, seed=7.0)
     assert pointed.json == names.generate(num_samples=2, seed=7).json
 
@@ -163,7 +163,7 @@ def test_the_json_content_type_may_declare_a_charset(names) -> None:
     assert names.request("POST", GENERATE, b"{}", Content_Type=kind).status == 200
 
 
-def test_a_body_may_arrive_in_many_pieces(names) -> None:
+def test_a_request_body_may_arrive_in_many_chunks(names) -> None:
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
     pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"seed": 7}' + b" " * 20_000)

@@ -132,7 +132,7 @@ def test_the_worker_thread_survives_errors_of_the_engine(monkeypatch, names_resu
     asyncio.run(ask())
 
 
-def test_small_requests_take_up_less_of_the_queue(names_result) -> None:
+def test_a_small_request_takes_up_less_of_the_queue(names_result) -> None:
     model = InferenceGpt(names_result)
 
     async def ask() -> None:
@@ -150,7 +150,7 @@ def test_small_requests_take_up_less_of_the_queue(names_result) -> None:
     asyncio.run(ask())
 
 
-def test_every_second_request_that_starts_is_a_small_one(monkeypatch, names_result) -> None:
+def test_every_second_request_that_is_started_is_a_small_one(monkeypatch, names_result) -> None:
     monkeypatch.setattr(scheduler, "n_cpus", lambda: 1)
     model = InferenceGpt(names_result)
     jobs = [model.text_job(50, max_tokens=2000 + i) for i in range(9)]

@@ -1,4 +1,4 @@
-"""A seed gives the same text in any batch, streamed or not, and as in the library.
+"""Tests that a seed gives the text of the library in any batch, streamed or not.
 
 The expected texts come from the library in this process, which does not use the service.
 """
@@ -65,7 +65,7 @@ CASES = {
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_concurrent_texts_equal_those_of_the_library(request, case, stream) -> None:
+def test_texts_of_concurrent_requests_equal_those_of_the_library(request, case, stream) -> None:
     path, said, stops = CASES[case]
     name = case.partition("-")[0]
     server, gpt = request.getfixturevalue(name), request.getfixturevalue(f"{name}_gpt")
@@ -75,7 +75,7 @@ def test_concurrent_texts_equal_those_of_the_library(request, case, stream) -> N
     assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == [*expected]
 
 
-# Many pieces of this tokenizer begin or end within a character.
+# Many tokens of this vocabulary begin or end within a character.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)
 CHARACTERS = CharTokenizer("abc\ufffd")
 REASONS = ("stop", "length")
@@ -88,7 +88,7 @@ stops = st.lists(
 
 @st.composite
 def growths(draw, tokenizer) -> list[Continuation]:
-    """Draw the pieces of one continuation, as the threads deliver them."""
+    """Draw the parts of a continuation, as the worker thread delivers them."""
     n_pieces = len(tokenizer.piece_names)
     texts = st.text("ab漢字é 👩‍🚀\ufffd", max_size=9).map(tokenizer.encode)
     anything = st.lists(st.integers(0, n_pieces - 1), max_size=9)
@@ -110,7 +110,7 @@ cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
 
 
 def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoice, list[str]]:
-    """Return a choice after a growth, and the new text of each piece."""
+    """Return a choice after all parts of a continuation, and the text that each part added."""
     choice = GeneratedChoice(0, tokenizer, stop)
     pieces = []
     for continuation in growth:
@@ -152,7 +152,7 @@ def test_streaming_decodes_each_token_only_a_few_times(stop, monkeypatch) -> Non
         choice.extend(Continuation(made[i : i + 100], None))
         choice.new_text()
     assert choice.text == "ab" * 5000
-    assert n_decoded <= 12 * len(made)  # decoding from the start each time would take 500,000
+    assert n_decoded <= 12 * len(made)  # each time from the start: 500,000
 
 
 short_stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).map(tuple)

@@ -19,7 +19,7 @@ from microgpt_serve.service_errors import ServeError
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 HI = {"role": "user", "content": "hi there"}
 TOKENS = 'microgpt_tokens_total{model="slow"}'
-# The stream has megabytes of events, more than the buffers of a client that does not read hold.
+# The stream has megabytes of events; the buffers of a client that does not read hold less.
 LARGE = {"n": 48, "temperature": 0, "max_tokens": 16_384, "stream": True}
 
 
@@ -69,19 +69,19 @@ def test_a_stop_string_stops_the_generation_in_the_engine(slow) -> None:
     before = slow.metric(TOKENS)
     reply = slow.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
-    assert slow.metric(TOKENS) - before < 1000  # out of 2048
+    assert slow.metric(TOKENS) - before < 1000  # without the stop string: 2048
     slow.until_idle()
 
 
 @pytest.fixture(scope="module")
 def wide_result() -> TrainResult:
-    """A model that does not end a text by itself."""
+    """A model whose texts end only at a limit of their length."""
     model, config = ModelConfig(block_size=64), TrainConfig(steps=20, text="stream")
     return train([ascii_lowercase * 20], model=model, config=config)
 
 
 @pytest.mark.slow
-def test_a_slow_client_gets_all_its_text_and_delays_nobody(serve, wide_result, tmp_path) -> None:
+def test_a_slow_client_gets_all_its_text_and_delays_no_other(serve, wide_result, tmp_path) -> None:
     save(wide_result, tmp_path / "wide")
     wide = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="60")
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:
@@ -117,7 +117,9 @@ def test_sigterm_waits_for_no_client_that_stopped_reading(serve, wide_result, tm
         (ValueError("/secret"), 500, "internal server error; see the log of the service"),
     ],
 )
-def test_a_stream_ends_after_an_error(error, status, message, caplog, monkeypatch) -> None:
+def test_a_stream_whose_generation_fails_ends_with_an_error(
+    error, status, message, caplog, monkeypatch
+) -> None:
     monkeypatch.setattr(logging.getLogger("microgpt_serve"), "propagate", True)
     scope, sent = {"type": "http"}, []
 

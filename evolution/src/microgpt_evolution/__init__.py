@@ -9,7 +9,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={  # imported on first use, so that importing only the judge is fast
+    submod_attrs={  # imported on first use, so that importing one submodule is fast
         "evolution_errors": ["NoWinnerError"],
         "genome": ["Genome"],
         "genome_file": ["read_genome"],

@@ -1,4 +1,4 @@
-"""Plan a budgeted search: its budget, and the costs of a training run and of the student."""
+"""Plan a budgeted search: its budget, its search space, and the cost of its student."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,10 +24,10 @@ from microgpt_evolution.strategies.surrogate import SMALLEST
 from microgpt_evolution.study_settings import BudgetedSettings
 from microgpt_evolution.trial import EVALUATIONS
 
-MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
+MAX_SHARE = 1 / 8  # fraction of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would overfit the validation set
-MAX_STUDENT_SHARE = 1 / 3  # maximum share of a worker's budget for training a student
-N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
+MAX_STUDENT_SHARE = 1 / 3  # maximum fraction of a worker's budget for training a student
+N_TEACHERS = 6  # number of organisms that teach a student at the end, unless the text is large
 MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
 
@@ -38,7 +38,7 @@ def plan_search(
     n_workers: int,
     facts: Mapping[str, Any],  # settings to record, such as the input and the seed
 ) -> BudgetedSettings:
-    """Return the settings of a search; raise ConfigError if the budget is too small."""
+    """Return the settings of a budgeted search; raise ConfigError if the budget is too small."""
     n_workers = min(SMALLEST, n_workers) if limit else 1
     single = choose_settings(
         Fitting(sets, {**limits, "text": facts["text"], "single": True}), limit
@@ -55,7 +55,7 @@ def plan_search(
     objective = RungObjective(sets, text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
     is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
-    distill = N_TEACHERS if choice.is_limited and is_short else 0  # no student if the text is large
+    distill = N_TEACHERS if choice.is_limited and is_short else 0  # a large text gets no student
     n_samples = max(0, n_generated(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
@@ -78,7 +78,7 @@ def plan_search(
 
 
 def genome_of(choice: Choice, length: float) -> Genome:
-    """Return the genome of a choice; `length` is the mean length of documents or chunks."""
+    """Return chosen settings as a genome; `length` is the mean tokens per document or chunk."""
     chosen = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
     chosen["n_tokens"] = round(choice.config.batch_size * length)
     return Genome(**{name: chosen[name] for name in BUDGETED_GENES})
@@ -89,7 +89,7 @@ def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
     context = rule.block_size
     contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
     values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
-    if rule.vocab_size:  # otherwise, subwords do not suit the documents
+    if rule.vocab_size:  # 0: subwords do not suit the documents
         most = n_characters / MIN_CHARACTERS_PER_SUBWORD
         values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
     return Space(values)

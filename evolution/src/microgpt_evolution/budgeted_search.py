@@ -1,7 +1,7 @@
 """Run a budgeted search on a worker pool; the same budget and seed give the same winner.
 
-A time limit lowers the budget of each generation to what can be finished in time. The budgets are
-recorded, so a resumed search asks for the same trials.
+A time limit lowers the budget of each generation to what can be trained in time. The budgets are
+recorded, so that a resumed search repeats the same trials.
 """
 
 import math
@@ -38,8 +38,8 @@ from microgpt_evolution.trial import (
 )
 from microgpt_evolution.workers import Workers
 
-# Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits
-# one document in a hundred in two, the chunks are 0.99 times as long.
+# Minimum mean length of a teacher's chunks, relative to the winner's chunks. For example, a shorter
+# context that splits one document in a hundred shortens the mean chunk to 0.99.
 MIN_LENGTH = 0.99
 
 
@@ -61,7 +61,7 @@ class BudgetedSearch:
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
-        # The search never reads the test set.
+        # The objective has no test set, so that the search cannot read it.
         self.objective = RungObjective(replace(sets, test=()), settings.text, settings.operations)
         self._student = self.objective.student_cost(
             settings.first[0], settings.distill, settings.teacher_samples
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: the recorded one, or what budget and time leave."""
+        """Return the next generation's budget: a recorded one, or what budget and time leave."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
@@ -109,7 +109,7 @@ class BudgetedSearch:
         return budget
 
     def _operations_left(self) -> float:
-        """Return how many operations fit into the time left, at the speed of all workers so far."""
+        """Return how many operations the workers can finish in time, at their speed so far."""
         if not self._limit:
             return math.inf
         left, new = self._limit.seconds_left(), self.spent - self.recorded
@@ -122,7 +122,7 @@ class BudgetedSearch:
         return left * speed - self._student * min(self.strategy.size, self._workers.n_workers())
 
     def _train(self, asked: Sequence[Contestant]) -> None:
-        """Train the organisms of a generation, and tell the strategy their new losses."""
+        """Train the organisms of a generation, and pass their new losses to the strategy."""
         study, runs = self.study, list[Contestant]()
 
         def note(_: int, record: TrialRecord) -> None:
@@ -140,7 +140,7 @@ class BudgetedSearch:
         self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
     def _forget_ended_runs(self) -> None:
-        """Remove the states of ended training runs, except those of the winner and of teachers."""
+        """Remove the states of ended training runs, except the best one's and the teachers'."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():
             if organism.has_ended and organism.id not in kept:
@@ -172,20 +172,20 @@ class BudgetedSearch:
         return record
 
     def _trained(self, organism: Contestant) -> TrainResult:
-        """Return the model of an organism; retrain it if its state was not kept."""
+        """Return the training result of an organism; train it again if its state was not kept."""
         return self.objective.train(organism, organism.n_finite, self._state(organism))
 
     def _state(self, organism: Contestant) -> TrainState | None:
-        """Return the recorded state after an organism's last finite loss, or None."""
+        """Return the saved state after an organism's last finite loss, or None if there is none."""
         config, n = self.objective.plan(organism.genome).config, organism.n_finite
         run = self.study.state(organism.id) if n else None
         is_known = run and run[1].step == n * config.steps_between_evaluations
         return run[1] if run and is_known else None
 
     def student(self, hooks: Sequence[Hook] = ()) -> TrainResult | None:
-        """Train a model of the winner's size on the mean predictions of the best organisms.
+        """Train a student, a model of the winner's size, on the mean predictions of its teachers.
 
-        A recorded student is not trained again. With fewer than two teachers, the result is None.
+        A recorded student is not trained again. Return None if there are fewer than two teachers.
         """
         best, found, study, objective = self.best, self._teachers(), self.study, self.objective
         if best is None or len(found) < 2:
@@ -210,10 +210,10 @@ class BudgetedSearch:
         return result
 
     def _teachers(self) -> list[Contestant]:
-        """Return the best complete organisms that can teach a model of the winner's size.
+        """Return the best fully trained organisms that can teach a model of the winner's size.
 
-        Teachers have the winner's vocabulary, and chunks of nearly the same length. The best of
-        each species comes first, since models of different shapes make different errors.
+        A teacher has the winner's vocabulary, and chunks of nearly the same length. The best
+        organism of each species comes first, as models of different shapes make different errors.
         """
         species, others = dict[str, Contestant](), list[Contestant]()
         ranked, plan = self.strategy.ranked, self.objective.plan
@@ -232,8 +232,8 @@ class BudgetedSearch:
     ) -> TrainResult:
         """Train a student with the winner's genome, but without dropout and weight decay.
 
-        The student's context is the shortest of the winner's and the teachers' contexts, and its
-        training is longer than the winner's.
+        The student's context is the shortest of the winner's and the teachers' contexts, and it is
+        trained for STUDENT_LENGTH times as many steps as the winner.
         """
         model, config, *_ = self.objective.plan(genome)
         config = replace(

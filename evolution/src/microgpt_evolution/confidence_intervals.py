@@ -20,7 +20,7 @@ class Mean:
 
     @classmethod
     def over(cls, numbers: Sequence[float]) -> Self:
-        """Return the mean of numbers, one per seed."""
+        """Return the mean of numbers, one per seed, with its interval if there are several."""
         if (n := len(numbers)) == 1:
             return cls(numbers[0])
         return cls(fmean(numbers), T_95[min(n - 1, len(T_95)) - 1] * stdev(numbers) / sqrt(n))
@@ -45,7 +45,7 @@ class Mean:
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Mean:
-    """Return the mean excess of the first setting over the second, paired by seed.
+    """Return the mean of first - second over the common seeds, with its confidence interval.
 
     With fewer than two common seeds, return the difference of the means, without an interval.
     """

@@ -11,26 +11,26 @@ class GenomeError(MicrogptError):
 
 
 class ClusterError(MicrogptError):
-    """The Dask cluster cannot be reached."""
+    """The Dask cluster cannot be reached or used."""
 
 
 class StudyError(MicrogptError):
-    """The records of a study are missing, damaged or cannot be resumed."""
+    """The files of a study are missing or damaged, or the study cannot be resumed."""
 
 
 class NoWinnerError(MicrogptError):
-    """No organism in the search finished training."""
+    """No training run of a study completed, so the study has no winner."""
 
 
 @contextmanager
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Convert errors about invalid content to errors of class `kind` that begin with `where`."""
+    """Convert errors about invalid content to `kind`; messages start with `where`."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:
-        from pydantic import ValidationError  # slow to import
+        from pydantic import ValidationError  # pydantic is slow to import
 
         from microgpt import first_problem
 

@@ -9,7 +9,7 @@ from microgpt import ModelConfig, TrainConfig, check_names, check_setting
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 
 Gene = bool | int | float | str
-LIMITS = {  # limits of evolve-rust's genes, for a search without a budget
+LIMITS = {  # the genes of a search without a budget, with evolve-rust's limits
     "n_embd": (1, 128),
     "block_size": (1, 256),
     "n_layer": (1, 12),
@@ -34,11 +34,11 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
-# Relative probability that a gene mutates; 1 for all other genes. For these two, the values that
+# Relative probability that a gene mutates, if it is not 1. For these two genes, the values that
 # `train` chooses were better in most cases (docs/measurements/quality.md).
 RATES = {"optimizer": 0.1, "architecture": 0.1}
-MORE_GENES = 0.35  # probability of mutating another gene, after each gene
-JUMP = 0.25  # probability that a gene moves by two places instead of one
+MORE_GENES = 0.35  # probability of mutating one more gene, drawn after each mutation
+JUMP = 0.25  # probability that a gene moves by two values instead of one
 MAX_TRIES = 100  # maximum number of draws to find a valid mutant
 
 
@@ -46,12 +46,12 @@ MAX_TRIES = 100  # maximum number of draws to find a valid mutant
 class Genome(TrainConfig, ModelConfig):
     """All settings of a model and of its training.
 
-    The defaults are Karpathy's, except for the learning rate, which is evolve-rust's: it is the
-    same for all widths, so that a sweep varies only one setting.
+    The defaults are Karpathy's, except for the learning rate. It is evolve-rust's, which does not
+    depend on the width, so that a sweep of widths varies only one setting.
     """
 
     lr: float = 0.005
-    n_tokens: int | None = None  # predicted tokens per step; determine the batch size
+    n_tokens: int | None = None  # predicted tokens per step, which determine the batch size
 
     def __post_init__(self) -> None:
         with raised_as(GenomeError):
@@ -60,7 +60,7 @@ class Genome(TrainConfig, ModelConfig):
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the genome with these settings; all other settings have their defaults."""
+        """Return the genome with the given settings, and with defaults for all other settings."""
         if not isinstance(settings, Mapping):
             raise GenomeError(f"a genome must be a JSON object, got {settings!r:.80}")
         check_genes(settings)
@@ -72,12 +72,12 @@ class Genome(TrainConfig, ModelConfig):
         return {name: value for name, (value, default) in found.items() if value != default}
 
     def model(self, vocab_size: int = 0) -> ModelConfig:
-        """Return the shape of the model; if vocab_size is 0, `train` determines it."""
+        """Return the shape of the model; if `vocab_size` is 0, `train` determines this size."""
         shape = {field.name: getattr(self, field.name) for field in fields(ModelConfig)}
         return ModelConfig(**shape | {"vocab_size": vocab_size})
 
     def train_config(self, seed: int) -> TrainConfig:
-        """Return the training settings."""
+        """Return the settings of a training run with this genome and a seed."""
         settings = {field.name: getattr(self, field.name) for field in fields(TrainConfig)}
         return TrainConfig(**settings | {"seed": seed})
 
@@ -88,7 +88,7 @@ class Genome(TrainConfig, ModelConfig):
         return "-".join(map(str, (*shape, self.vocab_size) if self.vocab_size else shape))
 
     def describe(self) -> str:
-        """Format the main settings on one line; if n_tokens is None, as evolve-rust does."""
+        """Format the main settings on one line; if n_tokens is None, in evolve-rust's format."""
         if self.n_tokens is None:
             return (
                 f"Emb:{self.n_embd:<3} Head:{self.n_head} Lay:{self.n_layer} Ctx:"
@@ -106,12 +106,12 @@ PRIMORDIAL = Genome(steps=200)
 
 
 def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
-    """Return the values of some settings, by name."""
+    """Return a genome's values of the named settings, by name."""
     return {name: getattr(genome, name) for name in names}
 
 
 def check_genes(genes: Mapping[str, Any]) -> None:
-    """Raise GenomeError unless all settings are known, and each is valid by itself."""
+    """Raise GenomeError if a setting does not exist, or if its value is invalid by itself."""
     with raised_as(GenomeError):
         check_names(genes, Genome.__dataclass_fields__)
         for name, gene in genes.items():
@@ -125,7 +125,7 @@ class Space:
     values: dict[str, tuple[Gene, ...]]
 
     def mutate(self, genome: Genome, rng: Random) -> Genome:
-        """Return a copy in which one or more genes have a neighbouring value."""
+        """Return a copy in which one or more genes have moved to a nearby value in `values`."""
         rates = {gene: RATES.get(gene, 1.0) for gene in self.values if len(self.values[gene]) > 1}
         for _ in range(MAX_TRIES if rates else 0):
             genes: dict[str, Any] = {}
@@ -138,25 +138,25 @@ class Space:
         raise GenomeError("the space has no other valid genomes; check its values")
 
     def crossover(self, a: Genome, b: Genome, rng: Random) -> Genome:
-        """Return a uniform crossover of BUDGETED_GENES; `loss.crossover` is that of GENES."""
+        """Draw each of BUDGETED_GENES from a or b; return `a` if the new genome is invalid."""
         genes = {gene: getattr(rng.choice((a, b)), gene) for gene in BUDGETED_GENES}
         return _valid(a, genes) or a
 
     def coordinates(self, genome: Genome) -> list[float]:
-        """Return the coordinates of a genome; the values of a gene are spaced evenly in [0, 1]."""
+        """Return a coordinate per gene; the values of a gene are spaced evenly in [0, 1]."""
         return [
             self._place(gene, getattr(genome, gene)) / max(1, len(values) - 1)
             for gene, values in self.values.items()
         ]
 
     def _neighbour(self, gene: str, value: Gene, rng: Random) -> Gene:
-        """Return the value one or two places away from the given value."""
+        """Return the gene's value that is one or two steps above or below the given value."""
         step = rng.choice((-1, 1)) * (2 if rng.random() < JUMP else 1)
         values, place = self.values[gene], self._place(gene, value) + step
         return values[min(max(place, 0), len(values) - 1)]
 
     def _place(self, gene: str, value: Any) -> int:
-        """Return the index of a value or, if it is not in the space, of the closest number."""
+        """Return the index of a gene's value or, if the space lacks it, of the closest value."""
         values: tuple[Any, ...] = self.values[gene]
         if value in values:
             return values.index(value)
@@ -164,7 +164,7 @@ class Space:
 
 
 def _valid(genome: Genome, genes: Mapping[str, Any]) -> Genome | None:
-    """Return the genome with some genes replaced, or None if they contradict one another."""
+    """Return the genome with the given genes replaced, or None if the result is invalid."""
     try:
         return replace(genome, **genes)
     except GenomeError:

@@ -1,7 +1,7 @@
 """Read and write genome.json, which stores the winner of a search.
 
-Version 1 begins with evolve-rust's keys, one per line. Files that evolve-rust wrote contain only
-these keys, and can also be read. Version 4 stores the winner of a search with a budget.
+Version 1 begins with the keys of evolve-rust's files, which can also be read: they contain only
+these keys, one per line. Version 4 stores the winner of a search with a budget.
 """
 
 import json
@@ -19,9 +19,9 @@ from microgpt_evolution.trial import EVALUATIONS, Genes, Stored
 
 GENOME = "genome.json"
 VERSION: Literal[1] = 1
-BUDGETED_VERSION: Literal[4] = 4  # versions 2 and 3 had other genes
+BUDGETED_VERSION: Literal[4] = 4  # versions 2 and 3 had different genes
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
-RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # evolve-rust's names of GENES, in version 1
+RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # the names of GENES in version 1, from evolve-rust
 REQUIRED = {  # keys that a file must contain besides the genes, by version
     VERSION: ("loss", "generation"),
     BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
@@ -34,20 +34,20 @@ class GenomeRecord(Stored):
     """The content of genome.json; the fields are in the order of the keys in the file."""
 
     genome: Genes
-    loss: float | None = None  # loss on the last training document; None with a budget
+    loss: float | None = None  # loss on the last training document; None in version 4
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
-    evolved: bool = True  # true in all files written by a search
+    evolved: bool = True  # true in every file that a search writes
     version: Literal[1, 4] = 1
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
-    fitness: Fitness | None = None  # the loss that was minimised; None if a score was maximised
-    operations: Operations | None = None  # budget of a training run, if there is one
-    budget: Operations | None = None  # operations of the search
-    text: TextKind | None = None  # kind of text; None without a budget
+    fitness: Fitness | None = None  # the loss that was minimized; None if a score was maximized
+    operations: Operations | None = None  # operations per training run, in version 4
+    budget: Operations | None = None  # operations of the search, in version 4
+    text: TextKind | None = None  # kind of text, in version 4
     gap: Annotated[int, Field(ge=0)] | None = None  # unused characters around held-out stretches
-    val_loss: float | None = None  # held-out loss per token; with a budget, per character
-    contamination: float | None = None  # share of the held-out documents that training read
-    score: float | None = None  # mean score of the samples; None if a loss was minimised
+    val_loss: float | None = None  # held-out loss per token; in version 4, per character
+    contamination: float | None = None  # fraction of the held-out documents that training read
+    score: float | None = None  # mean score of the samples; None if a loss was minimized
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # document checksum
 
@@ -76,7 +76,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
     if version == VERSION:
         names, keys, genes = GENES, RUST_KEYS, facts
-        if facts.get("objective", "loss") == "loss":  # evolve-rust does not name the fitness
+        if facts.get("objective", "loss") == "loss":  # evolve-rust's files have no `fitness`
             facts["fitness"] = facts.get("fitness") or "last-doc"
     genes = genes if isinstance(genes, dict) else {}
     missing = [key for key in keys if key not in genes]
@@ -84,7 +84,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     if missing:
         raise GenomeError(f"it is not a genome, because it lacks {', '.join(missing)}")
     genome = {name: genes[key] for name, key in zip(names, keys, strict=True)}
-    if genome.get("vocab_size", 0) is None:  # a model of characters
+    if genome.get("vocab_size", 0) is None:  # null means characters
         del genome["vocab_size"]
     return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 
@@ -122,7 +122,7 @@ def encode_genome(record: GenomeRecord) -> bytes:
 
 
 def score_of(record: GenomeRecord) -> str:
-    """Return the score of a genome, else its held-out loss, else its last-document loss."""
+    """Format the score of a genome or else its held-out loss, or else its last-document loss."""
     if record.score is not None:
         return f"score {record.score:.4f}"
     loss, what = record.val_loss, "held-out"

@@ -1,4 +1,4 @@
-"""Lines that describe a search: its generations, its organisms, the finalists and the winner."""
+"""The text log of a search: its generations, its organisms, its finalists and its winner."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ from microgpt_evolution.strategies.population import (
 from microgpt_evolution.study_settings import SearchSettings
 from microgpt_evolution.trial import Evaluation
 
-# These lines come from the founding document of the Hydra.
+# These lines come from evolve-rust's description of the Hydra.
 TITLE = "Hydra Evolution (v3) — {} Heads, {} Cycles, Parallel Execution"
 RULE = "━" * 58
 MOTTO = '  "We think, therefore we are"'
@@ -22,13 +22,13 @@ GATHERING = "  >> The Gathering: Genes exchanged. The organism learns from all h
 
 
 class SearchLog:
-    """The log of a search: a line per generation, and the finalists."""
+    """Writes the log of a search: its target, a line per generation, and the finalists."""
 
     def __init__(self, write: Callable[[str], None], settings: SearchSettings) -> None:
         self._write, self._settings, self._mark = write, settings, settings.fitness_mark
 
     def begin(self, primordial: Evaluation | None) -> None:
-        """Write the title of the Hydra, or the target of a search for a low loss."""
+        """Write the title of a Hydra search, or the target loss of a loss search."""
         if self._settings.objective == "hydra":
             for line in (TITLE.format(len(HEADS), self._settings.generations), RULE, MOTTO):
                 self._write(line)
@@ -37,7 +37,7 @@ class SearchLog:
             self._write(f"Target: loss < {round(goal, 4)}{self._mark}")
 
     def generation(self, search: Population | Hydra, n_generations: int) -> None:
-        """Write the best organism of each population; at the end of a cycle, the champions."""
+        """Write the best organism of each population and, after an exchange, the champions."""
         for name, population in search.populations.items():
             ranked = population.generations[-1]
             best, n_species = ranked[0], len({each.genome.species for each in ranked})
@@ -68,7 +68,7 @@ class SearchLog:
         self._write(GATHERING)
 
     def finalists(self, finalists: Sequence[Finalist], winner: Finalist | None) -> None:
-        """Write the finalists with their means over the seeds; `>` marks the winner."""
+        """Write each finalist with its mean over the seeds; `>` marks the winner."""
         self._write(f"Finalists, trained with {N_REPEATS} more seeds:")
         for each in finalists:
             found = confidence_intervals.describe(each.values(self._settings.measure)) + self._mark
@@ -80,7 +80,7 @@ class SearchLog:
 
 
 def describe(organism: Organism, mark: str) -> str:
-    """Return the line of an evaluated organism: its score or marked loss, or why it failed."""
+    """Return a line on an evaluated organism: its score, its loss with `mark`, or its failure."""
     evaluation = organism.evaluation
     assert evaluation
     found = f"{evaluation.status}: {evaluation.reason}"
@@ -92,14 +92,14 @@ def describe(organism: Organism, mark: str) -> str:
 
 
 def genes_of(organism: Organism) -> str:
-    """Return the genome and the origin of an organism."""
+    """Format the genome and the origin of an organism."""
     return f"{organism.genome.describe().rstrip()} [{organism.origin}]"
 
 
 def winner_table(
     found: Evaluation, fresh: Sequence[Evaluation], settings: SearchSettings
 ) -> list[str]:
-    """Return a table of the winner's measurements in the search and with fresh seeds."""
+    """Return the lines of a table of the winner's results in the search and with fresh seeds."""
     rows: list[tuple[str, float | None, Sequence[float | None]]] = [
         ("Last document", found.last_loss, [each.last_loss for each in fresh]),
         (f"Held out{settings.mark()}", found.val_loss, [each.val_loss for each in fresh]),

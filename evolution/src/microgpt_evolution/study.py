@@ -1,11 +1,11 @@
-"""A study: a directory of settings and recorded trials; missing trials are trained.
+"""A study: a directory that stores the settings and the trials of a search, sweep or research.
 
     .lock            lock file, held while a process executes the study
     settings.json    the settings
     trials.jsonl     one line per trial, appended when the trial ends
     .organisms/      states of training runs that may continue, or whose models are needed later
 
-A resumed study starts from the beginning and reuses the recorded trials.
+A resumed study repeats all steps from the beginning, but trains only trials without a record.
 """
 
 import os
@@ -56,12 +56,12 @@ S = TypeVar("S", bound=StudySettings)
 
 
 class Study(Generic[S]):
-    """The settings and trials of one study. The log file is next to the directory."""
+    """The settings and trials of one study; its log file is beside its directory."""
 
     def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
-        """Read a study, which may be running; raise StudyError if it is damaged or of another kind.
+        """Read a study, which may be running; raise StudyError if it is damaged or not of `kind`.
 
-        An incomplete last line of trials.jsonl is ignored. To continue a study, lock it.
+        An incomplete last line of trials.jsonl is ignored. A study must be locked to be continued.
         """
         self.directory = directory
         self.log = self.directory.with_name(f"{self.directory.name}.log")
@@ -87,15 +87,15 @@ class Study(Generic[S]):
 
     @classmethod
     def begin(cls, folder: Path, name: str, settings: S, *, is_stamped: bool = True) -> Self:
-        """Create a new study atomically; its directory has a timestamp if `is_stamped` is true."""
+        """Create a study atomically and lock it; if `is_stamped`, its name contains a timestamp."""
         if os.path.lexists(folder) and not folder.is_dir():
             raise StudyError(f"cannot save studies in {folder}: it is not a directory; rename it")
-        staging = folder / SAVING  # removed by the next lock holder if this process is killed
+        staging = folder / SAVING  # if this process is killed, the next lock holder removes it
         try:
             with DirectoryLock(folder):
                 directory = _free_directory(folder, name) if is_stamped else folder / name
                 try:
-                    if not os.path.lexists(directory):  # else another process has just begun it
+                    if not os.path.lexists(directory):  # else another process has just created it
                         new = staging / directory.name
                         publish(new, {TRIALS: b"", SETTINGS: _encode(settings)})
                         new.rename(directory)
@@ -120,7 +120,7 @@ class Study(Generic[S]):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the study has ended, and no line of trials.jsonl was removed since."""
+        """Whether the study has ended, and all of its trials are still recorded."""
         return self.settings.n_trials == len(self._records)
 
     def record_of(self, trial: Trial) -> TrialRecord | None:
@@ -166,23 +166,23 @@ class Study(Generic[S]):
         return record
 
     def state(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
-        """Return the plan and the state of a training run, or None if there are none."""
+        """Return the saved plan and state of an organism's training run, or None."""
         try:
             return read_training(self.directory / STATES / id)[:2]
         except CheckpointError:
             return None
 
     def forget_state(self, id: str) -> None:
-        """Remove the state of an organism that will not be trained further."""
+        """Remove the saved state of an organism's training run, if any."""
         shutil.rmtree(self.directory / STATES / id, ignore_errors=True)
 
     def why_no_winner(self) -> str:
-        """Return the error message for a study without a winner, with the first reason."""
+        """Return the error message of a study without a winner, with the first failure's reason."""
         reasons = (each.reason for each in self.records if each.reason and not each.is_ok)
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase or replace settings for which this is allowed; otherwise raise ConfigError."""
+        """Increase settings in `more` or replace those in `free`; raise ConfigError otherwise."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():
@@ -198,7 +198,7 @@ class Study(Generic[S]):
             self.change(**found)
 
     def change(self, **changes: Any) -> None:
-        """Replace settings; raise CheckpointError if they cannot be written."""
+        """Replace settings and write settings.json; raise CheckpointError if this fails."""
         self.settings = self.settings.model_copy(update={"n_trials": None, **changes})
         publish(self.directory, {SETTINGS: _encode(self.settings)})
 
@@ -230,7 +230,7 @@ def open_in_python(
     settings: S,
     workers: int | Workers | None = None,
 ) -> Iterator[tuple[Study[S], Workers]]:
-    """Yield a study in a directory (default: a temporary one) and workers; then end the study."""
+    """Yield the study in `run_dir`, by default a temporary one, and workers; then end the study."""
     if not isinstance(workers, Workers):
         workers = Threads(n_cpus() if workers is None else checked("workers", workers, int))
     with ExitStack() as stack:

@@ -37,7 +37,7 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "hydra": {"population": 8, "generations": 5, "head": None},
 }
 OPTIONS = ("population", "generations", "fitness", "head")
-MAX_POPULATION = 10_000  # so many organisms fit into memory
+MAX_POPULATION = 10_000  # a population of this size fits into memory
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(ge=1)]
@@ -45,11 +45,11 @@ Operations = Annotated[float, Field(gt=0)]
 
 
 class StudySettings(Stored):
-    """The settings that all studies record."""
+    """The settings that all kinds of studies record in settings.json."""
 
     kind: str
-    noun: ClassVar[str] = "search"  # name of the study in messages
-    resume_command: ClassVar[str] = "microgpt evolve --resume"  # without the directory
+    noun: ClassVar[str] = "search"  # the word for the study in messages
+    resume_command: ClassVar[str] = "microgpt evolve --resume"  # the directory is appended
     more: ClassVar[Set[str]] = frozenset()  # settings that resuming a study may increase
     free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that resuming may replace
     # Fields that are not settings, or that follow from the documents.
@@ -64,12 +64,12 @@ class StudySettings(Stored):
     val_fraction: float = HELD_OUT  # fraction of the documents in the validation set
     test_fraction: float = HELD_OUT
     gap: int = 0  # number of unused characters around held-out stretches of running text
-    # Share of each held-out set that training also reads, as in TrainingPlan.
+    # Fraction of each held-out set that training also reads, as in TrainingPlan.
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     train_winner: str | None = None  # path of the directory for the model of the winner
 
     def mark(self, name: str = "validation") -> str:
-        """Return the mark of losses on a held-out set; empty if training read none of it."""
+        """Return the contamination mark of losses on a held-out set; "" if there is none."""
         return mark(self.contamination.get(name, 0.0))
 
 
@@ -83,22 +83,22 @@ class SearchSettings(StudySettings):
     population: Annotated[Count, Field(le=MAX_POPULATION)]  # number of organisms per population
     generations: Count  # number of generations; for the Hydra, number of cycles
     seed: Seed
-    fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
-    head: HeadName | None = None  # head whose champion wins; None for the best over all heads
+    fitness: Fitness | None = None  # the loss to minimize; None if a score is maximized
+    head: HeadName | None = None  # the head whose champion wins; None for the best over all heads
 
     @property
     def measure(self) -> str | None:
-        """The score reported for the winner; None if a loss is minimised."""
+        """The name of the score that is reported for the winner; None if a loss is minimized."""
         return None if self.objective == "loss" else self.head or JUDGE
 
     @property
     def fitness_mark(self) -> str:
-        """The mark of values that the search minimises; empty unless these are held-out losses."""
+        """The contamination mark of fitness values; "" unless the fitness is a held-out loss."""
         return self.mark() if self.fitness == "held-out" else ""
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Reject options of other objectives, and require the options of this objective."""
+        """Raise ConfigError if an option is of another objective, or a required one is missing."""
         known = DEFAULTS[self.objective]
         for name in OPTIONS:
             value = getattr(self, name)
@@ -111,7 +111,7 @@ class SearchSettings(StudySettings):
 
     @classmethod
     def begin(cls, given: Mapping[str, Any], **facts: object) -> Self:
-        """Return the settings of a new search, given its options and the other fields."""
+        """Return the settings of a search with the given options, defaults and other fields."""
         objective: Any = given.get("objective")
         objective = "loss" if objective is None else objective
         checked("objective", objective, ObjectiveName)
@@ -144,7 +144,7 @@ class SweepSettings(StudySettings):
     noun, resume_command = "sweep", "microgpt sweep resume"
     more = frozenset({"seeds"})
 
-    genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # trained with each seed
+    genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # each is trained with all seeds
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
 
     @classmethod
@@ -177,7 +177,7 @@ KINDS: dict[str, type[StudySettings]] = {
 
 
 def seeds_from(first: int, n: int) -> tuple[int, ...]:
-    """Return consecutive seeds; raise ConfigError if there are too many, or one is too large."""
+    """Return n consecutive seeds; raise ConfigError if n or the last seed is too large."""
     if n > MAX_SEEDS:
         raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n}")
     check_setting("seed", first + n - 1)
@@ -202,7 +202,7 @@ def read_settings(directory: Path) -> StudySettings:
             raise StudyError(other)
         facts = json.loads(content)
         kind = facts.get("kind") if isinstance(facts, dict) else None
-        if kind not in [*KINDS]:  # a list, as kind may be unhashable
+        if kind not in [*KINDS]:  # `kind` may be unhashable, and a list accepts it
             raise StudyError(f"kind must be one of {', '.join(KINDS)}, got {kind!r:.40}")
         return KINDS[kind].model_validate_json(content.decode())
 

@@ -1,6 +1,6 @@
-"""Trials: the training runs that a study asks for, their measurements and their records.
+"""Trials: the training runs of a study, their evaluations, and their records in trials.jsonl.
 
-trials.jsonl has a line per trial, with a checksum, appended when the trial ends.
+When a trial ends, a line with a checksum is appended to this file.
 """
 
 import hashlib
@@ -20,22 +20,22 @@ from microgpt_evolution.genome import Genome
 
 TRIALS = "trials.jsonl"
 MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
-CHECKSUM = b',"crc32":"'  # begins the last key of a line
+CHECKSUM = b',"crc32":"'  # start of the last key of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
-EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
-RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; earlier losses mislead
-# "refused": too little memory, for example; "diverged": non-finite loss; "crashed": other errors.
+EVALUATIONS = 8  # evaluations of a complete training run of a search with a budget
+RUNGS = (6, EVALUATIONS)  # evaluations at which training may pause; earlier losses are misleading
+# "refused": for example, too little memory; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, its last evaluation
 FRESH = "fresh"  # origin of the winner's trials with seeds that were not used to choose it
 RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
-STUDENT = "student"  # origin of a model that learns from organisms
+STUDENT = "student"  # origin of a model that is trained on the predictions of organisms
 Scores = dict[str, float]  # mean scores of names: by the judge and by each head of the Hydra
-ShouldStop = Callable[[], bool]  # polled in training, which stops if it returns true
+ShouldStop = Callable[[], bool]  # polled during training, which stops if it returns true
 
 
 class Stored(BaseModel):
-    """Base class of data that a study stores."""
+    """Base class of the pydantic models that a study stores as JSON."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
@@ -44,49 +44,49 @@ def _genome_of(settings: Any) -> Genome:
     return settings if isinstance(settings, Genome) else Genome.from_dict(settings)
 
 
-Genes = Annotated[  # a record stores only the settings of a genome that are not the default
+Genes = Annotated[  # a genome, of which JSON stores only the settings that differ from the defaults
     Genome, PlainValidator(_genome_of), PlainSerializer(Genome.to_dict)
 ]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The measurements of a trial. Losses are in nats per token."""
+    """The measurements of a trial; losses are in nats per token, except those in `losses`."""
 
     status: Status
-    fitness: float = math.inf  # the value that the search minimises
+    fitness: float = math.inf  # the value that the search minimizes
     last_loss: float | None = None  # loss on the last training document
     val_loss: float | None = None
     test_loss: float | None = None  # measured only for the winner, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # In nats per character. Budgeted search: one per evaluation; research: try, then champion.
+    # In nats per character: one per evaluation of a budgeted search; in research, try and champion.
     losses: tuple[float, ...] = ()
-    reason: str = field(default="", compare=False)  # why there is no result, on one line
-    seconds: float = field(default=0.0, compare=False)  # the time that a worker needed
+    reason: str = field(default="", compare=False)  # one line that says why there is no result
+    seconds: float = field(default=0.0, compare=False)  # wall-clock time of the trial on a worker
     # The TrainingPlan and the TrainState from which training can continue; not recorded.
     checkpoint: Any = field(default=None, compare=False, repr=False)
 
     @property
     def is_ok(self) -> bool:
-        """Whether training finished with finite losses."""
+        """Whether training ended without an error and with finite losses."""
         return self.status == "ok"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A training run that a study asks for."""
+    """A training run that a study requests, identified by its `key`."""
 
     genome: Genes
     seed: int
     id: str = ""  # id of the organism in a search; empty in a sweep
     origin: str = ""  # how the organism was created, or why it is trained
     parents: tuple[str, ...] = ()  # ids of the parent organisms
-    until: int | None = None  # evaluations after which the rung ends; None if the trial is not one
+    until: int | None = None  # for a rung, the number of the evaluation that ends it
 
     @property
     def key(self) -> Key:
-        """The key of the trial's record."""
+        """The genome, the seed and the rung, which identify the trial's record in a study."""
         return self.genome, self.seed, self.until
 
     @property
@@ -106,28 +106,28 @@ class Trial:
 
 @dataclass(frozen=True)
 class Contestant(Trial):
-    """An organism with its validation losses so far; infinity if its training run diverged.
+    """An organism of a budgeted search with its losses so far: infinity if training diverged.
 
-    As a trial, it is a rung: training continues up to the evaluation number `until`.
+    As a trial, it is a rung: its training continues up to the evaluation number `until`.
     """
 
-    losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
+    losses: tuple[float, ...] = ()  # validation losses in nats per character, one per evaluation
     state: Any = field(default=None, compare=False, repr=False)  # a TrainState to resume from
 
     @property
     def n_evaluations(self) -> int:
-        """The number of evaluations of the rung."""
+        """The number of evaluations between the losses so far and the end of the rung."""
         assert self.until is not None
         return self.until - len(self.losses)
 
     @property
     def n_finite(self) -> int:
-        """The number of evaluations before the training run diverged, if it did."""
+        """The number of evaluations with a finite loss."""
         return sum(loss < math.inf for loss in self.losses)
 
     @property
     def loss(self) -> float:
-        """The lowest loss so far; the weights with this loss are kept."""
+        """The lowest loss so far, or infinity; training keeps the weights with the lowest loss."""
         return min(self.losses, default=math.inf)
 
     @property
@@ -137,7 +137,7 @@ class Contestant(Trial):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the organism will not be trained further."""
+        """Whether the organism's training run is complete or has diverged."""
         return len(self.losses) == EVALUATIONS or math.inf in self.losses
 
 
@@ -149,8 +149,8 @@ class TrialRecord(Trial, Evaluation):
 
     genome: Genes
     seed: int
-    n_params: int  # number of weights; 0 in a research study, which does not count them
-    flops: float  # the operations of training and, in a search with a budget, of evaluations
+    n_params: int  # number of parameters; 0 in a research study
+    flops: float  # operations of training and, in a search with a budget, of evaluations
 
     @classmethod
     def join(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
@@ -174,7 +174,7 @@ RECORD = TypeAdapter(TrialRecord)
 
 
 def read_trials(directory: Path) -> tuple[list[TrialRecord], int]:
-    """Return the records of the complete lines, and the number of their bytes."""
+    """Return the records of all complete lines of trials.jsonl, and the length of these lines."""
     path = directory / TRIALS
     content = read(path, MAX_TRIALS_BYTES, StudyError)
     *lines, rest = content.split(b"\n")  # the last line is empty or incomplete
@@ -188,7 +188,7 @@ def read_trials(directory: Path) -> tuple[list[TrialRecord], int]:
 
 
 def append_trial(directory: Path, record: TrialRecord, n_bytes: int) -> int:
-    """Write a record after the complete lines, which end at n_bytes; return the new end."""
+    """Write a record at the offset n_bytes, the end of the complete lines; return the new end."""
     try:
         with (directory / TRIALS).open("r+b") as file:
             file.truncate(n_bytes)  # remove an incomplete line of a killed process

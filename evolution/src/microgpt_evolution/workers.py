@@ -19,14 +19,14 @@ from microgpt_evolution.trial import Evaluation, Trial
 POLL_S = 0.1  # a cluster is asked for results at this interval
 PACKAGES = ("microgpt-lib", "microgpt-evolution")  # all machines need the same versions
 TIMEOUT_S = 5.0
-PATIENCE_S = 30.0  # time to wait for workers, which Dask's nanny restarts
-KILLED = "its worker died"  # start of the reason of a trial whose workers died
+PATIENCE_S = 30.0  # time to wait for a worker; Dask's nanny restarts workers that died
+KILLED = "its worker died"  # start of the reason that is recorded if a trial's workers died
 
 Found = tuple[int, Evaluation]  # the index of a trial, and its evaluation
 
 
 class Threads(AbstractContextManager["Threads"]):
-    """Threads of this process: trials are not pickled, and the kernels release the GIL."""
+    """Threads of this process; they run in parallel, because the kernels release the GIL."""
 
     def __init__(self, n: int) -> None:
         self._n = n
@@ -39,9 +39,9 @@ class Threads(AbstractContextManager["Threads"]):
         return self._n
 
     def measure(self, objective: Objective, trials: Sequence[Trial]) -> Generator[Found]:
-        """Yield the index and the evaluation of each trial as it ends.
+        """Yield the index and the evaluation of each trial when the trial ends.
 
-        If the iteration ends early, running trials are stopped.
+        If the caller closes the generator early, the trials that are running are stopped.
         """
         stop = Event()
 
@@ -61,21 +61,21 @@ class Dask(AbstractContextManager["Dask"]):
     """The workers of a Dask scheduler; workers may join and leave at any time."""
 
     def __init__(self, address: str) -> None:
-        """Connect to a scheduler; raise ClusterError if that is impossible."""
+        """Connect to a scheduler; raise ClusterError if it cannot be reached or used."""
         self.address = address
-        self._sent: tuple[object, Any] = (None, None)  # an objective and the future of its pickle
+        self._sent: tuple[object, Any] = (None, None)  # an objective, and its pickle as a future
         try:
             import dask
             from distributed import Client
         except ImportError as error:
             how = "pip install 'microgpt-evolution[cluster]'"
             raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
-        # Silence warnings: an objective is sent only once; ClusterError reports lost connections.
+        # Silence Dask's warnings: an objective is sent once, and a lost connection is an error.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Dask's client would wait forever for a different service, which sends no data first.
+            # Dask's client would wait forever for a service that does not speak first.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):
@@ -92,19 +92,19 @@ class Dask(AbstractContextManager["Dask"]):
         self._client.close()
 
     def measure(self, objective: Objective, trials: Sequence[Trial]) -> Generator[Found]:
-        """Yield the index and the evaluation of each trial as it ends."""
+        """Yield the index and the evaluation of each trial when the trial ends."""
         from distributed import as_completed
 
-        # Unlike scattered data, a task's result can be computed again if its worker dies. The
-        # objective is pickled, because trials fill its caches while other workers ask for it.
+        # If a worker dies, Dask computes the result of a task again, but not scattered data. The
+        # objective is sent as bytes, because trials fill its caches while other workers fetch it.
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         sent = [self._sent[1]] * len(trials)
-        futures = client.map(_measure_pickled, sent, trials, pure=False)  # else Dask cancels them
+        futures = client.map(_measure_pickled, sent, trials, pure=False)  # else Dask cancels tasks
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
-        suspects = []  # trials that died with their worker, which another trial may have killed
+        suspects = []  # trials that ended with a dead worker, perhaps killed by another trial
         while places:
             sleep(POLL_S)
             with self._reported():
@@ -118,13 +118,13 @@ class Dask(AbstractContextManager["Dask"]):
                     suspects.append(i)
                 else:
                     yield i, evaluation
-        for i in suspects:  # each is trained alone, so that only the culprit dies again
+        for i in suspects:  # each suspect is trained alone, so that only the culprit dies again
             for _, evaluation in self.measure(objective, [trials[i]]):
                 yield i, evaluation
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Convert connection errors to ClusterErrors."""
+        """Convert a connection error to a ClusterError that says how to start a cluster."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -135,8 +135,8 @@ class Dask(AbstractContextManager["Dask"]):
             ) from error
 
 
-Workers = Threads | Dask  # open workers; they are closed at the end of a `with` statement
-_unpickled = lru_cache(maxsize=2)(pickle.loads)  # a worker may serve two studies
+Workers = Threads | Dask  # connected workers; a `with` statement closes them
+_unpickled = lru_cache(maxsize=2)(pickle.loads)  # 2: a worker may serve two studies
 
 
 def _measure_pickled(pickled: bytes, trial: Trial) -> Evaluation:
@@ -144,13 +144,13 @@ def _measure_pickled(pickled: bytes, trial: Trial) -> Evaluation:
 
 
 def _evaluation(result: Any) -> Evaluation:
-    """Return the result of a Dask future, or the reason why there is none."""
+    """Return the evaluation that a Dask future holds, or a crashed one with the reason."""
     if isinstance(result, Evaluation):
         return result
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
     _, error, _ = result  # a worker may be unable to import the objective
-    n_allowed = getattr(error, "allowed_failures", None)  # set by KilledWorker
+    n_allowed = getattr(error, "allowed_failures", None)  # KilledWorker errors have this attribute
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

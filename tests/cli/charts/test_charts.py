@@ -46,7 +46,7 @@ def test_the_legend_of_a_chart_names_every_training_run(n_runs: int) -> None:
     ]
 
 
-def test_the_smoothed_loss_is_a_mean_of_nearby_points() -> None:
+def test_the_smoothed_loss_is_the_mean_of_nearby_losses() -> None:
     points = [HistoryPoint(i + 1, float(i % 2)) for i in range(80)]
     drawn = draw([TrainingRun("run", points, "")]).to_dict()
     (rows,) = drawn["datasets"].values()
@@ -57,7 +57,7 @@ def test_the_smoothed_loss_is_a_mean_of_nearby_points() -> None:
     ("share", "mark"),
     [(0.0, ""), (1, " (contamination 100 %)"), (None, " (contamination unknown)")],
 )
-def test_plot_reads_contamination_marks_from_the_state(tmp_path: Path, share, mark) -> None:
+def test_plot_marks_validation_losses_with_their_contamination(tmp_path: Path, share, mark) -> None:
     plan = replace(RESULT.plan, contamination={"validation": share})
     with TrainingDirectory(tmp_path / "run") as held:
         held.keep(plan, RESULT.state)

@@ -52,11 +52,11 @@ def whole(steps) -> tuple[list[int], str]:
 )
 @example(ModelConfig(vocab_size=27, init_std=0.4), Sampling(0.5), 42, None, 0, 9)
 @example(ModelConfig(n_embd=8, n_head=2, vocab_size=6, init_std=0.5), Sampling(2), 1, None, 2, 40)
-@example(  # wide panels, heads of several vectors, a long context
+@example(  # wide panels, wide heads, a long context
     ModelConfig(n_embd=160, n_head=2, n_ff_exp=1, block_size=40, vocab_size=9, init_std=0.1),
     Sampling(1.0, top_k=5, top_p=0.9), 3, None, 0, 2,
 )  # fmt: skip
-def test_every_decoding_method_gives_the_reference_tokens(
+def test_every_decoding_method_gives_the_tokens_of_the_reference_engine(
     model, sampling, seed, max_tokens, min_tokens, n_prompts
 ) -> None:
     weights = init_weights(model, random.Random(seed))
@@ -93,7 +93,7 @@ def test_generating_with_every_token_forbidden_raises_an_error() -> None:
         next(steps)
 
 
-def test_a_stream_draws_the_same_random_numbers_as_the_reference() -> None:
+def test_a_stream_draws_the_same_random_numbers_as_the_reference_engine() -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=30, vocab_size=6, init_std=0.5)
     weights = init_weights(model, random.Random(2))
     compiled = CompiledModel(model, weights, "float64")
@@ -110,8 +110,8 @@ def test_a_stream_draws_the_same_random_numbers_as_the_reference() -> None:
             assert states[0] == states[1]
 
 
-def test_equal_logits_are_filtered_as_in_the_reference() -> None:
-    """In a model of zeros, ten tokens are equally likely, and sums are exact in both engines."""
+def test_equal_logits_are_filtered_as_in_the_reference_engine() -> None:
+    """All weights are 0, so the ten tokens are equally likely, and all sums are exact."""
     model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
     for dtype in ("float32", "float64"):
@@ -157,7 +157,7 @@ def broken_at_3() -> tuple[ModelConfig, dict[str, list[list[float]]]]:
     return model, weights
 
 
-def test_an_infinite_logit_does_not_lose_earlier_tokens(broken_at_3) -> None:
+def test_tokens_before_an_infinite_logit_are_still_returned(broken_at_3) -> None:
     model, weights = broken_at_3
     results, rules = [], DecodeRules(sampling=Sampling(1))
     for start in (
@@ -173,7 +173,7 @@ def test_an_infinite_logit_does_not_lose_earlier_tokens(broken_at_3) -> None:
     assert results[0] == results[1]
 
 
-def test_an_infinite_logit_does_not_lose_earlier_sequences(broken_at_3) -> None:
+def test_sequences_before_an_infinite_logit_are_still_returned(broken_at_3) -> None:
     compiled = CompiledModel(*broken_at_3, "float64")
     rules = DecodeRules(max_tokens=2, sampling=Sampling(1))
     some = compiled.decode_many([[0], [0], [0, 1, 2, 3]], range(3), rules)
@@ -182,8 +182,8 @@ def test_an_infinite_logit_does_not_lose_earlier_sequences(broken_at_3) -> None:
         next(some)
 
 
-def test_both_engines_agree_if_top_p_is_reached_exactly() -> None:
-    """Two tokens have nearly all of the probability, so top_p of one half keeps one token."""
+def test_both_engines_keep_the_same_tokens_if_top_p_is_reached_exactly() -> None:
+    """Two tokens share nearly all of the probability, so a top_p of 0.5 keeps one of them."""
     model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
     weights["wte"] = [[1.0]] * 300

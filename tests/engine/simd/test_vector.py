@@ -41,8 +41,8 @@ def _compare(a, b, y):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_relu_passes_nan_on_and_max_ignores_it(dtype: str) -> None:
-    """NaN must not become the largest logit, but relu must pass it on, so that it is detected."""
+def test_relu_returns_nan_for_nan_and_max_ignores_nan(dtype: str) -> None:
+    """NaN must not be taken for the largest logit; relu must pass it on, so that it is detected."""
     lanes = lanes_of(dtype)
     a, b = np.full((1, lanes), np.nan, dtype), np.ones((1, lanes), dtype)
     y = np.empty((2, lanes), dtype)

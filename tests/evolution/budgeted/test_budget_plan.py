@@ -6,7 +6,7 @@ from microgpt.training.choice import choose
 from microgpt_evolution.budget_plan import genome_of
 
 
-def test_the_number_of_steps_follows_from_the_budget(objective, small) -> None:
+def test_the_number_of_steps_is_the_budget_divided_by_the_cost_of_a_step(objective, small) -> None:
     plan = replace(objective, operations=1e9).plan(small)
     assert plan.config.batch_size == round(40 / plan.length)
     cost = step_operations(plan.model, plan.config, plan.length)
@@ -25,7 +25,7 @@ def test_settings_chosen_by_train_can_be_written_as_a_genome(small_parts) -> Non
     assert genome.lr == choice.config.lr
 
 
-def test_a_species_depends_only_on_shape_and_tokenizer(small) -> None:
+def test_the_species_of_a_genome_depends_only_on_its_shape_and_tokenizer(small) -> None:
     assert small.species == "8-2-1-8-2"
     assert replace(small, vocab_size=512).species == "8-2-1-8-2-512"
     assert replace(small, lr=0.1, dropout=0.2).species == small.species

@@ -1,4 +1,4 @@
-"""A budgeted search has the same result with more workers, after a stop, and without states."""
+"""Tests that stops, more workers and lost states do not change the result of a search."""
 
 import hashlib
 import math
@@ -51,7 +51,7 @@ def opened(directory: Path) -> Study[BudgetedSettings]:
 
 
 def finished(records, parts, pool, **options) -> tuple[str, str, list]:
-    """Run a search; return the hash of the winner's weights, its id, and all losses."""
+    """Run a search; return the hash of the winner's weights, the winner's id, and all losses."""
     with pool, records:
         search = BudgetedSearch(parts, pool, records, on_event=lambda search: None, **options)
         search.run()
@@ -95,7 +95,7 @@ def test_a_stopped_search_resumes_to_the_same_result(
     assert finished(again, small_parts, Threads(2)) == expected
 
 
-def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) -> None:
+def test_a_budgeted_search_never_reads_the_test_set(tmp_path, settings, small_parts) -> None:
     with Threads(1) as pool, begun(tmp_path, settings) as records:
         search = BudgetedSearch(small_parts, pool, records, on_event=lambda search: None)
         assert search.objective.sets.test == ()
@@ -103,7 +103,7 @@ def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) ->
             search.winner()
 
 
-def test_a_study_with_different_genomes_is_not_resumed(tmp_path, small_parts, expected_run) -> None:
+def test_a_study_with_changed_genomes_is_not_resumed(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     edit_evaluations(tmp_path / "run", '"n_head":2', '"n_head":1')
     with pytest.raises(StudyError, match="a different genome for g1-"):
@@ -121,7 +121,7 @@ def test_a_diverged_winner_is_trained_to_its_last_loss(tmp_path, settings, small
 
 
 def student_of(records, parts, *hooks, lowest=1.0, contexts=(8, 8), **options) -> TrainResult:
-    """Train or repeat the student of two organisms with these contexts.
+    """Train the student of two organisms with the given contexts, or load the recorded one.
 
     The loss of the first organism is 0.9; the loss of the second one is `lowest`.
     """
@@ -148,11 +148,11 @@ def test_the_student_has_the_shortest_context_of_its_teachers(
 ) -> None:
     student = student_of(begun(tmp_path, taught), small_parts, contexts=contexts)
     assert (student and student.model.block_size) == found
-    assert not student or student.test_loss is None  # `evolve` measures it
+    assert not student or student.test_loss is None  # measured later by `evolve`
     assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 
-def test_a_recorded_student_is_not_trained_again(tmp_path, taught, small_parts) -> None:
+def test_a_student_that_is_recorded_is_not_trained_again(tmp_path, taught, small_parts) -> None:
     records = begun(tmp_path, taught)
     first = student_of(records, small_parts)
     before = contents(records.directory)
@@ -164,7 +164,7 @@ def test_a_recorded_student_is_not_trained_again(tmp_path, taught, small_parts) 
     assert student.losses[0] == pytest.approx(first.val_loss, rel=0.2)  # both are per character
 
 
-def test_a_stopped_student_restarts_with_the_same_result(tmp_path, taught, small_parts) -> None:
+def test_a_student_stopped_and_restarted_has_the_same_result(tmp_path, taught, small_parts) -> None:
     expected = student_of(begun(tmp_path / "whole", taught), small_parts)
     records = begun(tmp_path / "stopped", taught)
 
@@ -210,11 +210,11 @@ def timed(folder, settings, parts, monkeypatch, slow: float):
 
 
 @pytest.mark.parametrize("slow", [0.9, 2.0])
-def test_a_search_ends_at_its_time_limit_and_resumes_to_its_result(
+def test_a_search_ends_at_its_time_limit_and_resumes_to_the_same_result(
     tmp_path, settings, small_parts, monkeypatch, slow
 ) -> None:
     records, outcome, duration = timed(tmp_path, settings, small_parts, monkeypatch, slow)
-    assert 0.75 <= duration <= 1.15  # the last generation may end late
+    assert 0.75 <= duration <= 1.15  # the last generation may exceed it
     assert any(until == EVALUATIONS for _, until, *_ in outcome[2])
     path, before = records.directory / "trials.jsonl", contents(records.directory)
     assert finished(opened(records.directory), small_parts, Threads(2)) == outcome

@@ -1,4 +1,4 @@
-"""Fixtures of tests of the commands: names, and a genome of evolve-rust."""
+"""Fixtures for tests of evolution commands: names, and a genome of evolve-rust."""
 
 import contextlib
 import json

@@ -15,7 +15,7 @@ from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
 
 SEEDS = (42, 43, 44)
 STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
-OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # offset of the losses, by seed
+OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # offsets of losses, by seed
 
 
 def loss_of(point: Genome) -> float:
@@ -31,7 +31,7 @@ def write(
     failed=(),
     **facts,
 ) -> str:
-    """Write a sweep, and return its directory as an argument."""
+    """Record a sweep, and return its directory as a command-line argument."""
     data = {"input": "/abc.txt", "data_sha256": "abc", **facts}
     settings = SweepSettings(genomes=genomes, seeds=SEEDS, **data)
     with Study.begin(folder / "experiments", "sweep", settings) as records:
@@ -46,7 +46,7 @@ def write(
 
 
 def sections(text: str) -> dict[str, list[list[str]]]:
-    """Return the cells of each table by the first words of the line above the table."""
+    """Return the cells of each printed table, by the first words of the line above the table."""
     found = {}
     for block in text.split("\n\n")[1:]:
         title, *lines = block.splitlines()
@@ -54,9 +54,9 @@ def sections(text: str) -> dict[str, list[list[str]]]:
     return {title: [[c.strip() for c in row if c] for row in rows] for title, rows in found.items()}
 
 
-def test_analyze_prints_losses_and_returns(microgpt, tmp_path) -> None:
-    """By hand: the losses of the seeds are 0.01 apart, so the half-width is 4.303 · 0.01 / √3. In
-    3,000 steps, the loss falls by 30 / √1,000 - 30 / √4,000 = 0.4743."""
+def test_analyze_prints_losses_and_the_gain_per_training_step(microgpt, tmp_path) -> None:
+    """The losses of the three seeds are 0.01 apart, so the half-width is 4.303 · 0.01 / √3. From
+    1,000 to 4,000 steps, the loss falls by 30 / √1,000 - 30 / √4,000 = 0.4743."""
     write(tmp_path)
     done = microgpt("analyze")
     assert (done.returncode, done.stderr) == (0, "")
@@ -71,7 +71,7 @@ def test_analyze_prints_losses_and_returns(microgpt, tmp_path) -> None:
     assert len(table) == 5
 
 
-def test_losses_on_documents_that_training_read_are_marked(microgpt, tmp_path) -> None:
+def test_analyze_marks_losses_on_documents_that_training_read(microgpt, tmp_path) -> None:
     write(tmp_path, contamination={"validation": 0.5, "test": 0.25})
     stdout = microgpt("analyze").stdout
     assert stdout.startswith("Loss: held-out loss (contamination 50 %), nats per token")
@@ -121,8 +121,8 @@ def steps(number: int) -> Genome:
     return Genome(steps=number)
 
 
-def test_returns_on_parameters_are_loss_gains_per_thousand_weights() -> None:
-    """By hand: 26,816 - 4,192 more weights gain 0.22624 nats; 201,088 - 26,816, 0.174272 nats."""
+def test_the_gain_from_more_parameters_is_stated_per_thousand_weights() -> None:
+    """The loss falls by 0.22624 with 26,816 - 4,192 more weights, by 0.174272 with 174,272 more."""
     sizes = {4192: Genome(n_embd=16), 26_816: Genome(n_embd=32), 201_088: Genome(n_embd=64)}
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
     found = [
@@ -135,8 +135,8 @@ def test_returns_on_parameters_are_loss_gains_per_thousand_weights() -> None:
     assert returns == pytest.approx([0.01, 0.001])
 
 
-def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
-    """By hand: the seeds gain 0.1, 0.2 and 0.3 in 2,000 steps, from different initial losses."""
+def test_the_confidence_interval_of_a_gain_compares_runs_of_equal_seeds() -> None:
+    """From different losses, the three seeds gain 0.1, 0.2 and 0.3 in 2,000 more steps."""
     before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
     results = [result(steps(1000), loss, seed=i) for i, loss in enumerate(before)]
     results += [
@@ -149,7 +149,7 @@ def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
     assert found.half_width == pytest.approx(4.303 * 0.05 / 3**0.5, rel=1e-3)
 
 
-def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
+def test_each_series_of_runs_varies_one_setting_and_fixes_all_others() -> None:
     points = [Genome(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
     points += [Genome(steps=100, n_embd=32)]
     found = candidates_of(

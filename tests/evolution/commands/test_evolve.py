@@ -18,7 +18,7 @@ from microgpt_evolution.objectives import loss_objective
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 
-def test_run_and_train_use_the_winner_and_resume_restores_it(microgpt, tmp_path) -> None:
+def test_run_and_train_use_the_winning_genome_and_resume_restores_it(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
     done = ok(microgpt("evolve", *SMALL, "--train-winner", "winner"))
@@ -32,13 +32,13 @@ def test_run_and_train_use_the_winner_and_resume_restores_it(microgpt, tmp_path)
     assert microgpt("generate").returncode == 0
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
     weights = (tmp_path / "winner" / "weights.json").read_bytes()
-    for _ in range(2):  # a resumed run may replace its own model
+    for _ in range(2):  # the model of the same run is replaced
         assert microgpt("evolve", "--resume", str(run_of(tmp_path))).returncode == 0
         assert (tmp_path / "winner" / "weights.json").read_bytes() == weights
         shutil.rmtree(tmp_path / "winner")
 
 
-def test_losses_on_documents_that_training_read_are_marked(microgpt, tmp_path) -> None:
+def test_evolve_marks_losses_on_documents_that_training_read(microgpt, tmp_path) -> None:
     names = dict.fromkeys((tmp_path / "data/names.txt").read_text().split())
     docs = [*names, *map(str.upper, names)]
     (tmp_path / "twice.txt").write_text("\n".join(docs))
@@ -75,13 +75,13 @@ def test_losses_on_documents_that_training_read_are_marked(microgpt, tmp_path) -
         ("--train-winner=", "must not be empty"),
     ],
 )
-def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> None:
+def test_invalid_evolve_options_create_no_study(microgpt, tmp_path, args, problem) -> None:
     (tmp_path / "few.txt").write_text("anna\nemma\n")
     assert problem in refused(microgpt("evolve", *args.split()))
     assert not (tmp_path / "experiments").exists()
 
 
-def test_resume_refuses_different_settings_or_data(microgpt, tmp_path, searched) -> None:
+def test_a_resumed_search_refuses_other_settings_or_data(microgpt, tmp_path, searched) -> None:
     shutil.copytree(searched(*SMALL)[1], tmp_path, dirs_exist_ok=True)
     run = f"experiments/{run_of(tmp_path).name}"
     edit(tmp_path / run / "settings.json", input=str(tmp_path / "names.txt"))
@@ -118,7 +118,7 @@ def test_resume_trains_an_interrupted_winner(microgpt, tmp_path, monkeypatch, is
         raise KeyboardInterrupt
 
     search = (*SHORT, "--train-winner", "winner", "--force")
-    if is_own:  # an earlier search wrote the model
+    if is_own:  # the model is from an earlier search
         ok(microgpt(*search))
         search = ("evolve", "--resume", run_of(tmp_path), "--generations", "4")
     else:
@@ -147,7 +147,7 @@ def whole(searched) -> Path:
 
 
 def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Return the lines of stderr, without notes and progress."""
+    """Return the lines of stderr that are neither notes nor progress."""
     return [
         line
         for line in done.stderr.splitlines()
@@ -162,13 +162,13 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 def test_a_search_can_be_stopped_at_any_time_and_resumed(
     microgpt, tmp_path, whole, stopped_in, n, number, code, word
 ) -> None:
-    n = n or len(evaluations_of(run_of(whole)))  # 0 stands for the last training run
+    n = n or len(evaluations_of(run_of(whole)))  # n = 0 stands for the last run
     with stopped_in(n, number):
         done = microgpt("evolve", *ALONE)
     run = run_of(tmp_path)
     (line,) = errors_of(done)
     n_known = (run / "trials.jsonl").read_text().count("\n")
-    assert n - 2 <= n_known < n  # the previous record may not be written yet
+    assert n - 2 <= n_known < n  # the last record may be missing
     assert line == (
         f"{word} after {n_known} training runs; resume with: "
         f"microgpt evolve --resume experiments/{run.name}"
@@ -191,7 +191,7 @@ def test_if_all_runs_crash_the_old_genome_is_kept(microgpt, tmp_path, genome, mo
     assert genome.read_bytes() == before
 
 
-def test_a_search_stopped_by_a_full_disk_has_the_same_winner(microgpt, tmp_path, whole) -> None:
+def test_a_search_stopped_by_a_full_disk_resumes_to_its_winner(microgpt, tmp_path, whole) -> None:
     done = commands.run_with_little_room("evolve", *ALONE, cwd=tmp_path, most=2500)
     run = run_of(tmp_path)
     assert done.returncode == 1
@@ -203,7 +203,7 @@ def test_a_search_stopped_by_a_full_disk_has_the_same_winner(microgpt, tmp_path,
     assert (tmp_path / "genome.json").read_bytes() == (whole / "genome.json").read_bytes()
 
 
-def test_the_final_score_is_the_retested_judge_score(searched) -> None:
+def test_the_score_of_the_winner_is_its_judge_score_with_fresh_seeds(searched) -> None:
     done, folder = searched(*HYDRA)
     genome = json.loads((folder / "genome.json").read_text())
     assert "head" not in genome
@@ -211,7 +211,7 @@ def test_the_final_score_is_the_retested_judge_score(searched) -> None:
     assert score == f"{genome['score']:.4f}"
 
 
-def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path, searched) -> None:
+def test_resuming_a_finished_search_requires_more_generations(microgpt, tmp_path, searched) -> None:
     shutil.copytree(searched(*AESTHETIC)[1], tmp_path, dirs_exist_ok=True)
     run, whole = run_of(tmp_path), contents(tmp_path)
     error = refused(microgpt("evolve", "--resume", run.name))

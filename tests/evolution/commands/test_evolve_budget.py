@@ -60,7 +60,7 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, sear
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_budgeted_search_resumes_to_the_same_result(
+def test_a_stopped_search_with_a_budget_resumes_to_the_same_result(
     microgpt, tmp_path, searched, stopped_in, stop
 ) -> None:
     files = ("genome.json", "winner/weights.json")
@@ -113,7 +113,7 @@ def test_resuming_an_ended_search_changes_nothing(microgpt, tmp_path, monkeypatc
     search = ("evolve", "--data", "small.txt", "--budget", "1.4e10", "--train-winner", "model")
     done = ok(microgpt(*search))
     assert "Student: held-out loss" in done.stdout
-    assert done.stdout.lower().count("test") == 1  # only the kept model is tested
+    assert done.stdout.lower().count("test") == 1  # only the last model is tested
     assert microgpt("generate", "--model", "model").returncode == 0
     before, run = contents(tmp_path), ("evolve", "--resume", str(run_of(tmp_path)))
     assert "so nothing changed" in ok(microgpt(*run)).stderr

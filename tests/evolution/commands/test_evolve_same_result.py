@@ -1,4 +1,4 @@
-"""A search has the same result with any number of workers and after interruptions."""
+"""Tests that neither workers nor interruptions change the result of a search."""
 
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of
@@ -23,7 +23,9 @@ def test_the_log_file_of_a_search_equals_its_printed_lines(searched, search) -> 
 
 
 @OBJECTIVES
-def test_three_workers_give_the_same_result_as_one(microgpt, searched, tmp_path, search) -> None:
+def test_a_search_with_three_workers_has_the_result_of_one(
+    microgpt, searched, tmp_path, search
+) -> None:
     _, folder = searched(*search)
     microgpt("evolve", *search, "--workers", "3")
     assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
@@ -33,12 +35,10 @@ def test_three_workers_give_the_same_result_as_one(microgpt, searched, tmp_path,
 
 
 @pytest.mark.parametrize("search", [SMALL, HYDRA])
-def test_a_killed_and_resumed_search_has_the_same_result(
-    microgpt, searched, tmp_path, search
-) -> None:
+def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path, search) -> None:
     _, folder = searched(*search)
     whole = run_of(folder)
-    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # HYDRA: after an exchange
+    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # of heads, after an exchange
     process = begin(tmp_path, *search, until=until)
     process.kill()
     _, errors = process.communicate(timeout=20)
@@ -49,7 +49,7 @@ def test_a_killed_and_resumed_search_has_the_same_result(
     n_before = len((run / "trials.jsonl").read_text().splitlines())
     assert 0 < n_before < len(evaluations_of(whole))
     with (run / "trials.jsonl").open("a") as file:
-        file.write('{"id": "torn')  # as if killed while writing a line
+        file.write('{"id": "torn')  # as after a kill within a write
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
     assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
     assert evaluations_of(run) == evaluations_of(whole)

@@ -21,7 +21,7 @@ NAMES = ["Nannan", "anna", "x1", "o'ne", "nannan", "anna"]
 
 @pytest.fixture
 def against(tmp_path):
-    """The option that names a file of known names."""
+    """The command-line option for a file of known names, which score low."""
     (tmp_path / "known.txt").write_text("Anna\nemma\n")
     return ["--against", "known.txt"]
 
@@ -29,7 +29,7 @@ def against(tmp_path):
 @pytest.mark.parametrize(
     ("names", "stdin"),
     [
-        (NAMES, "emma\n"),  # arguments take precedence
+        (NAMES, "emma\n"),  # arguments override stdin
         ((), "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"),
     ],
 )

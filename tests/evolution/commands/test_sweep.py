@@ -15,7 +15,7 @@ NAMES = ("--data", "names.txt")
 GRID = ("grid", "--vary", "n_embd=8,16", "--vary", "steps=30,60", *NAMES, "--seed", "5")
 
 
-def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
+def test_a_grid_sweep_trains_each_combination_with_each_seed(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID)
     run = run_of(tmp_path)
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def test_an_interrupted_sweep_resumes_with_the_same_results(microgpt, tmp_path, 
     assert evaluations_of(run) == evaluations_of(whole)
 
 
-def test_a_finished_sweep_changes_only_with_more_seeds(microgpt, tmp_path) -> None:
+def test_resuming_a_finished_sweep_requires_more_seeds(microgpt, tmp_path) -> None:
     ok(microgpt("sweep", *GRID))
     run, before = run_of(tmp_path), contents(tmp_path)
     assert "so nothing changed" in ok(microgpt("sweep", "resume", run)).stderr
@@ -61,7 +61,7 @@ def test_a_finished_sweep_changes_only_with_more_seeds(microgpt, tmp_path) -> No
     done = ok(microgpt("sweep", "resume", run, "--seeds", "4"))
     assert "16 of 16 training runs completed; ran 4 in " in done.stdout
     assert {line["seed"] for line in evaluations_of(run)} == {5, 6, 7, 8}
-    edit(run / "settings.json", n_trials=None)  # as if interrupted
+    edit(run / "settings.json", n_trials=None)  # as after an interruption
     assert "ran 0 in " in ok(microgpt("sweep", "resume", run, "--seeds", "4")).stdout
 
 
@@ -96,6 +96,6 @@ def test_a_sweep_whose_runs_all_diverge_exits_with_status_1(microgpt, tmp_path) 
         ("resume nowhere", "nowhere is not a study: cannot read settings.json"),
     ],
 )
-def test_bad_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) -> None:
+def test_refused_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) -> None:
     assert problem in refused(microgpt("sweep", *options.split()))
     assert not (tmp_path / "experiments").exists()

@@ -30,7 +30,7 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
 
 def test_ctrl_c_removes_the_bar_and_prints_how_to_resume(evolve) -> None:
     child = evolve("--population", "4", "--generations", "100000")
-    child.timeout = 300  # enough for a busy machine
+    child.timeout = 300  # long enough on a busy machine
     child.expect(r"champion \d")  # a generation has been evaluated
     child.sendintr()
     child.expect(r"interrupted after [\d,]+ training runs?; resume with: microgpt evolve --resume ")

@@ -32,7 +32,7 @@ def names():
     [
         ("zubeq", 0.5, 0.0, 2.5),
         ("zubeqa", 0.5, 0.2, 2.74),
-        ("lelel", 0.5, 3.5, 6.70),  # odd length: le, le; the last l is ignored
+        ("lelel", 0.5, 3.5, 6.70),  # le, le; the last letter is ignored
         ("aaaa", -1.5, 3.7, 4.94),
         ("nannan", 0.5, 3.7, 6.94),
         ("bcb", -1.0, 0.0, 1.0),  # a palindrome needs at least four letters
@@ -42,7 +42,7 @@ def names():
         ("zubeqizub", 0.0, 0.0, 2.0),
     ],
 )
-def test_a_new_name_has_the_scores_calculated_by_hand(name, flow, symmetry, total) -> None:
+def test_scores_of_new_names_equal_those_computed_by_hand(name, flow, symmetry, total) -> None:
     verdict = judge(name, NOTHING)
     assert (verdict.flow, verdict.creativity) == (flow, 1.0)
     assert verdict.symmetry == pytest.approx(symmetry, abs=ROUNDING)
@@ -50,14 +50,14 @@ def test_a_new_name_has_the_scores_calculated_by_hand(name, flow, symmetry, tota
 
 
 @pytest.mark.parametrize(("name", "total"), [("nana", -7.46), ("kamon", -9.26), ("karai", -9.5)])
-def test_a_name_from_the_training_data_gets_a_creativity_of_minus_5(names, name, total) -> None:
+def test_a_name_from_the_training_data_has_a_creativity_of_minus_5(names, name, total) -> None:
     verdict = judge(name, names)
     assert verdict.creativity == -5.0
     assert verdict.total == pytest.approx(total, abs=ROUNDING)
 
 
 @given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
-def test_a_score_is_bounded_and_texts_that_are_not_words_have_none(name, is_known) -> None:
+def test_only_words_of_three_or_more_letters_have_a_score_and_it_is_bounded(name, is_known) -> None:
     word = normal(name)
     verdict = judge(name, frozenset([word] if is_known else []))
     assert (verdict is None) == (len(word) < 3 or not word.isalpha())
@@ -108,7 +108,7 @@ def test_repeated_and_known_names_are_found_regardless_of_case() -> None:
 
 
 @given(names=texts, known=texts, data=st.data())
-def test_scores_are_bounded_and_do_not_depend_on_the_order(names, known, data) -> None:
+def test_scores_are_bounded_and_do_not_depend_on_the_order_of_names(names, known, data) -> None:
     known = known_names(known)
     result = score_names(names, known)
     assert list(result) == ["judge", "weaver", "mirror", "spark"]
@@ -129,18 +129,18 @@ KNOWN = frozenset(["anna", "isabella"])
     [
         ("weaver", {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0,
                  "axxxxb": -2.0, "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0,
-                 "ab": None, "ab1": None, "": None}),  # known names do not matter
+                 "ab": None, "ab1": None, "": None}),  # known names do not count
         ("mirror", {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
                   "kamon": 0.5, "karai": 0.0, "1-1": 3.0, " MaMa ": 2.5, "aa": None, "": None}),
         ("spark", {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,
                  "x-1": 2.0, "ab": None, "": None}),
     ],
 )  # fmt: skip
-def test_each_head_gives_names_the_scores_of_evolve_rust(head, scores) -> None:
+def test_each_hydra_head_gives_names_the_scores_of_evolve_rust(head, scores) -> None:
     assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores
 
 
-def test_the_target_of_held_out_loss_is_relative_to_the_first_model() -> None:
+def test_the_target_of_a_held_out_loss_is_relative_to_the_first_genome() -> None:
     assert target("last-doc") == 1.2
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 
@@ -157,6 +157,6 @@ def test_the_target_of_held_out_loss_is_relative_to_the_first_model() -> None:
         ([2.1] * 4 + [2.9] * 4, 0),
     ],
 )
-def test_the_loser_threshold_for_held_out_losses_is_a_quartile(values, n_losers) -> None:
+def test_held_out_losses_in_the_worst_quartile_count_as_failures(values, n_losers) -> None:
     threshold = loser_threshold("held-out", values)
     assert sum(value > threshold for value in values) == n_losers

@@ -86,7 +86,7 @@ def test_documents_without_a_held_out_loss_are_refused(docs, validation) -> None
         LossObjective(split(docs, validation=validation, test=0.2))
 
 
-def test_the_operations_of_a_trial_are_those_of_its_steps() -> None:
+def test_the_operations_of_a_trial_are_the_sum_over_its_steps() -> None:
     genome = Genome(n_embd=2, block_size=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50)
     parts = split([a + b for a in "abcd" for b in "abcd"], validation=0.2)
     step = step_operations(genome.model(vocab_size=5), TrainConfig(), length=3.0)
@@ -101,7 +101,7 @@ def test_a_diverging_training_run_has_no_loss() -> None:
 
 
 def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
-    """If the last step diverges, the training run does not detect it."""
+    """A divergence in the last step is detected only by the evaluation after it."""
     objective = LossObjective(PARTS, "held-out")
     found = SimpleNamespace(loss=float("nan"))
     monkeypatch.setattr("microgpt.EvaluationSet.evaluate", lambda *_: found)

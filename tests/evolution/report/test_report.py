@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def marks_of(run: Path) -> list[str]:
-    """Return the labels of the chart's marks in a report, such as "g1-2, mutant: 2.3456; …"."""
+    """Return the labels of the marks in a report's chart, such as "g1-2, mutant: 2.3456; …"."""
     chart, _, _ = text_of(run).partition("</svg>")
     titles = re.findall("<title>(.*?)</title>", chart.partition("<svg")[2])
     return [html.unescape(title) for title in titles]

@@ -11,7 +11,7 @@ from microgpt_evolution.report.study_report import Report, render
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_MS = 120_000  # a page takes seconds, on a busy machine much longer
+PATIENCE_MS = 120_000  # on a busy machine, a page takes long
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 CUT = """all => all.flatMap(svg => {
   const whole = svg.getBoundingClientRect();
@@ -20,12 +20,12 @@ CUT = """all => all.flatMap(svg => {
     return box.width && (box.left < whole.left - 1 || box.right > whole.right + 1
       || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
   }).map(text => text.textContent);
-})"""  # texts that extend beyond their pictures
-MARKS = ".mark-symbol.role-mark path"  # without the marks of legends
+})"""  # returns texts that exceed their picture
+MARKS = ".mark-symbol.role-mark path"  # excludes the marks of legends
 
 
 def opened(page: Page, path: Path) -> None:
-    """Open a report."""
+    """Open the file of a report in a browser page, and wait until it is loaded."""
     page.goto(path.as_uri(), wait_until="load", timeout=PATIENCE_MS)
 
 

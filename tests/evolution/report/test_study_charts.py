@@ -11,7 +11,7 @@ NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "ev
 
 
 def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
-    """By hand: three losses are 0.001 apart, so the half-width is 4.303 · 0.001 / √3."""
+    """The three losses of a setting are 0.001 apart, so the half-width is 4.303 · 0.001 / √3."""
     losses = {100: 2.5, 1000: 2.25, 10_000: 2.0}
     seeds = {
         Genome(steps=n): (loss + 0.001, loss + 0.002, loss + 0.003) for n, loss in losses.items()
@@ -23,7 +23,7 @@ def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
     assert rows[0]["about"] == "steps 10,000: 2.0020 ± 0.0025"
 
 
-def test_plot_shows_the_trials_of_a_search_in_their_order() -> None:
+def test_the_plot_of_a_search_shows_its_trials_in_order() -> None:
     found = evolve(NAMES, population=4, generations=2)
     drawn = found.plot().to_dict()
     (rows,) = drawn["datasets"].values()

@@ -1,4 +1,4 @@
-"""Tests of reports of recorded studies: rankings, contamination marks, refused studies."""
+"""Tests of reports on recorded studies: rankings, contamination marks, and refused studies."""
 
 import re
 from dataclasses import replace
@@ -32,7 +32,7 @@ BUDGETED = BudgetedSettings(
 
 
 def recorded(folder: Path, settings=SETTINGS) -> Path:
-    """Record a search without training its organisms."""
+    """Record a search of organisms with invented losses, without training any."""
     search, scores = breeding_of(settings), score_names(["mama"], set())
     with Study.begin(folder, "evolve", settings, is_stamped=False) as records:
         for _ in range(3 if settings.objective == "hydra" else settings.generations):
@@ -73,7 +73,7 @@ def test_an_unfinished_search_can_be_ranked_after_each_evaluation(tmp_path, sett
         assert len(read_ranking(run).records) == n
 
 
-def test_a_hydra_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
+def test_a_hydra_search_is_ranked_by_the_score_of_its_winner(tmp_path) -> None:
     assert read_ranking(recorded(tmp_path, HYDRA)).measure.label == "judge score"
     settings = HYDRA.model_copy(update={"head": "mirror"})
     found = read_ranking(recorded(tmp_path / "mirror", settings))
@@ -129,8 +129,8 @@ def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
     assert "student" not in study_report(Ranking(settings, [organism, failed])).facts
 
 
-def test_the_headline_compares_values_measured_during_the_search() -> None:
-    """The mean over fresh seeds, 3.0, is listed separately."""
+def test_the_headline_compares_the_first_and_the_best_score_of_the_search() -> None:
+    """The winner's mean over fresh seeds, 3.0, is listed among the facts."""
     first, winner, fresh = (
         TrialRecord(
             id=id, origin=origin, parents=parents, genome=Genome(n_embd=n_embd), seed=seed,
@@ -147,7 +147,7 @@ def test_the_headline_compares_values_measured_during_the_search() -> None:
     assert report.facts["winner, judge score"] == "3.0000, 1 fresh seeds"
 
 
-def test_an_id_that_is_not_of_an_organism_is_refused(tmp_path) -> None:
+def test_a_study_with_an_invalid_organism_id_is_refused(tmp_path) -> None:
     run = recorded(tmp_path)
     edit_evaluations(run, '"id":"g1-2"', '"id":"other"')
     with pytest.raises(StudyError, match="'other' is not an organism's id, such as g3-5; restore"):
@@ -187,8 +187,8 @@ def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
     [((2.1, 2.2, 2.3), "0.1000 ± 0.0000 over the second is clear"),
      ((2.3, 2.1, 2.2), "0.1000 ± 0.4303 over the second may be chance")],
 )  # fmt: skip
-def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict) -> None:
-    """By hand: the differences are 0.1 each; or 0.3, 0, 0 with half-width 4.303 · 0.1732 / √3."""
+def test_the_headline_of_a_sweep_says_whether_the_lead_may_be_chance(losses, verdict) -> None:
+    """The pairs differ by 0.1 each, or by 0.3, 0, 0 with the half-width 4.303 · 0.1732 / √3."""
     ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
     report = study_report(ranking)
     expected = f"Lowest held-out loss 2.1000; its lead of {verdict}, 6 trials"
@@ -196,7 +196,7 @@ def test_the_headline_of_a_sweep_says_whether_the_lead_is_clear(losses, verdict)
 
 
 def test_a_report_page_escapes_control_characters() -> None:
-    """Control characters are not valid in HTML, and could affect a terminal."""
+    """Most control characters are not valid in HTML, and some could affect a terminal."""
     odd = "x\x1b]0;x\x07\x9b\u202e<é"
     chart = alt.Chart(alt.InlineData(values=[{"a": 1}])).mark_point()
     text = render(Report(odd, odd, {odd: odd}, chart, odd, [[odd], [f"{odd}\n{odd}"]]))
@@ -231,7 +231,7 @@ def lines_of(losses: Losses) -> list[str]:
 
 
 def rates(*losses: float) -> Losses:
-    """Return losses of increasing learning rates, with small differences between seeds."""
+    """Return losses for increasing learning rates; the losses of the seeds differ a little."""
     steps = zip((0.001, 0.003, 0.01), losses, strict=True)
     return {Genome(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
 
@@ -246,7 +246,7 @@ def test_the_best_settings_come_first_in_the_ranking() -> None:
 
 
 def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
-    """By hand: the differences are 0.1, 0.1, 0.13, so the half-width is 4.303 · 0.01732 / √3."""
+    """The pairs differ by 0.1, 0.1 and 0.13, so the half-width is 4.303 · 0.01732 / √3."""
     losses = {Genome(lr=0.01): (2.1, 2.2, 2.3), Genome(lr=0.003): (2.2, 2.3, 2.43)}
     title, headings, first, second = lines_of(losses)
     assert title.endswith("; Behind 1: paired by seed)")

@@ -1,4 +1,4 @@
-"""Experiments that break a rule are stopped in their process, or refused by the judge."""
+"""Tests that experiments which break a rule are stopped, or refused by the judge."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def with_line(line: str) -> str:
 
 @pytest.fixture(scope="module")
 def judge():
-    """A judge of small training runs."""
+    """A judge that trains and evaluates small models."""
     return Judge(SETS, 1e7)
 
 
@@ -51,13 +51,13 @@ def test_an_experiment_with_its_own_training_loop_is_scored(judge) -> None:
         "import microgpt; microgpt.split = microgpt.load = microgpt.InferenceGpt.evaluate = None",
     ],
 )
-def test_printing_or_patching_does_not_change_the_loss(judge, line) -> None:
+def test_an_experiment_cannot_change_its_loss_by_printing_or_patching(judge, line) -> None:
     changed = judge.measure(with_line(line), 1, "validation")
     assert changed == judge.measure(EXAMPLE, 1, "validation")
 
 
 @pytest.mark.slow
-def test_an_endless_experiment_is_stopped() -> None:
+def test_an_experiment_that_does_not_end_is_stopped() -> None:
     found, _ = Judge(SETS, 1e7, 1.5).measure("while True: pass", 1, "validation")
     assert "still running after 1.5 seconds" in found.reason
 

@@ -1,4 +1,4 @@
-"""Tests of tries, their verdicts and their records, with a judge that trains nothing."""
+"""Tests of research tries, their verdicts and their records, with a judge that trains nothing."""
 
 import random
 from dataclasses import dataclass, field, replace
@@ -64,7 +64,7 @@ def test_a_research_study_without_losses_has_no_report(tmp_path) -> None:
         write_report(begun.directory)
 
 
-def test_an_improvement_is_kept_and_a_null_change_is_not(research) -> None:
+def test_a_changed_program_is_kept_only_if_it_lowers_the_loss(research) -> None:
     judge = FakeJudge()
     better, null, worse = (research.run(f"# {i}\n# {i}", judge) for i in (-0.05, "-0.050", 0.05))
     assert [each.verdict for each in (better, null, worse)] == ["kept", "not better", "not better"]
@@ -82,7 +82,7 @@ def test_no_seed_is_used_in_two_comparisons(research) -> None:
     assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
 
 
-def test_a_killed_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
+def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
     code = "# a\n# -0.02"
     with pytest.raises(KeyboardInterrupt):
         research.run(code, FakeJudge(stops_after=9))
@@ -117,7 +117,7 @@ def test_a_program_cannot_be_tried_twice(research) -> None:
         research.run(FIRST, FakeJudge())
 
 
-def test_the_test_part_is_read_once_and_ends_the_research(research) -> None:
+def test_the_test_set_is_read_only_once_and_then_the_research_ends(research) -> None:
     research.run("# -0.1", FakeJudge())
     gain = research.read_test(judge := FakeJudge())
     assert {part for _, _, part in judge.asked} == {"test"}
@@ -144,8 +144,8 @@ def test_each_proposal_changes_one_number_until_none_is_left_to_change(research)
         research.propose()
 
 
-def test_the_report_shows_tries_that_were_not_confirmed(research) -> None:
-    """The loss of the first try is lowered by chance in the search, but not with fresh seeds."""
+def test_the_research_chart_shows_which_tries_were_kept_or_not_confirmed(research) -> None:
+    """The first try lowers the loss with the seeds of the search, but not with fresh ones."""
 
     class Lucky(FakeJudge):
         def measure(self, code, seed, part) -> tuple[Evaluation, float]:

@@ -1,4 +1,4 @@
-"""Tests of the error and the power of the sequential test, by which a change is kept."""
+"""Tests of the error rate and the power of the sequential test that accepts changes."""
 
 import itertools
 import random
@@ -33,11 +33,11 @@ def test_the_p_value_agrees_with_enumerating_all_signs() -> None:
 
 
 @pytest.mark.parametrize("gains", [[0.0] * 20, [0.1, -0.1] * 10, [-0.1] * 20])
-def test_equal_losses_and_ties_have_high_p_values(gains) -> None:
+def test_changes_that_gain_nothing_have_p_values_above_one_half(gains) -> None:
     assert p_value(gains) > 0.5
 
 
-def test_a_clear_change_needs_few_pairs_and_then_fresh_seeds() -> None:
+def test_a_clear_gain_is_kept_only_if_fresh_seeds_confirm_it() -> None:
     assert decide([0.1] * 4, []) == SEARCH
     assert decide([0.1] * 5, []) == CONFIRM
     assert decide([0.1] * 5, [0.1] * N_CONFIRMED) == KEPT
@@ -45,7 +45,7 @@ def test_a_clear_change_needs_few_pairs_and_then_fresh_seeds() -> None:
     assert decide([-0.1] * 5, []) == REJECTED
 
 
-def test_a_change_without_a_clear_gain_ends_at_the_last_look() -> None:
+def test_a_change_without_a_clear_gain_is_rejected_at_the_last_look() -> None:
     gains = [0.2, 0.3, -0.1, 0.4, 0.5, 0.6, -0.25, 0.7, 0.8, -0.9]
     assert decide(gains, []) == SEARCH
     assert decide([*gains, *[-0.01, 0.02] * 5], []) == REJECTED
@@ -59,14 +59,14 @@ def test_a_change_without_a_clear_gain_ends_at_the_last_look() -> None:
         lambda rng: rng.choice((-1, 0, 1)),
     ],
 )
-def test_at_most_5_percent_of_null_changes_pass_the_search(draw) -> None:
+def test_at_most_5_percent_of_changes_without_effect_pass_the_search(draw) -> None:
     rng, n = random.Random(1), 2000
     passed = sum(decide([draw(rng) for _ in range(20)], []) == CONFIRM for _ in range(n))
     assert passed / n < 0.05 + 0.01
     assert sum(error for error, _ in LOOKS.values()) <= 0.05
 
 
-def test_nine_of_ten_gains_of_the_stated_size_are_kept() -> None:
+def test_nine_of_ten_changes_with_a_clear_effect_are_kept() -> None:
     rng, n = random.Random(2), 1000
     draws = ([rng.gauss(CLEAR_EFFECT, 1) for _ in range(36)] for _ in range(n))
     kept = sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws)

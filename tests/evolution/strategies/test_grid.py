@@ -6,12 +6,12 @@ from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.strategies.grid import SETTINGS, describe, differing, grid
 
 
-def test_the_default_sweep_config_matches_karpathys_run() -> None:
+def test_the_default_genome_has_the_settings_of_karpathys_run() -> None:
     assert Genome().model(vocab_size=27) == ModelConfig(vocab_size=27)
     assert Genome().train_config(seed=42) == TrainConfig(lr=0.005)
 
 
-def test_configs_are_described_by_the_settings_that_differ() -> None:
+def test_genomes_of_a_grid_are_described_by_the_settings_that_differ() -> None:
     configs = [
         Genome(steps=21_000, lr=0.02),
         Genome(steps=21_000),
@@ -34,7 +34,7 @@ def test_a_grid_contains_each_combination_once_in_order() -> None:
     assert impossible == []
 
 
-def test_impossible_combinations_are_skipped_with_one_note() -> None:
+def test_impossible_combinations_of_a_grid_are_skipped_with_a_note() -> None:
     configs, impossible = grid({"n_embd": [30, 32], "n_head": [4, 5], "lr": [0.01, 0.02]})
     assert {(config.n_embd, config.n_head) for config in configs} == {(30, 5), (32, 4)}
     assert len(configs) == 4

@@ -24,7 +24,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 def organisms_of(hydra: Hydra) -> list[Organism]:
-    """Return the organisms of all heads."""
+    """Return the organisms of all heads of a hydra search."""
     return [o for population in hydra.populations.values() for o in population.organisms]
 
 
@@ -43,7 +43,7 @@ def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]
 
 
 @given(SIZES, SEEDS, st.sampled_from([0.0, 0.3, 1.0]))
-def test_migration_keeps_the_size_and_best_two_of_each_head(size, seed, crashes) -> None:
+def test_migration_keeps_the_size_and_the_two_best_of_each_hydra_head(size, seed, crashes) -> None:
     rng = Random(seed)
     hydra = Hydra(size=size, seed=seed)
     for _ in range(3):
@@ -59,7 +59,7 @@ def test_migration_keeps_the_size_and_best_two_of_each_head(size, seed, crashes)
 
 
 @given(SEEDS)
-def test_no_two_training_runs_share_a_seed(seed) -> None:
+def test_no_two_training_runs_of_a_hydra_search_share_a_seed(seed) -> None:
     hydra = Hydra(size=5, seed=seed)
     trained = []
     for _ in range(2):
@@ -81,7 +81,7 @@ def test_a_child_mixes_the_genes_of_a_champion_and_a_guest(seed) -> None:
                 assert all(genes[name] in (own[name], guest[name]) for name in genes)
 
 
-def test_each_head_receives_two_champions_and_their_offspring() -> None:
+def test_each_hydra_head_receives_two_champions_and_their_offspring() -> None:
     hydra = Hydra(size=8, seed=1)
     cycle(hydra, Random(1))
     best = {name: organisms[0] for name, organisms in hydra.met.items()}
@@ -121,7 +121,7 @@ def finalist(name: str, *votes: float) -> Finalist:
     return Finalist(organism, (Evaluation("ok", scores=scores),))
 
 
-def test_the_sum_of_ranks_gives_every_head_equal_weight() -> None:
+def test_the_finalist_with_the_best_sum_of_ranks_wins_a_hydra_search() -> None:
     # Sums of ranks: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1. By the sum of scores, the first would win.
     loud, even, late = (
         finalist(*each) for each in (("a", 99, 1, 1), ("bb", 0.9, 3, 2), ("ccc", 0.8, 2, 3))
@@ -134,7 +134,7 @@ def test_a_hydra_head_chooses_the_best_of_its_own_champions() -> None:
     loud, even, late = (
         finalist(*each) for each in (("a", 1, 99, 1), ("bb", 1, 3, 2), ("ccc", 1, 2, 3))
     )
-    assert hydra.choose([loud, even, late]) is None  # no exchange has taken place
+    assert hydra.choose([loud, even, late]) is None  # before the first exchange
     hydra.met = {"weaver": [loud.organism], "mirror": [late.organism, even.organism]}
     assert hydra.choose([loud, even, late]) is even
 
@@ -166,7 +166,7 @@ def test_hydra_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> No
 
 
 @given(RNGS, st.integers(1, 128))
-def test_the_width_of_a_mutant_is_divisible_by_its_heads(rng, n_embd) -> None:
+def test_the_width_of_a_mutant_is_divisible_by_its_number_of_heads(rng, n_embd) -> None:
     mutant = mutate(replace(PRIMORDIAL, n_embd=n_embd, n_head=1), rng)
     assert mutant.n_embd % mutant.n_head == 0
 
@@ -183,7 +183,7 @@ def said(score: float | None) -> Evaluation:
 
 
 @given(SIZES, SEEDS)
-def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
+def test_each_generation_keeps_its_size_and_the_two_best_organisms(size, seed) -> None:
     rng = Random(seed)
     population, best = make(size, seed), math.inf
     for generation in range(1, 6):
@@ -206,7 +206,7 @@ def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
             assert born.seed == training_seed(42, generation + 1, born.place[1])
 
 
-def test_the_organism_with_the_highest_score_ranks_first() -> None:
+def test_the_organism_with_the_highest_judge_score_ranks_first() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]

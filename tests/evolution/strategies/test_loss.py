@@ -29,7 +29,7 @@ FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1
 
 
 def bred(stage, ranked, seed=0, blacklisted=()):
-    """Return the generation that follows a ranked generation, for a stage of stagnation."""
+    """Return the generation that follows a ranked generation at a stage of stagnation."""
     search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
     search.organisms, search.generations, search.rng = ranked, [ranked], Random(seed)
     search.stagnation, search.failures = STAGNATION[stage], Counter(2 * [*blacklisted])
@@ -48,7 +48,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # none has an evaluation yet
+    for slot, organism in enumerate(population, start=1):  # not yet evaluated
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
@@ -79,9 +79,7 @@ def test_only_finished_organisms_are_parents(make_ranked, stage, fitnesses, seed
 @pytest.mark.parametrize(
     ("size", "n_immigrants", "n_bred"), [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 2, 1), (8, 2, 5)]
 )
-def test_a_generation_has_elites_immigrants_and_offspring(
-    make_ranked, size, n_immigrants, n_bred
-) -> None:
+def test_a_generation_has_elites_and_offspring(make_ranked, size, n_immigrants, n_bred) -> None:
     population = bred("normal", make_ranked([2.0] * size))
     assert origins(population[: 1 + n_immigrants]) == ["elite", *["immigrant"] * n_immigrants]
     rest = origins(population[1 + n_immigrants :])
@@ -141,8 +139,8 @@ def test_random_genomes_avoid_blacklisted_species(make_ranked, stage, origin) ->
 
 
 def measure(organism) -> Evaluation:
-    """Return a simulated evaluation: the loss depends on the width, the learning rate and chance,
-    and some runs fail."""
+    """Return a simulated evaluation, which may be a failure. The loss depends on the width, on the
+    learning rate and on chance."""
     luck = Random(organism.seed).gauss(0, 0.1)
     if luck > 0.2:
         return Evaluation("crashed")
@@ -152,7 +150,7 @@ def measure(organism) -> Evaluation:
 
 
 def run(size, fitness, seed, n_generations=12):
-    """Return a search after n_generations, and whether each generation kept the best organism."""
+    """Return a search after n_generations, and for each one whether it kept the best organism."""
     search, kept = LossSearch(size=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
         search.tell([measure(organism) for organism in search.ask()])
@@ -202,7 +200,7 @@ FAILED = [(0, "immigrant"), (1, "immigrant"), (2, "immigrant")]
 @pytest.mark.parametrize(
     ("bests", "told"),
     [
-        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # progress
+        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # each loss is lower
         (
             [1.6] * 6,  # a cataclysm resets the count
             [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1],
@@ -210,24 +208,24 @@ FAILED = [(0, "immigrant"), (1, "immigrant"), (2, "immigrant")]
         ([math.inf, math.inf, math.inf, 2.0], [*FAILED, NORMAL_0]),
     ],
 )
-def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None:
+def test_stagnation_leads_to_a_championship_and_then_to_a_cataclysm(bests, told) -> None:
     assert climb(*bests) == told
 
 
 def failures(organisms) -> Counter[str]:
-    """Return the failures per species that a search counts for evaluated organisms."""
+    """Return the number of failures that a search counts for each species of its organisms."""
     search = LossSearch(size=len(organisms), fitness="last-doc", seed=1)
     search.organisms = organisms
     search.tell([])
     return +search.failures
 
 
-def test_each_loss_above_the_threshold_counts_as_a_species_failure(make_ranked) -> None:
-    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 does not count
+def test_a_loss_above_the_threshold_counts_as_a_failure_of_its_species(make_ranked) -> None:
+    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 is the threshold
     assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
 
 
-def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_organism) -> None:
+def test_crashes_and_kept_elites_are_not_failures_of_a_species(make_ranked, make_organism) -> None:
     assert not failures(make_ranked([float("nan")]))
     assert not failures([make_organism(2.9, origin="elite")])
     assert failures([make_organism(2.9, origin="re-eval")]) == {"16-4-1-16-4": 1}
@@ -253,14 +251,14 @@ def changes(old: Genome, new: Genome) -> set[str]:
 
 
 @given(genomes(), genomes(), rngs, unary)
-def test_every_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
+def test_every_evolution_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
     for genome in (operator(a, rng), crossover(a, b, rng)):
         for gene, (least, most) in LIMITS.items():
             assert least <= getattr(genome, gene) <= most
 
 
 @given(rngs, st.sampled_from([NORMAL, WIDE]))
-def test_a_random_genome_lies_in_its_space(rng, space) -> None:
+def test_a_random_genome_lies_in_the_given_space(rng, space) -> None:
     genome = random_genome(rng, space)
     for gene in ("n_embd", "block_size", "n_layer", "n_head", "n_ff_exp", "steps"):
         assert getattr(genome, gene) in space[gene]
@@ -309,7 +307,7 @@ def test_fine_tuning_changes_only_steps_and_learning_rate_within_bounds(genome, 
 
 
 @given(genomes(), rngs)
-def test_growth_enlarges_one_part_of_the_shape(genome, rng) -> None:
+def test_growth_increases_at_most_one_setting_of_the_shape(genome, rng) -> None:
     grown = grow(genome, rng)
     changed = changes(genome, grown)
     assert len(changed) <= 1

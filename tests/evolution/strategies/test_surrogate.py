@@ -10,13 +10,13 @@ from microgpt_evolution.strategies.surrogate import SMALLEST, SurrogateSearch
 from microgpt_evolution.trial import EVALUATIONS, RUNGS
 
 SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})
-COST = 1.0  # cost of an evaluation
+COST = 1.0  # cost of one evaluation
 
 
 def played(small, budget, loss_of, space=SPACE, **options):
     """Run a search; return its training runs by generation, and the final organisms.
 
-    `loss_of` gives the loss of a genome at an evaluation.
+    `loss_of` returns the loss of a genome at its k-th evaluation.
     """
     search = SurrogateSearch(space, [small], budget, lambda genome, n: COST * n, seed=1, **options)
     generations, organisms = [], {}
@@ -34,7 +34,7 @@ def played(small, budget, loss_of, space=SPACE, **options):
 
 
 def bowl(genome, k) -> float:
-    """Return a loss that is lowest in the middle of the space."""
+    """Return a loss that is lowest for the middle values of each gene."""
     distances = (
         math.log(genome.lr / 0.004), 4 * (genome.dropout - 0.2), (genome.n_layer - 4) / 4
     )  # fmt: skip
@@ -58,7 +58,7 @@ def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
         dict(zip(SPACE.values, genes, strict=True)) for genes in product(*SPACE.values.values())
     ]
     losses = sorted(bowl(type("Genes", (), each), EVALUATIONS) for each in genomes)
-    assert best.loss <= losses[len(losses) // 40]  # the best of 20 random genomes has rank 1/21
+    assert best.loss <= losses[len(losses) // 40]  # expected of the best of 20 genomes
 
 
 def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:
@@ -97,7 +97,7 @@ def test_a_search_continues_if_all_losses_are_equal(small, loss) -> None:
     assert len(generations) > 2
 
 
-def test_a_budgeted_search_trains_no_refused_genome(small) -> None:
+def test_a_budgeted_search_trains_no_genome_that_is_too_large(small) -> None:
     _, organisms = played(small, 40.0, bowl, accepts=lambda genome: genome.n_layer < 3)
     assert all(each.genome.n_layer < 3 for each in organisms.values())
     with pytest.raises(GenomeError, match="no genome of the space is small enough"):

@@ -32,19 +32,19 @@ def test_decoding_reverses_encoding_for_any_text(text) -> None:
     assert max(tokens, default=0) < TEXT.bos_id
     assert TEXT.count(text) == len(tokens)
     assert TEXT.decode(tokens) == "".join(pieces) == text
-    assert all(text.count(piece) for piece in pieces)  # no piece is a part of a character
+    assert all(text.count(piece) for piece in pieces)  # each piece is a whole character or more
     assert TEXT.unknown_characters(text) == ""
 
 
 @given(st.lists(st.integers(0, CHAT.vocab_size - 1)))
-def test_a_streamed_text_equals_the_decoded_tokens(tokens) -> None:
+def test_decoding_tokens_as_a_stream_gives_the_same_text_as_at_once(tokens) -> None:
     assert "".join(CHAT.decode_stream(tokens)) == CHAT.decode(tokens)
 
 
 @pytest.mark.parametrize(
     "text", ["<|user|>", "<|endoftext|>", "<|assistant|>x<|end_turn|>", "[BOS]", "<s>", "bos"]
 )
-def test_text_that_looks_like_a_special_token_is_ordinary_text(text) -> None:
+def test_text_that_looks_like_a_special_token_is_encoded_as_text(text) -> None:
     tokenizer = BpeTokenizer.from_documents([[Message("user", text * 9)]] * 9, vocab_size=400)
     tokens = tokenizer.encode_document([Message("user", text)])
     inside = tokens[2:-2]
@@ -70,13 +70,13 @@ def test_bpe_learns_from_a_long_text_without_spaces() -> None:
 
 
 @pytest.mark.parametrize(("docs", "least"), [(["a"], 257), ([CONVERSATION], 260)])
-def test_a_vocabulary_with_no_room_for_all_bytes_is_refused(docs, least) -> None:
+def test_a_vocabulary_too_small_for_all_bytes_is_refused(docs, least) -> None:
     assert BpeTokenizer.from_documents(docs, vocab_size=least).vocab_size == least
     with pytest.raises(ConfigError, match=f"vocab_size must be >= {least} .* got {least - 1}"):
         BpeTokenizer.from_documents(docs, vocab_size=least - 1)
 
 
-def test_a_lone_surrogate_is_refused() -> None:
+def test_a_text_with_a_lone_surrogate_is_refused_by_bpe() -> None:
     assert TEXT.unknown_characters("a\ud800b\udfff\ud800") == "\ud800\udfff"
     for use in (TEXT.encode, TEXT.count, lambda text: BpeTokenizer.from_documents([text])):
         with pytest.raises(
@@ -104,7 +104,7 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
         (b'"a": 64', b'"\\u001b[2J": []', "not a valid tokenizer: .* vocab, .* integers"),
         (b'merges": [', b'merges": [["zz", "a"],', "of 'zz' and 'a' needs a missing token: 'zz'"),
         (b'"merges": [', b'"merges": ["a b",', "not a valid tokenizer: .* merges, a list of pairs"),
-        # With these settings, the library would panic, or take a minute and gigabytes of memory.
+        # With these settings, the tokenizers library would panic, or take a minute and gigabytes.
         (b'subword_prefix": null', b'subword_prefix": "##"', 'continuing_subword_prefix is "##"'),
         (b'"a": 64,', b'"a": 2147483648,', "must be consecutive integers from 0"),
         (b'merges": [', b'merges": [["anna", "anna"],', "needs a missing token: 'annaanna'"),
@@ -115,10 +115,10 @@ def test_a_damaged_or_foreign_tokenizer_file_is_refused(old, new, problem, capfd
     with pytest.raises(TokenizerError, match=problem) as refusal:
         BpeTokenizer(TEXT.file.replace(old, new, 1))
     assert str(refusal.value).isprintable()
-    assert capfd.readouterr().err == ""  # the library's panics print a backtrace
+    assert capfd.readouterr().err == ""  # a Rust panic would print a backtrace
 
 
-def test_characters_without_a_token_are_unknown() -> None:
+def test_characters_without_a_token_are_reported_as_unknown() -> None:
     tokenizer = BpeTokenizer(tokenizer_file(["anna and emma, naïve"] * 2, 40))
     assert tokenizer.decode(tokenizer.encode("emma and anna")) == "emma and anna"
     assert tokenizer.unknown_characters("axbxa ï\xae\ud800") == "xb\xae\ud800"
@@ -127,6 +127,6 @@ def test_characters_without_a_token_are_unknown() -> None:
 
 
 @pytest.mark.compiled
-def test_errors_give_the_length_of_a_long_message_in_tokens(subword_gpt) -> None:
+def test_the_error_for_an_overlong_message_gives_its_length_in_tokens(subword_gpt) -> None:
     with pytest.raises(PromptError, match="the message has 60 tokens; at most 32 fit into the"):
         subword_gpt.chat_prompt([Message("user", "é" * 30)])

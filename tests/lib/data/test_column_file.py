@@ -38,7 +38,7 @@ def test_a_column_of_a_table_can_be_read(write, name: str, content: str) -> None
     assert load_text(write(content, name), column="text") == ["Anna\nMia", "Emma"]
 
 
-def test_quotes_in_a_tab_separated_file_are_text(write) -> None:
+def test_quotation_marks_in_a_tab_separated_file_are_read_as_text(write) -> None:
     path = write('"name," so\ttext\nA\t"Hello," she said\nB\t"yes\n', "a.tsv")
     assert load_text(path, column="text") == ['"Hello," she said', '"yes']
 
@@ -151,21 +151,21 @@ def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
         ),
     ],
 )
-def test_the_only_text_field_of_a_record_needs_no_column(write, name, content, kind) -> None:
+def test_the_only_text_field_of_json_records_is_read_by_default(write, name, content, kind) -> None:
     file = TextFile(write(content, name))
     docs = load_documents(file, ReadOptions())
     assert [*docs][-2:] == ["Anna", "Emma"]
     assert file.kind == kind
 
 
-def test_columns_of_a_table_without_header_have_numbers(write) -> None:
+def test_columns_of_a_table_without_a_header_are_selected_by_number(write) -> None:
     path = write("Anna,DE\nEmma,AT\n", "a.csv")
     assert load_text(path, column="1") == ["Anna", "Emma"]
     assert load_text(path, column="Anna") == ["Emma"]
 
 
 @pytest.mark.parametrize("last", ["she said.", "3", '"a" and "b"'])
-def test_quotations_are_not_mistaken_for_json(write, last) -> None:
+def test_lines_in_quotation_marks_are_not_mistaken_for_json(write, last) -> None:
     lines = [*['"To be or not"'] * 30, last]
     assert load_text(write("\n".join(lines))) == lines
 
@@ -174,7 +174,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0")).map(str.s
 
 
 @given(st.lists(texts, min_size=1), st.booleans())
-def test_json_lists_and_lines_of_any_strings_can_be_read(tmp_path_factory, docs, is_array) -> None:
+def test_json_strings_in_an_array_or_on_lines_can_be_read(tmp_path_factory, docs, is_array) -> None:
     path = tmp_path_factory.getbasetemp() / "strings.json"
     path.write_text(json.dumps(docs) if is_array else "\n".join(map(json.dumps, docs)))
     assert load_text(path) == docs

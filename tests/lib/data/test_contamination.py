@@ -30,7 +30,7 @@ CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
 
 @pytest.mark.parametrize("change", [str.upper, "{} ".format, "\u200b{}".format])
-def test_documents_read_in_other_case_or_spacing_count_as_contaminated(change) -> None:
+def test_documents_read_with_other_capitals_or_spacing_count_as_contaminated(change) -> None:
     parts = split([*DOCS, *map(change, DOCS)], validation=0.1)
     trained = {doc.lower().strip(" \u200b") for doc in parts.train}
     share = sum(doc.lower().strip(" \u200b") in trained for doc in parts.validation)
@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # first for documents; second for running text, which is compared in pieces
+TOLERANCE = 1e-9, 0.03  # for documents, and for running text, which is compared in pieces
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -77,7 +77,7 @@ def divided(kind: str, way) -> Split:
 
 @settings(max_examples=30)
 @given(ancestors=st.lists(WAYS, min_size=1, max_size=3), own=WAYS, kind=st.sampled_from([*DATA]))
-def test_contamination_is_the_share_that_some_ancestor_has_read(ancestors, own, kind) -> None:
+def test_contamination_is_the_fraction_that_an_ancestor_has_read(ancestors, own, kind) -> None:
     def items(docs) -> set:
         return set("".join(docs)) if kind == "text" else set(docs)
 
@@ -136,7 +136,7 @@ def test_custom_running_text_is_compared_with_that_of_a_parent() -> None:
     assert contamination(unread, [read.facts])["validation"] == UNKNOWN
 
 
-def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
+def test_a_file_read_as_lines_and_as_running_text_counts_as_different_data() -> None:
     text = "\n".join(DOCS)
     lines, stream = split(DOCS), split_stream(text)
     assert lines.facts.sha256 == stream.facts.sha256
@@ -144,7 +144,7 @@ def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
     assert other_data(lines.facts, [stream.facts])
 
 
-def test_recorded_facts_returns_only_runs_on_the_same_documents() -> None:
+def test_recorded_facts_returns_only_those_of_runs_on_the_same_documents() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) == [parts.facts]
     assert recorded_facts(DOCS[:-1], [None, parts.facts]) == []
@@ -166,7 +166,7 @@ def test_a_loss_is_marked_with_the_contaminated_share(share, text) -> None:
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
 
-def test_a_note_says_may_have_been_read_if_contamination_is_unknown() -> None:
+def test_unknown_contamination_is_noted_as_text_that_may_have_been_read() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
     assert "may have been read in training, so its losses may be too low: validation (" in note
     assert "test" not in note
@@ -188,7 +188,7 @@ def test_a_note_says_may_have_been_read_if_contamination_is_unknown() -> None:
         ({"parent_sha256": None, "teachers": [], "contamination": {}}, CLEAN),
     ],
 )
-def test_contamination_without_a_record_is_unknown_if_there_are_ancestors(record, share) -> None:
+def test_unrecorded_contamination_is_unknown_if_the_model_has_ancestors(record, share) -> None:
     assert recorded_share(record, "test") == share
 
 
@@ -209,13 +209,13 @@ def test_test_documents_read_for_validation_are_contaminated() -> None:
     assert contamination(same, ()) == {"validation": CLEAN, "test": READ}
 
 
-def test_data_that_the_model_itself_read_is_not_contamination() -> None:
-    """`eval` also passes the facts of the model's own training data."""
+def test_facts_of_the_models_own_training_data_do_not_add_contamination() -> None:
+    """`eval` passes the facts of the model's own data together with those of its ancestors."""
     parts = split([*DOCS, *map(str.upper, DOCS)], validation=0.2, test=0.2)
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
 
-def test_a_short_end_of_a_stretch_does_not_count_as_repeated_text() -> None:
+def test_a_short_last_piece_of_held_out_text_does_not_count_as_read() -> None:
     text = " ".join(WORDS)[:110_010]  # held-out stretches have 1,101 characters
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
@@ -229,7 +229,7 @@ def test_running_text_read_in_capitals_counts_as_contaminated() -> None:
     assert contamination(parts, ())["validation"] > 0.5
 
 
-def test_test_contamination_is_measured_even_if_the_test_set_is_removed() -> None:
+def test_the_contamination_of_the_test_set_is_known_even_if_the_set_is_removed() -> None:
     docs = [*(f"name {n}" for n in range(200)), *(f"Name {n}" for n in range(100))]
     parts = split(docs, validation=0.1, test=0.1)
     found = contamination(parts, [])
@@ -245,12 +245,12 @@ def test_the_sets_of_a_split_cannot_be_changed_in_place() -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, 24, 25, 26, 949, 950])
-def test_a_stretch_of_text_is_found_wherever_it_was_read(start) -> None:
+def test_held_out_text_counts_as_read_wherever_training_read_it(start) -> None:
     read, own = (TEXT[:1000],), (TEXT[start : start + PIECE],)
     assert contamination(Split((*read, *own), read, own), (), "stream") == {"validation": READ}
 
 
-def test_held_out_stretches_are_looked_up_in_the_text_that_was_read() -> None:
+def test_contamination_of_running_text_is_the_fraction_that_training_read() -> None:
     read, own = (TEXT[:9000],), (TEXT[3000:3400], TEXT[5000:5600], TEXT[20_000:21_000])
     parts = Split((*read, *own), read, own)
     assert contamination(parts, (), "stream")["validation"] == pytest.approx(0.5, abs=0.02)

@@ -49,7 +49,7 @@ def n_to_learn(docs, tokenizer) -> int:
 
 @pytest.mark.parametrize(("kind", "tokenizer"), [(texts, TEXT), (conversations, CHAT)])
 @given(data=st.data(), block_size=contexts)
-def test_sliding_windows_cover_each_token_to_be_learnt(kind, tokenizer, data, block_size) -> None:
+def test_chunks_contain_each_token_to_be_learnt_once(kind, tokenizer, data, block_size) -> None:
     docs = data.draw(kind)
     read = reading(docs, block_size, tokenizer=tokenizer)
     dataset = whole(read)
@@ -89,7 +89,7 @@ def counted(chunks) -> list[int]:
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_each_token_is_predicted_once_with_enough_context(n: int, block_size: int) -> None:
+def test_windows_predict_each_token_once_with_enough_context(n: int, block_size: int) -> None:
     windows = SlidingWindows(range(n), block_size, default_stride(block_size))
     assert counted(windows) == list(range(1, n))
     assert len(list(windows)) == len(windows)
@@ -106,7 +106,7 @@ ROLE_IDS = (100, 101)
 
 
 def conversation_of(lengths: list[int]) -> list[int]:
-    """Return [BOS, turns…, BOS] in which all tokens except roles and BOS are different."""
+    """Return the tokens [BOS, turns…, BOS]; all except roles and BOS are different."""
     tokens, number = [0], 200
     for i, length in enumerate(lengths):
         tokens += [ROLE_IDS[i % 2], *range(number, number + length)]
@@ -163,7 +163,7 @@ def known(content: str) -> str:
 
 
 def turn(message: Message) -> list[int]:
-    """Return the tokens of a turn: the role, the known characters and end_turn."""
+    """Return the tokens of a turn: the role, the characters in the vocabulary, and end_turn."""
     read = map(TOKENIZER.chars.index, known(message.content))
     return [TOKENIZER.role_id(message.role), *read, TOKENIZER.end_turn_id]
 
@@ -204,7 +204,7 @@ def test_a_prompt_consists_of_bos_the_latest_turns_and_the_role(messages, size) 
     ("chars", "read", "left_out"),
     [("ab ", "a  b", "X"), ("ab", "ab", "\nX\u3000"), ("ab \n", "a\n b", "X")],
 )
-def test_unknown_white_space_does_not_join_words(chars, read, left_out) -> None:
+def test_removing_unknown_white_space_does_not_join_words(chars, read, left_out) -> None:
     tokenizer = CharTokenizer(chars, is_chat=True)
     prompt = fit_conversation([Message("user", "a\nX\u3000b")], tokenizer, 80)
     assert [message.content for message in prompt.messages] == [read]

@@ -26,7 +26,7 @@ def file(write):
     return lambda *talks: write("".join(f"{json.dumps(talk)}\n" for talk in talks), "chat.jsonl")
 
 
-def test_a_reply_with_a_task_becomes_a_test_item(file) -> None:
+def test_a_reply_with_a_task_label_becomes_a_test_item(file) -> None:
     said = [user(), assistant(), user("2 + 2"), assistant("4", task="sums")]
     exam = load_chat_tests(file([user(), assistant()], {"messages": said}))
     (item,) = exam.items
@@ -59,7 +59,7 @@ def test_a_task_label_that_is_not_a_name_is_refused(file, task) -> None:
         ([user(), {"role": "tool", "content": "be nice"}], r"messages\[1\] must be .* 'tool'"),
     ],
 )
-def test_an_error_names_the_line_and_the_message(file, messages, problem) -> None:
+def test_the_error_for_an_invalid_message_gives_its_line_and_index(file, messages, problem) -> None:
     path = file([user(), assistant()], messages)
     with pytest.raises(DataError, match=f"chat.jsonl, line 2: {problem}"):
         load_conversations(path)
@@ -104,7 +104,7 @@ def test_system_messages_are_omitted_with_a_note(file) -> None:
     assert lines == ["left out 2 system messages: the model has no role for them"]
 
 
-def test_an_instruction_is_read_with_its_context(file) -> None:
+def test_the_input_field_of_an_instruction_is_appended_to_it(file) -> None:
     path = file({"instruction": "Sum up.", "input": "It rains.", "output": "Rain."})
     ((question, answer),) = load_conversations(path)
     assert (question.content, answer.content) == ("Sum up.\n\nIt rains.", "Rain.")
@@ -132,7 +132,7 @@ def test_an_instruction_is_read_with_its_context(file) -> None:
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
     ],
 )
-def test_an_unknown_format_is_refused(tmp_path, content, problem) -> None:
+def test_conversations_in_an_unknown_format_are_refused(tmp_path, content, problem) -> None:
     (tmp_path / "chat.json").write_text(content)
     with pytest.raises(DataError, match=problem):
         load_conversations(tmp_path / "chat.json")
@@ -172,7 +172,7 @@ def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
     load_chat_tests(file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 30 * file.stat().st_size  # storing a number per line would take a factor of 100
+    assert peak < 30 * file.stat().st_size  # with a number per line, it would be 100 times
 
 
 def test_conversations_in_json_are_read_from_a_file_named_csv(tmp_path) -> None:

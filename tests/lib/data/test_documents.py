@@ -18,7 +18,7 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.plugins import PluginError
 
 
-def test_the_bundled_shakespeare_text_is_that_of_nanogpt() -> None:
+def test_the_bundled_shakespeare_text_equals_that_of_nanogpt() -> None:
     content = bundled("shakespeare.txt").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     assert digest == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -30,7 +30,7 @@ def test_the_bundled_shakespeare_text_is_that_of_nanogpt() -> None:
     ("name", "n_tasks", "least"),
     [("chat_heldout.jsonl", 10, 400), ("chat_fresh.jsonl", 17, 40), ("chat_fourth.jsonl", 16, 10)],
 )
-def test_the_bundled_questions_cover_each_task(name, n_tasks, least) -> None:
+def test_the_bundled_test_questions_cover_each_task(name, n_tasks, least) -> None:
     tasks = Counter(item.task for item in load_chat_tests(bundled(name)).items)
     assert len(tasks) == n_tasks
     assert min(tasks.values()) >= least
@@ -47,7 +47,7 @@ def test_lines_are_stripped_and_empty_lines_are_skipped(write) -> None:
     assert load_text(write("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
-def test_lines_with_equally_many_tabs_are_said_to_be_rows_of_a_table(write) -> None:
+def test_a_note_says_that_lines_with_equally_many_tabs_form_a_table(write) -> None:
     told: list[str] = []
     path = write("hi\thallo\n\nyes\tja\nno\tnein\n")
     assert load_documents(path, ReadOptions(), tell=told.append) == [
@@ -98,9 +98,7 @@ def test_blank_lines_can_separate_documents(write) -> None:
         (RECIPES, " ", ConfigError, "is empty; for blank lines use --separator blank"),
     ],
 )
-def test_an_invalid_or_unused_separator_is_refused(
-    write, content, separator, error, problem
-) -> None:
+def test_wrong_or_unused_separators_are_refused(write, content, separator, error, problem) -> None:
     with pytest.raises(error, match=problem) as refusal:
         blocks(write(content), separator)
     assert len(str(refusal.value)) < 500
@@ -109,7 +107,7 @@ def test_an_invalid_or_unused_separator_is_refused(
 NAMES = "anna\nemma\n"
 
 
-# A reader of conversations and .up files; it fails for .bad and finds nothing in .none files.
+# A reader of .up files and conversations, which fails for .bad files, and reads nothing in .none.
 UPPER = """
 from microgpt import Message
 
@@ -128,7 +126,7 @@ def upper_reader(install) -> None:
 
 
 @pytest.mark.usefixtures("upper_reader")
-def test_a_reader_reads_the_files_of_its_kind_and_no_others(write) -> None:
+def test_a_reader_from_a_plugin_reads_only_files_of_its_format(write) -> None:
     assert load_text(write(NAMES, "a.up")) == ["ANNA", "EMMA"]
     assert load_text(write(NAMES)) == ["anna", "emma"]
     assert load_conversations(write(NAMES)) == talks([("hi", "yo")])
@@ -142,13 +140,13 @@ def test_a_reader_reads_the_files_of_its_kind_and_no_others(write) -> None:
         ("a.none", DataError, "upper-case found no texts in .*a.none; use another file"),
     ],
 )
-def test_the_error_of_a_reader_names_its_package(write, name, kind, problem) -> None:
+def test_the_error_of_a_reader_from_a_plugin_names_its_package(write, name, kind, problem) -> None:
     with pytest.raises(kind, match=problem) as error:
         load_text(write(NAMES, name))
     assert "upper-case" in str(error.value)
 
 
-def test_files_are_read_although_a_reader_cannot_be_imported(install, write) -> None:
+def test_files_can_be_read_even_if_a_plugin_cannot_be_imported(install, write) -> None:
     install("broken-reader", "readers", "gone = gone.module:read")
     notes: list[str] = []
     assert load_text(write(NAMES), tell=notes.append) == ["anna", "emma"]
@@ -158,7 +156,7 @@ def test_files_are_read_although_a_reader_cannot_be_imported(install, write) -> 
 
 
 @pytest.mark.parametrize("me", ["Anna", None])
-def test_exported_chats_require_a_package(monkeypatch, write, me) -> None:
+def test_the_error_for_an_exported_chat_names_the_missing_package(monkeypatch, write, me) -> None:
     monkeypatch.setattr(plugins, "_installed", lambda: {"readers": []})
     with pytest.raises(DataError, match="microgpt-chat-exports"):
         load_conversations(write(NAMES), me=me)

@@ -51,7 +51,7 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
     ],
 )
 @pytest.mark.parametrize("text", [None, "lines"])
-def test_documents_of_several_lines_are_recognised(write, content, docs, kind, text) -> None:
+def test_common_multi_line_documents_are_recognised(write, content, docs, kind, text) -> None:
     file, told = TextFile(write(content)), list[str]()
     assert load_documents(file, ReadOptions(text), tell=told.append) == docs
     if text is None:

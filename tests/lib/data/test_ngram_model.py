@@ -49,7 +49,7 @@ def discounts(counts: Counts) -> list[float]:
 
 
 def plain_probability(seen: list[Counts], before: list[int], token: int) -> float:
-    """Return the probability of a token after the tokens before it in its document."""
+    """Return the probability of a token, given the preceding tokens of its document."""
     p = 1 / V
     for length in range(min(len(before), ORDER - 1) + 1):
         tokens = seen[length].get(tuple(before[len(before) - length :]))

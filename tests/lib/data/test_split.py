@@ -29,7 +29,7 @@ def test_a_fingerprint_shows_where_multi_line_documents_end() -> None:
 
 
 @given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
-def test_a_split_agrees_with_the_documented_format(texts, validation, test) -> None:
+def test_documents_are_split_by_their_hash_as_documented(texts, validation, test) -> None:
     docs = [*map(str, range(200)), *texts]
     expected: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for doc in dict.fromkeys(docs):
@@ -58,7 +58,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
     n_free = length * (1 - sum(shares)) / max(1, len(shares))
     try:
         parts = split_stream(text, validation=validation, test=test, gap=gap)
-    except DataError:  # only if the stretches, or the parts between them, would be empty
+    except DataError:  # some stretch, or the text between two, would be empty
         assert n_free <= 2 * gap + 2 or length * min(shares) < 1
         return
     assert parts == split_stream(text, validation=validation, test=test, gap=gap)
@@ -69,14 +69,14 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
         assert after.start - before.stop >= gap
         assert "train" not in (name, other) or after.start - before.stop == gap
     for docs, share in ((parts.validation, validation), (parts.test, test)):
-        assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # rounding
+        assert abs(sum(map(len, docs)) - share * length) <= len(docs) <= 10  # sizes are rounded
     n_gaps = 2 * (len(parts.validation) + len(parts.test))
     assert sum(len(where) for where, _ in found) >= length - n_gaps * gap
     facts = (validation, test, gap if shares else None)
     assert parts.facts == DataFacts(1, fingerprint([text]), *facts)
 
 
-def test_held_out_pieces_are_spread_over_the_text() -> None:
+def test_held_out_stretches_are_spread_over_the_text() -> None:
     parts = split_stream("x" * 1_000_000, validation=0.1, test=0.05, gap=128)
     assert list(map(len, (parts.train, parts.validation, parts.test))) == [21, 10, 10]
     assert {len(each) for each in (*parts.validation, *parts.test)} == {10_000, 5_000}
@@ -102,7 +102,7 @@ def test_invalid_fractions_and_empty_sets_are_refused(divide, docs, shares, prob
         divide(docs, **shares)
 
 
-def test_a_value_computed_from_a_split_is_computed_only_once() -> None:
+def test_a_value_cached_in_a_split_is_computed_only_once() -> None:
     parts, made = split(["a", "b"]), list[int]()
     for n in (1, 2):
         parts.once("key", lambda n=n: made.append(n))

@@ -15,7 +15,7 @@ from microgpt.data.tokenizer import CharTokenizer, Message
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=20))
-def test_measured_sizes_of_character_models_are_exact(docs: list[str]) -> None:
+def test_the_token_counts_measured_for_characters_are_exact(docs: list[str]) -> None:
     tokenizer = CharTokenizer.from_documents(docs)
     sizes = measure(docs, tokenizer, "lines")
     chunks = ChunkedDataset(docs, tokenizer, 64, "lines")
@@ -67,7 +67,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("kind", RUNNING)
-def test_running_text_is_detected(kind: str) -> None:
+def test_running_text_is_detected_without_an_option(kind: str) -> None:
     assert is_running_text(RUNNING[kind].split("\n"))
 
 
@@ -89,7 +89,7 @@ def test_separate_lines_are_not_taken_for_running_text(kind: str) -> None:
         (["anna"], False),
     ],
 )
-def test_prose_is_distinguished_from_other_text(docs: list, expected: bool) -> None:
+def test_prose_is_distinguished_from_names_sums_and_notation(docs: list, expected: bool) -> None:
     assert is_prose(docs) is expected
 
 

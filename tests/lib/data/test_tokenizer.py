@@ -29,7 +29,7 @@ def test_the_assistant_mask_covers_replies_and_their_end_tokens(messages) -> Non
     assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
 
 
-def test_text_tokens_are_the_sorted_characters_followed_by_bos() -> None:
+def test_the_vocabulary_is_the_sorted_characters_followed_by_bos() -> None:
     tokenizer = CharTokenizer.from_documents(["hello", "héllo"])
     assert tokenizer.chars == ("e", "h", "l", "o", "é")
     assert (tokenizer.bos_id, tokenizer.vocab_size) == (5, 6)

@@ -49,7 +49,7 @@ def test_a_saved_model_is_loaded_exactly(tmp_path_factory, data) -> None:
 
 
 @pytest.mark.compiled
-def test_a_model_records_its_training_run(text_model: Path, text_result: TrainResult) -> None:
+def test_a_saved_model_records_its_training_run(text_model: Path, text_result: TrainResult) -> None:
     meta = json.loads((text_model / "meta.json").read_text())
     seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
     assert list(meta)[:6] == seed_keys
@@ -71,7 +71,7 @@ def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> 
     assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
-def test_unordered_weights_without_a_checksum_can_be_read(text_model, text_result) -> None:
+def test_weights_in_any_order_and_without_a_checksum_can_be_read(text_model, text_result) -> None:
     edit(text_model / "meta.json", training=None, weights_sha256=None)
     weights = json.loads((text_model / "weights.json").read_text())
     (text_model / "weights.json").write_text(json.dumps(dict(reversed(weights.items()))))
@@ -119,7 +119,7 @@ def test_a_damaged_weights_file_is_refused(text_model: Path, content, problem) -
         load(text_model)
 
 
-def test_ragged_and_extra_matrices_are_refused(text_model: Path) -> None:
+def test_weights_with_ragged_or_additional_matrices_are_refused(text_model: Path) -> None:
     edit(text_model / "meta.json", weights_sha256=None)
     weights = json.loads((text_model / "weights.json").read_text())
     edit(text_model / "weights.json", wpe=[*weights["wpe"][:-1], [1.0]])
@@ -141,7 +141,7 @@ HOSTILE = "\x1b[2J\u202e\n" + "a" * 100_000
         ("meta.json", {"chars": [HOSTILE]}),
     ],
 )
-def test_an_error_escapes_and_shortens_names_from_a_file(text_model: Path, name, content) -> None:
+def test_errors_escape_and_shorten_names_from_a_model_file(text_model: Path, name, content) -> None:
     edit(text_model / "meta.json", weights_sha256=None)
     if isinstance(content, bytes):
         (text_model / "weights.json").unlink()
@@ -262,7 +262,7 @@ def test_a_missing_or_foreign_subword_tokenizer_is_refused(tmp_path: Path) -> No
         load(tmp_path / "model")
 
 
-def test_a_loaded_model_knows_which_data_it_was_trained_on(tmp_path) -> None:
+def test_a_loaded_model_lists_the_data_that_it_and_its_parent_read(tmp_path) -> None:
     parent = train(["anna", "nana"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     child = train(["anna"], parent=parent, config=TrainConfig(steps=1))
     for name, result in (("parent", parent), ("child", child)):
@@ -305,7 +305,7 @@ def test_a_model_is_named_after_its_directory_unless_a_name_is_given(models) -> 
         ("names", models / "names"),
         ("mine", models / "talk"),
     ]
-    assert [*model_sources("models")] == ["names", "talk"]  # all models in a directory
+    assert [*model_sources("models")] == ["names", "talk"]  # each model in the directory
 
 
 def test_the_default_model_is_output_or_else_the_demo_model(models) -> None:

@@ -85,7 +85,7 @@ def start(n: int, work: Callable[[], object]) -> list[BaseProcess]:
     return processes
 
 
-def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatch) -> None:
+def test_a_save_waits_for_another_save_but_fails_during_training(tmp_path, monkeypatch) -> None:
     directory = tmp_path / "model"
     holder = rf"is being trained by process {os.getpid()} on"
     (tmp_path / "link").symlink_to("model")
@@ -103,7 +103,7 @@ def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_the_lock_of_a_directory_that_is_recreated_has_one_holder(tmp_path) -> None:
+def test_only_one_process_holds_the_lock_of_a_directory_that_is_recreated(tmp_path) -> None:
     def hold_often() -> None:
         for _ in range(200):
             with DirectoryLock(tmp_path / "model"):
@@ -119,7 +119,7 @@ def test_the_lock_of_a_directory_that_is_recreated_has_one_holder(tmp_path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_new) -> None:
-    """Four processes save with 25 threads each, in both formats."""
+    """Meanwhile, four processes with 25 threads each save the model in both formats."""
     directory, n_loads = tmp_path / "model", 0
     if not is_new:
         save(OLD, directory)
@@ -142,5 +142,5 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
             ]
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert n_loads > 10
-    assert len(os.listdir(directory)) == 4  # only one of the files is a weights file
+    assert len(os.listdir(directory)) == 4  # only one of these files has weights
     assert litter(tmp_path) == []

@@ -49,7 +49,7 @@ def directory(tmp_path, parts, stopped) -> Path:
 
 
 def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **facts: object) -> None:
-    """Change fields and arrays of a checkpoint, and update its hash."""
+    """Change fields and arrays of a training checkpoint, and update its hash."""
     state, description = directory / "train_state.safetensors", directory / "train_state.json"
     if tensors:
         save_file(load_file(state) | tensors, state)
@@ -124,7 +124,7 @@ def test_load_prefers_the_model_to_a_newer_state(directory, parts, stopped, text
     assert load(directory).weights == text_result.weights
 
 
-def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
+def test_a_training_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         pass
     assert os.listdir(tmp_path) == []
@@ -185,7 +185,7 @@ def test_arrays_of_a_wrong_shape_in_a_state_are_refused(directory, changes) -> N
         read_training(directory)
 
 
-def test_a_failed_write_reports_its_size_and_keeps_the_state(
+def test_a_failed_save_reports_the_required_space_and_keeps_the_old_state(
     directory, parts, stopped, monkeypatch
 ) -> None:
     def full(descriptor: int) -> None:

@@ -36,7 +36,7 @@ def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
     st.lists(st.text("ab", min_size=1, max_size=300), min_size=1, max_size=30),
     st.floats(1e8, 1e15),
 )
-def test_chosen_settings_respect_the_budget(docs: list[str], budget: float) -> None:
+def test_training_with_chosen_settings_stays_within_budget(docs: list[str], budget: float) -> None:
     choice = chosen(docs, budget)
     assert choice.config.steps == 1 or choice.operations <= budget
 
@@ -67,7 +67,7 @@ def test_the_context_of_conversations_includes_role_tokens() -> None:
     assert chosen([TALK]).model.block_size == 32
 
 
-def test_the_automatic_choice_keeps_settings_that_are_given() -> None:
+def test_the_choice_of_settings_keeps_those_that_are_given() -> None:
     fixed = {"n_embd": 24, "n_head": 2, "lr": 0.001, "dropout": 0.5, "steps": 7, "batch_size": 3}
     choice = chosen(TOWNS, **fixed)
     settings = vars(choice.model) | vars(choice.config)
@@ -132,7 +132,7 @@ def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7
 
 
-def test_a_large_training_set_is_reduced_to_evenly_spaced_parts(monkeypatch) -> None:
+def test_only_evenly_spaced_parts_of_a_large_training_set_are_read(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_READ", 20_000)
     whole = split([f"{i:04}" for i in range(9000)], validation=0.1)
     few = readable(whole, 1e6)
@@ -144,4 +144,4 @@ def test_a_large_training_set_is_reduced_to_evenly_spaced_parts(monkeypatch) -> 
     assert 15_000 < sum(map(len, pieces)) < 40_000
     assert all(ord(piece[-1]) - ord(piece[0]) < 2**12 for piece in pieces)
     unsplit = split(["anna"] * 9000)
-    assert readable(unsplit, 1e6) is unsplit  # its `facts` describe the training set
+    assert readable(unsplit, 1e6) is unsplit  # its facts describe the training set

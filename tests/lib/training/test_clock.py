@@ -11,4 +11,4 @@ def test_the_clock_stands_still_while_the_process_is_suspended(monkeypatch) -> N
     for passed, worked in [(1, 1), (2, 0), (60, 0.02), (0.02, 0.02), (10, 1)]:
         now, cpu = now + passed, cpu + worked
         elapsed.append(time())
-    assert elapsed == pytest.approx([1, 3, 3.02, 3.04, 13.04])  # 2 s are too short for a suspension
+    assert elapsed == pytest.approx([1, 3, 3.02, 3.04, 13.04])  # a pause of 2 s is no suspension

@@ -50,7 +50,7 @@ def plan_of(parts: Split, tokenizer, config: TrainConfig, model=MODEL) -> Traini
 
 
 def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
-    """Return a student's dataset of chunks and samples, and the number of chunks."""
+    """Return a student's dataset, which has chunks and then samples, and the number of chunks."""
     parts, teachers = Split(docs, docs), Teachers(teachers, n_samples)
     plan = plan_of(parts, teachers.tokenizer, config)
     chunks = parts.chunked(plan.tokenizer, MODEL.block_size, config)
@@ -58,7 +58,7 @@ def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
 
 
 def mean_probabilities(teachers, doc) -> np.ndarray:
-    """Return the mean of the teachers' predictions after each token except the last."""
+    """Return the teachers' mean probabilities after each token of a document except the last."""
     return np.mean(
         [
             np.exp([*InferenceGpt(teacher).log_probabilities(list(doc[:-1]))])
@@ -68,11 +68,11 @@ def mean_probabilities(teachers, doc) -> np.ndarray:
     )
 
 
-def test_the_targets_are_the_mean_probabilities_of_the_teachers(teachers) -> None:
+def test_the_targets_of_a_student_are_its_teachers_mean_probabilities(teachers) -> None:
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):
-        rows = [row or [0] for row in dataset.targets_of(i)]  # [0] if masked
+        rows = [row or [0] for row in dataset.targets_of(i)]  # [0] stands for masked ones
         expected = mean_probabilities(teachers, doc)
         for row, wanted in zip(dataset.targets_of(i), expected, strict=True):
             assert row is None or row == pytest.approx(wanted.tolist(), abs=1e-6)
@@ -92,7 +92,7 @@ def test_the_teachers_take_turns_in_generating_samples(teachers) -> None:
 
 @pytest.mark.parametrize("n_samples", [0, 7])
 @pytest.mark.parametrize("docs", [NAMES, [TALK]], ids=["texts", "conversations"])
-def test_engines_and_threads_give_the_same_losses(teachers, talker, docs, n_samples) -> None:
+def test_engines_and_threads_do_not_change_the_losses(teachers, talker, docs, n_samples) -> None:
     known = teachers if docs is NAMES else [talker]
     taught = Teachers(known, n_samples if docs is NAMES else 0)
     settings = {"model": MODEL, "teachers": taught}
@@ -202,7 +202,7 @@ def test_ngrams_change_only_the_targets_of_generated_documents(teacher) -> None:
 
 def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypatch) -> None:
     monkeypatch.setattr(distillation, "MIN_GAIN", 0.0)
-    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # only a few documents at once
+    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # few documents at a time
     tested, n = encoded(WORD_PARTS.validation, teacher), teacher.tokenizer.vocab_size
     ngrams = NgramModel(encoded(WORD_PARTS.train, teacher), n)
     predictor = InferenceGpt(teacher)

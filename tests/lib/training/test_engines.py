@@ -24,7 +24,7 @@ def test_the_library_falls_back_to_the_reference_engine(no_engine, tmp_path) -> 
 
 
 @pytest.mark.filterwarnings("ignore::microgpt.plugins.EngineWarning")
-def test_teachers_predict_on_the_reference_engine(no_engine) -> None:
+def test_a_student_can_be_trained_without_the_compiled_engine(no_engine) -> None:
     teacher = train(["anna", "emma"], config=TrainConfig(steps=3))
     student = train(["anna", "emma"], config=TrainConfig(steps=3), teachers=[teacher])
     assert student.plan.engine == "reference"

@@ -43,7 +43,7 @@ def planned(**given) -> TrainingJob:
 
 @pytest.fixture(scope="module", autouse=True)
 def _soon_learned() -> Iterator[None]:
-    """Lower the operations that a single model can use, so that the tests are fast."""
+    """Lower the number of operations that suffices for a single model, so that tests are fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
         patch.setattr(os, "fsync", lambda file: None)  # a sync matters only after a crash
@@ -51,7 +51,7 @@ def _soon_learned() -> Iterator[None]:
 
 
 class Killed(BaseException):
-    """Simulates that the process is killed."""
+    """An exception that stands for a kill of the process."""
 
 
 def trained(job: TrainingJob, path: Path, *hooks: Hook, threads: int = 1) -> TrainResult:
@@ -85,7 +85,7 @@ def resumed(path: Path, threads: int = 1) -> TrainResult:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> TrainResult:
-    """The result of an uninterrupted run."""
+    """The result of an uninterrupted training run of an ensemble."""
     return trained(planned(), tmp_path_factory.mktemp("whole") / "model")
 
 
@@ -101,7 +101,7 @@ def test_a_small_text_gets_an_ensemble_unless_the_budget_or_an_option_rules_it_o
     ).plan.ensemble
 
 
-def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
+def test_training_all_models_of_an_ensemble_stays_within_the_budget() -> None:
     for budget in (3e10, 1e11, 1e12):
         given = {"budget": budget}
         choice = choose_settings(Fitting(hold_out(NAMES, given), given))
@@ -131,7 +131,7 @@ def test_a_finished_ensemble_run_removes_its_teachers(whole, tmp_path) -> None:
     assert result.test_loss is not None
 
 
-N_WRITES = 9  # two writes of the student before its run, and two or three of each model
+N_WRITES = 9  # two before the student is trained, and two or three per model
 
 
 @pytest.mark.parametrize("n", range(N_WRITES))
@@ -154,7 +154,7 @@ def test_an_ensemble_killed_before_a_write_can_be_resumed(whole, n, tmp_path, mo
 
 
 def killed_in(path: Path, place: object, what: str) -> None:
-    """Kill a run as soon as it calls the function `what` of `place`."""
+    """Simulate a kill when a run first calls the function `what` of a module or class."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(place, what, Mock(side_effect=Killed))
         with pytest.raises(Killed):
@@ -162,7 +162,7 @@ def killed_in(path: Path, place: object, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["add_ngrams", "dataset", "load"])
-def test_a_run_killed_while_computing_targets_can_be_resumed(whole, what, tmp_path) -> None:
+def test_a_run_killed_while_computing_soft_targets_can_be_resumed(whole, what, tmp_path) -> None:
     place = Teachers if what == "dataset" else ensemble
     killed_in(tmp_path / "run", place, what)
     assert resumed(tmp_path / "run", threads=2).weights == whole.weights
@@ -178,7 +178,7 @@ def test_a_run_killed_before_removing_its_teachers_counts_as_ended(tmp_path) -> 
 
 
 class Clock(Hook):
-    """A clock that jumps to 60 s when the model `late_in` of an ensemble is evaluated."""
+    """A clock that jumps to 60 s after the first evaluation of the model `late_in`."""
 
     now = 0.0
 
@@ -194,7 +194,7 @@ class Clock(Hook):
 
 
 class StopIn(Hook):
-    """Stops an ensemble run after the first steps of the model `place`."""
+    """Stops the training of an ensemble after the first steps of the model `place`."""
 
     def __init__(self, place: str) -> None:
         self.place, self.is_due = place, False
@@ -250,7 +250,7 @@ def test_the_speed_of_the_first_teacher_sets_the_steps_of_all_models(tmp_path) -
     assert result.config.steps == job.plan.config.steps * steps[-1] // 10_000
 
 
-def test_the_best_teacher_is_kept_if_the_student_is_no_better(tmp_path) -> None:
+def test_the_best_teacher_becomes_the_model_if_the_student_is_no_better(tmp_path) -> None:
     job = planned()
     config, ensemble = replace(job.plan.config, lr=1e-9), replace(job.plan.ensemble, n_samples=0)
     useless = replace(job.plan, config=config, ensemble=ensemble)
@@ -263,7 +263,7 @@ def test_the_best_teacher_is_kept_if_the_student_is_no_better(tmp_path) -> None:
     assert result.val_loss == min(losses)
 
 
-def test_a_preset_can_train_an_ensemble() -> None:
+def test_an_ensemble_can_be_trained_with_a_preset() -> None:
     recipe = preset_settings("names-600s")
     parts = hold_out(NAMES, recipe)
     job = plan_training(parts, recipe)

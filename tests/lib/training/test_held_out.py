@@ -37,7 +37,7 @@ def test_the_saved_weights_are_the_best_of_twenty_evaluations(train) -> None:
     assert result.val_loss == best.val_loss
 
 
-def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path) -> None:
+def test_an_evaluation_reports_the_fraction_of_its_text_read_in_training(tmp_path) -> None:
     result = microgpt.train(PARTS, model=SMALL, config=TrainConfig(steps=2))
     save(result, tmp_path / "model")
     for model in map(InferenceGpt, (result, load(tmp_path / "model"))):
@@ -50,7 +50,7 @@ def test_an_evaluation_reports_the_share_of_documents_read_in_training(tmp_path)
 
 
 @pytest.mark.compiled
-def test_pieces_of_training_text_are_contaminated_but_parts_of_lines_are_not() -> None:
+def test_a_part_of_running_text_counts_as_read_but_a_part_of_a_line_does_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
     lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))
@@ -80,7 +80,7 @@ def test_stopping_during_an_evaluation_does_not_change_the_result(train) -> None
     is_slow = "reference" in train.args
     config = TrainConfig(steps=10 if is_slow else 20)
     whole = train(PARTS, config=config)
-    # Only the fast engine is stopped everywhere; both engines run in the same loop.
+    # Only the faster engine is stopped at each place, because both run in the same loop.
     for stop_at in (1, 5) if is_slow else range(12):
         answers = iter([False] * stop_at)
         part = train(PARTS, config=config, hooks=[StopWhen(lambda it=answers: next(it, True))])
@@ -90,7 +90,7 @@ def test_stopping_during_an_evaluation_does_not_change_the_result(train) -> None
         assert resumed.test_loss == whole.test_loss
 
 
-def test_events_report_each_held_out_loss_once(train) -> None:
+def test_training_events_report_each_held_out_loss_once(train) -> None:
     events = []
     result = train(PARTS, config=TrainConfig(steps=40), hooks=[OnEvent(events.append)])
     told = {event.step: event.val_loss for event in events if event.val_loss is not None}

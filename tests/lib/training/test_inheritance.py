@@ -28,7 +28,7 @@ def test_fine_tuning_with_the_same_alphabet_keeps_all_weights(parent, engine) ->
     assert child.tokenizer.chars == parent.tokenizer.chars
 
 
-def test_new_characters_get_new_rows_of_weights(parent) -> None:
+def test_fine_tuning_gives_new_characters_new_rows_of_weights(parent) -> None:
     child = train(["bank"], parent=parent, config=STILL)
     assert child.tokenizer.chars == ("a", "b", "k", "n")
     assert new_tokens(parent, child) == ["b", "k"]
@@ -44,7 +44,7 @@ def test_new_characters_get_new_rows_of_weights(parent) -> None:
             assert rows == old
 
 
-def test_a_text_model_can_learn_to_chat(parent) -> None:
+def test_a_text_model_can_be_fine_tuned_to_chat(parent) -> None:
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert new_tokens(parent, child) == ["h", "o", "user", "assistant", "end_turn"]
     assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # the row of BOS
@@ -53,7 +53,7 @@ def test_a_text_model_can_learn_to_chat(parent) -> None:
 
 def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
-    assert b"user" in tokenizer.names  # a piece of text, not a special token
+    assert b"user" in tokenizer.names  # an ordinary token
     parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert child.tokenizer.file == tokenizer.file

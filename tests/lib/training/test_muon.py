@@ -34,7 +34,7 @@ def test_orthogonalizing_brings_singular_values_close_to_1(shape: tuple[int, int
 
 @settings(max_examples=5)
 @given(shapes(max_block_size=6), st.integers(0, 2**32))
-def test_both_engines_take_the_same_optimizer_steps(model: ModelConfig, seed: int) -> None:
+def test_both_engines_make_the_same_updates_with_muon(model: ModelConfig, seed: int) -> None:
     rng = random.Random(seed)
     tokens = [
         [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)] for _ in range(5)
@@ -54,7 +54,7 @@ def test_both_engines_take_the_same_optimizer_steps(model: ModelConfig, seed: in
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None:
+def test_threads_and_resuming_do_not_change_weights_trained_with_muon(optimizer) -> None:
     model = replace(MODERN, n_embd=64, n_layer=3)  # large enough to use threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     kept = StatesEvery(3)
@@ -66,7 +66,7 @@ def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None
     assert resumed.state.adam_m.tolist() == whole.state.adam_m.tolist()
 
 
-def test_both_engines_have_the_same_initial_weights() -> None:
+def test_both_engines_start_from_the_same_initial_weights() -> None:
     model = replace(MODERN, vocab_size=5)
     weights = init_variant(model, random.Random(0))
     assert [*weights][:2] == ["wte", "lm_head"]  # no position embeddings

@@ -9,9 +9,9 @@ from training_states import StatesEvery
 from trainings import talks
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, load_text
-from microgpt.config import default_lr
 from microgpt.data.split import Split, split
 from microgpt.errors import ConfigError
+from microgpt.learning_rate import default_lr
 from microgpt.training import loop
 from microgpt.training.hooks import OnEvent, StopWhen
 from microgpt.training.loop import DivergedError
@@ -39,9 +39,7 @@ REGULARISED = {"dropout": 0.2, "weight_decay": 0.1}
 
 @pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
-def test_a_stopped_training_run_resumes_to_the_same_result(
-    train, docs, settings, monkeypatch
-) -> None:
+def test_a_stopped_training_run_resumes_to_its_result(train, docs, settings, monkeypatch) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per call
     config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
@@ -58,7 +56,7 @@ def test_a_stopped_training_run_resumes_to_the_same_result(
         assert resumed.rng().random() == whole.rng().random()
 
 
-def test_train_chooses_the_shape_unless_one_is_given() -> None:
+def test_train_chooses_the_shape_of_a_model_unless_one_is_given() -> None:
     docs, config = ["a" * 30], TrainConfig(steps=1)
     chosen = train_model(docs, config=config)
     assert chosen.model.block_size == 32
@@ -70,7 +68,7 @@ def test_train_chooses_the_shape_unless_one_is_given() -> None:
     assert (child.model.block_size, child.plan.parent_sha256) == (16, parent.sha256)
 
 
-def test_karpathys_names_get_karpathys_settings() -> None:
+def test_training_on_karpathys_names_uses_his_settings() -> None:
     names = load_text("data/names.txt")
     result = train_model(names, hooks=[StopWhen(lambda: True)])
     assert result.model == ModelConfig(vocab_size=27)
@@ -133,7 +131,7 @@ def test_stopping_during_a_step_does_not_change_the_result(threads, monkeypatch)
     config = TrainConfig(steps=3, batch_size=20_000, dropout=0.1, engine="compiled")
     options = {"model": SMALL, "config": config, "threads": threads}
     whole = train_model(DOCS, **options)
-    n_batch, n_read = n_read // 4, 0  # three steps, and the final check
+    n_batch, n_read = n_read // 4, 0  # for three steps and the final check
     part = train_model(DOCS, **options, hooks=[StopWhen(lambda: n_read > 1.2 * n_batch)])
     assert (part.ending, part.state.step) == ("stopped", 1)
     assert n_read < 1.7 * n_batch
@@ -174,12 +172,12 @@ def test_a_diverging_run_reports_its_losses_before_it_ends(train) -> None:
     assert math.isfinite(losses[0])
 
 
-def test_a_divergence_in_the_last_update_is_detected(train) -> None:
+def test_a_divergence_in_the_last_update_of_a_run_is_detected(train) -> None:
     with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
 
 
-def test_a_resumed_training_run_can_diverge(train) -> None:
+def test_a_divergence_is_detected_in_a_resumed_run(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=3)).state
     ruined = replace(state, weights=array("d", [1e200] * len(state.weights)))
     with pytest.raises(DivergedError, match="at step 4 of 9"):
@@ -187,7 +185,7 @@ def test_a_resumed_training_run_can_diverge(train) -> None:
 
 
 def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
-    """Kernels are compiled for argument types: one for integers must not be used for floats."""
+    """A kernel is compiled for argument types, so one for integers must not get floats."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
         train_model(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=beta1)).losses
@@ -254,7 +252,7 @@ def test_the_held_out_loss_of_conversations_equals_that_of_evaluate(train) -> No
 
 
 def test_a_running_text_model_learns_no_end_token(train) -> None:
-    """A model of the text "aaa…" generates until the context is full."""
+    """A model trained on the text "aaa…" generates text until the context is full."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)
     model = InferenceGpt(result, engine=result.plan.engine)

@@ -1,4 +1,4 @@
-"""Fixtures: Node, and the kernels in WebAssembly."""
+"""Fixtures for tests of the page's engine: Node, and the kernels in WebAssembly."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from microgpt_engine.machine_code import cache_directory
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory) -> Node:
-    """Node with the modules of the engine. Without Node, tests are skipped, but fail in CI."""
+    """Node with the modules of the page's engine; without it, tests are skipped, or fail in CI."""
     program = shutil.which("node") or shutil.which("nodejs")
     if not program:
         if os.environ.get("CI"):
@@ -30,7 +30,7 @@ def node(tmp_path_factory) -> Node:
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory) -> Path:
-    """A directory with the kernels of the page, which are compiled once on this computer."""
+    """A directory with the WebAssembly kernels of the page, taken from the cache if possible."""
     folder = tmp_path_factory.mktemp("kernels")
     with FileLock(cache_directory() / "tests.lock"):
         modules = wasm.modules(wasm.TRAINING)
@@ -41,7 +41,7 @@ def kernels(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(request, kernels, tmp_path_factory) -> Path:
-    """A file with the results of a module's script in Python, with WebAssembly's rounding."""
+    """The result file of the Python script in `JOB`, computed with WebAssembly's rounding."""
     script, n = request.module.JOB
     file = tmp_path_factory.mktemp("runs") / "runs.json"
     env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}

@@ -34,7 +34,7 @@ from microgpt.storage.saved_model import SavedModel, description_of
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
-FIRST = 20  # seed of the first model; 30 seeds from here draw all kinds of tokenizers
+FIRST = 20  # first seed; 30 seeds from here on draw all tokenizers
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
 KNOWN = {
@@ -124,7 +124,7 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
         yield "generate", sampling(num_samples=3, **changes, max_tokens=4)
     for n in (1, 2, 3, 5) if tokenizer.is_chat else ():
         contents = [text(12) + rng.choice("éÄx😀☃") for _ in range(n)]
-        if n == 5 and saved.extra:  # the seed depends on earlier replies
+        if n == 5 and saved.extra:  # its replies determine the seed
             contents[-1] = "where is it"
         messages = [
             {"role": ("user", "assistant")[i % 2], "content": content}
@@ -140,7 +140,7 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
 
 
 def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
-    """Return random changes to a model."""
+    """Return random lists of heads and MLPs to switch off in a model."""
 
     kinds = {
         "without_heads": [
@@ -152,7 +152,7 @@ def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
 
 
 def answer(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
-    """Return the library's answer to a request, or the error."""
+    """Return the library's answer to a request of the page, or its error."""
     try:
         return answered(saved, name, body)
     except MicrogptError as error:

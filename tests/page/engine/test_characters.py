@@ -1,4 +1,4 @@
-"""Compare the treatment of characters and words in JavaScript with Python."""
+"""Compare how JavaScript and Python strip, fold, escape and split texts."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ def test_javascript_folds_each_character_as_python_does(node) -> None:
 
 @few
 @given(TEXTS)
-def test_javascript_escapes_folds_and_splits_texts_as_python(node, texts) -> None:
+def test_javascript_escapes_folds_and_splits_texts_as_python_does(node, texts) -> None:
     code = """
     import { lengthOf, repr } from "./characters.js";
     import { fold } from "./folding.js";

@@ -1,4 +1,4 @@
-"""Compare the truncation of conversations in JavaScript with Python."""
+"""Compare how JavaScript and Python truncate conversations to the context."""
 
 from hypothesis import given
 from hypothesis import strategies as st

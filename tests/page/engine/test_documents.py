@@ -1,4 +1,4 @@
-"""Compare the reading of training texts in JavaScript with Python."""
+"""Compare how JavaScript and Python read training texts and split them into sets."""
 
 import random
 import re
@@ -30,7 +30,7 @@ function answer([bytes, how]) {
 
 
 def drawn(rng: random.Random) -> str:
-    """Return lines of assigned characters; some are repeated, some contain only white space."""
+    """Return random lines; some are repeated, and some contain only white space."""
     chars = [*rng.sample(assigned(), 20), *" \t\u3000\x85ab"]
     chars = [char for char in chars if char not in "\0\r\n"]
     lines = ["".join(rng.choices(chars, k=rng.randrange(rng.choice((4, 80))))) for _ in range(40)]
@@ -61,7 +61,7 @@ def chunks_in(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
 
 
 def with_whole_masks(chunks: list[Any]) -> list[Any]:
-    """Return chunks that all have masks if one of them has, as in a `TokenDataset`."""
+    """Give all chunks a mask if one of them has one, as a `TokenDataset` does."""
     if all(mask is None for _, mask in chunks):
         return chunks
     return [[tokens, mask or [1] * len(tokens)] for tokens, mask in chunks]
@@ -85,8 +85,8 @@ def test_javascript_reads_and_splits_texts_as_python_does(node, tmp_path) -> Non
             assert [chars, with_whole_masks(train), held_out] == wanted
 
 
-def test_documents_that_are_equal_after_folding_are_in_one_set(node) -> None:
-    """Training therefore reads no held-out document in another form; duplicates are removed."""
+def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
+    """So training reads no held-out document in another form. Duplicates are removed."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]
     same = [str.upper, str.title, " {}\u200b".format, "{}\u0301".format]
@@ -170,7 +170,7 @@ def layouts(rng: random.Random) -> Iterator[str]:
         if rng.random() < 0.3:
             prose = prose.replace("\n", rng.choice(("\n\t", "\n\n", " \n\u3000", "\n\n\n")))
         yield prose
-    for n in (3, 4):  # with three empty lines, stanzas are running text
+    for n in (3, 4):  # 4 stanzas, with 3 empty lines, are running text
         yield "\n\n".join(["the sea was calm and nobody had slept\nsince the wind had died"] * n)
     yield shakespeare
     yield names

@@ -1,4 +1,4 @@
-"""The engine in Node gives the answers of the library, with the rounding of WebAssembly."""
+"""Tests that the page's engine in Node gives the answers of the library."""
 
 import json
 import math
@@ -11,10 +11,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 N_MODELS = 30
 JOB = ("drawn_models.py", N_MODELS)
-CLOSE = 1e-5  # tolerance of numbers; texts must be equal
-# Tolerance of the bits after a step. Adam's first step has the same size for every gradient, so
-# rounding decides the direction of a weight whose gradient is nearly 0. Muon scales up small
-# singular values, and their rounding: 1e-8 in the gradients changes the bits by up to 3e-4.
+CLOSE = 1e-5  # tolerance for numbers; texts must be equal
+# Tolerance for the bits after a step. Adam's first step has the same size for every gradient, so
+# rounding decides its direction if the gradient is nearly 0. Muon scales up small singular values
+# and their rounding errors: 1e-8 in the gradients changes the bits by up to 3e-4.
 CLOSE_AFTER = {"adamw": 1e-4, "muon": 1e-2}
 CODE = """
 import { Engine } from "./engine.js";
@@ -68,14 +68,14 @@ async function answer(file) {
 
 
 def comparable(answer: Any) -> Any:
-    """Return an answer without the numbers that depend on rounding."""
+    """Return an answer without the numbers that are determined by rounding errors."""
     if isinstance(answer, dict) and answer.get("backward"):
-        # Adam divides by the gradient, so rounding determines the sign of 0.
+        # If a gradient is nearly 0, rounding errors determine the sign of Adam's first step.
         weight = answer["backward"]["weight"]
         pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
         weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]
         weight["move"] = _clear(weight["gradient"], weight["move"])
-        if weight["matrix"] in ("wte", "wpe"):  # lookups are not products in Python
+        if weight["matrix"] in ("wte", "wpe"):  # Python looks these up, without products
             weight.pop("factors")
         step = answer["backward"]
         step["bits_after"] = {step["optimizer"]: step["bits_after"]}
@@ -83,7 +83,7 @@ def comparable(answer: Any) -> Any:
 
 
 def _clear(gradient: float, move: float) -> float | None:
-    """Return a move, rounded to the precision of a weight, unless the gradient is nearly 0."""
+    """Return the rounded change of a weight, or None if its gradient is nearly 0."""
     return None if abs(gradient) < 1e-5 else round(move, 6)
 
 
@@ -126,7 +126,7 @@ def test_javascript_answers_each_request_as_python_does(node, runs) -> None:
 
 
 def tried(node, runs: Path, test: str, body: str) -> Any:
-    """Run a function body in JavaScript with an engine whose model passes a test."""
+    """Run the body of a JavaScript function on an engine with a model for which `test` is true."""
     code = CODE + LONG.replace("TEST", test).replace("BODY", body)
     (found,) = node(code, [str(runs)])
     return found
@@ -136,7 +136,7 @@ def tried(node, runs: Path, test: str, body: str) -> Any:
 IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 15000)"
 
 
-def test_aborted_work_does_not_affect_the_next_request(node, runs) -> None:
+def test_aborted_requests_do_not_affect_the_next_request(node, runs) -> None:
     body = """
       const before = await generate({ num_samples: 3 });
       const running = new AbortController();

@@ -1,4 +1,4 @@
-"""An invalid file of a model is refused before a kernel runs."""
+"""Tests that an invalid model file is refused before a kernel runs."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Compare the choices of chat plug-ins in JavaScript with Python."""
+"""Compare how JavaScript and Python match messages to questions of characters and tables."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ KNOWN = Knowledge(
 
 
 def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None:
-    """Compare the choices for texts after the message `before`, and the rankings of askings."""
+    """Compare the chosen replies to texts after the message `before`, and the ranked wordings."""
     told = [{"role": "user", "content": before}, {"role": "assistant", "content": "ÀB"}]
     talks = [[*told, {"role": "user", "content": text}] for text in texts]
     facts = json.loads(json.dumps(page_facts(known.model_dump())))

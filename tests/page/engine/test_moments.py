@@ -1,4 +1,4 @@
-"""Tests of the recorded moments of a training run, and of the map of embeddings."""
+"""Tests of which steps of a training run are recorded, and of the map of embeddings."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ const answer = ([numbers, width, others]) => {
 """
 
 
-def test_recorded_steps_are_bounded_and_dense_at_the_start(node) -> None:
+def test_a_run_records_a_limited_number_of_steps_mostly_early_ones(node) -> None:
     inputs = [[steps, room] for steps in (1, 7, 100, 1000, 50_000) for room in (0, 3, 100, 9999)]
     for (steps, room), found in zip(inputs, node(MOMENTS, inputs), strict=True):
         assert (found[0], found[-1]) == (0, steps)
@@ -25,13 +25,13 @@ def test_recorded_steps_are_bounded_and_dense_at_the_start(node) -> None:
 
 
 def axes(points: np.ndarray) -> np.ndarray:
-    """Return the coordinates of points on their two principal axes."""
+    """Return the coordinates of points along their first two principal axes: (points, 2)."""
     centred = points - points.mean(axis=0)
     _, _, directions = np.linalg.svd(centred)
     return centred @ directions[:2].T
 
 
-def test_points_are_projected_on_the_principal_axes(node) -> None:
+def test_embeddings_are_projected_on_their_two_principal_axes(node) -> None:
     rng = np.random.default_rng(0)
     points = [
         rng.normal(size=(n, width)) * np.linspace(3, 0.5, width)
@@ -45,7 +45,7 @@ def test_points_are_projected_on_the_principal_axes(node) -> None:
         np.testing.assert_allclose(places * signs, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_a_projection_is_oriented_like_the_previous_one(node) -> None:
+def test_a_map_of_embeddings_is_oriented_like_the_previous_map(node) -> None:
     rng = np.random.default_rng(1)
     points = rng.normal(size=(27, 16)) * np.linspace(3, 0.5, 16)
     before = axes(points)

@@ -1,4 +1,4 @@
-"""Compare tokenizers in JavaScript with Python."""
+"""Compare the tokenizers in JavaScript with those in Python."""
 
 import pytest
 from foreign_models import tokenizer_file
@@ -67,7 +67,7 @@ def asked(node, tokenizer: Tokenizer, what: str, inputs) -> list:
     return node(CODE, [[facts, what, each] for each in inputs])
 
 
-# Texts with unknown characters, surrogates, and characters that Unicode normalization changes.
+# The texts contain unknown characters, surrogates, and characters that normalization changes.
 TEXTS = st.lists(
     st.text(st.sampled_from("abcéABÉ ☃\n'ß\u0301\x1c\x85\u3000ﬁ1½Ⅻ\ud83d😀")) | st.text(CHARACTERS),
     min_size=40,
@@ -101,7 +101,7 @@ def test_javascript_replaces_unknown_characters_as_python_does(node, tokenizer, 
 @few
 @given(st.lists(st.lists(st.integers(0, 10**6)), min_size=30))
 def test_javascript_decodes_tokens_as_python_does(node, tokenizer, rows) -> None:
-    """The tokens include incomplete characters, and are decoded at once and one after the other."""
+    """The tokens include parts of characters, and are decoded both at once and one by one."""
     rows = [[token % tokenizer.vocab_size for token in tokens] for tokens in rows]
     expected = [[tokenizer.decode(row), "".join(tokenizer.decode_stream(row))] for row in rows]
     assert asked(node, tokenizer, "decode", rows) == expected

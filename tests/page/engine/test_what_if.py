@@ -30,7 +30,7 @@ async function answer({ text, settings, wish, asked }) {
   return [await last(ask(), "comparison"), await last(ask(), "comparison")];
 }
 """
-# Trains single models for the expected results; test_training.py checks training against Python.
+# Trains single models for the expected results; test_training.py compares training with Python.
 TRAIN = """
 import { countTargets } from "./dataset.js";
 import { chunksOfDocument, dataOf } from "./documents.js";
@@ -129,7 +129,7 @@ const namesOf = (text, config = {}) =>
 """
 
 
-def test_each_problem_in_what_if_gets_a_one_sentence_error(node, runs) -> None:
+def test_each_problem_in_what_if_is_reported_in_one_sentence(node, runs) -> None:
     code = f"""{NAMES}
     async function answer([wish, text, config]) {{
       const question = {{ wish, text, nSeeds: 0 }};

@@ -29,7 +29,7 @@ from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
 
 STEPS, VALIDATION = 50, 0.3
-# Parts that can be removed from a model, and the matrix that is then 0.
+# Parts of a model that can be removed, and the matrix that is 0 without each.
 PARTS = {"positions": "wpe", "attention": "attn_wo", "MLP": "mlp_fc2"}
 
 
@@ -72,7 +72,7 @@ def encoded(numbers: Any) -> str:
 
 
 class Without(Hook):
-    """Removes parts of the model before each step."""
+    """Removes parts of the model before each training step."""
 
     def __init__(self, parts: list[str]) -> None:
         self.matrices = tuple(PARTS[part] for part in parts)
@@ -96,7 +96,7 @@ class Without(Hook):
 def run(
     text: str, model: ModelConfig, config: TrainConfig, validation: float, without: list[str]
 ) -> dict:
-    """Return the settings of a run, its losses, held-out losses by step and last weights."""
+    """Return the settings of a run, its losses, its held-out losses by step, and its weights."""
     held_out: dict[int, float] = {}
     losses: list[float] = []
     names, others, weights = [], [], ""
@@ -157,7 +157,7 @@ def cases(n: int) -> list[dict]:
 
 
 def write_cases(cases: list[dict], folder: Path, result: Path) -> None:
-    """Write cases, and the engine file of a page, which contains the kernels of a folder."""
+    """Write the cases, and the engine file of a page with the kernels in a folder."""
     modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     facts, parts = engine_file(modules)
     kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}

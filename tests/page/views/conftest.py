@@ -1,4 +1,4 @@
-"""Fixtures: the HTML documents that the tests of the views open, one per model."""
+"""Fixtures for the tests of the views: one HTML document per model."""
 
 from pathlib import Path
 from typing import Any

@@ -43,7 +43,7 @@ def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_g
     expected = talk_gpt.chat([Message("user", "hi there")]).content
     assert replies(page, 2) == ["hi there", expected]
     talked = [Message("user", "hi there"), Message("assistant", expected)]
-    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # with the end of turn
+    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # includes the end of turn
     mean = math.exp(statistics.fmean(math.log(each.probability) for each in own))
     page.wait_for_selector(f".assistant .role >> text=· {100 * mean:.0f} %")
     shades = "all => all.map(one => Number(one.style.getPropertyValue('--doubt')))"
@@ -67,7 +67,7 @@ def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_g
     assert len(replies(page, 4)) == 4
     assert "has not read its first" in page.inner_text("#dropped")
     assert "do" not in page.inner_text("#trouble")
-    page.evaluate("sessionStorage.clear()")  # as in another tab
+    page.evaluate("sessionStorage.clear()")  # as in a new tab
     page.goto("about:blank")
     page.goto(link)
     assert replies(page, 2) == ["there hi", expected]
@@ -79,7 +79,7 @@ def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_g
 def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"])
     talked = [Message("user", "hi there"), Message("assistant", "yo man")]
-    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # of the token o
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # for the token o
     labels = {"<|end_turn|>": "end of turn", " ": "␣"}
     likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
     page.locator(".assistant .said").focus()
@@ -128,7 +128,7 @@ def test_stopping_or_starting_a_new_conversation_ends_the_generation(slow_talk, 
     opened(page, slow_talk, "chat")
     say(page, "abba")
     until(page, GROWN.format(3))
-    page.click("nav >> text=Train")  # the reply continues meanwhile
+    page.click("nav >> text=Train")  # meanwhile, the reply continues
     page.click("nav >> text=Chat")
     page.wait_for_selector("#turns [aria-busy=true]")
     page.keyboard.press("Escape")
@@ -150,7 +150,7 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     assert page.input_value("#message") == "hi"
     page.keyboard.press("Enter")
     page.keyboard.type("typed since")
-    assert until_held(page).get("seed") is None  # the seed is random
+    assert until_held(page).get("seed") is None  # so the seed is random
     page.evaluate("held.shift().refuse('no memory')")
     page.wait_for_selector("#trouble >> text=No memory.")
     assert replies(page, 2) == ["hi there", "yo"]

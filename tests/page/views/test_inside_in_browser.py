@@ -16,7 +16,7 @@ from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# Returns whether the shown number is not the first one and appears in its calculation.
+# Returns whether a number other than the first is selected, and appears in its calculation.
 FOLLOWS = """(() => {
     const text = (id) => document.getElementById(id).innerText.replaceAll("−", "-");
     const numbers = (id) => (text(id).match(/-?[0-9]+([.][0-9]+)?(e-?[0-9]+)?/g) ?? []).map(Number);
@@ -87,7 +87,7 @@ def test_the_probability_bars_follow_position_temperature_and_top_k(names, names
     until(page, f"document.getElementById('text').value === 'anna{end}'")
 
 
-def test_look_inside_folds_capitals_and_cuts_long_texts(names, names_gpt, page) -> None:
+def test_look_inside_folds_capitals_and_shortens_long_texts(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
@@ -108,7 +108,7 @@ def test_look_inside_folds_capitals_and_cuts_long_texts(names, names_gpt, page) 
     assert page.is_disabled("#draw")
 
 
-def test_attention_maps_are_labelled_with_letters_or_positions(names, talk, page) -> None:
+def test_attention_maps_are_labelled_with_letters_or_else_positions(names, talk, page) -> None:
     page.add_init_script("""
         window.written = new Set();
         const { fillText } = CanvasRenderingContext2D.prototype;
@@ -151,7 +151,7 @@ def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Any:
-    """The page of a model that knows the letters of the tour's text."""
+    """The page of a model whose vocabulary has all letters of the text of the tour."""
     model, config = ModelConfig(architecture="karpathy"), TrainConfig(steps=100)
     result = train(["mariah", "anna"], model=model, config=config)
     return document_of(result, tmp_path_factory.mktemp("told") / "told")
@@ -189,7 +189,7 @@ def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page)
     until(page, f"{READ} === 'starthannah'")
 
 
-def test_a_link_to_a_stop_keeps_its_text_through_the_tour(told, page) -> None:
+def test_a_link_to_a_stop_of_the_tour_keeps_its_text(told, page) -> None:
     opened(page, told, "inside", text="anna", at=2, tour=2)
     for stop in (3, 4):
         page.wait_for_selector("#position-2[aria-selected=true]")
@@ -200,7 +200,7 @@ def test_a_link_to_a_stop_keeps_its_text_through_the_tour(told, page) -> None:
     assert page.evaluate(READ) == "startanna"
 
 
-def test_a_masked_cell_of_a_map_says_why_it_is_empty(names, page) -> None:
+def test_a_masked_cell_of_an_attention_map_says_why_it_is_empty(names, page) -> None:
     opened(page, names, "inside", text="anna", at=1)
     page.wait_for_selector("#maps .map >> nth=3")
     page.locator("#maps .map >> nth=0").focus()
@@ -215,7 +215,7 @@ def test_a_masked_cell_of_a_map_says_why_it_is_empty(names, page) -> None:
     assert page.inner_text("#step-title") == "Embedding"
 
 
-def test_the_effects_of_heads_and_mlps_are_hidden_without_a_reply(talk, page) -> None:
+def test_effects_of_heads_and_mlps_are_hidden_if_there_is_no_reply(talk, page) -> None:
     opened(page, talk, "inside", question="hi there", text="")
     page.wait_for_selector("#parts button", state="attached")
     assert page.is_hidden("#parts")
@@ -244,7 +244,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
     until(page, "document.getElementById('text').value === 'naïve 😀 xy'")
     page.fill("#text", "naïve 😀 x")
     until(page, "document.getElementById('positions').lastChild.textContent === 'x'")
-    bars(page)  # wait for the answer for the last token
+    bars(page)  # waits for the answer to the last token
     page.locator("#positions .token", has_text="bytes:\\xc3").click()
     page.wait_for_selector("#positions [aria-selected=true]:has-text('xc3')")
     at = len(subword_gpt.chat_prompt(talked[:1]).tokens) + 2
@@ -253,7 +253,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_the_shown_attention_and_numbers_equal_the_model(architecture, page, tmp_path) -> None:
+def test_the_shown_attention_and_activations_equal_the_models(architecture, page, tmp_path) -> None:
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
     model = ModelConfig(block_size=48, architecture=architecture)
     result = train([talked], model=model, config=TrainConfig(steps=20))
@@ -329,7 +329,7 @@ def test_the_heads_table_has_a_row_for_each_head_and_one_for_all(names, names_mo
     opened(page, names, "inside", text="anna", at=2, step="layer0.heads")
     until(page, "document.getElementById('heads').innerText.includes('→')")
     rows = page.locator("#heads tbody tr")
-    parts = ablations(names_model, text, 2)[:5]  # each head of the first layer, then all
+    parts = ablations(names_model, text, 2)[:5]  # heads of the first layer, then all heads
     assert rows.count() == len(parts)
     for i, part in enumerate(parts):
         cells = rows.nth(i).locator("td").all_inner_texts()
@@ -433,7 +433,7 @@ def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path
 
 
 def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
-    found = {}  # activations of all MLP units after each beginning of a text
+    found = {}  # activations of all MLP units by the beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(len(text[:15]) + 1):
@@ -453,7 +453,7 @@ def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, 
     assert re.search(f"makes likelier: “?{likeliest}”?,", said)
 
 
-def test_the_page_shows_gradients_from_probabilities_to_embedding(names, page) -> None:
+def test_the_page_shows_gradients_from_probabilities_to_embeddings(names, page) -> None:
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
     assert page.inner_text("#bars tr.came th") == "end"  # the end of the text is a token
@@ -511,7 +511,7 @@ def test_the_page_shows_the_gradient_of_a_weight_and_makes_a_step(names, names_m
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
-def test_look_inside_reads_a_later_reply_with_the_turns_before_it(talk, talk_gpt, page) -> None:
+def test_look_inside_reads_a_reply_with_all_turns_before_it(talk, talk_gpt, page) -> None:
     def check(*messages: str) -> None:
         roles = ("user", "assistant")
         prompt = talk_gpt.chat_prompt([Message(roles[i % 2], m) for i, m in enumerate(messages)])

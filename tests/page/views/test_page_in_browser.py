@@ -47,14 +47,14 @@ def test_enter_sends_a_form_only_if_its_fields_are_valid(talk, names, page) -> N
     assert (sent["prompt"], sent["seed"]) == ("an", 2**53 - 1)
 
 
-def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -> None:
+def test_a_view_keeps_its_content_while_another_view_is_shown(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat")
     say(page, "hi there")
     said = replies(page, 2)
     page.click("nav >> text=Look inside")
     page.fill("#question", "hi")
     until(page, f"{READ}.startsWith('startuser:hiend')")
-    for _ in range(2):  # the second time, the view is already shown
+    for _ in range(2):  # at the second click, it is already shown
         page.click("nav >> text=Chat")
         page.wait_for_selector("#chat:not([hidden])")
         assert replies(page, 2) == said
@@ -67,7 +67,7 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
     page.go_forward()
     page.wait_for_selector("#chat:not([hidden])")
     assert replies(page, 4) == talked
-    opened(page, talk, "chat", m=["hi", "yo"])  # another conversation, in the address
+    opened(page, talk, "chat", m=["hi", "yo"])  # the address has another conversation
     assert replies(page, 2) == ["hi", "yo"]
 
 

@@ -18,7 +18,7 @@ from microgpt.data.documents import bundled
 
 pytestmark = pytest.mark.slow
 
-# Records the messages of workers, and the saved files.
+# Records the messages that workers receive, and the files that the page saves.
 BEFORE = """
     const Channel = MessageChannel;
     window.sent = [];
@@ -90,7 +90,7 @@ TOOLS = (
 
 @pytest.fixture
 def train_view(names, opened: Open) -> Callable[..., Any]:
-    """The view in each browser; its messages and saved files are recorded."""
+    """The view "Train" in each browser; its messages and saved files are recorded."""
     run = opened(names, "#/train")
     run(BEFORE)
     return run
@@ -166,10 +166,10 @@ def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
         return drawn.slice(-27);
     """
     for (x, y), (other_x, other_y) in itertools.combinations(train_view(script), 2):
-        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # the size of a letter in pixels
+        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # letter size in px
 
 
-def test_a_page_starts_training_and_pauses_it_if_hidden(names, names_gpt, chromium, page) -> None:
+def test_a_page_trains_by_itself_and_pauses_if_hidden(names, names_gpt, chromium, page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     run = chromium(names)
     hide = """Object.defineProperty(document, "hidden", { value: args[0], configurable: true });
@@ -273,7 +273,7 @@ def test_training_succeeds_after_each_reported_problem(names, chromium) -> None:
     assert found[1::2] == ["2.6497.", "2.6497."]
 
 
-def test_a_worker_that_dies_is_replaced(train_view, golden) -> None:
+def test_a_training_worker_that_dies_is_replaced(train_view, golden) -> None:
     script = f"""{TOOLS}
         full();
         await ended(); // of the training that begins by itself

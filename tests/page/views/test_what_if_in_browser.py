@@ -55,7 +55,7 @@ def opened(page: "Page", file: Path, names: str) -> None:
 
 
 def pasted(page: "Page", text: str, about: str) -> None:
-    """Paste a text, and wait until the page has read it, because the layout may change."""
+    """Paste a text, and wait until the page has read it, because its layout may change then."""
     page.fill("#texts-pasted", text)
     page.locator("#texts-pasted").blur()
     page.wait_for_selector(f"#texts-about >> text={about}")
@@ -82,8 +82,8 @@ def number(cell: str) -> float:
     return float(cell.replace("−", "-"))
 
 
-def test_a_name_is_more_surprising_if_similar_names_are_left_out(names, page) -> None:
-    """The effect exceeds chance, and the tables and sentences show the same numbers."""
+def test_a_name_gets_more_surprising_if_similar_names_are_left_out(names, page) -> None:
+    """The effect is larger than chance, and tables and sentences show the same numbers."""
     opened(page, names, first_names())
     asked(page)
     *tokens, total = cells(page, "compared-tokens")
@@ -128,7 +128,7 @@ def test_adding_documents_of_a_name_makes_the_name_less_surprising(names, page) 
     assert page.is_hidden("#compared")
 
 
-def test_what_if_reports_problems_and_keeps_working(names, page) -> None:
+def test_what_if_can_be_used_again_after_each_problem(names, page) -> None:
     page.add_init_script(WORKERS)
     opened(page, names, first_names())
     asked(page, start="(")

@@ -2,10 +2,10 @@
 
 Routes are wrapped in these middlewares, listed from outermost to innermost:
 
-Arrival         a deadline for the request; discards unread bodies
-  RequestLog    request ids, metrics
-    Cors        only if `cors_origins` is set
-      Guard     protection against DNS rebinding, API key
+Arrival         sets the deadline of a request; discards unread bodies
+  RequestLog    sets request ids; counts requests for the metrics
+    Cors        handles cross-origin requests; only if `cors_origins` is set
+      Guard     prevents DNS rebinding; checks the API key
         routes
 """
 
@@ -41,8 +41,8 @@ def create_app(
 ) -> FastAPI:
     """Create an app that serves the given models, or else those that the settings name.
 
-    Without `settings`, the environment is read. Only the `microgpt-serve` command sets up
-    logging, signal handlers and connection limits.
+    Without `settings`, the settings are read from the environment. Only the `microgpt-serve`
+    command sets up logging, signal handlers and connection limits.
 
     Raises:
         MicrogptError: a setting is invalid, or a model cannot be loaded.

@@ -32,12 +32,12 @@ IGNORED = {
     "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "safety_identifier",
     "service_tier", "store", "tool_choice", "top_logprobs", "user", "verbosity",
 }  # fmt: skip
-# Fields of messages that clients store with a model's reply and send back.
+# Ignored fields of messages: clients store them with a model's reply and send them back.
 IGNORED_IN_MESSAGES = {
     "annotations", "function_call", "name", "parsed", "provider_specific_fields", "reasoning",
     "reasoning_content", "refusal",
 }  # fmt: skip
-# Fields of OpenAI's API and of its messages that are accepted only with null or with this value.
+# Fields of OpenAI's API and its messages; only null, or the value given here, is accepted.
 UNSUPPORTED: Mapping[str, Any] = {
     "audio": None,
     "best_of": 1,
@@ -57,7 +57,7 @@ UNSUPPORTED: Mapping[str, Any] = {
 }
 NEW_TOKENS = "Maximum number of new tokens. Default: as many as fit in the context."
 HELP = {setting.name: setting.metadata["help"] for setting in fields(Sampling)}
-# Accepts 5.0 as 5. This must be the last annotation; otherwise, the schema lacks the limits.
+# This validator accepts 5.0 as 5. It must be the last annotation, or the schema lacks the limits.
 WHOLE_FLOAT = BeforeValidator(
     lambda number: int(number) if isinstance(number, float) and number.is_integer() else number
 )
@@ -72,7 +72,7 @@ Tokens = Several[Annotated[int, Field(ge=0), WHOLE_FLOAT]]
 
 
 def config(example: JsonDict | None = None) -> ConfigDict:
-    """Return the pydantic configuration of a body. It allows extra fields; `Body` refuses most."""
+    """Return the pydantic configuration of a body. It allows extra fields, which `Body` checks."""
     schema: JsonDict = {"additionalProperties": False}
     if example:
         schema["examples"] = [example]
@@ -102,7 +102,7 @@ class Body(BaseModel):
 
 
 class RequestBody(Body):
-    """Fields of every request."""
+    """Fields of all requests to generate text."""
 
     model: str | None = Field(None, description="Name of the model. Default: the first one.")
     top_p: float | None = Field(None, ge=0, le=1, description=HELP["top_p"])
@@ -111,7 +111,7 @@ class RequestBody(Body):
 
 
 class OwnRequest(RequestBody):
-    """Fields that microgpt's own requests share."""
+    """Fields of all requests below /microgpt/v1/."""
 
     temperature: Temperature = Sampling.temperature
     seed: Annotated[int, Field(ge=0, lt=MAX_SEED + 1), WHOLE_FLOAT] = Field(
@@ -221,7 +221,7 @@ class OpenAIRequest(RequestBody):
 
     @property
     def stops(self) -> Sequence[str]:
-        """All stop strings."""
+        """The stop strings as a sequence, which is empty if there are none."""
         return [self.stop] if isinstance(self.stop, str) else self.stop or ()
 
 

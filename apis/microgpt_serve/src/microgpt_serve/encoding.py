@@ -1,4 +1,4 @@
-"""Convert a request body to a `Request`, whose texts are encoded as tokens of a model."""
+"""Convert a request body to a `Request`, and encode its texts as tokens of the model."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +75,7 @@ def _sampling(**given: Any) -> Sampling:
 def _text_job(
     model: ServedModel, prompts: Sequence[str | list[int]], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and notes for prompts, each cut from the left to fit into the context."""
+    """Return a job and the response's notes; prompts are cut from the left to fit the context."""
     _at_most("prompt", MAX_CHARACTERS, sum(map(len, prompts)), "the length of the prompt")
     job = _named(
         "prompt", prompts, model, lambda: model.gpt.text_job(n, prompts=prompts, **options)
@@ -86,7 +86,7 @@ def _text_job(
 def _reply_job(
     model: ServedModel, messages: Sequence[ChatMessage], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and notes for a chat without system messages, cut to fit into the context."""
+    """Return a job and the response's notes; old turns and system messages are dropped."""
     if not model.gpt.tokenizer.is_chat:
         what = "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
         raise ServeError(400, what, field="model")

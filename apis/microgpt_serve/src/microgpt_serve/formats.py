@@ -1,4 +1,4 @@
-"""Response formats: JSON when all choices are finished, or server-sent events as they grow."""
+"""Response formats: JSON with the finished choices, or server-sent events as the choices grow."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ JsonObject = Mapping[str, object]
 Format = Callable[[Request, Sequence[GeneratedChoice]], JsonObject]
 Pieces = AsyncGenerator[list[GeneratedChoice], None]
 DONE = b"data: [DONE]\n\n"
-SEND_S = 10.0  # maximum time for a client to read a part of a stream
+SEND_S = 10.0  # maximum time for a client to read a chunk of a stream
 
 
 def samples(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
@@ -44,7 +44,7 @@ class OpenAIFormat:
     id_prefix: str
     object_name: str
     chunk_name: str  # value of `object` in events
-    whole: Callable[[GeneratedChoice], JsonObject]  # a finished choice
+    whole: Callable[[GeneratedChoice], JsonObject]  # formats a finished choice
     parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # each part is sent as one event
 
     def __call__(self, request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
@@ -164,7 +164,7 @@ class EventStream(Response):
                         await send(start)
                     await send_body(chunk, has_more=not chunk.endswith(DONE))
         except TimeoutError:
-            scope["outcome"] = 499  # the client did not read a part in time
+            scope["outcome"] = 499  # the client did not read a chunk in time
         except Exception as error:
             if not has_begun:
                 raise

@@ -2,7 +2,7 @@
 
 If a response is sent before the body has arrived, the rest of the body is read and discarded: a
 client that is still sending would lose the response if the connection were closed immediately.
-`routes` limits the size of a body, and `scheduler` limits the number of waiting requests.
+`body_limits` limits the size of a body, and `scheduler` limits the number of waiting requests.
 
 In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
 browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does
@@ -28,7 +28,7 @@ from microgpt_serve.service_errors import MAX_SHOWN, ServeError, route_path
 if TYPE_CHECKING:
     from microgpt_serve.service_settings import ServiceSettings
 
-POLL_S = 0.1  # interval between two checks whether the client has disconnected
+POLL_S = 0.1  # interval between checks of whether the client has disconnected
 MAX_UNREAD_BYTES = 2**24  # maximum number of bytes to discard
 CLOSE = (b"connection", b"close")
 HEALTH, PAGE = "/health", "/"
@@ -39,14 +39,14 @@ MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 
 
 
 class Arrival:
-    """Middleware that sets `deadline` and `look_at` in the scope, and discards unread bodies."""
+    """Middleware that sets the deadline of each request, and discards unread bodies."""
 
     def __init__(self, app: ASGIApp, timeout_s: float) -> None:
         """Wrap an app. Receiving the body and answering it may take `timeout_s` seconds."""
         self._app, self._timeout_s = app, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the deadline of a request, and pass the request to the app."""
+        """Set `deadline` and `look_at` (the time to check for a disconnect), and call the app."""
         if scope["type"] == "http":
             now = asyncio.get_running_loop().time()
             scope.update(deadline=now + self._timeout_s, look_at=now + POLL_S)
@@ -129,17 +129,17 @@ class Cors(CORSMiddleware):
     """Starlette's CORS middleware, with refusals in the error format of the service."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Return the response to a browser's preflight request."""
+        """Return the response to a preflight request; raise ServeError for a foreign origin."""
         if not self.is_allowed_origin(request_headers["origin"]):
             raise foreign_origin(request_headers["origin"])
         return super().preflight_response(request_headers)
 
 
 class Guard:
-    """Middleware that refuses foreign hosts and origins, and requests without the key."""
+    """Middleware that refuses foreign hosts and origins, and requests without the API key."""
 
     def __init__(self, app: ASGIApp, settings: "ServiceSettings") -> None:
-        """Wrap an app."""
+        """Wrap an app with the checks that the settings require."""
         self._app, self._settings = app, settings
         key = settings.api_key
         self._key = key.get_secret_value().encode() if key else None

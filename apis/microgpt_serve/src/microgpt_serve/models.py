@@ -33,7 +33,7 @@ MAX_CONTEXT_BYTES = 2**25  # maximum memory of a full context, unless the weight
 class ServedModel:
     """A loaded model, and the facts that the service reports about it."""
 
-    name: str  # given, or else the printable base name of the directory; "demo" if bundled
+    name: str  # from the settings, or the printable base name of the directory; "demo" if bundled
     version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
     gpt: InferenceGpt
     saved: SavedModel
@@ -61,12 +61,12 @@ class ServedModels(dict[str, ServedModel]):
 
     @classmethod
     def load(cls, settings: ServiceSettings) -> "ServedModels":
-        """Load all models. Raise MicrogptError if there is none, or one cannot be loaded."""
+        """Load all models; raise MicrogptError if there are none or a model cannot be loaded."""
         sources = model_sources(settings.model_dir)
         return cls({name: _load(name, directory) for name, directory in sources.items()})
 
     def find(self, name: str | None) -> ServedModel:
-        """Return the model called `name`, or else the first; raise ServeError if it is unknown."""
+        """Return the model called `name`, or the first if None; raise ServeError if unknown."""
         if name is None:
             return next(iter(self.values()))
         if name not in self:

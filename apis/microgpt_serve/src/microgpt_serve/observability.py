@@ -1,4 +1,4 @@
-"""Prometheus metrics, and uvicorn's log with the request ids that a middleware sets."""
+"""Prometheus metrics, request ids, and the log, whose messages end with the request id."""
 
 import itertools
 import logging
@@ -29,7 +29,7 @@ STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 499, 500, 503, 504)
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ID_HEADER = b"x-request-id"
-MAX_CHARS = 2000  # maximum number of characters per log message and line of a traceback
+MAX_CHARS = 2000  # maximum number of characters of a log message, or of a line of a traceback
 REQUEST_ID = ContextVar("request_id", default="")
 _IS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 
@@ -67,7 +67,7 @@ class Metrics:
             info.labels(name, model.version).set(1)
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count a finished request."""
+        """Count a finished request, and record its duration."""
         route = path if path in self._routes else UNMATCHED
         self._latency.labels(route).observe(seconds)
         self._requests.labels(route, str(status)).inc()

@@ -23,7 +23,7 @@ from microgpt_serve.service_settings import ServiceSettings
 QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
 # Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
-LONG_S = 0.002  # a thread sleeps after functions that took longer: they may hold the GIL
+LONG_S = 0.002  # see `_unhurried`; a shorter call does not delay other threads much
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class GeneratedChoice:
     """Text that grows during generation, with its number of tokens and its finish reason."""
 
     def __init__(self, index: int, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
-        """Create an empty choice. The text is cut at stop strings."""
+        """Create an empty choice. Its text is cut before the first stop string."""
         self.index = index
         self.text = ""  # generated text that can no longer change
         self.n_tokens = 0  # number of tokens of the text
@@ -57,7 +57,7 @@ class GeneratedChoice:
         self._decoded = 0, 0  # number of tokens and characters up to the last complete character
 
     def extend(self, continuation: Continuation) -> None:
-        """Add new tokens and cut the text at the first stop string."""
+        """Add new tokens, cut the text at the first stop string, and set the finish reason."""
         if self.finish_reason:
             return
         decode, tokens = self._tokenizer.decode, self._received
@@ -77,7 +77,7 @@ class GeneratedChoice:
         else:
             self.text = stable_prefix(text, self._stop, n_stable)
         self.n_tokens = len(tokens)
-        if len(self.text) < len(decoded):  # omit the tokens from the stop string on
+        if len(self.text) < len(decoded):  # do not count the tokens from the stop string on
             ends, size = range(start, len(tokens) + 1), len(self.text) - n_characters
             n_kept = bisect_right(ends, size, key=lambda end: len(decode(tokens[start:end])))
             self.n_tokens = start + n_kept - 1
@@ -115,7 +115,7 @@ class Service:
         routes = [address.rpartition(" ")[2] for address in addresses]
         self.metrics = Metrics(routes, models)
         self.metrics.queue_length.set_function(lambda: self.scheduler.n_waiting)
-        # One thread: with several, the event loop would often wait for the GIL.
+        # With more than one thread, the event loop would often wait for the GIL.
         self._worker = ThreadPoolExecutor(1, "work")
         self._n_working = 0
 

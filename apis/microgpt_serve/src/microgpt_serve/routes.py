@@ -1,6 +1,5 @@
-"""Routes for texts and replies in microgpt's API and OpenAI's, for models, health and metrics."""
+"""Routes of microgpt's API and of OpenAI's API, and routes for models, health and metrics."""
 
-import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Literal, NotRequired
@@ -24,16 +23,10 @@ from microgpt_serve.bodies import (
     OpenAIRequest,
     PostBody,
 )
+from microgpt_serve.body_limits import JSON_TYPE, read_body, validated
 from microgpt_serve.encoding import encode
 from microgpt_serve.models import ServedModel
 from microgpt_serve.request import service_of
-from microgpt_serve.service_errors import ServeError
-
-JSON_TYPE = "application/json"
-_IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
-MAX_BODY_BYTES = 2**20  # 131,072 characters, escaped as in \u00e9, take 786,432 bytes
-# Maximum number of JSON values per body; 2,048 messages, the maximum, have about 6,000.
-MAX_VALUES = 20_000
 
 
 class GenerateResponse(TypedDict):
@@ -72,45 +65,13 @@ class BodyRoute(APIRoute):
         body_model: type[BaseModel] = next(iter(function.__annotations__.values()))
 
         async def handle(http: HttpRequest) -> Response:
-            content = await _read(http)
-            validate = partial(_validated, body_model, content)
+            content = await read_body(http)
+            validate = partial(validated, body_model, content)
             body = await service_of(http).run(http, validate)
             response: Response = await function(body, http)
             return response
 
         return handle
-
-
-def _validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
-    """Validate a body; refuse it if parsing its many values would delay other requests."""
-    if len(content) > MAX_VALUES and _has_many_values(bytes(content)):
-        raise ServeError(413, f"the body has more than {MAX_VALUES:,} values")
-    return body_model.model_validate_json(content)
-
-
-def _has_many_values(content: bytes) -> bool:
-    """Return whether a body has more than MAX_VALUES values, counted without parsing it."""
-    text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if text.count(b'"') > 4 * MAX_VALUES:  # two for each string and two for its name
-        return True
-    outside = b"".join(text.split(b'"')[::2])  # strings may contain separators
-    return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES
-
-
-async def _read(http: HttpRequest) -> bytearray:
-    """Return the body of a request; raise ServeError if it is not JSON or is too large."""
-    if not _IS_JSON(http.headers.get("content-type", "")):
-        raise ServeError(415, f"the body must be JSON; send Content-Type: {JSON_TYPE}")
-    too_large = ServeError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
-    if int(http.headers.get("content-length", 0)) > MAX_BODY_BYTES:
-        raise too_large
-    content = bytearray()
-    async for chunk in http.stream():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise too_large
-    http.scope["n_bytes"] = len(content)
-    return content
 
 
 ERROR = "An error with status 4xx or 5xx. The message describes the problem and how to fix it."

@@ -17,8 +17,8 @@ from functools import cached_property
 from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
 from microgpt_serve.service_errors import QueueFullError
 
-TOKENS_PER_PLACE = 4096  # tokens of work per place in the queue
-MIN_TOKENS = 64  # minimum number of tokens that a request counts as, because each takes memory
+TOKENS_PER_PLACE = 4096  # number of tokens that fill a slot of the queue
+MIN_TOKENS = 64  # minimum number of tokens that a request counts as; every request takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a large request
 Outcome = list[Continuation] | Exception
@@ -60,14 +60,14 @@ class QueuedRequest:
 
     @cached_property
     def n_tokens(self) -> int:
-        """Number of tokens that the request counts towards the queue limit."""
+        """Number of tokens of the request that count towards the queue limit."""
         most_new = self.job.rules.max_tokens or self.model.config.block_size
         n_tokens = len(self.job.seeds) * sum(len(one) + most_new for one in self.job.prompts)
         return min(max(MIN_TOKENS, n_tokens), TOKENS_PER_PLACE)
 
     @property
     def is_large(self) -> bool:
-        """Whether the request takes a whole place in the queue."""
+        """Whether the request fills a whole slot of the queue."""
         return self.n_tokens == TOKENS_PER_PLACE
 
 
@@ -75,13 +75,13 @@ class BatchScheduler:
     """Queues requests and runs the worker threads that process them."""
 
     def __init__(self, queue_limit: int) -> None:
-        """Create a scheduler that accepts requests while fewer than `queue_limit` places are taken.
+        """Create a scheduler whose queue has `queue_limit` slots.
 
-        A request takes a place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
+        A request fills a slot, or a fraction of it if it has fewer than TOKENS_PER_PLACE tokens.
         """
         self._limit = queue_limit * TOKENS_PER_PLACE
         self._n_tokens = 0  # tokens of requests not yet in a batch; guarded by `_changed`
-        self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
+        self._new: list[QueuedRequest] = []  # requests submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -93,7 +93,7 @@ class BatchScheduler:
         return len(self._waiting) + len(self._new)
 
     def start(self) -> None:
-        """Start a thread per CPU. Must be called on the event loop that submits requests."""
+        """Start a thread per CPU. The event loop that submits requests must call this method."""
         self.loop = asyncio.get_running_loop()
         for i in range(n_cpus()):
             thread = threading.Thread(target=self._work, name=f"generation-{i}", daemon=True)
@@ -136,7 +136,7 @@ class BatchScheduler:
                 self._n_tokens -= request.n_tokens
 
     def _work(self) -> None:
-        """Process requests until the scheduler is closed. Runs in each worker thread."""
+        """Process requests until the scheduler is closed. Each worker thread runs this method."""
         batches: deque[_RunningBatch] = deque()
         turn = _BatchOrder()
         while True:
@@ -157,7 +157,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the request whose turn it is, if any, and all others that can join its batch."""
+        """Dequeue the next request, if it may begin, and all requests that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
@@ -181,7 +181,7 @@ class BatchScheduler:
 
 
 def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
-    """Give requests their output. Runs on the event loop."""
+    """Give requests their output. This function runs on the event loop."""
     for request, outcome in outcomes:
         request.has_update = False
         request.add(outcome)
@@ -211,7 +211,7 @@ class _BatchOrder:
         return able[0] if able and not self.ran_old else None
 
     def running(self, batches: deque["_RunningBatch"]) -> "_RunningBatch":
-        """Remove and return the batch whose turn it is; `batches` begins with the next in turn."""
+        """Remove and return the batch to run next; `batches` are in the order of waiting."""
         self.ran_oldest = not self.ran_oldest
         batch = min(batches, key=lambda one: one.began) if self.ran_oldest else batches[0]
         batches.remove(batch)

@@ -1,4 +1,4 @@
-"""Error responses in JSON: a sentence, and the name of the invalid field.
+"""Error responses in JSON: a sentence and, in OpenAI's format, the name of the invalid field.
 
 The body of an error response is `{"error": "sentence"}`. Routes under /v1/ use OpenAI's format.
 """

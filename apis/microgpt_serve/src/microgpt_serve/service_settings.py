@@ -25,7 +25,7 @@ def _check_key(key: SecretStr) -> SecretStr:
 
 
 def _split(listed: Any) -> Any:
-    """Split a comma-separated list such as `https://a.org, https://b.org`."""
+    """Split a comma-separated string such as `https://a.org, https://b.org`; keep a sequence."""
     if isinstance(listed, str):
         return [one.strip() for one in listed.split(",") if one.strip()]
     return listed
@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return the variable of a setting, PORT for the port: Kubernetes sets MICROGPT_PORT itself."""
+    """Return a setting's variable: PORT for the port, because Kubernetes sets MICROGPT_PORT."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 
@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the options that are not None and the environment; raise ConfigError if invalid."""
+    """Read the environment, and options that are not None; raise ConfigError if one is invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

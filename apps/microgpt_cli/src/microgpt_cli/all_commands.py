@@ -16,10 +16,10 @@ from microgpt_cli.terminal.options import option
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-# The help lists these commands first, in the order of need, and then all other commands by package.
+# The help lists these commands first, in the order of first use, and then all others by package.
 _FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
-# Commands that the founding documents or error messages mention, and the packages that provide
-# them. If such a package is not installed, the error message names it.
+# Commands that the documentation or error messages mention, and the packages that provide them. If
+# such a package is not installed, the error message names it.
 _FOUNDING = {
     **dict.fromkeys(("evolve", "sweep", "analyze", "run", "judge"), "microgpt-evolution"),
     "serve": "microgpt-serve",
@@ -28,7 +28,7 @@ _FOUNDING = {
 
 
 class _Commands(TyperGroup):
-    """The commands of all installed packages; the module of a command is imported on its use."""
+    """The commands of all installed packages; a command's module is imported when it is used."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -54,7 +54,7 @@ class _Commands(TyperGroup):
         return typer.main.get_command(alone)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the most important commands, then all others by package, then the options."""
+        """Write the main commands, then all others by package, then the options."""
         found = find_plugins("commands")
         sections = {"Start": [found[name] for name in _FIRST if name in found]}
         others = (each for name, each in found.items() if name not in _FIRST)

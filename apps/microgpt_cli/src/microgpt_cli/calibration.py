@@ -1,4 +1,4 @@
-"""Calibration: compare predicted probabilities with the share of correct predictions."""
+"""Calibration: compare predicted probabilities with the fraction of correct predictions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 N_BINS = 10
 MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number per engine
-MAX_REPLIES = 1000  # if there are more, an evenly spaced sample is used
+MAX_REPLIES = 1000  # maximum number of replies; of more, an evenly spaced sample is used
 SIZE = 320  # width and height of the chart in pixels
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Predictions with similar probabilities."""
+    """Statistics of the predictions whose probabilities lie in one interval of width 1 / N_BINS."""
 
     low: float  # lower limit of the probability
     n: int
-    probability: float  # mean probability
-    right: float  # share of correct predictions
+    probability: float  # mean of the predicted probabilities
+    right: float  # fraction of correct predictions
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Bins of predictions, and the expected error (Guo et al. 2017).
+    """Bins of predictions, and the expected calibration error (Guo et al. 2017).
 
-    The error is the mean difference between the probability and the share of correct predictions,
-    from 0 to 1. A prediction is the most likely token at a position, or a whole reply.
+    A prediction is the most likely token at a position, or a whole reply. The error is the absolute
+    difference between a bin's mean probability and its accuracy, averaged over all predictions.
     """
 
     bins: tuple[Bin, ...]  # the bins that are not empty
@@ -58,7 +58,7 @@ class Calibration:
         return cls(bins, len(found), gaps / max(1, len(found)))
 
     def lines(self, what: str) -> Iterator[str]:
-        """Yield a report's lines; `what` is a kind of predictions, such as "most likely tokens"."""
+        """Yield a report's lines; `what` names the predictions, such as "most likely tokens"."""
         yield f"calibration of {self.n:,} {what}: expected error {self.error:.1%}"
         yield f"  {'probability':<12} {'n':>8} {'mean':>7} {'right':>7}"
         for each in self.bins:
@@ -80,7 +80,7 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
-    """Return the calibration of whole replies, whose probability is the product over all tokens."""
+    """Return the calibration of whole replies, whose probability is the product over the tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         place = answer.item.place
@@ -101,7 +101,7 @@ def reply_tokens(gpt: InferenceGpt, prompt: ChatPrompt, reply: str) -> list[tupl
 
 
 def draw_calibration(found: Mapping[str, Calibration]) -> "ChartType":
-    """Return a chart of the named calibrations, with the diagonal of a perfect calibration."""
+    """Return a chart with a curve per named calibration, and the diagonal of a perfect one."""
     import altair as alt
 
     names = {f"{name}: error {each.error:.1%}": each.bins for name, each in found.items()}

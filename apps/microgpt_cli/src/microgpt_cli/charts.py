@@ -30,9 +30,9 @@ from microgpt import (
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# Each color has a contrast of at least 3:1 with both backgrounds. The first six differ as much as
-# possible; each later one differs clearly from all before it, even with red-green color blindness
-# (tests/cli/charts/test_charts.py).
+# Each color has a contrast of at least 3:1 with a light and a dark background. The first six differ
+# as much as possible; each later one differs clearly from all before it, also for readers with
+# red-green color blindness (tests/cli/charts/test_charts.py).
 COLORS = (
     *("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503"),
     *("#1a4eff", "#0ba2be", "#e669aa", "#00a500", "#cd05cd", "#b95055", "#00783c", "#ff37e6"),
@@ -54,7 +54,7 @@ PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 Specification = dict[str, object]  # a chart in Vega-Lite, or the style of all charts
 Row = dict[str, Any]  # a row of a chart's dataset
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
-SMOOTHED = 1 / 40  # share of the points on either side in the moving average of the loss
+SMOOTHED = 1 / 40  # the moving average extends over 1/40 of the points on either side
 HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 
 
@@ -84,7 +84,7 @@ def file_config() -> Specification:
 
 
 def picture(chart: Specification, kind: str) -> bytes:
-    """Render a chart as "png" or "svg"."""
+    """Return a chart rendered as a PNG or SVG file; `kind` is "png" or "svg"."""
     import vl_convert
 
     whole = chart | {"config": file_config()}
@@ -125,7 +125,7 @@ def chart(result: object) -> Any:
 
 
 class TrainingRun(NamedTuple):
-    """The losses of a training run."""
+    """The losses of a training run, and its label in a chart."""
 
     label: str
     points: Sequence[HistoryPoint]  # at least one point of the loss curve
@@ -133,7 +133,7 @@ class TrainingRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The text in the legend: the label and the lowest held-out loss, or the last loss."""
+        """The legend text: the label, and the lowest held-out or else the last training loss."""
         held_out = [(p.val_loss, p.step) for p in self.points if p.val_loss is not None]
         if not held_out:
             return f"{self.label}: training loss {self.points[-1].loss:#.4g}"
@@ -142,13 +142,13 @@ class TrainingRun(NamedTuple):
 
 
 def draw_result(result: TrainResult) -> "ChartType":
-    """Return the chart of a training run."""
+    """Return a chart of the losses of a training run."""
     label = f"{count_params(result.model):,} weights"
     return draw([_run(label, result.plan, result.state)])
 
 
 def draw(runs: Sequence[TrainingRun]) -> "ChartType":
-    """Return the chart of training runs; raise CheckpointError if one has no losses yet."""
+    """Return a chart of the losses of training runs; raise CheckpointError if a run has none."""
     import altair as alt
 
     rows: list[Row] = []
@@ -172,14 +172,14 @@ def draw(runs: Sequence[TrainingRun]) -> "ChartType":
     )
     dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]])
     lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=above)).mark_line()
-    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # 1 point: no line
+    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # draws lone points
     points = base.transform_filter(shown).mark_point(filled=True, size=24, opacity=1)
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
     return alt.layer(lines, points).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
 def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
-    """Read the training runs of model directories; raise CheckpointError if one has none."""
+    """Read the training runs of model directories; raise CheckpointError if one is missing."""
     runs = []
     for directory in dict.fromkeys(directories):
         check_has_training(directory)

@@ -21,17 +21,17 @@ from microgpt import (
 from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress_bar import with_progress
 
-N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
-N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of their texts
+N_QUESTIONS = 200  # maximum number of questions; with 200, the 95 % interval is at most ± 7 %
+N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum characters of each message
 N_ERRORS = 3  # number of errors to print per task; --json prints all errors
 ERROR_CLIP = 48  # maximum number of characters of each text in a printed error
 
 
 class ChatAnswers(NamedTuple):
-    """A model's greedy replies to questions, each of which belongs to a task."""
+    """A model's greedy replies to questions, and their scores per task."""
 
     answers: Sequence[Answer]
-    contamination: float | None = 0.0  # share of conversations read in training; None if unknown
+    contamination: float | None = 0.0  # fraction of conversations read in training; None if unknown
 
     def lines(self) -> Iterator[str]:
         """Yield a table of the exact answers per task, and the first errors of each task."""
@@ -59,7 +59,7 @@ class ChatAnswers(NamedTuple):
             yield f"  {where}: {answer.problem or got}"
 
     def samples(self) -> Iterator[str]:
-        """Yield two questions with their replies, preferably from the start of conversations."""
+        """Yield lines with two questions and replies, preferably from starts of conversations."""
         first = [one for one in self.answers if one.item.place == 1] or self.answers
         replies = {one.item.prompt: one.reply or one.problem or "" for one in first}
         yield ""
@@ -101,7 +101,8 @@ class ChatAnswers(NamedTuple):
 def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
     """Return a chat model's replies to questions; None for the slow reference engine.
 
-    The questions are the tests of a reply plug-in, or come from held-out or training conversations.
+    A reply plug-in defines its own questions. By default, they are those of held-out conversations
+    or, if there are none, of training conversations.
     """
     if result.plan.engine == "reference":
         return None
@@ -116,7 +117,7 @@ def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
 
 
 def _items(docs: Sequence[Document], task: str) -> list[Item]:
-    """Return the replies in conversations as test items: evenly spaced ones if there are many."""
+    """Return the replies in conversations as test items, at most N_QUESTIONS, evenly spaced."""
     items = [
         Item(task, tuple(doc), place, line, "conversation")
         for line, doc in enumerate(docs, start=1)
@@ -128,7 +129,7 @@ def _items(docs: Sequence[Document], task: str) -> list[Item]:
 
 
 def generate_replies(model: InferenceGpt, items: Sequence[Item], threads: int) -> list[Answer]:
-    """Return the model's reply to each item."""
+    """Return the model's reply to each item, and show the progress on stderr."""
     answers = list(with_progress(answer_all(model, items, threads=threads), len(items), "replies"))
     if n := sum(answer.is_cut for answer in answers):
         note(f"{n} of {len(items)} prompts lost their oldest turns to fit into the context")

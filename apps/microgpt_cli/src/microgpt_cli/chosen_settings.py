@@ -1,10 +1,10 @@
-"""Describe the settings that were chosen for the documents and the budget, and the reasons."""
+"""Describe the settings that `train` chose for the documents and the budget, and the reasons."""
 
 from microgpt import Choice, count, count_params, duration, in_short
 
 
 def explain_settings(choice: Choice) -> tuple[str, ...]:
-    """Return two lines with the chosen settings and the reasons; none for Karpathy's settings."""
+    """Return a line with the chosen settings and one with the reasons; none without a budget."""
     if choice.budget is None:
         return ()
     sizes, model, config, ensemble = choice.sizes, choice.model, choice.config, choice.ensemble

@@ -1,6 +1,7 @@
-"""Count-based baselines for losses, and estimates of what a training run can reach.
+"""Count-based baselines for losses, and estimates of the loss that a training run can reach.
 
-Here, a model is a function that returns the probabilities (N, V) of all predictions in documents.
+Here, a model is a function from documents with N predicted tokens to an (N, V) array of
+probabilities.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,17 +35,17 @@ Predict = Callable[[TokenDataset], NDArray[Any]]
 
 MAX_COUNTED = 2**20  # maximum number of predictions to count; more would take seconds
 MAX_NUMBERS = 2**23  # maximum number of probabilities in memory at once
-MANY = 1000  # a sample of so many documents is representative, although their lengths differ
-CONTEXT = 256  # longer documents are counted in windows of this number of tokens
+MANY = 1000  # a sample of this many documents is representative, although their lengths differ
+CONTEXT = 256  # longer documents are split into windows of this many tokens
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # n of the n-grams; 6 is about the best n for most texts
-SAMPLE = 400_000  # number of characters that `expect` reads
-# Lowest and highest loss of `train --minutes 1` relative to n-grams, and its factor for ten times
-# the time (names, words, towns, plays and prose; docs/measurements/quality.md and choice.md).
+SAMPLE = 400_000  # maximum number of characters that `expect` reads
+# Lowest and highest ratio of the loss of `train --minutes 1` to that of n-grams, and the ratio of
+# losses for ten times the training time (docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
 SHORT = 40  # maximum median length, in characters, of documents such as names or titles
-# Expected quality of generated texts, by the maximum number of characters of the training data, for
-# short and for longer documents.
+# Expected quality of generated texts: each row has the maximum number of characters of the training
+# data, a text for short documents, and a text for longer ones.
 PLAUSIBLE = "new ones will look plausible"
 WORDS = (
     (5_000, "most will be copies", "they will be copies, or scrambled"),
@@ -61,7 +62,7 @@ WORDS = (
 def counted(
     docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
 ) -> Callable[[int], Predict]:
-    """Return a function that builds an n-gram model of (a sample of) the documents for any n."""
+    """Return a function from n to the n-gram model of the documents, or of a sample of them."""
     read = sampled(docs, tokenizer, text, MAX_COUNTED)
     return lambda n: NgramModel(read, tokenizer.vocab_size, n).probabilities
 
@@ -74,7 +75,7 @@ def sampled(
     if text == "stream":  # encoding the whole text would be slow
         docs = [doc[i : i + CONTEXT] for doc in docs for i in range(0, len(doc), every * CONTEXT)]
         every = 1
-    elif len(docs) > MANY * every:  # splitting all into chunks would be slow
+    elif len(docs) > MANY * every:  # splitting all documents into chunks would be slow
         docs, every = docs[::every], 1
     chunks = ChunkedDataset(docs, tokenizer, CONTEXT, text)
     return chunks.encode(range(0, len(chunks), every))
@@ -93,14 +94,14 @@ def to_score(
 
 
 def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the target token of each prediction, and whether it counts: (N), (N)."""
+    """Return each prediction's target token, (N,), and whether the loss includes it, (N,)."""
     counts = np.frombuffer(docs.mask or b"\1" * len(docs.tokens), bool)
     first = docs.starts[:-1]  # the first token of a document is not predicted
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)
 
 
 def losses_of(predict: Predict, docs: TokenDataset) -> NDArray[np.float64]:
-    """Return the loss of each prediction that counts, in nats."""
+    """Return the loss in nats of each prediction that is not masked."""
     targets, counts = targets_of(docs)
     chosen = predict(docs)[np.arange(len(targets)), targets]
     return -np.log(chosen[counts], dtype=np.float64)
@@ -129,7 +130,7 @@ def compared(losses: Mapping[str, object]) -> str:
 
 
 def comparison(saved: SavedModel) -> str:
-    """Return a model's recorded baselines as text, else the loss of a uniform guess."""
+    """Return a model's recorded baselines as text, or else the loss of a uniform guess."""
     recorded = saved.meta.training.get("baselines")
     if isinstance(recorded, dict) and (text := compared(recorded)):
         return f"{text} nats per character, on its validation documents"
@@ -139,8 +140,8 @@ def comparison(saved: SavedModel) -> str:
 def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
     """Estimate the loss and the text quality after training on documents or running text.
 
-    The losses of `baselines` and the expected range of a model's loss are in nats per character,
-    including ends of documents. They are missing if there is too little text to measure them.
+    The losses of `baselines` and the range of a model's likely loss are in nats per character,
+    including document ends. They are missing if there are too few documents to measure them.
     """
     text: TextKind = "stream" if isinstance(docs, str) else "lines"
     texts = [docs] if isinstance(docs, str) else docs

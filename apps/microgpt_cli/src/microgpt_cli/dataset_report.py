@@ -1,4 +1,4 @@
-"""`microgpt info --data`: statistics of documents."""
+"""`microgpt info --data`: statistics of a data file, and a forecast of the training results."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
 
 
 def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any]:
-    """Return the facts that docs/reference/data.md lists: statistics, and what to expect."""
+    """Return a data file's statistics and expected losses, as listed in docs/reference/data.md."""
     file, n_characters = TextFile(data), None
     docs = read_any(file, how)
     expectation = expect(docs, minutes)
@@ -47,7 +47,7 @@ def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any
 
 
 def read_any(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
-    """Return the documents as `train` reads them; recognise conversations without --chat."""
+    """Return the documents as `train` reads them; recognize conversations even without --chat."""
     has_option = how.column is not None or how.separator is not None
     if not (has_option or how.chat):
         with suppress(ConversationsError):
@@ -58,8 +58,8 @@ def read_any(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
 def _describe(docs: Sequence[Document]) -> dict[str, Any]:
     """Return statistics of documents.
 
-    The length of a document is the number of its characters, plus one token for the end and, in
-    conversations, two tokens per turn. A document fits into a context of its length.
+    The length of a document is the number of its characters, plus one token for its end and, in a
+    conversation, two tokens per turn. A document fits into a context of this many tokens.
     """
     is_chat = not isinstance(docs[0], str)
     lengths = sorted(count_characters(doc) + 1 + 2 * is_chat * len(doc) for doc in docs)

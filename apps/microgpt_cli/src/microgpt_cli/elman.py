@@ -1,6 +1,6 @@
 """Train an Elman network (Elman 1990) with NumPy; examples/elman.py is its scalar counterpart.
 
-The documents of a batch are read together; shorter ones are padded. "Memory" is the hidden state.
+The documents of a batch are padded to the same length. "Memory" means the hidden state.
 Shapes: B = documents, T = positions, N = predictions, H = size of the memory, V = vocab_size.
 """
 
@@ -15,8 +15,8 @@ from microgpt_cli.counting import targets_of
 Floats = NDArray[np.float32]
 Matrices = dict[str, Floats]
 
-# Settings for OPERATIONS training operations, and the exponents of their growth, fitted to names.
-# With few operations, a small network that takes many steps is better.
+# Settings for OPERATIONS training operations, and the exponents with which they grow, fitted on
+# names.txt. With few operations, a small network that takes many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
 TOKENS, TOKENS_POWER = 260, 0.4  # tokens per step
@@ -31,7 +31,7 @@ class ElmanNetwork:
     """An Elman network and its Adam optimizer (Kingma & Ba 2015), in float32."""
 
     def __init__(self, n_hidden: int, vocab_size: int, rng: np.random.Generator) -> None:
-        """Draw the weights: an orthogonal memory matrix, Gaussian input and output matrices."""
+        """Draw the weights: an orthogonal memory matrix, and Gaussian input and output matrices."""
         V, H = vocab_size, n_hidden
         drawn = {
             "input": rng.normal(0, 0.1, (V, H)),
@@ -55,7 +55,7 @@ class ElmanNetwork:
         T = int(lengths.max())
         is_real = np.arange(T) < lengths[:, None]  # (B, T)
         tokens = np.zeros((len(docs), T), np.int64)  # (B, T)
-        last = np.array(docs.starts[1:]) - 1  # the last token of a document is not read
+        last = np.array(docs.starts[1:]) - 1  # a document's last token is only a target
         tokens[is_real] = np.delete(np.frombuffer(docs.tokens, np.int64), last)
         added, kept = self.weights["input"] + self.weights["bias"], self.weights["memory"].T
         memories = np.zeros((len(docs), T + 1, len(kept)), np.float32)  # (B, T + 1, H)
@@ -101,7 +101,7 @@ class ElmanNetwork:
 
 
 def train_elman(chunks: ChunkedDataset, operations: float, seed: int) -> ElmanNetwork:
-    """Train a network whose size suits the number of operations."""
+    """Train a network for a number of operations, which determines its size and its settings."""
     rng, relative = np.random.default_rng(seed), operations / OPERATIONS
     V = chunks.tokenizer.vocab_size
     n_hidden = max(8, round(WIDTH * relative**WIDTH_POWER))

@@ -32,13 +32,13 @@ from microgpt import (
 
 KARPATHY = TrainConfig()  # the defaults are Karpathy's settings
 REFERENCE_STEPS = 20  # default number of replayed steps on the slow reference engine
-EMMA = [26, 4, 12, 12, 0, 26]  # the tokens of "emma", the first name
+EMMA = [26, 4, 12, 12, 0, 26]  # the tokens of "emma", the first line of names.txt
 N_WEIGHTS = 100  # number of weights whose gradients are checked
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 GRADIENT_TOLERANCE = 1e-6
 # Tolerances for rounding errors: the engines sum in different orders, and float32 has 7 digits.
 LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}  # error in nats
-# Exceptions that wrong numbers of a broken engine can cause, for example by an overflow.
+# Exceptions that wrong results of a broken engine can cause, for example by an overflow.
 ENGINE_ERRORS = (ArithmeticError, ValueError, DivergedError, PromptError)
 
 
@@ -52,12 +52,12 @@ class Check:
 
 
 def run_checks(*, steps: int | None = None, engine: EngineName | None = None) -> Iterator[Check]:
-    """Check one engine or both on the first `steps` steps of Karpathy's run; yield each result."""
+    """Check one engine or both by replaying steps of Karpathy's run, and yield each result."""
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
     edited = " and ".join(find_edited_sources())
     if engine == "compiled" and not edited:
-        engine_module(engine)  # raises an error if it is not installed
+        engine_module(engine)  # raises an error if the engine is not installed
     golden = json.loads(bundled("karpathy_seed42.json").read_text(encoding="utf-8"))
     names = bundled("names.txt")
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
@@ -78,7 +78,7 @@ def run_checks(*, steps: int | None = None, engine: EngineName | None = None) ->
 
 
 def _checked(name: str, compare: Callable[[], tuple[str, bool]]) -> Check:
-    """Return the outcome of a comparison as a check, which fails if the engine raises an error."""
+    """Run a comparison and return its check, which fails if the engine raises an error."""
     try:
         return Check(name, *compare())
     except ENGINE_ERRORS as error:

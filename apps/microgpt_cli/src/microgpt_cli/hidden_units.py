@@ -5,9 +5,9 @@ from itertools import islice
 
 from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
-# Maximum number of tokens, enough to estimate the mean, and maximum of tokens times weights.
+# Maximum number of tokens, enough to estimate a mean, and maximum of n_tokens * n_params.
 MAX_TOKENS, MAX_WORK = 24, 200_000
-MIN_SHARE = 1 / 16  # a note is printed if fewer units are active; after Karpathy's run, 1/8 are
+MIN_SHARE = 1 / 16  # fraction of active units below which a note is printed; Karpathy's run has 1/8
 
 
 class _Watched(Gpt[float]):
@@ -24,7 +24,7 @@ class _Watched(Gpt[float]):
 
 
 def note_on_units(trained: TrainedModel, docs: Sequence[Document]) -> str | None:
-    """Return a note if few hidden units of Karpathy's architecture are active on documents."""
+    """For Karpathy's architecture, return a note if few hidden units are active on documents."""
     config = trained.model
     n_tokens = min(MAX_TOKENS, MAX_WORK // count_params(config))
     if not (n_tokens and config.is_karpathys):

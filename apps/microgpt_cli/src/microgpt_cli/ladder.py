@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
 ORDERS = range(2, 13)  # a higher n is tried as long as the validation loss falls
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of beginnings, and maximum characters to show
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and maximum characters shown
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Rung:
     loss: float  # nats per character
     operations: float  # floating-point operations of the matrix products in training
     seconds: float  # training time in seconds
-    # The most likely token after each beginning, and its probability.
+    # The most likely token after each of `Ladder.beginnings`, and its probability.
     predictions: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class Ladder(Plottable):
-    """Models on the same split, from a uniform guess to a GPT; `plot()` draws them."""
+    """Test losses of models on one split, from a uniform guess to a GPT; `plot()` draws them."""
 
     rungs: tuple[Rung, ...]
     beginnings: tuple[str, ...]  # beginnings of test documents; models predict the next token
@@ -114,7 +114,7 @@ def ladder(
 
 
 def predictions_of(gpt: InferenceGpt) -> Predict:
-    """Return a function that predicts with a trained model."""
+    """Return a function from documents to a trained model's probabilities, (N, V)."""
 
     def predict(docs: TokenDataset) -> np.ndarray:
         rows = np.zeros((len(docs.tokens) - len(docs), gpt.config.vocab_size), np.float32)
@@ -140,7 +140,7 @@ def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -
 
 
 def operations_of(job: TrainingJob) -> float:
-    """Return the operations of all matrix products (Kaplan et al. 2020, table 1)."""
+    """Return a training run's operations in matrix products (Kaplan et al. 2020, table 1)."""
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
     weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C
@@ -149,7 +149,7 @@ def operations_of(job: TrainingJob) -> float:
 
 
 def _beginnings(test: EvaluationSet) -> Iterator[Sequence[int]]:
-    """Yield the first half of the predicted tokens of each of the first test documents."""
+    """Yield the first half of each of the first N_BEGINNINGS test documents, as tokens."""
     portion = test.portions[0]
     for i, doc in enumerate(portion[: min(N_BEGINNINGS, len(portion))]):
         places = [j for j, target in enumerate(portion.targets_of(i), 1) if target is not None]
@@ -157,14 +157,14 @@ def _beginnings(test: EvaluationSet) -> Iterator[Sequence[int]]:
 
 
 def shown(text: str) -> str:
-    """Return the last characters of a text, with visible spaces; "end" for a special token."""
+    """Return a text's last characters, with visible white space; "end" for a special token."""
     if text.startswith("<|"):
         return "end"
     return text[-MAX_BEGINNING:].replace("\n", "⏎").replace(" ", "␣")
 
 
 def draw_ladder(ladder: Ladder) -> "ChartType":
-    """Return a bar chart of the losses, blue for trained models, labelled with predictions."""
+    """Return a bar chart of the losses, blue for networks, labelled with their predictions."""
     import altair as alt
 
     rows = []

@@ -25,7 +25,7 @@ from microgpt_cli.terminal.console import note
 if TYPE_CHECKING:
     from microgpt import InferenceGpt
 
-# The losses in a training record, each with the held-out set on which it was measured.
+# The losses in a training record, each with the name of its held-out set, "" for training.
 LOSSES = {"train_loss": "", "val_loss": "validation", "test_loss": "test"}
 
 
@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models by name; Skerry, a character, is first if it can be loaded."""
+    """Return the bundled chat models by name; the character Skerry comes first if it can run."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]
@@ -46,7 +46,7 @@ def bundled_chats() -> dict[str, Path]:
 
 
 def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
-    """Return a model on the default engine, whose kernels are loaded for `uses`."""
+    """Return a model on the default engine, and load the engine's kernels for the given uses."""
     from microgpt import InferenceGpt, default_engine, prepare_engine
 
     engine = default_engine()
@@ -56,7 +56,7 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Format a recorded loss, followed by `what` and a contamination mark; "" if it is unknown."""
+    """Format a recorded loss, with the suffix `what` and a contamination mark; "" if missing."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""
@@ -71,7 +71,7 @@ def loss_of(meta: Meta) -> str:
 def note_training_data(
     docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
-    """Print a note if documents are training data, and return their share (computed if None)."""
+    """Print a note if documents are training data; return the fraction that is, None if unknown."""
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
     if share is None:
@@ -88,9 +88,9 @@ def check_regular(path: Path, remedy: str) -> None:
 
 
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
-    """Return the contamination of a held-out set from meta.json or another record.
+    """Return the fraction of a held-out set that training read, according to a training record.
 
-    It is unknown (None) if the record names a parent or teachers, but contains no share.
+    It is unknown (None) if the record names a parent or teachers, but not this fraction.
     """
     try:
         share = record["contamination"][name]

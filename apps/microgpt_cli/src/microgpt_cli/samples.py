@@ -24,7 +24,7 @@ def usual_temperature(model: SavedModel | TrainResult) -> float:
 
 
 def usual_length(model: SavedModel | TrainResult) -> int | None:
-    """Return the maximum length of samples if documents exceeded the context, else None."""
+    """Return the maximum number of tokens per sample, or None if all documents fit the context."""
     if isinstance(model, SavedModel):
         longest = model.meta.training.get("longest")
     else:
@@ -38,7 +38,7 @@ def usual_length(model: SavedModel | TrainResult) -> int | None:
 def note_faults(
     samples: Sequence[str], model: SavedModel | TrainResult, max_tokens: int | None
 ) -> None:
-    """Print notes on samples that end at a limit, or that repeat themselves."""
+    """Print notes on how many samples were cut at the maximum length, or end in a loop."""
     of = f"of {len(samples)} samples"
     limit, count = max_tokens or model.model.block_size, model.tokenizer.count
     n_cut = sum(count(text) >= limit for text in samples)
@@ -50,7 +50,7 @@ def note_faults(
 
 
 def copied_share(samples: Sequence[str], docs: Sequence[Document]) -> float | None:
-    """Return the share of 50-character substrings of samples that occur in training documents.
+    """Return the fraction of the samples' 50-character substrings that training documents contain.
 
     Return None if all samples are shorter than 50 characters.
     """

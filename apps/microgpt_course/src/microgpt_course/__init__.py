@@ -1,1 +1,1 @@
-"""The course: write a GPT in exercises, each checked by the numbers that it computes."""
+"""A course: write a GPT in exercises, each of which is checked by the numbers it computes."""

@@ -19,9 +19,9 @@ from microgpt_course.exercises import EXPERIMENTS, SOLUTIONS, WHOLE, check_lines
 from microgpt_course.learner_process import LIMIT, LONG_LIMIT, plain
 
 PATIENCE = 6  # maximum duration of a check, as a multiple of its limit of processor time
-TOLERANCE = 1e-6  # relative above 1; larger than errors of finite differences and of rounding
+TOLERANCE = 1e-6  # relative above 1; exceeds the errors of rounding and of finite differences
 MAX_PRINTED = 40  # maximum number of lines of the learner's output to show
-N_LOSSES = 100  # number of losses of the whole program to compare
+N_LOSSES = 100  # number of losses that are compared in exercise 13
 STEP_QUESTIONS = (  # questions about the first loss that differs
     "Are the names shuffled first, and the matrices drawn in the order of point 2? Is there BOS at "
     "both ends, an rmsnorm after the embedding, and a mean over the predictions?",
@@ -35,18 +35,18 @@ STEP_QUESTIONS = (  # questions about the first loss that differs
 class CheckResult:
     """The lines that a check shows, the first problem, and the results of experiments."""
 
-    shown: list[tuple[str, str]] = field(default_factory=list)  # (label, line to print), in order
+    shown: list[tuple[str, str]] = field(default_factory=list)  # pairs of a label and a line
     wrong: str = ""  # the problem; empty if there is none
     facts: dict[str, Any] = field(default_factory=dict)  # results of the experiments
 
 
 class Question(NamedTuple):
-    """A result to compare, and a question that points to the usual mistake if it differs."""
+    """A result to compare, and a question that hints at the usual mistake if the result differs."""
 
     what: str  # the expression, as the learner would write it
     expected: Any
     question: str
-    before: Sequence[str] = ()  # lines of code that the check ran before, to show
+    before: Sequence[str] = ()  # lines that the check ran since the previous result, to be shown
     source: str = "it should be"
     is_shown: bool = True
 
@@ -63,7 +63,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
         timer = Timer(longest, process.kill)
         timer.start()
         compare(process.stdout or (), questions, found)
-        if timer.finished.is_set():  # the file waits, or a call of C code does not end
+        if timer.finished.is_set():  # the file waits, or a call of C code does not return
             found.wrong = f"{path.name}: still running after {longest:.0f} seconds"
         timer.cancel()
         process.kill()
@@ -71,7 +71,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
 
 
 def compare(output: Iterable[bytes], questions: Iterator[Question], found: CheckResult) -> None:
-    """Compare the results of a process, up to the first wrong result or the last question."""
+    """Compare the results of a process with the questions up to the first error; fill `found`."""
     question = next(questions, None)
     for kind, value in _facts(output):
         if kind == "result" and question:
@@ -99,7 +99,7 @@ def compare(output: Iterable[bytes], questions: Iterator[Question], found: Check
 
 def _facts(output: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     for text in output:
-        with suppress(ValueError, AttributeError):  # the file bypassed sys.stdout
+        with suppress(ValueError, AttributeError):  # the file wrote a line past sys.stdout
             yield from json.loads(text).items()
 
 

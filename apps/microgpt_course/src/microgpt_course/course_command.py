@@ -99,7 +99,7 @@ def show(exercise: str | None = EXERCISE, directory: Path | None = IN) -> None:
 
 
 def _opened(given: Path | None) -> tuple[Path, "CourseProgress"]:
-    """Return the learner's directory (the given one, or else . or ./course) and its progress."""
+    """Return the exercises' directory (`given`, else . or ./course) and the learner's progress."""
     from microgpt_course.progress import DIRECTORY, PROGRESS, read_progress
 
     is_here = Path(PROGRESS).exists() or not (DIRECTORY / PROGRESS).exists()
@@ -143,7 +143,7 @@ def _experiments(place: Path, facts: dict[str, Any], progress: "CourseProgress")
 
 
 def _checked(place: Path, name: str, experiment: str = "") -> "CheckResult":
-    """Check a file and print the results; exit with an error if one is wrong."""
+    """Check a file and print the results; exit with code 1 if a result is wrong."""
     from microgpt_course.checking import check_file
 
     found = check_file(name, place / f"{name}.py", experiment)

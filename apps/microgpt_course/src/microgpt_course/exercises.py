@@ -1,4 +1,4 @@
-"""The exercises: files with holes, made from `solutions`, and the lines that check them."""
+"""The exercises, made from `solutions` by removing code, and the lines that check them."""
 
 import re
 import tomllib
@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from microgpt import ConfigError, bundled
 
 SOLUTIONS = Path(__file__).with_name("solutions")
-WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # Karpathy's program; training runs
+WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # exercises with longer limits
 UNCHANGED = "unchanged"  # the baseline of the experiments
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
 STEP = 1e-5  # step of a finite difference
 
 
 class Line(NamedTuple):
-    """A line of a check; see checks.toml."""
+    """A line of the check of an exercise, as checks.toml describes it."""
 
     code: str
     question: str  # about this line if it is compared, else about the next compared line
@@ -50,7 +50,7 @@ def hints(name: str) -> list[str]:
 
 
 def check_lines(name: str) -> list[Line]:
-    """Return the lines of the check of an exercise."""
+    """Return the lines that check an exercise."""
     found, following = list[Line](), ""
     for text in reversed(_table("checks.toml").get(name, "").splitlines()):
         code, _, question = text.partition("  # ")

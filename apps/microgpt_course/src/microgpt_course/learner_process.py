@@ -2,8 +2,8 @@
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 
-EXPERIMENT may be empty. The process prints a JSON object per line: the text that the file
-`printed`, the `result` of each line of the check and, at the end, the error in `wrong`, or "".
+EXPERIMENT may be empty. The process prints a JSON object per line: a line that the file `printed`,
+the `result` of a line of the check, facts of the experiments and, last, the error or "" in `wrong`.
 """
 
 import io
@@ -37,7 +37,7 @@ _results = sys.stdout
 
 
 def tell(**fact: object) -> None:
-    """Send one line to the parent process."""
+    """Send a fact to the parent process, as a line of JSON."""
     print(json.dumps(fact), file=_results, flush=True)
 
 
@@ -59,7 +59,7 @@ class Printed(io.TextIOBase):
 
 
 def plain(result: Any) -> Any:
-    """Convert a result to types of JSON; a Value becomes its class name and its number."""
+    """Convert a result to JSON types; a Value becomes an object {class name: number}."""
     if result is None or isinstance(result, int | float | str):
         return result
     if isinstance(result, list | tuple):
@@ -106,7 +106,7 @@ def problem_of(error: BaseException, path: Path, question: str) -> str:
 
 
 def main() -> None:
-    """Run the file that the arguments name."""
+    """Run the learner's file that the command line names, and print the results."""
     name, path, experiment = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     with suppress(ImportError, ValueError, OSError):  # Windows has no `resource` and no SIGPROF
         import resource

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 from microgpt import ConfigError, as_argument, bundled, first_problem, publish, read
 from microgpt_course.exercises import names, with_holes
 
-DIRECTORY = Path("course")  # default directory
+DIRECTORY = Path("course")  # default directory of the exercises
 PROGRESS = "progress.json"
-MAX_BYTES = 1 << 20  # maximum size of a learner's file or record
+MAX_BYTES = 1 << 20  # maximum size in bytes of a learner's file or record
 
 
 class CourseProgress(BaseModel):
@@ -18,7 +18,7 @@ class CourseProgress(BaseModel):
 
     done: dict[str, str] = {}  # SHA-256 of each file that passed its check
     hints: dict[str, int] = {}  # number of hints that have been shown
-    results: dict[str, tuple[float, float]] = {}  # per experiment: loss, active hidden units
+    results: dict[str, tuple[float, float]] = {}  # by experiment: loss, number of active units
 
 
 def command(words: str, directory: Path = DIRECTORY) -> str:
@@ -40,7 +40,7 @@ def read_progress(directory: Path) -> CourseProgress:
     """Read the progress of a learner; an exercise that has changed since its check is not done.
 
     Raises:
-        ConfigError: the directory is not one of the course, or the record cannot be read.
+        ConfigError: the directory has no progress.json, or the file cannot be read.
     """
     path = directory / PROGRESS
     if not path.is_file():
@@ -60,12 +60,12 @@ def read_progress(directory: Path) -> CourseProgress:
 
 
 def write_progress(directory: Path, progress: CourseProgress) -> None:
-    """Replace the record of a learner's directory."""
+    """Write the learner's progress to progress.json."""
     publish(directory, {PROGRESS: progress.model_dump_json(indent=1).encode()})
 
 
 def file_hash(directory: Path, name: str) -> str:
-    """Return the hash of a learner's file; raise ConfigError if it cannot be read."""
+    """Return the SHA-256 of a learner's file; raise ConfigError if it cannot be read."""
     path = directory / f"{name}.py"
     if not path.is_file():
         again = command(f"start {as_argument(directory / 'again')}")

@@ -1,4 +1,4 @@
-"""A model as one HTML document, with its weights, the engine in WebAssembly and the page.
+"""A model as one HTML document, with its weights, the engine in WebAssembly, and the interface.
 
 The document works as a file or from a service, and loads no other file. Browsers load no modules
 from disk, so the modules of `web/` are joined into one script. The engine runs in a worker; its

@@ -1,4 +1,4 @@
-"""`microgpt export --format html`: a model as an HTML file to give away, as small as possible."""
+"""`microgpt export --format html`: write a model as an HTML file that is as small as possible."""
 
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,7 @@ N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens to compare, and number 
 def file_to_give(saved: SavedModel, name: str) -> bytes:
     """Return the document of a model, in half precision if that changes no greedy token.
 
-    The page of a character or a table shows only its name and the chat, for visitors.
+    The page of a model with a character or a table of replies shows only its name and the chat.
 
     Raises:
         ConfigError: the model is too large for a page, or the engine cannot be compiled.
@@ -49,7 +49,7 @@ HTML = ExportFormat(_encode)
 
 
 def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
-    """Return half precision if rounding the weights changes no greedy token, else single."""
+    """Return "float16" if rounding the weights to it changes no greedy token, else "float32"."""
     try:
         rounded = _greedy(saved, "float16", "float32")
     except CheckpointError:  # a weight is too large

@@ -1,7 +1,7 @@
 """The two binary files with which the page runs and trains models: the engine and the model.
 
-Each consists of a line of JSON and binary parts; `web/engine/file.js` reads it. The weights are in
-the order of `weight_shapes`; the engine packs them for its kernels.
+Each file consists of a line of JSON and binary parts; `web/engine/file.js` reads it. The weights
+are in the order of `weight_shapes`; the engine packs them for its kernels.
 """
 
 import json
@@ -23,7 +23,7 @@ from microgpt_engine.buffers import Buffers, Rows
 from microgpt_engine.kernel_settings import KINDS
 
 VERSION_DIGITS = 12  # a version is the beginning of the SHA-256 of the weights
-MAX_EXAMPLES = 8  # maximum number of messages that the page of a chat model offers
+MAX_EXAMPLES = 8  # maximum number of example messages on the page of a chat model
 LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
 
 

@@ -48,7 +48,7 @@ def play(
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
         Thread(target=_open, args=(url,), daemon=True).start()  # opening may take long
-        with suppress(KeyboardInterrupt):  # Ctrl-C is the usual end
+        with suppress(KeyboardInterrupt):  # users stop the service with Ctrl-C
             server.serve_forever()
 
 
@@ -78,7 +78,7 @@ def _handler(names: Collection[str], page: Callable[[str], bytes]) -> type[BaseH
             self.wfile.write(content)
 
         def log_message(self, *args: object) -> None:
-            """Log nothing."""
+            """Do not log requests."""
 
     return Handler
 

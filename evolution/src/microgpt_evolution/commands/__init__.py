@@ -1,1 +1,1 @@
-"""The commands of this package, such as `evolve` and `sweep`, and the code that they share."""
+"""The commands of microgpt-evolution, such as `evolve` and `sweep`, and code that they share."""

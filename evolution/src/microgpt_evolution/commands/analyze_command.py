@@ -1,4 +1,4 @@
-"""`microgpt analyze`: scaling of the loss with steps, size and cost."""
+"""`microgpt analyze`: show how the loss scales with steps, model size and cost."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -25,15 +25,15 @@ from microgpt_evolution.strategies.grid import SETTINGS, SIZES, describe, differ
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
 
-UNIT = 1000  # marginal returns are per 1,000 steps or 1,000 parameters
-# The axes, with the settings that may differ between the candidates of a series.
+UNIT = 1000  # the column Return has the loss drop per 1,000 steps or parameters
+# The axes of the tables, each with the settings that may vary along this axis.
 AXES = {"steps": ("steps",), "parameters": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
 SIZE = AXES["parameters"][:3]
 MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZES.items()}
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 N_SHOWN = 24  # maximum number of characters shown per sample
 N_DIGITS = 6  # decimal places in the column Return, whose values may be small
-# Two or more candidates that differ only in steps or only in size, smallest first.
+# Two or more candidates that differ only in the settings of one axis, in ascending order.
 Series = Sequence[Candidate]
 
 
@@ -77,7 +77,7 @@ def describe_scaling(ranking: Ranking) -> Iterator[str]:
 
 
 def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
-    """Yield the series along an axis, steps or parameters."""
+    """Yield each series of candidates along an axis, "steps" or "parameters"."""
     names = [name for name in SETTINGS if name not in AXES[axis]]
     groups: dict[tuple[object, ...], list[Candidate]] = {}
     for each in sorted(candidates, key=partial(_size, axis)):
@@ -88,7 +88,7 @@ def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
 
 
 def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
-    """Return the drop of each candidate's loss below the previous, in total and per 1,000 units."""
+    """Return each candidate's loss drop since the previous one, and the drop per 1,000 units."""
     found = {}
     for before, after in pairwise(series):
         drop, more = before.above(after), _size(axis, after) - _size(axis, before)
@@ -101,7 +101,7 @@ def _size(axis: str, candidate: Candidate) -> int:
 
 
 def _shared(axis: str, series: Series, chosen: Sequence[str]) -> str:
-    """Format the settings common to a series that were chosen or that describe the model."""
+    """Format the settings that a series has in common: the size, the steps, and any in `chosen`."""
     varied = differing(each.record.genome for each in series)
     names = [name for name in SETTINGS if name in {*SIZE, "steps", *chosen} - {*varied}]
     shared = describe(values_of(series[0].record.genome, names))
@@ -126,7 +126,7 @@ def _losses(axis: str, series: Series) -> Iterator[str]:
 
 
 def _model_name(candidate: Candidate) -> str:
-    """Return the name of a model size, such as "small", or n_embd/n_head/n_layer if unnamed."""
+    """Return the name of a model size, such as "small", or else n_embd/n_head/n_layer."""
     size = tuple(values_of(candidate.record.genome, SIZE).values())
     return MODELS.get(size, "/".join(map(str, size)))
 

@@ -47,7 +47,7 @@ from microgpt_evolution.strategies.population import rank
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, read_settings
 
-N_SAMPLES = 10  # number of samples of the winner to print
+N_SAMPLES = 10  # number of the winner's samples to print
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Winner:
 
     @classmethod
     def from_settings(cls, given: Given) -> Self:
-        """Return the outputs of a new search, or of the search to resume.
+        """Return the outputs of a new or resumed search, and check that they can be written.
 
-        Raises an error before the search starts if the outputs cannot be written.
+        The check raises an error before the search starts.
         """
         directory, may_replace = given.get("train_winner"), "force" in given
         if "resume" in given:
@@ -79,7 +79,7 @@ class Winner:
         return cls(directory)
 
     def is_saved(self, run: Path) -> bool:
-        """Return whether a run's genome.json is saved and, if there is a directory, its model."""
+        """Return whether a run has genome.json and, if a directory is set, the model is in it."""
         with suppress(MicrogptError, OSError):
             genome = _checksum(read_genome(run / GENOME))
             directory = self.directory
@@ -87,14 +87,14 @@ class Winner:
         return False
 
     def write(self, record: GenomeRecord) -> None:
-        """Write genome.json to the current directory."""
+        """Write genome.json to the current directory, and print its path and its loss or score."""
         write_genome(DEFAULT_GENOME, record)
         print_or_discard(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
         how = "" if record.is_budgeted else ", measured with fresh seeds"
         note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
     def train(self, study: Study[SearchSettings]) -> None:
-        """Train a model with the genome of a search, as `microgpt train` does."""
+        """Train a model with a search's genome, like `microgpt train`, unless it is saved."""
         if self.directory and not self.is_saved(study.directory):
             names = ("seed", "column", "text", "val_fraction", "test_fraction")
             given = {k: value for k, value in study.settings if k in names and value is not None}
@@ -104,7 +104,7 @@ class Winner:
             )
 
     def save(self, trained: TrainResult, record: GenomeRecord) -> None:
-        """Save a model that a search has trained, with the checksum of its genome.json."""
+        """Save a model that the search trained, and record the checksum of genome.json in it."""
         if self.directory:
             plan = replace(trained.plan, given={"genome": _checksum(record)})
             save(replace(trained, plan=plan), self.directory)
@@ -129,7 +129,7 @@ def run_generations(given: Given) -> None:
     ):
 
         def log(line: str) -> None:
-            """Write a line to the log, and print it in place of the progress."""
+            """Write a line to the log file, and print it in place of the progress line."""
             progress.stop()
             print_or_discard(line)
             print(line, file=file, flush=True)
@@ -153,7 +153,7 @@ def run_generations(given: Given) -> None:
 
 
 def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEvent) -> None:
-    """Print a line for each organism, or show the progress of a search and the first failures."""
+    """Print each organism if `is_traced`; otherwise, show the progress and the first failures."""
     new, populations = event.organism, event.search.populations.items()
     if is_traced:
         if new:
@@ -170,7 +170,7 @@ def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEv
 
 
 def run_budgeted(given: Given, started: float) -> None:
-    """Run or resume a search with a budget; --minutes count from `started`."""
+    """Run or resume a search with a budget; the time of --minutes began at `started`."""
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
     minutes = given.get("minutes")
     limit = TimeLimit(minutes, started) if minutes else None
@@ -198,7 +198,7 @@ def run_budgeted(given: Given, started: float) -> None:
 
 
 def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
-    """Show the share of the budget that is spent, the best loss and the time left."""
+    """Show the fraction of the budget that is spent, the best loss and the time left."""
     if search.last:
         progress.remark(f"organism {search.last.id}", search.last)
     mark = search.study.settings.mark()
@@ -210,7 +210,7 @@ def _follow_budget(progress: StudyProgress, search: BudgetedSearch) -> None:
 def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
     """Print the winner and write its genome; with --train-winner, save the winner or its student.
 
-    The better of the two models is kept, and the test loss is measured only for this model.
+    The model with the lower held-out loss is kept, and only its test loss is measured.
     """
     settings, (best, trained) = search.study.settings, search.winner()
     record = search.save_genome(best)

@@ -62,7 +62,7 @@ def judge(
 
 
 def _read_names() -> Iterator[str]:
-    """Yield names from standard input, without the prefix of `microgpt generate`."""
+    """Yield the lines of standard input, without the prefix that `microgpt generate` prints."""
     if sys.stdin.isatty():
         note("enter names, one per line; finish with Ctrl-D")
     for line in sys.stdin.read().removeprefix("\ufeff").split("\n"):  # skip a byte order mark
@@ -73,7 +73,7 @@ def _read_names() -> Iterator[str]:
 
 
 def _row(name: str, is_repeat: bool, file: str, listed: frozenset[str]) -> list[str]:
-    """Return the cells of a name's row, remarks last; `file` is the file with the name, or ""."""
+    """Return the table cells of a name; `file` names the file with this known name, or is ""."""
     verdict, remarks = scoring.judge(name, listed), [f"in {printable(file, CLIP)}"] if file else []
     terms = (f"{getattr(verdict, term):.{n}f}" if verdict else "-" for term, n in DIGITS.items())
     if verdict is None:

@@ -100,7 +100,7 @@ def run(options: RunOptions) -> None:
 
 
 def _train(genome: "Genome", docs: Sequence[str], options: RunOptions) -> "TrainResult":
-    """Train a model, and print names unless `silent` is set."""
+    """Train a model with a genome, and print generated names unless `options.silent` is set."""
     from microgpt import CharTokenizer, InferenceGpt, prepare_engine, train
     from microgpt_cli.terminal.progress_bar import TrainingProgress
 

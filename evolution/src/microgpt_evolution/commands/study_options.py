@@ -1,4 +1,4 @@
-"""Options and output paths that `microgpt evolve` and `microgpt sweep` share."""
+"""Options, default paths and checks that `microgpt evolve` and `microgpt sweep` share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from microgpt_cli.terminal import options as opt
 
 RUNS = Path("experiments")  # default directory for searches and sweeps
 DEFAULT_GENOME = Path("genome.json")  # default output file of a search
-# Arguments of the option for the documents.
+# Arguments of `setting` or `option` for the documents.
 INPUT = None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
 WORKERS = """Number of parallel training runs; does not change the result.  \
 [default: one per available CPU]"""
@@ -34,7 +34,7 @@ class WorkerOptions:
 
 
 def given_of(options: Mapping[str, Any]) -> Given:
-    """Return the options that have a value; raise ConfigError if one of them cannot be used."""
+    """Return the options that the user set; raise ConfigError if one is invalid or conflicts."""
     given = {name: each for name, each in options.items() if each is not None and each is not False}
     settings = {name: value for name, value in given.items() if name in FIELDS}
     for name in given.keys() & {"population", "generations", "seeds", "workers"}:
@@ -48,7 +48,7 @@ def given_of(options: Mapping[str, Any]) -> Given:
 
 
 def refuse_both(one: str, other: str) -> None:
-    """Raise ConfigError for two options of which only one can be used."""
+    """Raise ConfigError for two options that exclude each other."""
     raise ConfigError(f"{one} cannot be used with {other}; omit one of them")
 
 
@@ -58,7 +58,7 @@ def typed(name: str) -> str:
 
 
 def newest_run(pattern: str, kind: str, how: str) -> Path:
-    """Return the newest run whose name matches the pattern."""
+    """Return the newest run whose name matches a glob pattern; raise ConfigError if none does."""
     found = [path.parent for path in RUNS.glob(f"{pattern}/settings.json")]
     if not found:
         raise ConfigError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")

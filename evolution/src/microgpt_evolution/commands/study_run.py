@@ -48,8 +48,8 @@ from microgpt_evolution.workers import Dask, Threads, Workers
 
 SWITCH_INTERVAL_S = 2e-4
 S = TypeVar("S", bound=StudySettings)
-# Returns the settings of a new study, given its documents, facts to record, and the number of
-# workers.
+# A function that returns the settings of a new study, given its documents, facts to record, and the
+# number of workers.
 Plan = Callable[[Split, dict[str, Any], int], S]
 N_REMARKS = 3  # maximum number of printed remarks; the study records all of them
 
@@ -59,14 +59,14 @@ def open_study(
     given: Given,
     kind: type[S],
     plan: Plan[S],
-    limits: Mapping[str, float] | None = None,  # `minutes` or `budget` of a search, if it has one
+    limits: Mapping[str, float] | None = None,  # `minutes` or `budget`, if the search has one
     limit: TimeLimit | None = None,
     is_saved: Callable[[Path], bool] = lambda directory: True,  # whether the winner is saved
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
-    """Yield a new study or the one to resume, its documents and its workers; then write its report.
+    """Yield a new or resumed study, its documents and its workers; then write its report.
 
-    The message of an error or Ctrl-C names the command that resumes the study. If a study to resume
-    has ended, is not extended, and its winner is saved, the command exits.
+    After an error or Ctrl-C, a message names the command that resumes the study. The process exits
+    if there is nothing to resume: the study has ended, is not extended, and its winner is saved.
     """
     recorded: dict[str, Any] = {"column": given["column"]} if "column" in given else {}
     if "train_winner" in given:
@@ -84,7 +84,7 @@ def open_study(
             sets = read_documents(path, given, limits, kind)
         pool = stack.enter_context(_workers(given, limit))
         if study:
-            study.extend(recorded)  # last, so that an error above changes nothing
+            study.extend(recorded)  # comes last, so that an earlier error changes nothing
             if study.has_ended and is_saved(study.directory):
                 how = f"see it with: microgpt report {as_argument(study.directory)}"
                 note(f"the {study.settings.noun} had finished, so nothing changed; {how}")
@@ -105,8 +105,8 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the documents of a new study; errors suggest only options that the command has."""
-    # Without a limit, each line is a document. Remarks do not name the options of `train`.
+    """Return the split documents of a new study; errors suggest only options of the command."""
+    # Without a limit, each line is a document. Notes must not suggest `train --text`.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
         docs = load_documents(path, options, tell=lambda line: note(line.partition(" (--text")[0]))
@@ -131,7 +131,7 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
         pool: Workers = Dask(given["scheduler"])
     else:
         # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
-        # makes two threads 91 % as fast as two processes instead of 86 %
+        # raises the speed of two threads from 86 % to 91 % of the speed of two processes
         # (bench/evolution_speed.py at commit a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         pool = Threads(given.get("workers") or n_cpus())
@@ -144,7 +144,7 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
 
 
 def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
-    """Return the settings that the user increases in a resumed study, and print the increase."""
+    """Return the settings of a resumed study that the user increases, and print a note on each."""
     changes = {}
     for name in settings.more & given.keys():
         old, new = getattr(settings, name), given[name]
@@ -155,7 +155,7 @@ def _more(settings: StudySettings, given: Given) -> dict[str, Any]:
 
 
 def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
-    """Return the documents of a study to resume; raise ConfigError if they have changed."""
+    """Return the split documents of a recorded study; raise ConfigError if they have changed."""
     if path is None:
         path = Path(settings.input)
         check_regular(path, f"restore or pass the documents of this {settings.noun}")
@@ -171,15 +171,15 @@ def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
 
 @contextmanager
 def _resumable(study: Study[Any]) -> Iterator[None]:
-    """Add the command that resumes a study to the message of an error."""
+    """Add the command that resumes the study to the message of an error or a signal."""
     how = f"resume with: {study.settings.resume_command} {as_argument(study.directory)}"
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # may be one more than in `records`
+        n_recorded = len(read_trials(study.directory)[0])  # `records` may lack the last one
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
-    except (MicrogptError, OSError) as error:  # an OSError if stdout cannot be written
-        # A wrong option may be the cause; without recorded trials, there is nothing to resume.
+    except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
+        # The resuming hint is omitted if an option may be wrong, or no trial is recorded.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
         has_failed = isinstance(error, NoWinnerError)
@@ -200,7 +200,7 @@ def _write_report(directory: Path) -> None:
 
 
 class StudyProgress(Progress):
-    """Progress of a study; the time left is estimated from the work since it began or resumed."""
+    """The progress line of a study; the time left is estimated from the speed of this process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,14 +208,14 @@ class StudyProgress(Progress):
         self._started = perf_counter()
 
     def update(self, work: float, work_left: float, figures: str, recorded: float = 0.0) -> None:
-        """Show the work done, including work recorded earlier, and estimate the time left."""
+        """Show the work done, of which `recorded` was done in an earlier run, and the time left."""
         speed = (work - recorded) / (perf_counter() - self._started)
         left = time_left(work_left, speed) if work_left else "done"
         done = round(100 * work / (work + work_left)) if work + work_left else 0
         self.show(done / 100, f"study {done} % | {left} | {figures}")
 
     def remark(self, kind: str, evaluation: Evaluation) -> None:
-        """Print why a trial has no result, once for each kind of trial."""
+        """Print why a trial has no result, once per `kind` and status, at most N_REMARKS times."""
         key = f"{kind}: {evaluation.status}, "
         is_new = key not in self._remarks and len(self._remarks) < N_REMARKS
         if evaluation.reason and is_new:

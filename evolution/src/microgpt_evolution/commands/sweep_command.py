@@ -21,7 +21,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.strategies.grid import SETTINGS, SIZES, STEPS
 from microgpt_evolution.strategies.grid import grid as combinations
 
-N_SEEDS = 3  # training runs per model of a sweep
+N_SEEDS = 3  # default number of training runs per configuration
 EXAMPLE = "--vary n_embd=16,32 --vary lr=0.005,0.01"
 data, repeats = (partial(setting, panel=panel, short=True) for panel in ("Data", "Repeats"))
 
@@ -36,7 +36,7 @@ sweep = command_group(
 
 @dataclass(frozen=True)
 class SweepOptions(WorkerOptions):
-    """The options of all sweeps."""
+    """The options that all `microgpt sweep` commands share."""
 
     input: Path | None = data(*INPUT)
     seeds: int = repeats(
@@ -149,7 +149,7 @@ def _axis(typed: str) -> tuple[str, list[Any]]:
 
 
 def _value(word: str) -> Any:
-    """Convert a word of a list to a number, a bool or a name; the grid checks its type."""
+    """Convert a value of a --vary list to a number, a bool or a name; `grid` checks its type."""
     for kind in (int, float):
         try:
             return kind(word)

@@ -46,7 +46,7 @@ def run_sweep(given: Given, genomes: Sequence[Genome] = (), skipped: Sequence[st
 
 
 def _measure(study: Study[SweepSettings], sets: Split, workers: Workers) -> None:
-    """Run the trials that are not recorded, and show the progress."""
+    """Run the trials of a sweep that are not recorded, and show the progress."""
     todo = [trial for trial in study.settings.trials if not study.record_of(trial)]
     if not todo:
         return

@@ -1,9 +1,9 @@
 """Fitness functions of a search: losses, and scores of names by the judge and the Hydra's heads.
 
-"held-out" is the loss on documents not used for training. "last-doc" is the loss on the last
-training document, as in evolve-rust; it is cheap to measure but mostly noise.
+"held-out" is the loss on documents that are not used for training. "last-doc" is the loss on the
+last training document, as in evolve-rust; it is cheap to measure, but mostly noise.
 
-The formulas come from `judge.py`, `evolve` and `hydra` in evolve-rust.
+The formulas of the scores come from `judge.py`, `evolve` and `hydra` in evolve-rust.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -18,11 +18,11 @@ ObjectiveName = Literal["loss", "aesthetic", "hydra"]
 HeadName = Literal["weaver", "mirror", "spark"]  # heads of the Hydra
 Fitness = Literal["held-out", "last-doc"]
 
-JUDGE = "judge"  # the score that the aesthetic search maximises
+JUDGE = "judge"  # the score that the aesthetic search maximizes
 LAST_DOC_TARGET = 1.2  # target of the last-document loss, as in evolve-rust
-# Required gain over the primordial genome in nats per token; a loss of 1.2 is out of reach.
+# Required gain over the primordial genome in nats per token; a target of 1.2 could not be reached.
 HELD_OUT_GAIN = 0.20
-LAST_DOC_LOSER = 2.3  # higher last-document losses are failures, as in evolve-rust
+LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-rust
 MIN_LENGTH = 3  # shorter names are not scored
 VOWELS = frozenset("aeiouy")
 SOFT_ENDINGS = ("a", "n", "y")
@@ -31,7 +31,7 @@ NO_NAME = -100.0  # score of a batch in which no name can be scored
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target fitness; for "held-out", it depends on the primordial genome's loss."""
+    """Return the target loss; for "held-out", it is the primordial loss less HELD_OUT_GAIN."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"
@@ -58,7 +58,7 @@ class Verdict:
 
     @property
     def total(self) -> float:
-        """The weighted sum of the three scores; the maximum is 6.94."""
+        """The sum of the three scores, weighted by WEIGHTS; the maximum is 6.94."""
         flow, beauty = WEIGHTS.flow * self.flow, WEIGHTS.symmetry * self.symmetry
         return flow + beauty + WEIGHTS.creativity * self.creativity
 
@@ -67,7 +67,7 @@ WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
 
 
 def known_names(docs: Iterable[Document]) -> frozenset[str]:
-    """Return the names in the documents, normalised for `judge`; conversations are skipped."""
+    """Return the names in documents, normalized for `judge`; conversations are skipped."""
     return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 
@@ -90,7 +90,7 @@ def judge(name: str, known_names: Set[str]) -> Verdict | None:
 
 
 def normal(name: str) -> str:
-    """Normalise a name: strip whitespace and convert to lower case."""
+    """Normalize a name: strip surrounding white space, and convert it to lower case."""
     return name.strip().lower()
 
 
@@ -101,9 +101,9 @@ def n_stumbles(name: str) -> int:
 
 
 def is_doubled(name: str) -> bool:
-    """Return whether a name has at least four letters and repeats its first half.
+    """Return whether a name has at least four letters, and its second half repeats its first half.
 
-    If the number of letters is odd, the last letter is ignored, so "lelel" also counts as doubled.
+    If the number of letters is odd, the last letter is ignored: "lelel" is doubled.
     """
     half = len(name) // 2
     return len(name) >= 4 and name[:half] == name[half : 2 * half]
@@ -111,11 +111,11 @@ def is_doubled(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Head:
-    """A head of the Hydra, which scores names."""
+    """A head of the Hydra: a formula that scores names, and its title and quality for display."""
 
     title: str
     quality: str  # name of the quality that the head rewards
-    formula: Callable[[str, Set[str]], float | None]  # takes a normalised name and the known names
+    formula: Callable[[str, Set[str]], float | None]  # takes a normalized name and the known names
 
     def score(self, name: str, known_names: Set[str]) -> float | None:
         """Return the score of a name, or None if the name cannot be scored."""
@@ -149,7 +149,7 @@ def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]
     """Return the mean scores of names by the judge and each head; -100 if none can be scored.
 
     Repeated names score at most 0, so that a model cannot win by repeating one good name. Names in
-    `known_names`, which must be normalised, are not novel.
+    `known_names`, which must be normalized, are not novel.
     """
     repeats = find_repeats(names)
 
@@ -174,7 +174,7 @@ def first_names(samples: Sequence[str], n: int = 5) -> str:
 
 
 def find_repeats(names: Sequence[str]) -> list[bool]:
-    """Return whether each name repeats an earlier name."""
+    """Return for each name whether it repeats an earlier one, ignoring case."""
     seen = [*map(normal, names)]
     first = {name: len(seen) - i for i, name in enumerate(reversed(seen), start=1)}
     return [first[name] < i for i, name in enumerate(seen)]

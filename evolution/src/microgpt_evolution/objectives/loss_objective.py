@@ -1,4 +1,4 @@
-"""Train a genome on documents; measure its losses, or score its names."""
+"""The objective of sweeps and of searches without a budget: losses, or scores of names."""
 
 import math
 from dataclasses import dataclass, replace
@@ -27,15 +27,15 @@ from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
 TEMPERATURE = 1.0
-N_SAMPLES = 200  # with 5 names, as in evolve-rust, scores are mostly noise
+N_SAMPLES = 200  # number of names to score; with 5, as in evolve-rust, scores are mostly noise
 
 
 @dataclass(frozen=True)
 class LossObjective:
-    """Trains genomes on documents and measures them; raises DataError for unsuitable documents."""
+    """Trains genomes and measures losses, or scores names; raises DataError for bad documents."""
 
     sets: Split
-    fitness: Fitness | None = "held-out"  # None to score names
+    fitness: Fitness | None = "held-out"  # None: score names
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"
@@ -52,7 +52,7 @@ class LossObjective:
 
     @cached_property
     def training(self) -> Split:
-        """The documents to train on; for "last-doc", all in file order, as in evolve-rust."""
+        """The documents to train on; for "last-doc", all documents, as in evolve-rust."""
         docs = self.sets.docs if self.fitness == "last-doc" else self.sets.train
         return Split(docs, docs)
 
@@ -67,18 +67,18 @@ class LossObjective:
         return known_names(self.sets.docs)
 
     def n_params(self, genome: Genome) -> int:
-        """Return the number of parameters."""
+        """Return the number of parameters of a genome's model."""
         return count_params(genome.model(self.tokenizer.vocab_size))
 
     def flops(self, trial: Trial) -> float:
-        """Return the number of operations of a training run."""
+        """Return the number of operations of a trial's training run."""
         genome, model = trial.genome, trial.genome.model(self.tokenizer.vocab_size)
         key = self.fitness == "last-doc", genome.block_size
         length = self.sets.once(key, lambda: self.sizes.chunk_length(genome.block_size))
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train a genome, and return its losses, its samples and their scores."""
+        """Train a trial's genome, and return the losses, the samples and the samples' scores."""
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}

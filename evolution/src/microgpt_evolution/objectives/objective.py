@@ -12,31 +12,31 @@ DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
 
 class Objective(Protocol):
-    """Trains models and measures them; must be picklable."""
+    """An object that trains and measures the models of trials; it must be picklable."""
 
     def flops(self, trial: Trial) -> float:
-        """Return the number of operations of a training run."""
+        """Return the number of floating-point operations of a trial's training run."""
 
     def n_params(self, genome: Genome) -> int:
-        """Return the number of parameters."""
+        """Return the number of parameters of a genome's model."""
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train a model and return its evaluation, or raise an error; see the function `measure`.
+        """Train a trial's model and return its evaluation; raise an error if training fails.
 
-        The evaluation is not used if `should_stop` has returned true.
+        Training may stop when `should_stop` returns true; the evaluation is then not used.
         """
 
 
 def measure(
     objective: Objective, trial: Trial, should_stop: ShouldStop = lambda: False
 ) -> Evaluation:
-    """Evaluate a trial and time it; an error becomes an evaluation with a reason."""
+    """Evaluate and time a trial; convert an error to an evaluation with a status and a reason."""
     started = perf_counter()
     try:
         found = objective.measure(trial, should_stop)
     except DivergedError:
         found = DIVERGED
-    except (ConfigError, DataError) as error:  # for example, too little memory
+    except (ConfigError, DataError) as error:  # for example, there is too little memory
         found = Evaluation("refused", reason=str(error))
     except BaseException as error:  # Ctrl-C interrupts only the main thread
         found = Evaluation("crashed", reason=describe_error(error))

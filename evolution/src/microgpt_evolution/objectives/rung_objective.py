@@ -1,4 +1,4 @@
-"""Train an organism up to one of its evaluations, and measure its held-out loss."""
+"""The objective of a budgeted search: train an organism up to the end of a rung, and measure it."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import EVALUATIONS, Contestant, Evaluation, ShouldStop, Trial
 
-STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
+STUDENT_LENGTH = 2  # number of a student's steps, as a multiple of an organism's
 
 
 class Tokens(NamedTuple):
@@ -44,24 +44,24 @@ class Tokens(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The settings of a complete training run."""
+    """The settings and the cost of a complete training run."""
 
     model: ModelConfig
     config: TrainConfig
-    operations: float  # operations up to and including the next evaluation
+    operations: float  # operations of an evaluation and of the steps before it
     length: float  # mean number of predicted tokens per document or chunk
 
 
 @dataclass(frozen=True)
 class RungObjective:
-    """Trains organisms for a number of operations each and measures their held-out loss."""
+    """Trains organisms with the same number of operations, and measures their held-out losses."""
 
     sets: Split
     text: TextKind
     operations: float  # operations of a complete training run, without evaluations
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
-        """Return the tokenizer for a BPE vocabulary of this size, or for characters if it is 0."""
+        """Return a BPE tokenizer, or for vocab_size 0 a CharTokenizer, and the documents' sizes."""
         return self.sets.once(("tokens", vocab_size), lambda: self._tokens(vocab_size))
 
     def _tokens(self, vocab_size: int) -> Tokens:
@@ -81,13 +81,13 @@ class RungObjective:
         )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
-        """Return the operations of training and evaluations up to the n-th evaluation."""
+        """Return the operations of n evaluations and of the training steps before each of them."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
-        """Return the operations of a student with this genome and of its teachers' predictions.
+        """Return the operations of training a student, and of its teachers' predictions.
 
-        The teachers also generate n_samples documents.
+        The teachers predict the training documents and n_samples documents that they generate.
         """
         if not n_teachers:
             return 0.0
@@ -97,7 +97,7 @@ class RungObjective:
         return STUDENT_LENGTH * self.cost(genome, EVALUATIONS) + n_teachers * teaching
 
     def plan(self, genome: Genome) -> Plan:
-        """Return the settings of a complete training run, and its cost."""
+        """Return the settings and the cost of the complete training run of a genome."""
         return self.sets.once((genome, self.operations), lambda: self._plan(genome))
 
     def _plan(self, genome: Genome) -> Plan:
@@ -114,22 +114,22 @@ class RungObjective:
         config = config_for_operations(config, model, self.operations, length)
         steps = config.steps_between_evaluations * step_operations(model, config, length)
         held_out = tokens.validation
-        is_long = held_out.mean_length > model.block_size  # windows read each token twice
+        is_long = held_out.mean_length > model.block_size  # overlapping windows read a token twice
         n_tokens = (2 if is_long else 1) * held_out.n_tokens
         evaluation = evaluation_operations(model, held_out.chunk_length(model.block_size), n_tokens)
         return Plan(model, config, steps + evaluation, length)
 
     def flops(self, trial: Trial) -> float:
-        """Return the number of operations of a rung, including its evaluations."""
+        """Return the number of operations of a trial's rung, including its evaluations."""
         assert isinstance(trial, Contestant)
         return self.cost(trial.genome, trial.n_evaluations)
 
     def n_params(self, genome: Genome) -> int:
-        """Return the number of parameters."""
+        """Return the number of parameters of a genome's model."""
         return count_params(self.plan(genome).model)
 
     def accepts(self, genome: Genome) -> bool:
-        """Return whether a genome is small enough for at least one step per evaluation."""
+        """Return whether a genome's training run has at least one step per evaluation."""
         return self.plan(genome).config.steps >= EVALUATIONS
 
     def train(
@@ -139,7 +139,7 @@ class RungObjective:
         state: TrainState | None,
         hooks: Sequence[Hook] = (),
     ) -> TrainResult:
-        """Train an organism up to one of its evaluations, starting from `state` if it is given."""
+        """Train an organism until it has n_evaluations, starting from `state` if it is given."""
         plan = self.plan(organism.genome)
         config = replace(plan.config, seed=organism.seed)
         if n_evaluations < EVALUATIONS:
@@ -149,11 +149,11 @@ class RungObjective:
         return train(self.sets, **options, resume=state, hooks=hooks)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train up to `trial.until`; return the new losses, incomplete if training was stopped."""
+        """Train an organism up to the end of its rung, `trial.until`, and return its new losses."""
         assert isinstance(trial, Contestant)
         assert trial.until
         losses, tokens = list[float](), self.tokens(trial.genome.vocab_size)
-        # A training run whose state is lost restarts; its first losses are already known.
+        # A training run whose state is lost starts again; its first losses are not new.
         n_before = len(trial.losses) * self.plan(trial.genome).config.steps_between_evaluations
 
         def note(event: TrainEvent) -> None:

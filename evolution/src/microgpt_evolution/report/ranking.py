@@ -1,4 +1,4 @@
-"""The trials of a study, best first: means over seeds, differences, and their tables."""
+"""Rank the trials of a study, and format tables of their means, differences and settings."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, StudySettings
 from microgpt_evolution.trial import FRESH, RETEST, STUDENT, TrialRecord
 
-AFTERWARDS = (RETEST, FRESH, STUDENT)  # trials of these origins cannot win
+AFTERWARDS = (RETEST, FRESH, STUDENT)  # origins of trials that cannot win
 Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
 
 
@@ -26,7 +26,7 @@ Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
 class Measure:
     """The value by which trials are ranked."""
 
-    label: str  # with a mark if training read some of the held-out documents
+    label: str  # includes the contamination mark
     axis: str  # the label and its unit
     value_of: Callable[[TrialRecord], float | None]
     is_score: bool = False  # a score is better if it is higher
@@ -52,7 +52,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The trials of a study, which may still be running, or of sweeps on the same documents."""
+    """The trials of one study, which may still be running, or of sweeps of the same documents."""
 
     settings: StudySettings
     records: Sequence[TrialRecord]
@@ -76,7 +76,7 @@ class Ranking:
 
     @cached_property
     def measured(self) -> list[tuple[float, TrialRecord]]:
-        """The value and the record of each finished trial, or of its best rung."""
+        """The value and the record of each finished trial; of several rungs, the best counts."""
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
             if record.is_ok and (value := self.measure.value_of(record)) is not None:
@@ -86,7 +86,7 @@ class Ranking:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The candidates with a value, best first; those without all seeds come last."""
+        """The candidates with a value, best first; those that lack some seeds come last."""
         groups: dict[str | Genome, Candidate] = {}
         for value, record in sorted(self.measured, key=lambda pair: pair[1].seed):
             if record.origin not in AFTERWARDS:
@@ -100,7 +100,7 @@ class Ranking:
 
     @property
     def winner(self) -> Candidate:
-        """The winner; until there is one, the best candidate."""
+        """The winner of the search or, until it is chosen, the best candidate."""
         won = self.fresh[0].parents if self.fresh else ()
         found = [each for each in self.candidates if each.record.id in won]
         return (found or self.candidates)[0]
@@ -112,7 +112,7 @@ class Ranking:
 
     @cached_property
     def differing(self) -> list[str]:
-        """The settings in which the trials differ."""
+        """The names of the settings in which the trials differ."""
         return differing(record.genome for record in self.records)
 
     def describe(self, genome: Genome) -> str:
@@ -121,21 +121,21 @@ class Ranking:
 
 
 def read_ranking(directory: Path) -> Ranking:
-    """Read a study; raise StudyError if it is damaged or has no results yet."""
+    """Read a study and return its ranking; raise StudyError if the study is damaged."""
     study = Study(directory, StudySettings)
     records, fresh = study.records, list[TrialRecord]()
     if (study.directory / GENOME).exists():
         winner = read_genome(study.directory / GENOME).genome
         ended = (each for each in records if each.origin == FRESH and each.genome == winner)
-        fresh = sorted(ended, key=lambda record: record.id)  # fresh1 has the seed of the search
+        fresh = sorted(ended, key=lambda record: record.id)  # ids end in fresh1, fresh2, …
     return Ranking(study.settings, records, fresh, study.directory.name)
 
 
-Cells = Mapping[str, Callable[[Candidate], object]]  # functions for the cells, by heading
+Cells = Mapping[str, Callable[[Candidate], object]]  # functions that return a cell, by heading
 
 
 def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[str]:
-    """Yield the ranking of a sweep line by line; see `best_of`."""
+    """Yield the lines of a sweep's ranking: a heading, and the table of `best_of`."""
     measure, n_seeds, n = ranking.measure, len(ranking.seeds), len(ranking.candidates)
     repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
     if n_seeds > 1 < n:
@@ -147,7 +147,7 @@ def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[st
 
 
 def best_of(ranking: Ranking, n_rows: int | None) -> Rows:
-    """Return the table of the best settings of a sweep, or of the best organisms of a search."""
+    """Return a table of the n_rows best genomes of a sweep, or best organisms of a search."""
     ranked = ranking.candidates
     first, n_seeds = ranked[0], len(ranked[0].values)
 
@@ -172,12 +172,12 @@ def _setting(name: str, candidate: Candidate) -> str:
 
 
 def n_params(candidate: Candidate) -> str:
-    """Format the number of parameters for a cell."""
+    """Format the number of parameters of a candidate's model for a table cell."""
     return f"{candidate.record.n_params:,}"
 
 
 def rows_of(candidates: Iterable[Candidate], cells: Cells) -> Rows:
-    """Return a table with headings and a row per candidate; empty columns are left out."""
+    """Return a table with a row of headings and a row per candidate, without empty columns."""
     rows = [[str(cell(each)) for cell in cells.values()] for each in candidates]
     used = [column for column in zip(cells, *rows, strict=True) if any(column[1:])]
     return [*zip(*used, strict=True)]

@@ -21,24 +21,24 @@ N_SETTINGS = 30  # maximum number of settings in the chart of a sweep
 
 
 def draw_result(result: EvolutionResult) -> ChartType:
-    """Return the chart of a search that was run from Python."""
+    """Return the chart of the trials of a search that was run from Python."""
     return draw_trials(Ranking(result.study.settings, result.study.records))
 
 
 def draw_trials(ranking: Ranking) -> ChartType:
-    """Return a chart of the trials of a search in order, with the best value so far."""
+    """Return a chart of a search's trials in order of completion, with the best value so far."""
     rows = _trial_rows(ranking)
     return _staircase(rows, "trial", ranking.measure.axis, alt.Scale(range=COLORS))
 
 
 def draw_tries(research: Research) -> ChartType:
-    """Return a chart of tries with their intervals, and of the champion's loss."""
+    """Return a chart of a research study's tries with intervals, and of the champion's loss."""
     colors = alt.Scale(domain=[*VERDICTS], range=[*VERDICTS.values()])
     return _staircase(_try_rows(research), "try", "loss, nats per character", colors)
 
 
 def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> ChartType:
-    """Return a chart of points in order, with any intervals, and a line of the best so far."""
+    """Return a chart of numbered points, with intervals if any, and a line of the best so far."""
     x = alt.X(
         "trial:Q",
         title=name,
@@ -63,7 +63,7 @@ def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> 
 
 
 def _trial_rows(ranking: Ranking) -> list[Row]:
-    """Return a row for each finished trial, in the order in which they ended."""
+    """Return a chart row for each finished trial, in the order in which the trials ended."""
     rows = list[Row]()
     better = max if ranking.measure.is_score else min
     (best, _), *_ = ranking.measured
@@ -85,7 +85,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 
 
 def _try_rows(research: Research) -> list[Row]:
-    """Return a row for each try: the champion's loss less its gain, with the interval."""
+    """Return a chart row for each try: the champion's loss less the try's gain, with interval."""
     first, *tries = research.tries
     level = fmean(loss for loss, _ in first.losses(SEARCH))
     rows: list[Row] = [{"trial": 0, "best": level}]
@@ -101,7 +101,7 @@ def _try_rows(research: Research) -> list[Row]:
 
 
 def draw_means(ranking: Ranking) -> ChartType:
-    """Return a chart of the mean losses of a sweep's best settings with intervals, best first."""
+    """Return a chart of the best genomes of a sweep: their mean losses with intervals."""
     rows = list[Row]()
     for each in ranking.candidates[:N_SETTINGS]:
         mean, half = each.mean, each.mean.half_width or 0.0

@@ -50,7 +50,7 @@ class Report:
 
 
 def write_report(directory: Path) -> Path:
-    """Write report.html of a study; raise ConfigError if the extra `plots` is not installed."""
+    """Write a study's report.html; raise ConfigError if the extra `plots` is not installed."""
     if isinstance(read_settings(directory), ResearchSettings):
         check_plots()
         report = research_report(Research(directory, ResearchSettings))
@@ -63,7 +63,7 @@ def write_report(directory: Path) -> Path:
 
 
 def study_report(study: Ranking) -> Report:
-    """Return the report of a study, which may still be running."""
+    """Return the report of a search or a sweep, which may still be running."""
     settings, title = study.settings, f"{study.settings.kind.capitalize()}: {study.name}"
     from microgpt_evolution.report import study_charts as charts  # imports Altair, an extra
 
@@ -100,11 +100,11 @@ def research_report(research: Research) -> Report:
 
 
 def _result(study: Ranking) -> str:
-    """Describe the improvement by a search, or the lead of the best settings of a sweep."""
+    """Describe how much a search improved, or how far a sweep's best settings lead."""
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each is from one training run
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each mean is of one run
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds
@@ -134,7 +134,7 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
 
 
 def _costs(study: Ranking) -> Iterator[tuple[str, str]]:
-    """Yield the name and the value of each fact about the trials and the settings."""
+    """Yield the name and the value of each fact about the study's costs and settings."""
     spent, budget = sum(each.flops for each in study.records), getattr(study.settings, "budget", 0)
     yield "operations", f"{in_short(spent)} of {in_short(budget)}" if budget else in_short(spent)
     if n_failed := sum(not record.is_ok for record in study.records):
@@ -145,7 +145,7 @@ def _costs(study: Ranking) -> Iterator[tuple[str, str]]:
 
 
 def render(report: Report) -> str:
-    """Render the page as HTML."""
+    """Return a report as an HTML page."""
     facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
     svg = picture(report.chart.to_dict(), "svg").decode()
     tags = ["th", *("td" for _ in report.table)]

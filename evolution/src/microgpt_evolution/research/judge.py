@@ -2,31 +2,19 @@
 
 import json
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, TimeoutExpired, run
 from tempfile import TemporaryDirectory
 from textwrap import shorten
 from time import perf_counter
 
-from microgpt import (
-    InferenceGpt,
-    MicrogptError,
-    SavedModel,
-    Split,
-    fingerprint,
-    load,
-    measure,
-    score_texts,
-    step_operations,
-)
+from microgpt import InferenceGpt, MicrogptError, Split, load, measure, score_texts, step_operations
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.research import sandbox
 from microgpt_evolution.trial import Evaluation
-
-N_CHARACTERS = 200  # maximum number of characters of a reason
 
 
 @dataclass(frozen=True)
@@ -38,60 +26,56 @@ class Judge:
     seconds: float = 60  # time limit of a training run; per 1e9 operations, if it may use more
 
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
-        """Train a program with a seed, and score its model on a part of the documents.
+        """Train a program with a seed, and score its model on the held-out set `part`.
 
         Also return the number of operations, or 0 if the program has its own training loop.
         """
         started = perf_counter()
         with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
             try:
-                self._train(code, seed, directory)
-                model = load(Path(directory, sandbox.MODEL))
-                operations = self._check(model, seed)
-                scores = score_texts(InferenceGpt(model), getattr(self.sets, part))
+                self._train(code, seed, Path(directory))
+                gpt, operations = self._load(Path(directory, sandbox.MODEL), seed)
+                scores = score_texts(gpt, getattr(self.sets, part))
             except (MicrogptError, ArithmeticError, TypeError) as error:
-                reason = shorten(str(error).replace(f"{directory}/", ""), N_CHARACTERS)
+                reason = shorten(str(error).replace(f"{directory}/", ""), width=200)
                 return Evaluation("crashed", reason=reason), 0.0
         nats = log(2) * sum(each.bits for each in scores)
         loss = nats / sum(each.n_scored for each in scores)
         return Evaluation("ok", loss, seconds=perf_counter() - started), operations
 
-    def _train(self, code: str, seed: int, directory: str) -> None:
+    def _train(self, code: str, seed: int, directory: Path) -> None:
         """Train a program in a separate process; raise StudyError if it fails or takes too long."""
-        request = {"code": code, "seed": seed, "operations": self.operations}
+        (directory / sandbox.EXPERIMENT).write_text(code, encoding="utf-8")
         seconds = self.seconds * max(1, self.operations / 1e9)
+        command = [sys.executable, "-IB", sandbox.__file__]
+        request = json.dumps([self.sets.train, seed, self.operations]).encode()
         try:
-            ended = subprocess.run(
-                [sys.executable, "-IB", sandbox.__file__],
-                input=json.dumps(request | {"docs": self.sets.train}).encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                cwd=directory,
-                timeout=seconds,
+            ended = run(
+                command, input=request, stdout=DEVNULL, stderr=PIPE, cwd=directory, timeout=seconds
             )
-        except subprocess.TimeoutExpired as error:
+        except TimeoutExpired as error:
             raise StudyError(f"it was still running after {seconds:g} seconds") from error
-        if ended.returncode or not Path(directory, sandbox.MODEL).exists():
+        if ended.returncode or not (directory / sandbox.MODEL).exists():
             text = ended.stderr.decode(errors="replace").strip()
-            *_, line = ["", *re.findall(r'"experiment.py", (line \d+)', text)]
+            *_, line = ["", *re.findall(r'experiment.py", (line \d+)', text)]
             problem = text.rpartition("\n")[2] or "it ended without a model or for lack of memory"
             problem = re.sub(r"^(\w+\.)+", "", problem)  # the type of an error without its module
             raise StudyError(f"{line}: {problem}".removeprefix(": "))
 
-    def _check(self, model: SavedModel, seed: int) -> float:
-        """Return the operations that a model records; raise StudyError if it violates a rule."""
-        facts, train = model.meta.training, self.sets.train
-        rules = {"seed": seed, "data_sha256": fingerprint(train), "ancestor_data": None}
+    def _load(self, directory: Path, seed: int) -> tuple[InferenceGpt, float]:
+        """Return a model and its number of operations; raise StudyError if it violates a rule."""
+        model, docs = load(directory), self.sets.train
+        data_sha256 = Split(docs, docs).facts.sha256
+        facts = {**model.meta.training, "fold": model.tokenizer.folds}
+        rules = {"seed": seed, "data_sha256": data_sha256, "ancestor_data": None, "fold": False}
         for name, value in rules.items():
             if (found := facts.get(name, value)) != value:
-                how = "train one model with the given seed and docs"
+                how = "train one model with the given seed and docs, and fold no characters"
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")
-        if model.tokenizer.folds:
-            raise StudyError("its tokenizer folds characters that it should predict")
-        length = measure(train, model.tokenizer, "lines").chunk_length(model.model.block_size)
+        length = measure(docs, model.tokenizer, "lines").chunk_length(model.model.block_size)
         config = replace(model.config, batch_size=facts.get("batch_size", 1))
         operations: float = facts.get("steps", 0) * step_operations(model.model, config, length)
         if operations > self.operations:
-            found = f"{operations:.4g} operations, but may use {self.operations:.4g}"
-            raise StudyError(f"it trained with {found}")
-        return operations
+            most = f"{self.operations:.4g}"
+            raise StudyError(f"it trained with {operations:.4g} operations, but may use {most}")
+        return InferenceGpt(model), operations

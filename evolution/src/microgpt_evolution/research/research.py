@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -56,7 +55,7 @@ class Try:
         found = self.gains(CONFIRM) or self.gains(SEARCH)
         return Mean.over(found) if found else None
 
-    @cached_property
+    @property
     def verdict(self) -> str:
         """The verdict, or the part that the next trial belongs to."""
         failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]

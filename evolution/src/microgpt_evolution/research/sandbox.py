@@ -9,12 +9,12 @@ import os
 import sys
 from contextlib import redirect_stderr
 from functools import partial
-from types import ModuleType
+from importlib import import_module
 from typing import Any
 
 from microgpt import ConfigError, TrainConfig, TrainedModel, bundled, prepare_engine, save, train
 
-MODEL = "model"  # directory of the model
+EXPERIMENT, MODEL = "experiment.py", "model"  # the program, and the directory of its model
 # Audit events whose paths are checked, all allowed events, and the prefixes of refused events.
 CHECKED = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 ALLOWED = (*CHECKED, "os.listdir", "os.scandir")
@@ -25,19 +25,17 @@ RULE = "an experiment may use its own directory and the documents that it is giv
 
 
 def main() -> None:
-    """Train a model with the experiment from standard input, and save it."""
-    request, opened = json.load(sys.stdin), set[str]()
+    """Train a model with experiment.py and the arguments from standard input, and save it."""
+    arguments, opened = json.load(sys.stdin), set[str]()
     sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == "open" else None)
     # These calls load the kernels. The experiment may read the files that they open.
     prepare_engine(None, uses=["training", "evaluation", "generation"])
     save(train(["a"], config=TrainConfig(steps=1)), "warm_up")
-    places = (*opened, *sys.path, sys.prefix, sys.base_prefix)
-    readable = tuple(f"{os.path.abspath(place)}/" for place in places)
-    module = sys.modules["experiment"] = ModuleType("experiment")
+    readable = tuple(f"{os.path.abspath(place)}/" for place in (*opened, *sys.path))
+    sys.path.insert(0, os.getcwd())
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         sys.addaudithook(partial(guard, readable))
-        exec(compile(request["code"], "experiment.py", "exec"), vars(module))
-        found = module.experiment(request["docs"], request["seed"], request["operations"])
+        found = import_module("experiment").experiment(*arguments)
     if not isinstance(found, TrainedModel):
         raise ConfigError(f"experiment must return a TrainedModel, not {type(found).__name__}")
     save(found, MODEL)

@@ -3,7 +3,6 @@
 docs/reference/searches.md derives the error and states the power.
 """
 
-import math
 from collections.abc import Sequence
 
 # After each number of pairs, a change passes if its p-value is at most the first bound, and is
@@ -19,9 +18,8 @@ KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
 def p_value(gains: Sequence[float]) -> float:
     """Return the exact one-sided p-value of the Wilcoxon signed-rank test.
 
-    It is the probability of a rank sum of the positive gains at least as high as the observed one,
-    if each sign were equally likely. Of gains of equal size, positive ones get the lower ranks, and
-    a gain of 0 counts as negative, so that the p-value is never too low.
+    Of gains of equal size, positive ones get the lower ranks, and a gain of 0 counts as negative,
+    so that the p-value is never too low.
     """
     order = sorted(gains, key=lambda gain: (abs(gain), gain <= 0))
     score = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)
@@ -44,5 +42,5 @@ def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:
             break
     if len(confirmed) < N_CONFIRMED:
         return CONFIRM
-    is_better = p_value(confirmed) <= CONFIRM_ERROR and math.fsum(confirmed) > 0
+    is_better = p_value(confirmed) <= CONFIRM_ERROR and sum(confirmed) > 0
     return KEPT if is_better else UNCONFIRMED

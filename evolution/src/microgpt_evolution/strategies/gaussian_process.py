@@ -1,7 +1,7 @@
 """A Gaussian process that predicts the loss at the end of training runs.
 
-Similar genomes have similar losses, and the losses of one organism are correlated. Freeze-thaw
-Bayesian optimization (Swersky, Snoek & Adams 2014) uses another kernel for the training time.
+The process assumes that similar genomes have similar losses, and that the losses of one training
+run are correlated. Swersky, Snoek & Adams (2014) use another kernel for the training time.
 
 Shapes: N = losses so far, M = organisms to predict, G = genes.
 """
@@ -20,27 +20,27 @@ from microgpt_evolution.trial import EVALUATIONS, RUNGS, Contestant
 
 Array = NDArray[np.float64]
 
-# The process models log(distance + LEAST). The distance of a loss from the lowest one is relative
-# to the lowest loss and at most WORST.
+# The process models log(distance + LEAST), where the distance of a loss is its relative excess over
+# the lowest loss, clipped to WORST.
 LEAST, WORST = 0.01, 0.5
-TINY = 1e-6  # smallest divisor of a distance, if the lowest loss is near 0
-TIME_SCALE = 0.5  # length scale of the logarithmic training time, which is from 0 to 1
-DIGITS = 8  # numbers are rounded to this many decimal places before they are compared
-JITTER = 0.05  # standard deviation of the noise, relative to that of all values
-# Hyper-parameters of the kernel; the marginal likelihood selects a value of each.
+TINY = 1e-6  # minimum divisor of a distance, used if the lowest loss is near 0
+TIME_SCALE = 0.5  # length scale of the training time, which is logarithmic, from 0 to 1
+DIGITS = 8  # results are rounded to this many decimal places before they are compared
+JITTER = 0.05  # standard deviation of the noise, relative to that of the values
+# Grids of the kernel's hyper-parameters; the marginal likelihood selects a value from each grid.
 GENE_SCALES = (0.5, 0.8, 1.2, 2.0)  # length scales of the genes
-CURVE_VARIANCES = (0.3, 0.8)  # variances of the genes' effect on the learning curve
+CURVE_VARIANCES = (0.3, 0.8)  # variances of the learning curves' dependence on the genes
 RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # standard deviations between training runs of a genome
 
 
 class LossForecast(NamedTuple):
-    """Normal distribution of the logarithmic loss at the end of a training run."""
+    """A normal distribution of log(distance + LEAST) at the end of a training run."""
 
     mean: float
     deviation: float  # standard deviation
 
     def improvement(self, lowest: float) -> float:
-        """Return the expected improvement: the mean drop below the lowest value so far."""
+        """Return the expected improvement, E[max(0, lowest - value)]."""
         if not self.deviation:
             return max(0.0, lowest - self.mean)
         z = (lowest - self.mean) / self.deviation
@@ -50,7 +50,7 @@ class LossForecast(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """Organisms, each at a point in its training."""
+    """Inputs of the Gaussian process: organisms, each at a point in its training."""
 
     genes: Array  # (N, G)
     times: Array  # (N,), in [0, 1]
@@ -58,14 +58,14 @@ class _Points(NamedTuple):
 
 
 class _Kernel(NamedTuple):
-    """The covariance of two points, relative to the variance of all values."""
+    """A covariance function of the process, relative to the variance of the values."""
 
     gene_scale: float
     curve_variance: float
     run_deviation: float
 
     def __call__(self, a: _Points, b: _Points) -> Array:
-        """Return the covariances of each point of `a` with each of `b`."""
+        """Return the covariances of each point of `a` with each point of `b`, (len(a), len(b))."""
         squares = np.square(a.genes).sum(-1)[:, None] + np.square(b.genes).sum(-1)
         squares -= 2 * a.genes @ b.genes.T
         genes = np.exp(-squares / (2 * self.gene_scale**2))
@@ -97,7 +97,7 @@ class Surrogate:
         self._fit(self._kernel)
 
     def predict(self, organisms: Sequence[Contestant]) -> list[LossForecast]:
-        """Predict the losses at the end of the training runs of known or new organisms.
+        """Predict the final losses of organisms, whether or not they have been trained.
 
         Predictions are rounded, so that a search does not depend on rounding errors.
         """
@@ -110,7 +110,7 @@ class Surrogate:
         return [LossForecast(mean, deviation) for mean, deviation in pairs]
 
     def expecting(self, organism: Contestant) -> "Surrogate":
-        """Return a surrogate that treats the prediction for an organism as its loss."""
+        """Return a surrogate that treats the predicted loss of an organism as measured."""
         new = copy(self)
         new._seen = [*self._seen, (organism, EVALUATIONS)]
         new._points = self._at(new._seen)
@@ -128,7 +128,7 @@ class Surrogate:
         return float(-self._white @ self._white / 2 - determinant)
 
     def _at(self, places: Sequence[tuple[Contestant, int]]) -> _Points:
-        """Return the points of organisms, each at a number of evaluations."""
+        """Return the points for pairs of an organism and a number of evaluations."""
         return _Points(
             np.array([self._space.coordinates(organism.genome) for organism, _ in places]),
             np.log([n_evaluations for _, n_evaluations in places]) / math.log(EVALUATIONS),
@@ -137,6 +137,6 @@ class Surrogate:
 
 
 def _rungs(organism: Contestant) -> list[int]:
-    """Return the rungs that a training run has reached, and the last one if it has ended."""
+    """Return the rungs that an organism has reached, and the last one if its training has ended."""
     ended = [EVALUATIONS] * organism.has_ended
     return [*(rung for rung in RUNGS[:-1] if rung <= len(organism.losses)), *ended]

@@ -10,7 +10,7 @@ from microgpt import ConfigError, check_names
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 from microgpt_evolution.genome import Genome, check_genes
 
-# A sweep sets these settings itself, as they follow from its seeds, documents or measurements.
+# A grid cannot vary these settings, which follow from a sweep's seeds, documents or evaluations.
 FIXED = {"seed", "text", "shuffle", "vocab_size", "n_tokens", "until", "evaluations"}
 SETTINGS = tuple(each.name for each in fields(Genome) if each.name not in FIXED)
 STEPS = {  # tests B and A of evolve-rust's run_scaling_tests.sh
@@ -22,16 +22,16 @@ SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
     "medium": Genome(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": Genome(n_embd=64, n_head=8, n_layer=4, steps=5000),
 }
-MAX_COMBINATIONS = 10_000  # all of them are created before training; the limit catches typos
+MAX_COMBINATIONS = 10_000  # all genomes are created before training; the limit catches typos
 
 
 def describe(settings: Mapping[str, Any]) -> str:
-    """Format settings, for example "n_layer 1, steps 3,000"."""
+    """Format settings as names and values, for example "n_layer 1, steps 3,000"."""
     return ", ".join(f"{name} {show(value)}" for name, value in settings.items())
 
 
 def show(setting: float | str | None) -> str:
-    """Format a setting, such as 3,000, 0.01, "true" or "none", with four significant digits."""
+    """Format the value of a setting, such as "3,000", "true" or, with four digits, "0.01"."""
     if isinstance(setting, float):
         return f"{setting:.4g}"
     is_number = isinstance(setting, int) and not isinstance(setting, bool)
@@ -45,7 +45,7 @@ def differing(genomes: Iterable[Genome]) -> list[str]:
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[Genome], list[str]]:
-    """Return the valid combinations, without duplicates, and a note for each kind of invalid one.
+    """Return the genomes of all valid combinations, and a note per reason why others are invalid.
 
     The last axis varies fastest. Raise ConfigError if no combination is valid.
     """
@@ -60,7 +60,7 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[Genome], list[str]]:
         for value in values:
             check_genes({name: value})  # a value that is invalid by itself is an error
     genomes: dict[Genome, None] = {}
-    impossible: dict[str, list[str]] = {}  # combinations by error message
+    impossible: dict[str, list[str]] = {}  # invalid combinations, by error message
     for values in product(*axes.values()):
         changes = dict(zip(axes, values, strict=True))
         try:

@@ -1,6 +1,6 @@
 """Hydra search: one population ("head") per score; the heads exchange genomes periodically.
 
-Each head is an aesthetic search: a population with two elites and their mutants, without crossover.
+Each head breeds like an aesthetic search: from two elites and their mutants, without crossover.
 All constants come from evolve-rust.
 """
 
@@ -17,7 +17,7 @@ from microgpt_evolution.strategies.population import Finalist, Organism, Populat
 from microgpt_evolution.trial import Evaluation
 
 N_ELITES = 2
-FIXED = Genome(block_size=16, n_ff_exp=4, steps=300)  # the genes that do not evolve
+FIXED = Genome(block_size=16, n_ff_exp=4, steps=300)  # genes that do not evolve
 WIDTHS, HEAD_COUNTS, DEPTHS = (16, 24, 32), (2, 4), (1, 2, 3)
 LR = (0.001, 0.015)
 MUTATED_WIDTHS = (16, 24, 32, 40)
@@ -39,7 +39,7 @@ def random_genome(rng: Random) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return a copy of the genome with one mutated gene; the new value may equal the old value."""
+    """Return a copy of the genome with one mutated gene, whose new value may equal the old one."""
     match rng.randrange(4):
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
@@ -54,9 +54,9 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
-    """Return a copy with this width and head count; use two heads if n_head does not divide n_embd.
+    """Return a copy with the given width and head count, or with two heads if they do not fit.
 
-    For two heads, an odd width is rounded to an even number.
+    If n_head does not divide n_embd, n_head becomes 2, and an odd n_embd is rounded to an even one.
     """
     if n_embd % n_head:
         n_head = 2
@@ -65,12 +65,12 @@ def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
 
 
 class AestheticPopulation(Population):
-    """A population that maximises one of the scores of names."""
+    """A population that maximizes one of the scores of generated names."""
 
     random_genome = staticmethod(random_genome)
 
     def _children(self) -> list[Organism]:
-        """Keep the finished elites and add their mutants; without elites, add random organisms."""
+        """Return the finished elites and their mutants or, without elites, random organisms."""
         elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
         children = [kept(elite, "elite") for elite in elites]
         while len(children) < self.size:
@@ -89,10 +89,10 @@ class AestheticPopulation(Population):
 
 
 class Hydra:
-    """A search with one population per head; the heads share one random generator.
+    """A search with one population per head; all heads share one random generator.
 
-    After each cycle, champions of the other heads, and their crossovers with the head's own
-    champion, replace the worst organisms of each head.
+    After each cycle, the worst organisms of each head are replaced by champions of other heads, and
+    by crossovers of these with the head's champion.
     """
 
     n_finalists, n_per_cycle = N_ELITES * len(HEADS), HEAD_GENERATIONS
@@ -100,7 +100,7 @@ class Hydra:
     def __init__(
         self, *, size: int, seed: int, head: HeadName | None = None, **options: Any
     ) -> None:
-        """Create the first generation of each head; the champion of `head`, if given, wins."""
+        """Create the first generation of each head. If `head` is given, its champion wins."""
         self._rng, self._head = Random(seed), head
         self.populations: Mapping[str, AestheticPopulation] = {
             name: AestheticPopulation(
@@ -132,14 +132,14 @@ class Hydra:
             self._exchange()
 
     def finalists(self) -> list[Organism]:
-        """Return the first copy of each organism in `met`."""
+        """Return the champions of the last exchange, each as it was first evaluated."""
         seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
         return [self._first[seed] for seed in seeds]
 
     def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
-        """Return the best champion of the head or, without a head, of all heads by sum of ranks.
+        """Return the best champion of the chosen head or, by default, the one with the best ranks.
 
-        Ranks are added because the scores of different heads are not comparable.
+        The ranks in all heads are added, because the scores of different heads are not comparable.
         """
         head = self._head
         if head:

@@ -15,13 +15,13 @@ from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
 from microgpt_evolution.strategies.population import Organism, Population, child, kept, tournament
 from microgpt_evolution.trial import Evaluation
 
-CHAMPIONSHIP_AFTER = 2  # generations without progress, before only the best organisms breed
-CATACLYSM_AFTER = 4  # generations without progress, before a restart with random genomes
-PROGRESS = 1e-8  # minimum improvement; smaller gains may be rounding errors
-MIN_FAILURES = 2  # failures of a species, before random genomes avoid it
-N_IMMIGRANTS = 2  # random organisms per generation; fewer in a population of less than four
+CHAMPIONSHIP_AFTER = 2  # generations without progress after which only the best organisms breed
+CATACLYSM_AFTER = 4  # generations without progress after which random genomes restart the search
+PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones may be rounding errors
+MIN_FAILURES = 2  # number of failures after which random genomes avoid a species
+N_IMMIGRANTS = 2  # random organisms per generation; fewer if the population is smaller than 4
 N_CHAMPIONS = 3
-CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds for the uniform draw that selects the operator
+CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds of a uniform draw that selects an operator
 MAX_TRIES = 20  # number of random genomes drawn before a blacklisted species is accepted
 
 _Number = TypeVar("_Number", int, float)
@@ -56,7 +56,7 @@ MUTATED: Values = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate
 
 
 def random_genome(rng: Random, space: Values = NORMAL) -> Genome:
-    """Return a random genome whose genes are drawn independently from a space."""
+    """Draw each gene independently from `space`; change n_head if it does not divide n_embd."""
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
 
@@ -73,12 +73,12 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
-    """Return a uniform crossover of GENES; `Space.crossover` is that of BUDGETED_GENES."""
+    """Draw each of GENES from a or b, and change n_head if it does not divide n_embd."""
     return _with_fitting_heads({gene: getattr(rng.choice((a, b)), gene) for gene in GENES})
 
 
 def fine_tune(genome: Genome, rng: Random) -> Genome:
-    """Return a copy with a different learning rate or step count, or smaller changes to both."""
+    """Return a copy with another learning rate or step count, or with smaller changes of both."""
     lr, steps = genome.lr, genome.steps
     match rng.randrange(3):
         case 0:
@@ -122,28 +122,28 @@ def _clamp(value: _Number, limits: tuple[_Number, _Number]) -> _Number:
 
 
 class LossSearch(Population):
-    """A population that minimises a loss."""
+    """A population that minimizes a loss."""
 
     random_genome = staticmethod(random_genome)
 
     def __init__(self, size: int, *, fitness: Fitness, **options: Any) -> None:
-        """Create the first generation; see `Population` for the options."""
+        """Create the first generation; the options are those of `Population`."""
         super().__init__(size, **options)
         self.stagnation: int = 0
         self.failures = Counter[str]()  # failed evaluations per species
         self._fitness = fitness
-        self._values: list[float] = []  # fitness of all finished evaluations
+        self._values: list[float] = []  # the fitness of each finished evaluation
         self._best: float | None = None  # best fitness of the last generation
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
-        """Assign the evaluations, in the order of `ask`, and return the ranked population."""
+        """Assign the evaluations, in the order of `ask`; return the population, best first."""
         ranked = super().tell(evaluations)
         self._note_failures(ranked)
         self._note_progress(ranked[0].fitness)
         return ranked
 
     def _note_failures(self, generation: Sequence[Organism]) -> None:
-        """Count the failures per species; the evaluation of an elite was counted before."""
+        """Count losses above the failure threshold per species; elites were counted before."""
         new = [o for o in generation if o.has_finished and o.origin != "elite"]
         if new:
             self._values += [organism.fitness for organism in new]
@@ -151,10 +151,10 @@ class LossSearch(Population):
             self.failures.update(o.genome.species for o in new if o.fitness > threshold)
 
     def _note_progress(self, best: float) -> None:
-        """Count the generations without a lower fitness.
+        """Update the number of generations without a lower fitness.
 
-        In evolve-rust, any change counts as progress. Its championships re-evaluate the elite,
-        which changes the fitness, so evolve-rust never reaches a cataclysm.
+        In evolve-rust, any change counts as progress, even that of an elite that a championship
+        evaluates again with a new seed. For this reason, evolve-rust never reaches a cataclysm.
         """
         if self._best is not None:
             has_gained = best < math.inf and best <= self._best - PROGRESS
@@ -162,7 +162,7 @@ class LossSearch(Population):
         self._best = best
 
     def _children(self) -> list[Organism]:
-        """Return the next generation; only finished organisms have offspring."""
+        """Return the next generation; organisms without a finite fitness have no offspring."""
         winners = [organism for organism in self.organisms if organism.has_finished]
         if self.stagnation >= CATACLYSM_AFTER:
             self.stagnation = 0
@@ -191,7 +191,7 @@ class LossSearch(Population):
         return child(mutate(genome, self.rng), "hyper", parent)
 
     def _championship(self, winners: Sequence[Organism]) -> list[Organism]:
-        """Return the best genome, offspring of the three best genomes, and an immigrant."""
+        """Return the best genome, offspring of the N_CHAMPIONS best genomes, and an immigrant."""
         rng, size = self.rng, self.size
         best, champions = winners[0], winners[:N_CHAMPIONS]
         children = [child(best.genome, "re-eval", best)]
@@ -217,7 +217,7 @@ class LossSearch(Population):
         return child(self._unfailed_genome(NORMAL), "immigrant")
 
     def _unfailed_genome(self, space: Values) -> Genome:
-        """Draw a genome whose species has not failed repeatedly, if MAX_TRIES draws find one."""
+        """Draw a genome; while its species has failed repeatedly, draw up to MAX_TRIES others."""
         for _ in range(MAX_TRIES):
             genome = random_genome(self.rng, space)
             if self.failures[genome.species] < MIN_FAILURES:

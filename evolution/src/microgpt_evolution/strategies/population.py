@@ -1,4 +1,4 @@
-"""The base class of populations, which are bred generation by generation."""
+"""Organisms, the choice of finalists, and the base class of populations that breed organisms."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,25 +13,25 @@ from microgpt_evolution.trial import FRESH, RETEST, Evaluation, Trial, training_
 TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
 N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
-N_FRESH = 3  # training runs of the winner that do not influence the search
-POPULATION = "champion"  # name of a search's only population in reports
+N_FRESH = 3  # number of training runs of the winner that do not influence the search
+POPULATION = "champion"  # name of the population in reports, if a search has only one
 
 
 @dataclass(frozen=True)
 class Organism(Trial):
-    """A trial of a population, with its evaluation; an elite keeps its seed and its evaluation.
+    """A member of a population: a trial, and its evaluation when it has ended.
 
     The origin is "random" in the first generation; "elite", "immigrant", "cross", "mutant" or
     "hyper" later; "re-eval", "grown", "champion", "tuned" or "cataclysm" during stagnation;
-    "migrant" if it comes from another head of the Hydra.
+    "migrant" if it comes from another head of the Hydra. An elite has already been evaluated.
     """
 
     evaluation: Evaluation | None = None
-    measure: str | None = None  # the score to maximise; None for the loss
+    measure: str | None = None  # the name of the score to maximize; None for the loss
 
     @property
     def fitness(self) -> float:
-        """The value that the search minimises, or infinity if there is no finite fitness."""
+        """The loss or the negated score, which the search minimizes; infinity without a result."""
         e = self.evaluation
         if not e or not e.is_ok:
             return math.inf
@@ -49,12 +49,12 @@ class Organism(Trial):
         return self.fitness < math.inf
 
     def retests(self, seed: int) -> list[Trial]:
-        """Return trials with other seeds; their results choose the winner."""
+        """Return trials of the genome with N_REPEATS other seeds, used to choose the winner."""
         seeds = [training_seed(seed, *self.place, i) for i in range(1, N_REPEATS + 1)]
         return self._again(seeds, "again", RETEST)
 
     def fresh_trials(self, seed: int) -> list[Trial]:
-        """Return trials with seeds that did not choose the winner; the search's seed is first."""
+        """Return N_FRESH trials with `seed` and further seeds that did not choose the winner."""
         others = range(N_REPEATS + 1, N_REPEATS + N_FRESH)
         seeds = [seed, *(training_seed(seed, *self.place, i) for i in others)]
         return self._again(seeds, "fresh", FRESH)
@@ -67,7 +67,7 @@ class Organism(Trial):
 
 @dataclass(frozen=True)
 class Finalist:
-    """One of the best organisms, and its evaluations with other seeds, some of which may fail.
+    """One of the best organisms, and its evaluations with further seeds; some may have failed.
 
     The best of many noisy measurements is partly due to luck, so the best mean wins.
     """
@@ -76,25 +76,25 @@ class Finalist:
     retests: Sequence[Evaluation]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of `measure` (None: the fitness); the search's value comes first."""
+        """Return the score `measure`, or else the fitness, of each evaluation without an error."""
         found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
         if measure is None:
             return [evaluation.fitness for evaluation in found]
         return [evaluation.scores[measure] for evaluation in found if evaluation.scores]
 
     def fitness(self, measure: str | None) -> float:
-        """Return the mean of `values`; that of a score is negated, so that lower is better."""
+        """Return the mean of `values`; for a score, it is negated, so that lower is better."""
         mean = fmean(self.values(measure))
         return mean if measure is None else -mean
 
 
 def rank(organisms: Sequence[Organism]) -> list[Organism]:
-    """Return the organisms sorted from best to worst; unfinished organisms come last."""
+    """Return the organisms sorted from best to worst; those without a result come last."""
     return sorted(organisms, key=lambda organism: organism.fitness)
 
 
 def tournament(organisms: Sequence[Organism], rng: Random) -> Organism:
-    """Return the best of three organisms drawn with replacement."""
+    """Return the best of TOURNAMENT_SIZE organisms, which are drawn with replacement."""
     return rank([rng.choice(organisms) for _ in range(TOURNAMENT_SIZE)])[0]
 
 
@@ -104,12 +104,12 @@ def child(genome: Genome, origin: str, *parents: Organism) -> Organism:
 
 
 def kept(organism: Organism, origin: str) -> Organism:
-    """Return a copy of an evaluated organism for the next generation, a child of the original."""
+    """Return a copy of an evaluated organism for the next generation, with itself as parent."""
     return replace(organism, origin=origin, parents=(organism.id,))
 
 
 class Population(ABC):
-    """A population and its breeding. A search may consist of a single population."""
+    """A population of organisms, and how it breeds; by itself, a search with one population."""
 
     random_genome: Callable[[Random], Genome]
     n_finalists = N_FINALISTS  # maximum number of finalists
@@ -127,13 +127,13 @@ class Population(ABC):
     ) -> None:
         """Create the first generation, with random genomes.
 
-        Several populations can share the generator `rng`; their slots are then consecutive.
+        Several populations can share a generator, `rng`; `first_slot` then separates their ids.
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot
-        self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
+        self.generations: list[list[Organism]] = []  # evaluated generations, best organisms first
         children = [child(self.random_genome(self.rng), "random") for _ in range(size)]
-        # The current generation in slot order; ranked after `tell`.
+        # The current generation, in the order of slots; `tell` sorts it, best first.
         self.organisms = self._placed(children, generation=1)
 
     @property
@@ -147,13 +147,13 @@ class Population(ABC):
         return {POPULATION: self}
 
     def ask(self) -> list[Organism]:
-        """Return the organisms to evaluate; breed first if this generation has been evaluated."""
+        """Return the organisms to evaluate; breed them if the last generation is evaluated."""
         if self.generations and self.organisms is self.generations[-1]:
             self.organisms = self._placed(self._children(), self.generation + 1)
         return [organism for organism in self.organisms if organism.evaluation is None]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
-        """Assign the evaluations, in the order of `ask`, and return the ranked population."""
+        """Assign the evaluations, in the order of `ask`; return the population, best first."""
         # `ask` does not breed here, because this generation is not in self.generations yet.
         told = {each.id: e for each, e in zip(self.ask(), evaluations, strict=True)}
         new = [replace(o, evaluation=o.evaluation or told[o.id]) for o in self.organisms]
@@ -163,7 +163,7 @@ class Population(ABC):
 
     @abstractmethod
     def _children(self) -> list[Organism]:
-        """Return the next generation."""
+        """Return the organisms of the next generation, without ids and seeds."""
 
     def finalists(self) -> list[Organism]:
         """Return the best `n_finalists` organisms of all generations, with distinct genomes."""
@@ -177,7 +177,7 @@ class Population(ABC):
         return min(finalists, key=lambda each: each.fitness(self.measure), default=None)
 
     def _placed(self, children: Sequence[Organism], generation: int) -> list[Organism]:
-        """Return the children with ids in order, and with new seeds unless already evaluated."""
+        """Return the children with consecutive ids; those without an evaluation get new seeds."""
         placed = []
         for slot, each in enumerate(children, start=self._first_slot):
             seed = each.seed if each.evaluation else training_seed(self._seed, generation, slot)

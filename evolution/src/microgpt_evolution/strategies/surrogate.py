@@ -1,8 +1,8 @@
-"""Search with a surrogate: train the organisms with the lowest predicted losses.
+"""Search with a surrogate model: train the organisms with the highest expected improvement.
 
-The first generation consists of the given genomes and mutants of them. Later, a `Surrogate`
-predicts the final losses of many mutants and crossings of the best organisms, and of the organisms
-whose training has paused. The most promising of all are trained up to their next rung.
+The first generation consists of the given genomes and mutants of them. For each later generation, a
+`Surrogate` predicts the final losses of mutants and crossovers of the best organisms, and of
+organisms whose training has paused. The most promising organisms are trained up to the next rung.
 """
 
 import math
@@ -17,9 +17,9 @@ from microgpt_evolution.strategies.gaussian_process import Surrogate
 from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 
 # Number of organisms per generation: LARGEST if the budget suffices to train four such generations
-# completely, else SMALLEST. It does not depend on the number of workers.
+# completely, else SMALLEST. The number of workers has no influence.
 SMALLEST, LARGEST = 4, 8
-MAX_FITTED = 150  # maximum number of organisms to which the surrogate is fitted, best first
+MAX_FITTED = 150  # maximum number of organisms, the best ones, to fit the surrogate to
 N_CANDIDATES = 100  # number of new genomes from which each generation is chosen
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents
@@ -33,11 +33,11 @@ class SurrogateSearch:
     def __init__(
         self,
         space: Space,
-        first: Sequence[Genome],  # the first generation has these genomes and mutants of them
+        first: Sequence[Genome],  # genomes of the first generation, which also has mutants of them
         budget: float,  # number of operations of the search
-        cost: Callable[[Genome, int], float],  # operations up to a number of evaluations
+        cost: Callable[[Genome, int], float],  # operations of training a genome for n evaluations
         *,
-        n_finalists: int = 1,  # organisms that are completed before the budget is spent
+        n_finalists: int = 1,  # number of organisms whose complete training the budget reserves
         accepts: Callable[[Genome], bool] = lambda genome: True,  # whether to train a genome
         seed: int,
     ) -> None:
@@ -52,18 +52,18 @@ class SurrogateSearch:
 
     @property
     def ranked(self) -> list[Contestant]:
-        """The organisms that have a finite loss, best first."""
+        """The organisms that have a finite loss, sorted by loss in ascending order."""
         finite = [each for each in self.organisms.values() if each.loss < math.inf]
         return sorted(finite, key=lambda each: (each.loss, each.id))
 
     def ask(self) -> list[Contestant]:
-        """Return the organisms to train up to `until`; none if the budget is spent."""
+        """Return the organisms to train, each up to its `until`; [] if the budget is spent."""
         self.generation += 1
         self._asked = self._next_generation() if self.organisms else self._first_generation()
         return self._asked
 
     def tell(self, losses: Sequence[Sequence[float]]) -> None:
-        """Add the new losses of the organisms from `ask`; infinity if training diverged."""
+        """Add new losses to the organisms of the last `ask`; infinity means diverged training."""
         for organism, new in zip(self._asked, losses, strict=True):
             self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
@@ -82,7 +82,7 @@ class SurrogateSearch:
         ranked = [organisms[i] for i in sorted(range(len(losses)), key=losses.__getitem__)]
         finalists = [each for each in ranked[: self.n_finalists] if not each.has_ended]
         paused = [each for each in ranked if not each.has_ended]
-        # Genomes that organisms already have are skipped, unless the space has no others.
+        # Genomes of existing organisms are skipped, unless no other genomes are found.
         trained, draws = {each.genome for each in ranked}, self._draws(ranked[:N_PARENTS])
         new = self._accepted(draws, N_CANDIDATES, trained) or self._accepted(draws, N_CANDIDATES)
         reserved = sum(map(self._price, finalists))
@@ -92,7 +92,7 @@ class SurrogateSearch:
     def _accepted(
         self, draws: Iterator[Contestant], n: int, trained: Collection[Genome] = ()
     ) -> list[Contestant]:
-        """Return at most n accepted organisms with different genomes."""
+        """Return up to n accepted organisms with different genomes, none of them in `trained`."""
         found: dict[Genome, Contestant] = {}
         for organism in islice(draws, MAX_DRAWS):
             if organism.genome not in trained and self._accepts(organism.genome):
@@ -102,7 +102,7 @@ class SurrogateSearch:
         return [*found.values()]
 
     def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
-        """Yield endless mutants of the parents and of their crossings, without ids and seeds."""
+        """Yield mutants of parents and of their crossovers, with provisional ids and seeds."""
         space, rng = self.space, self._rng
         for n in count():
             origin = "cross" if len(parents) > 1 and rng.random() < CROSS else "mutant"
@@ -120,7 +120,7 @@ class SurrogateSearch:
     ) -> list[Contestant]:
         """Return the candidates with the highest expected improvement per operation.
 
-        Each choice treats the predicted losses of the previous choices as known.
+        After each choice, the surrogate treats the chosen candidate's predicted loss as measured.
         """
         chosen: list[Contestant] = []
         while len(chosen) < self.size:
@@ -146,7 +146,7 @@ class SurrogateSearch:
         return chosen
 
     def _start_rung(self, organism: Contestant, slot: int) -> Contestant:
-        """Deduct the cost of an organism's next rung; a new organism gets its id and seed."""
+        """Start an organism's next rung and deduct its cost; set the id and seed of a new one."""
         organism = replace(organism, until=organism.next_rung)
         self.budget -= self.cost(organism.genome, organism.n_evaluations)
         if organism.id in self.organisms:
@@ -155,5 +155,5 @@ class SurrogateSearch:
         return replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
 
     def _price(self, organism: Contestant) -> float:
-        """Return the number of operations that complete the training run of an organism."""
+        """Return the number of operations that are needed to complete an organism's training."""
         return self.cost(organism.genome, EVALUATIONS - len(organism.losses))

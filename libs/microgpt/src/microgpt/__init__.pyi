@@ -1,6 +1,6 @@
-# The public names of microgpt, by module. Its other packages import no other names from it, and
-# neither should yours. Each name is documented where it is defined, and is imported on first use.
-# `__all__` in __init__.py lists the names that most programs need.
+# The public names of microgpt, by module. The other packages of this repository import only these
+# names, and your programs should do the same. Each name is documented in its module, and is
+# imported on first use. `__all__` in __init__.py lists the names that most programs need.
 
 from .config import DEFAULT_SEED as DEFAULT_SEED
 from .config import MAX_SEED as MAX_SEED
@@ -67,6 +67,8 @@ from .data.tokenizer import all_texts as all_texts
 from .data.tokenizer import count_characters as count_characters
 from .data.tokenizer import count_predictions as count_predictions
 from .data.tokenizer import texts_of as texts_of
+from .early_stopping import Ending as Ending
+from .early_stopping import ending as ending
 from .edited_sources import check_unedited as check_unedited
 from .edited_sources import files_hash as files_hash
 from .edited_sources import find_edited_sources as find_edited_sources
@@ -173,14 +175,12 @@ from .settings import check_names as check_names
 from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .settings import preset_settings as preset_settings
-from .state import Ending as Ending
 from .state import HistoryPoint as HistoryPoint
 from .state import TrainedModel as TrainedModel
 from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
 from .state import TrainState as TrainState
-from .state import ending as ending
 from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER

@@ -1,11 +1,11 @@
-"""Model, training and sampling settings, and the learning-rate schedule (`TrainConfig.lr_at`).
+"""Model, training and sampling settings.
 
 The defaults match Karpathy's script and are also the defaults of the command line.
 
 `setting` creates a field from its default, its help text and the flags of its command-line option
-(by default, the flag is the field name). It accepts keyword arguments: "panel" is the section of
-the help, and a field without it has no option; "short" lists the option in `--help`, not only in
-`--help-all`; "minimum" (default: 1) and "maximum" limit an integer, and "limits" a float.
+(by default, the flag is the field name). Keyword arguments: "panel" is the section of the help (a
+field without a panel has no option); "short" lists the option in `--help`, not only in
+`--help-all`; "minimum" (default: 1) and "maximum" limit an integer, and "limits" limits a float.
 """
 
 import os
@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Literal, Self, TypedDict
 
 from microgpt.errors import ConfigError
+from microgpt.learning_rate import default_lr, scheduled_lr
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
 from microgpt.model_config import Architecture as Architecture
 from microgpt.model_config import Limits, check_fields, setting
@@ -25,7 +26,7 @@ from microgpt.model_config import checked as checked
 
 TextKind = Literal["lines", "stream"]
 Optimizer = Literal["adamw", "muon"]
-EngineName = Literal["compiled", "reference"]  # `training.engines` defines the interface
+EngineName = Literal["compiled", "reference"]  # names of engines; see `EngineModule`
 DType = Literal["float32", "float64"]
 # Uses for which an engine can prepare (load or compile) its kernels.
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]
@@ -39,20 +40,20 @@ LESS_THAN_1: Limits = ("in [0, 1)", lambda x: 0 <= x < 1)
 
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
-MAX_THREADS = 1024  # a larger number is a typo: more threads than cores bring no benefit
-MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; bounds its memory
+MAX_THREADS = 1024  # a larger number is probably a typo, as it exceeds the number of cores
+MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits the memory
 MUON_LR_RATIO = 6.0  # Muon's learning rate, as a multiple of AdamW's
 N_ALTERNATIVES = 5  # number of likely tokens that `explain` returns for each position
-DOCUMENT_HASHES = "documents.crc32"  # file of the hashes of the training documents
-NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff stand for invalid bytes
+DOCUMENT_HASHES = "documents.crc32"  # file with the hashes of the training documents
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are allowed: PEP 383
 training = partial(setting, panel="Training")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Training settings; `microgpt train --help-all` explains each of them.
+    """Training settings; `microgpt train --help-all` explains those that are options.
 
-    Raises ConfigError if a setting is invalid. A subclass may override `lr_at`, the schedule.
+    Invalid settings raise ConfigError. A subclass may override `lr_at`, the learning-rate schedule.
     """
 
     steps: int = training(1000, "Number of training steps.", short=True)
@@ -82,7 +83,7 @@ class TrainConfig:
     patience: int | None = training(
         None, "Stop after N validation checks (20 per run) without improvement."
     )
-    # The seed determines the order of the documents, the initial weights and the final samples.
+    # The seed determines the initial weights, the document order, dropout and the final samples.
     seed: int = training(
         DEFAULT_SEED,
         "Random seed; the same seed gives the same result.",
@@ -124,7 +125,7 @@ class TrainConfig:
 
     @property
     def initial_lr(self) -> float:
-        """The initial learning rate; `default_lr()` if none is set."""
+        """The learning rate before warm-up and decay are applied; `default_lr()` if none is set."""
         return default_lr() if self.lr is None else self.lr
 
     def with_steps(self, steps: int) -> Self:
@@ -133,17 +134,7 @@ class TrainConfig:
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate at a step, counted from 0: linear warm-up and decay to 0."""
-        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return self.initial_lr * warmup * (1 - step / self.steps)
-
-
-def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
-    """Return the default learning rate: 0.01 up to n_embd 16, then proportional to 1 / n_embd.
-
-    Adam changes each weight by about the learning rate per step. A wider layer sums more such
-    changes, so the rate is proportionally lower (Yang et al. 2022, "Tensor Programs V", table 8).
-    """
-    return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
+        return scheduled_lr(self.initial_lr, step, self.steps, self.warmup_steps)
 
 
 @dataclass(frozen=True)
@@ -169,7 +160,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.min_p == 1:  # at a high temperature, rounding can make all probabilities equal
+        if self.min_p == 1:  # otherwise, rounding at high temperatures could keep other tokens
             object.__setattr__(self, "top_k", 1)
 
 
@@ -190,7 +181,7 @@ def check_seed(seed: int) -> int:
 
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
     """Raise ConfigError unless an argument is a valid file path."""
-    if not os.fspath(path):  # such as the value of an unset variable; Path("") is "."
+    if not os.fspath(path):  # the value of an unset variable; Path("") would mean "."
         raise ConfigError(f"{name} must not be empty; use . for the current directory")
     if NOT_IN_PATHS.search(os.fspath(path)):
         raise ConfigError(f"{name} contains a NUL or a lone surrogate: {os.fspath(path)!r:.80}")

@@ -13,18 +13,18 @@ from microgpt.errors import ConfigError
 FOLDER = Path(__file__).parent
 # The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
-    "model.py": "c0661a85c2bdac02",
-    "model_variants.py": "a6d4521dd98d3e40",
+    "model.py": "ada5f4d56ba8f7ba",
+    "model_variants.py": "441b5ff91fc45f64",
     "muon.py": "5c757ca86092be3d",
-    "reference.py": "c2cde1c7a70f9a81",
-    "sampling.py": "4b487fec4d6397d0",
-    "value.py": "428076367d867f73",
+    "reference.py": "60cd5ffed0dd9b15",
+    "sampling.py": "5759a028bef976ff",
+    "value.py": "b81870d9afe3ac9e",
 }
 
 
 @cache
 def find_edited_sources() -> dict[str, str]:
-    """Return the hash of each file that differs from the one that the kernels implement."""
+    """Return the current hash of each file that does not match its hash in IMPLEMENTED."""
     return {name: found for name, found in file_hashes().items() if found != IMPLEMENTED[name]}
 
 
@@ -43,11 +43,11 @@ def check_unedited(what: str) -> None:
 
 
 def file_hashes() -> dict[str, str]:
-    """Return the current hash of each file, which does not depend on its line endings."""
+    """Return the current hash of each file in IMPLEMENTED, independent of its line endings."""
     texts = {name: (FOLDER / name).read_text(encoding="utf-8") for name in IMPLEMENTED}
     return {name: sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
 def files_hash() -> str:
-    """Return a single hash of all files that the kernels implement."""
+    """Return one hash of the current content of all files in IMPLEMENTED."""
     return sha256(repr(file_hashes()).encode()).hexdigest()

@@ -6,7 +6,7 @@ class MicrogptError(Exception):
 
 
 class ConfigError(MicrogptError):
-    """An argument or a setting is invalid, or requires memory or a package that is missing."""
+    """An argument or setting is invalid, or requires too much memory or a missing package."""
 
 
 class DataError(MicrogptError):
@@ -14,7 +14,7 @@ class DataError(MicrogptError):
 
 
 class TokenizerError(MicrogptError):
-    """A character or a token is not in the vocabulary."""
+    """A tokenizer is invalid, or a character or token is not in its vocabulary."""
 
 
 class PromptError(MicrogptError):
@@ -22,4 +22,4 @@ class PromptError(MicrogptError):
 
 
 class CheckpointError(MicrogptError):
-    """A model directory or an exported model cannot be read or written."""
+    """A model directory, a checkpoint or an exported model cannot be read or written."""

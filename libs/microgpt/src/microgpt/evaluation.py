@@ -35,7 +35,7 @@ class Answer:
     """A model's reply to a test item."""
 
     item: Item
-    expected: str  # the expected reply as the tokenizer decodes it, perhaps in lower case
+    expected: str  # the expected reply as the tokenizer decodes it, such as in lower case
     reply: str | None  # None if the question does not fit into the context
     is_cut: bool = False  # whether old messages were dropped to fit the context
     problem: str | None = None  # error message if there is no reply
@@ -104,12 +104,12 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
 
 
 class Score(NamedTuple):
-    """The surprise of a model at a text, in bits."""
+    """The surprise of a model at a text: minus the binary logarithm of its probability."""
 
     text: str
-    bits: float  # total surprise, including that of the end of the text
+    bits: float  # total surprise, including that of the end of the text if it is scored
     n_scored: int  # number of characters, plus one if the end of the text is scored
-    n_unknown: int  # number of characters that the model does not know
+    n_unknown: int  # number of characters that are not in the vocabulary
 
     @property
     def bits_per_character(self) -> float:
@@ -216,7 +216,7 @@ def explain(
     if gpt.tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which models are not trained to predict
     checked("n_alternatives", n_alternatives, int, minimum=0)
-    size, first = gpt.config.block_size, None if has_end else tokens[0]  # as in `chunks_of`
+    size, first = gpt.config.block_size, None if has_end else tokens[0]  # BOS, as in `chunks_of`
     rows = (
         row
         for chunk, mask in SlidingWindows(tokens, size, default_stride(size), first)

@@ -10,7 +10,7 @@ from microgpt.storage.saved_model import SavedModel
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """The user's choices for an export."""
+    """The path and the model name that a user requests for an export."""
 
     output: Path  # path of the file, or of the directory if the format's `mark` is set
     name: str  # display name of the model
@@ -27,13 +27,13 @@ class Verification:
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A file format in which another program reads models; `plugin("exports", name)` returns it.
+    """A file format for models that another program reads; see `plugin("exports", name)`.
 
     Args:
         encode: returns the content of each file, by path, without writing the files.
-        mark: name of a file by which an exported directory is recognised; None if an export is a
-            single file.
-        verify: runs the export at a path in the other program; returns None for other formats.
+        mark: name of a file that identifies a directory of this format; None for single files.
+        verify: runs the exported model at a path in the other program; returns None if the file
+            has another format.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]

@@ -4,8 +4,8 @@
     .saved     committed files that are being moved to their final paths
     .lock      the lock, with the name of its holder; the system releases it when the process ends
 
-Renaming `.saving` to `.saved` commits all files at once. Only the holder of the directory's lock
-does so. Readers need no lock: `read_committed` reads the current content of a file.
+Renaming `.saving` to `.saved` commits all files at once; this requires the directory's lock.
+Readers need no lock: `read_committed` returns the current content of a file.
 """
 
 import errno
@@ -68,7 +68,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
             _sync_directory(staging)
             _move(staging.rename(directory / SAVED) if is_held else staging, directory)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)  # not SAVED: a committed write is kept
+            shutil.rmtree(staging, ignore_errors=True)  # SAVED is kept, as it is committed
             raise
     except OSError as error:
         raise cannot_write(directory, error, sum(map(len, files.values()))) from error
@@ -98,7 +98,7 @@ def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
 def finish_publish(directory: Path) -> None:
     """Complete the `publish` call of a killed process, if any. The caller must hold the lock."""
     saved = directory / SAVED
-    if os.path.isdir(saved) and not os.path.islink(saved):  # a link could point to other files
+    if os.path.isdir(saved) and not os.path.islink(saved):  # a symlink could point elsewhere
         _move(saved, directory)
     shutil.rmtree(directory / SAVING, ignore_errors=True)
 
@@ -128,7 +128,7 @@ def read(
 def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
     """Return the content of a regular file that may be untrusted. Symlinks are followed.
 
-    Raise OSError for other files: reading a FIFO could block forever, and /dev/zero never ends.
+    Raise OSError if the file exceeds max_bytes, or is a directory, a device or a FIFO.
     """
     with open(path, "rb", opener=open_at_once) as file:  # raises OSError for a directory
         facts = os.fstat(file.fileno())
@@ -146,7 +146,7 @@ def open_at_once(path: str, flags: int) -> int:
 
 
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:
-    """Return a CheckpointError for a failed write; n_bytes is the required size, or 0."""
+    """Return a CheckpointError for a failed write of n_bytes bytes (0 if the size is unknown)."""
     problem = f"cannot write to {directory}: {error.strerror}"
     if error.errno in FULL_DISK_ERRNOS:
         return FullDiskError(f"{problem}; needs {n_bytes:,} bytes" if n_bytes else problem)
@@ -193,10 +193,10 @@ class DirectoryLock:
             raise
 
     def release(self) -> None:
-        """Release the lock, and remove its file."""
+        """Release the lock and remove its file; remove a directory that is new and still empty."""
         if self._lock:
-            # A process that has already opened the file detects in `filelock` that it was unlinked,
-            # and retries. Windows cannot remove open files; there, `filelock` does so afterwards.
+            # If another process has already opened the file, its `filelock` detects the removal and
+            # retries. Windows cannot remove open files; there, `filelock` removes them afterwards.
             if self._names_holder:
                 with suppress(OSError):
                     os.unlink(self.path / LOCK)
@@ -213,7 +213,7 @@ class DirectoryLock:
         self.release()
 
     def _acquire(self) -> "BaseFileLock":
-        from filelock import FileLock, SoftFileLock, Timeout  # lazy: readers need no lock
+        from filelock import FileLock, SoftFileLock, Timeout  # lazy import: readers need no lock
 
         lock = FileLock(self.path / LOCK, thread_local=False, poll_interval=POLL_S)
         end, n_removals = time.monotonic() + WAIT_S, 0

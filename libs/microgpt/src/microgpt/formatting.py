@@ -1,6 +1,6 @@
 """Format numbers, untrusted text and JSON errors for messages."""
 
-DIGITS = 4  # significant digits of a printed number of operations, which --budget accepts
+DIGITS = 4  # significant digits of a number of operations that is printed for use with --budget
 MAX_CHARS = 200  # maximum number of characters that `printable` keeps
 
 
@@ -36,7 +36,7 @@ def printable(text: str, max_chars: int = MAX_CHARS) -> str:
     r"""Return up to max_chars characters of a text, escaped and on one line.
 
     Line breaks, control characters, lone surrogates and other unprintable characters are replaced
-    by escapes such as \x1b.
+    by escapes such as \x1b. An ellipsis marks the end of a truncated text.
     """
     cut = text[:max_chars]
     if not cut.isprintable():

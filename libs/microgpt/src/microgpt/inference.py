@@ -161,9 +161,9 @@ class InferenceGpt(LanguageModel):
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
-        """Return the tokens of a prompt, preceded by BOS unless a prompt of tokens begins with it.
+        """Return BOS, the user token if the model is a chat model, and the tokens of a prompt.
 
-        For a model of running text, an empty prompt is a newline, so samples begin a new line.
+        A prompt of tokens that begin with BOS is unchanged. For running text, "" is a newline.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
@@ -219,7 +219,7 @@ class InferenceGpt(LanguageModel):
     def chat_prompt(self, messages: Iterable[AnyMessage]) -> ChatPrompt:
         """Return the prompt of a conversation, truncated to the context; see `fit_conversation`.
 
-        A plug-in may replace the messages that the model reads, or choose the reply itself.
+        A plug-in may replace the messages that the model reads, or provide a fixed reply.
         """
         conversation = as_conversation("messages", messages)
         found = (hook.choose(conversation) for hook in self._hooks)

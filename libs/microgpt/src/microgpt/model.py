@@ -44,7 +44,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 class Gpt(Generic[Number]):
-    """A GPT on `Value`s (with gradients) or floats (faster); variants override small methods."""
+    """A GPT that computes with `Value`s, to get gradients, or with floats, which are faster."""
 
     architectures: tuple[str, ...] = ("karpathy",)  # architectures that this class implements
 
@@ -68,7 +68,7 @@ class Gpt(Generic[Number]):
         return self.logits(x)  # (V)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return the token embedding plus the position embedding; attention ignores token order."""
+        """Return the sum of token and position embeddings; attention alone ignores token order."""
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
@@ -77,7 +77,7 @@ class Gpt(Generic[Number]):
         return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Return the logits: (C) -> (V). Without RMSNorm, a larger x gives sharper predictions."""
+        """Return the logits: (C) -> (V). A larger norm of x gives a more confident prediction."""
         return linear(x, self.weights["lm_head"])
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
@@ -120,7 +120,7 @@ def linear(x: Sequence[Number], w: Matrix[Number]) -> Vector[Number]:  # (n), (m
 
 
 def rmsnorm(x: Sequence[Number]) -> Vector[Number]:  # Zhang & Sennrich 2019
-    """Return x scaled to a root mean square of 1, so that layers read vectors of equal size."""
+    """Return x scaled to a root mean square of 1, so that layer inputs have equal norms."""
     scale = (dot(x, x) / len(x) + 1e-5) ** -0.5  # 1e-5 avoids division by zero
     return [xi * scale for xi in x]
 

@@ -97,7 +97,7 @@ def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:
 
 
 def rules(kind: Any, minimum: int = 1, maximum: int = MAX_SIZE, **facts: Any) -> Iterator[Limits]:
-    """Yield the description and the test of each rule for a value of this type."""
+    """Yield the description and the test of each rule for a value of type `kind`."""
     if get_origin(kind) is Literal:
         choices = get_args(kind)
         yield " or ".join(map(repr, choices)), lambda x: isinstance(x, str) and x in choices

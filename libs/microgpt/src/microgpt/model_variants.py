@@ -35,7 +35,7 @@ Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # see `Dropout`
 
 OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose output is added to the residual stream
 OUT_SCALE = 0.1
-ROTARY_BASE = 10_000.0  # base of the rotation angles, as in the paper
+ROTARY_BASE = 10_000.0  # base of the rotation angles in Su et al. 2021
 QK_SCALE = 1.2  # root mean square of normalized queries and keys; with 1, attention is too uniform
 GOLDEN_64, GOLDEN_32 = 0x9E3779B97F4A7C15, 0x9E3779B9  # 2**n / golden ratio; spreads the keys
 # Hash rounds (shift, multiplier): x = (x ^ x >> shift) * multiplier.
@@ -52,7 +52,7 @@ class GptVariant(Gpt[Number]):
     position: int  # position of the token that is being read
 
     def with_dropout(self, drop: Drop[Number]) -> Self:
-        """Return a model with the same weights that applies dropout."""
+        """Return a model that has the same weights and applies dropout."""
         dropping = copy(self)
         dropping.drop = drop
         return dropping
@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return a token's embedding, plus its position's (karpathy) or predecessor's (modern)."""
+        """Return a token embedding plus that of its position (karpathy) or predecessor (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
@@ -119,7 +119,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.logits(self, x if self.config.is_karpathys else rmsnorm(x))
 
     def dropped(self, x: Vector[Number], site: int) -> Vector[Number]:
-        """Apply dropout, if enabled, to a vector; `site` identifies a place in the model."""
+        """Apply dropout, if enabled, to a vector; each `site` in the model has its own mask."""
         return self.drop(x, self.position, site) if self.drop else x
 
 

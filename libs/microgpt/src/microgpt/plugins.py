@@ -31,7 +31,7 @@ def find_plugins(group: str) -> dict[str, EntryPoint]:
 
 
 def plugin(group: str, name: str) -> Any | None:
-    """Load and return a plug-in; None if there is none. Raise PluginError if it is unusable."""
+    """Return a plug-in, or None if it is not installed; raise PluginError if it is unusable."""
     found = [each for each in _installed()[group] if each.name == name]
     if len(found) > 1:
         packages = " and ".join(sorted({package(each) for each in found}))

@@ -44,7 +44,7 @@ class ReferenceEngine:
         self.adam_v = [0.0] * len(self.params)  # running mean of each squared gradient
 
     def step(self, batch: Batch, lr: float) -> float:
-        """Update the weights, and return the loss before the update in nats per token."""
+        """Update the weights, and return the loss before the update, in nats per token."""
         loss = self.backward(batch)
         self.update(lr)
         return loss

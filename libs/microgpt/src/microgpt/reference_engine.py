@@ -86,7 +86,7 @@ class ReferenceTraining:
         return self._engine.n_steps
 
     def set_weights(self, numbers: Sequence[float]) -> None:
-        """Set the weights to those of a flat sequence."""
+        """Set the weights to the numbers of a flat sequence."""
         for param, number in zip(self._engine.params, numbers, strict=True):
             param.data = number
 
@@ -174,7 +174,7 @@ def soft_cross_entropy(logits: Sequence[Number], target: Sequence[float]) -> Num
 class ReferenceModel:
     """A trained model. Threads can share it.
 
-    Documents have 2 to block_size + 1 tokens. V = vocab_size.
+    Documents have 2 to block_size + 1 tokens. N = predictions in all documents, V = vocab_size.
     """
 
     def __init__(
@@ -263,7 +263,7 @@ class ReferenceBatch:
     """Jobs with the same sampling rules, decoded one after another. Not thread-safe."""
 
     def __init__(self, model: ReferenceModel, jobs: Sequence[Job]) -> None:
-        self.open = {  # the unfinished jobs by their indices
+        self.open = {  # the unfinished jobs, by index
             number: [
                 (TokenStream(model.decode(prompt, job.rules, Random(seed))), list[int]())
                 for prompt, seed in product(job.prompts, job.seeds)
@@ -289,7 +289,7 @@ class ReferenceBatch:
         return ended
 
     def take(self, number: int) -> list[Continuation]:
-        """Return the output that an unfinished job has generated since the last call."""
+        """Return the continuations of an unfinished job, without tokens that were taken before."""
         found = []
         for stream, tokens in self.open[number]:
             found.append(Continuation(tokens[:], stream.finish_reason))

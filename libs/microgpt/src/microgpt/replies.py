@@ -38,7 +38,7 @@ class ReplyHook(Protocol):
 
 
 class ReplyPlugin(Protocol):
-    """The object of a plug-in in the group `microgpt.replies`, such as a module.
+    """The object, such as a module, that a plug-in in the group `microgpt.replies` provides.
 
     The argument `extra` is the JSON record that `prepare` has returned.
     """
@@ -53,7 +53,7 @@ class ReplyPlugin(Protocol):
         """
 
     def hook(self, extra: Any) -> ReplyHook:
-        """Return the hook of a model that has the record `extra`.
+        """Return the hook of a model whose meta.json contains the record `extra`.
 
         Raises:
             CheckpointError: the record is damaged.
@@ -80,7 +80,7 @@ def reply_plugin(name: str) -> ReplyPlugin:
 def prepare_replies(
     docs: Documents, given: "Given", tell: Tell, file: TextFile | None = None
 ) -> Preparation:
-    """Return the changes that the first plug-in for these documents makes to a run, or none."""
+    """Return the changes of the first plug-in that changes the training run, or no changes."""
     if docs and not isinstance(docs, str) and not isinstance(docs[0], str):
         for name in find_plugins(GROUP):
             if found := reply_plugin(name).prepare(docs, given, tell, file):

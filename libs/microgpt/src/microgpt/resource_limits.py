@@ -60,5 +60,5 @@ def map_in_threads(
         yield from pool.map(lambda item: work(item, should_stop), items)
     finally:
         should_stop.set()
-        with suppress(RuntimeError):  # raised if a generator is closed in a pool thread
+        with suppress(RuntimeError):  # raised if a generator is closed in a thread of the pool
             pool.shutdown(cancel_futures=True)

@@ -59,7 +59,7 @@ class Continuation(NamedTuple):
 def sample(
     logits: Sequence[float], *, sampling: Sampling, rng: random.Random, forbidden: Collection[int]
 ) -> int:
-    """Sample a token from logits (V) with one draw; temperature 0 takes the likeliest without one.
+    """Sample a token from logits (V) by one random draw; temperature 0 selects the likeliest token.
 
     Raises:
         PromptError: all tokens are forbidden, or a logit is not finite.
@@ -75,7 +75,7 @@ def sample(
     # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
     # Sorted by logits, because a high temperature can make all weights equal.
-    by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # stable sort
+    by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # ties keep their order
     weights = {token: math.exp(score) for token, score in scores.items()}
     kept = _likeliest(by_logit, weights, sampling)
     probs = softmax([scores[token] for token in kept])
@@ -98,9 +98,9 @@ def n_kept(block_size: int) -> int:
 
 
 def new_context(tokens: Sequence[int], block_size: int) -> list[int]:
-    """Return the context that follows a full one: the first token, usually BOS, and the last half.
+    """Return the context that follows a full one: its first token, usually BOS, and its last half.
 
-    With a block_size of 1, return the last token.
+    With a block_size of 1, return only the last token.
     """
     kept = tokens[-n_kept(block_size) :]
     return [tokens[0] if block_size > 1 else kept[0], *kept[1:]]
@@ -111,7 +111,7 @@ def decode(
 ) -> Generator[int, None, FinishReason]:
     """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason.
 
-    When the context is full, a new context starts with the first token and the last half.
+    When the context is full, a new one starts with its first token and its last half.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
     room = block_size - len(prompt) + 1  # the last generated token is not read

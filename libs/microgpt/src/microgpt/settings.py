@@ -1,7 +1,7 @@
 """All settings of a training run.
 
-A user, a preset (see presets.toml) or a genome gives some of them as a mapping from names to
-values. `training.choice` chooses the others, or they have Karpathy's values.
+A user, a preset (see presets.toml) or a genome (the result of a search) gives some of them as a
+mapping from names to values. `training.choice` chooses the others, or they have Karpathy's values.
 """
 
 import tomllib
@@ -23,7 +23,7 @@ data = partial(setting, panel="Data")
 
 @dataclass(frozen=True)
 class Settings(TrainConfig, ModelConfig):
-    """The settings of shape, training and data. Raises ConfigError if one is invalid."""
+    """Settings of the model, the training and the data. Raises ConfigError if one is invalid."""
 
     minutes: float | None = training(
         None,
@@ -133,7 +133,7 @@ def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError, naming the setting or `typed`, if the value of a setting is invalid."""
+    """Raise ConfigError if the value of a setting is invalid; the error names `typed`, if given."""
     checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from microgpt.config import MAX_SIZE, DType, EngineName, Given, ModelConfig, TrainConfig, default_lr
+from microgpt.config import MAX_SIZE, DType, EngineName, Given, ModelConfig, TrainConfig
 from microgpt.data.tokenizer import Tokenizer
+from microgpt.early_stopping import BestWeights, Ending
 from microgpt.errors import ConfigError
 from microgpt.flat_weights import Numbers, count_params
+from microgpt.learning_rate import default_lr
 from microgpt.model import Weights, weight_shapes
 from microgpt.plugins import Plottable
 from microgpt.value import total
@@ -22,10 +24,6 @@ from microgpt.value import total
 if TYPE_CHECKING:  # a model that only generates text does not need these modules
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
-
-# "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook stopped.
-Ending = Literal["steps", "patience", "until", "stopped"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,17 +82,6 @@ class TeacherRecord(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BestWeights:
-    """The weights with the lowest validation loss so far."""
-
-    step: int  # step after which the weights were evaluated
-    val_loss: float  # validation loss of the weights, in nats per token
-    weights: Numbers = field(repr=False)  # flat weights in the order of `weight_shapes`
-    measured_at: int  # step of the latest evaluation
-    n_worse: int  # number of evaluations since the best weights
-
-
-@dataclass(frozen=True)
 class HistoryPoint:
     """A point on the loss curve."""
 
@@ -107,7 +94,7 @@ class HistoryPoint:
 class TrainState:
     """A checkpoint. A run resumed from it gives the same result as an uninterrupted run.
 
-    The plan is saved with it. The document order and dropout follow from the seed and the step, so
+    It is saved with the plan. The document order and dropout follow from the seed and the step, so
     no state of a random generator is saved.
     """
 
@@ -117,11 +104,11 @@ class TrainState:
     adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
     dtype: DType
     best: BestWeights | None = None  # best weights; None before the first evaluation
-    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats per token
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # last losses, in nats per token
     history: Sequence[HistoryPoint] = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
-    # `trained_on` of the result; empty if it is unknown.
+    # The `trained_on` of the training result; empty if unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 
     @property
@@ -134,15 +121,6 @@ class TrainState:
     def final_weights(self) -> Numbers:
         """The weights of a run that ends now: the best, or the latest if none were evaluated."""
         return self.best.weights if self.best else self.weights
-
-
-def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending | None:
-    """Return the reason to end training after this step, or None to continue."""
-    if step >= config.steps:
-        return "steps"
-    if best and config.patience and best.n_worse >= config.patience:
-        return "patience"
-    return "until" if config.until and step >= config.until else None
 
 
 @dataclass(frozen=True)

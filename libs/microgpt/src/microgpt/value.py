@@ -49,7 +49,7 @@ class Value:
     def __pow__(self, exponent: float) -> "Value":
         if isinstance(exponent, Value):
             return NotImplemented  # gradients with respect to the exponent are not supported
-        slope = exponent * math.pow(self.data, exponent - 1) if exponent else 0.0  # 0.0**-1 fails
+        slope = exponent * math.pow(self.data, exponent - 1) if exponent else 0.0  # avoids 0.0**-1
         return Value(math.pow(self.data, exponent), (self,), (slope,))
 
     def exp(self) -> "Value":

@@ -8,12 +8,12 @@ SUFFIX = ".toml"
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> Sequence[Conversation] | None:
-    """Return the conversations of a character; None for other files."""
+    """Return the conversations that a character's file describes, or None for any other file."""
     if file.path.suffix.lower() != SUFFIX or how.text == "stream":
         return None
     if not how.chat:
         if not any("[topics" in line for line in file):
-            return None  # the settings of a program
+            return None  # another TOML file, such as a program's settings
         raise ConversationsError(f"{file.path} describes conversations; read them with --chat")
 
     from microgpt_characters.conversations import Drawing

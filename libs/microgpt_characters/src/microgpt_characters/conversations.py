@@ -18,24 +18,24 @@ from microgpt_characters.pattern import EARLY, draw, fill, names_in, parse, pick
 from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
-NEAR = 0.7  # least similarity with an asking of a message that is not foreign
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; most of basic ones
-MOST_TOKENS = 240  # of a conversation; leaves room in a context of 256
-SHORT = 0.3  # share of questions in the first asking of their topic, which teaches most per token
-FOREIGN, OWN = 0.14, 0.5  # share of foreign messages, and of those of the file among them
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # shares of turns, where they are possible
-VARIED = 0.5  # share of topics with slots, if the model reads only first askings
-TELLS_MORE = 0.3  # share of turns that tell something else after the first telling
-TWO, SHORT_OF_TWO = 0.19, 0.65  # share of messages with two questions, and of short ones there
-TYPING = 0.04  # share of messages with a typing error
-BASICS = 5  # one in so many conversations has only first askings, and comes first
-SMALL = 9  # a pair of numbers up to this one is never left out: users expect 1 + 1 to be right
-N_INDEXED = 64  # draws of wordings of a topic that are matched, unless it has many askings
-LEAST_WORDINGS = 10  # of a topic, so that one in ten can be left out
-N_FOREIGN = 6  # wordings of a foreign question that are matched
+NEAR = 0.7  # a message that is at least this similar to an asking is not a foreign question
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; maximum in a basic talk
+MOST_TOKENS = 240  # maximum length of a conversation, which fits into a context of 256 tokens
+SHORT = 0.3  # probability of the first asking of a topic, which teaches most per token
+FOREIGN, OWN = 0.14, 0.5  # probability of a foreign message; fraction of these from the file
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of a follow-up, a recall and a telling
+VARIED = 0.5  # probability of a topic with slots, if the model reads only first askings
+TELLS_MORE = 0.3  # probability that a user who has told one fact tells another one
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions; of the first asking for each of them
+TYPING = 0.04  # probability of a typing error in a message
+BASICS = 5  # one in five conversations is basic: it has only first askings, and is learned first
+SMALL = 9  # a pair of numbers up to this one is never held out: users expect 1 + 1 to be right
+N_INDEXED = 64  # number of wordings drawn from a topic that has fewer than four askings
+LEAST_WORDINGS = 10  # minimum number of wordings of a topic for holding one in ten out
+N_FOREIGN = 6  # number of wordings drawn from each foreign question, to match messages with
 N_TESTS, N_REPLIES = 3, 50  # seen questions per topic in a test; draws of the right replies
 
-_OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # not of a slot
+_OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word that is not in a slot
 
 
 class Drawing:
@@ -43,9 +43,9 @@ class Drawing:
 
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
-        self._is_basic = self._is_waiting = False  # for a recall of what was told
+        self._is_basic = self._is_waiting = False  # waiting for a question about a told value
         self._is_noisy = not character.threshold  # whether it reads messages as users write them
-        self._told: dict[str, str] = {}  # in this conversation
+        self._told: dict[str, str] = {}  # values of slots told in this conversation
         self._last: Topic | None = None
         self._topics = [*character.topics.values()]
         self._telling = [topic for topic in self._topics if topic.remember]
@@ -53,18 +53,18 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # copying and computing take most of the learning
+        self._varied = varied or self._topics  # copying and computing take longest to learn
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
-        # By topic and slots: the asking that a model reads instead of what is compared with it.
+        # By topic and slots: the first asking, which the model reads instead of the one matched.
         self._first = {
             of: {frozenset(slots_in(text)): text for text in reversed(texts)}
             for of, (texts, _) in self._wordings.items()
         }
 
     def lessons(self) -> list[Conversation]:
-        """Return conversations in the order in which to learn them.
+        """Return the training conversations in the order in which the model reads them.
 
-        The basic ones come first, and the others twice: to read them again costs less than more.
+        Basic conversations come first. All others come twice, as drawing twice as many costs more.
         """
         n = self._character.conversations
         basics = [self.conversation(is_basic=True) for _ in range(n // BASICS)]
@@ -85,7 +85,7 @@ class Drawing:
         return tuple(made)
 
     def questions(self) -> Iterator[Question]:
-        """Yield some questions of each topic, also of those that the training leaves out."""
+        """Yield test questions of each topic: some of the training, and all that are held out."""
         for name, topic in self._character.topics.items():
             asked, held_out = self._wordings[id(topic)]
             texts = [(SEEN, pick(self._rng, asked)) for _ in range(N_TESTS)]
@@ -98,7 +98,7 @@ class Drawing:
                 yield Question(task, [*chain(*told), self._message(text, values)], sorted(said))
 
     def _turn(self) -> tuple[str, str]:
-        """Return a message and the reply."""
+        """Return a random message of a user and the character's reply."""
         if not self._is_noisy:
             return self._exchange(self._topic())
         if self._character.two and self._chance(TWO):
@@ -108,7 +108,7 @@ class Drawing:
         return self._framed(message), reply
 
     def _two(self) -> tuple[str, str]:
-        """Return two questions in a message, and both replies."""
+        """Return a message with two questions, and a reply that contains both answers."""
         (first, reply), (second, other) = (self._part() for _ in range(2))
         asked = {"first": first.rstrip("?.!"), "second": second.rstrip("?.!")}
         text = self._with(asked, draw(self._rng, pick(self._rng, self._character.two, EARLY)))
@@ -116,14 +116,14 @@ class Drawing:
         return self._framed(text), " ".join(replies)
 
     def _part(self) -> tuple[str, str]:
-        """Return one of two questions; a word or two could as well be noise before the other."""
+        """Return one of two questions; a foreign one has three words, as fewer could be noise."""
         if self._chance(FOREIGN):
             return next(each for each in iter(self._foreign, None) if len(each[0].split()) > 2)
         topic = next(t for t in iter(self._topic, None) if not (t.alone or t.needs))
         return self._exchange(topic, SHORT_OF_TWO)
 
     def _topic(self) -> Topic:
-        """Return the next topic, which depends on what was said."""
+        """Draw the topic of the next exchange, given the conversation so far."""
         if self._last and self._last.follow and self._chance(FOLLOWS):
             return pick(self._rng, self._last.follow)
         if self._is_waiting and self._chance(RECALLS):
@@ -138,7 +138,7 @@ class Drawing:
         return topics[bisect(totals, self._rng.random() * totals[-1])]
 
     def _exchange(self, topic: Topic, short: float = SHORT) -> tuple[str, str]:
-        """Return a message of a topic, without what may be around it, and the reply."""
+        """Return a message of a topic, to which `_framed` may add text, and the reply."""
         pattern = topic.ask[0]
         if self._character.threshold:
             pattern = pick(self._rng, [*self._first[id(topic)].values()])
@@ -155,9 +155,9 @@ class Drawing:
         return self._message(pattern, values, typing=self._is_noisy), reply
 
     def _filled(self, pattern: str) -> dict[str, str]:
-        """Return values for the slots of an asking, and those that were told.
+        """Return random values for the slots of an asking, and the values that the user has told.
 
-        A pair of numbers is left out of the training as a whole, because each occurs in others.
+        Numbers are held out in pairs, because a single number occurs in many questions.
         """
         slots = self._character.slots
         names = names_in(pattern) & slots.keys()
@@ -173,7 +173,7 @@ class Drawing:
                 return values
 
     def _message(self, pattern: str, values: Mapping[str, str], *, typing: bool = False) -> str:
-        """Return a message, perhaps with a typing error in one of its own words."""
+        """Return a message drawn from a pattern, perhaps with a typing error outside its slots."""
         text = draw(self._rng, pattern)
         if self._chance(typing * TYPING) and (words := [*_OWN_WORD.finditer(text)]):
             word = pick(self._rng, words)
@@ -181,7 +181,7 @@ class Drawing:
         return plain(self._with(values, text))
 
     def _with(self, values: Mapping[str, str], text: str) -> str:
-        """Return a text, with values in its slots and what functions make of them."""
+        """Return a text in which values, or the results of functions of them, fill the slots."""
         return fill(text, lambda slot: computed(slot, self._character.slots, values))
 
     def _mistyped(self, word: str) -> str:
@@ -199,7 +199,7 @@ class Drawing:
         return message, pick(self._rng, self._character.unknown)
 
     def _framed(self, text: str) -> str:
-        """Return a message with what may be around it."""
+        """Return a message, to which the `message` pattern may add words or punctuation."""
         if text[-1:] in ".?!":
             return text
         pattern = self._character.message
@@ -209,9 +209,9 @@ class Drawing:
         return self._rng.random() < share
 
     def askings(self) -> tuple[list[Asking], list[str]]:
-        """Return the askings of the training, and the replies of their topics.
+        """Return the askings that messages are matched with, and the replies of their topics.
 
-        Those of the last topic, without a reply, are foreign questions that resemble no asking.
+        The last topic has no reply: its askings are foreign questions, unlike all other askings.
         """
         if not self._character.threshold:
             return [], []
@@ -235,10 +235,10 @@ class Drawing:
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
-        """Return wordings of a topic, and others that are left out of the training.
+        """Return the wordings of a topic for the training, and the wordings that are held out.
 
-        None are left out of a topic with few wordings, and none with words or slots that no other
-        wording has.
+        A topic with few wordings holds none out. All words and slots of the held-out wordings also
+        occur in the training.
         """
         texts = wordings(topic.ask, max(N_COMPARED, N_INDEXED // len(topic.ask)))
         if not self._character.threshold or len(texts) < LEAST_WORDINGS:
@@ -251,6 +251,6 @@ class Drawing:
 
 @cache
 def general_questions() -> Sequence[str]:
-    """Return the questions of foreign.toml, which no character needs to answer."""
+    """Return the patterns of foreign.toml: questions that no character is expected to answer."""
     facts = tomllib.loads(Path(__file__).with_name("foreign.toml").read_text(encoding="utf-8"))
     return [parse(line, facts["macros"]) for line in facts["foreign"].strip().splitlines()]

@@ -1,4 +1,4 @@
-"""The TOML file of a character: its content, and its mistakes with their lines."""
+"""Read the TOML file of a character; an error names the line of the mistake."""
 
 import re
 import tomllib
@@ -13,41 +13,41 @@ from microgpt import DataError, TextFile, count, first_problem, plain
 from microgpt_characters.pattern import draw, names_in, parse, slots_in
 from microgpt_characters.slots import Slot, computed, slot
 
-ENOUGH = 8  # wordings of a topic: with fewer, the model understands few others
-N_COMPARED = 16  # wordings of an asking that are compared with those of other topics
+ENOUGH = 8  # wordings of a topic; with fewer, the model does not understand many new wordings
+N_COMPARED = 16  # number of wordings of an asking to compare with those of other topics
 _HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 
 
 class Topic(BaseModel, extra="forbid", strict=True):
-    """What the character is asked, and what it replies."""
+    """A topic: what users ask the character, and what it replies."""
 
     ask: list[str] = []
     reply: list[str] = Field(min_length=1)
-    untold: list[str] = []  # replies while a slot of another topic is not told
-    remember: str = ""  # the slot of its askings that other topics may use
-    weight: float = Field(1.0, gt=0, le=1000, strict=False)  # how often it is drawn
+    untold: list[str] = []  # replies if a value that `reply` needs has not been told yet
+    remember: str = ""  # the slot of the askings whose value other topics may use
+    weight: float = Field(1.0, gt=0, le=1000, strict=False)  # relative frequency in the training
     alone: bool = False  # whether it is never one of two questions in a message
-    like: str | None = None  # the topic whose askings it has, with other words
+    like: str | None = None  # a topic whose askings this topic shares, with other words
     words: dict[str, str] = {}
-    follow: list["Topic"] = []  # what it is asked directly after a reply
-    line: int = 1  # where it begins
+    follow: list["Topic"] = []  # topics that users ask about directly after this one
+    line: int = 1  # line number in the file
 
     @cached_property
     def needs(self) -> set[str]:
-        """The slots of its replies that another topic tells."""
+        """The slots of the replies whose values the user tells in another topic."""
         return names_in(*self.reply) - names_in(*self.ask)
 
 
 class Character(BaseModel, extra="forbid", strict=True):
-    """The content of a file, with patterns instead of its texts; see docs/character.md."""
+    """The content of a character's file; its texts become patterns. See docs/character.md."""
 
     name: str = Field(min_length=1)
     greeting: str = ""
     unknown: list[str] = Field(min_length=1)
     foreign: list[str] = []
-    message: str = "{message}[?|?|?|!|.|||||]"  # what may be around an asking
+    message: str = "{message}[?|?|?|!|.|||||]"  # pattern around an asking
     two: list[str] = []
-    # Least similarity of a message that is known; 0: the model alone decides.
+    # Minimum similarity of a message to an asking; with 0, the model reads all messages.
     threshold: float = Field(0.48, ge=0, le=1, strict=False)
     conversations: int = Field(20_000, ge=100, le=1_000_000)
     macros: dict[str, str] = {}
@@ -56,14 +56,14 @@ class Character(BaseModel, extra="forbid", strict=True):
 
     @cached_property
     def all_topics(self) -> list[Topic]:
-        """The topics, and after them those that follow one."""
+        """The topics of the file, and after them all their follow-up topics."""
         found = [*self.topics.values()]
         for topic in found:
             found += topic.follow
         return found
 
     def advice(self) -> list[str]:
-        """Return what would make the character better."""
+        """Return a line of advice for each topic that has too few wordings."""
         return [
             f"{name!r} (line {topic.line}) has {count(n, 'wording')}: add some, to have {ENOUGH}"
             for name, topic in self.topics.items()
@@ -72,7 +72,7 @@ class Character(BaseModel, extra="forbid", strict=True):
 
 
 def wordings(patterns: Iterable[str], n: int) -> list[str]:
-    """Return different wordings, with slots, from n draws of each pattern."""
+    """Return the distinct wordings among n draws from each pattern, with their slots unfilled."""
     rng = Random(0)
     return [*dict.fromkeys(draw(rng, each) for each in patterns for _ in range(n))]
 
@@ -83,14 +83,14 @@ def read_character(file: TextFile) -> Character:
 
 
 class _Reading:
-    """Replaces the texts of a file by patterns, and names the lines of mistakes."""
+    """Reads a character's file, parses its texts into patterns, and finds the lines of mistakes."""
 
     def __init__(self, file: TextFile) -> None:
         self._lines, self._path = [*file], file.path
         headers = ((n, _HEADER.match(line)) for n, line in enumerate(self._lines, 1))
         self._headers = {header[1]: n for n, header in headers if header}
         self.found = found = self._validated()
-        self._samples: dict[str, str] = {}  # a value of each slot
+        self._samples: dict[str, str] = {}  # a sample value of each slot
         for name, values in found.slots.items():
             try:
                 self._samples[name] = values.draw(Random(0), self._samples)
@@ -102,7 +102,7 @@ class _Reading:
         found.two = self._patterns(found.two)
         (found.message,) = self._patterns([found.message])
         asked: dict[str, list[str]] = {}  # the askings of earlier topics, as they are written
-        owners: dict[str, Topic] = {}  # by wording
+        owners: dict[str, Topic] = {}  # the topic of each wording
         for name, topic in found.topics.items():
             topic.line = self._headers.get(name, 1)
             if topic.like and topic.like not in asked:
@@ -127,7 +127,7 @@ class _Reading:
             raise self._error(first_problem(error), start, text) from error
 
     def _error(self, problem: str, start: int, text: str) -> DataError:
-        """Return an error with the first line from `start` on that has the beginning of a text."""
+        """Return an error that names the line, from `start` on, in which a text begins."""
         head = text.strip().partition("\n")[0]
         found = (n for n in range(start, len(self._lines) + 1) if head in self._lines[n - 1])
         return DataError(f"{self._path}, line {next(found, start)}: {problem}")

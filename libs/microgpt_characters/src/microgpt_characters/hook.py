@@ -1,4 +1,4 @@
-"""The plug-in of `microgpt.replies`: what training needs, and what a model knows."""
+"""Plug-in for `microgpt.replies` that trains and runs models of characters and of tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ from microgpt_characters.matching import FUNCTION, RULES
 from microgpt_characters.pattern import draw
 from microgpt_characters.table import is_table, known_of_table, recipe
 
-SEED = 1  # of the foreign questions of a test
+SEED = 1  # for drawing the foreign questions of a test
 DEFAULT_REPLY = "I don't know."
 
 
 def prepare(
     docs: Sequence[Document], given: Given, tell: Tell, file: TextFile | None
 ) -> Preparation | None:
-    """Return what training needs on the conversations of a character, or on a table."""
+    """Return the settings, tokenizer and record for a character or a table; None for other data."""
     unknown: str | None = given.get("unknown")
     if unknown is not None and not unknown.strip():
         raise ConfigError("--unknown must not be blank; write a reply to unknown questions")
@@ -53,7 +53,7 @@ def prepare(
     else:
         return None
     characters = "".join((*known.unknown, *map(chr, range(32, 127))))
-    tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # also for other wordings
+    tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # fits new wordings, too
     is_bpe = given.get("tokenizer") == "bpe"
     record = known.model_dump(mode="json")
     return Preparation({**settings, **given}, None if is_bpe else tokenizer, record)
@@ -78,7 +78,7 @@ def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
 
 
 def hook(extra: Any) -> Knowledge:
-    """Return what a model knows; raise CheckpointError if its record is damaged."""
+    """Return the knowledge in the record of a model; raise CheckpointError if it is damaged."""
     try:
         found = Knowledge.model_validate_json(json.dumps(extra))
     except ValidationError as error:
@@ -90,7 +90,7 @@ def hook(extra: Any) -> Knowledge:
 
 
 def tests(extra: Any) -> list[Item]:
-    """Return the questions that the record has, and foreign questions."""
+    """Return a test of a model: the questions in its record, and foreign questions."""
     known, rng = hook(extra), Random(SEED)
     foreign = (plain(draw(rng, pattern)) for pattern in general_questions())
     questions = (Question("foreign questions", (text,), known.unknown) for text in foreign)
@@ -102,7 +102,7 @@ def tests(extra: Any) -> list[Item]:
 
 
 def page_facts(extra: Any) -> Mapping[str, Any]:
-    """Return what the page needs to choose as the hook does."""
+    """Return the knowledge and the constants with which the page chooses replies as Python does."""
     known = hook(extra)
     rules = {**RULES, "function": FUNCTION[known.is_table]}
     return {**known.model_dump(exclude={"tests"}), "matching": rules}

@@ -1,6 +1,6 @@
-"""Patterns of texts: `[a|b]` is one of the alternatives, `<name>` a macro, `{slot}` a slot.
+"""Patterns from which texts are drawn: `[a|b]` is a or b, `<name>` a macro, and `{slot}` a slot.
 
-A text is drawn from the alternatives, so that a pattern takes no memory for its wordings.
+Texts are drawn one by one, because a list of all texts of a pattern could be too long for memory.
 """
 
 import json
@@ -14,18 +14,18 @@ from microgpt import DataError
 
 T = TypeVar("T")
 Options = list[list[Any]]
-MOST_CHARACTERS = 20_000  # of a pattern without macros
-EARLY = 2.5  # how much more often early alternatives are drawn; 1: all equally often
+MOST_CHARACTERS = 20_000  # maximum length of a pattern after its macros are replaced
+EARLY = 2.5  # exponent that makes early alternatives likelier; with 1, all are equally likely
 _MACRO, _SLOT = re.compile(r"<(\w+)>"), re.compile(r"\{([\w ]+)\}")
-_BRACES = str.maketrans({"\ue000": "{", "\ue001": "}"})  # private characters stand for {{ and }}
-_LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # make a JSON string lists
-_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # what an empty alternative leaves
+_BRACES = str.maketrans({"\ue000": "{", "\ue001": "}"})  # private-use characters for {{ and }}
+_LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # for parsing as JSON lists
+_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # space that is left by an empty alternative
 
 
 def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> str:
-    """Return a pattern without macros; raise DataError if it is invalid.
+    """Return the pattern of a text, with macros replaced; raise DataError if it is invalid.
 
-    In a reply, `<name>` without such a macro is text, perhaps HTML.
+    In a reply, `<name>` is plain text, such as HTML, if there is no macro of this name.
     """
     if not text.strip():
         raise DataError("a text is empty; write one, or remove it")
@@ -50,7 +50,7 @@ def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> st
 
 
 def draw(rng: Random, pattern: str) -> str:
-    """Return a random text, with its slots."""
+    """Return a random text of a pattern, in which the slots are not yet filled."""
     return _GAP.sub("", " ".join(_drawn(rng, _options(pattern)).split()))
 
 
@@ -61,18 +61,18 @@ def _drawn(rng: Random, options: Options) -> str:
 
 @lru_cache(10_000)
 def _options(pattern: str) -> Options:
-    """Return the alternatives of a pattern, each a list of texts and of other alternatives."""
+    """Return the alternatives of a pattern; each is a list of texts and of nested alternatives."""
     found: Options = json.loads(f"[[{json.dumps(pattern).translate(_LISTS)}]]")
     return found
 
 
 def fill(text: str, value: Callable[[str], str]) -> str:
-    """Return a text whose slots are filled; a function gives the value of `{what is in braces}`."""
+    """Return a text in which `value(slot)` replaces each `{slot}`; `{{` and `}}` become braces."""
     return _SLOT.sub(lambda slot: value(slot[1]), text).translate(_BRACES)
 
 
 def slots_in(*texts: str) -> list[str]:
-    """Return the slots of texts or patterns, each a name, or a function and names."""
+    """Return the slots of texts or patterns: a name, or a function and the names of arguments."""
     return [slot for text in texts for slot in _SLOT.findall(text)]
 
 
@@ -82,5 +82,5 @@ def names_in(*texts: str) -> set[str]:
 
 
 def pick(rng: Random, values: Sequence[T], early: float = 1.0) -> T:
-    """Return a random value. Python guarantees that `random` gives the same numbers everywhere."""
+    """Return a random value, drawn with `random`, which does not depend on Python's version."""
     return values[int(rng.random() ** early * len(values))]

@@ -1,4 +1,4 @@
-"""The slots of a character: their values, and what replies compute from these."""
+"""The slots of a character's file: their values, and functions that replies apply to the values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 from microgpt import DataError, bundled, load_text
 from microgpt_characters.pattern import pick
 
-HELD_OUT = 0.1  # share of the words of a slot that are left out of the training
-LEAST_VALUES = 10  # words of a slot, so that some can be left out
+HELD_OUT = 0.1  # fraction of a slot's words that are held out from training
+LEAST_VALUES = 10  # a slot with fewer words than this holds none out
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "sum": lambda a, b: int(a) + int(b), "difference": lambda a, b: int(a) - int(b),
     "product": lambda a, b: int(a) * int(b), "larger": lambda a, b: max(a, b, key=int),
@@ -32,25 +32,25 @@ WORD_LISTS = {
 }
 _RANGE = re.compile(r"0\.\.([a-z_]\w*)|(\d{1,9})\.\.(\d{1,9})")
 _NO_WORD = re.compile(r"[][{}|<>]|^\s*$")
-Source = str | Sequence[Any]  # a name, or values
+Source = str | Sequence[Any]  # a slot's name, or a sequence of values
 
 
 class Slot(NamedTuple):
-    """The values of a slot."""
+    """The values that a slot can have."""
 
-    sources: tuple[Source, ...]  # one is drawn; a name stands for the numbers up to its value
+    sources: tuple[Source, ...]  # one is drawn; a slot's name means the numbers from 0 to its value
     are_numbers: bool = False
     table: Mapping[str, str] = {}
 
     def draw(self, rng: Random, others: Mapping[str, str]) -> str:
-        """Return a random value."""
+        """Return a random value; `others` has the values drawn for other slots."""
         source = pick(rng, self.sources)
         values = range(int(others[source]) + 1) if isinstance(source, str) else source
         return str(pick(rng, values))
 
 
 def slot(given: object) -> Slot:
-    """Return the slot that a file describes; raise PydanticCustomError if it has no values."""
+    """Return the slot that a file describes; raise PydanticCustomError if its value is invalid."""
     if isinstance(given, str):
         texts = given.split("|")
         return Slot(tuple(map(_source, texts)), are_numbers=texts[0] not in WORD_LISTS)
@@ -80,12 +80,12 @@ def _source(text: str) -> Source:
 
 
 def is_held_out(text: str) -> bool:
-    """Return whether a text is left out of the training; nothing else decides."""
+    """Return whether a text is held out from training, which depends only on its hash."""
     return int(sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
 
 
 def computed(text: str, slots: Mapping[str, Slot], values: Mapping[str, str]) -> str:
-    """Return the value of a slot, or what a function makes of values; else, raise DataError."""
+    """Return the value of a slot or of a function, such as `sum a b`; else raise DataError."""
     function, *names = text.split()
     try:
         found = [values[name] for name in names or [function]]

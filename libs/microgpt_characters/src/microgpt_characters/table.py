@@ -1,4 +1,4 @@
-"""Learn a table of questions and answers by heart; nothing is held out, as each row is new."""
+"""Learn a table of questions and answers by heart, with no row held out."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # more would take too long to 
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
 )  # fmt: skip
-THRESHOLD = 0.6  # least similarity of a message that means a question
+THRESHOLD = 0.6  # minimum similarity of a message to the question that it means
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each question is read; 90 are enough for sixty questions
-WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # by the most characters to learn
+WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum number of characters
 RECIPE = {
     "n_head": 4, "n_layer": 2, "lr": 0.01, "batch_size": BATCH, "dropout": 0.0,
     "weight_decay": 0.0, "evaluations": 1, "val_fraction": 0.0, "test_fraction": 0.0,
@@ -21,7 +21,7 @@ RECIPE = {
 
 
 def is_table(docs: Sequence[Document], given: Given) -> bool:
-    """Return whether documents are questions with answers, and settings allow to learn them."""
+    """Return whether documents are a table, and the settings allow learning it by heart."""
     if any(given.get(name) for name in PREVENTING) or given.get("engine") == "reference":
         return False
     is_small = 0 < len(docs) <= MOST_QUESTIONS and given.get("architecture") != "portable"
@@ -40,7 +40,7 @@ def recipe(docs: Sequence[Document]) -> Given:
 
 
 def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
-    """Return the questions of a table; if one has several answers, the first counts."""
+    """Return the knowledge of a table; the first of several answers to a question is kept."""
     answers: dict[str, str] = {}
     pairs = map(texts_of, docs)
     if n := len({asked for asked, said in pairs if answers.setdefault(asked, said) != said}):

@@ -1,1 +1,1 @@
-"""Reader of chats exported from ChatGPT, WhatsApp, Telegram, Discord and Slack."""
+"""Read chats exported from ChatGPT, Discord, Slack, Telegram and WhatsApp as conversations."""

@@ -1,9 +1,9 @@
 """Read the messages of chats exported from ChatGPT, Discord, Slack, Telegram and WhatsApp.
 
-ChatGPT writes a tree of messages per conversation, DiscordChatExporter a file per channel, Slack a
-folder per channel with a file per day, Telegram one chat or all. WhatsApp writes text, in any
-language: `12/31/23, 9:41 PM - Ann: hi` on Android, `[31.12.23, 21:41:02] Ann: hi` on iOS. Old
-versions of both wrote `12/31/23, 9:41:02 PM: Ann: hi`.
+ChatGPT exports a tree of messages per conversation, DiscordChatExporter a file per channel, Slack a
+folder per channel with a file per day, and Telegram a file with one chat or with all chats.
+WhatsApp exports text, in any language: `12/31/23, 9:41 PM - Ann: hi` on Android,
+`[31.12.23, 21:41:02] Ann: hi` on iOS, and `12/31/23, 9:41:02 PM: Ann: hi` in old versions.
 """
 
 import html
@@ -27,7 +27,7 @@ MARKS = dict.fromkeys(map(ord, "\ufeff\u200e\u200f\u202a\u202b\u202c\u2066\u2067
 
 
 class Post(NamedTuple):
-    """A message; `text` is empty for pictures and for messages of tools and the system."""
+    """A message; `text` is empty for pictures and for messages from tools or the system."""
 
     who: str
     at: float  # time in seconds since an arbitrary date
@@ -35,7 +35,7 @@ class Post(NamedTuple):
 
 
 def post(who: str, at: float, text: str) -> Post:
-    """Return a message with a one-line name, and a text without NUL characters."""
+    """Return a message, with the sender's name on one line and no NUL characters in the text."""
     return Post(one_line(who), at, text.replace("\0", "").strip())
 
 
@@ -45,7 +45,7 @@ def one_line(name: str) -> str:
 
 
 def read_each(read: Callable[[Any], T], values: Iterable[Any], path: Path) -> list[T]:
-    """Apply a function to each JSON value; raise DataError if one has an unknown format."""
+    """Return the result of `read` for each JSON value; raise DataError on an unknown format."""
     found: list[T] = []
     try:
         found.extend(map(read, values))
@@ -61,7 +61,7 @@ def read_each(read: Callable[[Any], T], values: Iterable[Any], path: Path) -> li
 
 
 def chatgpt_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of each conversation."""
+    """Return the messages of each conversation of a ChatGPT export."""
     return read_each(_branch, content if isinstance(content, list) else [content], path)
 
 
@@ -88,7 +88,7 @@ def _of_chatgpt(message: Any) -> Post:
 
 
 def discord_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return a list with the messages of the only channel in a file."""
+    """Return the messages of a Discord export, which has one channel, in a list of channels."""
     return [read_each(_of_discord, content["messages"], path)]
 
 
@@ -99,13 +99,13 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # sent by people
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # of messages from people
 
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of a day file, of a channel folder, or of a whole export."""
+    """Return the messages, by channel, of a Slack export, a channel's folder or a day's file."""
     days_in = sorted(file for folder in ("", "*/") for file in path.glob(folder + SLACK_DAYS))
     files = days_in if content is None else [path]
     if not files:
@@ -144,7 +144,7 @@ def _of_slack(names: dict[str, str], message: Any) -> Post:
 
 
 def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of each chat."""
+    """Return the messages of each chat of a Telegram export."""
     is_one = "messages" in content
     chats = content if is_one else read_each(itemgetter("list"), [content["chats"]], path)[0]
     every = read_each(itemgetter("messages"), [chats] if is_one else chats, path)
@@ -152,7 +152,7 @@ def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
 
 
 def _of_telegram(message: Any) -> Post:
-    """Return a message; the text of service, forwarded and bots' messages is empty."""
+    """Return a message; the text of service messages, of forwarded ones and of bots is empty."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
     parts = message["text"]  # a text, or a list of texts and of objects such as links
@@ -164,15 +164,15 @@ def _of_telegram(message: Any) -> Post:
 IMPOSSIBLE = -1.0  # time of a date that does not exist
 
 _M = f"[{''.join(map(chr, MARKS))}]*+"
-_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # Reiwa 6 is 2024
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
-    r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., and the rest
+    r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest
 )
 _TIME_FIRST = re.compile(rf"^({_M}\[?{_M})(\d\d?[:.]\d\d(?:[:.]\d\d)?\D{{0,9}}?),\s({_DATE})")
 _AM = re.compile(r"a\.?\s?m|morning|上午|凌晨|早上|午前|오전|π|ص|\bsa\b|\bpg\b", re.I)
 _PM = re.compile(r"p\.?\s?m|noon|evening|下午|中午|晚上|午後|오후|μ\.?\s?μ|م|\bch\b|\bptg\b", re.I)
-# On iOS, a mark after the sender means that WhatsApp reports something about a group.
+# On iOS, a direction mark after the sender's name begins a notice by WhatsApp about a group.
 _SENDER = re.compile(
     r"(?![\u200e\u200f][^:])(?:(.{1,200}):\s(?=[\u200e\u200f](?!<))|(.{1,200}?):(?:\s|$))(.*)"
 )
@@ -180,25 +180,25 @@ _SENDER = re.compile(
 _QUOTE = re.compile(r"""(?<![א-ת])"|"(?![א-ת])|[“”„«»「」『』]|(?<!\w)'(?!.*'(?!\w))""")
 _ENDS_QUOTE = re.compile("[\"'“”»」』]")
 _QUOTE_OR_NUMBER = re.compile(r'["“„«]|\W?\+\d')
-_UNQUOTED = re.compile("(změn|zmen|vytvoř|vytvor)il", re.I)  # Czech and Slovak verbs of notices
+_UNQUOTED = re.compile("(změn|zmen|vytvoř|vytvor)il", re.I)  # verbs of notices in Czech and Slovak
 _ANGLE = r"<(?![a-z!/])(?=[!-;=?-~]*[^!-~\n])[^<>\n=@]*>"  # such as <This message was edited>
 _FILE = r"(?:\S+\.\w{2,4}|[^\n]+\.(?:docx?|pdf|pptx?|vcf|xlsx?|zip))"
 _ADDED = re.compile(  # text that WhatsApp adds to a message
     r"[\u200e\u200f]<[^<>\n]*>$|^[^\n]+\.\w{2,5}(?: •)?\s[\u200e\u200f][^\n]*"
     rf"|^\u200e?{_FILE} \([^()\n]+\)(?:\n|$)|^{_ANGLE}\n(?:{_FILE}$)?|\s{_ANGLE}$"
 )
-# Placeholders for missing texts: regular expressions for all languages, then for each language.
+# Regular expressions of placeholders for missing texts: for all languages, then for single ones.
 _PLACEHOLDERS = Path(__file__).with_name("whatsapp_placeholders.txt").read_text(encoding="utf-8")
 _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 
 
 def whatsapp_head(line: str) -> re.Match[str] | None:
-    """Return a match if a line is the first line of a message."""
+    """Return a match of the date, time and rest of a line; None if it begins no message."""
     return _HEAD.match(_TIME_FIRST.sub(r"\1\3, \2", line))
 
 
 def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
-    """Return the messages; a line without a date and a time continues the previous message."""
+    """Return a WhatsApp chat's messages; a line without a date continues the previous message."""
     lines = [(whatsapp_head(line), line) for line in content]
 
     def misfit(order: str) -> tuple[int, int, float]:
@@ -206,13 +206,13 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
         n_back = sum(later < at for at, later in pairwise(times))
         return times.count(IMPOSSIBLE), n_back, times[-1] - times[0]
 
-    # Prefer fewer impossible dates, then fewer steps back in time, then the shortest chat.
+    # Choose the date format with the fewest impossible dates, then steps back in time, then days.
     order = min(("dmy", "mdy", "ymd"), key=misfit)
     found: list[tuple[str, float, list[str]]] = []
     texts: dict[str, list[str]] = defaultdict(list)
     for head, line in lines:
         if head and (at := _time(head, order)) != IMPOSSIBLE:
-            # On Android, direction marks are part of texts in right-to-left languages.
+            # On Android, a right-to-left mark belongs to the text, and does not begin a notice.
             parts = _SENDER.match(head[10] if head[1] else head[10].replace("\u200f", ""))
             who, text = (parts[1] or parts[2], parts[3]) if parts else ("", "")
             found.append((who, at, [text]))
@@ -256,7 +256,7 @@ def _of_whatsapp(who: str, at: float, text: str) -> Post:
     return post(who, at, "" if is_own or _NO_TEXT.fullmatch(text.strip(" .。🚫")) else text)
 
 
-# Each function returns the messages of each channel of an export.
+# By app: a function that returns the messages of each channel of an export.
 APPS: dict[str, Callable[[Any, Path], list[list[Post]]]] = {
     "ChatGPT": chatgpt_channels,
     "Discord": discord_channels,

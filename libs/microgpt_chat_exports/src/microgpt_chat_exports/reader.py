@@ -25,8 +25,8 @@ from microgpt_chat_exports.chat_formats import APPS, Post, one_line, whatsapp_he
 
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 MOST = 20  # maximum number of participants in an error message
-N_HEAD = 20  # number of lines in which the first line of a WhatsApp message is sought
-JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # each app's export contains one of these
+N_HEAD = 20  # number of lines that are searched for the beginning of a WhatsApp message
+JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # a JSON export contains one of these
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
@@ -56,7 +56,7 @@ def _recognised(file: TextFile) -> tuple[str | None, Any]:
         return "WhatsApp", file
     opened = [line for line in head if line.lstrip().startswith(("[", "{"))]
     if not head or opened[:1] != head[:1] or (opened[1:] and head[0].rstrip()[-1] in "]}"):
-        return None, None  # not JSON, or JSON Lines
+        return None, None  # either JSON Lines or not JSON
     lines = [*file]
     if not any(f'"{name}"' in line for line in lines for name in JSON_FIELDS):
         return None, None  # parsing other JSON twice would be slow
@@ -83,7 +83,7 @@ def _app_of(value: Any) -> str | None:
 def _conversations(
     app: str, content: Any, path: Path, me: str | None, tell: Tell | None
 ) -> Iterator[Conversation]:
-    """Yield conversations in which one participant is the assistant and all others the user."""
+    """Yield conversations, in which one participant is the assistant, and any other is the user."""
     channels = APPS[app](content, path)
     said = [[post for post in channel if post.text] for channel in channels]
     me = _assistant(app, Counter(post.who for channel in said for post in channel), path, me)
@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's name: `me`, or the only name that contains it; or raise DataError."""
+    """Return the assistant's name, which may contain `me`; raise DataError if it is unclear."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

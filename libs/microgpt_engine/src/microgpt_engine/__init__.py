@@ -28,7 +28,7 @@ The numbers of a row are adjacent in memory. Rows are padded to whole vectors. N
 or float64; tokens, positions and starts of documents are int64. A gradient has the layout of its
 value. Losses are in nats.
 
-Layout: see above. See docs/engine.md#the-work. Tests compare this engine with the reference engine.
+docs/engine.md#the-work describes the engine. Tests compare it with the reference engine.
 """
 
-from microgpt_engine import machine_code as machine_code  # hashes the sources first
+from microgpt_engine import machine_code as machine_code  # must be first: it hashes the sources

@@ -1,9 +1,9 @@
 """Arrays of the kernels besides the weights: documents, activations, gradients, caches and states.
 
-Layout: documents are in flat int64 arrays, one after another. Training and evaluation use columns:
-a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses rows; in
-the KV cache, keys are stored in blocks of one vector of tokens, with one row per feature, and
-values with one row per token. The optimizer uses the layout "weights". See docs/engine.md#vectors
+Documents are in flat int64 arrays, one after another. Training and evaluation use the layout
+"columns": a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses
+"rows"; in the KV cache, keys are stored in blocks of one vector of tokens, with one row per
+feature, and values with one row per token. The optimizer uses "weights". See docs/engine.md#vectors
 and #decoding. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size, L = n_layer,
 H = n_head, n = tokens or sequences, N = columns or rows, at least one per token.
 """
@@ -23,7 +23,7 @@ NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excludes no tokens
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rules of tokens; see `sample` (NO_RULE excludes none)
 
 
 class Dataset(NamedTuple):
@@ -33,7 +33,7 @@ class Dataset(NamedTuple):
     starts: NDArray[Any]  # (documents + 1), start of each document, and total number of tokens
     mask: NDArray[Any]  # see `TokenDataset.mask`
     targets_before: NDArray[Any]  # (documents + 1), cumulative number of unmasked predictions
-    soft_targets: NDArray[Any]  # (predictions, V), float32; no rows if the targets are tokens
+    soft_targets: NDArray[Any]  # (predictions, V), float32 distributions; may have no rows
 
     @classmethod
     def from_documents(cls, docs: Sequence[Tokens]) -> "Dataset":
@@ -191,7 +191,7 @@ class Sequences(NamedTuple):
     first: Array  # (n), start of the context; advances when the context is full
     n_read: Array  # (n), index of the next token to read into the cache
     goals: Array  # (n), number of tokens at which a sequence is FULL
-    status: Array  # (n), such as RUNNING
+    status: Array  # (n), one of RUNNING, STOPPED, FULL, BROKEN and STUCK
     uniforms: Array  # (n, maximum number of new tokens), random numbers in [0, 1)
     slots: Array  # (slots), sequence in each slot of the cache; -1 if the slot is empty
     n_started: Array  # (1), number of sequences started so far

@@ -1,8 +1,8 @@
 """Compiled inference with a trained model, used by `InferenceGpt`.
 
 Threads can share a model: its weights are read-only, and each call allocates its own buffers.
-Layout: columns for evaluation; rows and weights in panels for decoding. Losses and probabilities
-have a row per prediction. See docs/engine.md#decoding.
+Evaluation uses the layout "columns"; decoding uses "rows", with the weights in panels. Losses and
+probabilities have a row per prediction. See docs/engine.md#decoding.
 """
 
 import random
@@ -96,13 +96,13 @@ class CompiledModel:
     ) -> None:
         """Add `share` times the softmax of the logits of each prediction to `out` (N, V).
 
-        A document of n tokens, from 2 to block_size + 1, has n - 1 predictions. If should_stop is
-        set, the remaining documents are not read.
+        A document of n tokens, from 2 to block_size + 1, has n - 1 predictions. After should_stop
+        is set, the remaining documents are skipped.
         """
         self._evaluate(docs, should_stop, out, share)
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield log-probabilities (V) after each of up to block_size tokens, from index `first` on.
+        """Yield the next token's log-probabilities (V) after tokens[first] and each later token.
 
         Raises:
             PromptError: a logit is not finite.
@@ -124,7 +124,7 @@ class CompiledModel:
         probabilities: NDArray[np.float32] = NO_ROWS,
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return each loss and the last buffers; add to `probabilities`, unless it has no rows."""
+        """Return losses and the last micro-batch's buffers; add to non-empty `probabilities`."""
         # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)
@@ -146,16 +146,17 @@ class CompiledModel:
     ) -> Generator[int, None, FinishReason]:
         """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
 
-        Random numbers for several tokens are drawn from a copy of rng; each token advances rng.
+        Random numbers for several tokens are drawn from a copy of rng. After each token, rng has
+        advanced by one number.
         """
         decoder = Decoder(self, [prompt], rules)
         sequences, is_greedy = decoder.sequences, rules.sampling.temperature == 0
         end, n_known = int(sequences.goals[0]), len(prompt)
-        is_copied = type(rng) is random.Random  # a subclass may draw other numbers after a copy
+        is_copied = type(rng) is random.Random  # a copy lacks a subclass's overrides
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
         advances, ahead = is_copied and not is_greedy, rng
         if advances:
-            ahead = random.Random(0)  # without a seed, Python would read entropy
+            ahead = random.Random(0)  # without a seed, Random would read system entropy
             ahead.setstate(rng.getstate())
         while True:
             goal = min(n_known + n_at_once, end)

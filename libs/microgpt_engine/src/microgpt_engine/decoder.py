@@ -1,6 +1,6 @@
 """Decode many sequences in a batch, about 20 ms per call; share a batch between several callers.
 
-Layout: one row per sequence, as in `Sequences`; one row per token in the kernel. See
+Arrays have one row per sequence (see `Sequences`), and one row per token in the kernel. See
 docs/engine.md#decoding.
 """
 
@@ -46,8 +46,8 @@ RUN_S = 0.02  # target duration of one `run` call
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
-CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights take more
-MAX_REUSED_BYTES = 2**23  # maximum size of the keys and values of a reusable context
+CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights are larger
+MAX_REUSED_BYTES = 2**23  # maximum size of a sequence's keys and values in reusable arrays
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
 decode = EntryPoint("microgpt_engine.kernels.decode:decode")
@@ -168,7 +168,7 @@ class Decoder:
         return [tokens[i:end] for tokens, i, end in zip(found, starts, ends, strict=True)]
 
     def take(self, rows: slice) -> list[Continuation]:
-        """Return the tokens of the selected sequences since the last call, and finish reasons."""
+        """Return the selected sequences' tokens since the last `take`, and their finish reasons."""
         s, found = self.sequences, []
         for i, end in zip(range(len(s.status))[rows], s.n_tokens[rows].tolist(), strict=True):
             start, self._n_taken[i] = self._n_taken[i], end
@@ -209,7 +209,7 @@ class Batch:
         prompts, seeds = zip(*pairs, strict=True)
         try:
             arrays = spare.pop()
-        except IndexError:  # none are left; other threads take arrays, too
+        except IndexError:  # none are left; other threads take some, too
             arrays = None
         self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
         self._spare = spare if self._decoder.is_reusable else []

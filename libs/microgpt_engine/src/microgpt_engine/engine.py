@@ -1,6 +1,6 @@
 """The compiled engine as a plug-in: the functions of `microgpt.training.engines.EngineModule`.
 
-Layout: as in `CompiledModel` and `CompiledTraining`. See docs/engine.md#the-work.
+Arrays have the layouts of `CompiledModel` and `CompiledTraining`. See docs/engine.md#the-work.
 """
 
 import random
@@ -33,7 +33,7 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
 def make_training(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
 ) -> "CompiledTraining":
-    """Return a model to train, with random weights. Small steps use one thread."""
+    """Return a model to train, with random initial weights. One thread computes small steps."""
     assert config.dtype
     from microgpt_engine.threaded_trainer import MIN_SHARED_WORK, ThreadedTraining
     from microgpt_engine.trainer import CompiledTraining

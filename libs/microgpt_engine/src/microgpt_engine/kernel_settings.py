@@ -1,10 +1,9 @@
 """Convert the settings of a model and of a training run to named tuples for kernels.
 
-A tuple has every field of `ModelConfig` or `TrainConfig` that is a number or a flag. A choice
-becomes one flag per value, such as `modern`. New fields are included automatically.
-Layout: the tables of rotary positions have a column per position for training and a row per
-position for decoding. See docs/engine.md#a-step. Shapes: C = n_embd, D = head_dim, T =
-block_size.
+A tuple has every field of `ModelConfig` or `TrainConfig` that is a number or a flag. A field whose
+type is a Literal becomes one flag per value, such as `modern`. New fields are included
+automatically. The tables of rotary positions have a column per position for training and a row per
+position for decoding. See docs/engine.md#a-step. Shapes: C = n_embd, D = head_dim, T = block_size.
 """
 
 from collections import namedtuple
@@ -24,7 +23,8 @@ Settings = Any  # a named tuple of `model_settings` or `train_settings` in a ker
 def kinds_of(config: type) -> dict[str, str]:
     """Map the name of each number in a kernel's settings to its kind.
 
-    The kind is "int", "float" or "bool"; for the flag of a choice, it is the name of the field.
+    The kind is "int", "float" or "bool". For a flag that stands for one value of a Literal field,
+    it is the name of the field.
     """
     kinds: dict[str, str] = {}
     for name, kind in get_type_hints(config).items():

@@ -3,7 +3,7 @@
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
 processor, the compiler settings and the sources of this package. Because the files contain code,
 a file is not loaded if it is damaged or if another user could have written it.
-Layout: any; a kernel receives the addresses of its arrays. See docs/engine.md#compilation.
+Arrays may have any layout: a kernel receives their addresses. See docs/engine.md#compilation.
 """
 
 import contextlib
@@ -113,7 +113,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
 
 
 def _compile(place: str, args: tuple[Any, ...]) -> bytes:
-    """Return the symbol and the object file of a kernel, or `_NUMBA` if they cannot be made."""
+    """Return the symbol and the object file of a kernel, or `_NUMBA` if Numba cannot write them."""
     from microgpt_engine.compiler import object_code
 
     try:
@@ -144,7 +144,7 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
     if not _engines:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-    # Each file gets its own engine, because two files may define the same names differently.
+    # Each file gets its own LLVM engine, because two files may define the same names differently.
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -220,7 +220,7 @@ def _digest(path: Path, content: bytes) -> bytes:
 
 
 def keep(place: str, layout: str, content: bytes) -> None:
-    """Write a cache file, unless the sources have changed since import."""
+    """Write a cache file, unless the sources have changed since import; report an OSError."""
     try:
         if _sources() != _IMPORTED:
             return
@@ -256,7 +256,7 @@ def _path(place: str, layout: str) -> Path:
         (llvm.get_default_triple(), simd.NAME, simd.FEATURES),
         settings,
         _IMPORTED,
-        MUON_LR_RATIO,  # a constant of kernels that is not in `_sources`
+        MUON_LR_RATIO,  # a constant in kernels that `_sources` does not hash
         place,
         layout,
     )
@@ -282,7 +282,7 @@ def _check_is_private(place: Path | int) -> None:
 
 
 def _sources() -> str:
-    """Return a hash of the sources of this package and of the functions that it implements."""
+    """Return a hash of the sources of this package and of the reference files it implements."""
     digest = hashlib.sha256(files_hash().encode())
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())

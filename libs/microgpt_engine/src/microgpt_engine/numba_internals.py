@@ -2,7 +2,7 @@
 
 No other module uses such names. They were tested with Numba `TRIED`. If another version lacks one,
 `compiler.numba_function` compiles the kernels instead.
-Layout: any; a kernel receives the addresses of its arrays. See docs/engine.md#compilation.
+Arrays may have any layout: a kernel receives their addresses. See docs/engine.md#compilation.
 """
 
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def object_code(
     is an int64: the return value of the function, or 0 if it returns None.
 
     Raises:
-        Exception: Numba lacks a name; the type of the exception depends on the name.
+        Exception: Numba lacks a name used here; the type of the exception depends on the name.
     """
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
@@ -184,7 +184,7 @@ def _bitcode_library() -> type:
             return self._link_callees(self._final_module)
 
         def _get_module_for_linking(self) -> Any:
-            """Return a module with all callees, as a caller that Numba itself compiles expects."""
+            """Return a module with all callees; a caller that Numba itself compiles needs them."""
             return self._link_callees(super()._get_module_for_linking().clone())
 
         def _link_callees(self, module: Any) -> Any:

@@ -3,7 +3,7 @@
     python -m microgpt_engine.preparation float32 training
 
 compiles the kernels for one or more uses; `prepare` and `wasm` run this command.
-Layout: as in each kernel, for the smallest model. See docs/engine.md#compilation.
+Each kernel is called with the arrays of the smallest model. See docs/engine.md#compilation.
 """
 
 import gc
@@ -40,7 +40,7 @@ class _NotCompiledError(Exception):
 
 
 def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
-    """Load the kernels for each dtype and use; report and return whether any must be compiled."""
+    """Load the kernels for each dtype and use; return whether any had to be compiled."""
     kinds = list(product(dtypes, uses))
     try:
         with on_compiling(_stop):
@@ -63,7 +63,7 @@ def _stop(line: str) -> NoReturn:
 def compile_together(
     dtypes: Iterable[DType], shares: Iterable[Collection[Use]], **options: Any
 ) -> bool:
-    """Compile kernels in processes, one for each dtype and share; return whether all succeeded.
+    """Compile kernels, one process per dtype and group of uses; return whether all succeeded.
 
     `options` are passed on to `subprocess.Popen`.
     """
@@ -75,7 +75,7 @@ def compile_together(
             processes.append(subprocess.Popen(command, stdin=none, stdout=none, **options))
         codes = [process.wait() for process in processes]
         return not any(codes)
-    except OSError:  # for example, too many processes
+    except OSError:  # for example, the limit of processes is reached
         return False
     finally:
         for process in processes:

@@ -2,7 +2,7 @@
 
 The generator is MT19937 (Matsumoto & Nishimura 1998). Its state is copied from Python and written
 back. For many seeds, the generators are seeded in parallel.
-Layout: a state is a flat array; the numbers for several seeds have one row per seed. See
+A state is a flat array. An array of numbers for several seeds has one row per seed. See
 docs/engine.md#the-same-numbers.
 """
 

@@ -3,7 +3,7 @@
 Writing a cache line that another core has read is slow, because the copy in that core must be
 invalidated first. Data for other threads is therefore written to separate arrays that the writing
 thread does not read, bypassing the caches.
-Layout: columns; each thread has its own copy of the weights. See
+The layout is "columns", and each thread has its own copy of the weights. See
 docs/engine.md#sharing-work-between-threads.
 """
 

@@ -1,7 +1,7 @@
 """Training with the compiled engine; each call trains for a fraction of a second.
 
-Layout: columns in the buffers; the layout "weights" for weights, gradients and running means, of
-which callers get flat copies in the order of `weight_shapes`. See docs/engine.md#a-step.
+Buffers have the layout "columns"; weights, gradients and running means have the layout "weights".
+Callers get flat copies in the order of `weight_shapes`. See docs/engine.md#a-step.
 """
 
 from collections.abc import Sequence
@@ -165,7 +165,7 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def _own_rates(config: TrainConfig) -> NDArray[Any]:
-    """Return the learning rates of a user-defined schedule, cached because it may be slow.
+    """Return the learning rates of a user-defined schedule; cached, as the schedule may be slow.
 
     The rate after the last step is 0: there, gradients are computed, but no step is taken.
     """

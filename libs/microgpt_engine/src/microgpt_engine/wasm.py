@@ -3,10 +3,10 @@
     python -m microgpt_engine.wasm DIRECTORY
 
 An object file from LLVM contains one function that is called from outside and no data, so only the
-export of that function has to be added. A module imports its memory and the stack pointer. Kernels
-use `while` if a step is variable, because `range` has an error message, which would be data.
-Layout: arguments are 64-bit words, with addresses in the low half; an array has the layout of a
-NumPy array in a 64-bit CPython. See docs/engine.md#webassembly.
+export of that function has to be added. A module imports its memory and the stack pointer. In
+kernels, a loop with a variable step uses `while`, because the error message of `range` is data.
+Arguments are 64-bit words, with addresses in the low half; an array has the layout of a NumPy array
+in a 64-bit CPython. See docs/engine.md#webassembly.
 """
 
 import os
@@ -33,7 +33,7 @@ FUNCTION, SYMBOLS = 0, 8  # symbol kind of functions; id of the symbol table's s
 
 
 def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
-    """Return the module of each kernel of INFERENCE or TRAINING, by the kernel's name.
+    """Return the WebAssembly module of each kernel, by name; `kernels` is INFERENCE or TRAINING.
 
     The modules are compiled on first use and cached like machine code.
 
@@ -61,7 +61,7 @@ def write_modules(
     dtypes: Iterable[DType] = get_args(DType),
     shares: Iterable[Collection[Use]] = SHARES,
 ) -> None:
-    """Compile kernels, and write FUNCTION-DTYPE.wasm for each to a directory.
+    """Compile kernels, and write each to a file FUNCTION-DTYPE.wasm in a directory.
 
     Raises:
         ConfigError: the compiler fails.
@@ -105,7 +105,7 @@ def module(code: bytes, symbol: str) -> bytes:
 
 
 def _function_index(section: bytes, symbol: str) -> int | None:
-    """Return a function's index if a custom section is the symbol table; otherwise None."""
+    """Return a function's index if a custom section is the symbol table that lists it, or None."""
     reader = _Reader(section)
     if reader.part() != b"linking":
         return None
@@ -114,7 +114,7 @@ def _function_index(section: bytes, symbol: str) -> int | None:
         kind, symbols = reader.byte(), _Reader(reader.part())
         for _ in range(symbols.number() if kind == SYMBOLS else 0):
             what, flags = symbols.byte(), symbols.number()
-            if what != FUNCTION:  # there are no data symbols; other kinds follow
+            if what != FUNCTION:  # symbols of other kinds follow all functions
                 break
             index = symbols.number()
             is_named = not flags & IS_UNDEFINED or flags & HAS_NAME
@@ -124,7 +124,7 @@ def _function_index(section: bytes, symbol: str) -> int | None:
 
 
 class _Reader:
-    """Reads the parts of a section one after the other."""
+    """Reads bytes, numbers and byte strings from the start of a section."""
 
     def __init__(self, rest: bytes) -> None:
         self.rest = rest
@@ -144,7 +144,7 @@ class _Reader:
         return number
 
     def part(self) -> bytes:
-        """Read a length in bytes, and then that many bytes."""
+        """Read a length, and return that many of the bytes that follow it."""
         n = self.number()
         part, self.rest = self.rest[:n], self.rest[n:]
         return part

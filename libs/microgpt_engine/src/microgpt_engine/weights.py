@@ -1,10 +1,10 @@
 """Storage of all weights of a model in one array.
 
-Layout: weights. All matrices are views of one array, so that the optimizer is a single loop. The
+In the layout "weights", all matrices are views of one array, so the optimizer is a single loop. The
 rows of the array hold n_embd numbers and are zero-padded to whole vectors. The query, key and value
-weights share a matrix. mlp_fc2 is transposed to rows of n_embd. For decoding, a second copy is
-transposed and divided into panels. See docs/engine.md#a-step and #decoding. Shapes: C = n_embd,
-V = vocab_size, L = n_layer.
+weights share a matrix. mlp_fc2 is transposed, so its rows also hold n_embd numbers. For decoding, a
+second copy is transposed and divided into panels. See docs/engine.md#a-step and #decoding.
+Shapes: C = n_embd, V = vocab_size, L = n_layer.
 """
 
 import math
@@ -146,13 +146,13 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
 
 
 def allocated(kind: type[Arrays], sizes: Mapping[str, int], dtype: str, **wider: int) -> Arrays:
-    """Return a named tuple of zero-filled arrays, whose dimensions its annotations name.
+    """Return a named tuple of zero-filled arrays; its annotations name their dimensions.
 
     Arrays of one dimension are int64, and `keys` are int32. Rows and columns are padded to whole
     vectors, because `transpose` processes square tiles.
 
     Args:
-        wider: extra numbers per row of the array of that name, added before padding.
+        wider: numbers added to each row of the array with that name, before padding.
     """
     found: dict[str, Array] = {}
     for name, annotation in kind.__annotations__.items():

@@ -30,8 +30,8 @@ from microgpt import (
 from microgpt_exports.format import Arrays, zero_weights
 
 EPSILON = 1e-5  # epsilon of each RMSNorm
-# xIELU is softplus(alpha_p) x² + beta x above 0, here x², and (beta + softplus(alpha_n)) (eˣ − 1 −
-# x) + beta x below, here 0. In eˣ, x is at most the threshold eps.
+# For x > 0, xIELU is softplus(alpha_p) x² + beta x, here x². For x <= 0, it is (beta +
+# softplus(alpha_n)) (eˣ − 1 − x) + beta x, here 0; in eˣ, min(x, eps) replaces x.
 ACTIVATION = {"alpha_p": log(e - 1), "alpha_n": -100.0, "beta": 0.0, "eps": -1e-6}
 MAX_SQUARE = 1 - 1e-5  # largest mean square of an embedding after RMSNorm; see `from_apertus`
 TABLES = {"wte": "model.embed_tokens.weight", "lm_head": "lm_head.weight"}
@@ -77,7 +77,7 @@ def to_apertus(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
 
 
 def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
-    """Return float64 weights with which our model gives the same results as the tensors.
+    """Return float64 weights with which microgpt computes the same results as Apertus.
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
     root mean square below 1. If an embedding has a larger one, the embeddings and the outputs of
@@ -107,7 +107,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
 
 
 def _check_tensor(name: str, tensor: NDArray[Any] | None, expected: NDArray[Any]) -> None:
-    """Raise CheckpointError if a tensor does not fit a model; vectors must equal `expected`."""
+    """Raise CheckpointError if a tensor is invalid; a vector must have the values of `expected`."""
     if tensor is None or tensor.shape != expected.shape:
         found = "is missing" if tensor is None else f"has the shape {tensor.shape}"
         raise CheckpointError(f"{name} {found}; expected the shape {expected.shape}")
@@ -140,7 +140,7 @@ def settings_of(config: ModelConfig) -> dict[str, object]:
 
 
 def check_settings(config: ModelConfig, settings: Mapping[str, Any]) -> None:
-    """Raise CheckpointError if a setting in config.json would give other results than our model."""
+    """Raise CheckpointError if config.json makes the results differ from those of microgpt."""
     for name, expected in settings_of(config).items():
         if name not in WITHOUT_EFFECT and settings.get(name) != expected:
             found = repr(settings.get(name))

@@ -43,7 +43,7 @@ LARGEST = 127  # largest int8
 N_TEXTS = 100  # number of texts generated to measure how much int8 raises the loss
 SCALES = ".scales"  # suffix for the scales of an int8 matrix, one float32 per row
 COMPILERS = ("cc", "gcc", "clang")
-HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # suffix of a header; line before `main`
+HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # suffix of headers; line above `main`
 # A program that prints the logits after each token that it reads.
 PROGRAM = """\
 #define MICROGPT_NO_MAIN
@@ -92,7 +92,7 @@ def rounded(saved: SavedModel) -> SavedModel:
 
 
 def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, list[bytes]]:
-    """Return the content of a C file as byte strings to concatenate; a comment has the receipt."""
+    """Return the content of a C file as byte strings to concatenate; the receipt is a comment."""
     if not tokenizer.chars:
         raise ConfigError("C files support only character models; train with --tokenizer char")
     template = resources("microgpt_exports").joinpath("model.c").read_text(encoding="utf-8")
@@ -108,7 +108,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
         kind = "int8_t" if tensor.dtype.kind == "i" else "float"
         head = f"static const {kind} {_label(name)}[] = {{\n".encode()
         arrays += [head, _numbers(tensor), b"};\n"]
-    # No text of the receipt can end the comment.
+    # Escape slashes, so that no text of the receipt ends the comment.
     comment = receipt.to_json().replace("/", "\\/")
     return {"": [start, *arrays, end, f"\n/* {RECEIPT}\n{comment}\n*/\n".encode()]}
 

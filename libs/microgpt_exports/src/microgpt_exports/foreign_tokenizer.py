@@ -67,7 +67,7 @@ def _byte_characters() -> list[str]:
 
 
 def _chat_template(tokenizer: Tokenizer) -> str:
-    """Return the template of a conversation; a text model continues the messages."""
+    """Return the template of a conversation; for a text model, it joins the messages."""
     content = "message['content']"
     if tokenizer.folds:
         content += "|lower"

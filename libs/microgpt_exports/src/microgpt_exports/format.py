@@ -1,7 +1,7 @@
 """Formats of other programs: write an export with a receipt, and verify it in the program.
 
 An export is accepted only if everything except its weights equals what microgpt writes for its
-receipt. So the other program reads only the weights of a file that may be untrusted.
+receipt. So the weights are the only untrusted bytes that the other program reads.
 """
 
 import hashlib
@@ -43,15 +43,15 @@ from microgpt_exports.receipt import (
 
 Arrays = dict[str, NDArray[Any]]
 
-MAX_FILE = 2**31 - 1  # in bytes; protobuf reads no more
-RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in a file; name in a directory
-# The key, the length of the receipt, and the receipt, which contains no control characters.
+MAX_FILE = 2**31 - 1  # maximum size of a file in bytes; protobuf reads no more
+RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in a file; file in a directory
+# Matches the key, the length of the receipt, and the receipt, which has no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
 ALSO = (".md", "LICENSE")  # suffixes of other files that a directory may contain
 
 
 class Numbers(bytes):
-    """Weights in a file. All other parts of an export follow from its receipt."""
+    """Bytes of weights in an export. Its receipt determines all other bytes."""
 
     pattern = re.compile(rb".*", re.DOTALL)  # matches the bytes of any weights
 
@@ -68,7 +68,7 @@ class Format:
         run: opens an export in the program; raises ConfigError if the program is not installed,
             and CheckpointError if it cannot run the model.
         weights_file: the file with the weights, if an export is a directory.
-        following: returns the command to run next.
+        following: returns the command to suggest after an export.
         stored: returns the model with the weights that an export stores.
         remark: returns a remark for the user, or an empty string.
         check: raises ConfigError if a package that writing an export requires is missing.
@@ -152,7 +152,7 @@ class Format:
 
 
 def check_exportable(saved: SavedModel) -> None:
-    """Raise an error if other programs cannot run a model."""
+    """Raise ConfigError or CheckpointError if other programs cannot run a model."""
     if saved.extra:
         raise ConfigError(
             "a plug-in chooses what the model reads before it replies, which other programs cannot "

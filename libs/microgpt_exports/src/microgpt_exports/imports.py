@@ -1,6 +1,6 @@
 """Import a model that another program has trained; refuse one of an unsupported architecture.
 
-    MoonBase directory       written by a version with subword tokens
+    MoonBase directory       written by a version of MoonBase with subword tokens
     transformers directory   written by `microgpt export`, even if the model was trained since:
                              receipt.json, config.json and model.safetensors
 

@@ -20,7 +20,7 @@ EXTRA = ("microgpt-exports[onnx]", "ONNX files")
 TABLES = ("wte", "wpe")  # matrices whose rows are looked up; all others are multiplied
 MAX_ANGLES = 2**26  # maximum of block_size times n_embd
 SILENT = 4  # log level of onnxruntime: only fatal errors
-# Opset 23 is the first one with Attention; onnxruntime has it since 1.23.
+# Opset 23 is the first one with Attention; onnxruntime supports it from version 1.23 on.
 VERSIONS = '<ir_version: 11, opset_import: ["" : 23], producer_name: "microgpt">'
 NORM = "RMSNormalization <axis = -1, epsilon = 1e-5>"
 POSITIONS = """
@@ -189,7 +189,7 @@ def _layer(config: ModelConfig, i: int) -> str:
 
 
 def _rotated(x: str, H: int) -> str:
-    """Return the nodes of queries or keys, normalized and rotated: (B, T, C)."""
+    """Return the nodes that normalize and rotate queries or keys: (B, T, C)."""
     return f"""\
   {x}_heads = Reshape ({x}, by_head)
   {x}_normed = {NORM} ({x}_heads, qk_scale)
@@ -200,7 +200,7 @@ def _rotated(x: str, H: int) -> str:
 
 
 def _before(x: str, name: str) -> str:
-    """Return the nodes of each previous token's vector, the first from the cache: (B, T, C)."""
+    """Return the nodes that shift x by one token; the cache has the first vector: (B, T, C)."""
     return f"""\
   {x}_both = Concat <axis = 1> ("past_{name}", {x})
   "present_{name}" = Slice ({x}_both, last, endless, axis)

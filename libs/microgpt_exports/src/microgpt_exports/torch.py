@@ -4,8 +4,8 @@
     ...  # train it
     save(gpt.to_model(), "trained-names")
 
-The parameters have the names of `weight_shapes`. Dropout is not applied. Requires the
-extra torch. B = batch, T = length, V = vocab_size, C = n_embd, H = n_head, D = head_dim.
+The parameters have the names of `weight_shapes`. Dropout is not applied. The extra `torch` must be
+installed. B = batch, T = length, V = vocab_size, C = n_embd, H = n_head, D = head_dim.
 """
 
 from dataclasses import asdict

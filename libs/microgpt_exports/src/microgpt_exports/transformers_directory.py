@@ -1,9 +1,9 @@
 """Model directories for transformers.
 
 config.json, generation_config.json     the architecture, and the settings of generation
-model.safetensors                       float32
-tokenizer.json, tokenizer_config.json   with the chat template
-receipt.json                            see `receipt`
+model.safetensors                       the weights in float32
+tokenizer.json, tokenizer_config.json   the tokenizer, and the chat template
+receipt.json                            results to compare; see `receipt`
 """
 
 import json
@@ -80,7 +80,7 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]
     """Return the JSON content of each file except the weights and the receipt."""
     read = foreign_tokenizer(tokenizer)
     bos, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
-    # If BOS does not end a text, `generate` takes it for padding and ignores it in the prompt.
+    # If BOS were not an end token, `generate` would ignore it in the prompt as padding.
     ends = sorted({read.end_id, bos_id})
     ids = {"bos_token_id": bos_id, "eos_token_id": ends, "pad_token_id": bos_id}
     generation: dict[str, object] = ids | {
@@ -144,7 +144,7 @@ def _tokenizer_file(tokenizer: Tokenizer, special: Mapping[str, int]) -> dict[st
 
 
 def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
-    """Yield the steps that change a text before it is encoded, as `fold` and `reading` do."""
+    """Yield the normalizers of a text, which have the effect of `fold` and `reading`."""
     if tokenizer.folds:
         yield {"type": "NFKD"}
         yield {"type": "Lowercase"}

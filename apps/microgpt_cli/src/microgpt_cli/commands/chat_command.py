@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
 LABEL = "microgpt> "  # printed before each reply on a terminal
-MAX_DRAWS = 100  # maximum number of replies to draw until one has no line of --never
-QUIT_WORDS = ("exit", "quit", "bye")  # they end a chat on a terminal, but not in piped input
+MAX_DRAWS = 100  # maximum number of replies to draw until one contains no line of --never
+QUIT_WORDS = ("exit", "quit", "bye")  # these end a chat at a terminal, but not in piped input
 
 
 @examples("microgpt chat 'who are you?'")
@@ -49,7 +49,7 @@ def chat(
 
     /clear forgets the conversation; exit, /exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input
     is answered line by line, without labels; an empty line is printed for each line without a
-    reply. A model of a table of questions ignores --temperature and --seed.
+    reply. A model made from a table of questions ignores --temperature and --seed.
     """
     texts, model_dir = opt.texts_and_model(words, model_dir)
     message = opt.one_text(texts)
@@ -83,7 +83,7 @@ def chat(
 
 @dataclass
 class ChatSession:
-    """A conversation with a chat model, and the sampling settings."""
+    """A conversation with a chat model, and the settings with which its replies are drawn."""
 
     model: "InferenceGpt"
     sampling: Sampling
@@ -190,7 +190,7 @@ def _load(model_dir: Path | None) -> "SavedModel":
 
 
 def _run_chat(session: ChatSession, *, at_terminal: bool) -> None:
-    """Reply until the input ends. On a terminal, Ctrl-C cancels only the reply or input line.
+    """Reply until the input ends. At a terminal, Ctrl-C cancels only the reply or input line.
 
     For piped input, print an empty line if there is no reply, so that line numbers match.
     """

@@ -67,7 +67,7 @@ def evaluate(
         write_chart(draw_calibration(calibrations), output)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
-        del facts["contamination"]  # replaced by training_share, which may come from hashes
+        del facts["contamination"]  # training_share, which may be computed from hashes, replaces it
         facts["training_share"] = share
         facts["calibration"] = {name: asdict(each) for name, each in calibrations.items()}
         if answers:
@@ -91,7 +91,7 @@ def evaluate(
 def _read(
     data: Path, column: str | None, me: str | None, separator: str | None, saved: "SavedModel"
 ) -> "tuple[Sequence[Document], Sequence[Item]]":
-    """Return the documents of a file and, for a chat model, the replies with a task."""
+    """Return the documents of a file and, for a chat model, its test items: replies with a task."""
     from microgpt import ReadOptions, load_chat_tests, load_documents
 
     is_chat = saved.tokenizer.is_chat

@@ -65,7 +65,7 @@ def export(
 
 
 def _format_of(file: Path) -> str | None:
-    """Return the format that the suffix of a file stands for, or None."""
+    """Return the export format for a file's suffix, or None if there is none."""
     ending = file.suffix[1:].lower()
     is_known = ending in {*PACKAGES, *find_plugins("exports")} and not file.is_dir()
     return ending if is_known else None
@@ -90,7 +90,7 @@ def _write_model(
 
 
 def _write_export(model_dir: Path, output: Path, format: str, *, is_forced: bool) -> list[Path]:
-    """Write a model in the format of a plug-in, and return its files."""
+    """Write a model in the format of an export plug-in, and return the written files."""
     from microgpt import (
         ExportFormat,
         ExportRequest,

@@ -111,7 +111,7 @@ def words_of(file: Path) -> re.Pattern[str]:
 
 
 def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
-    """Print a note if the model is a chat model, or ignores a part of the prompt."""
+    """Print a note if the model is a chat model, or if the prompt is longer than the context."""
     from microgpt import as_argument
 
     if model.tokenizer.is_chat:

@@ -67,7 +67,7 @@ def info(
 
 
 def _is_data(path: Path) -> bool:
-    """Return whether a path is a file, a folder that is not a model, or a pattern for files."""
+    """Return whether a path names data: a file, a folder without a model, or a glob pattern."""
     from microgpt import is_model_directory
 
     if path.is_dir():

@@ -60,7 +60,7 @@ def ladder(
 
 
 def _table(ladder: "Ladder", name: str) -> Iterator[str]:
-    """Yield the lines of a table with a row per model."""
+    """Yield the lines of a table of losses, costs and predictions, with a row per model."""
     from microgpt_cli.ladder import shown
 
     where = f"{ladder.n_docs:,} held-out documents of {name}, {ladder.n_characters:,} characters"

@@ -59,8 +59,8 @@ def score(
 def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tuple[int, str]]:
     """Return numbered texts: lines of stdin or a text file, or documents of a structured file.
 
-    Surrounding white space is removed as in training, that is, unless the model was trained on
-    running text. Empty lines are omitted.
+    As in training, surrounding white space is removed unless the model was trained on running text.
+    Empty lines are omitted.
     """
     from microgpt import ReadOptions, TextFile, read_by_kind
 
@@ -76,7 +76,7 @@ def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tupl
 
 
 def _as_text(score: "Score") -> str:
-    """Return a score, the share of unknown characters and the text, escaped for a terminal."""
+    """Format a score, the fraction of unknown characters and the text, escaped for a terminal."""
     remarks = [f"({score.n_unknown / len(score.text):.0%} unknown)"] if score.n_unknown else []
     # A field of a table may contain line breaks.
     line = terminal_safe(score.text).replace("\n", " ")

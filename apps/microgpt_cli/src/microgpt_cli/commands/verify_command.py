@@ -27,8 +27,8 @@ def verify(
     both engines with Karpathy's run. With --steps 1000, the reference engine takes about 15
     seconds.
 
-    With a PATH, run the exported model in the other program instead, such as onnxruntime, and
-    compare its log-probabilities with those that microgpt recorded in the receipt.
+    With a PATH, run the exported model instead, in a program for its format such as onnxruntime,
+    and compare its log-probabilities with those that microgpt recorded in the export's receipt.
     """
     if file is None:
         _verify_engines(steps, engine)
@@ -52,7 +52,7 @@ def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
 
 
 def _verify_file(file: Path) -> None:
-    """Run an exported model in the program for its format, and print how the results differ."""
+    """Run an exported model in a program for its format, and print how the results differ."""
     from microgpt import blaming, plugin
 
     if not os.path.lexists(file):

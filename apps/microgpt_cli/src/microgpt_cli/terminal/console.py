@@ -26,7 +26,7 @@ REPEATED_S = 0.3  # a second signal within this time is a copy, passed on by `uv
 
 
 def prepare_streams() -> None:
-    """Replace missing streams, and escape characters that cannot be encoded or decoded."""
+    """Replace missing standard streams, and escape characters that cannot be encoded or decoded."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # the caller closed the stream
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (stays open until exit)
@@ -39,7 +39,7 @@ def say(line: str) -> None:
     """Print one line to stderr, in place of the progress line; ignore a closed pipe."""
     text = as_typed(printable(" ".join(line.splitlines()), MAX_LINE))
     show_progress("")
-    _write(f"{text}\n")  # in one piece: an interrupted `print` could omit the line feed
+    _write(f"{text}\n")  # one call: an interrupted `print` could omit the line feed
 
 
 def show_progress(line: str) -> None:
@@ -63,7 +63,7 @@ def rewrites_lines() -> bool:
 
 
 def as_typed(text: str) -> str:
-    """Prefix the commands in a text with `uv run` if the user has run this command with it."""
+    """Insert `uv run` before each microgpt command in a text if this process runs under uv."""
     if "UV_RUN_RECURSION_DEPTH" not in os.environ or "microgpt " not in text:
         return text
     names = "|".join(find_plugins("commands"))
@@ -133,10 +133,10 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 class StopRequest:
-    """Records the first Ctrl-C or SIGTERM, so that work can be saved; later ones raise errors."""
+    """Records the first SIGINT or SIGTERM, so that work can be saved; later ones raise an error."""
 
     def __init__(self) -> None:
-        self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal
+        self.reason: type[KeyboardInterrupt] | None = None  # None until a signal is received
         self._received = 0.0
 
     def __enter__(self) -> Self:

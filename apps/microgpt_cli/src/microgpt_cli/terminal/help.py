@@ -28,9 +28,8 @@ def examples(*lines: str) -> Callable[[Command], Command]:
 class GroupedCommand(TyperCommand):
     """A command whose help groups its options by panel.
 
-    If options are hidden, `--help` lists only the other options, and `--help-all` lists all. A
-    hidden option without help text is never listed, because a positional argument has the same
-    effect.
+    `--help` lists only the options that are not hidden, and `--help-all` lists all. A hidden option
+    without help text is never listed, because a positional argument has the same effect.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -45,7 +44,7 @@ class GroupedCommand(TyperCommand):
         return [*ctx.help_option_names, *([HELP_ALL] if self._rare else [])]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line; add a hint to a usage error."""
+        """Parse the arguments of the command; add a hint to the message of a usage error."""
         ctx.meta[HELP_ALL] = HELP_ALL in args
         values, extra, order = dict[str, Any](), list[str](), list[Any]()
         try:
@@ -65,7 +64,7 @@ class GroupedCommand(TyperCommand):
         return rest
 
     def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
-        """Replace `--data -` by standard input; refuse empty paths, as from unset variables."""
+        """Replace `--data -` by standard input; refuse an empty path, as from an unset variable."""
         params: list[Any] = self.params
         for param in params:
             path = given.get(param.name)
@@ -76,7 +75,7 @@ class GroupedCommand(TyperCommand):
                 raise typer.BadParameter("must not be empty; use . for this directory", param=param)
 
     def _hint(self, error: Any, given: dict[str, Any], extra: list[str]) -> str:
-        """Return a hint for a usage error: the invalid value, or how to pass a file."""
+        """Return a hint to append to a usage error: the invalid value, or how to pass a file."""
         param = getattr(error, "param", None)
         value = given.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:
@@ -94,7 +93,7 @@ class GroupedCommand(TyperCommand):
         return [re.sub(r"^\[(\[.*)\]\.\.\.$", r"\1", piece) for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then one section per panel, in option order."""
+        """Write a section of arguments, then a section per panel, each in declaration order."""
         rare = [] if ctx.meta.get(HELP_ALL) else self._rare
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
@@ -108,7 +107,7 @@ class GroupedCommand(TyperCommand):
             else:
                 panel = param.rich_help_panel if isinstance(param, TyperOption) else None
                 sections.setdefault(panel or "Options", []).append(record)
-        sections["Options"] = sections.pop("Options")  # --help and similar options come last
+        sections["Options"] = sections.pop("Options")  # the section of --help comes last
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=24 if rare else 30)
@@ -147,7 +146,7 @@ def command_group(help: str) -> typer.Typer:
 
 
 def _refuse_setting(error: Any, values: dict[str, Any]) -> None:
-    """Raise the usual ConfigError of a setting if a usage error concerns its value."""
+    """If a usage error is about a setting's value, raise `check_setting`'s ConfigError instead."""
     from microgpt import FIELDS, check_setting, flag
 
     param = getattr(error, "param", None)
@@ -156,7 +155,7 @@ def _refuse_setting(error: Any, values: dict[str, Any]) -> None:
 
 
 def _shorten(text: str) -> str:
-    """Return the first sentence of a help text and its default."""
+    """Return the first sentence of an option's help text, and the default in brackets if given."""
     sentence, _, _ = text.partition(".  ")[0].partition(". ")
     default = re.search(r"  (\[[^]]+\])$", text)
     return f"{sentence.rstrip('.')}.{f'  {default[1]}' if default else ''}"

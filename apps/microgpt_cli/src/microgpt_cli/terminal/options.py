@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import note
 T = TypeVar("T")
 PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help`
 DEFAULT_MODEL_DIR = Path("output")
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # files in data/, and bundled files
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
@@ -32,7 +32,7 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-MODEL = ("--model", "--model-dir")  # the second name is from the founding documents
+MODEL = ("--model", "--model-dir")  # second names are those of programs that microgpt re-creates
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."
@@ -57,7 +57,10 @@ TEXT_HELP = "UTF-8 text, one document per line"
 def field_option(
     kind: Any, name: str, panel: str | None = None, *, is_short: bool = False, usual: str = ""
 ) -> Any:
-    """Return the option of a field; `--help` lists it if is_short, with the default `usual`."""
+    """Return the option of a dataclass field.
+
+    If `is_short` is true, `--help` lists it. `usual` describes a default that depends on the model.
+    """
     field = kind.__dataclass_fields__[name]
     facts = field.metadata
     return option(
@@ -91,8 +94,8 @@ def model_of(argument: Path | None, option: Path | None) -> Path:
 def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[str], Path | None]:
     """Return the texts and the model of a command with the arguments [MODEL] [TEXT].
 
-    Unless --model is given, the first of several words is the model. A single word is a text, or a
-    model if it is the path of one.
+    Unless --model is given, the first of several arguments is the model. A single argument is a
+    text, unless it is the path of a model.
     """
     texts = words or []
     if model or not texts:
@@ -169,7 +172,7 @@ def with_options(kind: Any) -> Callable[[Callable[[Any], None]], Callable[..., N
 
 
 def _options_of(kind: Any) -> Iterator[Parameter]:
-    """Yield an option for each field of a dataclass that has a panel, inherited fields last."""
+    """Yield an option for each dataclass field with a help panel; inherited fields come last."""
     hints, fields = get_type_hints(kind), kind.__dataclass_fields__
     for name in dict.fromkeys([*get_annotations(kind), *fields]):
         if "panel" in fields[name].metadata:

@@ -29,7 +29,7 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._tenth = 0  # tenths of the work done at the latest line
+        self._tenth = 0  # tenths of the work that were done when the last line was shown
         self._shown_at = -inf if rewrites_lines() else perf_counter()
 
     def __enter__(self) -> Self:
@@ -39,7 +39,7 @@ class Progress:
         self.stop()
 
     def show(self, share: float, line: str) -> None:
-        """Show a line if one is due; `share` is the share of the work that is done."""
+        """Show a line if one is due; `share` is the completed fraction of the work."""
         now, tenth, is_live = perf_counter(), int(share * N_LINES), rewrites_lines()
         interval = LINE_INTERVAL_S if tenth > self._tenth else MAX_SILENCE_S
         if now - self._shown_at < (REDRAW_S if is_live else interval):
@@ -51,28 +51,28 @@ class Progress:
             say(line)
 
     def stop(self) -> None:
-        """Remove the line from a terminal, until the next one is shown."""
+        """Remove the progress line from a terminal; `show` can draw it again."""
         show_progress("")
 
 
 class TrainingProgress(Progress):
-    """Progress of a training run: step, time left, losses and speed.
+    """The progress line of a training run: step, time left, losses and speed.
 
     In an ensemble, the steps of all models are counted together.
     """
 
     def __init__(self, place: "Place | None" = None, mark: str = "") -> None:
-        """Prepare the progress; `mark` is the contamination mark of the held-out losses."""
+        """Set the model's place in an ensemble, and the contamination mark of held-out losses."""
         super().__init__()
         self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
         self._mark, self._total = mark, 0
         self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
         self._began: float | None = None  # `seconds` of the first event
-        self._n_steps, self._n_tokens = 0, 0  # since the first event
+        self._n_steps, self._n_tokens = 0, 0  # numbers since the first event
 
     def update(self, event: "TrainEvent") -> None:
-        """Show the progress after a training event."""
+        """Update the line after a training event; print a note if the number of steps changed."""
         self._losses.extend(filter(isfinite, event.losses))  # a step without targets has loss NaN
         if event.val_loss is not None:
             self._val_loss = event.val_loss
@@ -98,7 +98,7 @@ class TrainingProgress(Progress):
 
 
 def with_progress(work: Iterable[T], n: int, what: str) -> Iterator[T]:
-    """Yield the n results of an iterable, and show the progress."""
+    """Yield the n results of an iterable, and show a progress line that counts them as `what`."""
     started = running_time()
     with Progress() as progress:
         progress.show(0, f"0 / {n:,} {what}")

@@ -38,13 +38,13 @@ from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_cli.terminal.progress_bar import with_progress
 from microgpt_cli.training.train_request import TrainRequest
 
-N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of example messages in the page
+N_EXAMPLES, MAX_EXAMPLE = 4, 60  # number and maximum length of recorded example messages
 N_SEARCHED = 100  # number of conversations in which to look for examples
 
 
 def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
-    """Read and split the documents, and choose the settings that are not given."""
-    if given.get("budget") and "steps" in request.given:  # the steps are set below
+    """Return a new training job: read and split the documents, and choose the missing settings."""
+    if given.get("budget") and "steps" in request.given:  # --steps is applied below
         given = {name: value for name, value in given.items() if name != "steps"}
     parent = load_model(request.from_) if request.from_ else None
     teachers = load_teachers(request.teacher or ())
@@ -85,7 +85,7 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
 
 
 def load_teachers(paths: Sequence[Path]) -> Teachers | None:
-    """Load the teachers in directories, with a progress line; None if there are no paths."""
+    """Load the teacher models in the given directories; return None if there are none."""
     models = tuple(map(load_model, paths))
     return Teachers(models, names=[*map(str, paths)], show=with_progress) if models else None
 
@@ -93,7 +93,7 @@ def load_teachers(paths: Sequence[Path]) -> Teachers | None:
 def read_input(
     data: Path | None, how: Given, text: TextKind | None = None
 ) -> tuple[TextFile, Sequence[Document] | str]:
-    """Return a file, with its absolute path, and its documents; by default, the preset's file."""
+    """Return the data file (default: the preset's), with an absolute path, and its documents."""
     file = TextFile(data or _default_data(how.get("preset"), chat=how.get("chat", False)))
     given = {name: value for name, value in how.items() if value is not None}
     if given.get("text") == "lines" and not given.keys() & {"column", "chat"}:
@@ -124,7 +124,7 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
 
 
 def first_messages(sets: Split) -> tuple[str, ...]:
-    """Return the first short user messages of the training data, as examples for the page."""
+    """Return a few short first messages of training conversations, to suggest to users."""
     first = [doc[0] for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
     texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]
     return (*dict.fromkeys(texts),)[:N_EXAMPLES]

@@ -43,7 +43,7 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
         _note_data(job, chunks, quiet=request.as_json)
         if job.plan.ensemble and not job.teachers:
             if not request.resume:
-                remove_teachers(directory.path)  # this run replaces an earlier one
+                remove_teachers(directory.path)  # left by a run that this one replaces
             job = with_teachers(job, directory, train, threads=threads, show=with_progress)
     except KeyboardInterrupt as signal:
         if signal.args:
@@ -57,7 +57,7 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
 def _train(
     job: TrainingJob, directory: TrainingDirectory, *, model_dir: Path, threads: int
 ) -> TrainResult:
-    """Train and save a model or a teacher; `model_dir` is the directory to pass to `--resume`."""
+    """Train and save a model or a teacher; messages tell the user to resume `model_dir`."""
     of, hint = f" of {job.place.name}" if job.place.name else "", _resume_hint(model_dir)
     is_teacher = directory.path != model_dir
     if job.resume and (job.resume.step or not of):
@@ -91,7 +91,7 @@ def _train(
 
 
 def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samples: bool) -> None:
-    """Load the kernels, and let the teachers predict the targets."""
+    """Load the engine's kernels; if there are teachers, let them predict the training targets."""
     plan = job.plan
     uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
     uses += ["decoding"] if has_samples or plan.tokenizer.is_chat else []
@@ -106,7 +106,7 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
 
 
 def _save_interrupted(directory: TrainingDirectory, result: TrainResult, hint: str) -> str:
-    """Save the state of an interrupted run and return the end of the message to print."""
+    """Save the state of an interrupted run, and return a text that says how to resume it."""
     message = ""
     try:
         if not directory.keep(result.plan, result.state):
@@ -121,7 +121,7 @@ def _save_interrupted(directory: TrainingDirectory, result: TrainResult, hint: s
 
 
 def _resume_hint(model_dir: Path) -> str:
-    """Return the command that resumes a run."""
+    """Return the hint "resume with:" and the command that resumes a run."""
     return f"resume with: microgpt train --resume {as_argument(model_dir)}"
 
 
@@ -130,7 +130,7 @@ def _n_chars(texts: Sequence[Document]) -> int:
 
 
 def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
-    """Print the header, unless quiet, and notes on held-out and split documents."""
+    """Print the sizes of data and model, unless quiet, and notes on held-out and long documents."""
     plan, sets = job.plan, job.sets
     is_stream = plan.config.text == "stream"
     what, count = ("characters", _n_chars) if is_stream else ("documents", len)

@@ -50,7 +50,7 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
 
 
 def check_replacement(directory: Path, option: str) -> None:
-    """Raise CheckpointError if files would be replaced; `option` chooses another directory."""
+    """Raise CheckpointError, which suggests `option`, if writing a model would replace files."""
     if has_model(directory):
         what, it = f"{directory} has a model{_describe(directory)}", "the model"
     elif others := _others(directory):
@@ -62,9 +62,9 @@ def check_replacement(directory: Path, option: str) -> None:
 
 
 def check_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
-    """Raise CheckpointError if an export would replace other files, or an earlier export.
+    """Raise CheckpointError if an export may not be written to `output`, or may not replace it.
 
-    An exported directory contains the file `mark`; it is None if an export is a single file.
+    `mark` is a file name that identifies an exported directory; None if the export is one file.
     """
     what, remedy = f"{output} exists", "use another file with --output"
     if mark:
@@ -82,28 +82,28 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
 
 def unused_model(data: Path | None) -> str:
-    """Return --model, followed by the name of the data file if no such path exists."""
+    """Return --model, followed by the stem of the data file's name if this path is unused."""
     name = Path(data.stem if data and data.exists() else ".")  # data may be a pattern
     return "--model" if name.exists() else f"--model {as_argument(name)}"
 
 
 def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
-    """Return whether a directory has the model that a planned run would produce again."""
+    """Return whether a directory has the model that a planned training run would produce."""
     with suppress(CheckpointError):
         return is_result_of(plan, read_meta(directory))
     return False
 
 
 def _others(directory: Path) -> list[str]:
-    """Return the names of files that a model would overwrite in a directory of another program."""
-    if committed_path(directory, STATE).exists():  # a training run without a model
+    """Return the names of another program's files in a directory that a model would overwrite."""
+    if committed_path(directory, STATE).exists():  # the directory has a run, but no model yet
         return []
     names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)
     return [name for name in names if os.path.lexists(directory / name)]
 
 
 def _describe(directory: Path) -> str:
-    """Return the steps and the loss of a model, if known, in parentheses."""
+    """Return the number of steps and the loss of a model in parentheses, or "" if unknown."""
     with suppress(CheckpointError):
         meta = read_meta(directory)
         if isinstance(steps := meta.training.get("steps"), int):

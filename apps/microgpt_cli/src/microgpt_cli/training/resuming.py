@@ -39,17 +39,17 @@ from microgpt_cli.training.inputs import load_teachers, read_input
 from microgpt_cli.training.train_request import TrainRequest
 
 CHANGES = ("steps", "until")  # settings that a resumed run may change
-MAY_DIFFER = ("engine", "minutes", "threads")  # options that do not change the recorded settings
+MAY_DIFFER = ("engine", "minutes", "threads")  # options that every resumed run accepts
 
 
 def resumed_job(
     directory: TrainingDirectory, request: TrainRequest, started: float
 ) -> TrainingJob | None:
-    """Return a resumed job after saving its changed settings, or None if the run has ended."""
+    """Save the changed settings, and return the job to resume, or None if the run has ended."""
     plan, state, status = read_training(directory.path)
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
-        reply_plugin(name)  # raises an error if it is not installed
+        reply_plugin(name)  # raises an error if the plug-in is not installed
     n_steps = state.step  # number of steps of all models trained so far
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
@@ -64,12 +64,12 @@ def resumed_job(
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, given.get("threads", 1))
-    if given.keys() & {"steps", "minutes"} and state.best:  # the patience restarts
+    if given.keys() & {"steps", "minutes"} and state.best:  # --patience counts again
         state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
-            recorded_documents(plan, request.input)  # raises an error for other documents
+            recorded_documents(plan, request.input)  # raises an error if they differ
         _tell_end(directory.path, state.step, reason or "steps", config.steps, request)
         return None
     if config.steps != plan.config.steps:
@@ -88,7 +88,7 @@ def resumed_job(
 def _changed_config(
     directory: Path, plan: TrainingPlan, state: TrainState, request: TrainRequest
 ) -> TrainConfig:
-    """Return the settings of a run with the requested changes; refuse impossible changes."""
+    """Return a run's settings with the requested changes; raise ConfigError for a fixed setting."""
     changeable = () if plan.ensemble else CHANGES
     other = [flag(name) for name in request.given if name not in (*MAY_DIFFER, *changeable)]
     if request.output not in (DEFAULT_MODEL_DIR, directory):
@@ -114,7 +114,7 @@ def _changed_config(
 def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainRequest) -> None:
     """Print that a run has ended and how to continue it."""
     if reason != "until":
-        remove_teachers(path)  # the teachers of a killed process remain
+        remove_teachers(path)  # left by a process that was killed
     more = "a larger --steps" if reason == "steps" else f"--steps {steps}"
     where = f"the training run in {path} ended after step {step} of {steps} ({reason})"
     note(f"{where}; to continue it, pass {more}, or --minutes")
@@ -123,9 +123,9 @@ def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainR
 
 
 def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Split]:
-    """Return the documents of a recorded run and their absolute path.
+    """Return the absolute path of a recorded run's data, and its documents, split as recorded.
 
-    Raise ConfigError if the given file has different documents.
+    Raise ConfigError if the data has changed, or if the given file has different documents.
     """
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
@@ -146,7 +146,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
 def _with_recorded_teachers(
     job: TrainingJob, directory: TrainingDirectory, given: Sequence[Path] | None
 ) -> TrainingJob:
-    """Return a resumed job with its teachers or, before the first step, with its ensemble."""
+    """Return a resumed job with its recorded teachers; raise ConfigError if they are not found."""
     plan, state = job.plan, job.resume
     assert state
     ensemble = open_ensemble(directory.path, plan, state)
@@ -154,7 +154,7 @@ def _with_recorded_teachers(
         return replace(job, resume=None)
     paths = given or [Path(each.directory) for each in plan.teachers]
     if ensemble and not given:
-        paths = teacher_paths(directory.path, ensemble)  # the model may have been moved
+        paths = teacher_paths(directory.path, ensemble)  # the directory may have been moved
     teachers = load_teachers(paths) if all(map(os.path.isdir, paths)) else None
     records = records_of(teachers)
     found, wanted = ([each.weights_sha256 for each in some] for some in (records, plan.teachers))

@@ -24,7 +24,7 @@ EXCLUSIVE = {
     "teacher": ("tokenizer", "vocab_size"),
     "resume": ("genome", "from_", "force"),
 }
-N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default numbers of samples: documents, running text
+N_SAMPLES, N_STREAM_SAMPLES = 20, 3  # default number of samples of documents, and of running text
 data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
@@ -32,7 +32,7 @@ data, model, training, saving, printing = (
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """The options of a `microgpt train` command: the given settings, and all other options."""
+    """The parsed options of `microgpt train`; `given` holds the settings that the user typed."""
 
     given: dict[str, Any]
     input: Path | None = data(
@@ -75,7 +75,7 @@ class TrainRequest:
     as_json: bool = printing(False, "Print one JSON document.", "--json")
 
     def settings(self) -> dict[str, Any]:
-        """Return the valid settings: those given, and those of a genome or preset."""
+        """Check the options, and return the given settings and those of a genome or preset."""
         given, name = self.given, self.given.get("preset")
         recipe = preset_settings(name) if name and not self.resume else {}
         for name in given:
@@ -102,6 +102,6 @@ class TrainRequest:
                 "--genome requires microgpt-evolution, which is not installed; install this package"
             )
         facts = {name: fact for name, fact in read_recipe(path).items() if fact is not None}
-        if self.given.keys() & {"minutes", "budget", "steps"}:  # override the genome's duration
+        if self.given.keys() & {"minutes", "budget", "steps"}:  # ignore the genome's duration
             facts = {n: f for n, f in facts.items() if n not in ("steps", "budget", "evaluations")}
         return {**facts, "genome": sha256(path.read_bytes()).hexdigest()}

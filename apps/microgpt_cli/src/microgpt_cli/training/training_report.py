@@ -29,11 +29,11 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
-STREAM_SAMPLE_TOKENS = 300  # length of a sample of running text in tokens
+STREAM_SAMPLE_TOKENS = 300  # length of each sample of a model of running text
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:
-    """Return n samples of a model, or a default number; none for a chat model."""
+    """Return n samples of a model, or a default number if n is None; none for a chat model."""
     is_stream = result.config.text == "stream"
     n = (N_STREAM_SAMPLES if is_stream else N_SAMPLES) if n is None else n
     if not n or result.tokenizer.is_chat:
@@ -47,7 +47,7 @@ def draw_samples(result: TrainResult, n: int | None) -> list[str]:
 def print_results(
     result: TrainResult, samples: Sequence[str], sets: Split, request: TrainRequest
 ) -> None:
-    """Print the results and samples to stdout, and notes on the samples to stderr."""
+    """Print the results and samples to stdout, and notes about them to stderr."""
     text, output = result.config.text, request.resume or request.output
     answers, n_trained = None, 0
     if result.tokenizer.is_chat:
@@ -110,7 +110,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
 
 
 def _worth(result: TrainResult, sets: Split) -> str:
-    """Return a text that compares the loss with count-based models or a uniform guess."""
+    """Return a sentence that compares the loss with count-based models or a uniform guess."""
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
@@ -119,7 +119,7 @@ def _worth(result: TrainResult, sets: Split) -> str:
 
 
 def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
-    """Format a loss in nats per token and bits per character."""
+    """Format a loss, given in nats per token, in nats and in bits per character."""
     if result.tokenizer.kind == "char":
         return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
     per_character = _per_character(bits(loss), result, docs)
@@ -138,7 +138,7 @@ def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -
 def _summary(
     result: TrainResult, samples: Sequence[str], n_trained: int, output: Path
 ) -> dict[str, object]:
-    """Return the output of `--json`: the training record in meta.json, and further results."""
+    """Return the JSON object of `--json`: the training record of meta.json, and more results."""
     losses = result.state.recent_losses
     facts = {
         **read_meta(output).training,

@@ -22,12 +22,12 @@ class Tokenizer:
 
     def encode(self, document):
         """Return the tokens of a document, with BOS at both ends."""
-        # Your code.
+        # Your code goes here.
         return [self.bos, *[self.chars.index(char) for char in document], self.bos]
         # End of your code.
 
     def decode(self, tokens):
         """Return the text of tokens; BOS has no text."""
-        # Your code.
+        # Your code goes here.
         return "".join(self.chars[token] for token in tokens if token != self.bos)
         # End of your code.

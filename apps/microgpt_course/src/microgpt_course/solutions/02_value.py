@@ -35,6 +35,6 @@ class Value:
 
     def __pow__(self, n):
         """Return self to the power of n, a plain number; the only input is self."""
-        # Your code.
+        # Your code goes here.
         return Value(self.data**n, (self,), (n * self.data ** (n - 1),))
         # End of your code.

@@ -4,7 +4,7 @@ into probabilities: raise e to each logit, then divide by the sum of these power
     softmax([1.0, 2.0, 3.0])            # [0.0900, 0.2447, 0.6652]; they add up to 1
 
 e to the power of 1000 is too large for a computer. Subtract the largest logit from all of them
-first: this leaves the result the same, because it divides numerator and denominator by one number.
+first: the result stays the same, because numerator and denominator are divided by the same number.
 
 The loss of a prediction, the cross-entropy, is -log(p), where p is the probability of the token
 that actually came next (the target). It is 0 if p is 1, and large if p is small. With the natural
@@ -33,6 +33,6 @@ def softmax(logits):
 
 def cross_entropy(logits, target):
     """Return the loss in nats; target is the number of the token that came next."""
-    # Your code.
+    # Your code goes here.
     return -log(softmax(logits)[target])
     # End of your code.

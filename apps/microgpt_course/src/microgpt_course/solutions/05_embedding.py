@@ -1,4 +1,4 @@
-"""From a token to a vector, and from a vector to logits.
+"""At its beginning, a GPT turns a token into a vector; at its end, it turns a vector into logits.
 
 Weights are stored in matrices, each a list of rows. `wte` has a row for each token and `wpe` a row
 for each position (0 is the first). Attention does not know the order of tokens, so the model adds
@@ -17,14 +17,14 @@ from microgpt.value import dot  # dot(row, x), for floats and Values
 
 
 def embedding(token, position, wte, wpe):
-    """Return a list as long as a row of wte."""
-    # Your code.
+    """Return the embedding, a list as long as a row of wte."""
+    # Your code goes here.
     return [t + p for t, p in zip(wte[token], wpe[position], strict=True)]
     # End of your code.
 
 
 def linear(x, matrix):
     """Return the dot product of each row of the matrix with x."""
-    # Your code.
+    # Your code goes here.
     return [dot(row, x) for row in matrix]
     # End of your code.

@@ -22,7 +22,7 @@ from microgpt.value import dot
 
 
 def attend(query, key, value, keys, values):
-    # Your code.
+    # Your code goes here.
     keys.append(key)
     values.append(value)
     scores = [dot(query, each) / len(query) ** 0.5 for each in keys]

@@ -14,7 +14,7 @@ from microgpt.value import relu  # relu(x) of a number, a float or a Value
 
 
 def mlp(x, fc1, fc2):
-    # Your code.
+    # Your code goes here.
     hidden = [relu(h) for h in linear(x, fc1)]
     return linear(hidden, fc2)
     # End of your code.

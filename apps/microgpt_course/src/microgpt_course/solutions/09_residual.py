@@ -16,7 +16,7 @@ from microgpt.model import add, rmsnorm  # add(a, b): the sum of two lists, numb
 
 
 def block(x, attention, mlp):
-    # Your code.
+    # Your code goes here.
     x = add(x, attention(rmsnorm(x)))
     return add(x, mlp(rmsnorm(x)))
     # End of your code.

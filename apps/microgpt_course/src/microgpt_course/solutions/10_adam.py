@@ -28,7 +28,7 @@ class Adam:
 
     def step(self, weights, gradients, lr):
         """Return the new weights, as a list, after one step."""
-        # Your code.
+        # Your code goes here.
         self.t += 1
         new = []
         for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):

@@ -14,7 +14,7 @@ Larger models begin with a warm-up, because Adam's means are still inaccurate. I
 
 
 def learning_rate(step, steps, lr, warmup=0):
-    # Your code.
+    # Your code goes here.
     rate = lr * (1 - step / steps)
     if step < warmup:
         rate *= (step + 1) / warmup

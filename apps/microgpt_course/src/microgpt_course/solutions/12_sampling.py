@@ -18,7 +18,7 @@ from microgpt.model import softmax
 
 def sample(logits, temperature, rng):
     """Return the number of a token, drawn with its probability."""
-    # Your code.
+    # Your code goes here.
     if temperature == 0:
         return logits.index(max(logits))
     probabilities = softmax([logit / temperature for logit in logits])

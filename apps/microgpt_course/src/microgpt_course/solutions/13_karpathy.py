@@ -27,5 +27,5 @@ which needs `__radd__`; -x needs `__neg__`; the float of a logit is its .data. Y
 `microgpt course check` compares the first 100 losses.
 """
 
-# Your code.
+# Your code goes here.
 # End of your code.

@@ -36,7 +36,7 @@ def remove(matrix, weights, shapes):
     `weights` is a list of all numbers of the model, matrix after matrix. `shapes` lists the
     matrices in this order, with their numbers of rows and columns: {"wte": (27, 16), ...}.
     """
-    # Your code.
+    # Your code goes here.
     start = 0
     for name, (rows, columns) in shapes.items():
         end = start + rows * columns
@@ -49,7 +49,7 @@ def remove(matrix, weights, shapes):
 
 def count_active(hidden):
     """Return how many of the hidden units are active, given their numbers before ReLU."""
-    # Your code.
+    # Your code goes here.
     return sum(number > 0 for number in hidden)
     # End of your code.
 
@@ -74,7 +74,7 @@ class Counted(Gpt):
 
 
 def measure(names, matrix=None, n_head=4, lr=0.01, steps=10_000):
-    """Train; return the loss of 500 held-out names and the mean number of active hidden units."""
+    """Train a model; return its loss on 500 held-out names, and its mean number of active units."""
     names = sorted(set(names))
     random.Random(1).shuffle(names)
     hooks = [Removed(matrix)] if matrix else []

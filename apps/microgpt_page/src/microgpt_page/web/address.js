@@ -1,15 +1,15 @@
 // Keep the state of a view in the fragment of the address, so that a link restores the view:
 // #/generate?prompt=an&temperature=0.5
 
-const PAUSE_MS = 400; // between changes of the address: WebKit allows 100 in 30 seconds
+const PAUSE_MS = 400; // least time between changes; WebKit allows 100 in 30 seconds
 
 let current = ""; // the view that is shown
-let seen = ""; // its address; if the browser has another one, that is not shown yet
+let seen = ""; // the address of that view; another one in the browser is not shown yet
 let isPausing = false;
-const wanted = new Map(); // the address of each view that has one, shown or not
+const wanted = new Map(); // addresses by view, shown or not
 const left = new Map(); // the address at which each view was left
 
-/** Return the view in the address and its parameters. */
+/** Return the view that the address names, and its parameters. */
 export function read() {
   const [view, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   return { view, parameters: new URLSearchParams(query) };
@@ -32,7 +32,7 @@ export function address(view, parameters = {}) {
   return `#/${view}${found.size ? "?" : ""}${found}`;
 }
 
-/** Show a view at the address. Return whether the view already has this state, and was only hidden. */
+/** Show a view at the address. Return whether the view already has the state that the address describes. */
 export function enter(view) {
   left.set(current, seen);
   [current, seen] = [view, location.hash];
@@ -63,6 +63,6 @@ function update() {
     history.replaceState(null, "", next);
     seen = next;
   } catch {
-    // There were too many changes; the next one is tried after the pause.
+    // The address was changed too often; `update` tries again after the pause.
   }
 }

@@ -9,13 +9,13 @@ const STOPPED = "The engine of this page has stopped. Reload the page.";
 
 const original = document.documentElement.cloneNode(true); // before scripts change it
 original.querySelector("#others")?.remove(); // links that a saved copy cannot follow
-let starting = null; // the engine, once it has been asked for
+let starting = null; // a promise of the engine, once requested
 const engine = () => (starting ??= started(["engine-data", "model-data"], STOPPED));
 
 /** Return the engine's answer to a request. */
 export const ask = async (name, body, signal) => (await engine()).ask(name, body, signal);
 
-/** Yield the parts of the engine's answer. Aborting the signal also ends the engine's work. */
+/** Yield the parts of the engine's answer. If the signal is aborted, the engine stops its work. */
 export async function* stream(name, body, signal) {
   yield* (await engine()).stream(name, body, signal);
 }

@@ -6,14 +6,14 @@ export function colours(...names) {
   return names.map((name) => style.getPropertyValue(`--${name}`));
 }
 
-/** Return red, green and blue of a colour such as #0072b2 or #fff. */
+/** Return the red, green and blue components of a colour such as #0072b2 or #fff. */
 export function rgb(colour) {
   const digits = colour.trim().slice(1);
   const each = digits.length === 3 ? [...digits].map((digit) => digit + digit) : digits.match(/../g);
   return each.map((pair) => parseInt(pair, 16));
 }
 
-/** Paint rows of numbers, one pixel each. `look` returns red, green, blue and the opacity. */
+/** Paint rows of numbers, one pixel per number. `look` returns red, green, blue and the opacity. */
 export function paintPixels(canvas, rows, look) {
   [canvas.width, canvas.height] = [rows.at(-1).length, rows.length];
   const image = new ImageData(canvas.width, canvas.height);
@@ -26,7 +26,7 @@ export function paintPixels(canvas, rows, look) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-/** Return a look for `paintPixels`: blue for positive numbers, orange for others, pale for small ones. */
+/** Return a `look` for `paintPixels`: positive numbers are blue, others orange; small numbers are pale. */
 export function bySign(numbers) {
   const [blue, orange] = colours("blue", "orange").map(rgb);
   const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;

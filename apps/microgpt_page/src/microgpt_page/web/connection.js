@@ -5,13 +5,13 @@ import { sentence } from "./text.js";
 
 export class Connection {
   #worker;
-  #waiting = new Set(); // functions that take what arrives for a request
+  #waiting = new Set(); // callbacks of open requests
   #problem = ""; // why the worker cannot answer, once it has died
 
   /**
    * Args:
    *   worker: a worker that has just been started.
-   *   files: the packed bytes of an engine and of a model, which may be missing.
+   *   files: the packed bytes of an engine and, optionally, of a model.
    *   stopped: the error message for waiting requests if the worker dies.
    */
   constructor(worker, files, stopped) {
@@ -33,7 +33,7 @@ export class Connection {
     for await (const value of this.stream(name, body, signal)) return value;
   }
 
-  /** Yield the parts of an answer. Aborting the signal also ends the worker's work. */
+  /** Yield the parts of an answer. If the signal is aborted, the worker stops its work. */
   async *stream(name, body, signal) {
     signal?.throwIfAborted();
     if (this.#problem) throw new EngineError(this.#problem);

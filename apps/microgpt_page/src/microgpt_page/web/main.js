@@ -25,7 +25,7 @@ async function start() {
   const whatIf = new WhatIf(train.texts, train.settings);
   const views = new Map(Object.entries(
     model.chat ? { chat, inside, train } : { train, inside, generate: new Generate(model) },
-  )).set("what-if", whatIf); // the first one is the default
+  )).set("what-if", whatIf); // the first view is the default
   if (model.is_plain) {
     document.body.classList.add("is-plain");
     document.querySelector("h1").textContent = model.name;

@@ -3,13 +3,13 @@
 import { colours, paintPixels, rgb } from "./colours.js";
 import { element, percent, quoted, sign } from "./text.js";
 
-const LETTERED = 4.5; // pixels of a cell from which rows and columns have letters; below, some have positions
-const IN_LINE = 8; // pixels of a cell below which the letters take turns between two lines
+const LETTERED = 4.5; // minimum size of a cell, in pixels, for letters at all rows and columns
+const IN_LINE = 8; // pixels of a cell below which the letters alternate between two lines
 const MARGIN = 18; // pixels for labels
-const APART = 20; // pixels between positions, at least
+const APART = 20; // least distance between positions, in pixels
 const GAP = 12; // pixels between maps
-const LONG = 24; // tokens of which the maps need more room
-const NARROW = 480; // pixels in which only two maps fit side by side
+const LONG = 24; // tokens above which the maps are larger
+const NARROW = 480; // width in which only two maps fit side by side
 
 export class Maps {
   #place; // the elements of the layer, of the maps and of a sentence on a cell
@@ -18,8 +18,8 @@ export class Maps {
   #on;
   #read = [];
   #maps = []; // {rows, canvas, cell, mark, side}
-  #framed = null; // the row with a frame
-  #rest = "\u00a0"; // what is said while none is pointed at; a space keeps the line
+  #framed = null;
+  #rest = "\u00a0"; // the sentence without a cell; a space keeps the line
   #scheme = matchMedia("(prefers-color-scheme: dark)");
   #repaint = () => this.#paintAll();
 
@@ -86,7 +86,7 @@ export class Maps {
     const nInRow = Math.min(n, room < NARROW && n <= 4 ? 2 : 4);
     const wide = Math.floor((room - GAP * (nInRow - 1)) / nInRow);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
-      const cell = Math.max(0.1, Math.min(28, (wide - MARGIN) / rows.length)); // a hidden view has no room
+      const cell = Math.max(0.1, Math.min(28, (wide - MARGIN) / rows.length)); // a hidden view has the width 0
       const side = MARGIN + cell * rows.length;
       return { name, rows, cell, side, canvas: element("canvas"), mark: element("i") };
     });
@@ -170,7 +170,7 @@ export class Maps {
   #paint({ rows, canvas, cell, side }, blue, soft, ink) {
     const n = rows.length;
     const small = element("canvas");
-    paintPixels(small, rows, (weight) => [blue, Math.sqrt(weight)]); // small weights can be seen
+    paintPixels(small, rows, (weight) => [blue, Math.sqrt(weight)]); // makes small weights visible
     const scale = devicePixelRatio;
     canvas.width = canvas.height = Math.round(side * scale);
     canvas.style.width = canvas.style.height = `${side}px`;

@@ -1,4 +1,4 @@
-// Make elements of text. Text of a model is only ever text: it is never parsed as HTML.
+// Create elements with text. The text of a model is never parsed as HTML.
 
 /** Return the element of the page with an id. */
 export const byId = (id) => document.getElementById(id);
@@ -57,7 +57,7 @@ const ROLES = new Map([
 /** Return whether a token is special: text cannot contain it. */
 export const isSpecial = (label) => SPECIAL.test(label);
 
-/** Return a token as it is shown; the token "bos" both starts and ends a text. */
+/** Return the text that shows a token; the token "bos" both starts and ends a text. */
 export function shown(label, isEnd = false) {
   const [, name] = SPECIAL.exec(label) ?? [];
   if (name) return name === "bos" && isEnd ? "end" : (ROLES.get(name) ?? name);
@@ -66,10 +66,10 @@ export function shown(label, isEnd = false) {
 
 const SIGNS = { "<|bos|>": "▸", "<|user|>": "u:", "<|assistant|>": "a:", "<|end_turn|>": "◂" };
 
-/** Return a token as one or two signs, for a map. */
+/** Return one or two characters that stand for a token on a map. */
 export const sign = (label) => SIGNS[label] ?? (isSpecial(label) ? "▸" : shown(label));
 
-/** Return a token as it is shown in a sentence. */
+/** Return a token in quotation marks, or the description of a special token, for a sentence. */
 export const quoted = (label, isEnd = false) =>
   isSpecial(label) ? `the ${shown(label, isEnd).replace(":", "")} token` : `“${shown(label)}”`;
 
@@ -77,21 +77,21 @@ export const quoted = (label, isEnd = false) =>
 export const missing = (text, { characters }) =>
   characters && [...new Set(text)].filter((char) => !characters.includes(char)).join("");
 
-/** Return a text as a model can read it: in lower case if necessary, and without unknown characters. */
+/** Return a text as a model can read it: in lower case if that helps, and without unknown characters. */
 export function known(text, model) {
   if (model.fold || !missing(text, model)) return text; // only the engine knows what it folds
   const isKnown = (char) => model.characters.includes(char);
   return Array.from(text, (char) => [char, char.toLowerCase()].find(isKnown) ?? "").join("") || text;
 }
 
-/** Return a sentence on the text that a model reads instead of a given text, or "". */
+/** Return a sentence on the text that a model reads instead of a given text, or "" if they are equal. */
 export function instead(text, model) {
   const read = known(text, model);
   const lacking = () => Array.from(missing(text, model), (char) => quoted(char)).join(", ");
   return read === text ? "" : `The model does not know ${lacking()}: it reads “${printable(read)}” instead.`;
 }
 
-/** Return a sentence on a text of which a model knows no character, or "". */
+/** Return a sentence on a text without any character of the model's vocabulary, or "" for other texts. */
 export function unknown(text, model) {
   if (model.fold || !missing(text, model)) return "";
   return `The model does not know “${shown(missing(text, model))}”. It knows these characters: ${shown(model.characters)}`;
@@ -108,10 +108,10 @@ export function unread({ tokens_dropped: dropped, unknown_characters: chars }) {
   return notes.join(" ");
 }
 
-/** Return a number with commas. */
+/** Return a number with commas between thousands. */
 export const grouped = (n) => n.toLocaleString("en", { maximumFractionDigits: 4 });
 
-/** Return a number with a noun. */
+/** Return a number with a noun in the singular or the plural. */
 export const plural = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /** Return a duration in words. */
@@ -128,13 +128,13 @@ export function percent(share) {
   return `${(100 * share).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)} %`;
 }
 
-/** Return a loss in nats, from bits, with the bits beside it. */
+/** Return a loss, which is given in bits, as text with nats and bits. */
 export const nats = (bits) => `${(bits * Math.LN2).toFixed(2)} nats (${bits.toFixed(2)} bits)`;
 
-/** Return a message as a sentence. */
+/** Return a message with a capital letter and a full stop. */
 export const sentence = (text) =>
   text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.?!]$/, "$&.");
 
-/** Return the messages of a conversation, which begins with the user. */
+/** Return messages with these contents; the first is from the user, the second from the assistant, and so on. */
 export const conversation = (contents) =>
   contents.map((content, i) => ({ role: i % 2 ? "assistant" : "user", content }));

@@ -4,7 +4,7 @@ from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 
-# Keys are values of `tokenizer` in meta.json; a folding tokenizer is "char" with `fold` set.
+# The keys are the values of `tokenizer` in meta.json, and "fold" for "char" with `fold` set.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "char": CharTokenizer,
     "fold": FoldingTokenizer,

@@ -65,7 +65,7 @@ class BpeTokenizer(Tokenizer):
     def from_documents(
         cls, docs: Iterable[AnyDocument], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
-        """Train a tokenizer on texts or conversations; long data are sampled at even intervals.
+        """Train a tokenizer on texts or conversations; large data are sampled at even intervals.
 
         The vocabulary is smaller than vocab_size, which includes special tokens, if too few pairs
         occur at least twice.
@@ -91,7 +91,7 @@ class BpeTokenizer(Tokenizer):
         return BpeTokenizer(self.file, is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the characters that are lone surrogates or whose UTF-8 form has a missing byte."""
+        """Return the lone surrogates in a text, and characters with a byte that has no token."""
         chars = dict.fromkeys(text if self._missing else SURROGATE.findall(text))
         return "".join(char for char in chars if self._is_unknown(char))
 
@@ -128,13 +128,13 @@ class BpeTokenizer(Tokenizer):
 
 
 class _EncodedWords(dict[str, Sequence[int]]):
-    """Encodes words on access, and caches the tokens of short words."""
+    """A mapping from words to tokens. Words are encoded on access; short words are cached."""
 
     def __init__(self, library: "Library") -> None:
         self._library = library
 
     def __missing__(self, word: str) -> Sequence[int]:
-        # Long words are slow (quadratic time); only the batch method releases the GIL.
+        # Encoding a word takes quadratic time, and only the batch method releases the GIL.
         tokens = tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         if len(word) <= MAX_CACHED_LENGTH:
             if len(self) >= MAX_CACHED_WORDS:
@@ -162,7 +162,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
 
 def _stretches(text: str) -> Iterator[str]:
-    """Split a text into parts that the trainer can process efficiently."""
+    """Split a text into parts of at most 2 * PART_LENGTH characters, at word boundaries."""
     start = 0
     while start < len(text):
         place = WORD_BOUNDARY.search(text, start + PART_LENGTH, start + 2 * PART_LENGTH)
@@ -209,7 +209,7 @@ def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
             f"unsupported tokenizer: {printable(wrong[0], 40)} is {printable(value, 80)}"
         )
     pieces = _pieces(vocabulary)
-    for first, second in merges:  # with an unknown token, the library could panic
+    for first, second in merges:  # a merge of unknown tokens could make the library panic
         if unknown := [t for t in (first, second, first + second) if t not in vocabulary]:
             problem = f"the merge of {first!r} and {second!r} needs a missing token: {unknown[0]!r}"
             raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")

@@ -15,23 +15,23 @@ from microgpt.errors import DataError
 from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
-N_EXAMINED = 20  # maximum number of JSON values that determine the kind of a file
+N_EXAMINED = 20  # maximum number of JSON values examined to recognise what a file contains
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
-DELIMITERS = "\t;|,"  # the delimiter with the most columns is used, the first if tied
+DELIMITERS = "\t;|,"  # the delimiter that gives the most columns is used; if tied, the first one
 N_NAMED = 20  # maximum number of column names in an error message
 LONGEST_NAME = 60  # a longer field in the first row is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which text must not contain
 NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # a number or a date, which is not a column name
-SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, as in spreadsheets' CSV
-COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # line above a table, such as Anki's metadata
+SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, as in Excel's CSV
+COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # comment or blank line above a table
 STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON string
 
 
 class Records(NamedTuple):
     """The rows of a table, the values of a JSON file, or conversations in another format."""
 
-    values: Iterable[tuple[int, Any]]  # (number, value) pairs; the value of broken JSON is an error
+    values: Iterable[tuple[int, Any]]  # (number, value) pairs; an exception replaces invalid JSON
     unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
@@ -55,7 +55,7 @@ def read_records(file: TextFile, what: str = "document", column: str | None = No
 
 
 def is_named_table(path: Path) -> bool:
-    """Return whether a file name has the suffix of a table."""
+    """Return whether a file has the name of a table, such as names.csv."""
     return path.suffix.lower() in TABLE_SUFFIXES
 
 
@@ -72,7 +72,7 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
     rows without text are omitted.
 
     Raises:
-        DataError: no column is given although there are several, or a value is not text.
+        DataError: the column is ambiguous, a value is not text, or the file has conversations.
     """
     path, first = file.path, _first_line(file)
     if how.column is not None:
@@ -114,7 +114,7 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
     is_nested = any(isinstance(value, dict | list) for row in rows for value in row.values())
-    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as a translation file
+    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # a file of translations
         return _strings(file, Records(enumerate(rows[0].values(), 1), "value"), tell)
     only = "text" if "text" in texts else texts[0] if len(texts) == 1 and not is_nested else None
     if only and (len(rows) > 1 or len(names) == 1):
@@ -135,7 +135,7 @@ def _several(problem: str, choices: str) -> DataError:
 
 
 def _strings(file: TextFile, records: Records, tell: Tell | None) -> list[str] | None:
-    """Return JSON strings; None if other values show that the file is text in quotation marks."""
+    """Return JSON strings; None if a value is not a string, as the file is then plain text."""
     strings = [*records.values]
     if not all(isinstance(value, str) for _, value in strings):
         return None
@@ -166,7 +166,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
 
 def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) -> list[str]:
-    """Return the texts of (location, cell) pairs; error messages contain the location."""
+    """Return the non-empty texts of (location, cell) pairs; errors contain the location."""
     texts = []
     for where, cell in cells:
         text = "" if cell is None else cell
@@ -196,8 +196,8 @@ def _objects(path: Path, records: Records) -> Iterator[tuple[str, dict[str, Any]
 def _table(path: Path, lines: list[str], column: str | None) -> Records:
     """Return the rows of a table.
 
-    The first row is a header unless one of its fields cannot be a name, or `column` is a number
-    that is not among its names.
+    The first row is a header unless one of its fields cannot be a column name, or `column` is a
+    number that no field of the row contains.
     """
     n_comments = sum(1 for _ in takewhile(COMMENT.match, lines))
     lines[:n_comments] = [""] * n_comments  # blank lines keep the line numbers correct

@@ -24,8 +24,8 @@ Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unk
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the share of each held-out set that was read in training.
 
-    The share counts documents or, in running text, characters; a single document is running text.
-    The result is empty if nothing was read and there are no earlier runs.
+    It is a share of the documents or, in running text, of the characters; a single document counts
+    as running text. The result is empty if nothing was read and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
     return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
@@ -33,11 +33,11 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     same = recorded_facts(sets.docs, runs)
-    # In running text, a short overlap between stretches is not detected.
+    # In running text, a short overlap of training and held-out text is not detected.
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
-        # `sets` may have no test set yet, because a search splits it off only at the end.
+        # `sets` may lack its test set, which a hyperparameter search splits off only at the end.
         if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
@@ -79,12 +79,12 @@ def describe_read(found: Mapping[str, float | None]) -> str:
 
 
 def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[Document]:
-    """Return the documents, or passages of running text, that the runs `read` were trained on."""
+    """Return the documents, or passages of running text, that earlier training runs have read."""
     return [*dict.fromkeys(_read(docs, recorded_facts(docs, read), "train"))]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a note if an ancestor was trained on unknown data or data other than `data`, or ""."""
+    """Return a note if an ancestor was trained on unknown data or others than `data`; else ""."""
     facts = data and (data.n_docs, data.sha256)
     is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
@@ -101,7 +101,7 @@ def form(doc: Document) -> str:
 
 
 def read_forms(docs: Iterable[Document]) -> Iterator[str]:
-    """Yield the form of each document, and of each line of a text of several lines."""
+    """Yield the normalized form of each document, and of each line of a text of several lines."""
     for doc in docs:
         yield form(doc)
         if isinstance(doc, str) and "\n" in doc:
@@ -109,7 +109,7 @@ def read_forms(docs: Iterable[Document]) -> Iterator[str]:
 
 
 def known_share(docs: Sequence[Document], read: Container[str]) -> float:
-    """Return the share of documents that were read, whole or line by line, in any form."""
+    """Return the share of documents whose form, or the form of each line, is in `read`."""
     return sum(_is_known(doc, read) for doc in docs) / max(1, len(docs))
 
 
@@ -119,10 +119,7 @@ def _is_known(doc: Document, read: Container[str]) -> bool:
 
 
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
-    """Return the share of documents or of running text that was read.
-
-    Running text is split into pieces of PIECE characters, each of which is searched for in `read`.
-    """
+    """Return the fraction of documents, or of each PIECE characters of a text, that `read` has."""
     if not is_stream:
         return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
     text = " ".join(plain(as_line(doc)) for doc in dict.fromkeys(read))
@@ -131,7 +128,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # in `text`, one such substring starts at a multiple of HALF
+        for i in range(HALF):  # in any copy in `text`, one of these substrings is at k * HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -146,7 +143,7 @@ def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Ite
 
 
 def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:
-    """Return the facts of those training runs that used exactly the documents `docs`."""
+    """Return the `DataFacts` of the training runs that used exactly the documents `docs`."""
     of_same_size = [each for each in read if each and each.n_docs == len(docs)]
     sha256 = fingerprint(docs) if of_same_size else None
     return [each for each in of_same_size if each.sha256 == sha256]
@@ -164,12 +161,12 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a text, or the form of a conversation, is a document or a line of one."""
+        """Return whether a text, or the form of a conversation, is a document or its line."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
-    """Return the content of documents.crc32; None for running text or over MAX_HASHES hashes."""
+    """Return the content of documents.crc32; None for running text, and for no or too many docs."""
     if text == "stream" or not 0 < len(docs) <= MAX_HASHES:
         return None
     hashes = sorted({*map(_hash, read_forms(docs))})

@@ -53,7 +53,7 @@ Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 
 
 def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKind) -> Chunks:
-    """Return the chunks of a document for scoring and, except for running text, for training.
+    """Return the chunks of a document to score or, unless it is running text, to train on.
 
     Raise TokenizerError if the document contains an unknown character.
     """
@@ -92,10 +92,10 @@ def conversation_windows(
 ) -> list[Chunk]:
     """Return the training chunks of a conversation, in the format of a chat prompt.
 
-    A chunk is [BOS, turns…] and starts with a user turn: the first one within half a context before
-    the new tokens, or else the question. If the question exceeds the room for turns, the rest of
-    its reply is chunked as in `SlidingWindows`. Each token that counts towards the loss is
-    predicted in exactly one chunk, and each chunk predicts at least one such token.
+    A chunk is [BOS, turns…]. It begins with the first user turn within half a context before the
+    tokens to predict, or else with the question that they answer. If the question and the reply so
+    far exceed `room_for_turns`, the rest of the reply is chunked as in `SlidingWindows`. Each token
+    that counts is predicted in exactly one chunk, and each chunk predicts at least one such token.
     """
     starts = [i for i, token in enumerate(tokens) if token == user_id]
     chunks: list[Chunk] = []
@@ -129,7 +129,7 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Encode the chunks of the indices `order`; each document's indices must be consecutive."""
+        """Return the encoded chunks with the indices `order`, in this order."""
         dataset, firsts = TokenDataset(), self._firsts
         long: dict[int, Chunks] = {}  # the chunks of long documents, by the index of the document
         for place in order:
@@ -142,10 +142,10 @@ class ChunkedDataset:
 
     @cached_property
     def lengths(self) -> Sequence[int]:
-        """The number of predicted tokens per document."""
+        """The number of predicted tokens of each document."""
         is_char = self.tokenizer.kind == "char" and not self.tokenizer.folds
         if is_char and are_texts(self.docs):
-            # Fast path: counting tokens would add 5 ms to a 7 ms run with Karpathy's settings.
+            # A shortcut: counting the tokens takes 5 ms, in a run of 7 ms with Karpathy's settings.
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
         if self.text == "stream":
@@ -219,7 +219,7 @@ def fit_conversation(
     """Fit a conversation into the context, leaving a quarter of the context for the reply.
 
     If the conversation is too long, drop the oldest turns, each question together with its reply.
-    The last message is never dropped.
+    Raise PromptError if the last message alone is too long.
     """
     if not messages:
         raise PromptError("messages must not be empty")

@@ -15,7 +15,7 @@ from microgpt.errors import DataError
 from microgpt.formatting import count, printable
 from microgpt.plugins import Tell
 
-WORDINGS = "wordings"  # column of other wordings of a question, separated by |
+WORDINGS = "wordings"  # column with alternative wordings of a question, separated by |
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def conversation_records(file: TextFile) -> Records:
 
 
 def _with_wordings(rows: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    """Yield each row of a table, followed by a row for each other wording of its question."""
+    """Yield each row of a table, followed by a row for each alternative wording of its question."""
     for number, row in rows:
         yield number, row
         for text in (row.get(WORDINGS) or "").split("|"):
@@ -110,7 +110,7 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
 
 
 def _turns(value: Any, where: str) -> Sequence[Any]:
-    """Return the messages of a conversation in any format; raise DataError for other values."""
+    """Return the messages of a conversation; raise DataError if its format is not supported."""
     if isinstance(value, Exception):
         remedy = "write one conversation per line, or export the chat again"
         raise DataError(f"{where}: not JSON: {value}; {remedy}")

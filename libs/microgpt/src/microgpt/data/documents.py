@@ -3,7 +3,7 @@
 A reader returns the documents of a file that it recognises, and None for any other file. The first
 reader that recognises a file is used: that of folders, then the plug-ins in the group
 `microgpt.readers` (see docs/plugins.md), then the readers of the library. With `chat`, only
-plug-ins are tried, also for folders, and `conversation_file` reads the other files.
+plug-ins are tried, even for folders, and `conversation_file` reads the other files.
 """
 
 import warnings
@@ -25,7 +25,7 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # fewer documents cause a warning; a single longer line is running text
+FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a longer single line is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 
@@ -60,7 +60,7 @@ def load_documents(
 
 
 def _lines_or_text(file: TextFile, how: ReadOptions) -> list[str] | str:
-    """Return the lines of a file, or its running text."""
+    """Return the lines of a file, or a single string if the file is running text."""
     is_stream = how.text == "stream"
     head = [*islice(file, MAX_LINES)]
     if how.text is None and how.separator is None:
@@ -96,7 +96,7 @@ def load_text(
 def load_conversations(
     path: str | Path | TextFile, *, me: str | None = None, tell: Tell | None = None
 ) -> list[Conversation]:
-    """Return the conversations of a file; see `conversation_file` for the formats.
+    """Return the conversations of a file; docs/reference/data.md describes the formats.
 
     Each begins with a user message, and the roles alternate. System messages and a final user
     message without a reply are omitted, and `tell` is called with a note.

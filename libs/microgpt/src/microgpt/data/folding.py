@@ -31,7 +31,7 @@ def fold(text: str) -> str:
     """Fold case and remove accents: "Straße" becomes "strasse".
 
     Apply case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), remove the
-    combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul), apply `TABLE`.
+    combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul) and apply `TABLE`.
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
@@ -47,7 +47,7 @@ def plain(text: str) -> str:
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer, which folds if conversations have no capitals or accents."""
+    """Return a character tokenizer that folds if docs are unaccented lower-case conversations."""
     exact = CharTokenizer.from_documents(docs)
     folds = exact.is_chat and all(fold(char) == char for char in exact.chars)
     return FoldingTokenizer(exact.chars, is_chat=True) if folds else exact
@@ -65,7 +65,7 @@ class FoldingTokenizer(CharTokenizer):
         return cls(sorted(set(fold("".join(exact.chars)))), is_chat=exact.is_chat)
 
     def _as_read(self, text: str) -> str:
-        """Fold each unknown character of a text whose folded form is known."""
+        """Fold the unknown characters whose folded form is in the vocabulary."""
         folds: dict[int, str] = {}
         for char in set(text).difference(self._id_of):
             folded = " " if char.isspace() else fold(char)

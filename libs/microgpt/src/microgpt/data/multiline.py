@@ -13,10 +13,10 @@ from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
 BLANK, LINE = "blank", "line"  # separators: blank lines, or the end of each line
-MAX_RECORD_LINES = 40  # maximum mean number of lines of records that two blank lines separate
-MAX_VERSE = 60  # maximum mean number of characters per line of verse; paragraphs have more
+MAX_RECORD_LINES = 40  # maximum mean lines per record, if two blank lines separate the records
+MAX_VERSE = 60  # maximum mean number of characters per line of verse; lines of prose are longer
 MIN_RECORDS = 4  # minimum number of blocks that are recognised as documents
-# Marks of language models, and lines around the articles that wikiextractor writes.
+# Marks that separate documents, such as <|endoftext|>, and wikiextractor's lines around articles.
 END_OF_TEXT = re.compile(r"<\|(?:start|end)oftext\|>|^<doc id=.*>$|^</doc>$", re.MULTILINE)
 MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$|^<doc id=.*>$")
 SEQUENCE = re.compile(r"[A-Za-z*.-]+")
@@ -26,11 +26,11 @@ LABEL = re.compile(
 ITEM = re.compile(r"\s*[\d*•½¼¾-]")  # the beginning of a list item or an ingredient
 SEPARATORS = ("%", "%%", "==========", "$$$$", "*-")  # in fortune, Kindle, SDF and Humdrum files
 
-Block = tuple[int, list[str]]  # number of blank lines before lines of text, and these lines
+Block = tuple[int, list[str]]  # number of blank lines before a block, and the lines of the block
 
 
 def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> list[str] | None:
-    """Return the documents of a file if they have several lines; None for other files."""
+    """Return the documents of a file whose documents have several lines; otherwise, None."""
     if how.separator == LINE or how.text == "stream":
         return None
     if how.separator is not None:
@@ -89,7 +89,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[Block]:
 
 
 def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
-    """Return a test for the first block of a record, or None if the lines contain no records.
+    """Return a predicate for the first block of a record, or None if the lines have no records.
 
     Records begin with the same label (`X:1`, `Title: Tea`), or follow two blank lines, or are
     blocks with distinct titles, or verses of two, three or five lines, such as haiku.
@@ -106,7 +106,7 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:
         return lambda block: block[1][0].startswith(label)
     if 10 * sum(line[0].isspace() for _, lines in blocks for line in lines) >= n_lines:
-        return None  # indented source code
+        return None  # the file is indented source code
     n_wide = sum(gap > 1 for gap, _ in blocks[1:])
     if MIN_RECORDS < n_wide < n - 1 and n_lines <= MAX_RECORD_LINES * n_wide:
         return lambda block: block[0] > 1

@@ -32,8 +32,7 @@ MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
 class NgramModel:
     """An n-gram model of tokenized documents.
 
-    The first token of each document and the tokens that its mask excludes are never predicted; they
-    only appear in contexts.
+    The first token of each document and masked tokens are not predicted; they appear in contexts.
     """
 
     def __init__(self, docs: TokenDataset, vocab_size: int, order: int = ORDER) -> None:
@@ -55,7 +54,7 @@ class NgramModel:
             pairs, first, n = np.unique(
                 contexts * vocab_size + tokens[at], return_index=True, return_counts=True
             )
-            if length:  # count the distinct tokens before each pair of shorter contexts, if any
+            if length:  # in the previous level, count the distinct tokens before each pair
                 _, shorter_pairs, counts = found[-1]
                 longer = shorter[first] * vocab_size + tokens[at[first]]
                 places_of = np.searchsorted(shorter_pairs, longer)
@@ -116,7 +115,7 @@ class _Level:
 def _smoothed(
     contexts: "Integers", pairs: "Integers", counts: "Integers", vocab_size: int
 ) -> _Level:
-    """Return the discounted probabilities of a level."""
+    """Return the probabilities of a level, with modified Kneser-Ney discounts."""
     n = np.bincount(np.minimum(counts, N_DISCOUNTS + 2), minlength=N_DISCOUNTS + 3).tolist()
     y = n[1] / max(1, n[1] + 2 * n[2])
     each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, N_DISCOUNTS + 1)]

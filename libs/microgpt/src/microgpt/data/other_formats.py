@@ -22,7 +22,7 @@ UNTIME = r"remove times: sed -E 's/^(\[[^]]*\]|Dialogue:([^,]*,){{9}})//' {path}
 SCRIPT = r"window\.YTD\.|(?:export|const|let|var) [^\n]*\[\n"
 UNNAME = "keep the values: sed -nE 's/^[^#!=]+= *//p' {path} > NEW.txt"
 TITLES = r"extract the texts: sed -nE 's/^(SUMMARY|FN)[^:]*://p' {path} > NEW.txt"
-# A pattern of the first bytes, the format and a remedy. The first row that matches is used.
+# Each row has a pattern of the first bytes, a format and a remedy. The first match is used.
 BINARY = (
     (r"\x1f\x8b", "a gzip file", f"{UNPACK} (gunzip)"),
     (r"BZh[1-9]1AY|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "a compressed file", UNPACK),  # bzip2, xz, zstd
@@ -66,7 +66,7 @@ def refuse_binary(head: bytes, path: Path) -> None:
 
 
 def refuse_markup(head: str, path: Path) -> None:
-    """Raise DataError if a text has a known mark-up; suggest a conversion or `--text stream`."""
+    """Raise DataError if a text has known mark-up; suggest a conversion or `--text stream`."""
     for pattern, what, remedy in MARKUP:
         if re.match(pattern, head, re.IGNORECASE):
             remedy = f"{remedy.format(path=path)}, or read it as it is with --text stream"

@@ -15,8 +15,8 @@ from microgpt.errors import ConfigError, DataError
 T = TypeVar("T")
 HELD_OUT = ("validation", "test")
 SETS = ("docs", "train", *HELD_OUT)
-MAX_STRETCHES = 10  # maximum number per held-out set; enough to sample all parts of a text
-MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
+MAX_STRETCHES = 10  # maximum number of stretches per held-out set; enough to represent a text
+MIN_STRETCH = 2_000  # minimum length in characters; in short texts, most tokens have little context
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
@@ -38,7 +38,7 @@ class Split:
     """Documents split into training, validation and test sets.
 
     `split` divides documents by fractions, which are recorded. To use sets of your own, construct a
-    `Split` without fractions; do not replace the sets of a split, whose record would be wrong.
+    `Split` without fractions. Do not replace the sets of a split: its fractions would be wrong.
     """
 
     docs: Sequence[Document]  # all documents, including duplicates
@@ -100,10 +100,10 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
         return Split(docs, docs)
     sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # order: SETS[1:]
     for doc in dict.fromkeys(docs):
-        line = doc if isinstance(doc, str) else as_line(doc)  # `as_line` is as slow as a hash
+        line = doc if isinstance(doc, str) else as_line(doc)  # calling `as_line` is slow
         digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
-        # The test set is taken from below and the validation set from above, so a change of one
+        # The test set has the lowest values and the validation set the highest, so a change of one
         # fraction moves no document between the training set and the other held-out set.
         sets[2 if place < test else 1 if place >= 1 - validation else 0].append(doc)
     n = sum(map(len, sets))
@@ -164,7 +164,7 @@ def _require_sets(sets: Split, what: str, more: str) -> Split:
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:
-    """Yield the set, start and end of each held-out stretch, in text order."""
+    """Yield the name of the set, the start and the end of each held-out stretch, in text order."""
     shares = {name: share for name, share in shares.items() if share}
     free = (1 - sum(shares.values())) / len(shares)  # training fraction per held-out set
     shortest = max(MIN_STRETCH, 4 * gap)

@@ -12,7 +12,7 @@ from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
 MIN_REPEATS = 3  # minimum mean number of occurrences of each distinct word in prose
-PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # characters examined; minimum documents for sampling
+PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # examined characters; minimum documents for sampling
 MAX_SAMPLED = 10_000  # approximate number of documents to measure; fewer than 20,000 are taken
 MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
 
@@ -36,8 +36,8 @@ def is_running_text(lines: Sequence[str]) -> bool:
 def is_prose(docs: Sequence[Document]) -> bool:
     """Return whether at least half of the text is words, each used three times or more on average.
 
-    True for novels, messages, source code and Unicode names; false for lists of names or words,
-    arithmetic and music. About PROSE_SAMPLE characters of evenly spaced documents are examined.
+    True for novels, messages, source code and Unicode character names; false for lists of names or
+    words, arithmetic and music. About PROSE_SAMPLE characters of evenly spaced documents are read.
     """
     n_characters = sum(map(len, all_texts(docs)))
     if len(docs) > MIN_DOCUMENTS:
@@ -50,7 +50,7 @@ def is_prose(docs: Sequence[Document]) -> bool:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes estimated from a sample of documents, or of stretches of running text."""
+    """Sizes of a dataset, estimated from a sample of documents or stretches of running text."""
 
     n_docs: int
     n_characters: int
@@ -67,7 +67,7 @@ class Sizes:
         return sum(self.lengths) / max(1, len(self.lengths))
 
     def quantile(self, share: float) -> float:
-        """Return the length that the given share of the documents does not exceed."""
+        """Return the length that the given fraction of the documents does not exceed."""
         return self.lengths[int(share * (len(self.lengths) - 1))] if self.lengths else 0
 
     def chunk_length(self, context: int) -> float:

@@ -28,7 +28,7 @@ class ConversationsError(DataError):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a file of documents; see `Settings`, which has the same fields."""
+    """Options for reading a file of documents; see `Settings`, which has the same fields."""
 
     text: TextKind | None = None  # by default, running text is detected
     column: str | None = None  # column of a table, or field of JSON objects, with the documents
@@ -111,7 +111,7 @@ class TextFile:
             return text
         line = n_lines_before + _with_plain_ends(chunk[:start].decode()).count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
-        # A sample around the byte, from the beginning of a line if possible.
+        # A sample around the invalid byte, from the beginning of a line if possible.
         first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
         what, remedy = _diagnose(chunk[first : first + SAMPLE])
         raise DataError(f"{self.path} is not {what} {where}; {remedy}")
@@ -125,7 +125,7 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     """Return what the file should be ("UTF-8 text" or "a text file") and a remedy."""
     odd, text = sample.translate(None, PLAIN), sample.decode(errors="replace")
     n_bad, n_ascii = text.count("\ufffd"), len(text.encode("ascii", "ignore"))
-    if not odd.strip(b"\0") and 3 * len(odd) >= len(sample):  # ASCII, two bytes per character
+    if not odd.strip(b"\0") and 3 * len(odd) >= len(sample):  # ASCII characters in UTF-16
         encoding = "utf-16"
     elif len(text) - n_ascii >= 2 * n_bad:  # mostly valid UTF-8
         return "UTF-8 text", "fix that line"

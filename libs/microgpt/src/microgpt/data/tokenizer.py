@@ -45,8 +45,8 @@ def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
     Raises:
         DataError: a document is neither a text nor a conversation, or docs is not a list.
     """
-    # Lines of an open file contain line endings, iterating over a data frame yields column names,
-    # and the order of a set differs between processes.
+    # Some iterables are refused: the lines of an open file contain line endings, a data frame
+    # yields its column names, and the order of a set differs between processes.
     is_other = isinstance(docs, str | Mapping | Set) or hasattr(docs, "read")
     is_other = is_other or hasattr(docs, "columns") or getattr(docs, "shape", None) == ()
     if is_other or not hasattr(docs, "__iter__"):
@@ -61,7 +61,7 @@ def as_documents(docs: Iterable[AnyDocument]) -> tuple[Document, ...]:
 def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
     """Return a conversation of messages, or of dicts such as {"role": "user", "content": "hi"}.
 
-    Raise DataError, which names `name`, if `turns` is not a list or a message has another type.
+    Raise DataError if `turns` is not a list or a message is invalid; the error contains `name`.
     """
     if not isinstance(turns, Iterable) or isinstance(turns, str | bytes | Mapping | Set):
         what = "a text or a list of messages"
@@ -80,7 +80,7 @@ def as_conversation(name: str, turns: Iterable[AnyMessage]) -> Conversation:
 
 def are_texts(docs: Iterable[object]) -> TypeGuard[Sequence[str]]:
     """Return whether all documents are texts, not conversations."""
-    return all(issubclass(kind, str) for kind in {*map(type, docs)})  # one test per type is fast
+    return all(issubclass(kind, str) for kind in {*map(type, docs)})  # tests each type only once
 
 
 def texts_of(doc: Document) -> Iterable[str]:
@@ -99,7 +99,7 @@ def count_characters(doc: Document) -> int:
 
 
 def count_all(doc: Document, text: TextKind, count: Callable[[str], Count]) -> Count:
-    """Return the number of predicted tokens of a document, including those that do not count.
+    """Return the number of predicted tokens of a document, including masked tokens.
 
     The end token of a text is predicted, except in running text. `count` counts or estimates the
     tokens of a text.
@@ -120,7 +120,7 @@ def count_predictions(doc: Document, text: TextKind, count: Callable[[str], int]
 
 
 class Tokenizer(ABC):
-    """A tokenizer whose vocabulary consists of text pieces and special tokens."""
+    """Base class of tokenizers, whose vocabulary consists of text pieces and special tokens."""
 
     kind: ClassVar[TokenizerKind]  # value of `tokenizer` in meta.json
     unit: ClassVar[str]  # plural noun for the tokens in error messages
@@ -148,8 +148,8 @@ class Tokenizer(ABC):
     def reading(self, text: str) -> dict[int, str | None]:
         """Return a table for `str.translate` that replaces or removes unknown characters.
 
-        Unknown white space becomes a space if the model knows the space, so that words stay
-        separate; other unknown characters are left out (None).
+        Unknown white space becomes a space if the vocabulary contains the space, so that words stay
+        separate; other unknown characters are removed (None).
         """
         space = None if self.unknown_characters(" ") else " "
         unknown = self.unknown_characters(text)
@@ -157,7 +157,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "Tokenizer":
-        """Return a tokenizer that also knows the characters of the documents."""
+        """Return a tokenizer whose vocabulary also contains the characters of the documents."""
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -169,7 +169,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, tokens: Iterable[int]) -> str:
-        """Decode tokens to text without special tokens; raise TokenizerError if one is unknown."""
+        """Return the text of the non-special tokens; raise TokenizerError if a token is unknown."""
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
@@ -244,7 +244,7 @@ class CharTokenizer(Tokenizer):
         for i, char in enumerate(self.chars):
             if len(char) != 1:
                 raise TokenizerError(f"{char!r:.80} is not a single character")
-            if "\ud800" <= char <= "\udfff":  # UTF-8 cannot encode it
+            if "\ud800" <= char <= "\udfff":  # UTF-8 cannot encode surrogates
                 raise TokenizerError(f"{char!r} is a lone surrogate; read the text as UTF-8")
             if self._id_of.setdefault(char, i) != i:
                 raise TokenizerError(f"{char!r} is in the vocabulary twice")
@@ -258,12 +258,12 @@ class CharTokenizer(Tokenizer):
         return cls(sorted(set("".join(all_texts(docs)))), is_chat=not are_texts(docs))
 
     def extended(self, docs: Iterable[Document], *, is_chat: bool) -> "CharTokenizer":
-        """Return a tokenizer that also knows the characters of the documents."""
+        """Return a tokenizer whose vocabulary also contains the characters of the documents."""
         return type(self)(sorted({*self.chars, *self.from_documents(docs).chars}), is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""
-        # The generator lets other threads run; untrusted text may have 100,000 unknown characters.
+        # A generator, unlike a set operation, lets other threads run; untrusted text may be long.
         read = self._as_read(text)
         return "".join(dict.fromkeys(char for char in read if char not in self._id_of))
 
@@ -282,7 +282,7 @@ class CharTokenizer(Tokenizer):
         return len(self._as_read(text))
 
     def _as_read(self, text: str) -> str:
-        """Return the text whose characters are looked up; `FoldingTokenizer` folds it first."""
+        """Return the text to look up in the vocabulary; `FoldingTokenizer` folds it."""
         return text
 
     def decode(self, tokens: Iterable[int]) -> str:

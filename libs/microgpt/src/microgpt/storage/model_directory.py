@@ -1,7 +1,7 @@
 """Write model directories atomically, validate them on load, and find those that a command names.
 
-docs/reference/model_directory.md describes the files. evolve-rust and MoonBase write only
-weights.json and meta.json; `load` reads their directories too.
+docs/reference/model_directory.md describes the files. Two other programs, evolve-rust and MoonBase,
+write only weights.json and meta.json; `load` reads their directories too.
 """
 
 import hashlib
@@ -149,7 +149,7 @@ def has_copy(directory: Path, saved: SavedModel) -> bool:
 
 
 def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes | None:
-    """Return the hashes of all data of a model and its ancestors, or None if some are unknown."""
+    """Return the hashes of all documents read by a model and its ancestors; None if unknown."""
     data, *ancestors = saved.trained_on
     if other_data(data, ancestors) or not has_any(directory, DOCUMENT_HASHES):
         return None
@@ -200,7 +200,7 @@ def name_of(path: str | os.PathLike[str]) -> str:
 
 
 def _models_at(text: str) -> list[tuple[str, Path]]:
-    """Return the name and path of the model at `PATH` or `NAME=DIR`, or of each in a folder."""
+    """Return name and path of the model at `PATH` or `NAME=DIR`, or of each model in a folder."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
         name, directory = "", text

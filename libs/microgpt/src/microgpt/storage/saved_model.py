@@ -47,7 +47,7 @@ Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # field 
 
 
 class Meta(BaseModel):
-    """Content of meta.json in key order. evolve-rust and MoonBase use only the first keys."""
+    """Content of meta.json in key order. The programs evolve-rust and MoonBase read some keys."""
 
     model_config = ConfigDict(strict=True)
 

@@ -24,6 +24,7 @@ from microgpt.config import MAX_SIZE, DType, ModelConfig, TrainConfig
 from microgpt.data import TOKENIZERS
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import TokenizerKind
+from microgpt.early_stopping import BestWeights
 from microgpt.errors import CheckpointError
 from microgpt.files import (
     DirectoryLock,
@@ -36,7 +37,6 @@ from microgpt.flat_weights import count_params
 from microgpt.formatting import printable
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
 from microgpt.state import (
-    BestWeights,
     Ensemble,
     HistoryPoint,
     TeacherRecord,

@@ -96,7 +96,7 @@ def decode_weights(
 def rows_of(
     matrices: Matrices, path: Path, model: ModelConfig, source: str = META
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Return the rows of each matrix; raise CheckpointError if `source` has other shapes."""
+    """Return the rows of each matrix; raise CheckpointError if the shapes do not fit `model`."""
     if model.n_layer > len(matrices):  # checked first: a huge n_layer could exhaust the memory
         raise CheckpointError(
             f"{path} has too few matrices for n_layer {model.n_layer} in {source}"

@@ -2,8 +2,8 @@
 
 The time of a training run is proportional to its operations. The command line makes a `TimeLimit`;
 `Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
-it. During the run, `Deadline` measures again, and restarts a run that would end too early or too
-late. `--budget` and `--steps` reproduce the result without a measurement.
+the speed. During the run, `Deadline` measures again, and restarts a run that would end too early or
+too late. `--budget` and `--steps` reproduce the result without a measurement.
 """
 
 import math
@@ -38,7 +38,7 @@ OPTIMIZER = 20  # cost per weight and step
 MUON = 0.7  # cost per floating-point operation of Muon
 STEP = 5e6  # cost per step
 
-N_PARTS, PART_S = 4, 0.1  # number and duration of measurements; their median ignores outliers
+N_PARTS, PART_S = 4, 0.1  # number and duration of measurements; the median is robust to outliers
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
@@ -48,7 +48,8 @@ RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
 # Fraction of the time that the measurement takes, and its minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Tolerances, as fractions of the time limit, for an expected early, expected late and late end.
+# Fractions of the time limit. A run restarts if it is expected to end earlier than by the first or
+# later than by the second, and it ends when it is late by the third.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
@@ -66,7 +67,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
     operations = n_tokens * (products + attention + ELEMENTS * L + SOFTMAX * V)
     operations += OPTIMIZER * count_params(model) + STEP
     if config.optimizer == "muon":
-        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # four and two matrices per block
+        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # 4 square and 2 tall per block
         operations += MUON * L * (N_ITERATIONS * (4 * square + 2 * tall))
     return operations
 
@@ -120,12 +121,12 @@ def _steps_per_second(engine: EngineTraining) -> float:
 
 @dataclass
 class TimeLimit:
-    """Counts down the seconds of a run, excluding compilation."""
+    """The time limit of a run, which does not include compilation."""
 
     minutes: float
     started: float  # time on the clock when the run started
     reserve_s: float = RESERVE_S
-    clock: Callable[[], float] = perf_counter  # in seconds
+    clock: Callable[[], float] = perf_counter  # returns the time in seconds
 
     @property
     def seconds(self) -> float:
@@ -137,7 +138,7 @@ class TimeLimit:
         return self.started + self.seconds - self.reserve_s - self.clock()
 
     def extend(self, seconds: float) -> None:
-        """Exclude some seconds from the limit."""
+        """Exclude the given number of seconds from the limit."""
         self.started += seconds
 
     def reserve_for(self, model: ModelConfig, *, is_chat: bool) -> None:
@@ -146,10 +147,10 @@ class TimeLimit:
 
 
 class Deadline(Hook):
-    """Ends a run at its time limit; its first steps show how many steps fit into the time."""
+    """A hook that ends a run at its time limit, and measures how many steps fit into the time."""
 
     def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
-        """Check the time for cost_ratio times the cost of the job; None skips the check."""
+        """Measure the time, unless cost_ratio (see `Place`) is None; `job` must have a limit."""
         assert job.limit
         self.restart_with_steps: int | None = None  # number of steps for a restart, if needed
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
@@ -173,7 +174,7 @@ class Deadline(Hook):
         step_cost, validation, test = self._costs
 
         def work(step: int) -> float:
-            """Return the cost of the first steps and of their evaluations, in steps."""
+            """Return the cost of the first `step` steps and their evaluations, in steps."""
             n_evaluations, rest = divmod(step, run.config.steps_between_evaluations)
             return step + (n_evaluations + (step == steps and rest > 0)) * validation
 
@@ -194,7 +195,7 @@ class Deadline(Hook):
         if not self._job.teachers:
             budget = given.get("budget", math.inf) / step_cost
         if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > LIMITING * budget):
-            setup_s = self._left_before - self._left_at_start  # a restart encodes the documents
+            setup_s = self._left_before - self._left_at_start  # a restart repeats the preparation
             self.restart_with_steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
 
     @cached_property

@@ -22,13 +22,13 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
-# Characters of which a budget of 1e13 operations reads half; exponent of their growth; minimum.
+# `readable`: maximum characters for 1e13 operations, exponent of growth, minimum, size of parts.
 READ, READ_POWER, MIN_READ, PART = 2**23, 0.5, 2**21, 2**12
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-# Operations that still lower the loss, for 150,000 tokens; exponent of their growth; their minimum.
+# `useful_operations`: number for 150,000 tokens, exponent of its growth with the tokens, minimum.
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and exponent of its growth
 WIDTH_PER_LAYER = 30
@@ -39,7 +39,7 @@ DROPOUT = 0.2  # dropout if all useful operations are used, else proportional to
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE tokens for 1e12 operations, exponent of growth
 MIN_CHARACTERS_PER_SUBWORD = 400  # minimum size of the text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-# Fine-tuning makes at most this many passes over the data, or this many steps if that is more
+# Fine-tuning makes TUNING_PASSES passes over the data at most, or TUNING_STEPS if that is more
 # (bench/studies/fine_tuning.py, removed after commit a922fbb8).
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
 TUNING_RATE = 0.5  # factor of the rule's learning rate: trained weights need smaller changes
@@ -91,7 +91,7 @@ def choose(
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
 
-    They depend only on the documents, the budget, the given settings and the shape of the parent.
+    The choice depends only on the documents, the budget, the given settings and the parent's shape.
     """
     sizes = measure(sets.train, tokenizer, text)
     limit, whole = useful_operations(sizes), budget
@@ -133,7 +133,7 @@ def choose(
 def readable(sets: Split, budget: float | None) -> Split:
     """Reduce the training set of a split so that a budget of operations reads about half of it.
 
-    Without held-out documents, the record of the split describes the training set, which is kept.
+    Without held-out documents, the split is unchanged, as its record describes the training set.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)
@@ -152,7 +152,7 @@ def useful_operations(sizes: Sizes) -> float:
 
 
 def _model(width: int, context: int, given: Given) -> ModelConfig:
-    """Return the shape of a model with this width, without a vocabulary."""
+    """Return the shape of a model of this width, or of the given n_embd; vocab_size is 0."""
     width = given.get("n_embd", width)
     is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # whether head_dim is even
     rule = {
@@ -164,7 +164,7 @@ def _model(width: int, context: int, given: Given) -> ModelConfig:
 
 
 def _config(length: float, useful: float, text: TextKind, given: Given) -> TrainConfig:
-    """Return the training settings for chunks of a mean length; the steps are not chosen yet."""
+    """Return the training settings, except the number of steps, for chunks of a mean length."""
     lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     rule = {
@@ -186,7 +186,7 @@ def config_for_operations(
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:
-    """Return the smallest power of two from 16 to MAX_CONTEXT that covers most documents."""
+    """Return a context of 16, 32, … or MAX_CONTEXT that fits most documents; 128 for a stream."""
     if text == "stream":
         return 128
     context = 16

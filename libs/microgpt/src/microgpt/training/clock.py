@@ -7,7 +7,7 @@ BUSY = 0.05  # minimum share of a processor that a training process gets, even o
 
 
 class RunningTime:
-    """Counts seconds, except long times in which the process used hardly any processor time."""
+    """A clock that omits long times in which the process used hardly any processor time."""
 
     def __init__(self) -> None:
         self._paused, self._last = 0.0, (perf_counter(), process_time())

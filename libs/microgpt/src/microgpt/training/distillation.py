@@ -5,8 +5,8 @@ The target of each prediction is the mean of the teachers' probabilities (Hinton
 student. All targets and documents are computed before training.
 
 An n-gram model predicts a small text about as well as a neural network, but makes different errors.
-It therefore also predicts the documents that the teachers generate, but not the text from which its
-counts come. docs/measurements/choice.md gives the gain.
+It is therefore an additional teacher for the documents that the teachers generate, but not for the
+text from which its counts come. docs/measurements/choice.md gives the gain.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """

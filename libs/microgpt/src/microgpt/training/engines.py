@@ -1,7 +1,7 @@
 """The interface of engines, and the choice between the compiled and the reference engine.
 
 Both engines give the same losses, weights and random numbers, up to rounding; the tests and
-`microgpt verify` check this. The reference engine imports neither numpy nor numba.
+`microgpt verify` check this. The reference engine trains and generates without NumPy and Numba.
 """
 
 import warnings
@@ -64,7 +64,7 @@ class EngineModule(Protocol):
 
 
 def engine_module(name: str) -> EngineModule:
-    """Return an engine; raise ConfigError if it is not installed or its sources were edited."""
+    """Return an engine; raise ConfigError if it is not installed or lacks edits of the sources."""
     if problem := problem_of(name):
         why, remedy = problem
         raise ConfigError(
@@ -75,11 +75,11 @@ def engine_module(name: str) -> EngineModule:
 
 
 def default_engine() -> EngineName:
-    """Return the compiled engine; if it cannot be used, warn and return the reference engine."""
+    """Return "compiled", or warn and return "reference" if the compiled engine cannot be used."""
     if problem := problem_of("compiled"):
         why, remedy = problem
         line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"
-        warnings.warn(line, EngineWarning, stacklevel=1)  # one place, so Python shows it once
+        warnings.warn(line, EngineWarning, stacklevel=1)  # from one line: Python shows it only once
         return "reference"
     return "compiled"
 

@@ -12,18 +12,11 @@ from statistics import fmean
 from typing import Any
 
 from microgpt.data.contamination import contamination
+from microgpt.early_stopping import BestWeights, ending
 from microgpt.errors import ConfigError
 from microgpt.files import recorded_path
 from microgpt.settings import RECORDED
-from microgpt.state import (
-    BestWeights,
-    Ensemble,
-    TeacherRecord,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
-    ending,
-)
+from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
@@ -137,7 +130,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
         steps_after=(n - i - 1) * steps + plan.config.steps,
         cost_ratio=None if i else n + _student_cost(job),
     )
-    config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
+    config = replace(ensemble.config_of(i), engine=plan.engine)  # may change if resumed
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
     plan = replace(plan, config=config, given=given, ensemble=None)
     sets = replace(job.sets, test=())
@@ -147,7 +140,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
 def _student(
     job: TrainingJob, teachers: Teachers, states: Sequence[TrainState], threads: int
 ) -> TrainingJob:
-    """Return the job of the student at its first step, and compute its targets."""
+    """Compute the student's targets, and return its job, ready for the first step."""
     plan = job.plan
     read = data_of([teachers])
     plan = replace(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 
-from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use, default_lr
+from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, Use
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
@@ -17,6 +17,7 @@ from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError
 from microgpt.formatting import DIGITS, in_short
+from microgpt.learning_rate import default_lr
 from microgpt.settings import Settings, with_given
 from microgpt.state import Ensemble
 from microgpt.training.budget import (
@@ -39,10 +40,10 @@ from microgpt.training.choice import (
 from microgpt.training.engines import default_engine, prepare_engine
 
 # Settings of an ensemble. A multiple refers to the operations that a single model can use.
-MIN_BUDGET = 2.0  # minimum multiple for an ensemble; below it, a single model is as good
+MIN_BUDGET = 2.0  # minimum multiple for an ensemble; with less, a single model is as good
 STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
 MOST_TEACHERS = 8  # a ninth teacher improves the loss by less than the difference between seeds
-MAX_STUDENT = 4.0  # maximum multiple for the student
+MAX_STUDENT = 4.0  # the operations of the student are at most this multiple
 SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
 MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes
 
@@ -144,7 +145,7 @@ def _operations(speed: float, limit: TimeLimit) -> float:
         spent = limit.seconds - left
         raise ConfigError(
             f"--minutes {limit.minutes:g} is too short, because the preparation takes "
-            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half of it for training
+            f"{spent:.2g} s; use at least --minutes {2 * spent / 60:.2g}"  # half is for training
         )
     return float(f"{speed * left:.{DIGITS}g}")
 

@@ -29,7 +29,7 @@ class Hook:
         return None
 
     def should_stop(self) -> bool:
-        """Return whether to stop; called about every 20 ms, or after a step of the slow engine.
+        """Return whether to stop; called about every 20 ms, or after each step that takes longer.
 
         The training result covers all completed steps, and the run can be resumed from its state.
         """

@@ -1,6 +1,6 @@
-"""Take the split, the tokenizer and the weights of a training run from a parent or teachers.
+"""Inherit the split, the tokenizer and the weights from a parent or teachers.
 
-`planning` takes the shape and the dtype. Training settings and optimizer state are not inherited.
+`planning` inherits shape and dtype. Training settings and the optimizer state are not inherited.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ def hold_out(
     sources: Sequence[TrainedModel | Teachers] = (),
     tell: Tell = lambda line: None,
 ) -> Split:
-    """Split documents by the given fractions, else as in the sources' training, else by default.
+    """Split documents by the given fractions, or else as in `sources`, or else by the defaults.
 
     By default, --minutes and --budget hold out some documents if there are enough. `sources`
     contains the parent and the teachers.
@@ -79,7 +79,7 @@ def _recorded_split(
 ) -> dict[str, Any]:
     """Return the split settings of an earlier training run on the same documents, if any."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
-    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # now read as lines
+    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # docs are now lines
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}
     found = {name: getattr(facts, name) for name in (*FRACTIONS, "gap")}

@@ -1,4 +1,4 @@
-"""The training loop: runs the engine and calls hooks; `state.ending` decides on early stopping."""
+"""The training loop: runs the engine, calls hooks, and ends by `early_stopping.ending`."""
 
 import math
 import random
@@ -10,18 +10,11 @@ from functools import partial
 from microgpt.config import TrainConfig, checked
 from microgpt.data.contamination import trained_documents
 from microgpt.data.tokenizer import Document
+from microgpt.early_stopping import BestWeights, Ending, ending
 from microgpt.errors import MicrogptError
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.held_out_loss import AT_ONCE, EvaluationSet
-from microgpt.state import (
-    BestWeights,
-    Ending,
-    HistoryPoint,
-    TrainEvent,
-    TrainResult,
-    TrainState,
-    ending,
-)
+from microgpt.state import HistoryPoint, TrainEvent, TrainResult, TrainState
 from microgpt.training.clock import running_time
 from microgpt.training.engines import check_engine, engine_module, make_training
 from microgpt.training.hooks import Hook
@@ -52,7 +45,7 @@ class TrainingLoop:
         job, plan, resume = self.job, self.job.plan, self.job.resume
         self.plan = plan
         check_engine(plan.engine, plan.dtype, self.threads)
-        if type(plan.config).lr_at is not TrainConfig.lr_at:  # a schedule of the user
+        if type(plan.config).lr_at is not TrainConfig.lr_at:  # a schedule defined by the user
             for step in range(plan.config.steps):
                 checked(f"lr_at({step})", plan.config.lr_at(step), float, limits=FINITE)
         if resume:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig, default_lr
+from microgpt.config import DEFAULT_DTYPE, Given, ModelConfig, TrainConfig
 from microgpt.data.contamination import contamination, describe_read
 from microgpt.data.context import ChunkedDataset
 from microgpt.data.folding import char_tokenizer
@@ -14,6 +14,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.edited_sources import find_edited_sources
 from microgpt.errors import ConfigError, DataError
+from microgpt.learning_rate import default_lr
 from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
@@ -49,7 +50,7 @@ class TrainingJob:
     place: Place = field(default_factory=Place)
 
     def with_steps(self, steps: int) -> "TrainingJob":
-        """Return the job with this number of steps; in an ensemble, each teacher takes them."""
+        """Return the job with another number of steps; in an ensemble, with `steps` per teacher."""
         plan, ensemble, n = self.plan, self.plan.ensemble, steps
         if ensemble:
             n = max(1, plan.config.steps * steps // ensemble.teacher.steps)
@@ -69,7 +70,7 @@ class TrainingJob:
         return self.sets.chunked(self.plan.tokenizer, self.plan.model.block_size, self.plan.config)
 
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
-        """Encode the training chunks in the order in which they are read."""
+        """Return the encoded training chunks, in the order in which they are read."""
         plan, chunks = self.plan, self.chunks
         if self.teachers:
             dataset = self.teachers.dataset(chunks, plan, rng, threads)

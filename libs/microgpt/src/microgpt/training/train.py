@@ -38,8 +38,8 @@ def train(
     Args:
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
             With a `Split`, the result has the weights with the lowest of about 20 validation losses
-            (see `steps_between_evaluations`), and their test loss. By default, the documents of the
-            parent or a teacher are split as in its training.
+            (see `steps_between_evaluations`), and their test loss. Without one, documents on which
+            the parent or a teacher was trained are split as in that training run.
         model: defaults to the shape of the parent, or to one that suits the documents. Its
             vocab_size is set from the tokenizer.
         config: by default, chosen to suit the documents; with a model or a parent, `TrainConfig()`.

@@ -4,7 +4,7 @@ Each vector contains several queries of one document and head, all multiplied by
 Lanes after the last query of a document belong to the next document. Their results are wrong, but
 are overwritten when the next document is processed.
 
-Layout: columns, where a head has D adjacent rows; the attention weights of a vector of queries
+The layout is "columns"; a head has D adjacent rows. The attention weights of a vector of queries
 have a row per key and a lane per query. See docs/engine.md#attention.
 Shapes: C = n_embd, D = head_dim, N = columns.
 """

@@ -1,6 +1,6 @@
 """Cross-entropy loss and its gradient.
 
-Layout: columns; the logits have a row per token of the vocabulary and a column per prediction.
+The layout is "columns": logits have a row per token of the vocabulary and a column per prediction.
 Losses are in nats. See docs/engine.md#vectors. Shapes: V = vocab_size, N = columns.
 """
 
@@ -42,7 +42,7 @@ def token_losses(b: Buffers, N: int, losses: Array) -> None:
 
 @inlined
 def add_softmax(b: Buffers, N: int, share: float, probabilities: Array) -> None:
-    """Replace the logits with share * softmax(logits), and add them to probabilities (≥ N, V).
+    """Set the logits to share * softmax(logits), and add the result to probabilities (≥ N, V).
 
     `token_losses` must have set the norms.
     """

@@ -4,7 +4,7 @@ Each decoding step reads one token of every active sequence, or several tokens o
 matrix products process several rows together, so the result of a sequence does not depend on the
 other sequences.
 
-Layout: rows; each token of a step is a row. See docs/engine.md#decoding.
+The layout is "rows": each token of a step is a row. See docs/engine.md#decoding.
 Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows,
 n = sequences.
 """

@@ -1,8 +1,8 @@
 """Forward pass on all tokens of a micro-batch at once; compiled version of `Gpt.forward`.
 
 `evaluate` computes losses and probabilities without gradients.
-Layout: columns; several documents are read side by side, with one column per token. Losses, in
-nats, and probabilities have a row per prediction, in document order. See
+The layout is "columns": several documents are read side by side, with one column per token. Losses
+(in nats) and probabilities have a row per prediction, in document order. See
 docs/engine.md#vectors. Shapes: C = n_embd, N = columns, V = vocab_size.
 """
 

@@ -1,7 +1,7 @@
 """KV cache, and attention over the cached tokens.
 
-Layout: rows. Keys are stored in blocks of one vector of tokens, with one row per feature, so that a
-query is compared with a whole block at once. Values are stored with one row per token, so that the
+Queries are rows. Keys are stored in blocks of one vector of tokens, with one row per feature, so
+that a query is compared with a block at once. Values are stored with one row per token, so that the
 output is a weighted sum of rows. A token's result does not depend on the other tokens in the step.
 See docs/engine.md#decoding. Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """

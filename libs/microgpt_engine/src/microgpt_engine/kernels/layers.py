@@ -1,6 +1,6 @@
 """Embedding, rmsnorm and relu, and their gradients, on all columns at once.
 
-Layout: columns; rows in `rmsnorm_rows`, `shift_row` and `embed`, whose result is transposed later.
+The layout is "columns", but "rows" in `rmsnorm_rows`, `shift_row` and the result of `embed`.
 See docs/engine.md#vectors. Shapes: C = n_embd, N = tokens.
 """
 
@@ -44,7 +44,7 @@ def embed(
 
 @inlined
 def embed_backward(b: Buffers, model: Settings, dwte: Array, dwpe: Array, N: int) -> None:
-    """Add b.transposed (N, C) to the gradients of the embeddings."""
+    """Add the gradients in b.transposed (N, C) to those of the embeddings, dwte and dwpe."""
     dx_t, C, shift = b.transposed, model.n_embd, model.n_embd // 2
     for n in range(N):
         token, position, before = b.tokens[n], b.positions[n], b.previous[n]
@@ -88,7 +88,7 @@ def restore_at_starts(
 
 @inlined
 def shift_row(x: Array, row: int, position: int, shift: int, last: Array) -> None:
-    """Exchange the first `shift` numbers of a row with those in `last`, or 0 at position 0."""
+    """Swap the first `shift` numbers of a row with `last`; a row at position 0 gets zeros."""
     for c in range(shift):
         current = x[row, c]
         x[row, c] = last[c]
@@ -101,8 +101,8 @@ def shift_row(x: Array, row: int, position: int, shift: int, last: Array) -> Non
 def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int, shift: int) -> None:
     """Set normed to the columns of x (C, N), scaled to a root mean square of 1; store the scales.
 
-    The first `shift` rows of the result are moved to the next column; see `cut_at_starts`. With a
-    shift, normed must not be x.
+    The first `shift` rows of the result are moved to the next column; see `cut_at_starts`. If shift
+    is not 0, normed must not be x.
     """
     C = x.shape[0]
     for n in range(0, N, lanes(x)):

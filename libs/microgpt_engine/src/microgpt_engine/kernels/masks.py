@@ -1,7 +1,7 @@
 """Dropout on all columns at once, with the same masks as `microgpt.model_variants`.
 
-Layout: columns, each with an int32 key, from which the mask of all its features is computed. See
-docs/engine.md#vectors. Shapes: C = n_embd, N = columns.
+The layout is "columns". Each column has an int32 key, from which the mask of its features is
+computed. See docs/engine.md#vectors. Shapes: C = n_embd, N = columns.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """Matrix products on all columns at once; compiled version of `model.linear` and its gradients.
 
-Layout: activations in columns (n features by N tokens), weights as m outputs by n inputs; in
-`linear_rows`, activations in rows and weights in panels. Kernels may write to the padding of rows,
-which never affects a result. The padding of weights is always zero. See
+Activations are columns, (n features, N tokens), and weights are (m outputs, n inputs); but in
+`linear_rows`, activations are rows, and weights are panels. Kernels may write to the padding of
+rows, which never affects a result. The padding of weights is always zero. See
 docs/engine.md#products-of-matrices.
 Shapes: C = n_embd, N = tokens.
 """
@@ -76,7 +76,7 @@ def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
 
 @kernel
 def _one_row(x: Array, panels: Array, y: Array) -> None:
-    """Multiply a single row, using tiles wide enough to fill the registers."""
+    """Set y = x w^T for a single row x, using tiles wide enough to fill the registers."""
     step, n, width = lanes(x), x.shape[1], panels.shape[1]
     first = row = j = 0
     while first < y.shape[1]:
@@ -98,7 +98,7 @@ def _one_row(x: Array, panels: Array, y: Array) -> None:
 
 @kernel
 def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
-    """Multiply several rows; split the sums if there are too few columns to hide latency."""
+    """Set y = x w^T for the first N rows; split sums if y has too few columns to hide latency."""
     n, m, width = x.shape[1], y.shape[1], panels.shape[1]
     if m > NARROW * lanes(x):
         first = row = 0

@@ -1,8 +1,7 @@
 """MT19937 (Matsumoto & Nishimura 1998), the generator of `random.Random`; see `random_numbers`.
 
-Layout: a state is N words of 32 bits and the index of the next word; a group of states has one row
-per word, with one column for each of the GROUP generators. See
-docs/engine.md#the-same-numbers.
+A state consists of N words of 32 bits and the index of the next word. A group of states has one row
+per word and one column per generator. See docs/engine.md#the-same-numbers.
 """
 
 import math

@@ -1,9 +1,9 @@
 """One optimizer step on all weights: AdamW, or Muon for the blocks and AdamW for the rest.
 
 Compiled version of `ReferenceEngine.update` and `MuonEngine.update`. Gradients are not clipped:
-Adam divides by their typical size, and Muon uses only their direction; both bound the steps.
-Layout: weights, padded to whole vectors. The rows that AdamW updates come first, then the matrices
-that Muon updates, which have C columns and at least C rows. A Gram matrix has C rows and C columns.
+Adam divides by their typical size, and Muon uses only their direction, so the steps are bounded.
+The layout is "weights". The rows that AdamW updates come first, then the matrices that Muon
+updates, which have C columns and at least C rows. A Gram matrix has C rows and C columns.
 See docs/engine.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
 """
 

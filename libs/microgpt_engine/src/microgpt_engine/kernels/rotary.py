@@ -1,8 +1,8 @@
 """Rotary positions and normalization of queries and keys, and their gradients.
 
 Compiled version of `GptVariant.query_or_key`; the angles are computed in model_variants.py.
-Layout: columns; rows 2 i and 2 i + 1 of a head are rotated together; the same rows of a table
-contain the cosine and sine for each position. `adjust_row` uses one row per token. See
+The layout is "columns". Rows 2 i and 2 i + 1 of a head are rotated together; the same rows of a
+table contain the cosine and sine for each position. `adjust_row` uses one row per token. See
 docs/engine.md#a-step.
 Shapes: C = n_embd, D = head_dim, N = columns, T = block_size.
 """

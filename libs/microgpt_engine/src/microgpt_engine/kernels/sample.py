@@ -1,6 +1,6 @@
 """Next-token sampling; compiled version of `sampling.sample`.
 
-Layout: rows; a row of logits has one number per token of the vocabulary. See
+The layout is "rows": a row of logits has one number per token of the vocabulary. See
 docs/engine.md#decoding. Shapes: V = vocab_size.
 """
 
@@ -25,7 +25,7 @@ NOT_FINITE, NONE_ALLOWED = -1, -2  # error codes returned instead of a token
 def sample(r: Rows, row: int, s: Sequences, barred: int, uniform: float) -> int:
     """Return the next token, NOT_FINITE or NONE_ALLOWED; see `config.Sampling` for the settings.
 
-    A row of the logits is overwritten. Tokens with s.rules[token] >= barred are excluded. `uniform`
+    The row of logits is overwritten. Tokens with s.rules[token] >= barred are excluded. `uniform`
     is a random number in [0, 1).
     """
     logits, sums, V = r.logits, r.sums, r.logits.shape[1]
@@ -109,9 +109,10 @@ def _keep_likeliest(
 
 @kernel
 def _keep(weights: Array, logits: Array, V: int, most: int, share: float, order: Array) -> None:
-    """Zero all weights except those of the largest logits: `most` tokens, or fewer if they suffice.
+    """Zero all weights except those of the tokens with the largest logits, `most` tokens or fewer.
 
-    Tokens suffice if they hold `share` of the total weight. Of equal logits, the first are kept.
+    Fewer are kept if they have the fraction `share` of the total weight. Of equal logits, the first
+    are kept.
     """
     mass = 0.0
     for i in range(V):

@@ -3,8 +3,8 @@
 A batch is processed in micro-batches whose activations fit into the processor's cache. Their
 gradients are summed, and the optimizer updates the weights after the last micro-batch.
 `update` and `publish_and_clear` are for `threaded_trainer`.
-Layout: activations have a row per feature and a column per token; gradients of matrices are laid
-out like the weights. See docs/engine.md#vectors and #a-step. Shapes: C = n_embd, N = columns.
+Activations have a row per feature and a column per token; gradients of matrices are laid out like
+the weights. See docs/engine.md#vectors and #a-step. Shapes: C = n_embd, N = columns.
 """
 
 import math
@@ -43,7 +43,7 @@ def take_steps(
     lrs: Array,  # learning rate of each step
     losses: Array,  # output: loss of each step taken; same length as lrs
     update: bool,  # if False, stop after computing the gradients of the first step
-    n_tokens: int,  # stop after the micro-batch that reaches this number
+    n_tokens: int,  # stop after the micro-batch that reaches this number of tokens
 ) -> int:
     """Train until n_tokens tokens are read, all lrs are used, or a step fails.
 

@@ -2,7 +2,7 @@
 
 NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select a different processor, as in Numba. `wasm` sets
 MICROGPT_TARGET to wasm32 in the processes that compile for WebAssembly.
-Layout: all rows are padded to a multiple of the vector size defined here. See
+The rows of all arrays are padded to a multiple of the vector size defined here. See
 docs/engine.md#vectors.
 """
 
@@ -29,7 +29,7 @@ NAME: str = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
 FEATURES = _features()
 _AVAILABLE = {feature[1:] for feature in FEATURES.split(",") if feature.startswith("+")}
 if not IS_WASM and platform.machine().lower() in ("aarch64", "arm64"):
-    _AVAILABLE.add("neon")  # every arm64 has it, but not every system lists it
+    _AVAILABLE.add("neon")  # every arm64 CPU has NEON, but some systems do not list it
 VECTOR_BYTES = 64 if "avx512f" in _AVAILABLE else 32 if "avx2" in _AVAILABLE else 16
 N_REGISTERS = 32 if _AVAILABLE & {"avx512f", "neon"} else 16
 

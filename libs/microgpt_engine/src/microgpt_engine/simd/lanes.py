@@ -1,7 +1,6 @@
 """Operations across the lanes of a vector, such as sums, maxima and counts.
 
-Layout: no arrays. In columns, a lane is a token; in rows, it is a feature. See
-docs/engine.md#vectors.
+A lane is a token in the layout "columns", and a feature in "rows". See docs/engine.md#vectors.
 """
 
 from collections.abc import Callable

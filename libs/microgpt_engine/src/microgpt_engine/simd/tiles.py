@@ -1,7 +1,7 @@
 """Matrix multiplication and transposition of tiles that fit into registers.
 
-Layout: arrays of two dimensions; the numbers of a row are adjacent, except in the left factor,
-which may be transposed. See docs/engine.md#products-of-matrices.
+Arrays have two dimensions. The numbers of a row are adjacent, except in the left factor, which may
+be transposed. See docs/engine.md#products-of-matrices.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """SIMD vectors as a Numba type, with load, store and arithmetic.
 
 The intrinsics emit LLVM instructions, which support vectors of any width. They do not check bounds.
-Layout: arrays of two dimensions; a vector consists of adjacent numbers of a row, array[i, j : j +
-lanes]. See docs/engine.md#vectors.
+Arrays have two dimensions. A vector consists of adjacent numbers of a row: array[i, j : j + lanes].
+See docs/engine.md#vectors.
 """
 
 import math

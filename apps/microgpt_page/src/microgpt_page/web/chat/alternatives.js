@@ -1,25 +1,25 @@
-// Show the doubt at each token of a reply and its alternatives, and continue the reply with one.
+// Shade each token of a reply by its probability, show alternatives, and continue the reply with one of them.
 
 import { ask } from "../client.js";
 import { button, element, isSpecial, percent, printable, quoted, shown, tell } from "../text.js";
 
 const N_ALTERNATIVES = 6;
-const MAX_TOKENS = 400; // at the end of a reply that have alternatives, so that the page stays fast
+const MAX_TOKENS = 400; // tokens, at the end of a reply, with alternatives; more would be slow
 const REST_MS = 120; // how long the pointer rests on a token before its alternatives are shown
 const END = "<|end_turn|>";
-const BYTES = /^bytes:/; // begins the label of a part of a character
+const BYTES = /^bytes:/; // labels of parts of a character
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const LABEL = "Reply. The arrow keys show what else could have come, Enter chooses.";
 
 export class Alternatives {
   #model;
   #chosen;
-  #replies = new WeakMap(); // of each element with the text of a reply
+  #replies = new WeakMap(); // replies by the element of their text
   #box = element("div", { id: "alternatives", role: "group", tabIndex: -1, ariaLive: "polite", hidden: true });
   #at = 0; // the piece whose alternatives are shown
   #timer;
 
-  /** Args: `chosen` is called with the element of a reply and the tokens and the text to continue. */
+  /** Args: `chosen` is called with the element of a reply, and with the tokens and the text to continue. */
   constructor(model, turns, chosen) {
     this.#model = model;
     this.#chosen = chosen;
@@ -36,12 +36,12 @@ export class Alternatives {
     turns.addEventListener("keydown", (event) => this.#move(event));
   }
 
-  /** Offer alternatives in an element with a reply, which is the last of some messages. */
+  /** Offer alternatives in an element that shows the last of some messages, a reply. */
   offer(item, messages) {
     const said = item.querySelector(".said");
     Object.assign(said, { tabIndex: 0, role: "group", ariaLabel: LABEL });
     this.#replies.set(said, { item, messages });
-    this.#shade(said).catch(() => {}); // a conversation that is too long has no shades
+    this.#shade(said).catch(() => {}); // a conversation that is too long is not shaded
   }
 
   /** Shade each token of a reply by its probability, and show the mean. */
@@ -95,7 +95,7 @@ export class Alternatives {
     this.#at = Math.max(0, Math.min(pieces.length - 1, i));
     const { now } = pieces[this.#at];
     const likeliest = now.alternatives.filter(({ text }) => !isSpecial(text) || (text === END && this.#at));
-    const came = likeliest.some(({ token }) => token === now.token) ? [] : [now]; // the same fields
+    const came = likeliest.some(({ token }) => token === now.token) ? [] : [now];
     const buttons = [...likeliest, ...came].map((each) => {
       const label = element("span", { className: "token" }, shown(each.text));
       const made = button(label, () => this.#take(said, each));
@@ -124,7 +124,7 @@ export class Alternatives {
     const read = predictions.slice(0, pieces[this.#at].index).map((each) => each.token);
     const tokens = [this.#model.vocab_size - 1, ...prompt, ...read, token];
     this.#hide();
-    if (text === END) this.#chosen(item, null, start); // it ends there
+    if (text === END) this.#chosen(item, null, start); // the reply ends there
     else this.#chosen(item, tokens, start + text);
   }
 
@@ -143,7 +143,7 @@ export class Alternatives {
 
 const textOf = (found) => found.map((piece) => piece.text).join("");
 
-/** Replace the text of a reply by its pieces, if they are the same text. */
+/** Replace the text of a reply by its pieces if these have the same text. */
 function split(said, reply, { read, predictions }) {
   const first = read.findLastIndex(isSpecial);
   const found = pieces(predictions.slice(first));

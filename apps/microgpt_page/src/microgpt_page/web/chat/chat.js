@@ -8,12 +8,12 @@ import { button, byId, conversation, element, printable, said, tell, unknown, un
 
 const turns = byId("turns");
 const message = byId("message");
-const GREETING = "hello"; // the example of a model that has none
+const GREETING = "hello"; // the example for a model without any
 
 const page = document.documentElement;
-const SLACK = 40; // pixels above the end of the page, where it is still followed
+const SLACK = 40; // pixels from the end of the page at which new text is followed
 
-/** Focus the message field, unless that opens the keyboard of a phone. */
+/** Focus the message field, unless that would open the keyboard of a phone. */
 const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
 
 /** Return whether the end of the page is in view. */
@@ -31,13 +31,13 @@ function tellBelow(notice) {
 
 export class Chat {
   #model;
-  #place; // of the conversation in the session storage of this tab
-  #talk; // the messages; a reply may have a note, such as that it has not read all of them
+  #place; // storage key of the conversation of this tab
+  #talk; // messages; a reply may note, for example, what the model has not read
   #alternatives;
-  #isReloaded; // the address may be older than what is stored
-  #note = ""; // on what the model has not read for the reply that is being streamed
+  #isReloaded; // after a reload, the address may be older than what is stored
+  #note = ""; // the note of the reply that is being streamed
   #last = null; // the conversation before "New conversation"
-  #edited = null; // the number of the message that the user writes anew
+  #edited = null; // the index of the message that the user edits
   #running = null; // AbortController of the reply that is being streamed
 
   constructor(model) {
@@ -64,12 +64,12 @@ export class Chat {
   }
 
   /**
-   * Show the conversation of an address: its parameters m are alternate messages of the user and the
-   * model. If the conversation of this tab begins with them, it is kept.
+   * Show the conversation of an address: its parameters `m` are messages, alternately of the user and of the
+   * model. The conversation of this tab is kept if it begins with these messages.
    */
   show(parameters) {
     byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
-    byId("chat-seed").value = parameters.get("seed") ?? ""; // a new one for each reply
+    byId("chat-seed").value = parameters.get("seed") ?? ""; // empty: a new one for each reply
     const given = this.#isReloaded ? [] : parameters.getAll("m");
     this.#isReloaded = false;
     const hasBegun = given.every((content, i) => content === this.#talk[i]?.content);
@@ -101,7 +101,7 @@ export class Chat {
   #stored() {
     try {
       const stored = JSON.parse(sessionStorage.getItem(this.#place));
-      return Array.isArray(stored) ? stored : undefined; // an earlier page stored something else
+      return Array.isArray(stored) ? stored : undefined; // an earlier version stored something else
     } catch {
       // A page in a frame may have no storage, or the stored text is not JSON.
     }
@@ -123,15 +123,15 @@ export class Chat {
     this.#edit(null, "");
     this.#talk = [...before.slice(0, i), { role: "user", content: text }];
     this.#reply(i + 1, (signal) => this.#asked(i + 1, number(byId("chat-seed")), signal), () => {
-      this.#talk = before; // to send it again, before what was typed since
+      this.#talk = before; // it can be sent again
       message.value = [text, message.value].filter(Boolean).join("\n");
     });
   }
 
-  /** Replace a reply by one that begins with a text and continues after its tokens, if any. */
+  /** Replace a reply by one that begins with a text; then, if tokens are given, the model continues them. */
   #branch(item, tokens, text) {
     const i = [...turns.children].indexOf(item);
-    this.#note = this.#talk[i].note; // both read the same
+    this.#note = this.#talk[i].note; // both replies follow the same messages
     this.#reply(i, async function* (signal) {
       yield text;
       if (!tokens) return;
@@ -140,7 +140,7 @@ export class Chat {
     });
   }
 
-  /** Yield the parts of a reply to the messages before number i. */
+  /** Yield the parts of a reply to the messages before index i. */
   async *#asked(i, seed, signal) {
     const messages = this.#talk.slice(0, i);
     const body = { messages, temperature: number(byId("chat-temperature")), seed };
@@ -202,7 +202,7 @@ export class Chat {
     this.#setRunning(null);
     const isAsked = talk.length % 2 === 1;
     this.#talk = isAsked ? talk.slice(0, -1) : talk;
-    if (isAsked) this.#edit(null, talk.at(-1).content); // it has no reply: to send it again
+    if (isAsked) this.#edit(null, talk.at(-1).content); // without a reply, it can be sent again
     else if (this.#edited !== null) this.#edit(null, "");
     this.#draw();
   }
@@ -253,7 +253,7 @@ export class Chat {
   #tools(role, content, i) {
     if (role === "user") return [button("Edit", () => this.#edit(i, content))];
     const again = button("Regenerate", () => this.#reply(i, (signal) => this.#asked(i, undefined, signal)));
-    again.hidden = this.#model.answers_few; // it has one reply to a question
+    again.hidden = this.#model.answers_few; // there is one reply to a question
     return [again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
   }
 }

@@ -13,11 +13,11 @@ const TABLES = ["wte", "wpe"];
 const NOTHING = "there is nothing to learn; add a reply, or a text";
 
 /**
- * Return the weights after a step on tokens, in the order of `weight_shapes`.
+ * Return the weights after a training step on some tokens, in the order of `weight_shapes`.
  * @param {import("./model.js").Model} model
  * @param {any} config the settings of a step
  * @param {number[]} tokens
- * @param {boolean} [unfinished] whether the end of the text does not count
+ * @param {boolean} [unfinished] whether to leave out the end of the text
  */
 export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
   const { memory } = model;
@@ -39,7 +39,7 @@ export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
 }
 
 /**
- * Return the gradients of a step, and its effects.
+ * Return the gradients of a training step, and its effects on the text.
  * @param {import("./model.js").Model} model
  * @param {any} config
  * @param {any} tokenizer
@@ -95,7 +95,7 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
   };
 }
 
-/** Return the loss mask of the predictions. */
+/** Return 1 for each prediction that counts in the loss, else 0. */
 export function countedOf({ text }, { isChat, special }, tokens, unfinished = false) {
   let role = -1;
   return tokens.slice(0, -1).map((token, i) => {

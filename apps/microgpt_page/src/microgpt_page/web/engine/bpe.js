@@ -1,4 +1,4 @@
-// Byte-level BPE. Equals data/bpe.py, and the parts of Hugging Face's tokenizers that it uses.
+// Byte-level BPE. JavaScript version of data/bpe.py and of the parts of Hugging Face's tokenizers that it uses.
 //
 // The bytes of a piece are stored as a string with one character, U+0000 to U+00FF, per byte.
 
@@ -9,7 +9,7 @@ import { Tokenizer } from "./tokenizer.js";
 const ENDINGS = "'s|'t|'re|'ve|'m|'ll|'d";
 const MARKS_AND_BLANKS = ` ?[^${BLANK}\\p{L}\\p{N}]+|[${BLANK}]+(?![^${BLANK}])|[${BLANK}]+`;
 const WORDS = new RegExp(`${ENDINGS}| ?\\p{L}+| ?\\p{N}+|${MARKS_AND_BLANKS}`, "gu");
-const SURROGATES = /[\ud800-\udfff]/gu; // lone ones alone
+const SURROGATES = /[\ud800-\udfff]/gu; // unpaired ones only
 const MAX_CACHED_LENGTH = 64;
 
 const isSurrogate = (char) => char.search(SURROGATES) >= 0;
@@ -18,8 +18,8 @@ const bytesOf = (piece) => Uint8Array.from([...piece], (char) => char.charCodeAt
 
 export class BpeTokenizer extends Tokenizer {
   #tokenOf;
-  #ranks = new Map(); // of merges, by pair of tokens
-  #merged = []; // the token that each merge makes
+  #ranks = new Map(); // ranks of merges, by pair of tokens
+  #merged = []; // the token that results from each merge
   #missing; // bytes without a token, which an imported vocabulary may have
   #cache = new Map();
 
@@ -41,7 +41,7 @@ export class BpeTokenizer extends Tokenizer {
     }
   }
 
-  /** Return the lone surrogates in a text, and characters with a byte that has no token. */
+  /** Return the unpaired surrogates in a text, and the characters with a byte that has no token. */
   unknown(/** @type {string} */ text) {
     if (!this.#missing.size) return [...new Set(text.match(SURROGATES))];
     return [...new Set(text)].filter((char) => !this.#has(char));
@@ -99,7 +99,7 @@ export class BpeTokenizer extends Tokenizer {
     return utf8().decode(this.#bytes(tokens));
   }
 
-  /** Return a function that decodes tokens as they arrive, and returns complete characters only. */
+  /** Return a function that decodes tokens as they arrive, and returns only complete characters. */
   decoder() {
     const decoder = utf8();
     return (tokens, isLast) => decoder.decode(this.#bytes(tokens), { stream: !isLast });

@@ -1,4 +1,4 @@
-// The arrays of activations and gradients. Equals engine/buffers.py.
+// The arrays of activations and gradients. JavaScript version of engine/buffers.py.
 
 import { LANES, padded } from "./memory.js";
 

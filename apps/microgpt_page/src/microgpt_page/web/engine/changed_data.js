@@ -1,21 +1,21 @@
-// Leave out some of the documents of a training run, or add some.
+// Remove documents from a training run, or add documents to it.
 
 import { repr, strip } from "./characters.js";
 import { chunksOfDocument } from "./documents.js";
 import { EngineError } from "./errors.js";
 
 /**
- * A change of one document: with a number, it is left out; with a text, it is added.
+ * A change of one document: it is removed if `document` is its index, or added if `text` is its text.
  * @typedef {{document?: number, text?: string}} Change
  */
 /**
- * The user's request: leave out the documents that begin with a text, or add texts.
+ * The user's request: remove the documents that begin with a text, or add texts.
  * @typedef {{kind: "without", start: string} | {kind: "with", texts: string}} Wish
  */
 /** @typedef {ReturnType<typeof import("./documents.js").dataOf>} Data */
 
 /**
- * Return the changes of the documents that a request means.
+ * Return the changes of documents that a request asks for.
  * @param {Wish} wish
  * @param {Data} data
  * @returns {Change[]}
@@ -41,8 +41,8 @@ function leftOut(documents, start) {
 /**
  * Return the chunks that the changed training run reads, in order.
  *
- * Of n places, added chunk j of k
- * is at place floor((2j + 1) n / 2k), counted from 0.
+ * The changed training run reads n chunks. Added chunk j of k
+ * is read at index floor((2j + 1) n / 2k).
  * @param {number[]} order of the chunks without changes
  * @param {Change[]} changes
  * @param {Data} data

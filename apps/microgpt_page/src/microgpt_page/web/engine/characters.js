@@ -7,7 +7,7 @@ const IS_SPACE = new RegExp(`^${SPACE}$`);
 const UNPRINTABLE = /[\p{C}\p{Z}]/u;
 const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
 
-/** Return the number of characters. */
+/** Return the number of characters (code points) of a text. */
 export const lengthOf = (/** @type {string} */ text) => [...text].length;
 
 /** Return whether a character is white space. */
@@ -20,7 +20,7 @@ export function strip(/** @type {string} */ text) {
   return stripEnd(text.slice(start));
 }
 
-/** Return a text without white space at its end. A regular expression takes quadratic time. */
+/** Return a text without white space at its end. A regular expression would take quadratic time. */
 export function stripEnd(/** @type {string} */ text) {
   let end = text.length;
   while (end && isSpace(text[end - 1])) end--;

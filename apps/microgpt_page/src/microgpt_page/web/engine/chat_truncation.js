@@ -1,4 +1,4 @@
-// Truncate a conversation by dropping the oldest turns. Equals data/context.py.
+// Truncate a conversation by dropping the oldest turns. JavaScript version of data/context.py.
 
 import { strip } from "./characters.js";
 import { EngineError } from "./errors.js";
@@ -6,11 +6,11 @@ import { EngineError } from "./errors.js";
 /**
  * @typedef {object} ChatPrompt
  * @property {number[]} tokens
- * @property {import("./tokenizer.js").Message[]} messages of these turns, as the model reads them
+ * @property {import("./tokenizer.js").Message[]} messages of the remaining turns, as the model reads them
  * @property {number} tokensDropped
  * @property {string} unknownCharacters
  * @property {number} nReplies
- * @property {number[]} [fixedReply] if the model does not know the question
+ * @property {number[]} [fixedReply] the reply if the last message matches no asking
  */
 
 /**
@@ -22,7 +22,7 @@ import { EngineError } from "./errors.js";
 export function fitConversation(messages, tokenizer, blockSize) {
   const table = tokenizer.reading(messages.map(({ content }) => content).join(""));
   const read = messages.map(({ role, content }) => ({ role, content: translated(content, table) }));
-  const sizes = read.map(({ content }) => tokenizer.count(content) + 2); // with role and end_turn
+  const sizes = read.map(({ content }) => tokenizer.count(content) + 2); // plus the role and the end of the turn
   const room = blockSize - Math.floor(blockSize / 4) - 2;
   const last = sizes[sizes.length - 1];
   if (last > room) {

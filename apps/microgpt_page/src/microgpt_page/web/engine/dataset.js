@@ -1,7 +1,7 @@
-// Tokenized documents for the kernels. Equals data/context.py and engine/buffers.py.
+// Tokenized documents for the kernels. JavaScript version of data/context.py and engine/buffers.py.
 
 /**
- * Up to block_size + 1 tokens. The mask is 1 for tokens that count; without it, all count.
+ * Up to block_size + 1 tokens. The mask is 1 for each token that counts in the loss; without it, all count.
  * @typedef {{tokens: number[], mask?: Uint8Array}} Chunk
  */
 
@@ -9,7 +9,7 @@
  * Split tokens into overlapping chunks; each token except the first counts exactly once.
  * @param {number[]} tokens
  * @param {number} size tokens of the context
- * @param {number} [stride] from the start of a chunk to that of the next; by default, half of it
+ * @param {number} [stride] distance between the starts of two chunks; by default, half of the context
  * @param {number} [first] token that replaces the first of each chunk
  */
 export function windows(tokens, size, stride = Math.max(1, Math.floor(size / 2)), first) {

@@ -1,10 +1,10 @@
-// Decode many sequences in a batch, in slices of 20 ms. Equals engine/decoder.py.
+// Decode many sequences in a batch, in slices of 20 ms. JavaScript version of engine/decoder.py.
 
 import { EngineError } from "./errors.js";
 import { LANES, float, padded } from "./memory.js";
 
 const RUN_MS = 20; // target duration of a slice
-const WORK_5_MS = 10 ** 8; // number of weights times tokens for a first slice
+const WORK_5_MS = 10 ** 8; // number of weights times tokens of a first slice
 const MAX_ROWS = 64; // maximum number of tokens per decoding step
 const MAX_SLOTS = 50; // maximum number of concurrent sequences
 const CACHE_BYTES = 2 ** 24; // maximum size of all keys and values
@@ -65,7 +65,7 @@ export class Decoder {
     const { memory, config } = this.#model;
     const lengths = prompts.map((prompt) => prompt.length);
     const n = prompts.length;
-    const mostNew = maxTokens ?? config.block_size - lengths[0] + 1; // null: to the end of the context
+    const mostNew = maxTokens ?? config.block_size - lengths[0] + 1; // null: until the context is full
     const width = lengths[0] + mostNew;
     const rules = new Array(config.vocab_size).fill(0);
     for (const token of stop) rules[token] = STOP;
@@ -123,7 +123,7 @@ export class Decoder {
     this.#fill(uniforms, this.#nDrawn);
   }
 
-  /** Return the tokens of each sequence since the last call, and its finish reason, if it has ended. */
+  /** Return the tokens of each sequence since the last call and, if the sequence has ended, its finish reason. */
   take() {
     const { tokens, n_tokens: nTokens, status } = this.#sequences;
     const [all, lengths, width] = [tokens.numbers, nTokens.numbers, tokens.row];

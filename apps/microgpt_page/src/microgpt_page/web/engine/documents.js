@@ -1,4 +1,4 @@
-// Read training texts. Equals data/documents.py, data/split.py and data/context.py.
+// Read training texts. JavaScript version of data/documents.py, data/split.py and data/context.py.
 
 import { strip } from "./characters.js";
 import { windows } from "./dataset.js";
@@ -9,9 +9,9 @@ import { sha256 } from "./sha256.js";
 import { CharTokenizer } from "./tokenizer.js";
 
 const encoder = new TextEncoder();
-const MAX_STRETCHES = 10; // maximum number of held-out stretches of running text
-const MIN_STRETCH = 2000; // in characters
-const PIECE = /[^]{50}/gu; // of running text that is compared at once
+const MAX_STRETCHES = 10; // maximum number of held-out windows of running text
+const MIN_STRETCH = 2000; // minimum length in characters
+const PIECE = /[^]{50}/gu; // 50 characters of running text, compared at once
 
 /** @typedef {{train: string[], validation: string[]}} Split */
 /** @typedef {import("./dataset.js").Chunk & {document?: number}} DocumentChunk of a training document */
@@ -28,9 +28,9 @@ function decode(bytes) {
   if (mark === "255 254") return new TextDecoder("utf-16le").decode(bytes);
   if (mark === "254 255") return new TextDecoder("utf-16be").decode(bytes);
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // without a byte order mark
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // drops a byte order mark
     if (!text.includes("\0")) return text;
-  } catch {} // it is not UTF-8
+  } catch {} // the file is not UTF-8
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   const before = text.slice(0, text.search(/[\ufffd\0]/));
   const line = withPlainEnds(before).split("\n").length;
@@ -42,12 +42,12 @@ function decode(bytes) {
 const withPlainEnds = (text) => text.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
 
 /**
- * Return a tokenizer for a text, the documents to train on, and the chunks to train on and to hold
- * out.
+ * Return a tokenizer for a text, the documents to train on, and the chunks for training and for
+ * validation.
  * @param {string} text
  * @param {object} how
  * @param {"lines" | "stream"} how.text whether each line is a document, or all is running text
- * @param {number} how.validation fraction that is held out
+ * @param {number} how.validation fraction of the text to hold out
  * @param {number} how.size tokens of the context
  */
 export function dataOf(text, { text: kind, validation, size }) {
@@ -67,7 +67,7 @@ export function dataOf(text, { text: kind, validation, size }) {
   return { tokenizer, documents: parts.train, train, validation: chunksOf(parts.validation), mark };
 }
 
-/** Return the mark of losses on running text of which a share is also trained on, as in Python. */
+/** Return the mark of the held-out loss if a part of the held-out running text is also trained on, as in Python. */
 function markOf(/** @type {Split} */ { train, validation }) {
   const known = plain(train.join("\n"));
   const pieces = validation.flatMap((each) => plain(each).match(PIECE) ?? [plain(each)]);
@@ -86,11 +86,11 @@ function characterTokenizer(/** @type {string} */ text) {
   return new CharTokenizer([...new Set(text)].sort((a, b) => code(a) - code(b)).join(""), false);
 }
 
-/** Split documents by hash and remove duplicates; without a fraction, all are for training. */
+/** Split documents by hash and remove duplicates; if the fraction is 0, all documents are for training. */
 function split(/** @type {string[]} */ documents, /** @type {number} */ validation) {
   /** @type {Split} */
   const parts = { train: validation ? [] : documents, validation: [] };
-  // Unlike in Python, texts of the same form are in one part, so no held-out text is trained on.
+  // Unlike in Python, texts that fold to the same form are in the same part, so no held-out text is trained on.
   const partOf = /** @type {Map<string, string[]>} */ (new Map());
   for (const each of validation ? new Set(documents) : []) {
     const place = parseInt(sha256(encoder.encode(each)).slice(0, 8), 16) / 2 ** 32;
@@ -103,7 +103,7 @@ function split(/** @type {string[]} */ documents, /** @type {number} */ validati
   return parts;
 }
 
-/** Hold out evenly spaced stretches of running text, with a gap around each; see `split_stream`. */
+/** Hold out evenly spaced windows of running text, with a gap around each; see `split_stream`. */
 function splitStream(/** @type {string} */ text, /** @type {number} */ validation, gap) {
   if (!validation) return { train: [text], validation: [] };
   const chars = [...text];
@@ -112,9 +112,9 @@ function splitStream(/** @type {string} */ text, /** @type {number} */ validatio
   const nMost = Math.floor((chars.length * Math.min(free, validation)) / shortest);
   const n = Math.max(1, Math.min(MAX_STRETCHES, nMost));
   const parts = { train: /** @type {string[]} */ ([]), validation: /** @type {string[]} */ ([]) };
-  let start = 0; // of the next stretch to train on
+  let start = 0; // start of the next part to train on
   for (let section = 0; section < n; section++) {
-    const place = section + free / 2; // in sections; the text has n equal ones
+    const place = section + free / 2; // start of the window, in n equal sections
     const first = round((chars.length * place) / n);
     const end = round((chars.length * (place + validation)) / n);
     parts.train.push(chars.slice(start, Math.max(start, first - gap)).join(""));

@@ -25,11 +25,11 @@ export class Engine {
   #model;
   #tokenizer;
   #prompts;
-  #idle = Promise.resolve(); // the end of the request before: one is answered at a time
+  #idle = Promise.resolve(); // the end of the previous request: one is handled at a time
 
   /**
    * @param {import("./file.js").ModelFile} file
-   * @param {Model} [loaded] its model, if it is in use
+   * @param {Model} [loaded] the model of the file, if it has been loaded already
    */
   constructor(file, loaded) {
     const { model, bpe, questions, text } = file;
@@ -60,7 +60,7 @@ export class Engine {
     return answers[name]();
   }
 
-  /** Call a function after the previous request has ended, and return the result. */
+  /** Wait for the previous request, then call a function and return its result. */
   async #alone(signal, work) {
     const end = await this.#begin(signal);
     try {
@@ -70,7 +70,7 @@ export class Engine {
     }
   }
 
-  /** Yield the parts of an answer after the previous request. Leaving the loop early ends the work. */
+  /** Wait for the previous request, then yield the parts of an answer. Leaving the loop early ends the work. */
   async *#inTurn(signal, parts) {
     const end = await this.#begin(signal);
     try {
@@ -106,7 +106,7 @@ export class Engine {
     const decode = texts.map(() => this.#tokenizer.decoder());
     const prompts = texts.map(() => read);
     const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
-    let nCut = 0; // texts that the context cuts off
+    let nCut = 0; // texts that end with a full context
     for await (const taken of this.#decode(prompts, rules, body.seed ?? 42, signal)) {
       taken.forEach(({ tokens }, i) => (texts[i] += decode[i](tokens)));
       nCut = taken.filter(({ end }) => end === "length").length;
@@ -139,7 +139,7 @@ export class Engine {
     for await (const [{ tokens, end }] of parts) yield { text: decode(tokens, end !== null) };
   }
 
-  /** Yield the parts of a text that continues tokens. */
+  /** Yield the parts of the text with which the model continues some tokens. */
   async *#continue(body, signal) {
     checkNumbers(body);
     const { read } = this.#prompts.ofText(body.prompt);
@@ -218,7 +218,7 @@ export class Engine {
 
   /** @returns {import("./decoder.js").Rules} */
   #rules(body, stop, forbidden, minTokens) {
-    const most = this.#file.model.block_size > MAX_NEW_TOKENS ? MAX_NEW_TOKENS : null; // null: all that fit
+    const most = this.#file.model.block_size > MAX_NEW_TOKENS ? MAX_NEW_TOKENS : null; // null: as many tokens as fit
     const maxTokens = body.max_tokens ?? most;
     const sampling = samplingOf(this.#file.questions?.is_table ? { temperature: 0 } : body); // see `reply_job`
     return { stop, forbidden, minTokens, maxTokens, sampling };
@@ -238,7 +238,7 @@ export class Engine {
   }
 }
 
-/** Return the seed of a body, or a random one. */
+/** Return the seed of a request, or a random seed. */
 const seedOf = ({ seed }) => BigInt(seed ?? Math.floor(Math.random() * 2 ** SEED_BITS));
 
 /** Return a fixed reply, truncated to the maximum number of tokens. */

@@ -1,3 +1,3 @@
-// An error with a message for the user. Equals microgpt/errors.py.
+// An error with a message for the user. JavaScript version of microgpt/errors.py.
 
 export class EngineError extends Error {}

@@ -1,4 +1,4 @@
-// Explain the predictions of the model at each position of a text. Equals evaluation.py.
+// Explain the predictions of the model at each position of a text. JavaScript version of evaluation.py.
 
 import { withActivations } from "./activations.js";
 import { countedOf } from "./backward.js";
@@ -8,7 +8,7 @@ import { EngineError } from "./errors.js";
 import { heldOutLoss } from "./held_out_loss.js";
 import { together } from "./together.js";
 
-const N_CHANGES = 3; // number of tokens whose probability a part raises or lowers most
+const N_CHANGES = 3; // number of tokens to list whose probability a part raises or lowers most
 const inBits = (nats) => nats / Math.LN2;
 
 /**
@@ -16,7 +16,7 @@ const inBits = (nats) => nats / Math.LN2;
  * @param {import("./model.js").Model} model
  * @param {number[]} tokens
  * @param {{top: number, attention: [number, number][], position?: number, earlier?: number, ablations?: boolean, backward?: any, step?: any, unfinished?: boolean}} wanted
- * @param {boolean} hasEnd whether the end of the text counts, which running text has not
+ * @param {boolean} hasEnd whether the end of the text counts, as it does not in running text
  */
 export function explain(model, tokenizer, tokens, wanted, hasEnd) {
   const { top, attention, position, ablations, backward, earlier } = wanted;
@@ -56,7 +56,7 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
   return found;
 }
 
-/** Return the effect of each head and MLP, by layer. */
+/** Return the effect of each head and of each MLP, by layer. */
 function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   const { position, step } = wanted;
   const n = tokens.length - 1;
@@ -85,7 +85,7 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   });
 }
 
-/** Return the mean loss of texts, if any, with and without each head and MLP, by layer. */
+/** Return the mean loss of texts with and without each head and MLP, by layer; there may be no texts. */
 export function lossesWithout(model, /** @type {number[][]} */ texts) {
   if (!texts.length) return [];
   const chunks = texts.map((tokens) => ({ tokens }));
@@ -93,7 +93,7 @@ export function lossesWithout(model, /** @type {number[][]} */ texts) {
   return Array.from(withoutEach(model), (part) => ({ ...part, loss, without: heldOutLoss(model, chunks) }));
 }
 
-/** Yield the indices of each head, of "all", and of each MLP, while the model runs without it. */
+/** Yield each layer with each head, "all" or null (its MLP), while the model runs without that part. */
 function* withoutEach(model) {
   const { n_layer: L, n_head: H } = model.config;
   const weights = model.packed.flat();

@@ -1,4 +1,4 @@
-// Read and write the files of an engine and of a model; packed_files.py writes them in Python.
+// Read and write the files of an engine and of a model. The Python version is packed_files.py.
 
 /**
  * The file that engine_file writes.
@@ -23,8 +23,8 @@
  */
 
 /**
- * Unpack a file: a line of JSON with metadata and sizes, then the bytes of each part. client.js has
- * verified the checksum.
+ * Unpack a file, which consists of a line of JSON with metadata and sizes, and of the bytes of each part.
+ * client.js has verified the checksum.
  * @param {Uint8Array} bytes
  * @returns {any}
  */

@@ -1,4 +1,4 @@
-// A character tokenizer that folds case and accents. Equals data/folding.py.
+// A character tokenizer that folds case and accents. JavaScript version of data/folding.py.
 
 import { SPACE, isSpace, lengthOf } from "./characters.js";
 import { CharTokenizer } from "./tokenizer.js";
@@ -7,7 +7,7 @@ const MARKS = /[\u0300-\u036f]/g; // combining diacritical marks
 const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
 const SINGLE_QUOTES = /[\u2018-\u201b\u2039\u203a]/g;
 const DOUBLE_QUOTES = /[^\P{Quotation_Mark}']/gu;
-const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/; // whose small letters fold to capitals
+const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/; // Cherokee letters, whose small forms fold to capitals
 // Replacements for letters and punctuation that have no decomposition in Unicode.
 const PLAIN = {
   æ: "ae", đ: "d", ð: "d", ħ: "h", ı: "i", ł: "l", ø: "o", œ: "oe", þ: "th",
@@ -27,7 +27,7 @@ export function plain(/** @type {string} */ text) {
   return quoted.split(new RegExp(SPACE)).filter(Boolean).join(" ");
 }
 
-/** Return a character folded as by `str.casefold`; JavaScript only converts to upper or lower case. */
+/** Return a character folded as by `str.casefold`; JavaScript itself only converts to upper or lower case. */
 function caseFolded(char) {
   if (CHEROKEE.test(char)) return char.toUpperCase();
   return char === "ẞ" ? "ss" : char.toUpperCase().toLowerCase();

@@ -8,8 +8,8 @@ import { QK_SCALE } from "./model.js";
 /** @typedef {ArrayLike<number>[]} Rows */
 
 /**
- * Return the gradients for tokens, the last of which is only predicted: the gradients of activations by
- * name, for each token, and the factors of the gradient of each matrix.
+ * Return the gradients for a text whose last token is only predicted: by name, the gradient of each activation
+ * of each token; and the two factors of the gradient of each matrix.
  * @param {import("./model.js").Model} model
  * @param {any} found the activations
  * @param {number[]} tokens
@@ -91,7 +91,7 @@ export function gradientOf([inputs, outputs]) {
   return found;
 }
 
-/** Return the factors of the embeddings; see `_tables`. */
+/** Return the factors of the gradients of the embeddings; see `_tables`. */
 function tables(config, tokens, dembedding) {
   const { n_embd: C, block_size: size, vocab_size: V, architecture } = config;
   const one = (length, at) => Float64Array.from({ length }, (_, i) => Number(i === at));

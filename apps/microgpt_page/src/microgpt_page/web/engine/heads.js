@@ -2,16 +2,16 @@
 
 import { withActivations } from "./activations.js";
 
-const N_APART = 3; // from this position on, the start is none of the last three tokens
-const N_SEEN = 40; // times that a token could be looked at, from which on it is compared
-const MORE = 1.3; // times the usual attention, from which on a head prefers a token
+const N_APART = 3; // from this position on, the first token is not one of the last three
+const N_SEEN = 40; // least number of times that a token could be attended to
+const MORE = 1.3; // least ratio to the usual attention for a token that a head prefers
 
-/** Return the distance of token j from token i: itself, one before, two before, further back, or the start. */
+/** Return the class of the distance from token i to token j: 0, 1, 2, at least 3, or 4 for the first token. */
 const placeOf = (i, j) => (j ? Math.min(i - j, 3) : 4);
 
 /**
- * Return statistics of each head: its layer, the share of its attention at each distance, and the labels of the
- * tokens that it prefers, which get more attention than their distance explains.
+ * Return statistics of each head: its layer, the fraction of its attention at each distance, and the labels of
+ * the tokens that it prefers: they get more attention than their distance explains.
  * @param {import("./model.js").Model} model
  */
 export function headsOf(model, tokenizer, /** @type {number[][]} */ texts) {
@@ -19,7 +19,7 @@ export function headsOf(model, tokenizer, /** @type {number[][]} */ texts) {
   const heads = Array.from({ length: L * H }, (_, i) => {
     return { layer: Math.floor(i / H), head: i % H, sums: [0, 0, 0, 0, 0], taken: new Float64Array(V) };
   });
-  const seen = heads[0].sums.map(() => new Float64Array(V)); // how often each token was at each place
+  const seen = heads[0].sums.map(() => new Float64Array(V)); // how often each token was at each distance
   for (const tokens of texts) {
     withActivations(model, tokens, (found) => {
       for (let i = N_APART; i < tokens.length - 1; i++) {

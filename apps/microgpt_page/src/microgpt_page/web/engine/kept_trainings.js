@@ -12,12 +12,12 @@ import { Trainer, inOrder } from "./trainer.js";
 import { untrained } from "./untrained_model.js";
 
 export const DIVERGED = "a training diverged: its loss is not a number; use a smaller learning rate";
-const MAX_KEPT = 2 ** 25; // maximum number of weights that are kept
+const MAX_KEPT = 2 ** 25; // maximum total number of weights that are kept
 
 /** @typedef {{seed: number, changes: import("./changed_data.js").Change[]}} Run */
 
 export class KeptTrainings {
-  #kept = /** @type {Map<string, Float32Array>} */ (new Map()); // weights by run
+  #kept = /** @type {Map<string, Float32Array>} */ (new Map()); // final weights by run
 
   /**
    * @param {import("./file.js").EngineFile} file
@@ -42,8 +42,8 @@ export class KeptTrainings {
   }
 
   /**
-   * Give the model the weights of a training run; train unless they are kept. Yield the number of
-   * steps taken since the last time.
+   * Set the weights of the model to those of a training run; train it unless the weights are kept. Yield the
+   * number of steps taken since the last time.
    * @param {Run} run
    * @param {AbortSignal} [signal]
    */
@@ -61,8 +61,8 @@ export class KeptTrainings {
   }
 
   /**
-   * Return the changes that affect the documents that training reads. If there are none, the result
-   * is identical.
+   * Return those changes that affect documents which training reads. Without such changes, the result
+   * of training is identical.
    * @param {import("./changed_data.js").Change[]} changes
    */
   read(changes) {

@@ -1,5 +1,5 @@
-// The laboratory of a page, in a worker: it reads texts, and trains a model that can be shown,
-// rewound and saved at any moment. One model at a time; a second one needs a second worker.
+// The laboratory of a page, in a worker: it reads texts, and trains one model that can be shown,
+// rewound and saved at any moment. A second model needs a second worker.
 
 import { withActivations } from "./activations.js";
 import { lengthOf, strip } from "./characters.js";
@@ -21,16 +21,16 @@ import { Trainer } from "./trainer.js";
 import { untrained } from "./untrained_model.js";
 import { WhatIf } from "./what_if.js";
 
-const MESSAGE_MS = 50; // between messages to the page
+const MESSAGE_MS = 50; // least time between messages to the page
 const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
-const WORK = 3e8; // maximum number of weights times tokens of a held-out loss, or of samples
+const WORK = 3e8; // maximum number of weights times tokens to compute a held-out loss or samples
 const [N_SAMPLES, N_LAST] = [5, 20];
-const N_WATCHED = 32; // chunks on which the hidden units are watched
+const N_WATCHED = 32; // chunks for statistics of hidden units
 
 /**
  * The state of the model after a step. The loss is measured on held-out documents; the places are the
  * coordinates of the embeddings on their principal axes. A sample is known if it is a training
- * document. The active share of a hidden unit is a share of the positions of some texts.
+ * document. `active` is the fraction of positions of some texts at which each hidden unit is active.
  * @typedef {object} Moment
  * @property {number} step
  * @property {string[]} samples
@@ -40,12 +40,12 @@ const N_WATCHED = 32; // chunks on which the hidden units are watched
  * @property {number[]} active by layer and unit
  */
 /**
- * Progress of a training run: the losses of the steps before `step`, and the moments since the last one.
+ * Progress of a training run: the losses and the moments since the last message.
  * @typedef {object} Progress
  * @property {number} step the number of steps so far
  * @property {number[]} losses
  * @property {Moment[]} moments
- * @property {"paused" | "finished" | "diverged" | null} end why the training ends, if it does
+ * @property {"paused" | "finished" | "diverged" | null} end the reason to end training, if there is one
  */
 
 export class Laboratory {
@@ -56,7 +56,7 @@ export class Laboratory {
   /** @type {Run | null} */
   #run = null;
   /** @type {{about: string[], whatIf: WhatIf} | null} */
-  #asked = null; // what questions are asked about
+  #asked = null; // what the questions are about
 
   /** @param {import("./file.js").EngineFile} file */
   constructor(file) {
@@ -84,7 +84,7 @@ export class Laboratory {
     return this.#run;
   }
 
-  /** Read a file; return a description of it. */
+  /** Read a file of training texts; return a description of the texts. */
   #read(/** @type {{bytes: Uint8Array}} */ { bytes }) {
     this.#text = textOf(bytes);
     const kind = kindOf(this.#text);
@@ -98,15 +98,15 @@ export class Laboratory {
 
   /**
    * Create a model with initial weights; return a description of it.
-   * @param {{model: any, config: any, validation: number, text: "lines" | "stream"}} settings fields
-   * of `ModelConfig` and `TrainConfig` that differ from Karpathy's; the fraction to hold out
+   * @param {{model: any, config: any, validation: number, text: "lines" | "stream"}} settings the fraction to hold
+   * out, and the fields of `ModelConfig` and `TrainConfig` that differ from Karpathy's
    */
   #start(settings) {
-    this.#run = new Run(this.#file, this.#text, settings); // if it fails, the one before stays
+    this.#run = new Run(this.#file, this.#text, settings); // on an error, the previous run remains
     return this.#run.about;
   }
 
-  /** Return the object that answers "What if" questions, with the training runs that it keeps. */
+  /** Return the object that answers "What if" questions and keeps the results of their training runs. */
   #whatIf(settings) {
     const about = [this.#text, JSON.stringify(settings)];
     const known = this.#asked;
@@ -127,7 +127,7 @@ export class Laboratory {
     const run = this.#started;
     this.#speed = speed ?? this.#speed;
     this.#isPaused = false;
-    let [before, sent, credit] = [performance.now(), 0, 1]; // of steps that may be taken now
+    let [before, sent, credit] = [performance.now(), 0, 1]; // steps that may be taken now: `credit`
     for (;;) {
       const now = performance.now();
       const more = this.#speed === Infinity ? Infinity : ((now - before) / 1000) * this.#speed;
@@ -155,16 +155,16 @@ class Run {
   #tokenizer;
   #validation;
   #documents;
-  #steps; // of moments
+  #steps; // steps of the moments
   #kept = /** @type {Map<number, import("./trainer.js").Snapshot>} */ (new Map());
-  #losses = /** @type {number[]} */ ([]); // since the last message
+  #losses = /** @type {number[]} */ ([]); // losses since the last message
   #moments = /** @type {Moment[]} */ ([]);
-  #mark; // of held-out losses
-  #watched; // some of the chunks to train on
-  #pairs; // the loss of counting pairs of tokens
+  #mark; // mark of held-out losses
+  #watched; // some training chunks
+  #pairs; // loss of a table of token pairs
   #hasDiverged = false;
   /** @type {Float32Array | null} */
-  #places = null; // of the moment before
+  #places = null; // of the previous moment
 
   constructor(file, text, { model: shape, config, validation, text: kind }) {
     const size = shape.block_size ?? file.defaults.model.block_size;
@@ -198,7 +198,7 @@ class Run {
     return { model, labels, nHeldOut: n, mark: this.#mark, pairs: this.#pairs, config, moments: [...this.#steps] };
   }
 
-  /** Return the reason to end a training run before a step, or null. */
+  /** Return the reason to stop training before step `until`, or null. */
   end(until = Infinity) {
     if (this.#hasDiverged) return "diverged";
     if (this.step === this.#trainer.config.steps) return "finished";
@@ -211,7 +211,7 @@ class Run {
     let next = first + 1;
     while (next < until && !this.#steps.has(next)) next++;
     const losses = this.#trainer.run(next);
-    this.#hasDiverged = Number.isNaN(losses.at(-1)); // that step was not applied
+    this.#hasDiverged = Number.isNaN(losses.at(-1)); // the step that failed was not applied
     this.#losses.push(...losses.filter((loss) => !Number.isNaN(loss)));
     try {
       if (this.step > first && this.#steps.has(this.step)) this.#keep();
@@ -232,7 +232,7 @@ class Run {
   /** Record the state of the training run and of the model. */
   #keep() {
     const { step } = this;
-    if (this.#kept.has(step)) return; // it was rewound
+    if (this.#kept.has(step)) return; // reached before a rewind
     const numbers = this.#update();
     const { vocab_size: V, n_embd: C, block_size: T } = this.#file.model;
     const n = step === this.#trainer.config.steps ? N_LAST : N_SAMPLES;
@@ -247,7 +247,7 @@ class Run {
     this.#moments.push({ step, samples: texts, known, places: this.#places, heldOut, active: this.#active() });
   }
 
-  /** Return the share of positions at which each hidden unit is active. */
+  /** Return the fraction of positions at which each hidden unit is active. */
   #active() {
     const { n_layer: L, n_embd: C, n_ff_exp: factor } = this.#file.model;
     const found = new Array(L * factor * C).fill(0);
@@ -273,13 +273,13 @@ class Run {
     return numbers;
   }
 
-  /** Return to a moment. */
+  /** Return to the moment of a step. */
   rewind(/** @type {number} */ step) {
     const snapshot = this.#kept.get(step);
     if (!snapshot) throw new EngineError(`step ${step} is not kept`);
     this.#trainer.restore(snapshot);
     this.#hasDiverged = false;
-    this.progress(); // what came after it
+    this.progress(); // drops what came after it
     return { step };
   }
 
@@ -289,7 +289,7 @@ class Run {
     return this.#engine.answer("explain", body);
   }
 
-  /** Return the file of the model under a name. */
+  /** Return the file of the current model, with a name. */
   modelFile(name) {
     const numbers = this.#trainer.weights();
     const weights = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);

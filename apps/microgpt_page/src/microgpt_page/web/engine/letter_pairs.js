@@ -2,7 +2,7 @@
 
 const EVERY = 10; // one chunk of so many measures the loss, the others are counted
 
-/** Return the mean loss, in nats, of predicting each token from the previous one by counting. */
+/** Return the mean loss, in nats, of predicting each token from the counts of tokens that follow the previous one. */
 export function pairsLoss(/** @type {import("./dataset.js").Chunk[]} */ chunks, /** @type {number} */ vocabSize) {
   const counts = Array.from({ length: vocabSize }, () => new Float64Array(vocabSize).fill(1));
   const totals = new Float64Array(vocabSize).fill(vocabSize);

@@ -1,4 +1,4 @@
-// Find the asking that a message means, by words and groups of letters. Equals matching.py.
+// Find the asking that a message means, by words and groups of letters. JavaScript version of matching.py.
 
 import { fold } from "./folding.js";
 
@@ -9,20 +9,21 @@ const DIGITS = /^\p{Nd}+$/u;
 export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(/[\p{L}\p{N}_]+/gu) ?? [];
 
 export class Matcher {
-  #facts; // askings (text, number of the topic, what the model reads), replies, rules of matching.py
-  #places = new Map(); // by known word, by asking: the part of its weight that counts
-  #weights = new Map(); // by known word
-  #withGroup = new Map(); // by group of letters: known words
+  #askings; // text, index of the topic, what the model reads
+  #rules; // the numbers and lists of matching.py, by their names there
+  #places = new Map(); // by known word and asking: the fraction of its weight that counts
+  #weights = new Map(); // weights by word
+  #withGroup = new Map(); // words by group of letters
   #fixed; // words that fill no slot, such as those of topics
-  #most; // weight of a word that is not known
-  #sizes; // by asking
+  #most; // weight of an unknown word
+  #sizes; // weight of the words of each asking
 
   /** @param {{askings: [string, number, string][], replies: string[], matching: any}} facts */
-  constructor(facts) {
-    this.#facts = facts;
-    const { askings, replies, matching } = facts;
+  constructor({ askings, replies, matching }) {
+    this.#askings = askings;
+    this.#rules = matching;
     this.#most = Math.log(replies.length + 1);
-    const [asked, about] = [askings.map(([text]) => wordsOf(text)), replies.map((text) => [...wordsOf(text)])];
+    const [asked, about] = [askings.map(([text]) => wordsOf(text)), replies.map(wordsOf)];
     askings.forEach(([, topic], i) => {
       if (replies[topic]) about[topic].push(...asked[i]);
     });
@@ -30,8 +31,8 @@ export class Matcher {
       for (const word of about[topic]) at(this.#places, word).set(i, matching.topic);
       for (const word of asked[i]) at(this.#places, word).set(i, 1);
     });
-    const known = askings.flatMap(([, topic], i) => (replies[topic] ? asked[i] : []));
-    this.#fixed = new Set([matching.number, ...matching.functionWords, ...known]);
+    const known = asked.filter((_, i) => replies[askings[i][1]]);
+    this.#fixed = new Set([matching.number, ...matching.functionWords, ...known.flat()]);
     for (const word of this.#places.keys()) {
       this.#weights.set(word, this.#weight(word));
       for (const group of this.#groups(word)) at(this.#withGroup, group).set(word, true);
@@ -39,14 +40,13 @@ export class Matcher {
     this.#sizes = asked.map((words) => sum([...new Set(words)].map((word) => this.#weights.get(word))));
   }
 
-  /** Return the askings that a text may mean, their similarity, and what the model reads. */
+  /** Return the askings that a text may mean, each with its similarity and the text that the model reads. */
   rank(/** @type {string} */ text) {
-    const { mostCharacters, mostWords, number } = this.#facts.matching;
+    const { mostCharacters, number } = this.#rules;
     const [shared, covered, most] = [new Map(), new Map(), new Map()];
     const words = wordsOf([...text].slice(0, mostCharacters).join(""));
     const isNumber = (word) => DIGITS.test(word) && (word === number || !this.#places.has(word));
-    const read = new Set(words.map((word) => (isNumber(word) ? number : word)));
-    for (const word of [...read].slice(0, mostWords)) {
+    for (const word of new Set(words.map((word) => (isNumber(word) ? number : word)))) {
       for (const [known, similarity] of this.#similar(word)) {
         for (const [i, part] of this.#places.get(known)) {
           const weight = part * similarity * this.#weights.get(known);
@@ -58,16 +58,16 @@ export class Matcher {
       if (!most.has(word)) most.set(word, this.#weight(word));
     }
     const free = words.filter((word) => isNumber(word) || !this.#fixed.has(word));
-    return [...shared.keys()].sort((a, b) => a - b).flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)) ?? []);
+    const places = [...shared.keys()].sort((a, b) => a - b);
+    return places.flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)));
   }
 
-  /** Return the match of an asking; null if required words, or words for its slots, are missing. */
+  /** Return the match of an asking; [] if required words, or words for its slots, are missing. */
   #match(i, free, most, shared, covered) {
-    const { coverage: raised, foreign, number, open } = this.#facts.matching;
-    const [text, topic, reads] = this.#facts.askings[i];
+    const { coverage: part, number, open } = this.#rules;
+    const [text, , reads] = this.#askings[i];
     const nSlots = new Set(reads.match(SLOT)).size;
-    const weighed = Array.from(covered, ([word, similarity]) => this.#weights.get(word) * similarity);
-    const coverage = sum(weighed) / (this.#sizes[i] || 1);
+    const coverage = sum(Array.from(covered, ([word, part]) => part * this.#weights.get(word))) / (this.#sizes[i] || 1);
     const weight = sum(shared.values());
     let total = sum(most.values());
     /** @type {string[]} */
@@ -78,34 +78,32 @@ export class Matcher {
       const gaps = new Set(free.filter((word) => most.has(word) && !DIGITS.test(word)));
       const fillers = [...gaps].sort((a, b) => gap(a) - gap(b)).slice(gaps.size - nOpen);
       values = free.filter((word) => fillers.includes(word) || DIGITS.test(word));
-      if (values.length !== nSlots || (nOpen && coverage < open)) return null;
+      if (values.length !== nSlots || (nOpen && coverage < open)) return [];
       total -= sum(fillers.map(gap));
     }
-    const part = this.#facts.replies[topic] ? raised : foreign;
     const share = (weight / total) * (1 - part + part * coverage);
-    const bonus = raised * coverage * Math.min(weight / this.#most, 2); // two rare words at most
+    const bonus = part * coverage * Math.min(weight / this.#most, 2); // at most the weight of two rare words
     const similarity = Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
     const read = reads.replace(SLOT, (_, slot) => values[slot]) || text;
-    return { asking: this.#facts.askings[i], similarity, read };
+    return { asking: this.#askings[i], similarity, read };
   }
 
   /** Return the weight of a word; an unknown word weighs as much as a word of a single topic. */
   #weight(word) {
-    const topics = new Set(Array.from(this.#places.get(word) ?? [], ([i]) => this.#facts.askings[i][1]));
-    const weight = this.#most - Math.log(topics.size || 1);
-    return this.#facts.matching.functionWords.includes(word) ? this.#facts.matching.function * weight : weight;
+    const topics = new Set(Array.from(this.#places.get(word) ?? [], ([i]) => this.#askings[i][1]));
+    const { functionWords, function: factor } = this.#rules;
+    return (this.#most - Math.log(topics.size || 1)) * (functionWords.includes(word) ? factor : 1);
   }
 
   /** Return the known words that resemble a word or a synonym of it, with the similarity. */
   #similar(word) {
-    const { functionWords, leastEqual, synonym, synonyms } = this.#facts.matching;
+    const { functionWords, leastEqual, synonym, synonyms } = this.#rules;
     const lines = functionWords.includes(word) ? [] : synonyms.filter((line) => line.includes(word));
     const found = new Map();
     for (const other of [word, ...lines.flat()]) {
-      const [groups, counts] = [this.#groups(other), new Map()];
-      const part = other === word ? 1 : synonym;
-      for (const group of groups) {
-        for (const known of at(this.#withGroup, group).keys()) counts.set(known, (counts.get(known) ?? 0) + 1);
+      const [groups, counts, part] = [this.#groups(other), new Map(), other === word ? 1 : synonym];
+      for (const known of groups.flatMap((group) => [...at(this.#withGroup, group).keys()])) {
+        counts.set(known, (counts.get(known) ?? 0) + 1);
       }
       for (const [known, n] of counts) {
         const equal = (2 * n) / (groups.length + this.#groups(known).length);
@@ -116,9 +114,9 @@ export class Matcher {
     return found;
   }
 
-  /** Return the different groups of letters of a word, whose beginning is marked. */
+  /** Return the distinct groups of letters of a word; the beginning of the word is marked. */
   #groups(word) {
-    const { functionWords, group: n } = this.#facts.matching;
+    const { functionWords, group: n } = this.#rules;
     const marked = functionWords.includes(word) ? [] : ["^", ...word];
     return [...new Set(marked.slice(n - 1).map((_, i) => marked.slice(i, i + n).join("")))];
   }
@@ -129,5 +127,5 @@ const sum = (numbers) => [...numbers].reduce((total, number) => total + number, 
 /** Return the map of a key; create it on first use. */
 const at = (maps, key) => maps.get(key) ?? maps.set(key, new Map()).get(key);
 
-/** Raise the number of a key to another number, if that is larger. */
+/** Set the number of a key to the larger of itself and another number. */
 const raise = (numbers, key, number) => numbers.set(key, Math.max(numbers.get(key) ?? 0, number));

@@ -1,4 +1,4 @@
-// Allocate arrays in the memory of the kernels, and call kernels. Equals engine/machine_code.py.
+// Allocate arrays in the memory of the kernels, and call kernels. JavaScript version of engine/machine_code.py.
 //
 // An argument is a word of 64 bits: a number, or the address of an array, which is laid out like an
 // array of NumPy in a 64-bit CPython (see engine/wasm.py). The stack is below the arrays.
@@ -60,7 +60,7 @@ export class KernelArray {
   }
 
   /**
-   * All numbers in order, with padding. Use the result only until the memory grows.
+   * All numbers in order, with padding. The array is valid until the memory grows.
    * @returns {any} a typed array
    */
   get numbers() {
@@ -83,7 +83,7 @@ export class KernelArray {
 export class Memory {
   #memory = new WebAssembly.Memory({ initial: START / PAGE });
   #kernels;
-  end = START; // of the arrays so far; setting it back frees those that were made since
+  end = START; // end of the allocated arrays; a smaller value frees the arrays after it
 
   /** @param {Record<string, Uint8Array>} modules by the name of their kernel */
   constructor(modules) {

@@ -1,11 +1,11 @@
-// MT19937, the generator of Python's `random.Random`. Equals engine/random_numbers.py and its kernels.
+// MT19937, the generator of `random.Random`. JavaScript version of engine/random_numbers.py and its kernels.
 
 const GROUP = 32; // number of generators seeded in parallel
 const N_WORDS = 624; // number of words of a state
-const OFFSET = 397; // of the word mixed in by an update
+const OFFSET = 397; // offset of the word mixed in by an update
 
 /**
- * Set the first n numbers of each row to the numbers of `random.Random(seed)`. Return the states of
+ * Set the first n numbers of each row to the first numbers of `random.Random(seed)`. Return the states of
  * the last group of generators, which are valid until the memory is reused.
  * @param {import("./memory.js").Memory} memory
  * @param {bigint[]} seeds less than 2^64
@@ -34,9 +34,9 @@ export class Random {
   #words = new Uint32Array(N_WORDS);
   #next = N_WORDS; // index of the next word
   /** @type {number | null} */
-  #spare = null; // of two normal draws
+  #spare = null; // the second of two normal draws
 
-  /** Return a generator with a seed less than 2^64, which the kernel sets. */
+  /** Return a generator with a seed less than 2^64; the kernel computes its state. */
   static seeded(/** @type {import("./memory.js").Memory} */ memory, /** @type {bigint} */ seed) {
     const random = new Random();
     const { end } = memory;

@@ -1,4 +1,4 @@
-// A model in the memory of its kernels. Equals engine/compiled_model.py and engine/kernel_settings.py.
+// A model in the memory of its kernels. JavaScript version of engine/compiled_model.py and kernel_settings.py.
 
 import { newBuffers } from "./buffers.js";
 import { longestOf, newDataset } from "./dataset.js";
@@ -24,7 +24,7 @@ export class Model {
     const { weights, ...kernels } = parts;
     const numbers = decodeNumbers(weights, dtype);
     this.config = model;
-    this.layout = layout; // of the named tuples that kernels take
+    this.layout = layout; // layout of the named tuples that kernels take
     this.nWeights = countWeights(model);
     this.rates = rates;
     this.memory = new Memory(kernels);
@@ -76,7 +76,7 @@ export class Model {
 }
 
 /**
- * Return settings as numbers for a kernel. A choice becomes one flag per value.
+ * Return settings as numbers for a kernel. A field with several choices becomes one flag per choice.
  * @param {any} settings the fields of `ModelConfig` or `TrainConfig`
  * @param {Record<string, string>} kinds see `kinds_of`
  */

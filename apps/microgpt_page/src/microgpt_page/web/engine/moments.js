@@ -1,12 +1,12 @@
 // Choose the steps of a training run at which the page shows the model, and to which it can rewind.
 
-const MOST = 100; // maximum number of moments at equal distances
-const FIRST = [1, 2, 5]; // and these times a power of ten: the loss falls fastest at the start
+const MOST = 100; // maximum number of evenly spaced moments
+const FIRST = [1, 2, 5]; // times powers of ten: the loss falls fastest at the start
 
 /**
- * Return the steps in order, with 0 and the last.
- * @param {number} steps of the training
- * @param {number} room the number of moments that fit into the memory; there are at least two
+ * Return the steps of the moments in ascending order, including 0 and the last step.
+ * @param {number} steps number of steps of the training run
+ * @param {number} room maximum number of moments that fit into the memory; at least two are returned
  */
 export function momentsOf(steps, room = MOST) {
   const n = Math.max(1, Math.min(MOST, room));

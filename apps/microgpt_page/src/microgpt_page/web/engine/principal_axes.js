@@ -1,7 +1,7 @@
 // Find the two directions in which vectors differ most (principal component analysis), by iteration.
 
 const MOST = 300; // maximum number of iterations
-const CLOSE = 1e-7; // change of an axis at which they end
+const CLOSE = 1e-7; // change of an axis at which the iteration ends
 
 /**
  * Return the coordinates of each row on the first two principal axes: x and y of the first row, and so on.
@@ -40,7 +40,7 @@ export function turned(/** @type {Float32Array} */ places, /** @type {Float32Arr
   });
 }
 
-/** Return rows with their mean subtracted. */
+/** Return rows after subtraction of their mean. */
 function centred(numbers, width) {
   const rows = Float64Array.from(numbers);
   for (let column = 0; column < width; column++) {
@@ -63,9 +63,9 @@ function products(rows, width) {
   return found;
 }
 
-/** Return the direction in which rows differ most, at right angles to others, from `products`. */
+/** Return the direction in which rows differ most, orthogonal to other axes, from the result of `products`. */
 function axisOf(matrix, width, others) {
-  let axis = unit(Float64Array.from({ length: width }, (_, i) => 1 / (i + 1)), others); // any
+  let axis = unit(Float64Array.from({ length: width }, (_, i) => 1 / (i + 1)), others); // any start
   for (let i = 0; i < MOST; i++) {
     const next = Float64Array.from({ length: width }, (_, row) => dot(matrix, row * width, axis));
     const before = axis;
@@ -75,7 +75,7 @@ function axisOf(matrix, width, others) {
   return axis;
 }
 
-/** Return a vector of length 1, without its parts along other axes; zeros stay. */
+/** Return a vector scaled to length 1, without its components along other axes; a zero vector is not scaled. */
 function unit(vector, others) {
   for (const other of others) {
     const share = dot(vector, 0, other);

@@ -1,4 +1,4 @@
-// Encode prompts and conversations. Equals parts of microgpt/inference.py.
+// Encode prompts and conversations. JavaScript version of parts of microgpt/inference.py.
 
 import { lengthOf } from "./characters.js";
 import { fitConversation, translated } from "./chat_truncation.js";
@@ -12,7 +12,7 @@ export class Prompts {
   #questions;
   #config;
 
-  /** Args: a tokenizer, the record of a plug-in, if there is one, and the shape of the model. */
+  /** Args: a tokenizer, the data of a reply plug-in, if there is one, and the shape of the model. */
   constructor(tokenizer, questions, config) {
     this.#tokenizer = tokenizer;
     this.#questions = questions;

@@ -1,4 +1,4 @@
-// Check the fields of requests, with the messages of microgpt/config.py and model_config.py.
+// Check the fields of requests, with the error messages of microgpt/config.py and model_config.py.
 
 import { lengthOf } from "./characters.js";
 import { EngineError } from "./errors.js";
@@ -33,7 +33,7 @@ export function checkWhole(name, value, least, most) {
   if (value > most) throw new EngineError(`${name} must be at most ${most}, got ${value}`);
 }
 
-/** Throw an error unless a model has heads, given as pairs of layer and head. */
+/** Throw an error if a model lacks one of the heads, which are pairs of layer and head. */
 export function checkHeads({ n_layer: L, n_head: H }, heads) {
   for (const [layer, head] of heads) {
     checkWhole("layer", layer, 0, L - 1);

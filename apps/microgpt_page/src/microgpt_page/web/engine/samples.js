@@ -1,9 +1,9 @@
-// Generate texts with one random generator for all, as at the end of `microgpt train`.
+// Generate texts with one random generator for all texts, as `microgpt train` does at its end.
 
 import { Decoder } from "./decoder.js";
 
 /**
- * Return the texts.
+ * Return generated texts.
  * @param {import("./model.js").Model} model
  * @param {import("./tokenizer.js").CharTokenizer} tokenizer
  * @param {import("./mersenne_twister.js").Random} random
@@ -14,7 +14,7 @@ export function samples(model, tokenizer, random, n, sampling) {
   const { memory } = model;
   const stop = [...tokenizer.special.values()];
   const rules = { stop, forbidden: [], minTokens: 0, maxTokens: null, sampling };
-  const drawn = []; // numbers that no text has used
+  const drawn = []; // random numbers not used yet
   const fill = ({ numbers }, nNumbers) => {
     while (drawn.length < nNumbers) drawn.push(random.random());
     numbers.set(drawn.slice(0, nNumbers));

@@ -1,11 +1,11 @@
 // SHA-256 (FIPS 180-4). `crypto.subtle` is asynchronous, which is too slow for many short texts.
 
-/** Return the first 32 bits of the fractional part. */
+/** Return the first 32 bits of the fractional part of a number. */
 const fraction = (x) => Math.floor((x % 1) * 2 ** 32);
 
 const PRIMES = Array.from({ length: 312 }, (_, n) => n).filter(
   (n) => n > 1 && !Array.from({ length: n }, (_, i) => i).some((i) => i > 1 && n % i === 0),
-); // the first 64
+); // the first 64 primes
 const START = PRIMES.slice(0, 8).map((prime) => fraction(Math.sqrt(prime)));
 const K = PRIMES.map((prime) => fraction(Math.cbrt(prime)));
 const turned = (x, n) => (x >>> n) | (x << (32 - n));

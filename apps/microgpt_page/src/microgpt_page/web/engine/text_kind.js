@@ -1,4 +1,4 @@
-// Recognise running text, such as a book. Equals data/statistics.py.
+// Recognise running text, such as a book. JavaScript version of data/statistics.py.
 
 import { SPACE, isSpace, lengthOf, strip, stripEnd } from "./characters.js";
 
@@ -7,7 +7,7 @@ const SPACES = new RegExp(`${SPACE}+`);
 const SENTENCE_END = new RegExp(`[\\p{L}\\p{Nl}\\p{No}_][.!?][^${SPACE.slice(1)}? `, "u");
 const count = (items, test) => items.filter(test).length;
 
-/** Return the default kind of a text. */
+/** Return the default kind of a text: "lines" or "stream". */
 export function kindOf(/** @type {string} */ text) {
   const lines = text.split("\n").slice(0, MAX_LINES).map(stripEnd);
   const texts = lines.filter(Boolean);
@@ -25,7 +25,7 @@ export function kindOf(/** @type {string} */ text) {
 function hasFullLines(texts) {
   const lengths = texts.map(lengthOf);
   const sorted = [...lengths].sort((a, b) => a - b);
-  const width = sorted[Math.floor((texts.length * 95) / 100)]; // without a few very long lines
+  const width = sorted[Math.floor((texts.length * 95) / 100)]; // ignores a few very long lines
   const nFull = count(lengths, (length) => 3 * width <= 4 * length && length <= width);
   const nEnds = count(texts, (each) => /[.!?:;"'\u201d]$/.test(each));
   return width >= 40 && 4 * nFull >= 3 * texts.length && 2 * nEnds < texts.length;
@@ -38,7 +38,7 @@ function continuesSentences(texts) {
   const nNumbers = count(words.flat(), (word) => /\p{Nd}/u.test(word));
   const nContinued = count(words, ([first]) => /^(?!\p{Uppercase})\p{L}/u.test(first));
   const nEnds = count(texts, (each) => SENTENCE_END.test(each));
-  const firsts = new Map(); // the number of lines that a word begins
+  const firsts = new Map(); // number of lines that begin with each word
   for (const [first] of words) firsts.set(first, (firsts.get(first) ?? 0) + 1);
   const n = texts.length;
   const isVaried = nWords >= 5 * n && 10 * nNumbers <= nWords && 4 * Math.max(...firsts.values()) <= n;

@@ -3,10 +3,10 @@
 import { product } from "./activations.js";
 
 /**
- * Return, for each possible next token, the contributions of the stream, of attention and of the MLP to its
- * logit, and the contribution of the MLP without attention; also the contributions of the stream and of
- * attention to each hidden unit. The contributions are additive only in models with one layer and no final
- * norm; for others, return null.
+ * For each possible next token, return the contributions of the stream, of attention and of the MLP to its
+ * logit, and the contribution of the MLP without attention; also return the contributions of the stream and
+ * of attention to each hidden unit. Contributions add up only in models with one layer and without a final
+ * norm; for other models, return null.
  * @param {import("./model.js").Model} model
  */
 export function together({ config, matrices }, activations) {

@@ -1,4 +1,4 @@
-// Special tokens, which all tokenizers have, and the character tokenizer. Equals data/tokenizer.py.
+// Special tokens, which all tokenizers have, and the character tokenizer. JavaScript version of data/tokenizer.py.
 
 import { isSpace, lengthOf, repr } from "./characters.js";
 import { EngineError } from "./errors.js";
@@ -7,7 +7,7 @@ export const CHAT_TOKENS = ["user", "assistant", "end_turn"];
 
 /** @typedef {{role: string, content: string}} Message */
 
-/** The special tokens; the tokens of text come before. Other methods are those of CharTokenizer. */
+/** Base class with the special tokens, whose ids follow those of the text. Subclasses encode and decode text. */
 export class Tokenizer {
   constructor(/** @type {string[]} */ pieces, /** @type {boolean} */ isChat) {
     const names = [...(isChat ? CHAT_TOKENS : []), "bos"];
@@ -18,7 +18,7 @@ export class Tokenizer {
   }
 
   /**
-   * Return the replacement for each unknown character; null if it is left out.
+   * Return the replacement for each unknown character, or null if the character is dropped.
    * @this {any}
    * @param {string} text
    * @returns {Map<string, string | null>}
@@ -39,7 +39,7 @@ export class Tokenizer {
   }
 
   /**
-   * Return the text of a token, or a name like "<|user|>".
+   * Return the text of a token, or the name of a special token, such as "<|user|>".
    * @this {any}
    * @param {number} token
    * @returns {string}
@@ -51,7 +51,7 @@ export class Tokenizer {
 }
 
 export class CharTokenizer extends Tokenizer {
-  /** Args: the vocabulary in token order; whether there are tokens for a chat. */
+  /** Args: the characters of the vocabulary in token order, and whether there are special tokens for a chat. */
   constructor(/** @type {string} */ chars, /** @type {boolean} */ isChat) {
     super([...chars], isChat);
     this.tokenOf = new Map(this.pieces.map((char, token) => [char, token]));

@@ -1,4 +1,4 @@
-// Training in the memory of the kernels. Equals engine/trainer.py.
+// Training in the memory of the kernels. JavaScript version of engine/trainer.py.
 
 import { newBuffers } from "./buffers.js";
 import { longestOf, newDataset } from "./dataset.js";
@@ -31,18 +31,18 @@ export class Trainer {
   #dataset;
   #settings;
   #buffers;
-  #progress; // completed steps; number and loss of documents read in the next step
+  #progress; // completed steps; number and loss of the documents read in the current step
   #nTokens = 1; // token budget of the next call
-  #without; // parts of the model that it learns without, as in MATRIX_OF_PART
+  #without; // removed parts of the model; see MATRIX_OF_PART
 
   /**
    * Draw initial weights. Training cycles through chunks of 2 to block_size + 1 tokens. No request
    * to the model may be running, as the arrays follow those of the model in its memory.
-   * @param {import("./model.js").Model} model whose kernels include take_steps
+   * @param {import("./model.js").Model} model a model whose kernels include take_steps
    * @param {any} config the fields of `TrainConfig`
    * @param {import("./dataset.js").Chunk[]} chunks
-   * @param {(order: number[]) => import("./dataset.js").Chunk[]} [changed] returns what is read
-   *   instead of the chunks in an order
+   * @param {(order: number[]) => import("./dataset.js").Chunk[]} [changed] returns the chunks to read, given the
+   *   order in which unchanged chunks would be read
    */
   constructor(model, config, chunks, changed) {
     const { memory } = model;
@@ -77,8 +77,8 @@ export class Trainer {
   /**
    * Train for about 20 ms, up to a step; return the losses of the steps taken.
    *
-   * A longer step is spread over several calls, the last of which returns the loss. A last loss of
-   * NaN is that of a step whose loss or gradient is not finite; it was not applied.
+   * A longer step is spread over several calls, the last of which returns the loss. A final NaN stands for
+   * a step whose loss or gradient is not finite; this step was not applied.
    * @param {number} [until]
    * @returns {number[]}
    */
@@ -86,7 +86,7 @@ export class Trainer {
     const { memory } = this.#model;
     const { end } = memory;
     const first = this.nSteps;
-    const most = this.#without.length ? 1 : MAX_STEPS; // then some weights are cleared after each
+    const most = this.#without.length ? 1 : MAX_STEPS; // then some weights are cleared after each step
     const n = Math.min(until - first, this.config.steps - first, most);
     if (n <= 0) return [];
     const rates = Array.from({ length: n }, (_, i) => learningRate(first + i, this.config));
@@ -106,7 +106,7 @@ export class Trainer {
     return found;
   }
 
-  /** Set the weights of removed parts, and their moments, to 0. */
+  /** Set the weights and the moments of removed parts to 0. */
   #clearParts() {
     const [params, , m, v] = this.#state;
     for (const part of this.#without) {
@@ -124,7 +124,7 @@ export class Trainer {
     return { step: this.nSteps, arrays };
   }
 
-  /** Restore a snapshot; the same steps follow from there. */
+  /** Restore a snapshot; training then continues with the same steps. */
   restore(/** @type {Snapshot} */ { step, arrays }) {
     const [params, , m, v] = this.#state;
     [params, m, v].forEach(({ array }, i) => array.numbers.set(arrays[i]));

@@ -2,15 +2,15 @@
 
 import { product, withActivations } from "./activations.js";
 
-const N_SHOWN = 3; // texts, and tokens
+const N_SHOWN = 3; // texts and tokens to show
 
 /**
  * Return statistics of each hidden unit of a layer: the beginnings of texts after which it is most active,
- * the share after which it is active, and the logits that its output raises and lowers most.
+ * the fraction of beginnings after which it is active, and the logits that it raises and lowers most.
  * @param {import("./model.js").Model} model
  */
 export function unitsOf(model, tokenizer, /** @type {number[][]} */ texts, /** @type {number} */ layer) {
-  const beginnings = new Map(); // the hidden units after each
+  const beginnings = new Map(); // hidden units by beginning
   for (const tokens of texts) {
     withActivations(model, tokens, (found) => {
       for (let i = 0; i < tokens.length - 1; i++) {

@@ -1,4 +1,4 @@
-// Write the file of a model to train, with the settings of model_config.py.
+// Write the file of an untrained model, with the settings of model_config.py.
 
 import { EngineError } from "./errors.js";
 import { countWeights } from "./weights.js";
@@ -27,7 +27,7 @@ export function untrained({ defaults, layout, parts }, shape, tokenizer, text) {
     model: { name: "model", version: "", ...kind, characters, fold: false, ...config, num_params },
     text,
     dtype: "float32",
-    rates: [], // of rotary positions, which it does not have
+    rates: [], // of rotary positions, which it lacks
     step: { ...defaults.config, text },
     layout,
     parts: { ...parts, weights: new Uint8Array(4 * num_params) },

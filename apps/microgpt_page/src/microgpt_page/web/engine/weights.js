@@ -1,6 +1,6 @@
-// Store the weights of a model in the layouts of the kernels. Equals engine/weights.py.
+// Store the weights of a model in the layouts of the kernels. JavaScript version of engine/weights.py.
 //
-// Shapes: C = n_embd, V = vocab_size, L = n_layer. A matrix has its numbers row by row, per layer.
+// Shapes: C = n_embd, V = vocab_size, L = n_layer. The numbers of a matrix are stored row by row, per layer.
 
 import { LANES, padded } from "./memory.js";
 
@@ -16,7 +16,7 @@ const nPositions = (model) => (model.architecture === "karpathy" ? model.block_s
 
 /** Decode numbers that are stored as "float16" or "float32". */
 export function decodeNumbers(/** @type {Uint8Array} */ bytes, dtype) {
-  const buffer = bytes.slice().buffer; // aligned
+  const buffer = bytes.slice().buffer; // an aligned copy
   if (dtype === "float32") return new Float32Array(buffer);
   return Float32Array.from(new Uint16Array(buffer), half);
 }
@@ -44,7 +44,7 @@ export function matricesOf(model, numbers) {
   const found = { wte: matrix(V, C), wpe: matrix(nPositions(model), C), lm_head: matrix(V, C) };
   for (const each of Object.values(found)) each.layers.push(next(each.rows, C));
   const inLayer = {
-    attn_wqkv: matrix(3 * C, C), // those of queries, keys and values follow one another
+    attn_wqkv: matrix(3 * C, C), // the rows of queries, keys and values follow one another
     attn_wo: matrix(C, C),
     mlp_fc1: matrix(hidden, C),
     mlp_fc2: matrix(C, hidden),
@@ -88,11 +88,11 @@ export class PackedWeights {
     return Float32Array.from(this.#places(), (place) => numbers[place]);
   }
 
-  /** Return the index of each number, in the order of `weight_shapes`. */
+  /** Return the index of each number in `array`, in the order of `weight_shapes`. */
   #places() {
     const places = new Uint32Array(countWeights(this.#model));
     const width = this.array.row;
-    let first = 0; // row of the array
+    let first = 0; // first row of the matrix
     for (const [name, { rows, columns, layers }] of Object.entries(matricesOf(this.#model, places))) {
       const isTransposed = name === "mlp_fc2";
       for (const layer of layers) {
@@ -110,7 +110,7 @@ export class PackedWeights {
 }
 
 /**
- * Return arrays for the matrices of `DecodeWeights` that are in panels, by name.
+ * Return arrays, by name, for those matrices of `DecodeWeights` that are stored in panels.
  * @param {import("./memory.js").Memory} memory
  * @param {Record<string, Matrix>} matrices
  */
@@ -125,7 +125,7 @@ export const newPanels = (memory, { lm_head, attn_wqkv, attn_wo, mlp_fc1, mlp_fc
   );
 
 /**
- * Copy a matrix, or one per layer, to an array: transposed, in stacked panels; see `in_panels`.
+ * Copy a matrix, or one matrix per layer, to an array: transposed, in stacked panels; see `in_panels`.
  * @param {import("./memory.js").KernelArray} panels
  * @param {Matrix} matrix
  */

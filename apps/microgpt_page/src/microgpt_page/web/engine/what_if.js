@@ -9,7 +9,7 @@ import { heldOutLoss } from "./held_out_loss.js";
 import { DIVERGED, KeptTrainings } from "./kept_trainings.js";
 import { checkLength } from "./requests.js";
 
-const MAX_TEXT = 512; // in characters; each has a row on the page
+const MAX_TEXT = 512; // characters of a text; each has a row on the page
 
 /** @typedef {import("./changed_data.js").Change} Change */
 /** @typedef {import("./changed_data.js").Wish} Wish */
@@ -46,7 +46,7 @@ export class WhatIf {
     }
   }
 
-  /** Give the model the weights of a run; yield the progress. */
+  /** Set the weights of the model to those of a run; yield the progress. */
   async *#train(run, signal) {
     if (this.#trainings.has(run)) this.#progress.skip(this.#trainings.config.steps);
     for await (const n of this.#trainings.train(run, signal)) yield { progress: this.#progress.after(n) };
@@ -75,17 +75,17 @@ export class WhatIf {
     return bits;
   }
 
-  /** Return the document that is left out or added. */
+  /** Return the text of a removed or an added document. */
   #textOf(/** @type {Change} */ { document, text }) {
     return document === undefined ? /** @type {string} */ (text) : this.#trainings.data.documents[document];
   }
 }
 
-/** The share of the steps that have been taken, and the estimated time for the others. */
+/** The fraction of steps that have been taken, and the estimated time for the remaining steps. */
 class Progress {
   #started = performance.now();
   #nDone = 0;
-  #nTrained = 0; // of these steps, those that were not kept
+  #nTrained = 0; // number of steps taken, without those of kept runs
   #nSteps;
 
   /** @param {number} nSteps */
@@ -93,12 +93,12 @@ class Progress {
     this.#nSteps = nSteps;
   }
 
-  /** @param {number} n steps that are kept */
+  /** @param {number} n number of steps of a kept run */
   skip(n) {
     this.#nDone += n;
   }
 
-  /** @param {number} n steps taken since the last time */
+  /** @param {number} n number of steps taken since the last call */
   after(n) {
     this.#nDone += n;
     this.#nTrained += n;
@@ -109,7 +109,7 @@ class Progress {
 }
 
 /**
- * Return the results of some runs: without the change, with it, and with other seeds.
+ * Return the results of some runs: without the change, with the change, and with other seeds.
  * @param {{ofText: {tokens: {text: string, bits: number}[], text: number} | null, documents: number}[]} runs
  */
 function comparison(runs) {
@@ -124,7 +124,7 @@ function comparison(runs) {
 /**
  * Return the bits without and with the change. The spread is the standard deviation over all seeds, or
  * null if there is only one seed.
- * @param {number[]} bits without the change, with it, and with other seeds
+ * @param {number[]} bits without the change, with the change, and with other seeds
  */
 function figure([before, after, ...others]) {
   const spread = others.length ? standardDeviation([before, ...others]) : null;

@@ -1,4 +1,4 @@
-// The worker of a page: an engine with a model, or a laboratory. It answers the requests of
+// The worker of a page runs an engine with a model, or a laboratory. It answers the requests of
 // connection.js.
 
 import { Engine } from "./engine.js";
@@ -10,10 +10,10 @@ let engine;
 
 self.onmessage = ({ data, ports }) => {
   if (ports.length) answer(data, ports[0]);
-  else (engine = started(data)).catch(() => {}); // each request tells what went wrong
+  else (engine = started(data)).catch(() => {}); // each request reports the error
 };
 
-/** Return an engine for the packed bytes of an engine and a model, or a laboratory without a model. */
+/** Return an engine for the packed bytes of an engine and a model, or a laboratory for those of an engine. */
 async function started(/** @type {Uint8Array[]} */ files) {
   const [kernels, model] = files.map(unpacked);
   if (!model) return new Laboratory(kernels);
@@ -23,7 +23,7 @@ async function started(/** @type {Uint8Array[]} */ files) {
 /**
  * Answer a request: send a value or the parts of an answer, and then the end or an error.
  * @param {{name: string, body: any}} request
- * @param {MessagePort} port any message from it ends the work
+ * @param {MessagePort} port a message from this port ends the work
  */
 async function answer({ name, body }, port) {
   const stopping = new AbortController();

@@ -6,7 +6,7 @@ import { ask } from "../client.js";
 import { button, byId, element, instead, known, plural, printable, said, tell, unknown } from "../text.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "" };
-const N_SEEDS = 2 ** 32; // from which one is drawn: short enough to be written down
+const N_SEEDS = 2 ** 32; // seeds to draw from, short enough to be written down
 const N_BEGINNINGS = 4;
 
 export class Generate {
@@ -15,7 +15,7 @@ export class Generate {
 
   constructor(model) {
     this.#model = model;
-    byId("order-settings").open = matchMedia("(min-width: 30rem)").matches; // not on a phone
+    byId("order-settings").open = matchMedia("(min-width: 30rem)").matches; // closed on a phone
     byId("order").addEventListener("submit", () => this.#make());
     byId("order").addEventListener("input", () => tell());
     sendOnEnter(byId("prompt"));
@@ -31,7 +31,7 @@ export class Generate {
     if (byId("seed").validity.valid) byId("seed").value = "";
   }
 
-  /** Generate with the seed of the form, or a new one. */
+  /** Generate texts with the seed of the form, or with a new seed. */
   async #make() {
     if (!byId("order").reportValidity()) return;
     this.#running?.abort();

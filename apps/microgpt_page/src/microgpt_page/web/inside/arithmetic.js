@@ -5,8 +5,9 @@ import { matrixOf, partsOf } from "./switches.js";
 import { percent, quoted, shown } from "../text.js";
 
 /**
- * Return named lists of factors, whose products are added up, or of terms; the meaning or the labels of the
- * positions in the lists; and the further calculation with the sum. Args: a number of a step, the explanation, the row of its matrix, if any, and the context.
+ * Return named lists: factors whose products are added up, or terms. Also return the labels of the positions in
+ * the lists, and a function that describes the further calculation with the sum. Args: a step, the index of its
+ * number, the explanation, the row of the matrix, if the step has one, and the context.
  */
 export function arithmetic(step, i, { activations: all, earlier }, row, { model, read, at, sampling }) {
   const { layer, kind, head } = partsOf(step);

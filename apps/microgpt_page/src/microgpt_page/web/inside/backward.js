@@ -6,14 +6,14 @@ import { titleOfMatrix } from "./switches.js";
 import { byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
-const MOST_TOKENS = 12; // of the factors of a weight
+const MOST_TOKENS = 12; // shown factors of a weight, at most
 const MUON_LR_RATIO = 6;
 
 const ADDED = "It is added to the residual stream, so the gradients are those of the stream after it.";
 const SUMMED = "Each gradient is the sum of those of all numbers that are made of this one, times the weights between them.";
 const STREAM =
   "The gradient goes on unchanged to what was added here, and up the stream; there, that through the branch is added.";
-// The origin of the gradient, by the kind of a step, unless it is such a sum.
+// The origin of the gradient, by the kind of a step, for gradients that are not shown as a sum.
 const TEXTS = {
   logits:
     "The gradient of a logit is its probability, less 1 for the token that came, divided by the number of " +
@@ -33,11 +33,11 @@ const TEXTS = {
 export class Backward {
   #model;
   #on;
-  #matrix = ""; // whose weight is shown
-  isOn = false; // whether it is shown how the model learns
-  #places = new Map(); // row, column and, if not the reader chose them, for what, by matrix
+  #matrix = ""; // the matrix of the shown weight
+  isOn = false; // whether the view shows how the model learns
+  #places = new Map(); // row and column by matrix, and the token of an automatic choice
 
-  /** Args: a model, and functions that are called when the direction or weight changes, and to make a step. */
+  /** Args: a model, and functions that are called when the direction or the weight changes, and to make a step. */
   constructor(model, { turned, changed, stepped }) {
     this.#model = model;
     this.#on = { turned, changed };
@@ -134,7 +134,7 @@ export class Backward {
     byId("no-step").hidden = !isEdited;
   }
 
-  /** Show the moves of a matrix, and why one of its weights moves. Args: the tokens that are read. */
+  /** Show the change of a matrix, and why one of its weights changes. Args: the tokens that are read. */
   drawWeight({ backward, activations }, read, at, now, nameOf) {
     const { weight, optimizer, weight_decay: decay, lr } = backward;
     const { matrix, value, gradient, move, factors } = weight;

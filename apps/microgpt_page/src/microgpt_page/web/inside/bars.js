@@ -6,7 +6,7 @@ const temperature = byId("bar-temperature");
 const topK = byId("bar-top-k");
 const N_BARS = 12;
 
-/** Return the probabilities of logits. `softmax` of model.py, with temperature and top-k. */
+/** Return the probabilities of logits: `softmax` of model.py, with temperature and top-k. */
 export function probabilities(logits, temperature, k) {
   const order = logits.map((_, i) => i).sort((a, b) => logits[b] - logits[a] || a - b);
   const kept = order.slice(0, temperature === 0 ? 1 : k);
@@ -21,8 +21,8 @@ export function probabilities(logits, temperature, k) {
 
 export class Bars {
   #now = null; // the prediction
-  #hasCome = false; // whether a token came
-  #logits = null; // of all tokens; until they arrive, only temperature 1 can be shown
+  #hasCome = false; // whether the next token is known
+  #logits = null; // logits of all tokens; until they arrive, only temperature 1 can be shown
   #model;
   #drawn;
   #hasEnded = false; // whether the end has been drawn
@@ -90,7 +90,7 @@ export class Bars {
   #bars() {
     const likeliest = this.#now.alternatives.slice(0, N_BARS);
     if (this.#hasCome && likeliest.every(({ token }) => token !== this.#now.token)) {
-      likeliest.push(this.#now); // the token that came, which has the same fields
+      likeliest.push(this.#now); // the actual token
     }
     const probability = 1 - likeliest.reduce((sum, each) => sum + each.probability, 0);
     const others = { token: null, text: null, probability: Math.max(0, probability) };

@@ -10,7 +10,7 @@ import { partsOf } from "./switches.js";
 
 const diagram = byId("diagram");
 const [HEIGHT, WIDTH] = [168, 48]; // pixels of a list of numbers, at most
-const [MOST_ROWS, CELL] = [32, 11]; // cells of a column; pixels of one, at most
+const [MOST_ROWS, CELL] = [32, 11]; // rows of a list, and pixels of a cell, at most
 const BY_HEAD = ["query", "key", "value", "heads"];
 const TITLES = {
   embedding: "Embed", x: "Stream", attention_input: "Norm", query: "Query", key: "Key",
@@ -23,10 +23,10 @@ export class Flow {
   #model;
   #on;
   #nodes = new Map(); // buttons by their values
-  #numbers = {}; // by step
+  #numbers = {};
   #isOff = () => false;
-  #wanted = null; // the step whose button gets the focus once it is there
-  maps = element("div", { className: "maps", id: "maps" }); // of the attention of the layer
+  #wanted = null; // the step whose button gets the focus as soon as it exists
+  maps = element("div", { className: "maps", id: "maps" });
 
   /** Args: functions that are called with a step and the index of a number that is chosen or pointed at. */
   constructor(model, on) {
@@ -85,7 +85,7 @@ export class Flow {
   choose(step, number) {
     for (const [key, made] of this.#nodes) {
       made.ariaPressed = String(key === step);
-      made.tabIndex = key === step ? 0 : -1; // the arrow keys go from one to the next
+      made.tabIndex = key === step ? 0 : -1; // the arrow keys go from one button to the next
       made.classList.toggle("off", this.#isOff(key));
     }
     this.mark(step, number);
@@ -184,7 +184,7 @@ export class Flow {
   }
 }
 
-/** Return what reads the residual stream, and adds its result to it. */
+/** Return the element of a branch, which reads the residual stream and adds its result to it. */
 const branch = (title, ...children) =>
   element(
     "div",

@@ -28,22 +28,22 @@ import {
 import { compareTexts } from "./writing.js";
 
 const positions = byId("positions");
-// The meaning of the colours, forward and backward.
+// Explanations of the colours, for the forward and the backward direction.
 const LEGENDS = [
   "Blue: positive numbers; orange: negative. Point at one to see how it is made.",
   "Gradients: if a blue number grows, the loss rises; orange: it falls. The maps show attention.",
 ];
-const TOP = 20; // the most alternatives that are shown
+const TOP = 20; // alternatives that are shown, at most
 const GREETING = "hello"; // a question for any chat model that knows its letters
-const [N_EXAMPLE, N_REPLY] = [12, 8]; // the most tokens of the first text, and of the first reply
-const DARK_BITS = 8; // surprise with the strongest colour
+const [N_EXAMPLE, N_REPLY] = [12, 8]; // tokens of the first text and the first reply, at most
+const DARK_BITS = 8; // surprise, in bits, with the strongest colour
 
 export class Inside {
   #model;
   #lastReply;
-  #before = []; // what was said before the question, by the user and the model in turns
+  #before = []; // messages before the question, of user and model in turn
   #found = null; // the explanation without details
-  #unchanged = null; // that of the model without changes, if there are any
+  #unchanged = null; // the explanation of the unchanged model, if changed
   #cut = null; // the part of a long text that fits into the context
   #at = 0; // position whose prediction is shown: after token `#at` of what the model reads
   #requests = {}; // AbortControllers by purpose
@@ -149,7 +149,7 @@ export class Inside {
     this.#explain(Infinity);
   }
 
-  /** Return the fields of a reply to a greeting, or of a text. */
+  /** Let the model write a reply to a greeting, or a text; return the values of the form's fields. */
   async #writeExample(signal) {
     const question = this.#model.chat && !missing(GREETING, this.#model) ? GREETING : "";
     if (this.#model.chat && !question) return {};
@@ -236,7 +236,7 @@ export class Inside {
     if (n > size) {
       const cut = await this.#try("text", (signal) => ask("decode", { tokens: tokensOf(found, size) }, signal));
       if (!cut) return;
-      this.#cut = cut.text.replace(/\ufffd+$/, ""); // a part of a character
+      this.#cut = cut.text.replace(/\ufffd+$/, ""); // drops an incomplete character
       found = await this.#ask("text", { top: TOP });
       if (!found) return;
     }
@@ -256,7 +256,7 @@ export class Inside {
     byId("explained").hidden = false;
     const cut = n > size ? `${problem} The first ${found.read.length} are shown.` : "";
     byId("cut").textContent = `${unread(found)} ${cut}`.trim();
-    let special = null; // the last one so far
+    let special = null; // the last special token
     const tokens = found.read.map((label, i) => {
       const isLearned = special === (this.#model.chat ? "<|assistant|>" : "<|bos|>");
       if (isSpecial(label)) special = label;
@@ -271,14 +271,14 @@ export class Inside {
     this.#try("written", (signal) => compareTexts(messages, this.#switches.body, signal));
   }
 
-  /** Show a problem, if any, instead of explanations. */
+  /** Show a problem, if there is one, instead of explanations. */
   #refuse(problem) {
     showText("unreadable", problem);
     if (problem) byId("effect").textContent = "";
     byId("explained").hidden = true;
   }
 
-  /** Return an explanation; show a problem, and return nothing. */
+  /** Return an explanation. If the request fails, show the problem and return undefined. */
   async #ask(purpose, options, changes = this.#switches.body) {
     const problem = unknown(this.#text, this.#model);
     if (problem || (this.#model.chat && !byId("question").value.trim())) {
@@ -289,7 +289,7 @@ export class Inside {
     return this.#try(purpose, (signal) => ask("explain", body, signal));
   }
 
-  /** Return the answer to a request; show a problem, and return nothing. */
+  /** Return the answer to a request. If the request fails, show the problem and return undefined. */
   async #try(purpose, request) {
     const signal = this.#begin(purpose);
     try {
@@ -379,7 +379,7 @@ export class Inside {
     const [i, { read, predictions }] = [this.#at, this.#found];
     const isLast = i === this.#last;
     if (!this.#hasCome && i && this.#steps.isBackward) {
-      this.#choose(i - 1); // nothing has come here from which it could learn
+      this.#choose(i - 1); // the next token, from which it learns, is unknown
       return;
     }
     const place = { top: 0, position: i };
@@ -405,7 +405,7 @@ export class Inside {
     if (parts && !signal.aborted) this.#steps.drawParts(parts.ablations, means ?? [], heads ?? [], isWithout, isAny);
   }
 
-  /** Show the effect of the changes of the model on the text and on the current prediction. */
+  /** Show how the changes of the model affect the text and the current prediction. */
   #tellEffect(now) {
     if (!this.#unchanged) return;
     const before = this.#unchanged.predictions[this.#at];
@@ -418,7 +418,7 @@ export class Inside {
       here;
   }
 
-  /** Return the bits of the tokens that the model has learned to predict: in a conversation, the replies. */
+  /** Return the sum of the bits of the tokens that the model has learned to predict: in a chat, the replies. */
   #bitsOf({ bits, read, predictions }) {
     if (!this.#model.chat) return bits;
     const isReply = (i) => read.slice(0, i + 1).findLast(isSpecial) === "<|assistant|>";
@@ -475,5 +475,5 @@ const firstOf = (read) => read.findLastIndex(isSpecial) + 1;
 const tokensOf = ({ read, predictions }, n) =>
   predictions.slice(firstOf(read) - 1, n - 1).map(({ token }) => token); // each is read next
 
-/** Return how often a text has the sign for a part of a character. */
+/** Return the number of signs for an incomplete character in a text. */
 const nBroken = (text) => text.split("\ufffd").length - 1;

@@ -3,10 +3,10 @@
 import { titleOfPart } from "./switches.js";
 import { button, byId, element, isSpecial, nats, percent, plural, quoted, shown, tableRow } from "../text.js";
 
-const LEAST = 0.01; // change of a probability that is told
+const LEAST = 0.01; // smallest change of a probability to mention
 const PLACES = ["itself", "one before", "two before", "further back", "the start"];
-const [N_PLACES, N_TOKENS, N_GUESSES] = [2, 3, 2]; // that are told
-const MOST_TOKENS = 16; // at which a head is shown to look
+const [N_PLACES, N_TOKENS, N_GUESSES] = [2, 3, 2]; // named in a sentence, at most
+const MOST_TOKENS = 16; // tokens in the list of where a head looks, at most
 
 export class Parts {
   #model;
@@ -79,7 +79,7 @@ export class Parts {
     return most + (favourites && `; above all at ${favourites}`);
   }
 
-  /** Return the same as cells of a table; the largest share of all heads at each place is in bold. */
+  /** Return the average attention of a head as cells of a table. At each distance, the largest of all heads is bold. */
   #cellsOf(layer, head) {
     const found = this.#habitOf(layer, head);
     if (!found) return [];
@@ -121,7 +121,7 @@ function lineOf(weights, read) {
 /** Return the change of the bits without a part, as text. */
 const changeOf = (part) => Number(part.bits_without.toFixed(2)) - Number(part.bits.toFixed(2));
 
-/** Return a sentence on where a head looks from a position: its shares of the tokens so far. */
+/** Return a sentence on where a head looks from a position, from its attention weights on the tokens so far. */
 export function attended(shares, read, at, head) {
   const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
   const [first, second] = order.map((j) => {

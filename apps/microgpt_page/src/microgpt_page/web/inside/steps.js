@@ -10,11 +10,11 @@ import { IN_MLP, matrixOf, partsOf, titleOfMatrix } from "./switches.js";
 import { sentenceOn } from "./units.js";
 import { byId, element, percent, quoted, sign } from "../text.js";
 
-const N_WRITTEN = 3; // products that are written out, the largest
-const N_NUMBERED = 8; // numbers of a list that have their number above them
-const MOST_ROWS = 128; // of a matrix that are drawn
+const N_WRITTEN = 3; // the largest products, which are written out
+const N_NUMBERED = 8; // numbers of a list that have their index above them
+const MOST_ROWS = 128; // rows of a matrix that are drawn, at most
 
-// By the name of the numbers in an explanation, without the layer: a title and the idea.
+// The title and the idea of each step, by the name of its numbers in an explanation without the layer.
 const TEXTS = {
   embedding: [
     "Embedding",
@@ -83,21 +83,20 @@ export class Steps {
   #on;
   #backward;
   #parts;
-  #names = new Map(); // of tokens
-  #numbers = null; // of each step: activations, or gradients
+  #names = new Map(); // names of tokens, by id
+  #numbers = null; // numbers of each step: activations or gradients
   #found = null; // the explanation with the activations
   #read = [];
   #at = 0;
   #now = null; // the prediction
   #isOff;
-  chosen = "embedding"; // the name of a step
+  chosen = "embedding";
   #number = null; // the index of the number that is chosen, or null for the one to begin with
 
   /**
-   * Args: functions that are called after another step, direction or weight, and for a training step or a
-   * part to switch;
-   * `matrix` and `units` return promises of a matrix and of facts on hidden units; `sampling` returns the
-   * temperature and top-k.
+   * Args: functions that are called when the step, the direction or the weight changes, to make a training step,
+   * and to switch a part; `matrix` and `units` return promises of a matrix and of statistics of hidden units;
+   * `sampling` returns the temperature and top-k.
    */
   constructor(model, on) {
     this.#model = model;
@@ -137,9 +136,9 @@ export class Steps {
     return Math.min(partsOf(this.chosen).layer ?? this.#layer, this.#model.n_layer - 1);
   }
 
-  #layer = 0; // which was chosen last
+  #layer = 0;
 
-  /** Show what the model predicts, if how it learns cannot be shown. */
+  /** Show the forward direction: what the model predicts. */
   forward() {
     if (this.#backward.isOn) this.#backward.turn(false);
   }
@@ -167,7 +166,7 @@ export class Steps {
     const next = this.#order[this.#order.indexOf(this.chosen) + by];
     if (next) this.#choose(next, null);
     else if (by > 0) {
-      [this.chosen, this.#number] = ["embedding", null]; // of the token that is drawn
+      [this.chosen, this.#number] = ["embedding", null];
       this.#on.ended();
     }
   }
@@ -240,7 +239,7 @@ export class Steps {
     const all = this.#numbers?.[this.chosen] ?? [0];
     const isOfTokens = /logits$|probabilities/.test(this.chosen);
     const isLargest = isOfTokens || /attention \d|hidden/.test(this.chosen);
-    const came = isOfTokens && this.#backward.isOn ? this.#now?.token : null; // backward, it is what matters
+    const came = isOfTokens && this.#backward.isOn ? this.#now?.token : null; // backward, the actual token matters
     return Math.min(all.length - 1, this.#number ?? came ?? (isLargest ? all.indexOf(Math.max(...all)) : 0));
   }
 
@@ -320,7 +319,7 @@ export class Steps {
     if (units && all === this.#numbers[step]) byId("unit").textContent = sentenceOn(units[number]) + this.#partsOfUnit(number);
   }
 
-  /** Return the numbers of the tokens that are read. */
+  /** Return the ids of the tokens that are read. */
   #tokens() {
     return [this.#model.vocab_size - 1, ...this.#found.predictions.map(({ token }) => token)];
   }
@@ -332,7 +331,7 @@ export class Steps {
     return isOfTokens ? this.#nameOf("wte", number, true) : `${noun} ${number + 1}`;
   }
 
-  /** Learn the names of tokens from an explanation. */
+  /** Remember the names of the tokens in an explanation. */
   learnNames({ predictions }) {
     for (const each of predictions.flatMap((one) => [one, ...one.alternatives])) {
       this.#names.set(each.token, each.text);
@@ -367,7 +366,7 @@ export class Steps {
     return `${first}${habit && ` On average: ${habit}.`}${guess && ` Switched off: ${guess}.`}`;
   }
 
-  /** Return a sentence on the parts of the sum of a hidden unit. */
+  /** Return a sentence on the terms of the sum that a hidden unit computes. */
   #partsOfUnit(unit) {
     const [own, fetched] = this.#found.together?.sums.map((each) => told(each[unit])) ?? [];
     return own ? ` Its sum here: ${own} from this token and its position, and ${fetched} from what attention fetched.` : "";

@@ -2,7 +2,7 @@
 
 import { button, byId, conversation, element } from "../text.js";
 
-const FIELDS = ["without-head", "without-mlp", "learn"]; // in the address
+const FIELDS = ["without-head", "without-mlp", "learn"]; // address parameters
 // The matrix of each step that multiplies with one.
 const MATRICES = {
   embedding: "wte", query: "attn_wq", key: "attn_wk", value: "attn_wv", attention_output: "attn_wo",
@@ -41,7 +41,7 @@ export const titleOfMatrix = (name) => MATRIX_TITLES[name.replace(/.*\./, "")];
 export class Switches {
   #model;
   #changed;
-  #edits = new Map(FIELDS.map((name) => [name, []])); // as `microgpt explain` takes them
+  #edits = new Map(FIELDS.map((name) => [name, []])); // arguments of `microgpt explain`
 
   /** Args: a model, and a function that is called after each change. */
   constructor(model, changed) {
@@ -81,12 +81,12 @@ export class Switches {
     };
   }
 
-  /** Whether parts are off, after all steps. */
+  /** Whether any part is off; training steps do not count. */
   get isEdited() {
     return FIELDS.slice(0, -1).some((name) => this.#edits.get(name).length);
   }
 
-  /** Make a training step on a text, or on the contents of messages. In the address, null goes on. */
+  /** Make a training step on a text, or on the contents of messages. A last null means an unfinished text. */
   learn(text, contents, { unfinished }) {
     const more = unfinished ? [null] : [];
     const all = this.#model.chat ? [...contents, ...more] : [text, ...more];
@@ -100,7 +100,7 @@ export class Switches {
     return { ...(this.#model.chat ? { messages: conversation(all) } : { text: all[0] }), ...ending };
   }
 
-  /** Return the contents of messages from an address; only a wrong one has no JSON. */
+  /** Return the contents of messages from an address; a text that is not JSON is one message. */
   #contents(text) {
     try {
       if (!this.#model.chat && !text.endsWith(",null]")) return [text];

@@ -13,15 +13,15 @@ const STOPS = [
 ];
 
 const TOLD = { text: "mariah", at: "5" }; // what all stops show, unless a link names another text
-const OF_TEXT = ["m", "question", "text", "unfinished", "at"]; // parameters of an address
+const OF_TEXT = ["m", "question", "text", "unfinished", "at"]; // parameters that name a text
 
 export class Tour {
-  #canTell; // whether the model can read that text
+  #canTell; // whether the model can read its text
   #on;
-  #at = 0; // the stop that is shown, counted from 1, or 0
+  #at = 0; // the current stop, counted from 1; 0 without a tour
   #told = null; // the parameters of the text that all stops show
-  #own = null; // those of what the reader looked at before, if anything
-  #isNew = false; // whether the stop has not been scrolled to
+  #own = null; // parameters of what was shown before the tour
+  #isNew = false; // whether to scroll to the stop
 
   /** Args: a model, and functions that return what is shown, and show something, as parameters of an address. */
   constructor(model, on) {
@@ -83,5 +83,5 @@ export class Tour {
   }
 }
 
-/** Return those parameters that name a text. */
+/** Return those of the given parameters that determine the text. */
 const ofText = (parameters) => new URLSearchParams([...parameters].filter(([name]) => OF_TEXT.includes(name)));

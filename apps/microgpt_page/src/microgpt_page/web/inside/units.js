@@ -1,14 +1,14 @@
-// Describe what activates a hidden unit and its effect, and the average worth of each part.
+// Describe what activates a hidden unit and what the unit causes, and measure the average effect of each part.
 
 import { ask } from "../client.js";
 import { percent, quoted } from "../text.js";
 
-const MOST_WEIGHTS = 1e6; // of a model that writes texts for this
+const MOST_WEIGHTS = 1e6; // weights of a model that writes texts, at most
 const N_TEXTS = 50;
-const N_TOKENS = 16; // of each, at most
-const N_LETTERS = 3; // at the end of a beginning
+const N_TOKENS = 16; // tokens of each text
+const N_LETTERS = 3; // letters at the end of a beginning
 
-/** Return texts that the model writes, on which its parts are watched; none of a chat model or a large one. */
+/** Return texts that the model writes, for statistics of its parts; none for a chat model or a large model. */
 export async function textsOf({ chat, num_params: n }) {
   const body = { num_samples: N_TEXTS, max_tokens: N_TOKENS, temperature: 1 };
   return chat || n > MOST_WEIGHTS ? [] : (await ask("generate", body)).samples;

@@ -6,7 +6,7 @@ import { byId, said, tableRow } from "../text.js";
 const N_TEXTS = 5;
 const SEED = 42;
 
-/** Return texts, or a reply to messages, of the model with changes. */
+/** Return texts, or a reply to messages, that the model writes with some changes. */
 async function texts(messages, changes, signal) {
   if (messages) {
     const body = { messages, seed: SEED, ...changes };

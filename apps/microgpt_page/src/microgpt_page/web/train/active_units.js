@@ -3,7 +3,7 @@
 import { colours, paintPixels, rgb } from "../colours.js";
 import { byId, element } from "../text.js";
 
-const MOST = 512; // units that are shown
+const MOST = 512; // units that are shown, at most
 
 export class ActiveUnits {
   #canvas = element("canvas", { role: "img" });
@@ -15,7 +15,7 @@ export class ActiveUnits {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paint());
   }
 
-  /** Show the share of positions at which each unit is active. */
+  /** Show the fraction of positions at which each unit is active. */
   show(shares) {
     this.#shares = shares;
     const some = shares.reduce((sum, each) => sum + each, 0).toFixed(1);

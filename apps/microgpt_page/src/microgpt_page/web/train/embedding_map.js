@@ -5,8 +5,8 @@ import { Plot, drawLine } from "./plot.js";
 import { sign } from "../text.js";
 
 export const MAX_SHOWN = 300; // maximum number of tokens on the map
-const MARGIN = 16; // pixels
-const ROUNDS = 20; // in which labels are moved apart
+const MARGIN = 16; // in pixels
+const ROUNDS = 20; // rounds of moving labels apart
 
 export class EmbeddingMap extends Plot {
   #labels = [];
@@ -62,7 +62,7 @@ function moveApart(places, width, height) {
   }
 }
 
-/** Return the largest distance along each axis. */
+/** Return the largest distance from the origin along each axis. */
 function largest(places) {
   const found = [0, 0];
   places.forEach((x, i) => (found[i % 2] = Math.max(found[i % 2], Math.abs(x))));

@@ -5,17 +5,17 @@ import { Plot, drawLine, ticks } from "./plot.js";
 import { grouped } from "../text.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
-const SMOOTHED = 1 / 50; // steps of a mean, as a share of all
-const SPREAD = 1.35; // losses of a step above this many times that of guessing are cut off
+const SMOOTHED = 1 / 50; // steps of a mean, as a fraction of all
+const SPREAD = 1.35; // losses above this multiple of the loss of guessing are cut off
 
 export class LossChart extends Plot {
   #losses = new Float64Array(0);
-  #sums = new Float64Array(1); // of the losses before each step
+  #sums = new Float64Array(1); // sums of the losses before each step
   #heldOut = []; // pairs of step and loss
   #end = 0; // the number of losses
-  #before = []; // pairs of step and mean loss of the training before
+  #before = []; // pairs of step and mean loss of the previous run
   #lines = {}; // losses to compare with, by name; the first is that of guessing
-  at = 0; // the step that is shown; what comes after it is pale
+  at = 0; // the current step; lines are pale after it
 
   /** Start without losses. Args: the number of steps, and losses to compare with, by name. */
   begin(steps, lines) {
@@ -49,13 +49,13 @@ export class LossChart extends Plot {
     return this.#losses[step - 1];
   }
 
-  /** Return the mean of the losses of some steps before one. */
+  /** Return the mean loss of the last steps before a step. */
   mean(step) {
     const n = Math.min(step, this.nSmoothed);
     return (this.#sums[step] - this.#sums[step - n]) / n;
   }
 
-  /** Return pairs of a step and the mean loss before it, at most about n. */
+  /** Return at most about n pairs of a step and the mean loss before it. */
   #means(n) {
     const found = [];
     const stride = Math.max(1, Math.floor(this.#end / n));
@@ -75,7 +75,7 @@ export class LossChart extends Plot {
     context.clip();
     this.#paintRaw(context, x, y, width - LEFT - RIGHT);
     this.#paintLine(context, x, y, this.#means(width), "blue");
-    context.setLineDash([2, 4]); // it may be on the line of this one
+    context.setLineDash([2, 4]); // it may lie on the line of this run
     this.#paintLine(context, x, y, this.#before, "ink");
     context.setLineDash([]);
     this.#paintLine(context, x, y, this.#heldOut, "orange");
@@ -124,7 +124,7 @@ export class LossChart extends Plot {
     if (this.at < this.#end) line([x(this.at), TOP], [x(this.at), height - BOTTOM]);
   }
 
-  /** Paint the names of the losses to compare with, on a margin of paper. */
+  /** Paint the names of the losses to compare with, on the background colour. */
   #paintNames(context, y, right) {
     [context.strokeStyle, context.fillStyle] = colours("paper", "ink");
     context.textAlign = "right";

@@ -3,10 +3,10 @@
 import { element } from "../text.js";
 
 export class Plot {
-  #ratio; // height to width
+  #ratio; // height divided by width
   #frame = 0;
 
-  /** Args: the place, whose width the plot takes, and its height in widths. */
+  /** Args: the element that contains the plot and determines its width; the height divided by the width. */
   constructor(place, ratio) {
     this.#ratio = ratio;
     this.canvas = element("canvas", { role: "img" });
@@ -15,7 +15,7 @@ export class Plot {
     new ResizeObserver(() => this.draw()).observe(place);
   }
 
-  /** Paint in the next frame, once. */
+  /** Paint in the next frame, only once even if this method is called several times. */
   draw() {
     cancelAnimationFrame(this.#frame);
     this.#frame = requestAnimationFrame(() => this.#paint());
@@ -43,7 +43,7 @@ export function drawLine(context, points) {
   context.stroke();
 }
 
-/** Return round numbers in a range, about n of them. */
+/** Return about n round numbers in a range. */
 export function ticks(low, high, n) {
   const step = (high - low) / n;
   const power = 10 ** Math.floor(Math.log10(step));

@@ -1,4 +1,4 @@
-// Save the page as a file, also with another model in it.
+// Save the page as a file, optionally with another model.
 
 import { element, grouped } from "../text.js";
 

@@ -12,31 +12,31 @@ import { TrainingTexts } from "./training_texts.js";
 
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps per second
 const SPEED = 200;
-const SILENT_S = 20; // without a message, after which a laboratory is given up
-const LOST_S = 60; // seconds of training whose loss is worth a question
-const NUMBERS_PER_MS = 1e6; // weights times tokens in a millisecond of training, about
-const STEP_MS = 0.1; // of a step besides
+const SILENT_S = 20; // seconds of silence until a laboratory is considered dead
+const LOST_S = 60; // seconds of training that may be lost without a question
+const NUMBERS_PER_MS = 1e6; // weights times tokens per millisecond of training, about
+const STEP_MS = 0.1; // additional time per step
 const STOPPED =
   "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model " +
   "or fewer texts.";
 const [speed, rewind] = [byId("train-speed"), byId("train-moment")];
 
 export class Train {
-  #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
-  #reading = null; // a promise of facts on the texts that it has read
+  #connecting = null; // a promise of the connection to a laboratory, once requested
+  #reading = null; // a promise of the description of the chosen texts
   #nReads = 0;
   #nStarts = 0;
-  #facts = null; // those facts
-  #name = ""; // of the model
-  #about = null; // facts on the training, once there is one
+  #facts = null; // that description
+  #name = "";
+  #about = null; // about the training run, if any
   #step = 0;
   #running = null; // a promise of the end of `#run`
   #isDiverged = false;
-  #isFirst = true; // whether the training has begun by itself
-  #isQuiet = false; // whether the running one is paused by the page
-  #wanted = null; // the moment to rewind to
-  #seconds = 0; // of training that would be lost
-  #started = 0; // when the running one began
+  #isFirst = true; // whether the page has started the training
+  #isQuiet = false; // whether the page has paused the run
+  #wanted = null; // the moment to return to
+  #seconds = 0; // seconds of training that would be lost
+  #started = 0; // start of the current run
   settings = new TrainingSettings(() => this.#forecast());
   texts = new TrainingTexts(() => this.#read());
   #shown = new TrainedModel({
@@ -65,7 +65,7 @@ export class Train {
     rewind.addEventListener("input", () => this.#rewind(this.#shown.steps[rewind.value]));
     addEventListener("beforeunload", (event) => {
       const running = this.#running ? (performance.now() - this.#started) / 1000 : 0;
-      if (this.#seconds + running > LOST_S) event.preventDefault(); // the browser asks
+      if (this.#seconds + running > LOST_S) event.preventDefault(); // the browser asks to confirm
     });
     document.addEventListener("visibilitychange", () => this.#try(() => this.#sleep()));
     if (matchMedia("(prefers-reduced-motion)").matches) speed.value = speed.max;
@@ -138,7 +138,7 @@ export class Train {
     const [number, before] = [++this.#nReads, this.#reading];
     this.#reading = this.#try(async () => {
       await before;
-      if (number < this.#nReads) return null; // others have been chosen meanwhile
+      if (number < this.#nReads) return null; // other texts have been chosen meanwhile
       this.#facts = await this.texts.readBy(await this.#laboratory());
       this.#forecast();
       return this.#facts;
@@ -172,7 +172,7 @@ export class Train {
   /** Train a new model. Args: whether the user asked for it. */
   async #start(isAsked = false) {
     const [start, number] = [byId("plan-start"), ++this.#nStarts];
-    start.disabled = isAsked; // also while the texts are read: a second click would start again
+    start.disabled = isAsked; // also while texts are read: a second click would start again
     start.textContent = isAsked ? "Preparing …" : "Train";
     const chosen = this.settings.chosen;
     const { without } = chosen.config;
@@ -180,7 +180,7 @@ export class Train {
     try {
       await this.#pause(true);
       texts = await this.#textsRead();
-      if (number < this.#nStarts) return; // a person has asked for another one meanwhile
+      if (number < this.#nStarts) return; // the user has started another one meanwhile
       if (texts) about = await this.#ask("start", { ...chosen, text: texts.text });
       if (number < this.#nStarts) return;
     } finally {
@@ -237,7 +237,7 @@ export class Train {
 
   async #follow(until) {
     const connection = await this.#laboratory();
-    let nSilent = 0; // ticks, of which a sleeping computer has none
+    let nSilent = 0; // ticks without a message
     const timer = setInterval(() => {
       if (++nSilent > SILENT_S) connection.fail();
     }, 1000);

@@ -7,23 +7,23 @@ import { Maps } from "../maps.js";
 import { byId, element, grouped, instead, known, plural, said } from "../text.js";
 
 const CLEAR = 0.01; // nats by which a held-out loss has risen before the model is said to overfit
-const ATTENTION_MS = 200; // between two pictures of the attention
+const ATTENTION_MS = 200; // between two updates of the attention
 const list = byId("train-samples");
 const text = byId("train-text");
 
 export class TrainedModel {
   #on;
   #about;
-  #moments = []; // those reached so far, in order
-  #at = 0; // the step that is shown
-  #before = ""; // what was said of the training before
+  #moments = []; // moments reached so far, in order
+  #at = 0; // the current step
+  #before = ""; // the sentence on the previous run
   #chart = new LossChart(byId("loss-chart"), 0.36);
   #units = new ActiveUnits();
   #tokens = new EmbeddingMap(byId("embedding-map"), 0.43);
   #maps;
   #frame = 0;
   #isAsking = false;
-  #isStale = false; // whether the attention is that of an earlier step or of another text
+  #isStale = false; // whether the attention maps belong to an earlier step or another text
 
   /** Args: `ask` returns the explanation of a text; `rewind` is called with a step to return to. */
   constructor(on) {
@@ -35,7 +35,7 @@ export class TrainedModel {
     });
   }
 
-  /** Begin with a model without steps. Args: the first of the texts, and the parts that do not learn. */
+  /** Begin with an untrained model. Args: its description, the first text, and the parts that do not learn. */
   begin(about, first, without) {
     const last = this.steps.at(-1);
     this.#before = last ? ` The training before (dotted): ${this.#figures(last).join(", ")}.` : "";
@@ -87,7 +87,7 @@ export class TrainedModel {
     this.draw();
   }
 
-  /** Show the step again, as after the view was hidden. */
+  /** Show the current step again, for example after the view was hidden. */
   draw() {
     this.#chart.draw();
     cancelAnimationFrame(this.#frame);
@@ -128,7 +128,7 @@ export class TrainedModel {
     return `${mean}, ${last}.${overfits}`;
   }
 
-  /** Return a sentence on a step, and one on the training before. */
+  /** Return a sentence on a step, and one on the previous training run. */
   sentence(step, steps) {
     const parts = [`Step ${grouped(step)} of ${grouped(steps)}`, ...this.#figures(step)];
     return `${parts.join(", ")}.${this.#before}`;
@@ -148,7 +148,7 @@ export class TrainedModel {
     return element("li", {}, button, element("div", {}, ...texts));
   }
 
-  /** Show the attention of the text, some times per second. */
+  /** Show the attention weights of the text, a few times per second. */
   async #look() {
     this.#isStale = true;
     if (this.#isAsking || byId("train").hidden) return;

@@ -15,11 +15,11 @@ const SLIDERS = {
 };
 const OF_MODEL = ["n_embd", "n_head", "n_layer", "block_size"];
 const KARPATHYS_SEED = 42;
-const parts = byId("plan-parts").querySelectorAll("input"); // of the model
+const parts = byId("plan-parts").querySelectorAll("input"); // parts of the model
 
 export class TrainingSettings {
   #changed;
-  #inputs = {}; // by field
+  #inputs = {}; // inputs by field
   #values = {};
   #seed = element("input", { type: "number", id: "plan-seed", required: true });
 
@@ -39,7 +39,7 @@ export class TrainingSettings {
     this.#reset();
   }
 
-  /** The settings of a training, as a laboratory reads them. */
+  /** The settings of a training run, in the form that a laboratory takes. */
   get chosen() {
     const { validation, ...fields } = this.#values;
     const without = [...parts].filter((part) => !part.checked).map((part) => part.value);
@@ -77,7 +77,7 @@ export class TrainingSettings {
     this.#changed();
   }
 
-  /** Return the values of a slider: the number of heads divides the width. */
+  /** Return the possible values of a slider; the number of heads must divide the width. */
   #possible(name) {
     const [, values] = SLIDERS[name];
     return name === "n_head" ? values.filter((n) => this.#values.n_embd % n === 0) : values;

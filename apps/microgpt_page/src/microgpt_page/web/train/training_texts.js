@@ -7,8 +7,8 @@ const MAX_BYTES = 8e6; // as the page says
 
 export class TrainingTexts {
   #changed;
-  nChanges = 0; // how often others have been chosen
-  #file = null; // the one that was chosen or dropped
+  nChanges = 0; // how often other texts have been chosen
+  #file = null; // the file that was chosen or dropped
 
   /** Args: a function that is called when other texts are chosen. */
   constructor(changed) {
@@ -96,7 +96,7 @@ export class TrainingTexts {
   }
 }
 
-/** Return a sentence on texts. */
+/** Return a sentence that describes the training texts. */
 function about({ text, nDocuments, nCharacters, nTokens }) {
   const what = text === "stream" ? "Running text" : plural(nDocuments, "document");
   const tokens = `${plural(nTokens, "token")}: the characters, and one that starts and ends a text`;

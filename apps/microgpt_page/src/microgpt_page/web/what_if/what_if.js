@@ -12,9 +12,9 @@ const fields = { start: "wish-start", texts: "wish-texts" };
 export class WhatIf {
   #texts;
   #settings;
-  #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
+  #connecting = null; // a promise of the connection to a laboratory, once requested
   #stopping = new AbortController();
-  #about = ""; // what the figures on the page are about
+  #about = ""; // the question that the figures answer
 
   /** Args: the texts and the settings that are chosen in the view. */
   constructor(texts, settings) {
@@ -23,7 +23,7 @@ export class WhatIf {
     form.addEventListener("submit", () => this.#ask());
     byId("wish-stop").addEventListener("click", () => this.#stopping.abort());
     byId("wish-kind").addEventListener("change", () => this.#showFields());
-    form.addEventListener("input", () => this.#hide()); // figures of another question
+    form.addEventListener("input", () => this.#hide()); // they answered another question
     this.#showFields();
   }
 

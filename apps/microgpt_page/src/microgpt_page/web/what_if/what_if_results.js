@@ -65,7 +65,7 @@ function row(name, bars, before, after) {
   return tableRow(name, bars, rounded(before), rounded(after), signed(after - before));
 }
 
-/** Return a document in quotation marks, or its beginning. */
+/** Return a document in quotation marks; a long document is shortened. */
 function inQuotes(text) {
   const characters = [...text];
   const isLong = characters.length > MAX_SHOWN;

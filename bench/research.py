@@ -2,7 +2,7 @@
 
     uv run python bench/research.py [--only nulls|changes|proposer] [--nulls 200] [--minutes 40]
 
-Null changes are tried one after the other in one research: 160 alter the random stream (unused
+Null changes are tried one after the other in one study: 160 alter the random stream (unused
 draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
 others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
 the presets, are tried against these settings; their sizes are measured with 12 other seeds, and the
@@ -111,11 +111,11 @@ def null_changes(judged: Judge, n: int) -> dict[str, Any]:
     verdicts, altering = list[Try](), list[Try]()
     with TemporaryDirectory() as folder, begin(folder, 1) as research:
         for number in range(n):
-            verdicts.append(research.run(null(number), judged))
-            assert verdicts[-1].gain, verdicts[-1].verdict
-            altering += [verdicts[-1]] * bool(number % 5)
+            verdicts.append(found := research.run(null(number), judged))
+            assert found.gain, found.verdict
+            altering += [found] * bool(number % 5)
     kept, m = sum(each.verdict == KEPT for each in verdicts), len(altering)
-    first_two = [zip(*each.losses(SEARCH)[:2], strict=True) for each in altering]
+    first_two = [zip(*(pair.losses for pair in each.records[:2]), strict=True) for each in altering]
     return {
         "nulls": n, "altering": m, "kept": kept, "upper_limit": ExactMatches(n, kept).interval[1],
         "passed_search": sum(bool(each.gains(CONFIRM)) for each in verdicts),

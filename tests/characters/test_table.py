@@ -16,7 +16,7 @@ from microgpt.config import Sampling
 from microgpt.data.split import split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.replies import prepare_replies
-from microgpt.training.inheritance import hold_out
+from microgpt.training.fine_tuning import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_characters.table import MOST_CHARACTERS, MOST_QUESTIONS, is_table, recipe
 

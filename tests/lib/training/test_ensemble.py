@@ -23,9 +23,9 @@ from microgpt.training import ensemble
 from microgpt.training.budget import TimeLimit
 from microgpt.training.distillation import Teachers
 from microgpt.training.ensemble import open_ensemble, teacher_paths, with_samples, with_teachers
+from microgpt.training.fine_tuning import hold_out
 from microgpt.training.fitting import MIN_BUDGET, MOST_TEACHERS, Fitting, choose_settings
 from microgpt.training.hooks import Checkpoints, Hook, StopWhen
-from microgpt.training.inheritance import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.train import train_job
 

@@ -39,15 +39,14 @@ class Judge:
             except (MicrogptError, ArithmeticError, TypeError) as error:
                 reason = shorten(str(error).replace(f"{directory}/", ""), width=200)
                 return Evaluation("crashed", reason=reason), 0.0
-        nats = log(2) * sum(each.bits for each in scores)
-        loss = nats / sum(each.n_scored for each in scores)
+        loss = log(2) * sum(each.bits for each in scores) / sum(each.n_scored for each in scores)
         return Evaluation("ok", loss, seconds=perf_counter() - started), operations
 
     def _train(self, code: str, seed: int, directory: Path) -> None:
         """Train a program in a separate process; raise StudyError if it fails or takes too long."""
         (directory / sandbox.EXPERIMENT).write_text(code, encoding="utf-8")
         seconds = self.seconds * max(1, self.operations / 1e9)
-        command = [sys.executable, "-IB", sandbox.__file__]
+        command = [sys.executable, "-IBc", f"from {sandbox.__name__} import main; main()"]
         request = json.dumps([self.sets.train, seed, self.operations]).encode()
         try:
             ended = run(
@@ -74,8 +73,7 @@ class Judge:
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")
         length = measure(docs, model.tokenizer, "lines").chunk_length(model.model.block_size)
         config = replace(model.config, batch_size=facts.get("batch_size", 1))
-        operations: float = facts.get("steps", 0) * step_operations(model.model, config, length)
-        if operations > self.operations:
-            most = f"{self.operations:.4g}"
-            raise StudyError(f"it trained with {operations:.4g} operations, but may use {most}")
-        return InferenceGpt(model), operations
+        used: float = facts.get("steps", 0) * step_operations(model.model, config, length)
+        if used > self.operations:
+            raise StudyError(f"it used {used:.4g} operations, but may use {self.operations:.4g}")
+        return InferenceGpt(model), used

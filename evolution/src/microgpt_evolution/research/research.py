@@ -1,20 +1,16 @@
 """A research study consists of tries: changed programs, each compared with the champion so far.
 
-    tries/0.py       the initial program, compared with itself; tries/3.py is the third try
-    champion.py      the program of the last try that was kept
-
-A trial trains a try and its champion with one seed. Verdicts follow from the recorded losses, so an
-interrupted try can be resumed.
+tries/0.py is the initial program, which is compared with itself, and tries/3.py the third try.
+champion.py is the program of the last try that was kept. Verdicts follow from the recorded losses,
+so a killed try can be resumed.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from random import Random
-from statistics import fmean
 
 from microgpt import ConfigError, in_short, publish, read
 from microgpt_evolution.confidence_intervals import Mean
@@ -34,20 +30,17 @@ NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 @dataclass(frozen=True)
 class Try:
-    """A program, and the trials that compare it with a champion."""
+    """A program, and the trials: each trains it and a champion with one seed."""
 
     number: int
     code: str
     champion: str  # the program with which `code` was compared
-    records: Sequence[TrialRecord]
-
-    def losses(self, part: str) -> list[tuple[float, ...]]:
-        """Return the losses of this program and of the champion in each trial of a part."""
-        return [each.losses for each in self.records if each.is_ok and each.origin == part]
+    records: list[TrialRecord]
 
     def gains(self, part: str) -> list[float]:
-        """Return by how much each loss of this program is lower than the champion's."""
-        return [theirs - ours for ours, theirs in self.losses(part)]
+        """Return by how much the loss is lower than the champion's in each trial of a part."""
+        losses = (each.losses for each in self.records if each.is_ok and each.origin == part)
+        return [theirs - ours for ours, theirs in losses]
 
     @property
     def gain(self) -> Mean | None:
@@ -57,7 +50,7 @@ class Try:
 
     @property
     def verdict(self) -> str:
-        """The verdict, or the part that the next trial belongs to."""
+        """The verdict, or the part of the next trial; both follow from the recorded losses."""
         failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]
         return failed[0] if failed else decide(self.gains(SEARCH), self.gains(CONFIRM))
 
@@ -77,7 +70,7 @@ class Try:
             "gain": str(self.gain or ""),
             "pairs": f"{len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))}",
             "lines": f"+{(new - old).total()} -{(old - new).total()}",
-            "seconds": f"{fmean(each.seconds for each in runs):.2f}" if runs else "",
+            "seconds": f"{Mean.over([each.seconds for each in runs]).value:.2f}" if runs else "",
             "operations": in_short(runs[0].flops) if runs and runs[0].flops else "",
         }
 
@@ -102,7 +95,7 @@ class Research(Study[ResearchSettings]):
     def run(self, code: str, judge: Judge) -> Try:
         """Try a program until there is a verdict; an unfinished try of this program is resumed."""
         if self.has_ended:
-            raise StudyError("the test part was read, which ended the research; start another one")
+            raise StudyError("the test part was read, which ended the study; start another one")
         for each in (tries := self.tries):
             if each.code == code and each.verdict not in PARTS:
                 raise ConfigError(f"try {each.number} has this program, {each.verdict}; change it")
@@ -126,15 +119,15 @@ class Research(Study[ResearchSettings]):
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
     def read_test(self, judge: Judge) -> Mean:
-        """Compare the champion with the first program on the test part, and end the research."""
-        while len((first := self.tries[0]).losses(FINAL)) < N_FINAL:
+        """Compare the champion with the first program on the test part, and end the study."""
+        while len((first := self.tries[0]).gains(FINAL)) < N_FINAL:
             self._measure(replace(first, code=self.tries[-1].winner), FINAL, judge)
         self.end()
         return Mean.over(first.gains(FINAL))
 
     def _measure(self, each: Try, part: str, judge: Judge) -> None:
         """Record the next trial of a part; raise StudyError if the champion fails in it."""
-        place, held_out = len(each.losses(part)), "test" if part == FINAL else "validation"
+        place, held_out = len(each.gains(part)), "test" if part == FINAL else "validation"
         seed = training_seed(self.settings.seed, each.number, place, PARTS[part])
         found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}
         (ours, operations), (theirs, _) = found[each.code], found[each.champion]

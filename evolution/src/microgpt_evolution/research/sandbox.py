@@ -1,6 +1,6 @@
 """Train an experiment in a process that can read only the training documents.
 
-The judge starts this file by its path, in an empty directory, where the experiment saves its model.
+The judge calls `main` in a new process, whose working directory contains only the experiment.
 `guard` stops mistakes and simple tricks, not an attacker (docs/reference/searches.md).
 """
 
@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from contextlib import redirect_stderr
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -34,7 +33,7 @@ def main() -> None:
     readable = tuple(f"{os.path.abspath(place)}/" for place in (*opened, *sys.path))
     sys.path.insert(0, os.getcwd())
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-        sys.addaudithook(partial(guard, readable))
+        sys.addaudithook(lambda event, args: guard(readable, event, args))
         found = import_module("experiment").experiment(*arguments)
     if not isinstance(found, TrainedModel):
         raise ConfigError(f"experiment must return a TrainedModel, not {type(found).__name__}")
@@ -56,7 +55,3 @@ def guard(readable: tuple[str, ...], event: str, args: tuple[Any, ...]) -> None:
     if problem:
         os.write(2, f"it {problem}; {RULE}".encode())
         os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

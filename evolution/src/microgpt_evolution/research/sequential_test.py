@@ -3,8 +3,6 @@
 docs/reference/searches.md derives the error and states the power.
 """
 
-from collections.abc import Sequence
-
 # After each number of pairs, a change passes if its p-value is at most the first bound, and is
 # rejected if it is above the second. The first bounds add up to the error of the search.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
@@ -15,7 +13,7 @@ SEARCH, CONFIRM = "search", "confirm"  # the parts to which a pair can belong
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
 
 
-def p_value(gains: Sequence[float]) -> float:
+def p_value(gains: list[float]) -> float:
     """Return the exact one-sided p-value of the Wilcoxon signed-rank test.
 
     Of gains of equal size, positive ones get the lower ranks, and a gain of 0 counts as negative,
@@ -30,7 +28,7 @@ def p_value(gains: Sequence[float]) -> float:
     return sum(ways[score:]) / float(2 ** len(gains))
 
 
-def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:
+def decide(search: list[float], confirmed: list[float]) -> str:
     """Return the verdict, or the part of the next pair, for the gains in the order of the seeds."""
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
@@ -42,5 +40,4 @@ def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:
             break
     if len(confirmed) < N_CONFIRMED:
         return CONFIRM
-    is_better = p_value(confirmed) <= CONFIRM_ERROR and sum(confirmed) > 0
-    return KEPT if is_better else UNCONFIRMED
+    return KEPT if p_value(confirmed) <= CONFIRM_ERROR and sum(confirmed) > 0 else UNCONFIRMED

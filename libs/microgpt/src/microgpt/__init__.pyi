@@ -242,6 +242,7 @@ from .training.ensemble import remove_teachers as remove_teachers
 from .training.ensemble import teacher_paths as teacher_paths
 from .training.ensemble import with_samples as with_samples
 from .training.ensemble import with_teachers as with_teachers
+from .training.fine_tuning import hold_out as hold_out
 from .training.fitting import Fitting as Fitting
 from .training.fitting import choose_settings as choose_settings
 from .training.fitting import n_generated as n_generated
@@ -249,7 +250,6 @@ from .training.hooks import Checkpoints as Checkpoints
 from .training.hooks import Hook as Hook
 from .training.hooks import OnEvent as OnEvent
 from .training.hooks import StopWhen as StopWhen
-from .training.inheritance import hold_out as hold_out
 from .training.loop import DivergedError as DivergedError
 from .training.planning import Place as Place
 from .training.planning import TrainingJob as TrainingJob

@@ -21,7 +21,7 @@ from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training.distillation import Teachers, add_ngrams
-from microgpt.training.inheritance import data_of
+from microgpt.training.fine_tuning import data_of
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import Place, TrainingJob
 

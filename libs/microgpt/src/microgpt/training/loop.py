@@ -17,8 +17,8 @@ from microgpt.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.state import HistoryPoint, TrainEvent, TrainResult, TrainState
 from microgpt.training.clock import running_time
 from microgpt.training.engines import check_engine, engine_module, make_training
+from microgpt.training.fine_tuning import inherited_weights
 from microgpt.training.hooks import Hook
-from microgpt.training.inheritance import inherited_weights
 from microgpt.training.planning import TrainingJob
 
 FINITE = ("a finite number", lambda rate: abs(rate) <= 1e308)

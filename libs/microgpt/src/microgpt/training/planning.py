@@ -22,8 +22,8 @@ from microgpt.training.budget import TimeLimit
 from microgpt.training.choice import Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
+from microgpt.training.fine_tuning import check_shape, data_of, inherited_tokenizer
 from microgpt.training.fitting import Fitting, choose_settings
-from microgpt.training.inheritance import check_shape, data_of, inherited_tokenizer
 
 
 class Place(NamedTuple):

@@ -15,8 +15,8 @@ from microgpt.state import TrainedModel, TrainResult, TrainState
 from microgpt.training.budget import Deadline
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine
+from microgpt.training.fine_tuning import data_of
 from microgpt.training.hooks import Hook
-from microgpt.training.inheritance import data_of
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import TrainingJob, plan_training
 

@@ -1,4 +1,4 @@
-"""Inherit the split, the tokenizer and the weights from a parent or teachers.
+"""Fine-tuning: inherit the split, the tokenizer and the weights from a parent or teachers.
 
 `planning` inherits shape and dtype. Training settings and the optimizer state are not inherited.
 """

@@ -163,7 +163,7 @@ class ResearchSettings(StudySettings):
     """The settings of a research study, which compares programs with a champion."""
 
     kind: Literal["research"] = "research"
-    noun, resume_command = "research", "microgpt research try --run"
+    noun, resume_command = "study", "microgpt research try --run"
 
     seed: Seed
     experiment: str  # path of the program that the user edits

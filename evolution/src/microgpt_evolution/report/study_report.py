@@ -88,9 +88,10 @@ def research_report(research: Research) -> Report:
     first, *tries = research.tries
     n_kept = sum(each.verdict == KEPT for each in tries)
     took = duration(sum(each.seconds for each in research.records))
+    losses = [each.fitness for each in first.records if each.origin == SEARCH]
     gains = first.gains(FINAL)
     facts = {
-        "loss at the start": str(Mean.over([loss for loss, _ in first.losses(SEARCH)])),
+        "loss at the start": str(Mean.over(losses)),
         "gain on the test part": str(Mean.over(gains)) if gains else "not read",
     }
     headline = f"{n_kept} of {len(tries)} tries kept in {took}"

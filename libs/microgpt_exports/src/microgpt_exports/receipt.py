@@ -157,7 +157,7 @@ def damaged(path: Path, what: str = "the receipt is damaged: ") -> Iterator[None
 class Comparison:
     """The differences between the results of a program and a receipt."""
 
-    largest: float  # the largest difference of a log-probability; NaN if any result is NaN
+    largest: float  # largest difference between two log-probabilities; NaN if any result is NaN
     n_equal: int  # number of equal tokens at the start of the greedy continuation
     n_greedy: int
 

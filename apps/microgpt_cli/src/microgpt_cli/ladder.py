@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 # Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
-ORDERS = range(2, 13)  # values of n, tried as long as the validation loss falls
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and maximum characters shown
+ORDERS = range(2, 13)  # values of n for n-grams, tried until the validation loss rises
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and of characters shown
 
 
 @dataclass(frozen=True)

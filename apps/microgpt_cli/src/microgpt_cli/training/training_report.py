@@ -29,7 +29,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
-STREAM_SAMPLE_TOKENS = 300  # length of each sample of a model of running text
+STREAM_SAMPLE_TOKENS = 300  # length of a sample from a model of running text
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:

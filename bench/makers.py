@@ -23,7 +23,7 @@ from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"
 MINUTES = 1.0
-N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # numbers of samples, of printed ones, of characters each
+N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # numbers of samples, printed samples, characters per sample
 ORDERS = range(3, 9)  # orders of the n-gram models; the lowest loss is printed
 N_COUNTED = 100_000  # maximum number of predictions that score an n-gram model
 

@@ -140,7 +140,7 @@ def rmsnorm(x):  # scales x to a root mean square of 1, so layers read vectors o
 
 
 def gpt(token, keys, values):
-    """Return the logits after a token; add its key and value to those of the earlier ones."""
+    """Return the logits after a token; append its key and value to `keys` and `values`."""
     position = len(keys[0])  # number of tokens read so far
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
     x = rmsnorm(x)  # without it, x would be small; the RMSNorms in the layers do not change x

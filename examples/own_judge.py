@@ -32,7 +32,7 @@ def new_names(organism: Organism) -> set[str]:
 
 def main() -> None:
     search = LossSearch(size=8, fitness="held-out", seed=1)
-    for _ in range(5):  # the search minimises the negative mean beauty
+    for _ in range(5):  # generations; the search minimises the negative mean beauty
         scores = [sum(map(beauty, new_names(each))) / N_NAMES for each in search.ask()]
         search.tell([Evaluation("ok", -score) for score in scores])
     best = search.finalists()[0]

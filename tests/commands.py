@@ -156,5 +156,5 @@ main.main()
 def run_with_little_room(
     *args: str | Path, cwd: Path, most: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that can write no .pyc files, and at most `most` bytes per file."""
+    """Run a command that may write at most `most` bytes per file, and no .pyc files."""
     return run_process([sys.executable, "-B", "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)

@@ -58,7 +58,7 @@ def assert_same_gradients(
     """Compare the gradients of each matrix, relative to the largest gradient in it."""
     found = by_name(model, compiled.grads().tolist())
     everything = max(abs(param.grad) for param in reference.params)
-    largest = {}  # by matrix
+    largest = {}  # largest error of each matrix, relative to the scale
     for name in weight_shapes(model):
         expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
         # If the gradients of a matrix nearly cancel, their error is relative to those of other

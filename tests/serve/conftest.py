@@ -155,7 +155,7 @@ class Server:
                 if half_close:
                     client.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # it was closed; the reply can still be read
+                pass  # the server has closed the connection; its reply can still be read
             received = b""
             try:
                 while piece := client.recv(65536):

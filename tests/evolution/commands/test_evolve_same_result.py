@@ -38,7 +38,7 @@ def test_a_search_with_three_workers_has_the_result_of_one(
 def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path, search) -> None:
     _, folder = searched(*search)
     whole = run_of(folder)
-    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # of heads, after an exchange
+    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # HYDRA: after an exchange
     process = begin(tmp_path, *search, until=until)
     process.kill()
     _, errors = process.communicate(timeout=20)

@@ -35,7 +35,7 @@ def test_a_report_follows_the_dark_mode_of_the_system(searched, page) -> None:
     light = page.evaluate(background)
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(background) != light
-    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # its text is dark
+    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # charts stay light
 
 
 @pytest.mark.parametrize(("width", "search"), [(360, HYDRA), (1600, SMALL)])

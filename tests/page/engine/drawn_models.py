@@ -124,7 +124,7 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
         yield "generate", sampling(num_samples=3, **changes, max_tokens=4)
     for n in (1, 2, 3, 5) if tokenizer.is_chat else ():
         contents = [text(12) + rng.choice("éÄx😀☃") for _ in range(n)]
-        if n == 5 and saved.extra:  # its replies determine the seed
+        if n == 5 and saved.extra:  # a message about a topic of the character file
             contents[-1] = "where is it"
         messages = [
             {"role": ("user", "assistant")[i % 2], "content": content}

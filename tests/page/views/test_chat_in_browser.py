@@ -150,7 +150,7 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     assert page.input_value("#message") == "hi"
     page.keyboard.press("Enter")
     page.keyboard.type("typed since")
-    assert until_held(page).get("seed") is None  # so the seed is random
+    assert until_held(page).get("seed") is None  # without a seed, each reply is random
     page.evaluate("held.shift().refuse('no memory')")
     page.wait_for_selector("#trouble >> text=No memory.")
     assert replies(page, 2) == ["hi there", "yo"]
@@ -159,4 +159,4 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     until_held(page)
     page.evaluate("held.shift().send()")
     assert replies(page, 4)[2] == "hi\ntyped since"
-    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # and #/chat?m
+    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # plus "#/chat?m"

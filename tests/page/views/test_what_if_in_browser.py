@@ -139,7 +139,7 @@ def test_what_if_can_be_used_again_after_each_problem(names, page) -> None:
     page.wait_for_selector("#compared-text:not(:empty)")
     page.evaluate("workers.at(-1).dispatchEvent(new ErrorEvent('error'))")
     page.wait_for_selector("#wish-problem >> text=The training has stopped")
-    asked(page, seeds="0")  # runs in a new worker
+    asked(page, seeds="0")  # a new worker trains, as the first one has failed
     assert page.is_hidden("#wish-problem")
     page.click("nav >> text=Train")
     pasted(page, RUNNING, "Running text")

@@ -47,7 +47,7 @@ def fetch(folder: Path) -> None:
 
 
 def trainer(name: str, job: Job, folder: Path) -> Work:
-    """Compile a program in a folder; return a function that runs it and returns the run time in s."""
+    """Compile a program in a folder; return a function that runs it and returns the run time."""
     C, B = job.model.n_embd, job.config.batch_size
     program = folder / f"{name}-d{C}-batch-{B}" / "train"
     program.parent.mkdir(exist_ok=True)

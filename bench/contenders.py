@@ -2,7 +2,7 @@
 
 A contender prepares a job once and returns a function that runs it and returns losses or tokens.
 All contenders train from equal weights on the same documents in the same order, or generate from
-the same random numbers. A C program draws its own weights; its function returns the time in seconds.
+the same random numbers. A C program draws its own weights, and its function returns the run time.
 """
 
 import random

@@ -24,7 +24,7 @@ def beauty(name: str) -> float:
 
 
 def new_names(organism: Organism) -> set[str]:
-    """Return the distinct names that a trained organism generates and DOCS does not contain."""
+    """Return the distinct names that a trained organism generates and that are not in DOCS."""
     genome = organism.genome
     result = train(DOCS, model=genome.model(), config=genome.train_config(organism.seed))
     return set(InferenceGpt(result).generate(N_NAMES, temperature=1, seed=1)) - set(DOCS)

@@ -47,7 +47,7 @@ NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # it changes the printed commands
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
-sys.dont_write_bytecode = False  # else, pytest rewrites all assertions at each start
+sys.dont_write_bytecode = False  # otherwise, pytest would rewrite all assertions at each start
 
 # A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)

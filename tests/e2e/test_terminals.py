@@ -39,7 +39,7 @@ def endless_model(chat_result, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def talk_to(terminal):
-    """A function that starts a chat on a separate terminal, up to the first prompt."""
+    """A function that starts a chat on a pseudo-terminal, and waits for the first prompt."""
 
     def start(model_dir, *args) -> Terminal:
         child = terminal("chat", "--model-dir", model_dir, *args)
@@ -67,13 +67,13 @@ def interrupt(child: Terminal, number: int, answer: str) -> None:
 
 @pytest.fixture
 def talk(talk_to, chat_model):
-    """A chat at a terminal with a model that always replies "yo"."""
+    """A chat on a pseudo-terminal with a model that always replies "yo"."""
     return talk_to(chat_model)
 
 
 @pytest.fixture
 def replying(talk_to, endless_model):
-    """A chat at a terminal, in the middle of a long reply."""
+    """A chat on a pseudo-terminal, in the middle of a long reply."""
     child = talk_to(endless_model, "--temperature", "2")
     child.send("hi\r")
     child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # the reply is streamed

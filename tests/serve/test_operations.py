@@ -234,7 +234,7 @@ def test_clients_can_neither_forge_nor_flood_the_log(serve, names_dir, tmp_path)
     shown = r"names\x1b[2J\n2026 GET forged"
     assert server.get("/health").json["model"] == shown
     assert server.get("/v1/models").json["data"][0]["id"] == shown
-    escaped = shown.replace("\\", "\\\\")  # labels are escaped
+    escaped = shown.replace("\\", "\\\\")  # metrics escape the backslashes of labels
     assert f'microgpt_model_info{{name="{escaped}"' in server.get("/metrics").body.decode()
     server.get(f"/{'a' * 60_000}")
     server.wait_for(r"aaa… \S+\n")

@@ -75,7 +75,7 @@ def test_a_stop_string_stops_the_generation_in_the_engine(slow) -> None:
 
 @pytest.fixture(scope="module")
 def wide_result() -> TrainResult:
-    """A model whose texts end only at a limit of their length."""
+    """A model whose texts end only at the maximum length."""
     model, config = ModelConfig(block_size=64), TrainConfig(steps=20, text="stream")
     return train([ascii_lowercase * 20], model=model, config=config)
 

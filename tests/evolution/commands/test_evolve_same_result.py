@@ -49,7 +49,7 @@ def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path
     n_before = len((run / "trials.jsonl").read_text().splitlines())
     assert 0 < n_before < len(evaluations_of(whole))
     with (run / "trials.jsonl").open("a") as file:
-        file.write('{"id": "torn')  # as after a kill within a write
+        file.write('{"id": "torn')  # as after a kill during a write
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
     assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
     assert evaluations_of(run) == evaluations_of(whole)

@@ -11,7 +11,7 @@ from microgpt_evolution.report.study_report import Report, render
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_MS = 120_000  # on a busy machine, a page takes long
+PATIENCE_MS = 120_000  # a busy machine takes long to draw a page
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 CUT = """all => all.flatMap(svg => {
   const whole = svg.getBoundingClientRect();

@@ -102,7 +102,7 @@ def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> 
 
 
 def test_editing_a_message_replaces_the_messages_after_it(talk, page) -> None:
-    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # so that replies differ
+    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # random replies
     say(page, "hi")
     replies(page, 4)
     page.click(".user >> nth=0 >> text=Edit")
@@ -159,4 +159,4 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     until_held(page)
     page.evaluate("held.shift().send()")
     assert replies(page, 4)[2] == "hi\ntyped since"
-    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # plus "#/chat?m"
+    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")

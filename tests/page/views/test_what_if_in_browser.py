@@ -88,7 +88,7 @@ def test_a_name_gets_more_surprising_if_similar_names_are_left_out(names, page) 
     asked(page)
     *tokens, total = cells(page, "compared-tokens")
     assert [row[0] for row in (*tokens, total)] == [*"emma", "end", "Total"]
-    for i in (2, 3, 4):  # columns before, after and change
+    for i in (2, 3, 4):  # the columns "before", "after" and "change"
         assert number(total[i]) == pytest.approx(sum(number(row[i]) for row in tokens), abs=0.03)
     assert number(total[4]) == pytest.approx(number(total[3]) - number(total[2]), abs=0.011)
     taken = rf"“emma” takes {total[2]} nats \([\d.]+ bits\) with all documents, {total[3]} nats "

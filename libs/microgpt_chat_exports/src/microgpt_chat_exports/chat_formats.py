@@ -193,7 +193,7 @@ _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 
 
 def whatsapp_head(line: str) -> re.Match[str] | None:
-    """Return a match of the date, time and rest of a line; None if it begins no message."""
+    """Return a match of the date, time and rest of a line; None if the line begins no message."""
     return _HEAD.match(_TIME_FIRST.sub(r"\1\3, \2", line))
 
 

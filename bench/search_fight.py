@@ -95,7 +95,7 @@ class Ledger:
         return self.losses[seed][genome]
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
-        """Train up to a point; return the validation losses. Raise SpentError if they cost too much.
+        """Train up to a point; return the validation losses. Raise SpentError above the budget.
 
         Only points that were not trained before are paid for.
         """

@@ -29,7 +29,7 @@ def test_a_wrong_derivative_fails_the_checks_of_the_reference_engine(monkeypatch
     monkeypatch.setattr(Value, "exp", wrong)
     checks = {check.name: check.passed for check in run_checks(steps=3)}
     assert checks.pop("names.txt")
-    for dtype in ("float64", "float32"):  # these pass: the compiled engine does not use Value
+    for dtype in ("float64", "float32"):  # the compiled engine passes, as it does not use Value
         assert checks.pop(f"compiled {dtype}: Karpathy's run, 3 of 1000 steps")
     assert not any(checks.values()), checks
 

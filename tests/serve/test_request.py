@@ -137,7 +137,7 @@ def test_a_small_request_takes_up_less_of_the_queue(names_result) -> None:
 
     async def ask() -> None:
         work = BatchScheduler(64)
-        work.loop = asyncio.get_running_loop()  # as no thread runs, all requests wait
+        work.loop = asyncio.get_running_loop()  # no worker thread runs, so all requests wait
         large = [work.submit(model, model.text_job(50, max_tokens=16_384)) for _ in range(50)]
         for _ in range(14 * 64):
             work.submit(model, model.text_job())

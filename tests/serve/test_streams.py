@@ -19,7 +19,7 @@ from microgpt_serve.service_errors import ServeError
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 HI = {"role": "user", "content": "hi there"}
 TOKENS = 'microgpt_tokens_total{model="slow"}'
-# The stream has megabytes of events, more than the buffers of a client that stops reading hold.
+# The stream has megabytes of events: too many for the buffers of a client that stops reading.
 LARGE = {"n": 48, "temperature": 0, "max_tokens": 16_384, "stream": True}
 
 

@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # of documents; of running text, which is compared piece by piece
+TOLERANCE = 1e-9, 0.03  # for documents, and for running text, which is compared piece by piece
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 

@@ -2,7 +2,7 @@
 
     python training_runs.py N KERNELS RESULT.json
 
-The environment selects the rounding of the numbers.
+Environment variables of the compiler determine how the numbers are rounded.
 """
 
 import base64

@@ -79,7 +79,7 @@ def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_g
 def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"])
     talked = [Message("user", "hi there"), Message("assistant", "yo man")]
-    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # for the token o
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # predicts the token o
     labels = {"<|end_turn|>": "end of turn", " ": "␣"}
     likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
     page.locator(".assistant .said").focus()

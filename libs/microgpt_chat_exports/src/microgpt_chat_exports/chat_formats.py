@@ -88,7 +88,7 @@ def _of_chatgpt(message: Any) -> Post:
 
 
 def discord_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of a Discord export, which has one channel, in a list of channels."""
+    """Return a list with one item: the messages of the only channel of a Discord export."""
     return [read_each(_of_discord, content["messages"], path)]
 
 

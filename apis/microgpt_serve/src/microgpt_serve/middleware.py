@@ -42,7 +42,7 @@ class Arrival:
     """Middleware that sets the deadline of each request, and discards unread bodies."""
 
     def __init__(self, app: ASGIApp, timeout_s: float) -> None:
-        """Wrap an app. Receiving the body and answering it may take `timeout_s` seconds."""
+        """Wrap an app. A request must be received and answered within `timeout_s` seconds."""
         self._app, self._timeout_s = app, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +65,7 @@ class _Body:
         self._has_more = True
 
     async def receive(self) -> Message:
-        """Receive a part of the body. Raise ServeError if it does not arrive in time."""
+        """Receive a chunk of the body. Raise ServeError if it does not arrive in time."""
         if not self._has_more:
             return await self._receive()
         try:
@@ -77,7 +77,7 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the response; before the last part, read the rest of the body."""
+        """Send a chunk of the response; before the last chunk, read the rest of the body."""
         if self._has_more and message["type"] == "http.response.start":
             message = {**message, "headers": [*message["headers"], CLOSE]}
         elif self._has_more and not message.get("more_body"):

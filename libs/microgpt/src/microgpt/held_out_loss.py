@@ -25,11 +25,11 @@ class HeldOutLoss:
     n_docs: int
     n_tokens: int  # number of unmasked tokens
     n_characters: int  # number of characters in the unmasked tokens; a special token counts as one
-    contamination: float | None = 0.0  # share of documents read in training; None if unknown
+    contamination: float | None = 0.0  # fraction of docs read in training; None if unknown
 
     @property
     def bits_per_character(self) -> float:
-        """Loss in bits per character, which is comparable between tokenizers."""
+        """The loss in bits per character, which is comparable between tokenizers."""
         return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 
@@ -42,7 +42,7 @@ class EvaluationSet:
     """Documents that are split into chunks once and evaluated repeatedly."""
 
     def __init__(self, docs: Iterable[Iterable[Chunk]], *, at_once: int = AT_ONCE) -> None:
-        """Group the chunks of documents into portions."""
+        """Group the chunks of documents into portions of about `at_once` tokens."""
         self.n_docs = 0
         self.portions: list[TokenDataset] = []  # each has about `at_once` tokens
         for doc in docs:

@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian weights, row by row in `weight_shapes` order; `init_variant` scales some."""
+    """Return Gaussian weights, drawn row by row in `weight_shapes` order; see `init_variant`."""
     return {  # random, because units with equal weights would get equal gradients and stay equal
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()
@@ -59,10 +59,10 @@ class Gpt(Generic[Number]):
         return [([], []) for _ in range(self.config.n_layer)]
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Add a token to the cache (at most block_size tokens); return the next token's logits."""
+        """Add a token to the cache of up to block_size tokens; return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C); unnormalized, x would be small at first
+        x = rmsnorm(self.embedding(token, position))  # (C); the initial embeddings are small
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
@@ -99,7 +99,7 @@ class Gpt(Generic[Number]):
         return linear(out, self.weights[f"layer{layer}.attn_wo"])  # mixes the heads
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
-        """Return a head's attention weights for the tokens so far, which sum to 1: (T)."""
+        """Return a head's attention weights, which sum to 1, for the tokens so far: (T)."""
         # Dot products grow with sqrt(head_dim); large ones saturate softmax, so gradients vanish.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 

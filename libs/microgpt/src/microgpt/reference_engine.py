@@ -1,7 +1,7 @@
-"""The reference engine as an `EngineModule`: plain Python, without kernels and threads.
+"""The reference engine as an `EngineModule`: plain Python, without kernels or threads.
 
 Training supports all settings, and masked or soft targets; `ReferenceEngine.backward` is the same
-computation without dropout, masks and soft targets. NumPy is imported only where it is used.
+computation without dropout, masks or soft targets. NumPy is imported only where it is used.
 """
 
 import math
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
-Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
+Targets = Sequence[Sequence[Target]]  # the targets of each document in a batch
 
 BYTES_PER_WEIGHT = 200  # a weight, its gradient and moments, and copies as Python floats
 BYTES_PER_PRODUCT = 32  # both operands and both local gradients are stored
@@ -50,7 +50,7 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
 
 
 def n_bytes(model: ModelConfig, longest: int) -> int:
-    """Estimate the memory, in bytes, to train on documents of up to `longest` predictions."""
+    """Estimate the bytes of memory needed to train on documents of up to `longest` predictions."""
     return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_PRODUCT)
 
 
@@ -116,7 +116,7 @@ class ReferenceTraining:
         return [loss]
 
     def backward(self) -> float:
-        """Return the loss of the next batch without an update, or NaN if a value is not finite."""
+        """Compute the next batch's gradients; return its loss, or NaN if a value is not finite."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
@@ -218,7 +218,7 @@ class ReferenceModel:
                 next(rows)[:] += [share * math.exp(x) for x in log_probabilities]
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield the log-probabilities (V) after each of the tokens, from index `first` on."""
+        """Yield the log-probabilities (V) of the token after tokens[i], for i from `first` on."""
         cache = self._gpt.new_cache()
         for i, token in enumerate(tokens):
             logits = self._gpt.forward(token, cache)
@@ -289,7 +289,7 @@ class ReferenceBatch:
         return ended
 
     def take(self, number: int) -> list[Continuation]:
-        """Return the continuations of an unfinished job, without tokens that were taken before."""
+        """Return an unfinished job's continuations, without tokens that earlier calls returned."""
         found = []
         for stream, tokens in self.open[number]:
             found.append(Continuation(tokens[:], stream.finish_reason))

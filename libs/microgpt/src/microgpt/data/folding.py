@@ -39,15 +39,15 @@ def fold(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Fold a text, use one form of dashes, quotes and spaces, and drop invisible characters."""
+    """Fold a text, unify its dashes, quotes and spaces, and remove invisible characters."""
     if text.isascii():
-        return " ".join(text.lower().split())  # the same result, faster
+        return " ".join(text.lower().split())  # a shortcut with the same result
     folded = DASHES.sub("-", INVISIBLE.sub("", fold(text)))
     return " ".join(DOUBLE_QUOTES.sub('"', SINGLE_QUOTES.sub("'", folded)).split())
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer that folds if docs are unaccented lower-case conversations."""
+    """Return a character tokenizer; it folds if docs are chats without capitals and accents."""
     exact = CharTokenizer.from_documents(docs)
     folds = exact.is_chat and all(fold(char) == char for char in exact.chars)
     return FoldingTokenizer(exact.chars, is_chat=True) if folds else exact

@@ -1,6 +1,6 @@
 """The cost of a training run in operations, the speed of this machine, and time limits.
 
-The time of a training run is proportional to its operations. The command line makes a `TimeLimit`;
+The time of a training run is proportional to its operations. The command line gives a `TimeLimit`;
 `Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
 the speed. During the run, `Deadline` measures again, and restarts a run that would end too early or
 too late. `--budget` and `--steps` reproduce the result without a measurement.
@@ -43,13 +43,13 @@ N_TIMED = 4  # maximum number of tokens per document when the reference engine i
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 
-# Seconds to reserve for Python's start, and for samples and files after training; more with --chat.
+# Seconds reserved for start-up and final samples, for writing each weight, and for chat replies.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
-# Fraction of the time that the measurement takes, and its minimum in seconds.
+# Duration of the measurement: fraction of the time limit, and minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Fractions of the time limit. A run restarts if it is expected to end earlier than by the first or
-# later than by the second, and it ends when it is late by the third.
+# Fractions of the time limit. A run restarts if it is expected to end too early by more than the
+# first or too late by more than the second; it ends when the limit is exceeded by the third.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
@@ -96,7 +96,7 @@ def operations_per_second(
 ) -> float:
     """Return the operations per second of training steps on random chunks, measured for 0.4 s."""
     n_tokens = max(1, round(length))
-    # The time of the reference engine is proportional to the tokens, and a batch can take minutes.
+    # The reference engine's time is proportional to the tokens; a whole batch could take minutes.
     is_scalar = config.engine == "reference"
     batch_size, n_read = (1, min(N_TIMED, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
     rng = random.Random(0)
@@ -124,7 +124,7 @@ class TimeLimit:
     """The time limit of a run, which does not include compilation."""
 
     minutes: float
-    started: float  # time on the clock when the run started
+    started: float  # value of `clock` when the run started
     reserve_s: float = RESERVE_S
     clock: Callable[[], float] = perf_counter  # returns the time in seconds
 
@@ -150,7 +150,7 @@ class Deadline(Hook):
     """A hook that ends a run at its time limit, and measures how many steps fit into the time."""
 
     def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
-        """Measure the time, unless cost_ratio (see `Place`) is None; `job` must have a limit."""
+        """Measure the speed, unless cost_ratio (see `Place`) is None; `job` must have a limit."""
         assert job.limit
         self.restart_with_steps: int | None = None  # number of steps for a restart, if needed
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
@@ -158,7 +158,7 @@ class Deadline(Hook):
         self._first: tuple[float, float] | None = None  # time left and work done after warm-up
 
     def on_step(self, run: "TrainingLoop") -> None:
-        """End the run if its time is up."""
+        """Measure the speed of the run, and end the run if its time is up."""
         left = self._limit.seconds_left()
         if self._cost_ratio is not None:
             self._measure(run, left, self._cost_ratio)
@@ -166,7 +166,7 @@ class Deadline(Hook):
             run.end()
 
     def should_stop(self) -> bool:
-        """Return whether the run restarts with another number of steps."""
+        """Return whether the run must restart with another number of steps."""
         return self.restart_with_steps is not None
 
     def _measure(self, run: "TrainingLoop", left: float, cost_ratio: float) -> None:
@@ -190,7 +190,7 @@ class Deadline(Hook):
         per_step = (self._first[0] - left) / (done - self._first[1])
         whole = cost_ratio * work(steps) + test
         late = ((whole - done) * per_step - left) / self._limit.seconds
-        # A student gets no more steps, because its teachers would have to predict more targets.
+        # A student's steps are not increased: its teachers would have to predict more targets.
         given, budget = self._job.plan.given, math.inf
         if not self._job.teachers:
             budget = given.get("budget", math.inf) / step_cost

@@ -32,7 +32,7 @@ class Place(NamedTuple):
     name: str = ""  # such as "teacher 2 of 6"
     steps_before: int = 0  # total steps of the models that are trained before this one
     steps_after: int = 0  # total steps of the models that are trained after this one
-    # Cost of all models, as a multiple of this one's; None if this run does not measure the time.
+    # Cost of all models, as a multiple of this one's; None if this run does not measure its speed.
     cost_ratio: float | None = 1.0
 
 
@@ -43,7 +43,7 @@ class TrainingJob:
     plan: TrainingPlan
     sets: Split
     parent: TrainedModel | None = None  # model to fine-tune
-    teachers: Teachers | None = None  # models to learn from
+    teachers: Teachers | None = None  # models whose predictions are the targets
     resume: TrainState | None = None
     limit: TimeLimit | None = None
     choice: Choice | None = None  # the settings that were chosen, if any

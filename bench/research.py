@@ -6,7 +6,7 @@ Null changes are tried one after the other in one study: 160 alter the random st
 draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
 others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
 the presets, are tried against these settings; their sizes are measured with 12 other seeds, and the
-power is simulated from the sizes. Takes an hour.
+power is simulated from the sizes. All of this takes an hour.
 
 `--only proposer`: for 80 minutes, the built-in proposer and Optuna search the settings in turns
 with the same number of operations; three fresh seeds score what they find on the test part.
@@ -69,7 +69,7 @@ START = {name: json.loads(n) for name, n in re.findall(r'"(\w+)": ([\d.]+)', COD
 def main() -> None:
     """Run all measurements and print them."""
     options = parsed(__doc__, nulls=200, minutes=40.0, only=("nulls", "changes", "proposer"))
-    judged = Judge(SETS, OPERATIONS, seconds=600)  # for a busy machine
+    judged = Judge(SETS, OPERATIONS, seconds=600)  # a busy machine may be slow
     if options.only == "proposer":
         needs(OPTUNA)
         found = proposer(judged, options.minutes)
@@ -161,7 +161,7 @@ def true_changes(judged: Judge) -> list[dict[str, Any]]:
 
 
 def power(effect: float) -> float:
-    """Return the simulated probability that a change is kept whose gains are N(effect, 1)."""
+    """Return the simulated probability that a change with gains from N(effect, 1) is kept."""
     rng = random.Random(1)
     draws = ([rng.gauss(effect, 1) for _ in range(36)] for _ in range(N_SIMULATED))
     return sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws) / N_SIMULATED
@@ -208,7 +208,7 @@ def suggested(trial: Any, name: str, value: float) -> float:
 
 
 def null_table(kept: dict[str, Any]) -> str:
-    """Return the table of the null changes that each of three rules keeps."""
+    """Return the table of the null changes that each rule keeps."""
     n, m = kept["nulls"], kept["altering"]
     research = f"{kept['kept']} of {n} (at most {kept['upper_limit']:.1%} with 95 % confidence)"
     lines = [
@@ -238,7 +238,7 @@ def change_table(kept: dict[str, Any]) -> str:
 
 
 def proposer_table(kept: dict[str, Any]) -> str:
-    """Return the table of the test losses of the initial and of the found programs."""
+    """Return the table of the test losses of the initial program and those found."""
     rows = zip(kept["programs"], kept["tried"], kept["operations"], kept["losses"], strict=True)
     lines = [[name, str(n), f"{cost:.2e}", mean_and_sd(losses)] for name, n, cost, losses in rows]
     return headed(["program", "tried", "operations", "test loss, three seeds"], lines, kept)

@@ -79,7 +79,7 @@ class Winner:
         return cls(directory)
 
     def is_saved(self, run: Path) -> bool:
-        """Return whether a run has genome.json and, if a directory is set, the model is in it."""
+        """Return whether a run has genome.json and, if requested, the winner's model is saved."""
         with suppress(MicrogptError, OSError):
             genome = _checksum(read_genome(run / GENOME))
             directory = self.directory
@@ -94,7 +94,7 @@ class Winner:
         note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
     def train(self, study: Study[SearchSettings]) -> None:
-        """Train a model with a search's genome, like `microgpt train`, unless it is saved."""
+        """Train a model with a search's genome, like `microgpt train`, unless one is saved."""
         if self.directory and not self.is_saved(study.directory):
             names = ("seed", "column", "text", "val_fraction", "test_fraction")
             given = {k: value for k, value in study.settings if k in names and value is not None}
@@ -170,7 +170,7 @@ def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEv
 
 
 def run_budgeted(given: Given, started: float) -> None:
-    """Run or resume a search with a budget; the time of --minutes began at `started`."""
+    """Run or resume a search with a budget; the time limit counts from `started`."""
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
     minutes = given.get("minutes")
     limit = TimeLimit(minutes, started) if minutes else None

@@ -18,7 +18,7 @@ from microgpt_cli.terminal import options as opt
 
 RUNS = Path("experiments")  # default directory for searches and sweeps
 DEFAULT_GENOME = Path("genome.json")  # default output file of a search
-# Arguments of `setting` or `option` for the documents.
+# Arguments with which `setting` or `option` creates the option --data.
 INPUT = None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
 WORKERS = """Number of parallel training runs; does not change the result.  \
 [default: one per available CPU]"""

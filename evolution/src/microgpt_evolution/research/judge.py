@@ -23,12 +23,13 @@ class Judge:
 
     sets: Split
     operations: float  # maximum number of operations of a training run
-    seconds: float = 60  # time limit of a training run; per 1e9 operations, if it may use more
+    seconds: float = 60  # time limit per training run, or per 1e9 operations if that is longer
 
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
-        """Train a program with a seed, and score its model on the held-out set `part`.
+        """Train a program with a seed, and return the evaluation of its model on the set `part`.
 
-        Also return the number of operations, or 0 if the program has its own training loop.
+        The loss is in nats per character. The number of training operations is returned, too; it is
+        0 if the program has its own training loop.
         """
         started = perf_counter()
         with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
@@ -58,11 +59,11 @@ class Judge:
             text = ended.stderr.decode(errors="replace").strip()
             *_, line = ["", *re.findall(r'experiment.py", (line \d+)', text)]
             problem = text.rpartition("\n")[2] or "it ended without a model or for lack of memory"
-            problem = re.sub(r"^(\w+\.)+", "", problem)  # the type of an error without its module
+            problem = re.sub(r"^(\w+\.)+", "", problem)  # remove the module of the error
             raise StudyError(f"{line}: {problem}".removeprefix(": "))
 
     def _load(self, directory: Path, seed: int) -> tuple[InferenceGpt, float]:
-        """Return a model and its number of operations; raise StudyError if it violates a rule."""
+        """Return a model and its training operations; raise StudyError if it violates a rule."""
         model, docs = load(directory), self.sets.train
         data_sha256 = Split(docs, docs).facts.sha256
         facts = {**model.meta.training, "fold": model.tokenizer.folds}

@@ -1,8 +1,8 @@
-"""A research study consists of tries: changed programs, each compared with the champion so far.
+"""A research study consists of tries, each of which compares a program with the champion.
 
-tries/0.py is the initial program, which is compared with itself, and tries/3.py the third try.
-champion.py is the program of the last try that was kept. Verdicts follow from the recorded losses,
-so a killed try can be resumed.
+The champion is the program of the last try that was kept; champion.py is a copy of it. tries/0.py
+is the initial program, which is compared with itself, and tries/3.py is that of the third try.
+Verdicts follow from the recorded losses, so a killed try can be resumed.
 """
 
 import re
@@ -23,45 +23,45 @@ from microgpt_evolution.study_settings import ResearchSettings
 from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
-FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test part
-PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # `repeat` of `training_seed`, different for each part
+FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test set
+PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # argument `repeat` of `training_seed`
 NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 
 @dataclass(frozen=True)
 class Try:
-    """A program, and the trials: each trains it and a champion with one seed."""
+    """A program and its trials, each of which trains it and the champion with the same seed."""
 
     number: int
     code: str
-    champion: str  # the program with which `code` was compared
+    champion: str  # the program with which `code` is compared
     records: list[TrialRecord]
 
     def gains(self, part: str) -> list[float]:
-        """Return by how much the loss is lower than the champion's in each trial of a part."""
+        """Return the champion's loss minus the program's, for each finished trial of a part."""
         losses = (each.losses for each in self.records if each.is_ok and each.origin == part)
         return [theirs - ours for ours, theirs in losses]
 
     @property
     def gain(self) -> Mean | None:
-        """The mean gain with fresh seeds, else in the search; None if no trial has finished."""
+        """The mean gain in the confirmation, or in the search before it; None without a gain."""
         found = self.gains(CONFIRM) or self.gains(SEARCH)
         return Mean.over(found) if found else None
 
     @property
     def verdict(self) -> str:
-        """The verdict, or the part of the next trial; both follow from the recorded losses."""
+        """The verdict; before there is one, the part to which the next trial belongs."""
         failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]
         return failed[0] if failed else decide(self.gains(SEARCH), self.gains(CONFIRM))
 
     @property
     def winner(self) -> str:
-        """The program that the next try is compared with."""
+        """The program with which the next try is compared."""
         return self.code if self.verdict == KEPT else self.champion
 
     @property
     def facts(self) -> dict[str, str]:
-        """The verdict and the figures of the try, by name."""
+        """The verdict and the figures of the try as texts, by name."""
         new, old = (Counter(filter(str.strip, c.splitlines())) for c in (self.code, self.champion))
         runs = [each for each in self.records if each.is_ok]
         return {
@@ -107,7 +107,7 @@ class Research(Study[ResearchSettings]):
         return last
 
     def propose(self) -> str:
-        """Return the champion with one number changed; the same change until it has a verdict."""
+        """Return the champion with one number changed; until it has a verdict, return it again."""
         code, found = self.tries[-1].winner, list[str]()
         known = [each.code for each in self.tries if each.verdict not in PARTS]
         for number, factor in product(NUMBER.finditer(code), FACTORS):
@@ -119,7 +119,7 @@ class Research(Study[ResearchSettings]):
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
     def read_test(self, judge: Judge) -> Mean:
-        """Compare the champion with the first program on the test part, and end the study."""
+        """Return the gain of the champion over the first program on the test set; end the study."""
         while len((first := self.tries[0]).gains(FINAL)) < N_FINAL:
             self._measure(replace(first, code=self.tries[-1].winner), FINAL, judge)
         self.end()
@@ -139,5 +139,5 @@ class Research(Study[ResearchSettings]):
 
 
 def read_code(path: Path) -> str:
-    """Return a program; raise StudyError if it cannot be read."""
+    """Return the source code of a program; raise StudyError if it cannot be read."""
     return read(path, MAX_BYTES, StudyError).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Sequential test: whether a change lowers the loss, given paired differences, one per seed.
+"""Sequential test of whether a change lowers the loss, given its gain with each seed.
 
 docs/reference/searches.md derives the error and states the power.
 """
@@ -7,7 +7,7 @@ docs/reference/searches.md derives the error and states the power.
 # rejected if it is above the second. The first bounds add up to the error of the search.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
 N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and error of their test
-CLEAR_EFFECT = 1.05  # gains of so many standard deviations of a pair are kept in 90 % of cases
+CLEAR_EFFECT = 1.05  # a gain of 1.05 standard deviations of a pair is kept in 90 % of cases
 
 SEARCH, CONFIRM = "search", "confirm"  # the parts to which a pair can belong
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
@@ -21,7 +21,7 @@ def p_value(gains: list[float]) -> float:
     """
     order = sorted(gains, key=lambda gain: (abs(gain), gain <= 0))
     score = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)
-    ways = [1]  # number of subsets of the ranks, by their sum
+    ways = [1]  # ways[s] is the number of sets of ranks whose sum is s
     for rank in range(1, len(gains) + 1):
         more = [0] * rank
         ways = [without + new for without, new in zip(ways + more, more + ways, strict=True)]
@@ -29,7 +29,7 @@ def p_value(gains: list[float]) -> float:
 
 
 def decide(search: list[float], confirmed: list[float]) -> str:
-    """Return the verdict, or the part of the next pair, for the gains in the order of the seeds."""
+    """Return the verdict on gains in the order of the seeds, or the part of the next pair."""
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
             return SEARCH

@@ -92,7 +92,7 @@ class Hydra:
     """A search with one population per head; all heads share one random generator.
 
     After each cycle, the worst organisms of each head are replaced by champions of other heads, and
-    by crossovers of these with the head's champion.
+    by crossovers of these champions with the head's own champion.
     """
 
     n_finalists, n_per_cycle = N_ELITES * len(HEADS), HEAD_GENERATIONS
@@ -139,7 +139,7 @@ class Hydra:
     def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
         """Return the best champion of the chosen head or, by default, the one with the best ranks.
 
-        The ranks in all heads are added, because the scores of different heads are not comparable.
+        By default, a finalist's ranks in all heads are added, as heads' scores are not comparable.
         """
         head = self._head
         if head:

@@ -28,7 +28,7 @@ _OPTIONS = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def accepted_options() -> dict[str, bool]:
-    """Return the undocumented compiler options, or none if Numba does not accept them."""
+    """Return the undocumented compiler options, or {} if Numba does not accept them."""
     with suppress(Exception):
         numba.njit(**_OPTIONS)(lambda: None).compile(())
         return _OPTIONS
@@ -128,7 +128,7 @@ def _drop_all_but(symbol: str, module: Any, builder: Any) -> None:
 
 
 class _Arguments:
-    """Emits LLVM instructions that load the arguments from 64-bit words."""
+    """Emits LLVM instructions that load a kernel's arguments from 64-bit words."""
 
     def __init__(self, context: Any, builder: Any, address: Any) -> None:
         self._context, self._builder, self._address = context, builder, address

@@ -29,7 +29,7 @@ from microgpt_engine.weights import PackedWeights, aligned_zeros
 # the activations to fit into the cache and for several threads to share a batch.
 MICRO_BATCH = 128
 RUN_S = 0.02  # target duration of one `run` call
-MAX_STEPS = 8192  # maximum number of steps per call
+MAX_STEPS = 8192  # maximum number of steps per kernel call
 
 take_steps = EntryPoint("microgpt_engine.kernels.step:take_steps")
 
@@ -40,7 +40,7 @@ class CompiledTraining:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Zero all weights. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
+        """Zero the weights. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
         self.config = config
         self._dataset = Dataset.from_documents(docs)
         self.settings = model_settings(model, dtype), train_settings(config)
@@ -151,7 +151,7 @@ class CompiledTraining:
 
 
 def n_columns(config: TrainConfig, longest: int) -> int:
-    """Return the maximum number of tokens of a micro-batch."""
+    """Return the maximum number of tokens in a micro-batch."""
     return min(max(longest, MICRO_BATCH), longest * config.batch_size)
 
 
@@ -167,6 +167,6 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 def _own_rates(config: TrainConfig) -> NDArray[Any]:
     """Return the learning rates of a user-defined schedule; cached, as the schedule may be slow.
 
-    The rate after the last step is 0: there, gradients are computed, but no step is taken.
+    One more rate, 0, follows those of the steps, for gradients computed after the last step.
     """
     return np.array([*(float(config.lr_at(step)) for step in range(config.steps)), 0.0])

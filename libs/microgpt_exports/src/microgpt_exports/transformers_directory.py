@@ -80,7 +80,7 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]
     """Return the JSON content of each file except the weights and the receipt."""
     read = foreign_tokenizer(tokenizer)
     bos, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
-    # If BOS were not an end token, `generate` would ignore it in the prompt as padding.
+    # BOS is also the padding token; unless it is an end token, `generate` masks it in prompts.
     ends = sorted({read.end_id, bos_id})
     ids = {"bos_token_id": bos_id, "eos_token_id": ends, "pad_token_id": bos_id}
     generation: dict[str, object] = ids | {
@@ -144,7 +144,7 @@ def _tokenizer_file(tokenizer: Tokenizer, special: Mapping[str, int]) -> dict[st
 
 
 def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
-    """Yield the normalizers of a text, which have the effect of `fold` and `reading`."""
+    """Yield normalizers that change a text in the same way as microgpt's `fold` and `reading`."""
     if tokenizer.folds:
         yield {"type": "NFKD"}
         yield {"type": "Lowercase"}

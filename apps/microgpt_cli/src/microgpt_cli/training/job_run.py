@@ -1,4 +1,4 @@
-"""Run a training job with a header, notes, progress and checkpoints."""
+"""Run a training job: print a header, notes and progress, and save checkpoints."""
 
 import random
 from collections.abc import Sequence

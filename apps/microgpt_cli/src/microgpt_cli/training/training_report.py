@@ -29,7 +29,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
-STREAM_SAMPLE_TOKENS = 300  # length of each sample of a model of running text
+STREAM_SAMPLE_TOKENS = 300  # length of a sample from a model of running text
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:
@@ -138,7 +138,7 @@ def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -
 def _summary(
     result: TrainResult, samples: Sequence[str], n_trained: int, output: Path
 ) -> dict[str, object]:
-    """Return the JSON object of `--json`: the training record of meta.json, and more results."""
+    """Return what `--json` prints: the training record in meta.json, sizes, loss and samples."""
     losses = result.state.recent_losses
     facts = {
         **read_meta(output).training,

@@ -79,7 +79,7 @@ class Emitter(NamedTuple):
 def emitted(
     signature: Callable[..., Any], *, prefer_literal: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that turns an emitting function into an intrinsic with this signature."""
+    """Return a decorator that turns an emitting function into an intrinsic with `signature`."""
 
     def make(emit: Callable[..., Any]) -> Any:
         @wraps(emit)

@@ -95,7 +95,7 @@ class Ledger:
         return self.losses[seed][genome]
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
-        """Train up to a point; return the validation losses. Raise SpentError above the budget.
+        """Train up to a point; return validation losses. Raise SpentError if the budget is spent.
 
         Only points that were not trained before are paid for.
         """

@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The message of an error response, in the format of either API."""
+        """The message of an error response, in the format of microgpt's API or of OpenAI's."""
         error = self.json["error"]
         return error if isinstance(error, str) else error["message"]
 

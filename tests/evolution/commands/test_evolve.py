@@ -118,7 +118,7 @@ def test_resume_trains_an_interrupted_winner(microgpt, tmp_path, monkeypatch, is
         raise KeyboardInterrupt
 
     search = (*SHORT, "--train-winner", "winner", "--force")
-    if is_own:  # the model is from an earlier search
+    if is_own:  # the existing model was trained by this search
         ok(microgpt(*search))
         search = ("evolve", "--resume", run_of(tmp_path), "--generations", "4")
     else:

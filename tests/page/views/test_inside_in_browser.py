@@ -151,7 +151,7 @@ def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Any:
-    """The page of a model whose vocabulary has all letters of the text of the tour."""
+    """The page of a model whose vocabulary contains all letters of the tour's text."""
     model, config = ModelConfig(architecture="karpathy"), TrainConfig(steps=100)
     result = train(["mariah", "anna"], model=model, config=config)
     return document_of(result, tmp_path_factory.mktemp("told") / "told")

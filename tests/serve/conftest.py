@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from commands import SERVE
 
-START_S = 300  # a busy machine may have to compile the engine first
+START_S = 300  # time limit; a busy machine may have to compile the engine first
 
 
 class Reply(NamedTuple):

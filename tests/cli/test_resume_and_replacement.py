@@ -45,7 +45,7 @@ def test_a_finished_training_run_continues_if_given_more_steps(microgpt, names, 
     assert "ended after step 30 of 30 (steps); to continue it, pass a larger --steps" in done.stderr
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
-    assert "(new, hallucinated documents)" in done.stdout  # printed as in the first run
+    assert "(new, hallucinated documents)" in done.stdout  # the heading of the samples
     assert load(tmp_path / "model").meta.training["steps"] == 40
     done = ok(microgpt("train", "--resume", "model", "--minutes", "0.03"))
     found = load(tmp_path / "model").meta.training

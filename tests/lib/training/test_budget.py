@@ -39,7 +39,7 @@ def an_event_per_step(monkeypatch) -> None:
 
 
 class Machine:
-    """A simulated machine that needs 100 s; steps after `from_step` take `factor` times as long."""
+    """Simulates a training run of 100 s; steps after `from_step` take `factor` times as long."""
 
     def __init__(self, from_step: int = 0, factor: float = 1.0) -> None:
         self.n_done, self.from_step, self.factor = 0, from_step, factor

@@ -1,1 +1,1 @@
-"""A course: write a GPT in exercises, each of which is checked by the numbers it computes."""
+"""A course of exercises in which a learner writes a GPT; checks compare the computed numbers."""

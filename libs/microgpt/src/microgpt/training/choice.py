@@ -71,7 +71,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
 
     Subwords suit prose and source code, whose words are repeated. They do not suit lists of
     different words, or notations such as arithmetic or music, at any vocabulary size. Conversations
-    always use characters: with subwords, a model cannot spell or read typing errors.
+    are encoded as characters: with subwords, a model cannot spell or read typing errors.
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
     useful = sum(map(len, all_texts(docs))) / MIN_CHARACTERS_PER_SUBWORD

@@ -152,7 +152,7 @@ def _student(
     job = with_samples(replace(job, plan=plan, teachers=teachers))
     first = TrainingLoop(job, threads).state()
     found = [state.best for state in states if state.best]
-    best = min(found, key=lambda one: one.val_loss, default=None)  # the best teacher
+    best = min(found, key=lambda one: one.val_loss, default=None)  # of the best teacher
     best = best and BestWeights(0, best.val_loss, best.weights, measured_at=0, n_worse=0)
     seconds = first.seconds + sum(state.seconds for state in states)
     return replace(job, resume=replace(first, best=best, seconds=seconds))

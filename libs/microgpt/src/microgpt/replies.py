@@ -29,7 +29,7 @@ class Preparation(NamedTuple):
 class ReplyHook(Protocol):
     """A plug-in's hook, which is called before the model replies."""
 
-    sampling: Sampling | None  # sampling settings of all replies; None uses the caller's
+    sampling: Sampling | None  # sampling settings of all replies; None uses the caller's settings
     greeting: str  # the model's first message; "" if the user begins
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:

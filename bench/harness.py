@@ -91,7 +91,7 @@ def machine(*, all_cores: bool = False) -> str:
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Run the calls alternately, and return the seconds of each round after a warm-up.
+    """Run the calls alternately; after a warm-up, return the time of each round, in seconds.
 
     If a call returns a float, this is the time in seconds that the call itself has measured.
     """

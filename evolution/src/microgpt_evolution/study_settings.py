@@ -134,7 +134,7 @@ class BudgetedSettings(StudySettings):
     teacher_samples: int = 0  # number of documents that the teachers generate
     # Genomes of the first generation.
     first: Annotated[tuple[Genes, ...], Field(min_length=1)]
-    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # allowed, by gene
+    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # allowed values
 
 
 class SweepSettings(StudySettings):

@@ -150,7 +150,7 @@ def measure(organism) -> Evaluation:
 
 
 def run(size, fitness, seed, n_generations=12):
-    """Return a search after n_generations, and for each one whether it kept the best organism."""
+    """Return a search after n_generations, and for each one whether the best organism survived."""
     search, kept = LossSearch(size=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
         search.tell([measure(organism) for organism in search.ask()])
@@ -221,7 +221,7 @@ def failures(organisms) -> Counter[str]:
 
 
 def test_a_loss_above_the_threshold_counts_as_a_failure_of_its_species(make_ranked) -> None:
-    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # 2.3 is the threshold
+    assert failures(make_ranked([2.3, 2.4], lr=0.1)) == {"16-4-1-16-4": 1}  # the threshold is 2.3
     assert failures(make_ranked([2.31, 2.9])) == {"16-4-1-16-4": 2}
 
 

@@ -181,7 +181,7 @@ class BatchScheduler:
 
 
 def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
-    """Give requests their output. This function runs on the event loop."""
+    """Pass each outcome to its request. This function runs on the event loop."""
     for request, outcome in outcomes:
         request.has_update = False
         request.add(outcome)

@@ -31,7 +31,7 @@ class ChatAnswers(NamedTuple):
     """A model's greedy replies to questions, and their scores per task."""
 
     answers: Sequence[Answer]
-    contamination: float | None = 0.0  # fraction of conversations read in training, or None
+    contamination: float | None = 0.0  # fraction of conversations read in training; None if unknown
 
     def lines(self) -> Iterator[str]:
         """Yield a table of the exact answers per task, and the first errors of each task."""

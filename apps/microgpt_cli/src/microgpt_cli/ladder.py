@@ -71,8 +71,8 @@ def ladder(
 
     The n of the best n-grams, and the weights of the GPTs, are chosen on the validation documents.
     All models predict the same characters in the same windows. The Elman network takes as many
-    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` gets a
-    line before each training run. Raise DataError if there is no validation set or no test set.
+    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` receives
+    a line before each training run. Raise DataError if there is no validation set or no test set.
     """
     if not (sets.validation and sets.test):
         raise DataError(

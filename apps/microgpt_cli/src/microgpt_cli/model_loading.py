@@ -56,7 +56,7 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Format a recorded loss, the suffix `what` and a contamination mark; "" without a loss."""
+    """Format a recorded loss with the suffix `what` and any contamination mark; "" if missing."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""

@@ -105,7 +105,7 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the split documents of a new study; omit advice that only suits `train`."""
+    """Return the split documents of a new study; remove `train` options from notes and errors."""
     # Without a limit, each line is a document. Notes must not suggest `train --text`.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:

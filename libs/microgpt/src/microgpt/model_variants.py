@@ -37,7 +37,7 @@ OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose output is added to the residu
 OUT_SCALE = 0.1
 ROTARY_BASE = 10_000.0  # base of the rotation angles in Su et al. 2021
 QK_SCALE = 1.2  # root mean square of normalized queries and keys; with 1, attention is too uniform
-GOLDEN_64, GOLDEN_32 = 0x9E3779B97F4A7C15, 0x9E3779B9  # 2**n / golden ratio; spreads the keys
+GOLDEN_64, GOLDEN_32 = 0x9E3779B97F4A7C15, 0x9E3779B9  # 2**64, 2**32 divided by the golden ratio
 # Hash rounds (shift, multiplier): x = (x ^ x >> shift) * multiplier.
 ROUNDS_64 = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 ROUNDS_32 = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1))
@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return a token's embedding; add its position's (karpathy) or predecessor's (modern)."""
+        """Return a token's embedding, plus its position's (karpathy) or predecessor's (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
@@ -175,7 +175,7 @@ class Dropout:
 
 
 def batch_dropout(config: TrainConfig, step: int) -> list[Dropout]:
-    """Return a `Dropout` for each document of a step; none if dropout is 0."""
+    """Return a `Dropout` for each document of a step, or an empty list if dropout is 0."""
     first = step * config.batch_size
     if not config.dropout:
         return []

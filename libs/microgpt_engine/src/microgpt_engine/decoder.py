@@ -48,7 +48,7 @@ MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts r
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
 CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights are larger
 MAX_REUSED_BYTES = 2**23  # maximum size of a sequence's keys and values in reusable arrays
-REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
+REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # finish reason by status
 
 decode = EntryPoint("microgpt_engine.kernels.decode:decode")
 
@@ -77,7 +77,7 @@ class Decoder:
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger caches gain little
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether other decoders can reuse arrays
         n_slots = min(len(prompts), most_slots)

@@ -15,7 +15,7 @@ from microgpt_engine.weights import initial_weights
 if TYPE_CHECKING:
     from microgpt_engine.trainer import CompiledTraining
 
-BYTES_PER_WEIGHT = 200  # a weight, its gradient, its moments, and copies as Python floats
+BYTES_PER_WEIGHT = 200  # memory for a weight, its gradient, its moments, and Python floats
 
 make_model = CompiledModel
 

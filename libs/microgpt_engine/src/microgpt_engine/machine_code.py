@@ -30,7 +30,7 @@ from microgpt_engine import simd
 
 _NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
-)  # see `numba_internals.object_code`; other threads can run during a call
+)  # see `numba_internals.object_code`; a call releases the GIL
 _DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 # Settings of Numba that do not affect the machine code, or that `_path` takes from `simd`.
@@ -105,7 +105,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     if content == _NUMBA:
         from microgpt_engine.compiler import numba_function
 
-        # Numba does not notice changes in the functions that a cached function calls.
+        # Numba does not notice changes in callees, so the name contains a hash of the sources.
         directory = cache_directory() / f"numba-{_IMPORTED[:24]}" if can_be_kept() else None
         return numba_function(_function(place), directory)
     symbol, _, code = content.partition(b"\n")

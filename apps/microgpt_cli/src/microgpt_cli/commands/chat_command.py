@@ -138,7 +138,7 @@ class ChatSession:
             note("the reply was truncated: the context is full")
 
     def _colored(self, prompt: "ChatPrompt", reply: str) -> str:
-        """Return a reply colored by surprise; print a note on the mean probability of tokens."""
+        """Return a reply colored by surprise, and print the mean probability of its tokens."""
         from math import exp
 
         from microgpt import bits

@@ -59,7 +59,7 @@ def field_option(
 ) -> Any:
     """Return the option of a dataclass field.
 
-    If `is_short` is true, `--help` lists the option. `usual` describes a default that varies.
+    If `is_short` is true, `--help` lists the option. `usual` describes a model-dependent default.
     """
     field = kind.__dataclass_fields__[name]
     facts = field.metadata

@@ -110,7 +110,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
 
 
 def _worth(result: TrainResult, sets: Split) -> str:
-    """Return a sentence that compares the loss with count-based models or a uniform guess."""
+    """Return a sentence that compares the loss with count-based baselines or a uniform guess."""
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"

@@ -47,7 +47,7 @@ def plain(text: str) -> str:
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer that folds if docs are unaccented lower-case conversations."""
+    """Return a character tokenizer; it folds if docs are chats without capitals and accents."""
     exact = CharTokenizer.from_documents(docs)
     folds = exact.is_chat and all(fold(char) == char for char in exact.chars)
     return FoldingTokenizer(exact.chars, is_chat=True) if folds else exact
@@ -65,7 +65,7 @@ class FoldingTokenizer(CharTokenizer):
         return cls(sorted(set(fold("".join(exact.chars)))), is_chat=exact.is_chat)
 
     def _as_read(self, text: str) -> str:
-        """Fold the unknown characters whose folded form is in the vocabulary."""
+        """Return the text; fold unknown characters if their folded form is in the vocabulary."""
         folds: dict[int, str] = {}
         for char in set(text).difference(self._id_of):
             folded = " " if char.isspace() else fold(char)

@@ -15,7 +15,7 @@ from searches import AESTHETIC, HYDRA, SMALL, changed, contents, evaluations_of,
 from microgpt import contamination, load, mark, split
 from microgpt_evolution.objectives import loss_objective
 
-pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
+pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn", "made_up_names")]
 
 
 def test_run_and_train_use_the_winning_genome_and_resume_restores_it(microgpt, tmp_path) -> None:

@@ -175,7 +175,7 @@ def headed(
     rows.insert(1, "|---" + "|---:" * (len(head) - 1) + "|")
     if on:
         commit = f", commit {on['commit']}" if "commit" in on else ""
-        rows += ["", f"{on['machine']}; {on['date']}{commit}."]
+        rows += ["", f"Measured on {on['machine']}; {on['date']}{commit}."]
     return "\n".join(rows)
 
 

@@ -174,8 +174,8 @@ def headed(
     rows = ["| " + " | ".join(row) + " |" for row in (head, *lines)]
     rows.insert(1, "|---" + "|---:" * (len(head) - 1) + "|")
     if on:
-        commit = f", commit {on['commit']}" if "commit" in on else ""
-        rows += ["", f"Measured on {on['machine']}; {on['date']}{commit}."]
+        commit = f", at commit {on['commit']}" if "commit" in on else ""
+        rows += ["", f"Measured on {on['date']}{commit}, on this machine: {on['machine']}."]
     return "\n".join(rows)
 
 

@@ -2,11 +2,11 @@
 
     uv run python bench/research.py [--only nulls|changes|proposer] [--nulls 200] [--minutes 40]
 
-Null changes are tried one after the other in one research: 160 alter the random stream (unused
+Null changes are tried one after the other in one study: 160 alter the random stream (unused
 draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
 others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
 the presets, are tried against these settings; their sizes are measured with 12 other seeds, and the
-power is simulated from the sizes. Takes an hour.
+power is simulated from the sizes. All of this takes an hour.
 
 `--only proposer`: for 80 minutes, the built-in proposer and Optuna search the settings in turns
 with the same number of operations; three fresh seeds score what they find on the test part.
@@ -69,7 +69,7 @@ START = {name: json.loads(n) for name, n in re.findall(r'"(\w+)": ([\d.]+)', COD
 def main() -> None:
     """Run all measurements and print them."""
     options = parsed(__doc__, nulls=200, minutes=40.0, only=("nulls", "changes", "proposer"))
-    judged = Judge(SETS, OPERATIONS, seconds=600)  # for a busy machine
+    judged = Judge(SETS, OPERATIONS, seconds=600)  # a busy machine may be slow
     if options.only == "proposer":
         needs(OPTUNA)
         found = proposer(judged, options.minutes)
@@ -111,11 +111,11 @@ def null_changes(judged: Judge, n: int) -> dict[str, Any]:
     verdicts, altering = list[Try](), list[Try]()
     with TemporaryDirectory() as folder, begin(folder, 1) as research:
         for number in range(n):
-            verdicts.append(research.run(null(number), judged))
-            assert verdicts[-1].gain, verdicts[-1].verdict
-            altering += [verdicts[-1]] * bool(number % 5)
+            verdicts.append(found := research.run(null(number), judged))
+            assert found.gain, found.verdict
+            altering += [found] * bool(number % 5)
     kept, m = sum(each.verdict == KEPT for each in verdicts), len(altering)
-    first_two = [zip(*each.losses(SEARCH)[:2], strict=True) for each in altering]
+    first_two = [zip(*(pair.losses for pair in each.records[:2]), strict=True) for each in altering]
     return {
         "nulls": n, "altering": m, "kept": kept, "upper_limit": ExactMatches(n, kept).interval[1],
         "passed_search": sum(bool(each.gains(CONFIRM)) for each in verdicts),
@@ -161,7 +161,7 @@ def true_changes(judged: Judge) -> list[dict[str, Any]]:
 
 
 def power(effect: float) -> float:
-    """Return the simulated probability that a change is kept whose gains are N(effect, 1)."""
+    """Return the simulated probability that a change with gains from N(effect, 1) is kept."""
     rng = random.Random(1)
     draws = ([rng.gauss(effect, 1) for _ in range(36)] for _ in range(N_SIMULATED))
     return sum(decide(gains[:20], gains[20:]) == KEPT for gains in draws) / N_SIMULATED
@@ -208,7 +208,7 @@ def suggested(trial: Any, name: str, value: float) -> float:
 
 
 def null_table(kept: dict[str, Any]) -> str:
-    """Return the table of the null changes that each of three rules keeps."""
+    """Return the table of the null changes that each rule keeps."""
     n, m = kept["nulls"], kept["altering"]
     research = f"{kept['kept']} of {n} (at most {kept['upper_limit']:.1%} with 95 % confidence)"
     lines = [
@@ -238,7 +238,7 @@ def change_table(kept: dict[str, Any]) -> str:
 
 
 def proposer_table(kept: dict[str, Any]) -> str:
-    """Return the table of the test losses of the initial and of the found programs."""
+    """Return the table of the test losses of the initial program and those found."""
     rows = zip(kept["programs"], kept["tried"], kept["operations"], kept["losses"], strict=True)
     lines = [[name, str(n), f"{cost:.2e}", mean_and_sd(losses)] for name, n, cost, losses in rows]
     return headed(["program", "tried", "operations", "test loss, three seeds"], lines, kept)

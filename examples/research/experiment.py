@@ -1,4 +1,4 @@
-"""Training of a small GPT: the program that `microgpt research` improves. See program.md."""
+"""Train a small GPT: the program that `microgpt research` improves; see program.md."""
 
 from collections.abc import Sequence
 
@@ -34,5 +34,5 @@ def experiment(docs: Sequence[str], seed: int, operations: float) -> TrainResult
     others = {name: value for name, value in SETTINGS.items() if name not in shape}
     config = TrainConfig(**others, seed=seed, evaluations=1)
     length = measure(docs, tokenizer, "lines").chunk_length(model.block_size)
-    config = config_for_operations(config, model, operations, length)  # sets steps, warmup_steps
+    config = config_for_operations(config, model, operations, length)  # sets steps and warmup_steps
     return train(Split(docs, docs), model=model, config=config, tokenizer=tokenizer)

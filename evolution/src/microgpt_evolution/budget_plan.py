@@ -33,7 +33,7 @@ MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
 def plan_search(
     sets: Split,
-    limits: Given,  # `minutes` per worker, or `budget`
+    limits: Given,  # `minutes`, or `budget` in operations
     limit: TimeLimit | None,
     n_workers: int,
     facts: Mapping[str, Any],  # settings to record, such as the input and the seed
@@ -78,7 +78,7 @@ def plan_search(
 
 
 def genome_of(choice: Choice, length: float) -> Genome:
-    """Return chosen settings as a genome; `length` is the mean tokens per document or chunk."""
+    """Return settings as a genome; `length` is the mean number of tokens per document or chunk."""
     chosen = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
     chosen["n_tokens"] = round(choice.config.batch_size * length)
     return Genome(**{name: chosen[name] for name in BUDGETED_GENES})
@@ -89,7 +89,7 @@ def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
     context = rule.block_size
     contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
     values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
-    if rule.vocab_size:  # 0: subwords do not suit the documents
+    if rule.vocab_size:  # it is 0 if subwords do not suit the documents
         most = n_characters / MIN_CHARACTERS_PER_SUBWORD
         values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
     return Space(values)

@@ -57,7 +57,7 @@ class BudgetedSearch:
     ) -> None:
         """Prepare a search with the settings of the study.
 
-        `on_event` is called when a generation begins and after each trial; `limit` is a time limit.
+        `on_event` is called when a generation begins and after each trial.
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: a recorded one, or what budget and time leave."""
+        """Return the next generation's budget: the recorded one, or what budget and time allow."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]

@@ -26,7 +26,7 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Convert errors about invalid content to `kind`; messages start with `where`."""
+    """Convert errors about invalid content to `kind`; add `where` before and `remedy` after."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

@@ -36,7 +36,7 @@ class EvolutionResult(Plottable):
     """The winner of a search, and its results with fresh seeds."""
 
     record: GenomeRecord  # the content of genome.json
-    winner: Organism  # has its evaluation in the search
+    winner: Organism  # with its evaluation in the search
     fresh: tuple[Evaluation, ...]  # one per successful fresh seed; the search's seed comes first
     study: Study[SearchSettings] = field(compare=False)  # has the records of all trials
 
@@ -61,9 +61,9 @@ class SearchEvent:
     """Progress of a search, sent when a stage begins and after each evaluation."""
 
     search: Population | Hydra  # holds the populations and their generations
-    organism: Organism | None  # the evaluated organism; None outside a generation
+    organism: Organism | None  # the evaluated organism; None at the start of a stage and in retests
     n_measured: int  # number of evaluations so far, without those that were recorded before
-    n_left: int  # maximum number of evaluations to come; elites are not evaluated again
+    n_left: int  # maximum number of remaining evaluations; elites are not evaluated again
 
 
 def evolve(

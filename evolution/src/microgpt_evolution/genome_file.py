@@ -41,9 +41,9 @@ class GenomeRecord(Stored):
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
     fitness: Fitness | None = None  # the loss that was minimized; None if a score was maximized
-    operations: Operations | None = None  # operations per training run, in version 4
-    budget: Operations | None = None  # operations of the search, in version 4
-    text: TextKind | None = None  # kind of text, in version 4
+    operations: Operations | None = None  # operations per training run; only in version 4
+    budget: Operations | None = None  # the search's budget in operations; only in version 4
+    text: TextKind | None = None  # lines or running text; only in version 4
     gap: Annotated[int, Field(ge=0)] | None = None  # unused characters around held-out stretches
     val_loss: float | None = None  # held-out loss per token; in version 4, per character
     contamination: float | None = None  # fraction of the held-out documents that training read
@@ -84,7 +84,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     if missing:
         raise GenomeError(f"it is not a genome, because it lacks {', '.join(missing)}")
     genome = {name: genes[key] for name, key in zip(names, keys, strict=True)}
-    if genome.get("vocab_size", 0) is None:  # null means characters
+    if genome.get("vocab_size", 0) is None:  # null stands for a vocabulary of characters
         del genome["vocab_size"]
     return GenomeRecord.model_validate_json(json.dumps({**facts, "genome": genome}))
 
@@ -122,7 +122,7 @@ def encode_genome(record: GenomeRecord) -> bytes:
 
 
 def score_of(record: GenomeRecord) -> str:
-    """Format the score of a genome or else its held-out loss, or else its last-document loss."""
+    """Format the first value that a genome has: score, held-out loss or last-document loss."""
     if record.score is not None:
         return f"score {record.score:.4f}"
     loss, what = record.val_loss, "held-out"

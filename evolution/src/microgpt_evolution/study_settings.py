@@ -28,7 +28,7 @@ from microgpt_evolution.trial import Genes, Stored, Trial
 
 SETTINGS, FORMAT_VERSION = "settings.json", 8
 MAX_SETTINGS_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
-MAX_SEEDS = 1000  # training runs per configuration of a sweep
+MAX_SEEDS = 1000  # maximum number of training runs per configuration of a sweep
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test sets
 # Options of each objective, with their default values.
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
@@ -98,7 +98,7 @@ class SearchSettings(StudySettings):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Raise ConfigError if an option is of another objective, or a required one is missing."""
+        """Raise ConfigError if an option belongs to another objective, or if one is missing."""
         known = DEFAULTS[self.objective]
         for name in OPTIONS:
             value = getattr(self, name)
@@ -134,7 +134,7 @@ class BudgetedSettings(StudySettings):
     teacher_samples: int = 0  # number of documents that the teachers generate
     # Genomes of the first generation.
     first: Annotated[tuple[Genes, ...], Field(min_length=1)]
-    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # values of each gene
+    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # allowed values
 
 
 class SweepSettings(StudySettings):
@@ -163,7 +163,7 @@ class ResearchSettings(StudySettings):
     """The settings of a research study, which compares programs with a champion."""
 
     kind: Literal["research"] = "research"
-    noun, resume_command = "research", "microgpt research try --run"
+    noun, resume_command = "study", "microgpt research try --run"
 
     seed: Seed
     experiment: str  # path of the program that the user edits
@@ -202,7 +202,7 @@ def read_settings(directory: Path) -> StudySettings:
             raise StudyError(other)
         facts = json.loads(content)
         kind = facts.get("kind") if isinstance(facts, dict) else None
-        if kind not in [*KINDS]:  # `kind` may be unhashable, and a list accepts it
+        if kind not in [*KINDS]:  # searched in a list, as `kind` may be unhashable
             raise StudyError(f"kind must be one of {', '.join(KINDS)}, got {kind!r:.40}")
         return KINDS[kind].model_validate_json(content.decode())
 

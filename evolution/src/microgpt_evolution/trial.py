@@ -1,6 +1,6 @@
 """Trials: the training runs of a study, their evaluations, and their records in trials.jsonl.
 
-When a trial ends, a line with a checksum is appended to this file.
+When a trial ends, a line with a checksum is appended to trials.jsonl.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class Evaluation:
     test_loss: float | None = None  # measured only for the winner, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # In nats per character: one per evaluation of a budgeted search; in research, try and champion.
+    # In nats per character: one loss per evaluation; in research, the try's and the champion's.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # one line that says why there is no result
     seconds: float = field(default=0.0, compare=False)  # wall-clock time of the trial on a worker
@@ -191,7 +191,7 @@ def append_trial(directory: Path, record: TrialRecord, n_bytes: int) -> int:
     """Write a record at the offset n_bytes, the end of the complete lines; return the new end."""
     try:
         with (directory / TRIALS).open("r+b") as file:
-            file.truncate(n_bytes)  # remove an incomplete line of a killed process
+            file.truncate(n_bytes)  # remove the incomplete line that a killed process left
             file.seek(n_bytes)
             file.write(with_checksum(RECORD.dump_json(record, exclude_defaults=True)))
             return file.tell()

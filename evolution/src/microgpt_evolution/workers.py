@@ -16,7 +16,7 @@ from microgpt_evolution.evolution_errors import ClusterError
 from microgpt_evolution.objectives.objective import Objective, describe_error, measure
 from microgpt_evolution.trial import Evaluation, Trial
 
-POLL_S = 0.1  # a cluster is asked for results at this interval
+POLL_S = 0.1  # interval at which a cluster is polled for results
 PACKAGES = ("microgpt-lib", "microgpt-evolution")  # all machines need the same versions
 TIMEOUT_S = 5.0
 PATIENCE_S = 30.0  # time to wait for a worker; Dask's nanny restarts workers that died
@@ -63,19 +63,19 @@ class Dask(AbstractContextManager["Dask"]):
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if it cannot be reached or used."""
         self.address = address
-        self._sent: tuple[object, Any] = (None, None)  # an objective, and its pickle as a future
+        self._sent: tuple[object, Any] = (None, None)  # last objective sent, future of its pickle
         try:
             import dask
             from distributed import Client
         except ImportError as error:
             how = "pip install 'microgpt-evolution[cluster]'"
             raise ClusterError(f"workers on other machines require Dask; run: {how}") from error
-        # Silence Dask's warnings: an objective is sent once, and a lost connection is an error.
+        # Silence Dask: a large objective is sent only once, and a lost connection raises an error.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Dask's client would wait forever for a service that does not speak first.
+            # Dask's client would wait forever if the service at this address sent nothing.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):
@@ -95,16 +95,16 @@ class Dask(AbstractContextManager["Dask"]):
         """Yield the index and the evaluation of each trial when the trial ends."""
         from distributed import as_completed
 
-        # If a worker dies, Dask computes the result of a task again, but not scattered data. The
-        # objective is sent as bytes, because trials fill its caches while other workers fetch it.
+        # If a worker dies, Dask repeats its tasks but does not restore scattered data, so a task
+        # returns the objective. It is pickled, as trials change its caches during transfers.
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         sent = [self._sent[1]] * len(trials)
-        futures = client.map(_measure_pickled, sent, trials, pure=False)  # else Dask cancels tasks
+        futures = client.map(_measure_pickled, sent, trials, pure=False)  # pure tasks get cancelled
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
-        suspects = []  # trials that ended with a dead worker, perhaps killed by another trial
+        suspects = []  # trials whose worker died, perhaps because of another trial
         while places:
             sleep(POLL_S)
             with self._reported():
@@ -118,7 +118,7 @@ class Dask(AbstractContextManager["Dask"]):
                     suspects.append(i)
                 else:
                     yield i, evaluation
-        for i in suspects:  # each suspect is trained alone, so that only the culprit dies again
+        for i in suspects:  # each is trained alone, so that no other trial can kill its worker
             for _, evaluation in self.measure(objective, [trials[i]]):
                 yield i, evaluation
 
@@ -149,8 +149,8 @@ def _evaluation(result: Any) -> Evaluation:
         return result
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
-    _, error, _ = result  # a worker may be unable to import the objective
-    n_allowed = getattr(error, "allowed_failures", None)  # KilledWorker errors have this attribute
+    _, error, _ = result  # a failed task gives the type, value and traceback of its exception
+    n_allowed = getattr(error, "allowed_failures", None)  # only KilledWorker has it
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

@@ -90,7 +90,7 @@ def test_analyze_excludes_failed_runs_with_a_note(microgpt, tmp_path) -> None:
 
 
 def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
-    assert "no sweep in experiments; create one with `microgpt sw" in refused(microgpt("analyze"))
+    assert "no sweep run in experiments; create one with" in refused(microgpt("analyze"))
     write(tmp_path)
     write(tmp_path, (Genome(steps=77), Genome(steps=78)))
     assert "\n   77  " in microgpt("analyze").stdout

@@ -54,7 +54,7 @@ def research(tmp_path: Path):
 
 def test_the_first_program_has_no_gain_over_itself(research) -> None:
     (first,) = research.tries
-    assert len(first.losses("search")) == 5
+    assert len(first.gains("search")) == 5
     assert first.gain.value == 0.0
     assert first.verdict == "not better"
 

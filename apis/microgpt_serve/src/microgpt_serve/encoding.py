@@ -86,7 +86,7 @@ def _text_job(
 def _reply_job(
     model: ServedModel, messages: Sequence[ChatMessage], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and the response's notes; old turns and system messages are dropped."""
+    """Return a job and the response's notes; drop system messages and turns that do not fit."""
     if not model.gpt.tokenizer.is_chat:
         what = "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
         raise ServeError(400, what, field="model")

@@ -19,14 +19,14 @@ JsonObject = Mapping[str, object]
 Format = Callable[[Request, Sequence[GeneratedChoice]], JsonObject]
 Pieces = AsyncGenerator[list[GeneratedChoice], None]
 DONE = b"data: [DONE]\n\n"
-SEND_S = 10.0  # maximum time for a client to read a chunk of a stream
+SEND_S = 10.0  # maximum number of seconds in which a client must read a chunk of a stream
 
 
 def samples(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
     """Return the response of /microgpt/v1/generate."""
     texts = [request.prompt + choice.text for choice in choices]
     n_cut = sum(choice.finish_reason == "length" for choice in choices)
-    if request.job.rules.max_tokens:  # texts cut at the client's own limit do not count
+    if request.job.rules.max_tokens:  # texts cut at the client's max_tokens are not reported
         n_cut = 0
     return {"samples": texts, **request.notes, **({"samples_cut": n_cut} if n_cut else {})}
 
@@ -45,7 +45,7 @@ class OpenAIFormat:
     object_name: str
     chunk_name: str  # value of `object` in events
     whole: Callable[[GeneratedChoice], JsonObject]  # formats a finished choice
-    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # each part is sent as one event
+    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # yields parts, each sent as one event
 
     def __call__(self, request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
         """Return the complete response."""

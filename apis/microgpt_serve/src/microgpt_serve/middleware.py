@@ -42,7 +42,7 @@ class Arrival:
     """Middleware that sets the deadline of each request, and discards unread bodies."""
 
     def __init__(self, app: ASGIApp, timeout_s: float) -> None:
-        """Wrap an app. Receiving the body and answering it may take `timeout_s` seconds."""
+        """Wrap an app. A request must be received and answered within `timeout_s` seconds."""
         self._app, self._timeout_s = app, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

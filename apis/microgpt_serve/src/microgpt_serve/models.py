@@ -79,7 +79,7 @@ class ServedModels(dict[str, ServedModel]):
 
 
 def _load(name: str, directory: Path) -> ServedModel:
-    """Load a model, and compile the engine."""
+    """Load a model, and compile the engine if necessary."""
     if directory == bundled(DEMO_MODEL):
         LOG.info(f"{DEFAULT_MODEL_DIR} not found; using the bundled demo model")
     saved = load(directory)
@@ -89,7 +89,7 @@ def _load(name: str, directory: Path) -> ServedModel:
     gpt = InferenceGpt(saved)
     with on_compiling(LOG.info):
         prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
-    rules = DecodeRules(max_tokens=1)  # decoding the first token converts the weights
+    rules = DecodeRules(max_tokens=1)  # decode a token now, as the first one converts the weights
     with suppress(PromptError):  # requests will report that a logit is not finite
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     saved = replace(saved, weights=gpt.weights)  # keep only one copy in memory

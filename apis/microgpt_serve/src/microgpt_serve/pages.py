@@ -36,7 +36,7 @@ assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 @router.get(PAGE)
 async def page(http: HttpRequest) -> Response:
-    """Return the page of `?model=` or of the first model; without the API key, a form for it."""
+    """Return the page of `?model=` or the first model; without the API key, a form to enter it."""
     if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
     if not http.scope["is_authorised"]:

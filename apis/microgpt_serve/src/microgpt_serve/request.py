@@ -20,7 +20,7 @@ from microgpt_serve.scheduler import BatchScheduler
 from microgpt_serve.service_errors import QueueFullError, ServeError
 from microgpt_serve.service_settings import ServiceSettings
 
-QUEUE_LIMIT = 64  # maximum number of waiting requests; small ones count less
+QUEUE_LIMIT = 64  # maximum number of waiting requests; a small request counts as a fraction of one
 # Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
 LONG_S = 0.002  # see `_unhurried`; a shorter call does not delay other threads much
@@ -36,7 +36,7 @@ class Request:
     job: Job  # tokens of the prompts, a seed for each choice, the sampling and max_tokens
     notes: Mapping[str, object]  # fields to add to the response
     stop: Sequence[str] = ()
-    prompt: str = ""  # put before each text in the responses of microgpt's own API
+    prompt: str = ""  # prepended to each text in the responses of microgpt's own API
     is_streamed: bool = False
     wants_usage: bool = False  # whether a stream ends with the token counts
 

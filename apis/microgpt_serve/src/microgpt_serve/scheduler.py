@@ -77,10 +77,10 @@ class BatchScheduler:
     def __init__(self, queue_limit: int) -> None:
         """Create a scheduler whose queue has `queue_limit` slots.
 
-        A request fills a slot, or a fraction of it if it has fewer than TOKENS_PER_PLACE tokens.
+        A request with fewer than TOKENS_PER_PLACE tokens takes only a fraction of a slot.
         """
         self._limit = queue_limit * TOKENS_PER_PLACE
-        self._n_tokens = 0  # tokens of requests not yet in a batch; guarded by `_changed`
+        self._n_tokens = 0  # total of the requests not yet in a batch; guarded by `_changed`
         self._new: list[QueuedRequest] = []  # requests submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
@@ -191,9 +191,9 @@ def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
 class _BatchOrder:
     """Lets large requests, small requests and running batches of a thread take turns.
 
-    A new batch runs first. A small request waits for at most one other turn; the remaining turns
-    go alternately to the oldest request and to a running batch. Every other turn of a running batch
-    goes to the oldest batch, so that a long text ends even if new batches keep coming.
+    A new batch runs immediately. A small request waits for at most one turn of another; the
+    remaining turns go alternately to the oldest request and to a running batch. Every second turn
+    of running batches goes to the oldest batch, so that long texts end even under constant load.
     """
 
     began_small: bool = False
@@ -211,7 +211,7 @@ class _BatchOrder:
         return able[0] if able and not self.ran_old else None
 
     def running(self, batches: deque["_RunningBatch"]) -> "_RunningBatch":
-        """Remove and return the batch to run next; `batches` are in the order of waiting."""
+        """Remove and return the batch to run next; batches[0] has waited longest."""
         self.ran_oldest = not self.ran_oldest
         batch = min(batches, key=lambda one: one.began) if self.ran_oldest else batches[0]
         batches.remove(batch)

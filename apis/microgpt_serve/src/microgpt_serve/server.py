@@ -1,4 +1,4 @@
-"""The process `microgpt-serve`: load the models, open the port, and serve until a signal.
+"""The process `microgpt-serve`: load the models, open the port, and serve until a signal arrives.
 
 The exit code is 0 after a signal, and 2 if the service cannot start. Signal handlers are installed
 before any large module is imported.

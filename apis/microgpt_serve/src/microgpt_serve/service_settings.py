@@ -12,7 +12,7 @@ from microgpt_serve.middleware import address_of, is_loopback
 from microgpt_serve.service_errors import sentence
 
 UNPREFIXED = ("model_dir", "host", "port")  # settings whose variables do not begin with MICROGPT_
-KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # variables that Kubernetes sets
+KUBERNETES = ("MICROGPT_PORT", "MICROGPT_SERVICE_")  # prefixes of variables that Kubernetes sets
 _IS_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?").fullmatch
 _IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").fullmatch
 
@@ -25,7 +25,7 @@ def _check_key(key: SecretStr) -> SecretStr:
 
 
 def _split(listed: Any) -> Any:
-    """Split a comma-separated string such as `https://a.org, https://b.org`; keep a sequence."""
+    """Split a comma-separated string such as `a.org, b.org`; return a sequence unchanged."""
     if isinstance(listed, str):
         return [one.strip() for one in listed.split(",") if one.strip()]
     return listed
@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return a setting's variable: PORT for the port, because Kubernetes sets MICROGPT_PORT."""
+    """Return a setting's environment variable; not MICROGPT_PORT, which Kubernetes sets."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 
@@ -78,14 +78,14 @@ class ServiceSettings(BaseSettings):
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether to check Host and Origin; an API key makes this check unnecessary."""
+        """Whether to check Host and Origin; by default, only on loopback and without an API key."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.api_key)
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment, and options that are not None; raise ConfigError if one is invalid."""
+    """Read the environment, which options override unless None; raise ConfigError if invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

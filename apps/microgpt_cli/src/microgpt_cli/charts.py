@@ -1,7 +1,7 @@
 """Draw loss curves and other results, write chart files, and define the style of all charts.
 
 The entry points in the group `microgpt.plotting` map the name of a result's class, such as
-`TrainResult`, to the function that draws it. Altair is imported when a chart is drawn.
+`TrainResult`, to the function that draws it. Altair is imported only when a chart is drawn.
 """
 
 from collections.abc import Sequence
@@ -128,12 +128,12 @@ class TrainingRun(NamedTuple):
     """The losses of a training run, and its label in a chart."""
 
     label: str
-    points: Sequence[HistoryPoint]  # at least one point of the loss curve
+    points: Sequence[HistoryPoint]  # points of the loss curve
     val_mark: str  # contamination mark of the held-out loss, or ""
 
     @property
     def name(self) -> str:
-        """The legend text: the label, and the lowest held-out or else the last training loss."""
+        """The legend: the label and the lowest held-out loss or, without one, the training loss."""
         held_out = [(p.val_loss, p.step) for p in self.points if p.val_loss is not None]
         if not held_out:
             return f"{self.label}: training loss {self.points[-1].loss:#.4g}"

@@ -15,8 +15,8 @@ from microgpt_cli.counting import targets_of
 Floats = NDArray[np.float32]
 Matrices = dict[str, Floats]
 
-# Settings for OPERATIONS training operations, and the exponents with which they grow, fitted on
-# names.txt. With few operations, a small network that takes many steps is better.
+# Settings for OPERATIONS training operations, and the powers of the operations with which they
+# scale, fitted on names.txt. With few operations, a small network with many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
 TOKENS, TOKENS_POWER = 260, 0.4  # tokens per step
@@ -50,7 +50,7 @@ class ElmanNetwork:
     def _read(
         self, docs: TokenDataset
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
-        """Return tokens, a mask that is True for real tokens, hidden states and probabilities."""
+        """Return tokens, a mask that is False for padding, hidden states and probabilities."""
         lengths = np.diff(docs.starts) - 1
         T = int(lengths.max())
         is_real = np.arange(T) < lengths[:, None]  # (B, T)
@@ -73,7 +73,7 @@ class ElmanNetwork:
         dlogits *= counts[:, None] / np.float32(max(1, counts.sum()))
         dsums = np.zeros_like(memories[:, 1:])  # gradients of the inputs of tanh: (B, T, H)
         dsums[is_real] = dlogits @ self.weights["output"]
-        later = np.zeros_like(dsums[:, 0])  # gradient through the next memory: (B, H)
+        later = np.zeros_like(dsums[:, 0])  # gradient from the next position: (B, H)
         for t in reversed(range(tokens.shape[1])):
             dsums[:, t] = (dsums[:, t] + later) * (1 - memories[:, t + 1] ** 2)
             later = dsums[:, t] @ self.weights["memory"]

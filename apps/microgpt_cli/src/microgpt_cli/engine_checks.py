@@ -37,14 +37,14 @@ N_WEIGHTS = 100  # number of weights whose gradients are checked
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 GRADIENT_TOLERANCE = 1e-6
 # Tolerances for rounding errors: the engines sum in different orders, and float32 has 7 digits.
-LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}  # error in nats
+LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}  # maximum error in nats
 # Exceptions that wrong results of a broken engine can cause, for example by an overflow.
 ENGINE_ERRORS = (ArithmeticError, ValueError, DivergedError, PromptError)
 
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check."""
+    """The outcome of a check of the installation, as text, and whether the check passed."""
 
     name: str
     outcome: str
@@ -52,7 +52,7 @@ class Check:
 
 
 def run_checks(*, steps: int | None = None, engine: EngineName | None = None) -> Iterator[Check]:
-    """Check one engine or both by replaying steps of Karpathy's run, and yield each result."""
+    """Check names.txt, the sources, and one or both engines against Karpathy's run."""
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
     edited = " and ".join(find_edited_sources())
@@ -86,7 +86,7 @@ def _checked(name: str, compare: Callable[[], tuple[str, bool]]) -> Check:
 
 
 def _compare_gradients() -> tuple[str, bool]:
-    """Compare gradients of the loss of "emma" with central differences, for random weights."""
+    """Compare gradients of the loss of "emma" with central differences, for a sample of weights."""
     model, rng = ModelConfig(vocab_size=27), random.Random(KARPATHY.seed)
     weights = init_weights(model, rng)
     engine, gpt = ReferenceEngine(model, weights), Gpt(model, weights)

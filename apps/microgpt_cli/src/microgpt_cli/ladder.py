@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
-ORDERS = range(2, 13)  # a higher n is tried as long as the validation loss falls
+ORDERS = range(2, 13)  # values of n, tried as long as the validation loss falls
 N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and maximum characters shown
 
 
@@ -44,7 +44,7 @@ class Rung:
     name: str
     loss: float  # nats per character
     operations: float  # floating-point operations of the matrix products in training
-    seconds: float  # training time in seconds
+    seconds: float  # training time
     # The most likely token after each of `Ladder.beginnings`, and its probability.
     predictions: tuple[tuple[str, float], ...]
 
@@ -71,8 +71,8 @@ def ladder(
 
     The n of the best n-grams, and the weights of the GPTs, are chosen on the validation documents.
     All models predict the same characters in the same windows. The Elman network takes as many
-    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` is called
-    before each training run. Raise DataError if there is no validation set or no test set.
+    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` gets a
+    line before each training run. Raise DataError if there is no validation set or no test set.
     """
     if not (sets.validation and sets.test):
         raise DataError(

@@ -25,7 +25,7 @@ from microgpt_cli.terminal.console import (
     say,
 )
 
-gc.set_threshold(100_000)  # collecting garbage during imports would take 10 % of start-up
+gc.set_threshold(100_000)  # collecting garbage during imports takes 10 % of start-up time
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # Pydantic's plug-in search takes 30 ms
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's unused threads slow down start-up
 
@@ -47,7 +47,7 @@ def main() -> NoReturn:
         say("error: not enough memory; use a smaller model")
         code = 1
     except OSError as error:
-        is_full = error.errno == errno.ENOSPC and not error.filename  # stdout has no filename
+        is_full = error.errno == errno.ENOSPC and not error.filename  # no filename: it was stdout
         problem = f"cannot write to standard output: {error.strerror}" if is_full else error
         say(f"error: {problem}")
         discard_output(sys.stdout)
@@ -57,11 +57,11 @@ def main() -> NoReturn:
 
 
 def command() -> NoReturn:
-    """Run `microgpt`, and exit without freeing objects, which takes 25 % of a short run's time."""
+    """Run `microgpt`, and skip freeing objects at exit, which takes 25 % of a short run's time."""
     try:
         main()
     except SystemExit as end:
-        is_stopped = end.code in (130, 143)  # after a signal, other threads are not awaited
+        is_stopped = end.code in (130, 143)  # after a signal, do not wait for threads
         if threading.active_count() > 1 and not is_stopped:
             raise  # Python then waits for the other threads
         for stream in (sys.stdout, sys.stderr):

@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models by name; the character Skerry comes first if it can run."""
+    """Return the bundled chat models' paths by name; skerry is first if its plug-in exists."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]
@@ -56,14 +56,14 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Format a recorded loss, with the suffix `what` and a contamination mark; "" if missing."""
+    """Format a recorded loss with the suffix `what` and a contamination mark, or "" if missing."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""
 
 
 def loss_of(meta: Meta) -> str:
-    """Return the held-out loss of a model, else its training loss, as text; empty if unknown."""
+    """Return a model's held-out loss or, without one, its training loss as text; "" if unknown."""
     held_out = loss_text(meta.training, "val_loss", " held-out")
     return held_out or loss_text(meta.training, "train_loss", " training")
 
@@ -71,7 +71,7 @@ def loss_of(meta: Meta) -> str:
 def note_training_data(
     docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
-    """Print a note if documents are training data; return the fraction that is, None if unknown."""
+    """Print a note if documents are or may be training data; return the fraction, or None."""
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
     if share is None:

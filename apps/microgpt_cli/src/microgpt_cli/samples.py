@@ -7,8 +7,8 @@ from string import ascii_uppercase
 from microgpt import Document, Sampling, SavedModel, TrainResult
 from microgpt_cli.terminal.console import note
 
-LETTERS = {*ascii_uppercase, "*", "-"}  # letters of sequences, such as DNA and proteins
-SEQUENCES, LONG_TEXTS = 1.0, 0.8  # temperatures; for sequences, a lower one distorts frequencies
+LETTERS = {*ascii_uppercase, "*", "-"}  # characters of DNA and protein sequences
+SEQUENCES, LONG_TEXTS = 1.0, 0.8  # default temperatures; lower ones distort letter counts
 MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a sample in contexts, and in tokens
 COPIED, STEP = 50, 25  # length of the substrings to look up, and distance between their starts
 # A loop: a string repeated at least five times, for at least 60 characters, at the end of a text.
@@ -24,7 +24,7 @@ def usual_temperature(model: SavedModel | TrainResult) -> float:
 
 
 def usual_length(model: SavedModel | TrainResult) -> int | None:
-    """Return the maximum number of tokens per sample, or None if all documents fit the context."""
+    """Return the default maximum of tokens per sample; None stops a sample at the full context."""
     if isinstance(model, SavedModel):
         longest = model.meta.training.get("longest")
     else:

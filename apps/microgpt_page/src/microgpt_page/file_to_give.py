@@ -25,9 +25,9 @@ N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens to compare, and number 
 
 
 def file_to_give(saved: SavedModel, name: str) -> bytes:
-    """Return the document of a model, in half precision if that changes no greedy token.
+    """Return the document of a model, in half precision if greedy decoding then is unchanged.
 
-    The page of a model with a character or a table of replies shows only its name and the chat.
+    If the model has a reply plug-in, the page shows only its name and the chat.
 
     Raises:
         ConfigError: the model is too large for a page, or the engine cannot be compiled.
@@ -49,16 +49,16 @@ HTML = ExportFormat(_encode)
 
 
 def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
-    """Return "float16" if rounding the weights to it changes no greedy token, else "float32"."""
+    """Return "float16" if greedy decoding with float16 weights is unchanged, else "float32"."""
     try:
         rounded = _greedy(saved, "float16", "float32")
-    except CheckpointError:  # a weight is too large
+    except CheckpointError:  # a weight is too large for float16
         return "float32"
     return "float16" if rounded == _greedy(saved, saved.dtype, saved.dtype) else "float32"
 
 
 def _greedy(saved: SavedModel, rounding: str, dtype: DType) -> list[list[int]]:
-    """Return greedy continuations of some prompts by the model with rounded weights."""
+    """Return greedy continuations of up to N_PROMPTS prompts, decoded with rounded weights."""
     tensors = tensors_of(saved.model, saved.weights, rounding).values()
     model = CompiledModel(saved.model, np.concatenate([each.ravel() for each in tensors]), dtype)
     tokenizer = saved.tokenizer

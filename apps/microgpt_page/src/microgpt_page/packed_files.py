@@ -43,7 +43,7 @@ class PackedFile(NamedTuple):
 def engine_file(kernels: Mapping[str, bytes]) -> PackedFile:
     """Return the file of the engine, which can run and train any model.
 
-    Training settings that the user does not change are Karpathy's.
+    By default, the page trains with Karpathy's settings.
 
     Args:
         kernels: modules of `wasm.TRAINING` by the names of their kernels; see `wasm.modules`.
@@ -94,7 +94,7 @@ def model_file(
 
 
 def model_facts(saved: SavedModel, name: str) -> dict[str, object]:
-    """Return the facts that the page shows about a model, and its shape."""
+    """Return a model's configuration, and the facts that the page shows about the model."""
     tokenizer = saved.tokenizer
     return {
         "name": name,

@@ -15,7 +15,7 @@ from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL_OPTION, SERVED_MODELS, one_of
 
 HOST = "127.0.0.1"
-NAMES_MODEL = "models/names"  # bundled, too, but not a chat model
+NAMES_MODEL = "models/names"  # a bundled text model, which `bundled_chats` does not list
 
 
 @examples("microgpt play", "microgpt play output")
@@ -39,15 +39,15 @@ def play(
         directories.setdefault(name, directory)
 
     def page(name: str) -> bytes:
-        """Load a model again, in case it was trained meanwhile, and return its page."""
+        """Load a model again, because it may have been retrained, and return its page."""
         others = [other for other in directories if other != name]
         return document(load_model(directories[name]), name, others)
 
-    page(next(iter(directories)))  # fail now if the model has no page
+    page(next(iter(directories)))  # fail at the start if the model is too large for a page
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
-        Thread(target=_open, args=(url,), daemon=True).start()  # opening may take long
+        Thread(target=_open, args=(url,), daemon=True).start()  # opening a browser may take long
         with suppress(KeyboardInterrupt):  # users stop the service with Ctrl-C
             server.serve_forever()
 

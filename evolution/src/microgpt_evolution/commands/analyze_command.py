@@ -48,7 +48,7 @@ def analyze(
     The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
     gain per 1,000 steps.
     """
-    sweep = Study(run or newest_run("sweep_*", "sweep", "sweep steps"), SweepSettings)
+    sweep = Study(run or newest_run("sweep steps"), SweepSettings)
     n_ok, n_all = sum(record.is_ok for record in sweep.records), len(sweep.settings.trials)
     if n_ok < n_all:
         note(f"{n_ok} of {n_all} training runs in {sweep.directory} completed")

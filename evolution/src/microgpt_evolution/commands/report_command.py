@@ -20,5 +20,5 @@ def report(
     """
     from microgpt_evolution.report.study_report import write_report
 
-    file = write_report(run or newest_run("*", "run", "evolve` or `microgpt sweep"))
+    file = write_report(run or newest_run())
     print(terminal_safe(str(file)))

@@ -13,16 +13,13 @@ from microgpt_evolution.commands.study_run import read_documents, read_documents
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.research import CHAMPION, Research, read_code
-from microgpt_evolution.research.sequential_test import CLEAR_EFFECT, SEARCH
+from microgpt_evolution.research.sequential_test import CLEAR_EFFECT
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 RUN = opt.option(None, f"Directory of the study.  [default: the newest in {RUNS}]")
-NEWEST = "research_*", "research", "research start"  # arguments of newest_run
 research = command_group(
-    """Change a program that trains a model, and keep what is better, also with fresh seeds.
-
-    Of a thousand changes without an effect, one is kept. `microgpt report` shows the tries.
-    """
+    "Change a program that trains a model, and keep what is better, also with fresh seeds.\n\n"
+    "Of a thousand changes without an effect, one is kept. `microgpt report` shows the tries."
 )
 
 
@@ -43,7 +40,7 @@ def start(
     if reason := judge.measure(code, seed, "validation")[0].reason:
         raise ConfigError(f"{experiment} has no model: {reason}")
     with Research.begin(RUNS, "research", settings) as study:
-        losses = [loss for loss, _ in study.run(code, judge).losses(SEARCH)]
+        losses = [each.fitness for each in study.run(code, judge).records]
     noise = 2**0.5 * stdev(losses)  # standard deviation of the difference of two runs
     print_or_discard(f"The program has loss {Mean.over(losses)} nats per character (5 seeds)")
     print_or_discard(f"A gain of {CLEAR_EFFECT * noise:.4f} is kept nine times in ten")
@@ -57,7 +54,7 @@ def try_(
     random_tries: int = opt.option(0, "Number of tries to draw at random instead.", "--random"),
 ) -> None:
     """Compare the program with the champion until there is a verdict; resume a killed try."""
-    with Research(run or newest_run(*NEWEST), ResearchSettings, is_locked=True) as study:
+    with Research(run or newest_run("research start"), ResearchSettings, is_locked=True) as study:
         judge = Judge(read_documents_again(study.settings, None), study.settings.operations)
         for _ in range(random_tries or 1):
             code = study.propose() if random_tries else read_code(Path(study.settings.experiment))
@@ -67,13 +64,13 @@ def try_(
 @research.command(cls=GroupedCommand, epilog="microgpt research log")
 def log(run: Path | None = RUN) -> None:
     """Print the tries with their verdicts."""
-    for each in Research(run or newest_run(*NEWEST), ResearchSettings).tries[1:]:
+    for each in Research(run or newest_run("research start"), ResearchSettings).tries[1:]:
         print_or_discard(each.describe())
 
 
 @research.command("test", cls=GroupedCommand, epilog="microgpt research test && microgpt report")
 def end(run: Path | None = RUN) -> None:
-    """Compare the champion with the first program on the test part, which ends the research."""
-    with Research(run or newest_run(*NEWEST), ResearchSettings, is_locked=True) as study:
+    """Compare the champion with the first program on the test part, which ends the study."""
+    with Research(run or newest_run("research start"), ResearchSettings, is_locked=True) as study:
         judge = Judge(read_documents_again(study.settings, None), study.settings.operations)
         print_or_discard(f"gain of the champion: {study.read_test(judge)}")

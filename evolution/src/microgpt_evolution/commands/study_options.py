@@ -18,7 +18,7 @@ from microgpt_cli.terminal import options as opt
 
 RUNS = Path("experiments")  # default directory for searches and sweeps
 DEFAULT_GENOME = Path("genome.json")  # default output file of a search
-# Arguments of `setting` or `option` for the documents.
+# Arguments with which `setting` or `option` creates the option --data.
 INPUT = None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA
 WORKERS = """Number of parallel training runs; does not change the result.  \
 [default: one per available CPU]"""
@@ -57,9 +57,14 @@ def typed(name: str) -> str:
     return "--data" if name == "input" else f"--{name.replace('_', '-')}"
 
 
-def newest_run(pattern: str, kind: str, how: str) -> Path:
-    """Return the newest run whose name matches a glob pattern; raise ConfigError if none does."""
-    found = [path.parent for path in RUNS.glob(f"{pattern}/settings.json")]
+def newest_run(begin: str = "") -> Path:
+    """Return the newest run, or the newest run that a command such as "sweep steps" has begun.
+
+    Raise ConfigError if there is none.
+    """
+    kind = begin.partition(" ")[0]
+    found = [path.parent for path in RUNS.glob(f"{kind}*/settings.json")]
     if not found:
-        raise ConfigError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
+        what, how = f"{kind} run".strip(), f"create one with `microgpt {begin or 'evolve'}`"
+        raise ConfigError(f"there is no {what} in {RUNS}; {how}")
     return max(found, key=lambda directory: (directory / "settings.json").stat().st_mtime_ns)

@@ -61,7 +61,7 @@ def open_study(
     plan: Plan[S],
     limits: Mapping[str, float] | None = None,  # `minutes` or `budget`, if the search has one
     limit: TimeLimit | None = None,
-    is_saved: Callable[[Path], bool] = lambda directory: True,  # whether the winner is saved
+    is_saved: Callable[[Path], bool] = lambda directory: True,  # whether a run's winner is saved
 ) -> Iterator[tuple[Study[S], Split, Workers]]:
     """Yield a new or resumed study, its documents and its workers; then write its report.
 
@@ -105,7 +105,7 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the split documents of a new study; errors suggest only options of the command."""
+    """Return the split documents of a new study; errors suggest only options that exist."""
     # Without a limit, each line is a document. Notes must not suggest `train --text`.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
@@ -176,7 +176,7 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # `records` may lack the last one
+        n_recorded = len(read_trials(study.directory)[0])  # `study.records` may lack the last
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
         # The resuming hint is omitted if an option may be wrong, or no trial is recorded.

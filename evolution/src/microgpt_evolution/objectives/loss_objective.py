@@ -32,7 +32,7 @@ N_SAMPLES = 200  # number of names to score; with 5, as in evolve-rust, scores a
 
 @dataclass(frozen=True)
 class LossObjective:
-    """Trains genomes and measures losses, or scores names; raises DataError for bad documents."""
+    """Trains genomes and measures losses or scores names; DataError means unsuitable documents."""
 
     sets: Split
     fitness: Fitness | None = "held-out"  # None: score names

@@ -31,7 +31,7 @@ from microgpt import measure as sizes_of
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.trial import EVALUATIONS, Contestant, Evaluation, ShouldStop, Trial
 
-STUDENT_LENGTH = 2  # number of a student's steps, as a multiple of an organism's
+STUDENT_LENGTH = 2  # number of training steps of a student, as a multiple of an organism's
 
 
 class Tokens(NamedTuple):
@@ -153,7 +153,7 @@ class RungObjective:
         assert isinstance(trial, Contestant)
         assert trial.until
         losses, tokens = list[float](), self.tokens(trial.genome.vocab_size)
-        # A training run whose state is lost starts again; its first losses are not new.
+        # A training run whose state is lost starts again; its first losses are already recorded.
         n_before = len(trial.losses) * self.plan(trial.genome).config.steps_between_evaluations
 
         def note(event: TrainEvent) -> None:

@@ -26,7 +26,7 @@ Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
 class Measure:
     """The value by which trials are ranked."""
 
-    label: str  # includes the contamination mark
+    label: str  # name of the value, with the contamination mark
     axis: str  # the label and its unit
     value_of: Callable[[TrialRecord], float | None]
     is_score: bool = False  # a score is better if it is higher
@@ -52,7 +52,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The trials of one study, which may still be running, or of sweeps of the same documents."""
+    """The trials of a finished or running study, or of several sweeps of the same documents."""
 
     settings: StudySettings
     records: Sequence[TrialRecord]
@@ -76,7 +76,7 @@ class Ranking:
 
     @cached_property
     def measured(self) -> list[tuple[float, TrialRecord]]:
-        """The value and the record of each finished trial; of several rungs, the best counts."""
+        """The value and the record of each finished trial; of several rungs, those of the best."""
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
             if record.is_ok and (value := self.measure.value_of(record)) is not None:
@@ -86,7 +86,7 @@ class Ranking:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The candidates with a value, best first; those that lack some seeds come last."""
+        """The candidates with a value, best first; those with values for fewer seeds come last."""
         groups: dict[str | Genome, Candidate] = {}
         for value, record in sorted(self.measured, key=lambda pair: pair[1].seed):
             if record.origin not in AFTERWARDS:

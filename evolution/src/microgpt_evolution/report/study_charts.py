@@ -16,7 +16,7 @@ from microgpt_evolution.research.sequential_test import KEPT, REJECTED, SEARCH, 
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
-VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # other tries are not drawn
+VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # no other tries are drawn
 N_SETTINGS = 30  # maximum number of settings in the chart of a sweep
 
 
@@ -87,7 +87,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 def _try_rows(research: Research) -> list[Row]:
     """Return a chart row for each try: the champion's loss less the try's gain, with interval."""
     first, *tries = research.tries
-    level = fmean(loss for loss, _ in first.losses(SEARCH))
+    level = fmean(each.fitness for each in first.records if each.origin == SEARCH)
     rows: list[Row] = [{"trial": 0, "best": level}]
     for each in tries:
         row: Row = {"trial": each.number}

@@ -44,7 +44,7 @@ class Report:
     headline: str  # the result in a few words
     title: str  # kind and name of the run
     facts: Mapping[str, str]
-    chart: Any  # an Altair chart; Altair is an extra
+    chart: Any  # an Altair chart; Altair may not be installed
     caption: str  # text below the chart
     table: Sequence[Sequence[str]]  # the first row has the headings
 
@@ -65,7 +65,7 @@ def write_report(directory: Path) -> Path:
 def study_report(study: Ranking) -> Report:
     """Return the report of a search or a sweep, which may still be running."""
     settings, title = study.settings, f"{study.settings.kind.capitalize()}: {study.name}"
-    from microgpt_evolution.report import study_charts as charts  # imports Altair, an extra
+    from microgpt_evolution.report import study_charts as charts  # needs Altair, an extra
 
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))
@@ -88,9 +88,10 @@ def research_report(research: Research) -> Report:
     first, *tries = research.tries
     n_kept = sum(each.verdict == KEPT for each in tries)
     took = duration(sum(each.seconds for each in research.records))
+    losses = [each.fitness for each in first.records if each.origin == SEARCH]
     gains = first.gains(FINAL)
     facts = {
-        "loss at the start": str(Mean.over([loss for loss, _ in first.losses(SEARCH)])),
+        "loss at the start": str(Mean.over(losses)),
         "gain on the test part": str(Mean.over(gains)) if gains else "not read",
     }
     headline = f"{n_kept} of {len(tries)} tries kept in {took}"
@@ -104,7 +105,7 @@ def _result(study: Ranking) -> str:
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each mean is of one run
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each has one run
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds

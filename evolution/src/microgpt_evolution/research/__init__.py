@@ -1,1 +1,1 @@
-"""Research studies: a change of a program is kept if it lowers the loss, also on fresh seeds."""
+"""Research studies: a change to a program is kept if it lowers the loss, also with fresh seeds."""

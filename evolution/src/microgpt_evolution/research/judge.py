@@ -23,12 +23,13 @@ class Judge:
 
     sets: Split
     operations: float  # maximum number of operations of a training run
-    seconds: float = 60  # time limit of a training run; per 1e9 operations, if it may use more
+    seconds: float = 60  # time limit per training run, or per 1e9 operations if that is longer
 
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
-        """Train a program with a seed, and score its model on the held-out set `part`.
+        """Train a program with a seed, and return the evaluation of its model on the set `part`.
 
-        Also return the number of operations, or 0 if the program has its own training loop.
+        The loss is in nats per character. The number of training operations is returned, too; it is
+        0 if the program has its own training loop.
         """
         started = perf_counter()
         with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
@@ -39,15 +40,14 @@ class Judge:
             except (MicrogptError, ArithmeticError, TypeError) as error:
                 reason = shorten(str(error).replace(f"{directory}/", ""), width=200)
                 return Evaluation("crashed", reason=reason), 0.0
-        nats = log(2) * sum(each.bits for each in scores)
-        loss = nats / sum(each.n_scored for each in scores)
+        loss = log(2) * sum(each.bits for each in scores) / sum(each.n_scored for each in scores)
         return Evaluation("ok", loss, seconds=perf_counter() - started), operations
 
     def _train(self, code: str, seed: int, directory: Path) -> None:
         """Train a program in a separate process; raise StudyError if it fails or takes too long."""
         (directory / sandbox.EXPERIMENT).write_text(code, encoding="utf-8")
         seconds = self.seconds * max(1, self.operations / 1e9)
-        command = [sys.executable, "-IB", sandbox.__file__]
+        command = [sys.executable, "-IBc", f"from {sandbox.__name__} import main; main()"]
         request = json.dumps([self.sets.train, seed, self.operations]).encode()
         try:
             ended = run(
@@ -59,11 +59,11 @@ class Judge:
             text = ended.stderr.decode(errors="replace").strip()
             *_, line = ["", *re.findall(r'experiment.py", (line \d+)', text)]
             problem = text.rpartition("\n")[2] or "it ended without a model or for lack of memory"
-            problem = re.sub(r"^(\w+\.)+", "", problem)  # the type of an error without its module
+            problem = re.sub(r"^(\w+\.)+", "", problem)  # remove the module of the error
             raise StudyError(f"{line}: {problem}".removeprefix(": "))
 
     def _load(self, directory: Path, seed: int) -> tuple[InferenceGpt, float]:
-        """Return a model and its number of operations; raise StudyError if it violates a rule."""
+        """Return a model and its training operations; raise StudyError if it violates a rule."""
         model, docs = load(directory), self.sets.train
         data_sha256 = Split(docs, docs).facts.sha256
         facts = {**model.meta.training, "fold": model.tokenizer.folds}
@@ -74,8 +74,7 @@ class Judge:
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")
         length = measure(docs, model.tokenizer, "lines").chunk_length(model.model.block_size)
         config = replace(model.config, batch_size=facts.get("batch_size", 1))
-        operations: float = facts.get("steps", 0) * step_operations(model.model, config, length)
-        if operations > self.operations:
-            most = f"{self.operations:.4g}"
-            raise StudyError(f"it trained with {operations:.4g} operations, but may use {most}")
-        return InferenceGpt(model), operations
+        used: float = facts.get("steps", 0) * step_operations(model.model, config, length)
+        if used > self.operations:
+            raise StudyError(f"it used {used:.4g} operations, but may use {self.operations:.4g}")
+        return InferenceGpt(model), used

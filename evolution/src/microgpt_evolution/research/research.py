@@ -1,20 +1,16 @@
-"""A research study consists of tries: changed programs, each compared with the champion so far.
+"""A research study consists of tries, each of which compares a program with the champion.
 
-    tries/0.py       the initial program, compared with itself; tries/3.py is the third try
-    champion.py      the program of the last try that was kept
-
-A trial trains a try and its champion with one seed. Verdicts follow from the recorded losses, so an
-interrupted try can be resumed.
+The champion is the program of the last try that was kept; champion.py is a copy of it. tries/0.py
+is the initial program, which is compared with itself, and tries/3.py is that of the third try.
+Verdicts follow from the recorded losses, so a killed try can be resumed.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from random import Random
-from statistics import fmean
 
 from microgpt import ConfigError, in_short, publish, read
 from microgpt_evolution.confidence_intervals import Mean
@@ -27,48 +23,45 @@ from microgpt_evolution.study_settings import ResearchSettings
 from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
-FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test part
-PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # `repeat` of `training_seed`, different for each part
+FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test set
+PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # argument `repeat` of `training_seed`
 NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 
 @dataclass(frozen=True)
 class Try:
-    """A program, and the trials that compare it with a champion."""
+    """A program and its trials, each of which trains it and the champion with the same seed."""
 
     number: int
     code: str
-    champion: str  # the program with which `code` was compared
-    records: Sequence[TrialRecord]
-
-    def losses(self, part: str) -> list[tuple[float, ...]]:
-        """Return the losses of this program and of the champion in each trial of a part."""
-        return [each.losses for each in self.records if each.is_ok and each.origin == part]
+    champion: str  # the program with which `code` is compared
+    records: list[TrialRecord]
 
     def gains(self, part: str) -> list[float]:
-        """Return by how much each loss of this program is lower than the champion's."""
-        return [theirs - ours for ours, theirs in self.losses(part)]
+        """Return the champion's loss minus the program's, for each finished trial of a part."""
+        losses = (each.losses for each in self.records if each.is_ok and each.origin == part)
+        return [theirs - ours for ours, theirs in losses]
 
     @property
     def gain(self) -> Mean | None:
-        """The mean gain with fresh seeds, else in the search; None if no trial has finished."""
+        """The mean gain in the confirmation, or in the search before it; None without a gain."""
         found = self.gains(CONFIRM) or self.gains(SEARCH)
         return Mean.over(found) if found else None
 
     @property
     def verdict(self) -> str:
-        """The verdict, or the part that the next trial belongs to."""
+        """The verdict; before there is one, the part to which the next trial belongs."""
         failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]
         return failed[0] if failed else decide(self.gains(SEARCH), self.gains(CONFIRM))
 
     @property
     def winner(self) -> str:
-        """The program that the next try is compared with."""
+        """The program with which the next try is compared."""
         return self.code if self.verdict == KEPT else self.champion
 
     @property
     def facts(self) -> dict[str, str]:
-        """The verdict and the figures of the try, by name."""
+        """The verdict and the figures of the try as texts, by name."""
         new, old = (Counter(filter(str.strip, c.splitlines())) for c in (self.code, self.champion))
         runs = [each for each in self.records if each.is_ok]
         return {
@@ -77,7 +70,7 @@ class Try:
             "gain": str(self.gain or ""),
             "pairs": f"{len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))}",
             "lines": f"+{(new - old).total()} -{(old - new).total()}",
-            "seconds": f"{fmean(each.seconds for each in runs):.2f}" if runs else "",
+            "seconds": f"{Mean.over([each.seconds for each in runs]).value:.2f}" if runs else "",
             "operations": in_short(runs[0].flops) if runs and runs[0].flops else "",
         }
 
@@ -102,7 +95,7 @@ class Research(Study[ResearchSettings]):
     def run(self, code: str, judge: Judge) -> Try:
         """Try a program until there is a verdict; an unfinished try of this program is resumed."""
         if self.has_ended:
-            raise StudyError("the test part was read, which ended the research; start another one")
+            raise StudyError("the test part was read, which ended the study; start another one")
         for each in (tries := self.tries):
             if each.code == code and each.verdict not in PARTS:
                 raise ConfigError(f"try {each.number} has this program, {each.verdict}; change it")
@@ -114,7 +107,7 @@ class Research(Study[ResearchSettings]):
         return last
 
     def propose(self) -> str:
-        """Return the champion with one number changed; the same change until it has a verdict."""
+        """Return the champion with one number changed; until it has a verdict, return it again."""
         code, found = self.tries[-1].winner, list[str]()
         known = [each.code for each in self.tries if each.verdict not in PARTS]
         for number, factor in product(NUMBER.finditer(code), FACTORS):
@@ -126,15 +119,15 @@ class Research(Study[ResearchSettings]):
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
     def read_test(self, judge: Judge) -> Mean:
-        """Compare the champion with the first program on the test part, and end the research."""
-        while len((first := self.tries[0]).losses(FINAL)) < N_FINAL:
+        """Return the gain of the champion over the first program on the test set; end the study."""
+        while len((first := self.tries[0]).gains(FINAL)) < N_FINAL:
             self._measure(replace(first, code=self.tries[-1].winner), FINAL, judge)
         self.end()
         return Mean.over(first.gains(FINAL))
 
     def _measure(self, each: Try, part: str, judge: Judge) -> None:
         """Record the next trial of a part; raise StudyError if the champion fails in it."""
-        place, held_out = len(each.losses(part)), "test" if part == FINAL else "validation"
+        place, held_out = len(each.gains(part)), "test" if part == FINAL else "validation"
         seed = training_seed(self.settings.seed, each.number, place, PARTS[part])
         found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}
         (ours, operations), (theirs, _) = found[each.code], found[each.champion]
@@ -146,5 +139,5 @@ class Research(Study[ResearchSettings]):
 
 
 def read_code(path: Path) -> str:
-    """Return a program; raise StudyError if it cannot be read."""
+    """Return the source code of a program; raise StudyError if it cannot be read."""
     return read(path, MAX_BYTES, StudyError).decode(errors="replace")

@@ -1,6 +1,6 @@
-"""Train an experiment in a process that can read only the training documents.
+"""Run an experiment in a process that can read only the training documents.
 
-The judge starts this file by its path, in an empty directory, where the experiment saves its model.
+The judge calls `main` in a new process, whose working directory contains only the experiment.
 `guard` stops mistakes and simple tricks, not an attacker (docs/reference/searches.md).
 """
 
@@ -8,24 +8,23 @@ import json
 import os
 import sys
 from contextlib import redirect_stderr
-from functools import partial
 from importlib import import_module
 from typing import Any
 
 from microgpt import ConfigError, TrainConfig, TrainedModel, bundled, prepare_engine, save, train
 
 EXPERIMENT, MODEL = "experiment.py", "model"  # the program, and the directory of its model
-# Audit events whose paths are checked, all allowed events, and the prefixes of refused events.
+# Audit events whose paths are checked, events to allow, and prefixes of all events to refuse.
 CHECKED = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 ALLOWED = (*CHECKED, "os.listdir", "os.scandir")
 REFUSED = ("gc.", "os.", "pty.", "socket.", "subprocess.")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-DATA = f"{bundled('names.txt').parent}/"  # contains names.txt, which may be held out
+DATA = f"{bundled('names.txt').parent}/"  # contains names.txt, a part of which may be held out
 RULE = "an experiment may use its own directory and the documents that it is given"
 
 
 def main() -> None:
-    """Train a model with experiment.py and the arguments from standard input, and save it."""
+    """Call the function in experiment.py with arguments from standard input; save its model."""
     arguments, opened = json.load(sys.stdin), set[str]()
     sys.addaudithook(lambda event, args: opened.add(str(args[0])) if event == "open" else None)
     # These calls load the kernels. The experiment may read the files that they open.
@@ -34,7 +33,7 @@ def main() -> None:
     readable = tuple(f"{os.path.abspath(place)}/" for place in (*opened, *sys.path))
     sys.path.insert(0, os.getcwd())
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-        sys.addaudithook(partial(guard, readable))
+        sys.addaudithook(lambda event, args: guard(readable, event, args))
         found = import_module("experiment").experiment(*arguments)
     if not isinstance(found, TrainedModel):
         raise ConfigError(f"experiment must return a TrainedModel, not {type(found).__name__}")
@@ -42,7 +41,7 @@ def main() -> None:
 
 
 def guard(readable: tuple[str, ...], event: str, args: tuple[Any, ...]) -> None:
-    """End the process if an audit event is forbidden, such as opening a file of the judge."""
+    """End the process if an audit event is forbidden, such as opening a file of the user."""
     problem = f"called {event}" if event.startswith(REFUSED) and event not in ALLOWED else ""
     if event == "import" and args[0].startswith("microgpt_evolution"):
         problem = "imported the judge"
@@ -56,7 +55,3 @@ def guard(readable: tuple[str, ...], event: str, args: tuple[Any, ...]) -> None:
     if problem:
         os.write(2, f"it {problem}; {RULE}".encode())
         os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

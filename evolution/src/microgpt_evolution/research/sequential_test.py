@@ -1,21 +1,19 @@
-"""Sequential test: whether a change lowers the loss, given paired differences, one per seed.
+"""Sequential test of whether a change lowers the loss, given its gain with each seed.
 
 docs/reference/searches.md derives the error and states the power.
 """
-
-from collections.abc import Sequence
 
 # After each number of pairs, a change passes if its p-value is at most the first bound, and is
 # rejected if it is above the second. The first bounds add up to the error of the search.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
 N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and error of their test
-CLEAR_EFFECT = 1.05  # gains of so many standard deviations of a pair are kept in 90 % of cases
+CLEAR_EFFECT = 1.05  # a gain of 1.05 standard deviations of a pair is kept in 90 % of cases
 
 SEARCH, CONFIRM = "search", "confirm"  # the parts to which a pair can belong
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
 
 
-def p_value(gains: Sequence[float]) -> float:
+def p_value(gains: list[float]) -> float:
     """Return the exact one-sided p-value of the Wilcoxon signed-rank test.
 
     Of gains of equal size, positive ones get the lower ranks, and a gain of 0 counts as negative,
@@ -23,15 +21,15 @@ def p_value(gains: Sequence[float]) -> float:
     """
     order = sorted(gains, key=lambda gain: (abs(gain), gain <= 0))
     score = sum(rank for rank, gain in enumerate(order, start=1) if gain > 0)
-    ways = [1]  # number of subsets of the ranks, by their sum
+    ways = [1]  # ways[s] is the number of sets of ranks whose sum is s
     for rank in range(1, len(gains) + 1):
         more = [0] * rank
         ways = [without + new for without, new in zip(ways + more, more + ways, strict=True)]
     return sum(ways[score:]) / float(2 ** len(gains))
 
 
-def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:
-    """Return the verdict, or the part of the next pair, for the gains in the order of the seeds."""
+def decide(search: list[float], confirmed: list[float]) -> str:
+    """Return the verdict on gains in the order of the seeds, or the part of the next pair."""
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
             return SEARCH
@@ -42,5 +40,4 @@ def decide(search: Sequence[float], confirmed: Sequence[float]) -> str:
             break
     if len(confirmed) < N_CONFIRMED:
         return CONFIRM
-    is_better = p_value(confirmed) <= CONFIRM_ERROR and sum(confirmed) > 0
-    return KEPT if is_better else UNCONFIRMED
+    return KEPT if p_value(confirmed) <= CONFIRM_ERROR and sum(confirmed) > 0 else UNCONFIRMED

@@ -92,7 +92,7 @@ class Hydra:
     """A search with one population per head; all heads share one random generator.
 
     After each cycle, the worst organisms of each head are replaced by champions of other heads, and
-    by crossovers of these with the head's champion.
+    by crossovers of these champions with the head's own champion.
     """
 
     n_finalists, n_per_cycle = N_ELITES * len(HEADS), HEAD_GENERATIONS

@@ -104,12 +104,12 @@ def child(genome: Genome, origin: str, *parents: Organism) -> Organism:
 
 
 def kept(organism: Organism, origin: str) -> Organism:
-    """Return a copy of an evaluated organism for the next generation, with itself as parent."""
+    """Return a copy of an evaluated organism for the next generation, with the old id as parent."""
     return replace(organism, origin=origin, parents=(organism.id,))
 
 
 class Population(ABC):
-    """A population of organisms, and how it breeds; by itself, a search with one population."""
+    """Base class of populations that breed organisms; a single population is also a search."""
 
     random_genome: Callable[[Random], Genome]
     n_finalists = N_FINALISTS  # maximum number of finalists
@@ -127,7 +127,7 @@ class Population(ABC):
     ) -> None:
         """Create the first generation, with random genomes.
 
-        Several populations can share a generator, `rng`; `first_slot` then separates their ids.
+        Several populations can share the random generator `rng`; `first_slot` separates their ids.
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot
@@ -173,7 +173,7 @@ class Population(ABC):
         return list(best.values())[: self.n_finalists]
 
     def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
-        """Return the finalist with the best mean, or None if there is none."""
+        """Return the finalist with the best mean, or None if there are no finalists."""
         return min(finalists, key=lambda each: each.fitness(self.measure), default=None)
 
     def _placed(self, children: Sequence[Organism], generation: int) -> list[Organism]:

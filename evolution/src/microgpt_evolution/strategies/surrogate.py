@@ -19,7 +19,7 @@ from microgpt_evolution.trial import EVALUATIONS, Contestant, training_seed
 # Number of organisms per generation: LARGEST if the budget suffices to train four such generations
 # completely, else SMALLEST. The number of workers has no influence.
 SMALLEST, LARGEST = 4, 8
-MAX_FITTED = 150  # maximum number of organisms, the best ones, to fit the surrogate to
+MAX_FITTED = 150  # the surrogate is fitted to at most this number of organisms, the best ones
 N_CANDIDATES = 100  # number of new genomes from which each generation is chosen
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents
@@ -37,8 +37,8 @@ class SurrogateSearch:
         budget: float,  # number of operations of the search
         cost: Callable[[Genome, int], float],  # operations of training a genome for n evaluations
         *,
-        n_finalists: int = 1,  # number of organisms whose complete training the budget reserves
-        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether to train a genome
+        n_finalists: int = 1,  # number of organisms for whose complete training budget is kept
+        accepts: Callable[[Genome], bool] = lambda genome: True,  # returns whether to train it
         seed: int,
     ) -> None:
         n_complete = budget / cost(first[0], EVALUATIONS)
@@ -146,7 +146,7 @@ class SurrogateSearch:
         return chosen
 
     def _start_rung(self, organism: Contestant, slot: int) -> Contestant:
-        """Start an organism's next rung and deduct its cost; set the id and seed of a new one."""
+        """Start an organism's next rung and deduct its cost; give a new one an id and a seed."""
         organism = replace(organism, until=organism.next_rung)
         self.budget -= self.cost(organism.genome, organism.n_evaluations)
         if organism.id in self.organisms:

@@ -35,20 +35,20 @@ class Answer:
     """A model's reply to a test item."""
 
     item: Item
-    expected: str  # the expected reply as the tokenizer decodes it, such as in lower case
+    expected: str  # the expected reply after encoding and decoding, which may fold its case
     reply: str | None  # None if the question does not fit into the context
     is_cut: bool = False  # whether old messages were dropped to fit the context
     problem: str | None = None  # error message if there is no reply
 
     @property
     def is_exact(self) -> bool:
-        """Whether the reply equals the expected reply or another correct one."""
+        """Whether the reply equals the expected reply or an alternative correct reply."""
         return self.reply == self.expected or self.reply in self.item.also
 
 
 @dataclass(frozen=True)
 class ExactMatches:
-    """The number of exact answers, with their share and confidence interval."""
+    """The number of exact answers, and their fraction with a confidence interval."""
 
     n: int
     n_exact: int
@@ -60,17 +60,17 @@ class ExactMatches:
 
     @property
     def share(self) -> float:
-        """The share of exact answers, from 0 to 1."""
+        """The fraction of exact answers, from 0 to 1."""
         return self.n_exact / self.n
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson score interval of the share, which is also valid for small samples."""
+        """The 95 % Wilson score interval of the fraction, which is also valid for small samples."""
         # Wilson 1927, Journal of the American Statistical Association 22, p. 209
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
         half = Z_95 * math.sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
-        # If the share is 0 or 1, rounding may put it outside the interval.
+        # If the fraction is 0 or 1, rounding may put it outside the interval.
         return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
@@ -104,7 +104,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
 
 
 class Score(NamedTuple):
-    """The surprise of a model at a text: minus the binary logarithm of its probability."""
+    """The surprise of a model at a text: minus the binary logarithm of the text's probability."""
 
     text: str
     bits: float  # total surprise, including that of the end of the text if it is scored
@@ -122,7 +122,7 @@ def score_texts(
 ) -> list[Score]:
     """Return the score of each text; the model must have been trained on texts.
 
-    The model does not read unknown characters; each adds UNKNOWN_BITS. A text longer than the
+    Unknown characters are removed, and each adds UNKNOWN_BITS to the score. A text longer than the
     context is read in overlapping windows, as in `InferenceGpt.evaluate`.
 
     Args:
@@ -200,8 +200,8 @@ def explain(
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
 
-    The last prediction is for the end of the text, which running text does not have. A text longer
-    than the context is read in windows, as in `InferenceGpt.evaluate`.
+    The last prediction is for the end of the text; in running text, it does not count. A text
+    longer than the context is read in overlapping windows, as in `InferenceGpt.evaluate`.
 
     Args:
         text: a text; for a chat model, a conversation or one user message.
@@ -216,7 +216,7 @@ def explain(
     if gpt.tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which models are not trained to predict
     checked("n_alternatives", n_alternatives, int, minimum=0)
-    size, first = gpt.config.block_size, None if has_end else tokens[0]  # BOS, as in `chunks_of`
+    size, first = gpt.config.block_size, None if has_end else tokens[0]  # BOS starts each chunk
     rows = (
         row
         for chunk, mask in SlidingWindows(tokens, size, default_stride(size), first)

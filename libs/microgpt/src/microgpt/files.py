@@ -27,7 +27,7 @@ from microgpt.formatting import printable
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-SAVING, SAVED, LOCK = ".saving", ".saved", ".lock"  # renaming SAVING to SAVED is the commit
+SAVING, SAVED, LOCK = ".saving", ".saved", ".lock"  # renaming SAVING to SAVED commits the files
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, quota, file-size limit
 MAX_READS = 100  # maximum number of reads while other processes replace files
 SHORT_USE = "being written"  # purpose of a short-lived lock
@@ -225,7 +225,7 @@ class DirectoryLock:
                 self._names_holder = not isinstance(lock, SoftFileLock)
                 return lock
             except (FileExistsError, FileNotFoundError):
-                # Another holder has just removed the directory, or it cannot be created.
+                # Another process has just removed the directory, or it cannot be created.
                 n_removals += 1
                 if n_removals > MAX_REMOVALS:
                     raise

@@ -25,11 +25,11 @@ class HeldOutLoss:
     n_docs: int
     n_tokens: int  # number of unmasked tokens
     n_characters: int  # number of characters in the unmasked tokens; a special token counts as one
-    contamination: float | None = 0.0  # share of documents read in training; None if unknown
+    contamination: float | None = 0.0  # fraction of docs read in training; None if unknown
 
     @property
     def bits_per_character(self) -> float:
-        """Loss in bits per character, which is comparable between tokenizers."""
+        """The loss in bits per character, which is comparable between tokenizers."""
         return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 

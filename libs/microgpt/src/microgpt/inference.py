@@ -28,7 +28,7 @@ FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum batch size per thread
 
 @dataclass(frozen=True)
 class Reply:
-    """The assistant's reply; see `ChatPrompt` and `TokenStream` for the other fields."""
+    """The assistant's reply; `TokenStream` and `ChatPrompt` explain the fields after `content`."""
 
     content: str
     finish_reason: FinishReason
@@ -163,7 +163,7 @@ class InferenceGpt(LanguageModel):
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
         """Return BOS, the user token if the model is a chat model, and the tokens of a prompt.
 
-        A prompt of tokens that begin with BOS is unchanged. For running text, "" is a newline.
+        Tokens that begin with BOS are returned unchanged. In running text, "" means a newline.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
@@ -228,7 +228,7 @@ class InferenceGpt(LanguageModel):
         prompt = fit_conversation(read, self.tokenizer, self.config.block_size)
         n_replies = sum(message.role == "assistant" for message in conversation)
         fixed = None
-        if isinstance(chosen, str):  # unknown characters are removed
+        if isinstance(chosen, str):  # a fixed reply; its unknown characters are removed
             fixed = self.tokenizer.encode(chosen.translate(self.tokenizer.reading(chosen)))
         return replace(prompt, n_replies=n_replies, fixed_reply=fixed)
 
@@ -257,7 +257,7 @@ class InferenceGpt(LanguageModel):
         return Job([prompt.tokens], range(first, first + num_replies), rules, fixed=fixed)
 
     def stream(self, job: Job, rng: random.Random | None = None) -> TokenStream:
-        """Return the first continuation of a job, token by token; `rng` replaces its seed."""
+        """Return the first continuation of a job as a stream; `rng` replaces the job's seed."""
         if job.fixed:
             return TokenStream(_repeated(job.fixed))
         rng = rng or random.Random(job.seeds[0])

@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian weights, row by row in `weight_shapes` order; `init_variant` scales some."""
+    """Return Gaussian weights, drawn row by row in `weight_shapes` order; see `init_variant`."""
     return {  # random, because units with equal weights would get equal gradients and stay equal
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()
@@ -62,7 +62,7 @@ class Gpt(Generic[Number]):
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C); unnormalized, x would be small at first
+        x = rmsnorm(self.embedding(token, position))  # (C); the initial embeddings are small
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)

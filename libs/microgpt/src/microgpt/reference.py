@@ -16,7 +16,7 @@ Batch = Sequence[Tokens]
 
 
 def document_loss(gpt: Gpt[Number], tokens: Tokens) -> Number:
-    """Return the summed cross-entropy, in nats, of each token after the first."""
+    """Return the summed cross-entropy, in nats, of all tokens after the first."""
     cache = gpt.new_cache()
     predictions = [(gpt.forward(token, cache), target) for token, target in pairwise(tokens)]
     return total(cross_entropy(logits, target) for logits, target in predictions)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
-Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
+Targets = Sequence[Sequence[Target]]  # the targets of each document in a batch
 
 BYTES_PER_WEIGHT = 200  # a weight, its gradient and moments, and copies as Python floats
 BYTES_PER_PRODUCT = 32  # both operands and both local gradients are stored
@@ -116,7 +116,7 @@ class ReferenceTraining:
         return [loss]
 
     def backward(self) -> float:
-        """Return the loss of the next batch without an update, or NaN if a value is not finite."""
+        """Compute the next batch's gradients; return its loss, or NaN if a value is not finite."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
         batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
@@ -289,7 +289,7 @@ class ReferenceBatch:
         return ended
 
     def take(self, number: int) -> list[Continuation]:
-        """Return the continuations of an unfinished job, without tokens that were taken before."""
+        """Return an unfinished job's continuations, without tokens that earlier calls returned."""
         found = []
         for stream, tokens in self.open[number]:
             found.append(Continuation(tokens[:], stream.finish_reason))

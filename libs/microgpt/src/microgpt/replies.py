@@ -63,7 +63,7 @@ class ReplyPlugin(Protocol):
         """Return test questions with expected replies; some questions are in the training data."""
 
     def page_facts(self, extra: Any) -> Mapping[str, Any]:
-        """Return the data with which the web page of a model imitates the hook."""
+        """Return the data that a model's web page needs to give the same replies as the hook."""
 
 
 def reply_plugin(name: str) -> ReplyPlugin:

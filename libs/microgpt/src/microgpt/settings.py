@@ -85,7 +85,7 @@ class Settings(TrainConfig, ModelConfig):
     # The following settings are set by a genome, an earlier training run or a caller in Python.
     genome: str | None = setting(None, "SHA-256 of the genome.json that defines settings.")
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
-    # By default, the gap suits the context; see `hold_out`.
+    # By default, `hold_out` derives the gap from the context length.
     gap: int | None = setting(None, "Unused characters around a held-out stretch.", minimum=0)
     fold: bool = setting(False, "Whether to fold case and accents; see `FoldingTokenizer`.")
     single: bool = setting(False, "Whether to train one model instead of an ensemble.")
@@ -133,7 +133,7 @@ def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError if the value of a setting is invalid; the error names `typed`, if given."""
+    """Raise ConfigError if the value of a setting is invalid; `typed` is its name in the error."""
     checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 
@@ -151,7 +151,7 @@ def with_given(config: Config, given: Given) -> Config:
 
 
 def check_conflicts(given: Given) -> None:
-    """Raise ConfigError if two settings exclude each other, or one requires another."""
+    """Raise ConfigError if two settings exclude each other, or one requires a missing one."""
     has = {name for name, value in given.items() if value is not None and value is not False}
     exclusive = [("minutes", "budget"), ("minutes", "preset"), ("minutes", "steps")]
     exclusive += [("budget", "preset"), ("column", "chat"), ("separator", "chat")]

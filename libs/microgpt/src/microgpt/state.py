@@ -139,7 +139,7 @@ class TrainingPlan:
     ensemble: Ensemble | None = None  # models that are trained first, and then teach this one
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
-    # Share of each held-out set that was read in training; None if unknown.
+    # Fraction of each held-out set that was read in training; None if unknown.
     contamination: dict[str, float | None] = field(default_factory=dict)
     # Held-out losses of count-based models, in nats per character, by name.
     baselines: dict[str, float] = field(default_factory=dict)
@@ -188,7 +188,7 @@ class TrainEvent:
     losses: Sequence[float]  # loss of each step since the last event, in nats per token
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
-    seconds: float = 0.0  # training time so far
+    seconds: float = 0.0  # training time so far, in seconds
 
 
 @dataclass(frozen=True, repr=False)

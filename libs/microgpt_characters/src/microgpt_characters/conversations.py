@@ -14,7 +14,7 @@ from microgpt import Conversation, Message, plain
 from microgpt_characters.grammar import N_COMPARED, Character, Topic, wordings
 from microgpt_characters.knowledge import SEEN, Question
 from microgpt_characters.matching import FUNCTION, NUMBER, Asking, Matcher, words_of
-from microgpt_characters.pattern import draw, fill, names_in, parse, pick, pick_early, slots_in
+from microgpt_characters.pattern import EARLY, draw, fill, names_in, parse, pick, slots_in
 from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
@@ -44,6 +44,7 @@ class Drawing:
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
         self._is_basic = self._is_waiting = False  # waiting for a question about a told value
+        self._is_noisy = not character.threshold  # whether it reads messages as users write them
         self._told: dict[str, str] = {}  # values of slots told in this conversation
         self._last: Topic | None = None
         self._topics = [*character.topics.values()]
@@ -72,6 +73,7 @@ class Drawing:
     def conversation(self, *, is_basic: bool = False) -> Conversation:
         """Return a conversation that fits into the context, if its first exchange does."""
         self._told, self._last, self._is_basic, self._is_waiting = {}, None, is_basic, False
+        self._is_noisy = not (is_basic or self._character.threshold)
         made, size = list[Message](), 2
         turns = pick(self._rng, range(1, MOST_TURNS + 1) if is_basic else TURNS)
         while len(made) < 2 * turns or self._is_waiting:
@@ -109,7 +111,7 @@ class Drawing:
         """Return a message with two questions, and a reply that contains both answers."""
         (first, reply), (second, other) = (self._part() for _ in range(2))
         asked = {"first": first.rstrip("?.!"), "second": second.rstrip("?.!")}
-        text = self._with(asked, draw(self._rng, pick_early(self._rng, self._character.two)))
+        text = self._with(asked, draw(self._rng, pick(self._rng, self._character.two, EARLY)))
         replies = dict.fromkeys(t if t[-1] in ".!?" else f"{t}." for t in (reply, other))
         return self._framed(text), " ".join(replies)
 
@@ -135,18 +137,13 @@ class Drawing:
         totals = [*accumulate(topic.weight for topic in topics)]
         return topics[bisect(totals, self._rng.random() * totals[-1])]
 
-    @property
-    def _is_noisy(self) -> bool:
-        """Whether the model reads messages as users write them, and not only first askings."""
-        return not (self._is_basic or self._character.threshold)
-
     def _exchange(self, topic: Topic, short: float = SHORT) -> tuple[str, str]:
         """Return a message of a topic, to which `_framed` may add text, and the reply."""
         pattern = topic.ask[0]
         if self._character.threshold:
             pattern = pick(self._rng, [*self._first[id(topic)].values()])
         elif self._is_noisy and not self._chance(short):
-            pattern = pick_early(self._rng, topic.ask)
+            pattern = pick(self._rng, topic.ask, EARLY)
         values = self._filled(pattern)
         replies = topic.reply if topic.needs <= self._told.keys() else topic.untold
         reply = self._with(values, draw(self._rng, pick(self._rng, replies)))

@@ -37,10 +37,6 @@ class Topic(BaseModel, extra="forbid", strict=True):
         """The slots of the replies whose values the user tells in another topic."""
         return names_in(*self.reply) - names_in(*self.ask)
 
-    def in_other_words(self, text: str) -> str:
-        """Return an asking of the topic `like` with the words of this topic."""
-        return re.sub(r"\w+", lambda word: self.words.get(word[0], word[0]), text)
-
 
 class Character(BaseModel, extra="forbid", strict=True):
     """The content of a character's file; its texts become patterns. See docs/character.md."""
@@ -52,7 +48,7 @@ class Character(BaseModel, extra="forbid", strict=True):
     message: str = "{message}[?|?|?|!|.|||||]"  # pattern around an asking
     two: list[str] = []
     # Minimum similarity of a message to an asking; with 0, the model reads all messages.
-    threshold: float = Field(0.45, ge=0, le=1, strict=False)
+    threshold: float = Field(0.48, ge=0, le=1, strict=False)
     conversations: int = Field(20_000, ge=100, le=1_000_000)
     macros: dict[str, str] = {}
     slots: dict[str, Annotated[Slot, PlainValidator(slot)]] = {}
@@ -83,7 +79,7 @@ def wordings(patterns: Iterable[str], n: int) -> list[str]:
 
 def read_character(file: TextFile) -> Character:
     """Return the character that a file describes; raise DataError with the line of a mistake."""
-    return _Reading(file).character()
+    return _Reading(file).found
 
 
 class _Reading:
@@ -93,11 +89,8 @@ class _Reading:
         self._lines, self._path = [*file], file.path
         headers = ((n, _HEADER.match(line)) for n, line in enumerate(self._lines, 1))
         self._headers = {header[1]: n for n, header in headers if header}
-        self._found = self._validated()
+        self.found = found = self._validated()
         self._samples: dict[str, str] = {}  # a sample value of each slot
-
-    def character(self) -> Character:
-        found = self._found
         for name, values in found.slots.items():
             try:
                 self._samples[name] = values.draw(Random(0), self._samples)
@@ -115,10 +108,11 @@ class _Reading:
             if topic.like and topic.like not in asked:
                 problem = f"no topic before this one is called {topic.like!r}; change it"
                 raise self._error(problem, topic.line, "like =")
-            topic.ask += map(topic.in_other_words, asked.get(topic.like or "", ()))
+            for text in asked.get(topic.like or "", ()):
+                parts = re.split(r"(\W+)", text)
+                topic.ask.append("".join(topic.words.get(part, part) for part in parts))
             asked[name] = topic.ask
             self._read_topic(topic, owners)
-        return found
 
     def _validated(self) -> Character:
         try:
@@ -142,9 +136,9 @@ class _Reading:
         patterns = []
         for text in texts:
             try:
-                patterns.append(parse(text, self._found.macros, is_reply=is_reply))
+                patterns.append(parse(text, self.found.macros, is_reply=is_reply))
                 for filled in slots_in(patterns[-1]):
-                    computed(filled, self._found.slots, self._samples)
+                    computed(filled, self.found.slots, self._samples)
             except DataError as error:
                 raise self._error(str(error), start, text) from error
         return patterns
@@ -157,7 +151,7 @@ class _Reading:
         topic.ask = self._patterns(texts, line)
         topic.reply = self._patterns(topic.reply, line, is_reply=True)
         topic.untold = self._patterns(topic.untold, line, is_reply=True)
-        told = {other.remember for other in self._found.all_topics}
+        told = {other.remember for other in self.found.all_topics}
         wanted = names_in(*topic.reply) - told | {topic.remember} - {""}
         if topic.needs and not topic.untold:
             problem = f"{{{min(topic.needs)}}} may not have been told"

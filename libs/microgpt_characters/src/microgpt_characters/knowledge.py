@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from microgpt import Conversation, Message, Sampling, plain
+from microgpt import Message, Sampling, plain
 from microgpt_characters.matching import FUNCTION, Asking, Match, Matcher
 
 SEEN = "questions of the training"  # the name of a task
@@ -46,7 +46,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         """The matcher that finds the asking that a message means."""
         return Matcher(self.askings, self.replies, FUNCTION[self.is_table])
 
-    def choose(self, messages: Sequence[Message]) -> Conversation | str | None:
+    def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
         """Return the messages that the model reads, or the reply to a message without a match.
 
         The model reads the first asking of the topic that is meant, with words of the message in
@@ -54,10 +54,9 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         """
         if not messages or messages[-1].role != "user":
             return None
-        asked = [i for i, message in enumerate(messages) if message.role == "user"]
         if not self.threshold:
-            folded = {i: Message("user", plain(messages[i].content)) for i in asked}
-            return tuple(folded.get(i, message) for i, message in enumerate(messages))
+            return [Message(m.role, plain(m.content)) if m.role == "user" else m for m in messages]
+        asked = [i for i, message in enumerate(messages) if message.role == "user"]
         topic: int | None = None
         latest: dict[int | None, list[Message]] = {}  # last exchange of each topic, in order
         for i, end in pairwise([*asked, len(messages)]):

@@ -16,15 +16,13 @@ from typing import NamedTuple
 from microgpt import fold
 
 WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
-# Maximum number of characters and of words of a message that are compared, to limit the time.
-MOST_CHARACTERS, MOST_WORDS = 2_000, 64
+MOST_CHARACTERS = 500  # of a message are compared, to limit the time
 NUMBER = "0"  # replaces each number that occurs in no asking
 GROUP, LEAST_EQUAL = 3, 0.45  # letters of a group; minimum similarity of words (Dice 1945)
-SYNONYM, REPLY = 0.7, 0.5  # similarity of synonyms; weight of a word that only the reply has
+SYNONYM, TOPIC = 0.7, 0.5  # similarity of synonyms; weight of words from elsewhere in the topic
 FUNCTION = {True: 0.15, False: 0.5}  # factor for function words, in a table and in a character
 COVERAGE = 0.2  # weight, in the similarity, of the fraction of the asking that the message covers
 OPEN = 0.6  # minimum fraction of an asking that a message covers if it also fills its slots
-
 
 _FOLDER = Path(__file__).parent
 FUNCTION_WORDS = dict.fromkeys((_FOLDER / "function_words.txt").read_text("utf-8").split())
@@ -56,12 +54,15 @@ class Matcher:
         self._askings, self._most, self._function = askings, math.log(len(replies) + 1), function
         self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weight by word, asking
         self._with_group: dict[str, list[str]] = defaultdict(list)
-        asked, replied = [words_of(each.text) for each in askings], [*map(words_of, replies)]
+        asked, about = [words_of(each.text) for each in askings], [*map(words_of, replies)]
         self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that cannot fill a slot, e.g. of askings
+        for words, asking in zip(asked, askings, strict=True):
+            if replies[asking.topic]:
+                self._fixed.update(words)
+                about[asking.topic] += words
         for i, asking in enumerate(askings):
-            self._fixed.update(asked[i] if replied[asking.topic] else ())
-            for word in replied[asking.topic]:
-                self._places[word][i] = REPLY
+            for word in about[asking.topic]:
+                self._places[word][i] = TOPIC
             for word in asked[i]:
                 self._places[word][i] = 1.0
         for word in self._places:
@@ -77,8 +78,7 @@ class Matcher:
         most: Weights = {}  # largest weight in any asking, by word of the text
         words = words_of(text[:MOST_CHARACTERS])
         numbers = {w for w in words if w.isdecimal() and (w == NUMBER or w not in self._weights)}
-        read = dict.fromkeys(NUMBER if word in numbers else word for word in words)
-        for word in [*read][:MOST_WORDS]:
+        for word in dict.fromkeys(NUMBER if word in numbers else word for word in words):
             for known, similarity in self._similar(word).items():
                 for i, part in self._places[known].items():
                     weight = part * similarity * self._weights[known]
@@ -158,7 +158,7 @@ def _raise(numbers: Weights, key: str, number: float) -> None:
 
 
 RULES = {  # constants for the page, which matches messages in JavaScript
-    "mostCharacters": MOST_CHARACTERS, "mostWords": MOST_WORDS, "number": NUMBER, "group": GROUP,
-    "leastEqual": LEAST_EQUAL, "synonym": SYNONYM, "reply": REPLY, "coverage": COVERAGE,
-    "open": OPEN, "synonyms": SYNONYMS, "functionWords": [*FUNCTION_WORDS],
+    "mostCharacters": MOST_CHARACTERS, "number": NUMBER, "group": GROUP, "leastEqual": LEAST_EQUAL,
+    "synonym": SYNONYM, "topic": TOPIC, "coverage": COVERAGE, "open": OPEN, "synonyms": SYNONYMS,
+    "functionWords": [*FUNCTION_WORDS],
 }  # fmt: skip

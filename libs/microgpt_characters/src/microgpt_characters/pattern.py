@@ -55,7 +55,7 @@ def draw(rng: Random, pattern: str) -> str:
 
 
 def _drawn(rng: Random, options: Options) -> str:
-    parts = pick_early(rng, options)
+    parts = pick(rng, options, EARLY)
     return "".join(part if isinstance(part, str) else _drawn(rng, part) for part in parts)
 
 
@@ -81,11 +81,6 @@ def names_in(*texts: str) -> set[str]:
     return {name for slot in slots_in(*texts) for name in slot.split()[1:] or [slot]}
 
 
-def pick(rng: Random, values: Sequence[T]) -> T:
+def pick(rng: Random, values: Sequence[T], early: float = 1.0) -> T:
     """Return a random value, drawn with `random`, which does not depend on Python's version."""
-    return values[int(rng.random() * len(values))]
-
-
-def pick_early(rng: Random, values: Sequence[T]) -> T:
-    """Return a random value; earlier values are likelier."""
-    return values[int(rng.random() ** EARLY * len(values))]
+    return values[int(rng.random() ** early * len(values))]

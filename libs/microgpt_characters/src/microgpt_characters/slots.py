@@ -59,14 +59,16 @@ def slot(given: object) -> Slot:
     texts = [*words, *table.values()]
     if not words or any(not isinstance(text, str) or _NO_WORD.search(text) for text in texts):
         raise PydanticCustomError("slot", "must be plain words without [ ] | < > or braces")
-    return Slot((_kept(words),), table=table)
+    are_few = len(words) < LEAST_VALUES
+    return Slot(([word for word in words if are_few or not is_held_out(word)],), table=table)
 
 
 @cache
 def _source(text: str) -> Source:
     if text in WORD_LISTS:
         words = " ".join(load_text(WORD_LISTS[text])).split()
-        return _kept([word for word in words if text == "names" or 3 <= len(word) <= 7])
+        known = (word for word in words if text == "names" or 3 <= len(word) <= 7)
+        return [word for word in known if not is_held_out(word)]
     found = _RANGE.fullmatch(text)
     if found and found[1]:
         return found[1]
@@ -75,11 +77,6 @@ def _source(text: str) -> Source:
         kinds = 'a list, a table, "names" or a range such as "0..99"'
         raise PydanticCustomError("slot", f"must be {kinds}")
     return numbers
-
-
-def _kept(words: list[str]) -> list[str]:
-    """Return the words for training: all words of a short list, or else those not held out."""
-    return [w for w in words if len(words) < LEAST_VALUES or not is_held_out(w)]
 
 
 def is_held_out(text: str) -> bool:

@@ -31,9 +31,8 @@ def is_table(docs: Sequence[Document], given: Given) -> bool:
 
 def recipe(docs: Sequence[Document]) -> Given:
     """Return the settings for learning a table, with a context for its longest row."""
-    context = 64
-    while context < 4 * max(map(_size, docs)) // 3 + 8:  # a quarter is reserved for the reply
-        context *= 2
+    longest = 4 * max(map(_size, docs)) // 3 + 8  # a quarter is reserved for the reply
+    context = max(64, 1 << (longest - 1).bit_length())
     width = next(width for most, width in WIDTHS.items() if sum(map(_size, docs)) <= most)
     steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
     chosen = {"block_size": context, "steps": steps, "warmup_steps": steps // 20}

@@ -23,7 +23,7 @@ NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rules of tokens; see `sample` (NO_RULE excludes none)
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; as `barred`, NO_RULE excludes no token
 
 
 class Dataset(NamedTuple):
@@ -33,7 +33,7 @@ class Dataset(NamedTuple):
     starts: NDArray[Any]  # (documents + 1), start of each document, and total number of tokens
     mask: NDArray[Any]  # see `TokenDataset.mask`
     targets_before: NDArray[Any]  # (documents + 1), cumulative number of unmasked predictions
-    soft_targets: NDArray[Any]  # (predictions, V), float32 distributions; may have no rows
+    soft_targets: NDArray[Any]  # float32 target distributions (predictions, V), or no rows
 
     @classmethod
     def from_documents(cls, docs: Sequence[Tokens]) -> "Dataset":
@@ -65,9 +65,9 @@ class Buffers(NamedTuple):
     tokens: Annotated[Array, "n"]
     targets: Annotated[Array, "n"]  # token after each input token, or its row in `soft_targets`
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
-    previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first
+    previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first token
     positions: Annotated[Array, "n"]  # position of each token in its document
-    keys: Annotated[Array, "1", "N"]  # int32, key of each column's random mask; see `draw_keys`
+    keys: Annotated[Array, "1", "N"]  # int32, key of each column's dropout mask; see `draw_keys`
     doc_starts: Annotated[Array, "n + 1"]  # first column of each document, then number of columns
 
     # Activations that the backward pass needs.

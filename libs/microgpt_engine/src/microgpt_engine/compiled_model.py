@@ -96,8 +96,8 @@ class CompiledModel:
     ) -> None:
         """Add `share` times the softmax of the logits of each prediction to `out` (N, V).
 
-        A document of n tokens, from 2 to block_size + 1, has n - 1 predictions. After should_stop
-        is set, the remaining documents are skipped.
+        A document of n tokens (2 to block_size + 1) has n - 1 predictions. After should_stop is
+        set, the remaining documents are skipped.
         """
         self._evaluate(docs, should_stop, out, share)
 
@@ -124,7 +124,7 @@ class CompiledModel:
         probabilities: NDArray[np.float32] = NO_ROWS,
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return losses and the last micro-batch's buffers; add to non-empty `probabilities`."""
+        """Return losses and the last micro-batch's buffers; add to `probabilities` if not empty."""
         # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)
@@ -152,7 +152,7 @@ class CompiledModel:
         decoder = Decoder(self, [prompt], rules)
         sequences, is_greedy = decoder.sequences, rules.sampling.temperature == 0
         end, n_known = int(sequences.goals[0]), len(prompt)
-        is_copied = type(rng) is random.Random  # a copy lacks a subclass's overrides
+        is_copied = type(rng) is random.Random  # a copy would lose the overrides of a subclass
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
         advances, ahead = is_copied and not is_greedy, rng
         if advances:

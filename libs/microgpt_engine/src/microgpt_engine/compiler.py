@@ -19,7 +19,7 @@ from microgpt_engine import numba_internals
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# nogil: threads can run kernels in parallel. error_model: x / 0 is inf instead of an exception.
+# nogil: threads can run kernels in parallel. error_model: x / 0 returns inf and does not raise.
 _DOCUMENTED = {"nogil": True, "error_model": "numpy"}
 _OPTIONS = _DOCUMENTED | numba_internals.accepted_options()
 

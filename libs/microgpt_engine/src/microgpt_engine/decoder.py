@@ -71,20 +71,20 @@ class Decoder:
             prompts: 1 to block_size tokens each.
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
-            arrays: arrays of a finished decoder of the same model, for reuse. New arrays are only
-                as long as the sequences if a context takes more than MAX_REUSED_BYTES.
+            arrays: arrays of a finished decoder of the same model, for reuse. If None, arrays are
+                allocated, only as long as the sequences if a context exceeds MAX_REUSED_BYTES.
         """
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
-        self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether the arrays fit other sequences
+        self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether other decoders can reuse arrays
         n_slots = min(len(prompts), most_slots)
         self._config, self._dtype, self._weights = config, dtype, model.decode_weights
         self.sequences = self._new_sequences(prompts, rules, n_slots)
         self._seeds = seeds if rules.sampling.temperature else ()
-        self._n_taken = list(map(len, prompts))  # tokens per sequence that `take` has returned
+        self._n_taken = list(map(len, prompts))  # tokens per sequence at the last `take`
         self._n_drawn = 0  # number of random numbers drawn for each sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # at most 20 ms per step
         shape = config
@@ -153,7 +153,7 @@ class Decoder:
         return RUNNING in self.sequences.status
 
     def _draw(self, n: int) -> None:
-        """Draw random numbers until each sequence has at least n; most sequences need few."""
+        """Draw random numbers until each sequence has at least n, or all that it can need."""
         most = self.sequences.uniforms.shape[1]
         if self._seeds and self._n_drawn < min(n, most):
             self._n_drawn = min(max(n, 2 * self._n_drawn), most)
@@ -209,7 +209,7 @@ class Batch:
         prompts, seeds = zip(*pairs, strict=True)
         try:
             arrays = spare.pop()
-        except IndexError:  # none are left; other threads take some, too
+        except IndexError:  # no arrays are left; another thread may have taken the last ones
             arrays = None
         self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
         self._spare = spare if self._decoder.is_reusable else []

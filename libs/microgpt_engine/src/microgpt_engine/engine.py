@@ -33,7 +33,7 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
 def make_training(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
 ) -> "CompiledTraining":
-    """Return a model to train, with random initial weights. One thread computes small steps."""
+    """Return a model to train, with random weights. If steps are small, it uses one thread."""
     assert config.dtype
     from microgpt_engine.threaded_trainer import MIN_SHARED_WORK, ThreadedTraining
     from microgpt_engine.trainer import CompiledTraining

@@ -17,7 +17,7 @@ from microgpt_engine.simd import lanes_of
 from microgpt_engine.weights import aligned_zeros, padded
 
 MIN_POSITIONS = 1024  # minimum number of positions in the tables, unless the context is shorter
-Settings = Any  # a named tuple of `model_settings` or `train_settings` in a kernel
+Settings = Any  # in a kernel: a named tuple from `model_settings` or `train_settings`
 
 
 def kinds_of(config: type) -> dict[str, str]:
@@ -35,7 +35,7 @@ def kinds_of(config: type) -> dict[str, str]:
     return kinds
 
 
-# The layout of the two tuples, for JavaScript and for the cache of machine code.
+# The fields of model and training settings, for JavaScript and for the cache of machine code.
 KINDS = {"model": kinds_of(ModelConfig), "config": kinds_of(TrainConfig)}
 _make_tuple: Any = namedtuple  # typed as Any, because mypy requires literal field names
 _ModelSettings = _make_tuple("_ModelSettings", [*KINDS["model"], "rotation", "row_rotation"])

@@ -153,7 +153,7 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
     native = _NATIVE(engine.get_function_address(symbol))
 
     def function(*args: Any) -> int:
-        packed = [0, 0]  # the result and an exception; the arguments follow
+        packed = [0, 0]  # words for the result and an exception; the arguments follow
         _pack(args, packed)
         words = array("q", packed)
         place = words.buffer_info()[0]
@@ -251,12 +251,12 @@ def _path(place: str, layout: str) -> Path:
         if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
     )
     facts = (
-        llvmlite.__version__,  # differs between versions of Numba, too
+        llvmlite.__version__,  # each version of Numba requires a different one
         object.__basicsize__,  # kernels skip this header, which is larger in free-threaded Python
         (llvm.get_default_triple(), simd.NAME, simd.FEATURES),
         settings,
         _IMPORTED,
-        MUON_LR_RATIO,  # a constant in kernels that `_sources` does not hash
+        MUON_LR_RATIO,  # a constant of the kernels, defined in a file that `_sources` does not hash
         place,
         layout,
     )

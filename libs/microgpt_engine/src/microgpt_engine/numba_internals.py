@@ -128,7 +128,7 @@ def _drop_all_but(symbol: str, module: Any, builder: Any) -> None:
 
 
 class _Arguments:
-    """Emits LLVM instructions that load the arguments from 64-bit words."""
+    """Emits LLVM instructions that load a kernel's arguments from 64-bit words."""
 
     def __init__(self, context: Any, builder: Any, address: Any) -> None:
         self._context, self._builder, self._address = context, builder, address

@@ -28,7 +28,7 @@ from microgpt import (
 from microgpt_engine import machine_code, random_numbers
 from microgpt_engine.compiled_model import CompiledModel
 
-# Uses whose kernels one process compiles; INFERENCE and TRAINING take about equally long.
+# One process compiles each group of uses; INFERENCE and TRAINING take about equally long.
 INFERENCE: tuple[Use, ...] = ("evaluation", "decoding", "generation")
 TRAINING: tuple[Use, ...] = ("training",)
 THREADS: tuple[Use, ...] = ("threads",)
@@ -75,7 +75,7 @@ def compile_together(
             processes.append(subprocess.Popen(command, stdin=none, stdout=none, **options))
         codes = [process.wait() for process in processes]
         return not any(codes)
-    except OSError:  # for example, the limit of processes is reached
+    except OSError:  # for example, the limit on the number of processes is reached
         return False
     finally:
         for process in processes:
@@ -84,7 +84,7 @@ def compile_together(
 
 
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
-    """Call the kernels for each dtype and use with the smallest model."""
+    """Load the kernels for each dtype and use, by calling them with the smallest model."""
     for dtype, use in kinds:
         calls = _training_calls if use in ("training", "threads") else _inference_calls
         for call in calls(dtype, use):

@@ -22,8 +22,8 @@ from microgpt_engine.weights import PackedWeights, aligned_zeros
 
 Result = TypeVar("Result")
 
-# A barrier takes 0.1 ms, so each thread processes several micro-batches between barriers. Their
-# number is capped to bound the memory for gradients and the delay before training can be stopped.
+# A barrier takes 0.1 ms, so each thread processes up to MAX_PER_THREAD micro-batches between two
+# barriers. More would take more memory for gradients, and delay a request to stop training.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
 # Work per step (number of weights times tokens) above which threads are used. This much work takes
 # 0.3 ms, several times the overhead of threads.
@@ -177,7 +177,7 @@ class ThreadedTraining(CompiledTraining):
     def _finish(self, step: int) -> float:
         """Update the weights; return the loss, or NaN if the loss or a gradient is not finite."""
         state, model, loss = self.workspace.state, self.settings[0], float(self._progress[2])
-        if self.config.optimizer == "muon":  # each thread computes some matrices
+        if self.config.optimizer == "muon":  # each thread handles some of the matrices
             n, scratches = self._threads, self._scratches
             self._in_threads(lambda i: find_directions(state, model, i, n, scratches[i]), n)
         args = float(self.config.lr_at(step)), *self.settings, self._published.array

@@ -151,7 +151,7 @@ class CompiledTraining:
 
 
 def n_columns(config: TrainConfig, longest: int) -> int:
-    """Return the maximum number of tokens of a micro-batch."""
+    """Return the maximum number of tokens in a micro-batch."""
     return min(max(longest, MICRO_BATCH), longest * config.batch_size)
 
 
@@ -167,6 +167,6 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 def _own_rates(config: TrainConfig) -> NDArray[Any]:
     """Return the learning rates of a user-defined schedule; cached, as the schedule may be slow.
 
-    The rate after the last step is 0: there, gradients are computed, but no step is taken.
+    One more rate, 0, follows those of the steps, for gradients computed after the last step.
     """
     return np.array([*(float(config.lr_at(step)) for step in range(config.steps)), 0.0])

@@ -3,7 +3,7 @@
 In the layout "weights", all matrices are views of one array, so the optimizer is a single loop. The
 rows of the array hold n_embd numbers and are zero-padded to whole vectors. The query, key and value
 weights share a matrix. mlp_fc2 is transposed, so its rows also hold n_embd numbers. For decoding, a
-second copy is transposed and divided into panels. See docs/engine.md#a-step and #decoding.
+copy of the matrices is transposed and divided into panels. See docs/engine.md#a-step and #decoding.
 Shapes: C = n_embd, V = vocab_size, L = n_layer.
 """
 

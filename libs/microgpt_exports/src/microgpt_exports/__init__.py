@@ -1,1 +1,1 @@
-"""Export models to other programs, with a receipt to verify the results there."""
+"""Export models to other programs, and verify that these programs compute the same results."""

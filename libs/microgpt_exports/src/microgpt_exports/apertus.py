@@ -51,7 +51,7 @@ WITHOUT_EFFECT = ("architectures", "dtype")  # settings that do not affect the r
 
 
 def to_apertus(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
-    """Return the tensors of a model in float32; raise ConfigError if it is not portable."""
+    """Return the float32 tensors of a model; raise ConfigError if it is not `portable`."""
     if config.architecture != "portable":
         raise ConfigError(
             f"neither GGUF nor transformers supports the architecture {config.architecture}; "
@@ -80,11 +80,11 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
     """Return float64 weights with which microgpt computes the same results as Apertus.
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
-    root mean square below 1. If an embedding has a larger one, the embeddings and the outputs of
-    all blocks are scaled down by one factor, which does not affect the RMSNorms that read them.
+    root mean square below 1. If that of an embedding is larger, all embeddings and the outputs of
+    all blocks are divided by a common factor, which later RMSNorms remove.
 
     Raises:
-        CheckpointError: a tensor is missing, has another shape, or has unsupported values.
+        CheckpointError: a tensor is missing, has the wrong shape, or has unsupported values.
     """
     expected = to_apertus(config, zero_weights(config))
     if others := tensors.keys() - expected.keys():
@@ -119,7 +119,7 @@ def _check_tensor(name: str, tensor: NDArray[Any] | None, expected: NDArray[Any]
 
 
 def settings_of(config: ModelConfig) -> dict[str, object]:
-    """Return the settings in transformers' config.json for a model of this shape."""
+    """Return the content of transformers' config.json for a model with this configuration."""
     return {
         "architectures": ["ApertusForCausalLM"],
         "model_type": "apertus",

@@ -63,7 +63,7 @@ int main(void) {
 class NumbersInC(Numbers):
     """The numbers of an array in C, each with the same number of characters."""
 
-    pattern = re.compile(rb"[-+.e\d, \n]*")  # only numbers, because the compiler reads them
+    pattern = re.compile(rb"[-+.e\d, \n]*")  # numbers only, because a compiler reads the bytes
 
 
 tensors = partial(tensors_of, dtype="float32")

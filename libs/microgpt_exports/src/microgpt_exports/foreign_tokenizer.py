@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 
 from microgpt import SavedModel, Tokenizer, TokenizerError, printable
 
-PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes written as themselves
+PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes shown as Latin-1 characters
 
 
 @dataclass(frozen=True)

@@ -44,14 +44,14 @@ from microgpt_exports.receipt import (
 Arrays = dict[str, NDArray[Any]]
 
 MAX_FILE = 2**31 - 1  # maximum size of a file in bytes; protobuf reads no more
-RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in a file; file in a directory
+RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in files; file name in directories
 # Matches the key, the length of the receipt, and the receipt, which has no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
 ALSO = (".md", "LICENSE")  # suffixes of other files that a directory may contain
 
 
 class Numbers(bytes):
-    """Bytes of weights in an export. Its receipt determines all other bytes."""
+    """Bytes of weights in an export. The receipt determines all other bytes of the export."""
 
     pattern = re.compile(rb".*", re.DOTALL)  # matches the bytes of any weights
 
@@ -121,7 +121,7 @@ class Format:
         """Check an export that may be untrusted; return its receipt, or None if it has none.
 
         Raises:
-            ConfigError: an extra is missing.
+            ConfigError: a required extra is not installed.
             CheckpointError: a file cannot be read, or differs from what microgpt writes.
         """
         is_directory = bool(self.weights_file)
@@ -165,13 +165,13 @@ def check_exportable(saved: SavedModel) -> None:
 
 
 def zero_weights(model: ModelConfig) -> Arrays:
-    """Return weights that are all 0, for results that do not depend on the weights."""
+    """Return weights that are all 0, to compute what does not depend on the weights."""
     return {name: np.zeros(shape, "float32") for name, shape in weight_shapes(model).items()}
 
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception to a CheckpointError; a program's exceptions share no base class."""
+    """Convert any exception of llama.cpp, onnxruntime or transformers to a CheckpointError."""
     try:
         yield
     except Exception as error:
@@ -180,7 +180,7 @@ def running(program: str) -> Iterator[None]:
 
 
 def _checked(path: Path, parts: Sequence[bytes], receipt: Receipt) -> Iterator[bytes]:
-    """Yield the weights of a file; raise CheckpointError if any other part of the file differs."""
+    """Yield a file's weights; raise CheckpointError if any other byte differs from `parts`."""
     content, at = read(path, MAX_FILE), 0
     is_equal = len(content) == sum(map(len, parts))
     for part in parts:
@@ -199,7 +199,7 @@ def _checked(path: Path, parts: Sequence[bytes], receipt: Receipt) -> Iterator[b
 
 
 def _check_no_others(directory: Path, names: Collection[str]) -> None:
-    """Raise CheckpointError if a directory has other files, which a program might read."""
+    """Raise CheckpointError if a directory has files besides `names`; programs might read them."""
     for other in sorted(each.name for each in directory.iterdir()):
         if other not in names and not other.startswith(".") and not other.endswith(ALSO):
             raise CheckpointError(

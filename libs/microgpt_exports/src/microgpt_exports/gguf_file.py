@@ -27,9 +27,9 @@ from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers, running
 from microgpt_exports.receipt import MAX_TOKENS, PIECE, Program, Receipt
 
 ALIGNMENT = 32
-FLOATS, NORMAL, CONTROL = 0, 1, 3  # type of tensors and of the file; types of tokens
-STRING, ARRAY, INTEGER = 8, 9, 5  # types of metadata; INTEGER is for the numbers of an array
-SCALARS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}  # types and `struct` formats
+FLOATS, NORMAL, CONTROL = 0, 1, 3  # float32, the type of all tensors; types of tokens
+STRING, ARRAY, INTEGER = 8, 9, 5  # GGUF value types; INTEGER (int32) is used only in arrays
+SCALARS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}  # value types and `struct` formats
 TENSORS = {  # names of tensors in transformers, and in GGUF
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
@@ -58,7 +58,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
         head += _string(name) + _value(value)
     data, offset = [], 0
     for name, tensor in stored.items():
-        shape = tensor.shape[::-1]  # GGUF lists the fastest dimension first
+        shape = tensor.shape[::-1]  # GGUF lists the fastest-varying dimension first
         numbers = (len(shape), *shape, FLOATS, offset)
         head += _string(name) + struct.pack(f"<I{len(shape)}QIQ", *numbers)
         data += [Numbers(tensor.tobytes()), _padding(tensor.nbytes)]
@@ -67,7 +67,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
 
 
 def run(file: Path, n_tokens: int = MAX_TOKENS) -> Program:
-    """Open a file in llama.cpp on one core, with a float32 cache for one sequence."""
+    """Open a file in llama.cpp on one core, with a float32 KV cache for one sequence."""
     check_extra("microgpt-exports[gguf]", "GGUF files in llama.cpp", "llama_cpp")
     import llama_cpp
     from llama_cpp import _logger
@@ -157,5 +157,5 @@ def _string(text: str) -> bytes:
 
 
 def _padding(n_bytes: int) -> bytes:
-    """Return zeros up to the next multiple of the alignment."""
+    """Return the zero bytes that pad n_bytes to a multiple of ALIGNMENT."""
     return bytes(-n_bytes % ALIGNMENT)

@@ -37,7 +37,7 @@ from microgpt_exports.format import MAX_FILE, RECEIPT_FILE
 from microgpt_exports.receipt import damaged, read_receipt
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # files of transformers
-# The special tokens of MoonBase, in the order of their ids; and matrices with a row for each token.
+# The special tokens of MoonBase, in the order of their ids; the matrices with one row per token.
 SPECIAL = tuple(f"<{name}>" for name in ("bos", *SPECIAL_TOKENS))
 TABLES = ("wte", "lm_head")
 

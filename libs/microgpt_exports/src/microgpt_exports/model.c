@@ -1,8 +1,8 @@
 /* @FILE@: a language model with @COUNT@ weights, trained with microgpt.
 
-   C99 with the mathematical library only; no memory is allocated. To use a program as a header,
-   define MICROGPT_NO_MAIN. Read a token with `microgpt_next`, draw the one after it with
-   `microgpt_sample`, and begin again with a state of zeros. */
+   This file is C99, needs only the math library, and allocates no memory. To include it as a
+   header, define MICROGPT_NO_MAIN. `microgpt_next` reads a token, and `microgpt_sample` draws the
+   next one. To start a new text, set the state to zeros. */
 
 #ifndef MICROGPT_VOCAB
 #include <math.h>
@@ -12,12 +12,12 @@
 #include <string.h>
 
 @SIZES@
-/* The Unicode character of each token. The tokens after these are special. */
+/* The Unicode code point of each character token. The ids of special tokens follow. */
 static const uint32_t microgpt_chars[] = {
 @CHARS@
 };
 
-/* Matrices of numbers by rows. A row of int8 numbers is multiplied by its scale. */
+/* A matrix in row-major order. Each row of an int8 matrix is multiplied by its scale. */
 typedef struct {
     int rows, columns;
     const @NUMBER@ *numbers;
@@ -35,24 +35,24 @@ static const microgpt_layer microgpt_layers[] = {
 @LAYERS@
 };
 
-/* What a text leaves behind: the keys and values of each token, and numbers that are in use. */
+/* The state of a text: the keys and values of the tokens read, and scratch arrays. */
 typedef struct {
-    int n_read; /* tokens */
+    int n_read; /* number of tokens read */
     float keys[MICROGPT_LAYERS][MICROGPT_CONTEXT][MICROGPT_WIDTH];
     float values[MICROGPT_LAYERS][MICROGPT_CONTEXT][MICROGPT_WIDTH];
 #if MICROGPT_TOKEN_SHIFT
     float last_embedding[MICROGPT_WIDTH];
-    float last_input[MICROGPT_LAYERS][MICROGPT_WIDTH]; /* of each MLP */
+    float last_input[MICROGPT_LAYERS][MICROGPT_WIDTH]; /* last input of each layer's MLP */
 #endif
     float x[MICROGPT_WIDTH], normalized[MICROGPT_WIDTH], query[MICROGPT_WIDTH];
     float out[MICROGPT_WIDTH], hidden[MICROGPT_HIDDEN], attention[MICROGPT_CONTEXT];
-    float angles[MICROGPT_HEAD + 1]; /* the cosine and sine of each pair */
+    float angles[MICROGPT_HEAD + 1]; /* cosine and sine for each pair of dimensions */
     float logits[MICROGPT_VOCAB]; /* of the next token */
 } microgpt_state;
 
 static inline float microgpt_dot(const microgpt_matrix *matrix, int row, const float *x) {
     const @NUMBER@ *numbers = matrix->numbers + (size_t)row * (size_t)matrix->columns;
-    float sums[8] = {0}, sum = 0; /* eight sums, which a compiler adds at the same time */
+    float sums[8] = {0}, sum = 0; /* eight independent sums, for SIMD instructions */
     int whole = matrix->columns - matrix->columns % 8;
     for (int i = 0; i < whole; i += 8)
         for (int lane = 0; lane < 8; lane++) sums[lane] += (float)numbers[i + lane] * x[i + lane];
@@ -116,7 +116,7 @@ static inline void microgpt_attend(microgpt_state *state, int layer) {
     }
 }
 
-/* Read a token, of at most MICROGPT_CONTEXT; state->logits are then those of the next token. */
+/* Read a token, and set state->logits for the next one; read at most MICROGPT_CONTEXT tokens. */
 static inline void microgpt_next(microgpt_state *state, int token) {
     float *x = state->x, *in = state->normalized;
     for (int i = 0; i < MICROGPT_WIDTH; i++) x[i] = microgpt_number(&microgpt_wte, token, i);
@@ -169,7 +169,7 @@ static inline void microgpt_next(microgpt_state *state, int token) {
     state->n_read++;
 }
 
-/* The generator of random numbers of Python, the Mersenne Twister (Matsumoto & Nishimura 1998). */
+/* Python's random number generator, the Mersenne Twister (Matsumoto & Nishimura 1998). */
 typedef struct {
     uint32_t words[624];
     int n_used;
@@ -209,7 +209,7 @@ static inline uint32_t microgpt_word(microgpt_random *random) {
     return y ^ y >> 18;
 }
 
-/* Draw the next token as microgpt does; a temperature of 0 takes the most likely one. */
+/* Sample the next token as microgpt does; a temperature of 0 selects the most likely one. */
 static inline int microgpt_sample(
     const microgpt_state *state, microgpt_random *random, double temperature) {
     const float *logits = state->logits;
@@ -218,7 +218,7 @@ static inline int microgpt_sample(
         if (logits[i] > logits[best]) best = i;
     if (temperature <= 0) return best;
     double total = 0, sum = 0, high = microgpt_word(random) >> 5, low = microgpt_word(random) >> 6;
-    double point = (high * 67108864 + low) / 9007199254740992.0; /* from 0 to 1 */
+    double point = (high * 67108864 + low) / 9007199254740992.0; /* in [0, 1) */
     for (int i = 0; i < MICROGPT_VOCAB; i++)
         total += exp(((double)logits[i] - logits[best]) / temperature);
     for (int i = 0; i < MICROGPT_VOCAB; i++) {
@@ -238,7 +238,7 @@ static inline void microgpt_print(int token) {
     while (more--) putchar((int)(0x80u | (c >> 6 * more & 0x3fu)));
 }
 
-/* Return the token of the first character of a text and move behind it; -1 if there is none. */
+/* Return the token of a text's first character, or -1 if it is unknown; advance past it. */
 static inline int microgpt_token(const char **text) {
     const unsigned char *bytes = (const unsigned char *)*text;
     uint32_t c = *bytes++;
@@ -258,7 +258,7 @@ static microgpt_state microgpt_main_state;
 static microgpt_random microgpt_main_random;
 
 #if MICROGPT_CHAT
-/* Reply to each line of the standard input. Arguments: temperature, seed. */
+/* Reply to each line of standard input. Arguments: temperature, seed. */
 int main(int n_arguments, char **arguments) {
     static char line[4096];
     microgpt_state *state = &microgpt_main_state;
@@ -268,13 +268,13 @@ int main(int n_arguments, char **arguments) {
     for (; fgets(line, sizeof line, stdin); seed++) {
         line[strcspn(line, "\r\n")] = 0;
         if (state->n_read + (int)strlen(line) + 8 > MICROGPT_CONTEXT || !state->n_read) {
-            memset(state, 0, sizeof *state); /* forget what was said before */
+            memset(state, 0, sizeof *state); /* start a new conversation */
             microgpt_next(state, MICROGPT_BOS);
         }
         microgpt_next(state, MICROGPT_USER);
         for (const char *text = line; *text && state->n_read < n_tokens - 4;) {
             const char *start = text;
-            if ((token = microgpt_token(&text)) < 0) { /* perhaps its lower case is known */
+            if ((token = microgpt_token(&text)) < 0) { /* unknown: try lower case */
                 char lower[2] = {(char)(*start >= 'A' && *start <= 'Z' ? *start + 32 : 0), 0};
                 const char *other = lower;
                 token = *other ? microgpt_token(&other) : -1;
@@ -301,7 +301,7 @@ int main(int n_arguments, char **arguments) {
     return 0;
 }
 #else
-/* Print texts. Arguments: number, temperature, seed, and how each text begins. */
+/* Print texts. Arguments: number of texts, temperature, seed, prompt. */
 int main(int n_arguments, char **arguments) {
     microgpt_state *state = &microgpt_main_state;
     int n_texts = n_arguments > 1 ? atoi(arguments[1]) : 20, token;

@@ -73,7 +73,7 @@ def files(receipt: Receipt, _: Tokenizer, tensors: Arrays) -> dict[str, list[byt
     set_model_props(model, {RECEIPT: receipt.to_json()})
     content, parts, at = model.SerializeToString(), [], 0
     for tensor in model.graph.initializer:
-        numbers = tensor.raw_data  # the message ends with the numbers
+        numbers = tensor.raw_data  # the serialized tensor ends with these bytes
         head = tensor.SerializeToString()[: -len(numbers)]
         start = content.index(head, at) + len(head)
         parts += [content[at:start], Numbers(numbers)]

@@ -42,8 +42,8 @@ Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 FORMAT_VERSION = 4  # receipts of earlier versions contain different results
 N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after the first
 SEED = 42  # seed of the first text
-MAX_LAYERS = 512  # llama.cpp reads no more
-MOST = 1e-3  # maximum difference of a log-probability, in nats
+MAX_LAYERS = 512  # llama.cpp supports no more
+MOST = 1e-3  # maximum accepted difference between two log-probabilities, in nats
 PIECE = 16  # number of tokens read at once; bounds the memory for the logits of a large vocabulary
 # Exceptions that reading a damaged JSON file may raise.
 DAMAGE = (
@@ -89,7 +89,7 @@ class Receipt(_Strict):
     weights_sha256: Sha256  # hash of the weights in the export
     tokenizer: ReceiptTokenizer
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
-    greedy: Tokens  # BOS and the most likely tokens after it, until the context is full
+    greedy: Tokens  # BOS and its greedy continuation, until the context is full
 
     def to_json(self) -> str:
         """Return the receipt as one line of ASCII."""
@@ -178,7 +178,7 @@ def compare(receipt: Receipt, program: Program) -> Comparison:
     differences = []
     for text in receipt.texts:
         logits = _logits_of(program, text.tokens[:-1])
-        with np.errstate(all="ignore"):  # a difference that is not a number does not pass
+        with np.errstate(all="ignore"):  # no warnings: a NaN difference fails the comparison
             logits -= np.logaddexp.reduce(logits, 1, keepdims=True)
             found = logits[range(len(logits)), text.tokens[1:]]
             differences.append(np.abs(found - text.log_probabilities).max())

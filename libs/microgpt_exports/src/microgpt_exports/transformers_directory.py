@@ -80,7 +80,7 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]
     """Return the JSON content of each file except the weights and the receipt."""
     read = foreign_tokenizer(tokenizer)
     bos, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
-    # If BOS were not an end token, `generate` would ignore it in the prompt as padding.
+    # BOS is also the padding token; unless it is an end token, `generate` masks it in prompts.
     ends = sorted({read.end_id, bos_id})
     ids = {"bos_token_id": bos_id, "eos_token_id": ends, "pad_token_id": bos_id}
     generation: dict[str, object] = ids | {

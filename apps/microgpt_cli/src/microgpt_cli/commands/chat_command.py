@@ -148,7 +148,7 @@ class ChatSession:
         *tokens, end = reply_tokens(self.model, prompt, reply)
         mean = exp(sum(log_p for _, log_p in [*tokens, end]) / (len(tokens) + 1))
         note(f"mean probability of a token: {100 * mean:.0f} %")
-        if "".join(text for text, _ in tokens) != reply:  # some tokens are parts of a character
+        if "".join(text for text, _ in tokens) != reply:  # some tokens are parts of characters
             return terminal_safe(reply)
         return "".join(
             styled(terminal_safe(text), style_of(bits(-log_p))) for text, log_p in tokens
@@ -192,7 +192,7 @@ def _load(model_dir: Path | None) -> "SavedModel":
 def _run_chat(session: ChatSession, *, at_terminal: bool) -> None:
     """Reply until the input ends. At a terminal, Ctrl-C cancels only the reply or input line.
 
-    For piped input, print an empty line if there is no reply, so that line numbers match.
+    For piped input, print an empty line if there is no reply, so that the line count matches.
     """
     no_reply = "" if at_terminal else "\n"
     while True:

@@ -1,1 +1,1 @@
-"""Console output, progress bars, signals and help."""
+"""Console output, progress bars, signals, options and help of the commands."""

@@ -1,4 +1,4 @@
-"""Print to stdout and stderr, handle closed pipes, and convert or record SIGINT and SIGTERM."""
+"""Printing to stdout and stderr, closed pipes, and the signals SIGINT and SIGTERM."""
 
 import os
 import re
@@ -12,8 +12,8 @@ from typing import NoReturn, Self, TextIO
 from microgpt import find_plugins, printable
 
 MAX_LINE = 4096  # maximum number of characters per line on stderr; enough for any path
-# Characters that control a terminal: bidirectional overrides, and control characters except line
-# feeds and tabs. Letters of any script are printed unchanged, as are zero-width joiners.
+# Characters that are escaped on a terminal: bidirectional overrides, and control characters except
+# line feeds and tabs. Letters of any script and zero-width joiners are printed unchanged.
 BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 ESCAPES = {
     code: repr(chr(code))[1:-1]
@@ -123,7 +123,7 @@ def raise_on_sigterm() -> None:
 
 
 def ignore_signals() -> None:
-    """Ignore further signals, which could change the exit code."""
+    """Ignore SIGINT and SIGTERM from now on, as a signal could change the exit code."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -133,7 +133,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 class StopRequest:
-    """Records the first SIGINT or SIGTERM, so that work can be saved; later ones raise an error."""
+    """Records the first SIGINT or SIGTERM, so that work can be saved; a later signal raises."""
 
     def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # None until a signal is received

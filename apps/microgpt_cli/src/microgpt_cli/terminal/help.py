@@ -93,7 +93,7 @@ class GroupedCommand(TyperCommand):
         return [re.sub(r"^\[(\[.*)\]\.\.\.$", r"\1", piece) for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write a section of arguments, then a section per panel, each in declaration order."""
+        """Write the arguments, then the options: all by panel, or only the common ones."""
         rare = [] if ctx.meta.get(HELP_ALL) else self._rare
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
@@ -123,7 +123,7 @@ class CommandGroup(TyperGroup):
     """A group of commands. Its help ends with the examples of the first command."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, each with its whole first sentence."""
+        """Write the commands, each with the whole first sentence of its help."""
         with formatter.section("Commands"):
             commands = self.commands.values()
             formatter.write_dl([(each.name, each.get_short_help_str(999)) for each in commands])

@@ -12,27 +12,27 @@ from microgpt import DEFAULT_SEED, ConfigError, Sampling, Settings, check_seed
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
-PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help`
+PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help-all`
 DEFAULT_MODEL_DIR = Path("output")
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # files in data/, and bundled files
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names, in data/ or bundled
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
-    """Return an option, as the default value of a parameter; `facts` are passed to typer.Option."""
+    """Return an option to use as a parameter's default; `facts` are passed to typer.Option."""
     return typer.Option(default, *flags, help=help, **facts)
 
 
 def flag(name: str, help: str, *others: str) -> Any:
-    """Return an option without a value, as the default value of a parameter."""
+    """Return an option that takes no value, to use as a parameter's default."""
     return typer.Option(False, name, *others, help=help)
 
 
 def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
-    """Return a positional argument, as the default value of a parameter."""
+    """Return a positional argument to use as a parameter's default."""
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-MODEL = ("--model", "--model-dir")  # second names are those of programs that microgpt re-creates
+MODEL = ("--model", "--model-dir")  # second names come from programs that microgpt re-creates
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."

@@ -62,14 +62,14 @@ class TrainingProgress(Progress):
     """
 
     def __init__(self, place: "Place | None" = None, mark: str = "") -> None:
-        """Set the model's place in an ensemble, and the contamination mark of held-out losses."""
+        """`place` locates the model in an ensemble; `mark` follows a contaminated held-out loss."""
         super().__init__()
         self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
         self._mark, self._total = mark, 0
         self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
         self._began: float | None = None  # `seconds` of the first event
-        self._n_steps, self._n_tokens = 0, 0  # numbers since the first event
+        self._n_steps, self._n_tokens = 0, 0  # counted after the first event
 
     def update(self, event: "TrainEvent") -> None:
         """Update the line after a training event; print a note if the number of steps changed."""
@@ -89,7 +89,7 @@ class TrainingProgress(Progress):
         figures = [f"step {step:4d} / {total:4d}", time_left(total - step, self._n_steps / seconds)]
         if self._model:
             figures.append(self._model)
-        if self._losses:  # a resumed run may start with an evaluation
+        if self._losses:  # none yet if a resumed run starts with an evaluation
             figures.append(f"mean loss {fmean(self._losses):.3f}, last {self._losses[-1]:.3f}")
         if self._val_loss is not None:
             figures.append(f"held out {self._val_loss:.3f}{self._mark}")

@@ -1,4 +1,4 @@
-"""Refuse to replace a finished model, or files of other programs, without --force."""
+"""Refuse to replace models, unfinished runs or files of other programs without --force."""
 
 import os
 from contextlib import suppress
@@ -73,7 +73,7 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
             return
         if not os.path.lexists(output / mark):
             raise CheckpointError(f"{output} has files other than those of an export; {remedy}")
-    elif os.path.isdir(output):  # unlike Path.is_dir, accepts any name
+    elif os.path.isdir(output):  # unlike Path.is_dir, raises no error for an invalid name
         raise CheckpointError(f"{output} is a directory; name a file, such as {output / example}")
     elif has_model(output.parent) and output.suffix in MODEL_SUFFIXES:
         raise CheckpointError(f"{output} is a file of a model; {remedy}")
@@ -82,8 +82,8 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
 
 def unused_model(data: Path | None) -> str:
-    """Return --model, followed by the stem of the data file's name if this path is unused."""
-    name = Path(data.stem if data and data.exists() else ".")  # data may be a pattern
+    """Return --model, followed by the stem of the data file's name if no such path exists."""
+    name = Path(data.stem if data and data.exists() else ".")  # data may be a glob pattern
     return "--model" if name.exists() else f"--model {as_argument(name)}"
 
 

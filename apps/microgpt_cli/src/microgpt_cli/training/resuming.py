@@ -50,7 +50,7 @@ def resumed_job(
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if the plug-in is not installed
-    n_steps = state.step  # number of steps of all models trained so far
+    n_steps = state.step  # number of steps so far, including those of teachers
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
@@ -64,12 +64,12 @@ def resumed_job(
         config = replace(config, steps=state.step + max(1, int(steps_per_s * limit.seconds_left())))
     config = replace(config, engine=given.get("engine") or plan.engine)
     check_engine(config.engine or "", plan.dtype, given.get("threads", 1))
-    if given.keys() & {"steps", "minutes"} and state.best:  # --patience counts again
+    if given.keys() & {"steps", "minutes"} and state.best:  # --patience counts from 0 again
         state = replace(state, best=replace(state.best, n_worse=0))
     reason = ending(state.step, state.best, config)
     if status == "ended" and (reason or (plan.ensemble and not ensemble)):
         if request.input:
-            recorded_documents(plan, request.input)  # raises an error if they differ
+            recorded_documents(plan, request.input)  # raises an error if the documents differ
         _tell_end(directory.path, state.step, reason or "steps", config.steps, request)
         return None
     if config.steps != plan.config.steps:

@@ -138,7 +138,7 @@ def _per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -
 def _summary(
     result: TrainResult, samples: Sequence[str], n_trained: int, output: Path
 ) -> dict[str, object]:
-    """Return the JSON object of `--json`: the training record of meta.json, and more results."""
+    """Return what `--json` prints: the training record in meta.json, sizes, loss and samples."""
     losses = result.state.recent_losses
     facts = {
         **read_meta(output).training,

@@ -4,7 +4,7 @@ from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 
-# The keys are the values of `tokenizer` in meta.json, and "fold" for "char" with `fold` set.
+# Keys: the value of `tokenizer` in meta.json, or "fold" if that value is "char" and `fold` is set.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "char": CharTokenizer,
     "fold": FoldingTokenizer,

@@ -213,7 +213,7 @@ def _table(path: Path, lines: list[str], column: str | None) -> Records:
 
 
 def _rows(path: Path, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the number of the last line and the fields of each table row that contains text."""
+    """Yield, for each table row that contains text, the number of its last line and its fields."""
     try:
         for row in reader:
             fields = [*map(str.strip, row)]

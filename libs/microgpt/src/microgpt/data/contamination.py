@@ -1,4 +1,4 @@
-"""Contamination: the share of evaluated documents that a model or its ancestors have read.
+"""Contamination: the fraction of evaluated documents that a model or its ancestors have read.
 
 A model is saved with hashes of its training documents, to recognise copies among its samples.
 """
@@ -15,17 +15,17 @@ from microgpt.data.folding import plain
 from microgpt.data.split import HELD_OUT, DataFacts, Split, as_line, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Message
 
-PIECE, HALF = 50, 25  # characters per compared piece of running text, and per indexed substring
+PIECE, HALF = 50, 25  # characters per piece of running text, and per indexed substring of a piece
 HASH_BYTES, MAX_HASHES = 4, 2**20
-Shares = dict[str, float | None]  # share of each held-out set that was read; None if unknown
+Shares = dict[str, float | None]  # fraction of each held-out set that was read; None if unknown
 Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unknown
 
 
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
-    """Return the share of each held-out set that was read in training.
+    """Return the fraction of each held-out set that was read in training.
 
-    It is a share of the documents or, in running text, of the characters; a single document counts
-    as running text. The result is empty if nothing was read and there are no earlier runs.
+    It is a fraction of the documents or, in running text or a single document, of the characters.
+    The result is empty if nothing was read and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
     return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
@@ -52,7 +52,7 @@ def trained_share(
     *,
     is_stream: bool = False,
 ) -> float | None:
-    """Return the share of documents that a model or its ancestors have read; None if unknown.
+    """Return the fraction of documents that a model or its ancestors have read; None if unknown.
 
     `own_docs` are the model's own training documents, if they are known. `is_stream` says whether
     `docs` or `own_docs` are running text.
@@ -65,7 +65,7 @@ def trained_share(
 
 
 def mark(share: float | None) -> str:
-    """Return a share as a mark to print beside a loss, such as " (contamination 3 %)"; "" for 0."""
+    """Format a fraction to print beside a loss, such as " (contamination 3 %)"; "" for 0."""
     if share == 0:
         return ""
     return f" (contamination {'unknown' if share is None else f'{100 * share:.3g} %'})"
@@ -84,7 +84,7 @@ def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a note if an ancestor was trained on unknown data or others than `data`; else ""."""
+    """Return a note if the data of an ancestor is unknown or differs from `data`; else ""."""
     facts = data and (data.n_docs, data.sha256)
     is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
@@ -109,7 +109,7 @@ def read_forms(docs: Iterable[Document]) -> Iterator[str]:
 
 
 def known_share(docs: Sequence[Document], read: Container[str]) -> float:
-    """Return the share of documents whose form, or the form of each line, is in `read`."""
+    """Return the fraction of documents whose form, or the form of each line, is in `read`."""
     return sum(_is_known(doc, read) for doc in docs) / max(1, len(docs))
 
 
@@ -119,7 +119,7 @@ def _is_known(doc: Document, read: Container[str]) -> bool:
 
 
 def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) -> float:
-    """Return the fraction of documents, or of each PIECE characters of a text, that `read` has."""
+    """Return the fraction of documents, or of pieces of running text, that occur in `read`."""
     if not is_stream:
         return known_share(docs, {*read_forms(docs)}.intersection(read_forms(read)))
     text = " ".join(plain(as_line(doc)) for doc in dict.fromkeys(read))
@@ -128,7 +128,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # in any copy in `text`, one of these substrings is at k * HALF
+        for i in range(HALF):  # a copy in `text` has one of them at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -161,12 +161,12 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a text, or the form of a conversation, is a document or its line."""
+        """Return whether a text, or the form of a conversation, is a document or a line of one."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
-    """Return the content of documents.crc32; None for running text, and for no or too many docs."""
+    """Return the content of documents.crc32; None for running text, no documents or too many."""
     if text == "stream" or not 0 < len(docs) <= MAX_HASHES:
         return None
     hashes = sorted({*map(_hash, read_forms(docs))})

@@ -53,7 +53,7 @@ Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 
 
 def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKind) -> Chunks:
-    """Return the chunks of a document to score or, unless it is running text, to train on.
+    """Return the chunks of a document for scoring or, unless it is running text, for training.
 
     Raise TokenizerError if the document contains an unknown character.
     """
@@ -93,9 +93,9 @@ def conversation_windows(
     """Return the training chunks of a conversation, in the format of a chat prompt.
 
     A chunk is [BOS, turns…]. It begins with the first user turn within half a context before the
-    tokens to predict, or else with the question that they answer. If the question and the reply so
-    far exceed `room_for_turns`, the rest of the reply is chunked as in `SlidingWindows`. Each token
-    that counts is predicted in exactly one chunk, and each chunk predicts at least one such token.
+    tokens to predict or, without one, with the question that they answer. If the question and the
+    reply so far exceed `room_for_turns`, the rest of the reply is chunked as in `SlidingWindows`.
+    Each unmasked token is predicted in exactly one chunk; each chunk predicts at least one.
     """
     starts = [i for i, token in enumerate(tokens) if token == user_id]
     chunks: list[Chunk] = []
@@ -182,7 +182,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The index of each document's first chunk, then the total; empty if each is one chunk."""
+        """Index of each document's first chunk, then the number of chunks; empty if none is long."""
         if self.text == "lines" and not self.n_long:
             return ()
         size, stride = self.block_size, self._stride

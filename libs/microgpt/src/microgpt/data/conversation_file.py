@@ -123,7 +123,7 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
 
 
 def _check(conversation: Conversation, where: str) -> None:
-    """Raise DataError if the order of the messages is wrong, or one has no text."""
+    """Raise DataError if the roles do not alternate, or a message is empty or not text."""
     for i, message in enumerate(conversation):
         problem = ""
         if message.role != ROLES[i % 2]:

@@ -25,9 +25,8 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a longer single line is running text
+FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a file of one longer line is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
-
 
 # A reader returns conversations if `chat` is set, and None if it does not recognise the file. It
 # may set the file's `kind`, `otherwise`, `is_chat_export` and `is_in_order`.
@@ -126,7 +125,7 @@ def load_chat_tests(
 
 
 def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
-    """Return the documents from the first reader that recognises a file, or None."""
+    """Return the documents from the first reader that recognises a file; None if none does."""
     if not how.chat and (docs := read_folder(file, how, tell)) is not None:
         return docs
     for name, entry_point in find_plugins("readers").items():

@@ -51,7 +51,7 @@ def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> D
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """Yield the paths of all files in a folder and its subfolders that are not hidden."""
+    """Yield the paths of the files in a folder and its subfolders, except hidden ones."""
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))

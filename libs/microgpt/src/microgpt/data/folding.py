@@ -39,9 +39,9 @@ def fold(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Fold a text, use one form of dashes, quotes and spaces, and drop invisible characters."""
+    """Fold a text, unify its dashes, quotes and spaces, and remove invisible characters."""
     if text.isascii():
-        return " ".join(text.lower().split())  # the same result, faster
+        return " ".join(text.lower().split())  # a shortcut with the same result
     folded = DASHES.sub("-", INVISIBLE.sub("", fold(text)))
     return " ".join(DOUBLE_QUOTES.sub('"', SINGLE_QUOTES.sub("'", folded)).split())
 

@@ -30,7 +30,7 @@ Block = tuple[int, list[str]]  # number of blank lines before a block, and the l
 
 
 def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> list[str] | None:
-    """Return the documents of a file whose documents have several lines; otherwise, None."""
+    """Return the documents of a file if each may have several lines; otherwise, return None."""
     if how.separator == LINE or how.text == "stream":
         return None
     if how.separator is not None:

@@ -8,7 +8,7 @@ from microgpt.errors import DataError
 PANDOC = "convert it, for example with: pandoc {path} -t plain -o NEW.txt"
 UNPACK, TEXT_ONLY = "unpack it first", "only text can be learned; use a text file"
 TABLE = "save it as CSV or text"
-ZIP = r"PK\x03\x04.{0,60000}?"  # an archive contains the names of its files
+ZIP = r"PK\x03\x04.{0,60000}?"  # skips to a file name in the archive
 # First lines of GenBank, EMBL, PDB and FASTQ files, and of alignments.
 ALIGNMENTS = r"# STOCKHOLM|CLUSTAL|#NEXUS"
 READS = r"LOCUS {3,}\S|ID {3}\S.*(?:BP|AA)\.|HEADER {4}\S|ATOM {2,}\d|@\S.*\n[A-Za-z*.-]+\n\+"

@@ -16,7 +16,7 @@ T = TypeVar("T")
 HELD_OUT = ("validation", "test")
 SETS = ("docs", "train", *HELD_OUT)
 MAX_STRETCHES = 10  # maximum number of stretches per held-out set; enough to represent a text
-MIN_STRETCH = 2_000  # minimum length in characters; in short texts, most tokens have little context
+MIN_STRETCH = 2_000  # in characters; in a shorter stretch, most tokens would have little context
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
@@ -48,7 +48,7 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    every: int = 1  # training reads every n-th document, or part of running text
+    every: int = 1  # training reads every n-th document, or every n-th part of running text
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # see `once`
 
     def __post_init__(self) -> None:

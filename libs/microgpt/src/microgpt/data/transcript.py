@@ -32,7 +32,7 @@ def refuse_transcript(
 
 
 def is_transcript(head: Iterable[str]) -> bool:
-    """Return whether both roles occur, and the first line and a quarter of all lines name one."""
+    """Return whether both roles occur and the first line and a quarter of all lines name a role."""
     turns = [_turn(line) for line in head if line.strip(END)]
     roles = [role for role, _ in turns if role]
     is_begun = bool(turns) and bool(turns[0][0])
@@ -67,7 +67,7 @@ def conversations(file: TextFile) -> Iterator[list[dict[str, Any]]]:
 
 
 def _stripped(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Strip the messages of surrounding white space, and omit those that are then empty."""
+    """Return the messages without surrounding white space; omit empty messages."""
     stripped = [{**turn, "content": turn["content"].strip()} for turn in said]
     return [turn for turn in stripped if turn["content"]]
 

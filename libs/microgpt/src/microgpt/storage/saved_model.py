@@ -97,7 +97,7 @@ class SavedModel(TrainedModel):
         """The recorded lr, optimizer, weight_decay and text; the other settings are defaults."""
         config, training = super().config, self.meta.training
         for name in {"lr", "optimizer", "weight_decay", "text"} & training.keys():
-            with suppress(ConfigError, TypeError):  # raised by settings of another program
+            with suppress(ConfigError, TypeError):  # raised by invalid settings of other programs
                 config = replace(config, **{name: training[name]})
         return config
 

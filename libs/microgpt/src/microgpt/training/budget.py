@@ -43,13 +43,13 @@ N_TIMED = 4  # maximum number of tokens per document when the reference engine i
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 
-# Seconds to reserve for Python's start, and for samples and files after training; more with --chat.
+# Seconds reserved for start-up and final samples, for writing each weight, and for chat replies.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
-# Fraction of the time that the measurement takes, and its minimum in seconds.
+# Duration of the measurement: fraction of the time limit, and minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Fractions of the time limit. A run restarts if it is expected to end earlier than by the first or
-# later than by the second, and it ends when it is late by the third.
+# Fractions of the time limit. A run restarts if it is expected to end too early by more than the
+# first or too late by more than the second; it ends when the limit is exceeded by the third.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
@@ -124,7 +124,7 @@ class TimeLimit:
     """The time limit of a run, which does not include compilation."""
 
     minutes: float
-    started: float  # time on the clock when the run started
+    started: float  # value of `clock` when the run started
     reserve_s: float = RESERVE_S
     clock: Callable[[], float] = perf_counter  # returns the time in seconds
 
@@ -150,7 +150,7 @@ class Deadline(Hook):
     """A hook that ends a run at its time limit, and measures how many steps fit into the time."""
 
     def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
-        """Measure the time, unless cost_ratio (see `Place`) is None; `job` must have a limit."""
+        """Measure the speed, unless cost_ratio (see `Place`) is None; `job` must have a limit."""
         assert job.limit
         self.restart_with_steps: int | None = None  # number of steps for a restart, if needed
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
@@ -158,7 +158,7 @@ class Deadline(Hook):
         self._first: tuple[float, float] | None = None  # time left and work done after warm-up
 
     def on_step(self, run: "TrainingLoop") -> None:
-        """End the run if its time is up."""
+        """Measure the speed of the run, and end the run if its time is up."""
         left = self._limit.seconds_left()
         if self._cost_ratio is not None:
             self._measure(run, left, self._cost_ratio)
@@ -166,7 +166,7 @@ class Deadline(Hook):
             run.end()
 
     def should_stop(self) -> bool:
-        """Return whether the run restarts with another number of steps."""
+        """Return whether the run must restart with another number of steps."""
         return self.restart_with_steps is not None
 
     def _measure(self, run: "TrainingLoop", left: float, cost_ratio: float) -> None:

@@ -1,8 +1,8 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to several hundred training runs with random settings on twelve texts.
-docs/measurements/choice.md describes the runs and the quality of the rule; the code of the fit was
-bench/studies/fit_choice.py, removed after commit a922fbb8.
+docs/measurements/choice.md describes the runs and the quality of the rule. The script that fitted
+it, bench/studies/fit_choice.py, was removed after commit a922fbb8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ from microgpt.training.budget import held_out_operations, step_operations
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
-# `readable`: maximum characters for 1e13 operations, exponent of growth, minimum, size of parts.
-READ, READ_POWER, MIN_READ, PART = 2**23, 0.5, 2**21, 2**12
+# `readable` keeps up to max(MIN_READ, READ * (budget / 1e13) ** READ_POWER) characters of a text.
+READ, READ_POWER, MIN_READ, PART = 2**23, 0.5, 2**21, 2**12  # PART: characters per kept passage
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
-EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-# `useful_operations`: number for 150,000 tokens, exponent of its growth with the tokens, minimum.
+EVALUATION_SHARE = 0.05  # maximum fraction of the operations that evaluations take
+# `useful_operations` returns max(MIN_USEFUL, USEFUL * (n_tokens / 150,000) ** USEFUL_POWER).
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
-WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and exponent of its growth
+WIDTH, WIDTH_POWER = 55, 0.2  # n_embd for 1e12 operations; it grows as operations**WIDTH_POWER
 WIDTH_PER_LAYER = 30
-TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and exponent of the growth
-LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and exponent of its growth
+TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations; exponent of their growth
+LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations; it grows as operations**LR_POWER
 WEIGHT_DECAY = 0.05
-DROPOUT = 0.2  # dropout if all useful operations are used, else proportional to the share used
-VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE tokens for 1e12 operations, exponent of growth
-MIN_CHARACTERS_PER_SUBWORD = 400  # minimum size of the text per entry of the BPE vocabulary
+DROPOUT = 0.2  # dropout if all useful operations are used; with fewer, proportionally lower
+VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # vocab_size for 1e12 operations; growth exponent
+MIN_CHARACTERS_PER_SUBWORD = 400  # minimum characters of text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 # Fine-tuning makes TUNING_PASSES passes over the data at most, or TUNING_STEPS if that is more
 # (bench/studies/fine_tuning.py, removed after commit a922fbb8).
@@ -131,9 +131,9 @@ def choose(
 
 
 def readable(sets: Split, budget: float | None) -> Split:
-    """Reduce the training set of a split so that a budget of operations reads about half of it.
+    """Reduce the training set of a split so that training on a budget reads about half of it.
 
-    Without held-out documents, the split is unchanged, as its record describes the training set.
+    Without held-out documents, return the split unchanged: its recorded hash covers all documents.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)
@@ -152,7 +152,7 @@ def useful_operations(sizes: Sizes) -> float:
 
 
 def _model(width: int, context: int, given: Given) -> ModelConfig:
-    """Return the shape of a model of this width, or of the given n_embd; vocab_size is 0."""
+    """Return the shape of a model with n_embd `width`, unless n_embd is given; vocab_size is 0."""
     width = given.get("n_embd", width)
     is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # whether head_dim is even
     rule = {
@@ -164,7 +164,7 @@ def _model(width: int, context: int, given: Given) -> ModelConfig:
 
 
 def _config(length: float, useful: float, text: TextKind, given: Given) -> TrainConfig:
-    """Return the training settings, except the number of steps, for chunks of a mean length."""
+    """Return the training settings, except the number of steps, for chunks of mean `length`."""
     lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     rule = {

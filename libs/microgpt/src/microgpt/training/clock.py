@@ -3,11 +3,11 @@
 from time import perf_counter, process_time
 
 MIN_PAUSE_S = 3.0  # a shorter pause is not detected
-BUSY = 0.05  # minimum share of a processor that a training process gets, even on a busy machine
+BUSY = 0.05  # minimum fraction of CPU time that a training process gets, even on a busy machine
 
 
 class RunningTime:
-    """A clock that omits long times in which the process used hardly any processor time."""
+    """A clock that skips long intervals in which the process used hardly any CPU time."""
 
     def __init__(self) -> None:
         self._paused, self._last = 0.0, (perf_counter(), process_time())

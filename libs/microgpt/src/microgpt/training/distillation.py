@@ -85,7 +85,7 @@ class Teachers:
         return tuple(dict.fromkeys(each for model in self.models for each in model.trained_on))
 
     def prepare(self) -> float:
-        """Load the kernels of the teachers; return the seconds that a compilation took."""
+        """Load the kernels for the teachers; return the compilation time in seconds, or 0."""
         uses: list[Use] = ["evaluation", "generation"] if self.n_samples else ["evaluation"]
         return prepare_engine(None, *sorted({each.dtype for each in self.models}), uses=uses)
 
@@ -207,7 +207,7 @@ class Teachers:
 
 
 def add_ngrams(teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDataset) -> None:
-    """Add an n-gram model of the training documents to the teachers if it lowers their loss."""
+    """Add an n-gram model of the training documents to the teachers if this lowers the loss."""
     if not (teachers.n_samples and len(held_out)) or train.n_tokens > MAX_TOKENS:
         return
     from microgpt.data.ngram_model import NgramModel

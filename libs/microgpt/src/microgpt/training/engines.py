@@ -41,7 +41,7 @@ class EngineModule(Protocol):
     """An engine: `microgpt.reference_engine`, or a plug-in of the group `engines`."""
 
     def prepare(self, dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
-        """Load the kernels for some uses; return whether any had to be compiled (see `report`)."""
+        """Load the kernels for `uses`; return whether any had to be compiled (see `report`)."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
         """Estimate the bytes that a thread needs for documents of up to `longest` predictions."""
@@ -64,7 +64,7 @@ class EngineModule(Protocol):
 
 
 def engine_module(name: str) -> EngineModule:
-    """Return an engine; raise ConfigError if it is not installed or lacks edits of the sources."""
+    """Return an engine; raise ConfigError if it is missing or does not implement source edits."""
     if problem := problem_of(name):
         why, remedy = problem
         raise ConfigError(
@@ -79,7 +79,7 @@ def default_engine() -> EngineName:
     if problem := problem_of("compiled"):
         why, remedy = problem
         line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"
-        warnings.warn(line, EngineWarning, stacklevel=1)  # from one line: Python shows it only once
+        warnings.warn(line, EngineWarning, stacklevel=1)  # Python shows it once per line of code
         return "reference"
     return "compiled"
 

@@ -130,7 +130,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
         steps_after=(n - i - 1) * steps + plan.config.steps,
         cost_ratio=None if i else n + _student_cost(job),
     )
-    config = replace(ensemble.config_of(i), engine=plan.engine)  # may change if resumed
+    config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may use another
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
     plan = replace(plan, config=config, given=given, ensemble=None)
     sets = replace(job.sets, test=())

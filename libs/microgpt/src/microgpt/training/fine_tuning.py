@@ -1,6 +1,6 @@
-"""Fine-tuning: inherit the split, the tokenizer and the weights from a parent or teachers.
+"""Fine-tuning: reuse a parent's tokenizer and weights, and the split of a parent or teachers.
 
-`planning` inherits shape and dtype. Training settings and the optimizer state are not inherited.
+`planning` reuses the shape and dtype. Training settings and the optimizer state are not reused.
 """
 
 from collections.abc import Iterable, Sequence
@@ -77,9 +77,9 @@ def data_of(sources: Iterable[TrainedModel | Teachers]) -> tuple[DataFacts | Non
 def _recorded_split(
     docs: Documents, read: Sequence[DataFacts | None], given: Given
 ) -> dict[str, Any]:
-    """Return the split settings of an earlier training run on the same documents, if any."""
+    """Return the split settings of an earlier run that read the same documents in the same way."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
-    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # docs are now lines
+    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # was running text
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}
     found = {name: getattr(facts, name) for name in (*FRACTIONS, "gap")}

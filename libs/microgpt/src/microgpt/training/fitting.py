@@ -39,12 +39,12 @@ from microgpt.training.choice import (
 )
 from microgpt.training.engines import default_engine, prepare_engine
 
-# Settings of an ensemble. A multiple refers to the operations that a single model can use.
-MIN_BUDGET = 2.0  # minimum multiple for an ensemble; with less, a single model is as good
-STUDENT_SHARE = 0.35  # the student's share of the operations; the rest is for the teachers
+# Settings of an ensemble. U stands for `useful_operations`, the most that a single model can use.
+MIN_BUDGET = 2.0  # minimum budget in multiples of U; with less, a single model is as good
+STUDENT_SHARE = 0.35  # fraction of the operations for the student; the teachers take the rest
 MOST_TEACHERS = 8  # a ninth teacher improves the loss by less than the difference between seeds
-MAX_STUDENT = 4.0  # the operations of the student are at most this multiple
-SAMPLES_PER_TEXT = 6  # tokens that the teachers generate, per token of the text
+MAX_STUDENT = 4.0  # maximum operations of the student, in multiples of U
+SAMPLES_PER_TEXT = 6  # maximum number of tokens that the teachers generate per token of the text
 MAX_TARGETS = 2**30  # maximum size of the teachers' predictions, in bytes
 
 
@@ -81,7 +81,8 @@ class Fitting:
         config = replace(guess.config, engine=self.engine, dtype=self.dtype)
         length = guess.sizes.chunk_length(guess.model.block_size)
         speed = operations_per_second(guess.model, config, length=length, threads=self.threads)
-        self._tokenizer(self._vocabulary(_operations(speed, limit)))  # learning subwords takes time
+        # Learn subwords before `_operations` reads the clock again, because this takes time.
+        self._tokenizer(self._vocabulary(_operations(speed, limit)))
         return self.for_budget(_operations(speed, limit))._replace(operations_per_s=speed)
 
     def for_budget(self, budget: float | None) -> Choice:
@@ -224,7 +225,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
         warmup_steps=steps // WARMUP,
         dropout=0.0,
         weight_decay=0.0,
-        patience=None,  # the final loss is compared with that of the best teacher
+        patience=None,  # each check would count as worse until one beats the best teacher
     )
 
 

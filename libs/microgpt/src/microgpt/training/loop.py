@@ -93,7 +93,7 @@ class TrainingLoop:
         return self._result(reason, test_loss)
 
     def _pause(self) -> Ending | None:
-        """Call the hooks between two steps. Return the reason to end, or None."""
+        """Validate if due, and call the hooks; return the reason to end the run, or None."""
         self._validate()
         if self.is_stopping:  # a hook asked to stop during the evaluation
             return "stopped"

@@ -43,7 +43,7 @@ class TrainingJob:
     plan: TrainingPlan
     sets: Split
     parent: TrainedModel | None = None  # model to fine-tune
-    teachers: Teachers | None = None  # models to learn from
+    teachers: Teachers | None = None  # models whose predictions are the targets
     resume: TrainState | None = None
     limit: TimeLimit | None = None
     choice: Choice | None = None  # the settings that were chosen, if any

@@ -91,7 +91,7 @@ def cross_entropy(b: Buffers, soft_targets: Array, N: int, weight: float) -> flo
 
 @inlined
 def _below_largest(b: Buffers, soft_targets: Array, m: int) -> float:
-    """Return target . (norms[0] - logits) of column m."""
+    """Return target . (max(logits) - logits) of column m."""
     logits, peak, target = b.logits, b.logit_norms[0, m], b.targets[m]
     if soft_targets.shape[0] == 0:
         return peak - logits[target, m]  # type: ignore[no-any-return]

@@ -34,7 +34,7 @@ _GOLDEN = np.uint64(GOLDEN_64)
 
 @inlined
 def draw_keys(b: Buffers, n_docs: int, config: Settings, first: int) -> float:
-    """Set the key of each column; return the dropout probability.
+    """Set the dropout key of each column; return the dropout probability.
 
     `first` is the number of documents read before this micro-batch.
     """

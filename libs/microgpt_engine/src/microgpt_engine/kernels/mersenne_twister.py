@@ -29,7 +29,7 @@ def shuffle(words: Array, order: Array) -> None:
 def gauss(words: Array, spare: Array, numbers: Array) -> None:
     """Fill `numbers` with standard normal draws, as in `random.gauss` (Box & Muller 1958).
 
-    Only this kernel calls the C library, as `random.gauss` does.
+    Like `random.gauss`, it calls log, cos and sin of the C library; no other kernel does.
     """
     for i in range(numbers.size):
         if not math.isnan(spare[0]):

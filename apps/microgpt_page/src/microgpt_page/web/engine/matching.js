@@ -23,13 +23,16 @@ export class Matcher {
     this.#askings = askings;
     this.#rules = matching;
     this.#most = Math.log(replies.length + 1);
-    const [asked, replied] = [askings.map(([text]) => wordsOf(text)), replies.map(wordsOf)];
-    this.#fixed = new Set([matching.number, ...matching.functionWords]);
+    const [asked, about] = [askings.map(([text]) => wordsOf(text)), replies.map(wordsOf)];
     askings.forEach(([, topic], i) => {
-      for (const word of replied[topic].length ? asked[i] : []) this.#fixed.add(word);
-      for (const word of replied[topic]) at(this.#places, word).set(i, matching.reply);
+      if (replies[topic]) about[topic].push(...asked[i]);
+    });
+    askings.forEach(([, topic], i) => {
+      for (const word of about[topic]) at(this.#places, word).set(i, matching.topic);
       for (const word of asked[i]) at(this.#places, word).set(i, 1);
     });
+    const known = asked.filter((_, i) => replies[askings[i][1]]);
+    this.#fixed = new Set([matching.number, ...matching.functionWords, ...known.flat()]);
     for (const word of this.#places.keys()) {
       this.#weights.set(word, this.#weight(word));
       for (const group of this.#groups(word)) at(this.#withGroup, group).set(word, true);
@@ -39,12 +42,11 @@ export class Matcher {
 
   /** Return the askings that a text may mean, each with its similarity and the text that the model reads. */
   rank(/** @type {string} */ text) {
-    const { mostCharacters, mostWords, number } = this.#rules;
+    const { mostCharacters, number } = this.#rules;
     const [shared, covered, most] = [new Map(), new Map(), new Map()];
     const words = wordsOf([...text].slice(0, mostCharacters).join(""));
     const isNumber = (word) => DIGITS.test(word) && (word === number || !this.#places.has(word));
-    const read = new Set(words.map((word) => (isNumber(word) ? number : word)));
-    for (const word of [...read].slice(0, mostWords)) {
+    for (const word of new Set(words.map((word) => (isNumber(word) ? number : word)))) {
       for (const [known, similarity] of this.#similar(word)) {
         for (const [i, part] of this.#places.get(known)) {
           const weight = part * similarity * this.#weights.get(known);
@@ -56,17 +58,16 @@ export class Matcher {
       if (!most.has(word)) most.set(word, this.#weight(word));
     }
     const free = words.filter((word) => isNumber(word) || !this.#fixed.has(word));
-    const found = [...shared.keys()].sort((a, b) => a - b);
-    return found.flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)) ?? []);
+    const places = [...shared.keys()].sort((a, b) => a - b);
+    return places.flatMap((i) => this.#match(i, free, most, shared.get(i), at(covered, i)));
   }
 
-  /** Return the match of an asking; null if required words, or words for its slots, are missing. */
+  /** Return the match of an asking; [] if required words, or words for its slots, are missing. */
   #match(i, free, most, shared, covered) {
     const { coverage: part, number, open } = this.#rules;
     const [text, , reads] = this.#askings[i];
     const nSlots = new Set(reads.match(SLOT)).size;
-    const weighed = Array.from(covered, ([word, similarity]) => this.#weights.get(word) * similarity);
-    const coverage = sum(weighed) / (this.#sizes[i] || 1);
+    const coverage = sum(Array.from(covered, ([word, part]) => part * this.#weights.get(word))) / (this.#sizes[i] || 1);
     const weight = sum(shared.values());
     let total = sum(most.values());
     /** @type {string[]} */
@@ -77,7 +78,7 @@ export class Matcher {
       const gaps = new Set(free.filter((word) => most.has(word) && !DIGITS.test(word)));
       const fillers = [...gaps].sort((a, b) => gap(a) - gap(b)).slice(gaps.size - nOpen);
       values = free.filter((word) => fillers.includes(word) || DIGITS.test(word));
-      if (values.length !== nSlots || (nOpen && coverage < open)) return null;
+      if (values.length !== nSlots || (nOpen && coverage < open)) return [];
       total -= sum(fillers.map(gap));
     }
     const share = (weight / total) * (1 - part + part * coverage);
@@ -90,8 +91,8 @@ export class Matcher {
   /** Return the weight of a word; an unknown word weighs as much as a word of a single topic. */
   #weight(word) {
     const topics = new Set(Array.from(this.#places.get(word) ?? [], ([i]) => this.#askings[i][1]));
-    const weight = this.#most - Math.log(topics.size || 1);
-    return this.#rules.functionWords.includes(word) ? this.#rules.function * weight : weight;
+    const { functionWords, function: factor } = this.#rules;
+    return (this.#most - Math.log(topics.size || 1)) * (functionWords.includes(word) ? factor : 1);
   }
 
   /** Return the known words that resemble a word or a synonym of it, with the similarity. */
@@ -100,10 +101,9 @@ export class Matcher {
     const lines = functionWords.includes(word) ? [] : synonyms.filter((line) => line.includes(word));
     const found = new Map();
     for (const other of [word, ...lines.flat()]) {
-      const [groups, counts] = [this.#groups(other), new Map()];
-      const part = other === word ? 1 : synonym;
-      for (const group of groups) {
-        for (const known of at(this.#withGroup, group).keys()) counts.set(known, (counts.get(known) ?? 0) + 1);
+      const [groups, counts, part] = [this.#groups(other), new Map(), other === word ? 1 : synonym];
+      for (const known of groups.flatMap((group) => [...at(this.#withGroup, group).keys()])) {
+        counts.set(known, (counts.get(known) ?? 0) + 1);
       }
       for (const [known, n] of counts) {
         const equal = (2 * n) / (groups.length + this.#groups(known).length);

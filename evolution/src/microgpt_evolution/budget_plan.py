@@ -1,4 +1,4 @@
-"""Plan a budgeted search: its budget, its search space, and the cost of its student."""
+"""Plan a search with a budget: its operations, its search space, and whether it has a student."""
 
 from collections.abc import Mapping
 from typing import Any

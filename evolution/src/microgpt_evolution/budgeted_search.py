@@ -44,7 +44,7 @@ MIN_LENGTH = 0.99
 
 
 class BudgetedSearch:
-    """A search with a budget, new or resumed."""
+    """A search that trains organisms until its budget is spent, and that can be resumed."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class BudgetedSearch:
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
-        # The objective has no test set, so that the search cannot read it.
+        # The objective gets no test documents, so that the search cannot use them.
         self.objective = RungObjective(replace(sets, test=()), settings.text, settings.operations)
         self._student = self.objective.student_cost(
             settings.first[0], settings.distill, settings.teacher_samples
@@ -79,7 +79,7 @@ class BudgetedSearch:
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None  # the trial that ended last
         self.budget = self._planned  # operations of the search without its student
-        self.spent = self.recorded = 0.0  # operations of all ended rungs, and of recorded rungs
+        self.spent = self.recorded = 0.0  # operations of all ended rungs, and of recorded ones
 
     @property
     def best(self) -> Contestant | None:
@@ -140,7 +140,7 @@ class BudgetedSearch:
         self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
     def _forget_ended_runs(self) -> None:
-        """Remove the states of ended training runs, except the best one's and the teachers'."""
+        """Remove the states of ended training runs; keep the best organism's and the teachers'."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():
             if organism.has_ended and organism.id not in kept:

@@ -26,7 +26,7 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Convert errors about invalid content to `kind`; add `where` before and `remedy` after."""
+    """Raise errors about invalid content as `kind`, with `where` and `remedy` in the message."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

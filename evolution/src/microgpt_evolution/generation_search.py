@@ -62,7 +62,7 @@ class SearchEvent:
 
     search: Population | Hydra  # holds the populations and their generations
     organism: Organism | None  # the evaluated organism; None at the start of a stage and in retests
-    n_measured: int  # number of evaluations so far, without those that were recorded before
+    n_measured: int  # number of evaluations so far, except those of an earlier run
     n_left: int  # maximum number of remaining evaluations; elites are not evaluated again
 
 

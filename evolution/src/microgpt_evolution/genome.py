@@ -34,7 +34,7 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
-# Relative probability that a gene mutates, if it is not 1. For these two genes, the values that
+# Relative probabilities of mutation, where they differ from 1. For these two genes, the values that
 # `train` chooses were better in most cases (docs/measurements/quality.md).
 RATES = {"optimizer": 0.1, "architecture": 0.1}
 MORE_GENES = 0.35  # probability of mutating one more gene, drawn after each mutation

@@ -1,7 +1,7 @@
 """Read and write genome.json, which stores the winner of a search.
 
-Version 1 begins with the keys of evolve-rust's files, which can also be read: they contain only
-these keys, one per line. Version 4 stores the winner of a search with a budget.
+Version 1 begins with the keys of evolve-rust's files. Those files, which contain only these keys,
+one per line, can also be read. Version 4 stores the winner of a search with a budget.
 """
 
 import json
@@ -122,7 +122,7 @@ def encode_genome(record: GenomeRecord) -> bytes:
 
 
 def score_of(record: GenomeRecord) -> str:
-    """Format the first value that a genome has: score, held-out loss or last-document loss."""
+    """Format the first of these that a genome has: score, held-out loss, last-document loss."""
     if record.score is not None:
         return f"score {record.score:.4f}"
     loss, what = record.val_loss, "held-out"

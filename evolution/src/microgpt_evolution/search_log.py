@@ -1,4 +1,4 @@
-"""The text log of a search: its generations, its organisms, its finalists and its winner."""
+"""The text log of a search: generations, organisms, finalists and the winner."""
 
 from collections.abc import Callable, Sequence
 

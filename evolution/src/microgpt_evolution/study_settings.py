@@ -98,7 +98,7 @@ class SearchSettings(StudySettings):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        """Raise ConfigError if an option belongs to another objective, or if one is missing."""
+        """Raise ConfigError if an option is missing, or belongs to another objective."""
         known = DEFAULTS[self.objective]
         for name in OPTIONS:
             value = getattr(self, name)
@@ -144,7 +144,7 @@ class SweepSettings(StudySettings):
     noun, resume_command = "sweep", "microgpt sweep resume"
     more = frozenset({"seeds"})
 
-    genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # each is trained with all seeds
+    genomes: Annotated[tuple[Genes, ...], Field(min_length=1)]  # each is trained with every seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
 
     @classmethod
@@ -202,7 +202,7 @@ def read_settings(directory: Path) -> StudySettings:
             raise StudyError(other)
         facts = json.loads(content)
         kind = facts.get("kind") if isinstance(facts, dict) else None
-        if kind not in [*KINDS]:  # searched in a list, as `kind` may be unhashable
+        if kind not in [*KINDS]:  # a list, as `kind` may be unhashable
             raise StudyError(f"kind must be one of {', '.join(KINDS)}, got {kind!r:.40}")
         return KINDS[kind].model_validate_json(content.decode())
 

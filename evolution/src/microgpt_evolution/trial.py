@@ -22,7 +22,7 @@ TRIALS = "trials.jsonl"
 MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # start of the last key of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
-EVALUATIONS = 8  # evaluations of a complete training run of a search with a budget
+EVALUATIONS = 8  # number of evaluations per complete training run of a search with a budget
 RUNGS = (6, EVALUATIONS)  # evaluations at which training may pause; earlier losses are misleading
 # "refused": for example, too little memory; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
@@ -106,9 +106,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Contestant(Trial):
-    """An organism of a budgeted search with its losses so far: infinity if training diverged.
+    """An organism of a budgeted search and its losses so far, infinite if training diverged.
 
-    As a trial, it is a rung: its training continues up to the evaluation number `until`.
+    As a trial, it stands for one rung: training continues up to evaluation number `until`.
     """
 
     losses: tuple[float, ...] = ()  # validation losses in nats per character, one per evaluation
@@ -174,7 +174,7 @@ RECORD = TypeAdapter(TrialRecord)
 
 
 def read_trials(directory: Path) -> tuple[list[TrialRecord], int]:
-    """Return the records of all complete lines of trials.jsonl, and the length of these lines."""
+    """Return the records of all complete lines of trials.jsonl, and their size in bytes."""
     path = directory / TRIALS
     content = read(path, MAX_TRIALS_BYTES, StudyError)
     *lines, rest = content.split(b"\n")  # the last line is empty or incomplete

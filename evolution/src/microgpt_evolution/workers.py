@@ -63,7 +63,7 @@ class Dask(AbstractContextManager["Dask"]):
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if it cannot be reached or used."""
         self.address = address
-        self._sent: tuple[object, Any] = (None, None)  # last objective sent, future of its pickle
+        self._sent: tuple[object, Any] = (None, None)  # last objective, and a future of its pickle
         try:
             import dask
             from distributed import Client
@@ -101,7 +101,7 @@ class Dask(AbstractContextManager["Dask"]):
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         sent = [self._sent[1]] * len(trials)
-        futures = client.map(_measure_pickled, sent, trials, pure=False)  # pure tasks get cancelled
+        futures = client.map(_measure_pickled, sent, trials, pure=False)  # Dask cancels equal tasks
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
         suspects = []  # trials whose worker died, perhaps because of another trial
@@ -144,13 +144,13 @@ def _measure_pickled(pickled: bytes, trial: Trial) -> Evaluation:
 
 
 def _evaluation(result: Any) -> Evaluation:
-    """Return the evaluation that a Dask future holds, or a crashed one with the reason."""
+    """Return the evaluation that a Dask future holds, or one that says why the task crashed."""
     if isinstance(result, Evaluation):
         return result
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
     _, error, _ = result  # a failed task gives the type, value and traceback of its exception
-    n_allowed = getattr(error, "allowed_failures", None)  # only KilledWorker has it
+    n_allowed = getattr(error, "allowed_failures", None)  # a KilledWorker's attribute
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

@@ -1,4 +1,4 @@
-"""Reading of request bodies, with limits on their size and on their number of JSON values."""
+"""Read request bodies, with limits on their size and on their number of JSON values."""
 
 import re
 
@@ -9,8 +9,8 @@ from microgpt_serve.service_errors import ServeError
 
 JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
-MAX_BODY_BYTES = 2**20  # the maximum of 131,072 characters, escaped as in \u00e9, takes 786,432
-# Maximum number of JSON values per body; 2,048 messages, the maximum, have about 6,000.
+MAX_BODY_BYTES = 2**20  # the maximum, 131,072 characters escaped as \u00e9, takes 786,432 bytes
+# Maximum number of JSON values per body; a body with the maximum of 2,048 messages has about 6,000.
 MAX_VALUES = 20_000
 
 
@@ -42,5 +42,5 @@ def _has_many_values(content: bytes) -> bool:
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
     if text.count(b'"') > 4 * MAX_VALUES:  # two quotes per string and two per field name
         return True
-    outside = b"".join(text.split(b'"')[::2])  # strings may contain separators
+    outside = b"".join(text.split(b'"')[::2])  # without strings, which may contain separators
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES

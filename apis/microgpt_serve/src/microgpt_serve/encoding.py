@@ -21,7 +21,7 @@ from microgpt_serve.request import Request
 from microgpt_serve.service_errors import ServeError, shown
 
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
-MAX_PROMPT_COPIES = 2**20  # maximum of num_samples times the prompt's length
+MAX_PROMPT_COPIES = 2**20  # maximum of num_samples times the prompt's length in characters
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 T = TypeVar("T")
 

@@ -45,7 +45,7 @@ class OpenAIFormat:
     object_name: str
     chunk_name: str  # value of `object` in events
     whole: Callable[[GeneratedChoice], JsonObject]  # formats a finished choice
-    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # yields parts, each sent as one event
+    parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # yields one object per event
 
     def __call__(self, request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
         """Return the complete response."""
@@ -169,7 +169,7 @@ class EventStream(Response):
             if not has_begun:
                 raise
             sent_error = as_serve_error(error)
-            scope["outcome"] = sent_error.status_code  # used by the metrics
+            scope["outcome"] = sent_error.status_code  # the status that the metrics count
             is_gone = isinstance(error, ClientDisconnect)
             last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
             await send_body(last, has_more=False)

@@ -65,7 +65,7 @@ class _Body:
         self._has_more = True
 
     async def receive(self) -> Message:
-        """Receive a part of the body. Raise ServeError if it does not arrive in time."""
+        """Receive a chunk of the body. Raise ServeError if it does not arrive in time."""
         if not self._has_more:
             return await self._receive()
         try:
@@ -77,7 +77,7 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the response; before the last part, read the rest of the body."""
+        """Send a chunk of the response; before the last chunk, read the rest of the body."""
         if self._has_more and message["type"] == "http.response.start":
             message = {**message, "headers": [*message["headers"], CLOSE]}
         elif self._has_more and not message.get("more_body"):

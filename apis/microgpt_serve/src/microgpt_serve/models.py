@@ -89,10 +89,10 @@ def _load(name: str, directory: Path) -> ServedModel:
     gpt = InferenceGpt(saved)
     with on_compiling(LOG.info):
         prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
-    rules = DecodeRules(max_tokens=1)  # decode a token now, as the first one converts the weights
+    rules = DecodeRules(max_tokens=1)  # decode one token, so that the weights are converted now
     with suppress(PromptError):  # requests will report that a logit is not finite
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
-    saved = replace(saved, weights=gpt.weights)  # keep only one copy in memory
+    saved = replace(saved, weights=gpt.weights)  # keep only one copy of the weights in memory
     return ServedModel(name, saved.sha256[:12], gpt, saved)
 
 

@@ -1,4 +1,4 @@
-"""A `Request` to a model, in the same form for all routes, and the choices that answer it."""
+"""Requests to a model, independent of the route, and the choices generated for a request."""
 
 import asyncio
 from array import array
@@ -23,7 +23,7 @@ from microgpt_serve.service_settings import ServiceSettings
 QUEUE_LIMIT = 64  # maximum number of waiting requests; a small request counts as a fraction of one
 # Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
-LONG_S = 0.002  # see `_unhurried`; a shorter call does not delay other threads much
+LONG_S = 0.002  # a shorter call hardly delays other threads; see `_unhurried`
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class GeneratedChoice:
         """Create an empty choice. Its text is cut before the first stop string."""
         self.index = index
         self.text = ""  # generated text that can no longer change
-        self.n_tokens = 0  # number of tokens of the text
+        self.n_tokens = 0  # number of tokens in the text
         self.n_sent = 0  # number of characters that `new_text` has returned
         self.is_sent = False  # whether a stream has sent the end of the text
         self.finish_reason: FinishReason | None = None
@@ -120,7 +120,7 @@ class Service:
         self._n_working = 0
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the generation threads and the worker thread."""
         self.scheduler.close()
         self._worker.shutdown(wait=False, cancel_futures=True)
 

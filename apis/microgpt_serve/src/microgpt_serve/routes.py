@@ -97,7 +97,7 @@ async def chat(body: ChatRequest, http: HttpRequest) -> Response:
     """Return the assistant's reply.
 
     The oldest turns are dropped if the conversation does not fit into the context. Characters
-    outside the vocabulary are removed. A model trained on a table ignores temperature and seed.
+    outside the vocabulary are removed. Models with a table of replies ignore temperature and seed.
     """
     return await _answer(body, http, formats.reply)
 
@@ -142,7 +142,7 @@ async def models(http: HttpRequest) -> dict[str, Any]:
 
 @status.get("/v1/models/{name:path}")
 async def model(name: str, http: HttpRequest) -> dict[str, Any]:
-    """Return the model of this name."""
+    """Return the model with the given name."""
     return _entry(service_of(http).models.find(name))
 
 

@@ -80,7 +80,7 @@ class BatchScheduler:
         A request with fewer than TOKENS_PER_PLACE tokens takes only a fraction of a slot.
         """
         self._limit = queue_limit * TOKENS_PER_PLACE
-        self._n_tokens = 0  # total of the requests not yet in a batch; guarded by `_changed`
+        self._n_tokens = 0  # tokens in requests that no batch contains yet; guarded by `_changed`
         self._new: list[QueuedRequest] = []  # requests submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
@@ -181,7 +181,7 @@ class BatchScheduler:
 
 
 def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
-    """Give requests their output. This function runs on the event loop."""
+    """Pass each outcome to its request. This function runs on the event loop."""
     for request, outcome in outcomes:
         request.has_update = False
         request.add(outcome)
@@ -191,9 +191,9 @@ def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
 class _BatchOrder:
     """Lets large requests, small requests and running batches of a thread take turns.
 
-    A new batch runs immediately. A small request waits for at most one turn of another; the
-    remaining turns go alternately to the oldest request and to a running batch. Every second turn
-    of running batches goes to the oldest batch, so that long texts end even under constant load.
+    A new batch runs immediately. A small request waits for at most one turn. The remaining turns go
+    alternately to the oldest request and to a running batch. Every second turn of running batches
+    goes to the oldest batch, so that long texts end even under constant load.
     """
 
     began_small: bool = False

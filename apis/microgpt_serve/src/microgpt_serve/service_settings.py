@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return a setting's environment variable; not MICROGPT_PORT, which Kubernetes sets."""
+    """Return a setting's environment variable; Kubernetes sets MICROGPT_PORT, so PORT is used."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 
@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment, which options override unless None; raise ConfigError if invalid."""
+    """Read the environment; options that are not None override it. Raise ConfigError if invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

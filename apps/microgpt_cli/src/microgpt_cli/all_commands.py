@@ -118,7 +118,7 @@ def _root(
 def app() -> int:
     """Run the command in `sys.argv` and return its exit code.
 
-    Unlike typer's `main`, this function leaves closed pipes and Ctrl-C to `microgpt_cli.main`.
+    Unlike typer's `main`, it does not handle closed pipes or Ctrl-C; `microgpt_cli.main` does.
     """
     command = typer.main.get_command(commands())
     command._main_shell_completion({}, "microgpt")  # exits if a shell asks for completions

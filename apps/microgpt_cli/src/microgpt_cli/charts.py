@@ -128,12 +128,12 @@ class TrainingRun(NamedTuple):
     """The losses of a training run, and its label in a chart."""
 
     label: str
-    points: Sequence[HistoryPoint]  # points of the loss curve
+    points: Sequence[HistoryPoint]  # the loss curve, in order of steps
     val_mark: str  # contamination mark of the held-out loss, or ""
 
     @property
     def name(self) -> str:
-        """The legend: the label and the lowest held-out loss or, without one, the training loss."""
+        """The label and the lowest held-out loss or, without one, the last training loss."""
         held_out = [(p.val_loss, p.step) for p in self.points if p.val_loss is not None]
         if not held_out:
             return f"{self.label}: training loss {self.points[-1].loss:#.4g}"

@@ -22,8 +22,8 @@ from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress_bar import with_progress
 
 N_QUESTIONS = 200  # maximum number of questions; with 200, the 95 % interval is at most ± 7 %
-N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum characters of each message
-N_ERRORS = 3  # number of errors to print per task; --json prints all errors
+N_SHOWN, CLIP = 2, 80  # number of replies to print, and of characters per message
+N_ERRORS = 3  # maximum number of errors to print per task; --json prints all
 ERROR_CLIP = 48  # maximum number of characters of each text in a printed error
 
 
@@ -59,7 +59,7 @@ class ChatAnswers(NamedTuple):
             yield f"  {where}: {answer.problem or got}"
 
     def samples(self) -> Iterator[str]:
-        """Yield lines with two questions and replies, preferably from starts of conversations."""
+        """Yield lines with two questions and replies, from starts of conversations if possible."""
         first = [one for one in self.answers if one.item.place == 1] or self.answers
         replies = {one.item.prompt: one.reply or one.problem or "" for one in first}
         yield ""
@@ -101,8 +101,8 @@ class ChatAnswers(NamedTuple):
 def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
     """Return a chat model's replies to questions; None for the slow reference engine.
 
-    A reply plug-in defines its own questions. By default, they are those of held-out conversations
-    or, if there are none, of training conversations.
+    A reply plug-in defines its own questions. By default, the questions are those of held-out
+    conversations or, if there are none, of training conversations.
     """
     if result.plan.engine == "reference":
         return None

@@ -108,7 +108,7 @@ def losses_of(predict: Predict, docs: TokenDataset) -> NDArray[np.float64]:
 
 
 def loss_of(predict: Predict, docs: EvaluationSet) -> float:
-    """Return the loss of a model in nats per token."""
+    """Return the mean loss of a model on documents, in nats per token."""
     return sum(float(losses_of(predict, each).sum()) for each in docs.portions) / docs.n_tokens
 
 

@@ -19,7 +19,7 @@ Matrices = dict[str, Floats]
 # scale, fitted on names.txt. With few operations, a small network with many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
-TOKENS, TOKENS_POWER = 260, 0.4  # tokens per step
+TOKENS, TOKENS_POWER = 260, 0.4  # tokens per training step, and exponent
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
 MAX_NORM = 1.0  # gradients are clipped to this norm, as they can explode in a recurrent network

@@ -44,7 +44,7 @@ ENGINE_ERRORS = (ArithmeticError, ValueError, DivergedError, PromptError)
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of a check of the installation, as text, and whether the check passed."""
+    """A check of the installation: its name, its outcome as text, and whether it passed."""
 
     name: str
     outcome: str
@@ -52,7 +52,7 @@ class Check:
 
 
 def run_checks(*, steps: int | None = None, engine: EngineName | None = None) -> Iterator[Check]:
-    """Check names.txt, the sources, and one or both engines against Karpathy's run."""
+    """Yield checks of names.txt, of the sources, and of engines, which replay Karpathy's run."""
     if steps is not None and not 1 <= steps <= KARPATHY.steps:
         raise ConfigError(f"steps must be from 1 to {KARPATHY.steps}, got {steps}")
     edited = " and ".join(find_edited_sources())
@@ -78,7 +78,7 @@ def run_checks(*, steps: int | None = None, engine: EngineName | None = None) ->
 
 
 def _checked(name: str, compare: Callable[[], tuple[str, bool]]) -> Check:
-    """Run a comparison and return its check, which fails if the engine raises an error."""
+    """Run a comparison and return it as a check, which fails if the engine raises an error."""
     try:
         return Check(name, *compare())
     except ENGINE_ERRORS as error:

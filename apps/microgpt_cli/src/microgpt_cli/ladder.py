@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 # Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
-ORDERS = range(2, 13)  # values of n, tried as long as the validation loss falls
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and maximum characters shown
+ORDERS = range(2, 13)  # values of n for n-grams, tried until the validation loss rises
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and of characters shown
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def ladder(
 
     The n of the best n-grams, and the weights of the GPTs, are chosen on the validation documents.
     All models predict the same characters in the same windows. The Elman network takes as many
-    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` gets a
-    line before each training run. Raise DataError if there is no validation set or no test set.
+    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` receives
+    a line before each training run. Raise DataError if there is no validation set or no test set.
     """
     if not (sets.validation and sets.test):
         raise DataError(

@@ -47,7 +47,7 @@ def main() -> NoReturn:
         say("error: not enough memory; use a smaller model")
         code = 1
     except OSError as error:
-        is_full = error.errno == errno.ENOSPC and not error.filename  # no filename: it was stdout
+        is_full = error.errno == errno.ENOSPC and not error.filename  # stdout has no filename
         problem = f"cannot write to standard output: {error.strerror}" if is_full else error
         say(f"error: {problem}")
         discard_output(sys.stdout)
@@ -57,7 +57,7 @@ def main() -> NoReturn:
 
 
 def command() -> NoReturn:
-    """Run `microgpt`, and skip freeing objects at exit, which takes 25 % of a short run's time."""
+    """Run `microgpt` without freeing objects at exit, which would take 25 % of a short run."""
     try:
         main()
     except SystemExit as end:

@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models' paths by name; skerry is first if its plug-in exists."""
+    """Return the bundled chat models' paths; skerry comes first if its plug-in is installed."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]
@@ -56,7 +56,7 @@ def inference(saved: SavedModel, uses: Sequence[Use]) -> "InferenceGpt":
 
 
 def loss_text(training: Mapping[str, Any], name: str, what: str = "") -> str:
-    """Format a recorded loss with the suffix `what` and a contamination mark, or "" if missing."""
+    """Format a recorded loss with the suffix `what` and any contamination mark; "" if missing."""
     loss, part = training.get(name), LOSSES[name]
     share = recorded_share(training, part) if part else 0.0
     return f"{loss:.4f}{what}{mark(share)}" if isinstance(loss, float) else ""
@@ -71,7 +71,7 @@ def loss_of(meta: Meta) -> str:
 def note_training_data(
     docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
-    """Print a note if documents are or may be training data; return the fraction, or None."""
+    """Print a note if documents may be training data; return the fraction, or None if unknown."""
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
     if share is None:
@@ -90,7 +90,7 @@ def check_regular(path: Path, remedy: str) -> None:
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
     """Return the fraction of a held-out set that training read, according to a training record.
 
-    It is unknown (None) if the record names a parent or teachers, but not this fraction.
+    The fraction is unknown (None) if the record has a parent or teachers, but no fraction.
     """
     try:
         share = record["contamination"][name]

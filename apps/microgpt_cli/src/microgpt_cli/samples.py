@@ -8,7 +8,7 @@ from microgpt import Document, Sampling, SavedModel, TrainResult
 from microgpt_cli.terminal.console import note
 
 LETTERS = {*ascii_uppercase, "*", "-"}  # characters of DNA and protein sequences
-SEQUENCES, LONG_TEXTS = 1.0, 0.8  # default temperatures; lower ones distort letter counts
+SEQUENCES, LONG_TEXTS = 1.0, 0.8  # default temperatures; 1 keeps the letters' frequencies
 MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a sample in contexts, and in tokens
 COPIED, STEP = 50, 25  # length of the substrings to look up, and distance between their starts
 # A loop: a string repeated at least five times, for at least 60 characters, at the end of a text.
@@ -24,7 +24,7 @@ def usual_temperature(model: SavedModel | TrainResult) -> float:
 
 
 def usual_length(model: SavedModel | TrainResult) -> int | None:
-    """Return the default maximum of tokens per sample; None stops a sample at the full context."""
+    """Return the default maximum number of tokens per sample, or None for the context size."""
     if isinstance(model, SavedModel):
         longest = model.meta.training.get("longest")
     else:

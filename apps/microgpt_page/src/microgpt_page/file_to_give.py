@@ -25,7 +25,7 @@ N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens to compare, and number 
 
 
 def file_to_give(saved: SavedModel, name: str) -> bytes:
-    """Return the document of a model, in half precision if greedy decoding then is unchanged.
+    """Return the document of a model, in half precision if that keeps greedy decoding unchanged.
 
     If the model has a reply plug-in, the page shows only its name and the chat.
 
@@ -49,7 +49,7 @@ HTML = ExportFormat(_encode)
 
 
 def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
-    """Return "float16" if greedy decoding with float16 weights is unchanged, else "float32"."""
+    """Return "float16" if such weights leave greedy decoding unchanged, else "float32"."""
     try:
         rounded = _greedy(saved, "float16", "float32")
     except CheckpointError:  # a weight is too large for float16

@@ -25,7 +25,7 @@ from microgpt_evolution.strategies.grid import SETTINGS, SIZES, describe, differ
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
 
-UNIT = 1000  # the column Return has the loss drop per 1,000 steps or parameters
+UNIT = 1000  # the column Return shows the decrease in loss per 1,000 steps or parameters
 # The axes of the tables, each with the settings that may vary along this axis.
 AXES = {"steps": ("steps",), "parameters": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
 SIZE = AXES["parameters"][:3]
@@ -88,7 +88,7 @@ def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
 
 
 def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
-    """Return each candidate's loss drop since the previous one, and the drop per 1,000 units."""
+    """Return each candidate's decrease in loss from the previous one, also per 1,000 units."""
     found = {}
     for before, after in pairwise(series):
         drop, more = before.above(after), _size(axis, after) - _size(axis, before)

@@ -96,7 +96,7 @@ def evolve(options: SearchOptions) -> None:
 
 
 def _is_budgeted(given: Given) -> bool:
-    """Return whether the search has a budget; raise ConfigError if options contradict this."""
+    """Return whether the search has a budget; raise ConfigError if options conflict."""
     by = next((typed(name) for name in LIMITS if name in given), "")
     excluded = ONLY_GENERATIONS if by else ()
     is_budgeted = bool(by)

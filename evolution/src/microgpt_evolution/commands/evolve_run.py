@@ -79,7 +79,7 @@ class Winner:
         return cls(directory)
 
     def is_saved(self, run: Path) -> bool:
-        """Return whether a run has genome.json and, if a directory is set, the model is in it."""
+        """Return whether a run has genome.json and, if requested, the winner's model is saved."""
         with suppress(MicrogptError, OSError):
             genome = _checksum(read_genome(run / GENOME))
             directory = self.directory
@@ -170,7 +170,7 @@ def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEv
 
 
 def run_budgeted(given: Given, started: float) -> None:
-    """Run or resume a search with a budget; the time of --minutes began at `started`."""
+    """Run or resume a search with a budget; the time limit counts from `started`."""
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
     minutes = given.get("minutes")
     limit = TimeLimit(minutes, started) if minutes else None

@@ -58,7 +58,7 @@ def typed(name: str) -> str:
 
 
 def newest_run(begin: str = "") -> Path:
-    """Return the newest run, or the newest run that a command such as "sweep steps" has begun.
+    """Return the newest run, or the newest of the kind that `begin`, such as "sweep steps", begins.
 
     Raise ConfigError if there is none.
     """

@@ -105,7 +105,7 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the split documents of a new study; errors suggest only options that exist."""
+    """Return the split documents of a new study; remove `train` options from notes and errors."""
     # Without a limit, each line is a document. Notes must not suggest `train --text`.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
@@ -176,9 +176,9 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # `study.records` may lack the last
+        n_recorded = len(read_trials(study.directory)[0])  # `study.records` may be outdated
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
-    except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
+    except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         # The resuming hint is omitted if an option may be wrong, or no trial is recorded.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise

@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class RungObjective:
-    """Trains organisms with the same number of operations, and measures their held-out losses."""
+    """Trains each organism with the same number of operations, and measures held-out losses."""
 
     sets: Split
     text: TextKind
@@ -114,7 +114,7 @@ class RungObjective:
         config = config_for_operations(config, model, self.operations, length)
         steps = config.steps_between_evaluations * step_operations(model, config, length)
         held_out = tokens.validation
-        is_long = held_out.mean_length > model.block_size  # overlapping windows read a token twice
+        is_long = held_out.mean_length > model.block_size  # overlapping windows read tokens twice
         n_tokens = (2 if is_long else 1) * held_out.n_tokens
         evaluation = evaluation_operations(model, held_out.chunk_length(model.block_size), n_tokens)
         return Plan(model, config, steps + evaluation, length)

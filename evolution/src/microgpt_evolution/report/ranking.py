@@ -24,12 +24,12 @@ Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
 
 @dataclass(frozen=True)
 class Measure:
-    """The value by which trials are ranked."""
+    """The loss or score by which trials are ranked, with its labels."""
 
     label: str  # name of the value, with the contamination mark
     axis: str  # the label and its unit
     value_of: Callable[[TrialRecord], float | None]
-    is_score: bool = False  # a score is better if it is higher
+    is_score: bool = False  # whether higher values are better, as for scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Ranking:
 
     @cached_property
     def measured(self) -> list[tuple[float, TrialRecord]]:
-        """The value and the record of each finished trial; of several rungs, those of the best."""
+        """The value (the best of several rungs) and the record of each finished training run."""
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
             if record.is_ok and (value := self.measure.value_of(record)) is not None:

@@ -16,7 +16,7 @@ from microgpt_evolution.research.sequential_test import KEPT, REJECTED, SEARCH, 
 
 WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
-VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # no other tries are drawn
+VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # only these verdicts are drawn
 N_SETTINGS = 30  # maximum number of settings in the chart of a sweep
 
 

@@ -21,7 +21,7 @@ from microgpt_evolution.research.sequential_test import KEPT, SEARCH
 from microgpt_evolution.study_settings import ResearchSettings, SweepSettings, read_settings
 from microgpt_evolution.trial import STUDENT, TrialRecord
 
-N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of names of the winner
+N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of the winner's names
 SHOWN = ("input", "seed", "seeds", "population", "generations", "fitness", "head")
 SEARCHED = (
     "One mark per trial, in the order in which they ended; {} is better. Line: the best so far. "
@@ -65,7 +65,7 @@ def write_report(directory: Path) -> Path:
 def study_report(study: Ranking) -> Report:
     """Return the report of a search or a sweep, which may still be running."""
     settings, title = study.settings, f"{study.settings.kind.capitalize()}: {study.name}"
-    from microgpt_evolution.report import study_charts as charts  # needs Altair, an extra
+    from microgpt_evolution.report import study_charts as charts  # requires Altair
 
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))
@@ -105,7 +105,7 @@ def _result(study: Ranking) -> str:
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each has one run
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # one run each, so no interval
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 # the lowest loss, clipped to WORST.
 LEAST, WORST = 0.01, 0.5
 TINY = 1e-6  # minimum divisor of a distance, used if the lowest loss is near 0
-TIME_SCALE = 0.5  # length scale of the training time, which is logarithmic, from 0 to 1
+TIME_SCALE = 0.5  # length scale of the training time, whose logarithm is scaled to [0, 1]
 DIGITS = 8  # results are rounded to this many decimal places before they are compared
 JITTER = 0.05  # standard deviation of the noise, relative to that of the values
 # Grids of the kernel's hyper-parameters; the marginal likelihood selects a value from each grid.

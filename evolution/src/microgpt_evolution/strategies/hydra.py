@@ -139,7 +139,7 @@ class Hydra:
     def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
         """Return the best champion of the chosen head or, by default, the one with the best ranks.
 
-        The ranks in all heads are added, because the scores of different heads are not comparable.
+        By default, a finalist's ranks in all heads are added, as heads' scores are not comparable.
         """
         head = self._head
         if head:

@@ -54,7 +54,7 @@ class Organism(Trial):
         return self._again(seeds, "again", RETEST)
 
     def fresh_trials(self, seed: int) -> list[Trial]:
-        """Return N_FRESH trials with `seed` and further seeds that did not choose the winner."""
+        """Return N_FRESH trials with `seed` and seeds that were not used to choose the winner."""
         others = range(N_REPEATS + 1, N_REPEATS + N_FRESH)
         seeds = [seed, *(training_seed(seed, *self.place, i) for i in others)]
         return self._again(seeds, "fresh", FRESH)
@@ -109,7 +109,7 @@ def kept(organism: Organism, origin: str) -> Organism:
 
 
 class Population(ABC):
-    """Base class of populations that breed organisms; a single population is also a search."""
+    """Base class of populations that breed organisms; one population is a complete search."""
 
     random_genome: Callable[[Random], Genome]
     n_finalists = N_FINALISTS  # maximum number of finalists

@@ -37,8 +37,8 @@ class SurrogateSearch:
         budget: float,  # number of operations of the search
         cost: Callable[[Genome, int], float],  # operations of training a genome for n evaluations
         *,
-        n_finalists: int = 1,  # number of organisms for whose complete training budget is kept
-        accepts: Callable[[Genome], bool] = lambda genome: True,  # returns whether to train it
+        n_finalists: int = 1,  # number of organisms whose complete training is budgeted in advance
+        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether a genome may be trained
         seed: int,
     ) -> None:
         n_complete = budget / cost(first[0], EVALUATIONS)

@@ -7,7 +7,7 @@ from microgpt.config import TrainConfig
 from microgpt.flat_weights import Numbers
 
 # "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": `config.until` is reached. "stopped": by a hook.
+# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook ended it.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 

@@ -13,8 +13,8 @@ from microgpt.errors import ConfigError
 FOLDER = Path(__file__).parent
 # The beginning of the SHA-256 of each file that the kernels implement.
 IMPLEMENTED = {
-    "model.py": "a63c0c8025f38efa",
-    "model_variants.py": "319637971350e92f",
+    "model.py": "8433512538e7927c",
+    "model_variants.py": "ab9788b1ae35d597",
     "muon.py": "5c757ca86092be3d",
     "reference.py": "257f1fa093bb5c3e",
     "sampling.py": "5759a028bef976ff",

@@ -42,7 +42,7 @@ class EvaluationSet:
     """Documents that are split into chunks once and evaluated repeatedly."""
 
     def __init__(self, docs: Iterable[Iterable[Chunk]], *, at_once: int = AT_ONCE) -> None:
-        """Group the chunks of documents into portions."""
+        """Group the chunks of documents into portions of about `at_once` tokens."""
         self.n_docs = 0
         self.portions: list[TokenDataset] = []  # each has about `at_once` tokens
         for doc in docs:

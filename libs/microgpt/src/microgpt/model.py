@@ -59,7 +59,7 @@ class Gpt(Generic[Number]):
         return [([], []) for _ in range(self.config.n_layer)]
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Add a token to the cache (at most block_size tokens); return the next token's logits."""
+        """Add a token to the cache of up to block_size tokens; return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
         x = rmsnorm(self.embedding(token, position))  # (C); the initial embeddings are small
@@ -99,7 +99,7 @@ class Gpt(Generic[Number]):
         return linear(out, self.weights[f"layer{layer}.attn_wo"])  # mixes the heads
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
-        """Return a head's attention weights for the tokens so far, which sum to 1: (T)."""
+        """Return a head's attention weights, which sum to 1, for the tokens so far: (T)."""
         # Dot products grow with sqrt(head_dim); large ones saturate softmax, so gradients vanish.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 

@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return a token's embedding; add its position's (karpathy) or predecessor's (modern)."""
+        """Return a token's embedding, plus its position's (karpathy) or predecessor's (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
@@ -175,7 +175,7 @@ class Dropout:
 
 
 def batch_dropout(config: TrainConfig, step: int) -> list[Dropout]:
-    """Return a `Dropout` for each document of a step; none if dropout is 0."""
+    """Return a `Dropout` for each document of a step, or an empty list if dropout is 0."""
     first = step * config.batch_size
     if not config.dropout:
         return []

@@ -1,7 +1,7 @@
-"""The reference engine as an `EngineModule`: plain Python, without kernels and threads.
+"""The reference engine as an `EngineModule`: plain Python, without kernels or threads.
 
 Training supports all settings, and masked or soft targets; `ReferenceEngine.backward` is the same
-computation without dropout, masks and soft targets. NumPy is imported only where it is used.
+computation without dropout, masks or soft targets. NumPy is imported only where it is used.
 """
 
 import math
@@ -50,7 +50,7 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
 
 
 def n_bytes(model: ModelConfig, longest: int) -> int:
-    """Estimate the memory, in bytes, to train on documents of up to `longest` predictions."""
+    """Estimate the bytes of memory needed to train on documents of up to `longest` predictions."""
     return count_params(model) * (BYTES_PER_WEIGHT + longest * BYTES_PER_PRODUCT)
 
 
@@ -218,7 +218,7 @@ class ReferenceModel:
                 next(rows)[:] += [share * math.exp(x) for x in log_probabilities]
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield the log-probabilities (V) after each of the tokens, from index `first` on."""
+        """Yield the log-probabilities (V) of the token after tokens[i], for i from `first` on."""
         cache = self._gpt.new_cache()
         for i, token in enumerate(tokens):
             logits = self._gpt.forward(token, cache)

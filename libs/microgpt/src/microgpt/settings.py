@@ -1,7 +1,7 @@
 """All settings of a training run.
 
 A user, a preset (see presets.toml) or a genome (the result of a search) gives some of them as a
-mapping from names to values. `training.choice` chooses the others, or they have Karpathy's values.
+mapping from names to values. The others are chosen by `training.choice` or are Karpathy's.
 """
 
 import tomllib
@@ -151,7 +151,7 @@ def with_given(config: Config, given: Given) -> Config:
 
 
 def check_conflicts(given: Given) -> None:
-    """Raise ConfigError if two settings exclude each other, or one requires a missing one."""
+    """Raise ConfigError if settings exclude each other, or one requires another that is missing."""
     has = {name for name, value in given.items() if value is not None and value is not False}
     exclusive = [("minutes", "budget"), ("minutes", "preset"), ("minutes", "steps")]
     exclusive += [("budget", "preset"), ("column", "chat"), ("separator", "chat")]

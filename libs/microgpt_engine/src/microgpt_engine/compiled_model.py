@@ -102,7 +102,7 @@ class CompiledModel:
         self._evaluate(docs, should_stop, out, share)
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield the next token's log-probabilities (V) after tokens[first] and each later token.
+        """Yield the log-probabilities (V) of the token after tokens[first] and each later token.
 
         Raises:
             PromptError: a logit is not finite.

@@ -15,7 +15,7 @@ from microgpt_engine.weights import initial_weights
 if TYPE_CHECKING:
     from microgpt_engine.trainer import CompiledTraining
 
-BYTES_PER_WEIGHT = 200  # a weight, its gradient, its moments, and copies as Python floats
+BYTES_PER_WEIGHT = 200  # memory for a weight, its gradient, its moments, and Python floats
 
 make_model = CompiledModel
 
@@ -33,7 +33,7 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
 def make_training(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: random.Random, threads: int
 ) -> "CompiledTraining":
-    """Return a model to train, with random weights. If steps are small, it uses one thread."""
+    """Return a model to train, with random initial weights. Small steps use a single thread."""
     assert config.dtype
     from microgpt_engine.threaded_trainer import MIN_SHARED_WORK, ThreadedTraining
     from microgpt_engine.trainer import CompiledTraining

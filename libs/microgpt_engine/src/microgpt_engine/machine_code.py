@@ -30,7 +30,7 @@ from microgpt_engine import simd
 
 _NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
-)  # see `numba_internals.object_code`; other threads can run during a call
+)  # see `numba_internals.object_code`; a call releases the GIL
 _DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 # Settings of Numba that do not affect the machine code, or that `_path` takes from `simd`.
@@ -118,7 +118,7 @@ def _compile(place: str, args: tuple[Any, ...]) -> bytes:
 
     try:
         return object_code(_function(place), args)
-    except Exception as error:  # another version of Numba can raise any type
+    except Exception as error:  # other versions of Numba may raise any exception
         if simd.IS_WASM:
             raise
         from microgpt_engine.numba_internals import TRIED, VERSION
@@ -266,7 +266,7 @@ def _path(place: str, layout: str) -> Path:
 
 
 def _remove_unused(directory: Path) -> None:
-    """Remove old cache files: unused versions and unfinished writes."""
+    """Remove cache files and unfinished writes that are older than _UNUSED_DAYS."""
     for pattern in ("microgpt-*", ".microgpt-*"):
         for file in directory.glob(pattern):
             with contextlib.suppress(OSError):

@@ -28,7 +28,7 @@ _OPTIONS = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def accepted_options() -> dict[str, bool]:
-    """Return the undocumented compiler options, or none if Numba does not accept them."""
+    """Return the undocumented compiler options, or {} if Numba does not accept them."""
     with suppress(Exception):
         numba.njit(**_OPTIONS)(lambda: None).compile(())
         return _OPTIONS

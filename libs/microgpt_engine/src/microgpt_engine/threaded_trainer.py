@@ -151,7 +151,7 @@ class ThreadedTraining(CompiledTraining):
         return sum(n_read)
 
     def _in_threads(self, work: Callable[[int], Result], most: int) -> list[Result]:
-        """Call `work` with the index of each thread, up to `most` threads; return the results."""
+        """Call work(i) in thread i, for up to `most` threads; return the results."""
         others = range(1, min(self._threads, most))
         futures = [self._pool.submit(work, thread) for thread in others]
         try:

@@ -29,7 +29,7 @@ from microgpt_engine.weights import PackedWeights, aligned_zeros
 # the activations to fit into the cache and for several threads to share a batch.
 MICRO_BATCH = 128
 RUN_S = 0.02  # target duration of one `run` call
-MAX_STEPS = 8192  # maximum number of steps per call
+MAX_STEPS = 8192  # maximum number of steps per kernel call
 
 take_steps = EntryPoint("microgpt_engine.kernels.step:take_steps")
 
@@ -40,7 +40,7 @@ class CompiledTraining:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Zero all weights. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
+        """Zero the weights. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
         self.config = config
         self._dataset = Dataset.from_documents(docs)
         self.settings = model_settings(model, dtype), train_settings(config)

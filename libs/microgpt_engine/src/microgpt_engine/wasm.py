@@ -90,7 +90,7 @@ def module(code: bytes, symbol: str) -> bytes:
     sections = _Reader(code[8:])  # skips the magic number and the version
     while sections.rest:
         number, section = sections.byte(), sections.part()
-        if number == CUSTOM:  # names, symbols and relocations
+        if number == CUSTOM:  # names, symbols and relocations, which the module does not need
             index = _function_index(section, symbol) if index is None else index
         elif number == DATA:
             raise ValueError(f"{symbol} refers to data, which requires a linker")
@@ -109,7 +109,7 @@ def _function_index(section: bytes, symbol: str) -> int | None:
     reader = _Reader(section)
     if reader.part() != b"linking":
         return None
-    reader.number()  # version
+    reader.number()  # skip the version
     while reader.rest:
         kind, symbols = reader.byte(), _Reader(reader.part())
         for _ in range(symbols.number() if kind == SYMBOLS else 0):

@@ -81,7 +81,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
     root mean square below 1. If that of an embedding is larger, all embeddings and the outputs of
-    all blocks are divided by a common factor, which later RMSNorms remove.
+    all blocks are scaled down by a common factor, which later RMSNorms remove.
 
     Raises:
         CheckpointError: a tensor is missing, has the wrong shape, or has unsupported values.

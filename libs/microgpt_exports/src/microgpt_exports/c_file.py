@@ -81,7 +81,7 @@ def int8_tensors(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
 
 
 def rounded(saved: SavedModel) -> SavedModel:
-    """Return a model whose weights are those that the int8 numbers and scales represent."""
+    """Return a model with its weights replaced by the values that an int8 export represents."""
     found = int8_tensors(saved.model, saved.weights)
     weights = {
         name: (found[name] * found[name + SCALES][:, None]).tolist()
@@ -114,7 +114,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
 
 
 def run(path: Path) -> Program:
-    """Compile a file and return its program, which reads all tokens again in each call."""
+    """Compile a C file and return its program, which rereads all earlier tokens in each call."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
         raise ConfigError("verifying a C file requires a C compiler; install gcc, or set CC")

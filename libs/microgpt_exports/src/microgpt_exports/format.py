@@ -1,4 +1,4 @@
-"""Formats of other programs: write an export with a receipt, and verify it in the program.
+"""Export models in the formats of other programs, and verify the exports in these programs.
 
 An export is accepted only if everything except its weights equals what microgpt writes for its
 receipt. So the weights are the only untrusted bytes that the other program reads.

@@ -156,7 +156,7 @@ def _turned(C: int) -> str:
 
 
 def _layer(config: ModelConfig, i: int) -> str:
-    """Return the nodes of a layer, which adds causal attention and the MLP to x: (B, T, C)."""
+    """Return the nodes of a layer, which add the outputs of attention and MLP to x (B, T, C)."""
     H, q, k, x, active = config.n_head, f"q{i}", f"k{i}", f"input{i}", f"active{i}"
     rotated = shifted = squared = ""
     if not config.is_karpathys:
@@ -189,7 +189,7 @@ def _layer(config: ModelConfig, i: int) -> str:
 
 
 def _rotated(x: str, H: int) -> str:
-    """Return the nodes that normalize and rotate queries or keys: (B, T, C)."""
+    """Return the nodes that normalize and rotate the queries or keys in x (B, T, C)."""
     return f"""\
   {x}_heads = Reshape ({x}, by_head)
   {x}_normed = {NORM} ({x}_heads, qk_scale)
@@ -200,7 +200,7 @@ def _rotated(x: str, H: int) -> str:
 
 
 def _before(x: str, name: str) -> str:
-    """Return the nodes that shift x by one token; the cache has the first vector: (B, T, C)."""
+    """Return the nodes that shift x (B, T, C) by one token; the first vector is in the cache."""
     return f"""\
   {x}_both = Concat <axis = 1> ("past_{name}", {x})
   "present_{name}" = Slice ({x}_both, last, endless, axis)

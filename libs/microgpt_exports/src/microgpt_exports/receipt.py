@@ -43,7 +43,7 @@ FORMAT_VERSION = 4  # receipts of earlier versions contain different results
 N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after the first
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp supports no more
-MOST = 1e-3  # maximum accepted difference between two log-probabilities, in nats
+MOST = 1e-3  # maximum accepted difference in a token's log-probability, in nats
 PIECE = 16  # number of tokens read at once; bounds the memory for the logits of a large vocabulary
 # Exceptions that reading a damaged JSON file may raise.
 DAMAGE = (
@@ -157,7 +157,7 @@ def damaged(path: Path, what: str = "the receipt is damaged: ") -> Iterator[None
 class Comparison:
     """The differences between the results of a program and a receipt."""
 
-    largest: float  # the largest difference of a log-probability; NaN if any result is NaN
+    largest: float  # largest difference in a log-probability, in nats; NaN if any result is NaN
     n_equal: int  # number of equal tokens at the start of the greedy continuation
     n_greedy: int
 

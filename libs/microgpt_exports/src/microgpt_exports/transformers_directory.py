@@ -144,7 +144,7 @@ def _tokenizer_file(tokenizer: Tokenizer, special: Mapping[str, int]) -> dict[st
 
 
 def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
-    """Yield the normalizers of a text, which have the effect of `fold` and `reading`."""
+    """Yield normalizers that change a text in the same way as microgpt's `fold` and `reading`."""
     if tokenizer.folds:
         yield {"type": "NFKD"}
         yield {"type": "Lowercase"}

@@ -95,7 +95,7 @@ class ChatSession:
     _noted: str = ""  # unknown characters reported so far
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """Return the pieces of the reply to a message; raise PromptError if there is no reply.
+        """Return a generator of the reply to a message; raise PromptError if there is no reply.
 
         When exhausted or closed, the generator adds the message and the reply so far to `messages`.
         """
@@ -115,7 +115,7 @@ class ChatSession:
 
     def _reply(self, question: Message, prompt: "ChatPrompt") -> Generator[str, None, None]:
         answer, decode = "", self.model.tokenizer.decode
-        colors = self.shows_doubt and prompt.fixed_reply is None  # a fixed reply has no surprise
+        colors = self.shows_doubt and prompt.fixed_reply is None  # a fixed reply has no probability
         for seed in range(self.seed, self.seed + MAX_DRAWS):
             job = self.model.reply_job(prompt, sampling=self.sampling, seed=seed)
             if not self.never or not self.never.search(decode(self.model.stream(job))):
@@ -138,7 +138,7 @@ class ChatSession:
             note("the reply was truncated: the context is full")
 
     def _colored(self, prompt: "ChatPrompt", reply: str) -> str:
-        """Return a reply colored by surprise, and print a note on its mean probability."""
+        """Return a reply colored by surprise, and print the mean probability of its tokens."""
         from math import exp
 
         from microgpt import bits
@@ -192,7 +192,7 @@ def _load(model_dir: Path | None) -> "SavedModel":
 def _run_chat(session: ChatSession, *, at_terminal: bool) -> None:
     """Reply until the input ends. At a terminal, Ctrl-C cancels only the reply or input line.
 
-    For piped input, print an empty line if there is no reply, so that the line count matches.
+    For piped input, print an empty line for each line that has no reply.
     """
     no_reply = "" if at_terminal else "\n"
     while True:

@@ -60,7 +60,7 @@ def style_of(bits: float) -> str:
 
 
 def _lines(explanation: Explanation) -> Iterator[str]:
-    """Yield a line for each predicted token that is scored, and a line with the total surprise."""
+    """Yield a line for each scored token, and a line with the total surprise."""
     scored = explanation.scored
     width = max((cell_len(_shown(each.text)) for each in scored), default=0)
     for each in scored:

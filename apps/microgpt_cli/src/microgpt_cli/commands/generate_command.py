@@ -95,7 +95,7 @@ def generate(
     if as_json:
         print(json.dumps({"samples": shown}))
     sys.stdout.flush()
-    n_given = len(prompt) if max_tokens else 0  # the context, the default limit, holds the prompt
+    n_given = len(prompt) if max_tokens else 0  # unlike max_tokens, the context includes the prompt
     note_faults([text[n_given:] for text in shown], saved, max_tokens)
     if seed == str(DEFAULT_SEED) and sampling.temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
@@ -124,7 +124,7 @@ def _note_odd_use(model: "InferenceGpt", directory: Path, prompt: str) -> None:
 
 
 def _mismatch(pattern: str) -> Fault:
-    """Return a function that is true for texts that do not match a pattern as a whole."""
+    """Return a function that tests whether a text fails to match a pattern as a whole."""
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             compiled = re.compile(pattern)

@@ -1,4 +1,4 @@
-"""Printing to stdout and stderr, closed pipes, and the signals SIGINT and SIGTERM."""
+"""Print to stdout and stderr, tolerate closed pipes, and handle SIGINT and SIGTERM."""
 
 import os
 import re
@@ -133,7 +133,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 class StopRequest:
-    """Records the first SIGINT or SIGTERM, so that work can be saved; a later signal raises."""
+    """Records the first SIGINT or SIGTERM to let work be saved; a later one raises an exception."""
 
     def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # None until a signal is received

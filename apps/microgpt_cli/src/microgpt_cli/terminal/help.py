@@ -93,7 +93,7 @@ class GroupedCommand(TyperCommand):
         return [re.sub(r"^\[(\[.*)\]\.\.\.$", r"\1", piece) for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then the options: all by panel, or only the common ones."""
+        """Write the arguments and options: all options by panel, or only the common ones."""
         rare = [] if ctx.meta.get(HELP_ALL) else self._rare
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):

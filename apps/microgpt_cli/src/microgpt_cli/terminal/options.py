@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import note
 T = TypeVar("T")
 PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help-all`
 DEFAULT_MODEL_DIR = Path("output")
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names, in data/ or bundled
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/; otherwise, the bundled copies
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
@@ -59,7 +59,7 @@ def field_option(
 ) -> Any:
     """Return the option of a dataclass field.
 
-    If `is_short` is true, `--help` lists it. `usual` describes a default that depends on the model.
+    If `is_short` is true, `--help` lists the option. `usual` describes a model-dependent default.
     """
     field = kind.__dataclass_fields__[name]
     facts = field.metadata

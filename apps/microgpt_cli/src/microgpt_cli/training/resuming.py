@@ -50,7 +50,7 @@ def resumed_job(
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if the plug-in is not installed
-    n_steps = state.step  # number of steps so far, including those of teachers
+    n_steps = state.step  # number of steps so far; those of teachers are added below
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
@@ -154,7 +154,7 @@ def _with_recorded_teachers(
         return replace(job, resume=None)
     paths = given or [Path(each.directory) for each in plan.teachers]
     if ensemble and not given:
-        paths = teacher_paths(directory.path, ensemble)  # the directory may have been moved
+        paths = teacher_paths(directory.path, ensemble)  # recorded paths may be outdated
     teachers = load_teachers(paths) if all(map(os.path.isdir, paths)) else None
     records = records_of(teachers)
     found, wanted = ([each.weights_sha256 for each in some] for some in (records, plan.teachers))

@@ -29,7 +29,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
-STREAM_SAMPLE_TOKENS = 300  # length of each sample of a model of running text
+STREAM_SAMPLE_TOKENS = 300  # length of a sample from a model of running text
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:
@@ -110,7 +110,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
 
 
 def _worth(result: TrainResult, sets: Split) -> str:
-    """Return a sentence that compares the loss with count-based models or a uniform guess."""
+    """Return a sentence that compares the loss with count-based baselines or a uniform guess."""
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"

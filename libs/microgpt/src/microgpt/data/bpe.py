@@ -162,7 +162,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
 
 def _stretches(text: str) -> Iterator[str]:
-    """Split a text into parts of at most 2 * PART_LENGTH characters, at word boundaries."""
+    """Split a text into parts of up to 2 * PART_LENGTH characters, if possible between words."""
     start = 0
     while start < len(text):
         place = WORD_BOUNDARY.search(text, start + PART_LENGTH, start + 2 * PART_LENGTH)

@@ -43,7 +43,7 @@ class Records(NamedTuple):
 
 
 def read_records(file: TextFile, what: str = "document", column: str | None = None) -> Records:
-    """Return the records of a table or of JSON. A .csv file may contain conversations in JSON."""
+    """Return the records of a table or of JSON; even a .csv file may contain JSON conversations."""
     lines = [*file]
     first = _first_line(lines).lstrip()
     if not first:

@@ -3,7 +3,7 @@
 A reader returns the documents of a file that it recognises, and None for any other file. The first
 reader that recognises a file is used: that of folders, then the plug-ins in the group
 `microgpt.readers` (see docs/plugins.md), then the readers of the library. With `chat`, only
-plug-ins are tried, even for folders, and `conversation_file` reads the other files.
+plug-ins are tried, even for folders; `conversation_file` reads files that no plug-in recognises.
 """
 
 import warnings
@@ -97,8 +97,8 @@ def load_conversations(
 ) -> list[Conversation]:
     """Return the conversations of a file; docs/reference/data.md describes the formats.
 
-    Each begins with a user message, and the roles alternate. System messages and a final user
-    message without a reply are omitted, and `tell` is called with a note.
+    Each conversation begins with a user message, and the roles alternate. System messages and a
+    final user message without a reply are omitted, and `tell` is called with a note.
 
     Args:
         me: name of the participant who is the assistant in an exported chat between people.

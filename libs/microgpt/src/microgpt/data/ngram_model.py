@@ -78,7 +78,7 @@ class NgramModel:
         tokens, places = _tokens_and_places(docs)
         at = np.flatnonzero(places)
         found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
-        # The predictions whose context of the current length is known, and the contexts' indices.
+        # Predictions whose context of the current length was counted, and the contexts' indices.
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:

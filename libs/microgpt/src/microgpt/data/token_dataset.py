@@ -18,8 +18,8 @@ class TokenDataset(Sequence[Tokens]):
     def __init__(self, docs: Iterable[Tokens] = ()) -> None:
         self.tokens = array("q")
         self.starts = array("q", [0])  # start index of each document, then the end of the last
-        # Loss mask: 1 for tokens that count, 0 for context. The mask is empty as long as all tokens
-        # count. The value for a document's first token is unused, as that token is never predicted.
+        # Loss mask: 1 for tokens that count towards the loss, 0 for context; empty if all count.
+        # The value for a document's first token is unused, because that token is never predicted.
         self.mask = bytearray()
         # Target distribution of each prediction, (predictions, V); None if the targets are tokens.
         self.soft_targets: NDArray[np.float32] | None = None
@@ -27,7 +27,7 @@ class TokenDataset(Sequence[Tokens]):
             self.append(doc)
 
     def append(self, doc: Tokens, mask: bytes | None = None) -> None:
-        """Append a document. Without a mask, all tokens of the document count."""
+        """Append a document. Without a mask, all of its tokens count towards the loss."""
         if mask and not self.mask:
             self.mask.extend(b"\1" * len(self.tokens))
         self.tokens.extend(doc)

@@ -73,9 +73,9 @@ def save(
     """Write a model directory atomically, replacing any existing model and its training run.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
-    directory wait for each other. The default format is JSON for up to a million weights;
-    float16 is safetensors with rounded weights. Saving a loaded model over its own copy keeps the
-    files of its training run.
+    directory wait for each other. The default format is JSON for up to a million weights, otherwise
+    safetensors; float16 is safetensors with rounded weights. Saving a loaded model over its own
+    copy keeps the files of its training run.
 
     Raises:
         CheckpointError: the directory cannot be written or is locked by a training run, or a weight
@@ -112,7 +112,7 @@ def encode_model(
 
 
 def load(directory: str | Path) -> SavedModel:
-    """Load the model in a directory, or the weights of its training run if there is no model yet.
+    """Load the model in a directory, or that of an unfinished training run if there is none yet.
 
     Raises:
         CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another

@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 META = "meta.json"
 # Files of a checkpoint. They are named here because importing `training_directory` is slow.
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
-MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
+MAX_META_BYTES = 2**24  # a vocabulary of all Unicode characters, as \u escapes, takes 14 MB
 MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
 
 SpecialTokens = tuple[Literal["user"], Literal["assistant"], Literal["end_turn"]]
@@ -117,7 +117,7 @@ class SavedModel(TrainedModel):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the weights file, or of the weights if meta.json has none."""
+        """The SHA-256 of the weights file, or of the weights if meta.json contains no hash."""
         return self.meta.weights_sha256 or super().sha256
 
 

@@ -61,7 +61,7 @@ def tensors_of(
 
 def check_fits(model: ModelConfig) -> None:
     """Raise ConfigError if a model and one full context exceed the free memory."""
-    per_token = 2 * model.n_layer * model.n_embd + 2  # keys, values, the token and a random number
+    per_token = 2 * model.n_layer * model.n_embd + 2  # keys, values, token id and random number
     n_bytes = BYTES_PER_WEIGHT * count_params(model) + 8 * model.block_size * per_token
     check_memory(n_bytes, "the model")
 

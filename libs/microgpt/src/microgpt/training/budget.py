@@ -1,6 +1,6 @@
 """The cost of a training run in operations, the speed of this machine, and time limits.
 
-The time of a training run is proportional to its operations. The command line makes a `TimeLimit`;
+The time of a training run is proportional to its operations. The command line gives a `TimeLimit`;
 `Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
 the speed. During the run, `Deadline` measures again, and restarts a run that would end too early or
 too late. `--budget` and `--steps` reproduce the result without a measurement.
@@ -96,7 +96,7 @@ def operations_per_second(
 ) -> float:
     """Return the operations per second of training steps on random chunks, measured for 0.4 s."""
     n_tokens = max(1, round(length))
-    # The time of the reference engine is proportional to the tokens, and a batch can take minutes.
+    # The reference engine's time is proportional to the tokens; a whole batch could take minutes.
     is_scalar = config.engine == "reference"
     batch_size, n_read = (1, min(N_TIMED, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
     rng = random.Random(0)
@@ -190,7 +190,7 @@ class Deadline(Hook):
         per_step = (self._first[0] - left) / (done - self._first[1])
         whole = cost_ratio * work(steps) + test
         late = ((whole - done) * per_step - left) / self._limit.seconds
-        # A student gets no more steps, because its teachers would have to predict more targets.
+        # A student's steps are not increased: its teachers would have to predict more targets.
         given, budget = self._job.plan.given, math.inf
         if not self._job.teachers:
             budget = given.get("budget", math.inf) / step_cost

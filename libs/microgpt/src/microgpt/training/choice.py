@@ -20,9 +20,9 @@ from microgpt.training.budget import held_out_operations, step_operations
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
-# Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
+# The default number of operations: about a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
-# `readable` keeps up to max(MIN_READ, READ * (budget / 1e13) ** READ_POWER) characters of a text.
+# `readable` keeps up to max(MIN_READ, READ * (budget / 1e13) ** READ_POWER) training characters.
 READ, READ_POWER, MIN_READ, PART = 2**23, 0.5, 2**21, 2**12  # PART: characters per kept passage
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
@@ -39,10 +39,10 @@ DROPOUT = 0.2  # dropout if all useful operations are used; with fewer, proporti
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # vocab_size for 1e12 operations; growth exponent
 MIN_CHARACTERS_PER_SUBWORD = 400  # minimum characters of text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-# Fine-tuning makes TUNING_PASSES passes over the data at most, or TUNING_STEPS if that is more
+# Fine-tuning makes up to TUNING_PASSES passes over the data, or TUNING_STEPS steps if that is more
 # (bench/studies/fine_tuning.py, removed after commit a922fbb8).
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
-TUNING_RATE = 0.5  # factor of the rule's learning rate: trained weights need smaller changes
+TUNING_RATE = 0.5  # factor of the learning rate in fine-tuning, which needs smaller changes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -186,7 +186,7 @@ def config_for_operations(
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:
-    """Return a context of 16, 32, … or MAX_CONTEXT that fits most documents; 128 for a stream."""
+    """Return a context of 16, 32, … or MAX_CONTEXT that fits most docs; 128 for running text."""
     if text == "stream":
         return 128
     context = 16

@@ -6,7 +6,7 @@ student. All targets and documents are computed before training.
 
 An n-gram model predicts a small text about as well as a neural network, but makes different errors.
 It is therefore an additional teacher for the documents that the teachers generate, but not for the
-text from which its counts come. docs/measurements/choice.md gives the gain.
+text from which its counts come. docs/measurements/choice.md reports the improvement.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """

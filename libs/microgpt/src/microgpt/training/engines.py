@@ -1,7 +1,7 @@
 """The interface of engines, and the choice between the compiled and the reference engine.
 
 Both engines give the same losses, weights and random numbers, up to rounding; the tests and
-`microgpt verify` check this. The reference engine trains and generates without NumPy and Numba.
+`microgpt verify` check this. The reference engine trains and generates without NumPy or Numba.
 """
 
 import warnings
@@ -64,7 +64,7 @@ class EngineModule(Protocol):
 
 
 def engine_module(name: str) -> EngineModule:
-    """Return an engine; raise ConfigError if it is missing or does not implement source edits."""
+    """Return an engine; raise ConfigError if it is missing or does not implement edited sources."""
     if problem := problem_of(name):
         why, remedy = problem
         raise ConfigError(

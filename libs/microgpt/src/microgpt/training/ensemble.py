@@ -26,7 +26,7 @@ from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import Place, TrainingJob
 
 TEACHERS = ".teachers"
-TOLERANCE = 0.05  # a teacher is omitted if it would exceed the remaining time by this fraction
+TOLERANCE = 0.05  # omit a teacher that would exceed the remaining time by more than this fraction
 
 
 def open_ensemble(directory: Path, plan: TrainingPlan, state: TrainState) -> Ensemble | None:

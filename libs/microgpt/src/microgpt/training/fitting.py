@@ -225,7 +225,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
         warmup_steps=steps // WARMUP,
         dropout=0.0,
         weight_decay=0.0,
-        patience=None,  # each check would count as worse until one beats the best teacher
+        patience=None,  # until the student beats its best teacher, every check counts as worse
     )
 
 

@@ -1,4 +1,4 @@
-"""The training loop: runs the engine, calls hooks, and ends by `early_stopping.ending`."""
+"""The training loop runs the engine and calls hooks until `early_stopping.ending` ends it."""
 
 import math
 import random
@@ -106,7 +106,7 @@ class TrainingLoop:
         return "stopped" if self.should_stop() else ending(self.step, self.best, self.config)
 
     def end(self) -> None:
-        """End the run after the current step, without a change of the learning-rate schedule."""
+        """End the run after the current step, without changing the learning-rate schedule."""
         self.plan = replace(self.plan, config=replace(self.config, until=self.step))
 
     def should_stop(self) -> bool:

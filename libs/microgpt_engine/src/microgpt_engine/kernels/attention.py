@@ -89,7 +89,7 @@ def attention_backward(
     tile: Array,  # (lanes, lanes), scratch
     dqkv: Array,
 ) -> None:
-    """Set dqkv (3 C, N) to the gradient of the queries, keys and values."""
+    """Set dqkv (3 C, N) to the gradients of the queries, keys and values."""
     C, step, row, scale = out.shape[0], lanes(out), 0, score_scale(model)
     D = C // model.n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]

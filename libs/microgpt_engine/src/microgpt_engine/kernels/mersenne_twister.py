@@ -21,7 +21,7 @@ def shuffle(words: Array, order: Array) -> None:
         while (i + 1) >> n_bits:
             n_bits += 1
         j = i + 1
-        while j > i:  # rejection sampling
+        while j > i:  # rejection sampling: draw again if j > i
             j = int(_word(words) >> 32 - n_bits)
         order[i], order[j] = order[j], order[i]
 

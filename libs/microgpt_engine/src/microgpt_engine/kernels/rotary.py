@@ -65,7 +65,7 @@ def adjust_backward(
     dqk: Array, qk: Array, model: Settings, rotation: Array, scales: Array, N: int
 ) -> None:
     """Replace dqk, the gradient of the output qk of `adjust`, with the gradient of its input."""
-    if not model.karpathy:  # rotation preserves lengths and angles, so the order does not matter
+    if not model.karpathy:  # rmsnorm and rotation commute, so their order does not matter
         D = qk.shape[0] // (2 * model.n_head)
         for head in range(2 * model.n_head):
             rows = slice(head * D, (head + 1) * D)

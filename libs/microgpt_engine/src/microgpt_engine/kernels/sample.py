@@ -109,10 +109,10 @@ def _keep_likeliest(
 
 @kernel
 def _keep(weights: Array, logits: Array, V: int, most: int, share: float, order: Array) -> None:
-    """Zero all weights except those of the tokens with the largest logits, `most` tokens or fewer.
+    """Zero all weights except those of the `most` tokens with the largest logits.
 
-    Fewer are kept if they have the fraction `share` of the total weight. Of equal logits, the first
-    are kept.
+    Fewer weights are kept if they sum to at least the fraction `share` of the total weight. Of
+    tokens with equal logits, the first are kept.
     """
     mass = 0.0
     for i in range(V):

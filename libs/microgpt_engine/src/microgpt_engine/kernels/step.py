@@ -58,7 +58,7 @@ def take_steps(
     while tokens_read < n_tokens and progress[0] < first_step + lrs.size:
         step, done = int(progress[0]), int(progress[1])
         first, end = step * batch_size, (step + 1) * batch_size
-        # counted predictions in documents `first` to `end` of the repeated dataset
+        # number of unmasked predictions in documents first to end - 1 of the repeated dataset
         total = (end // n_docs - first // n_docs) * targets_before[n_docs]
         total += targets_before[end % n_docs] - targets_before[first % n_docs]
         n_read = read_documents(dataset, first + done, batch_size - done, buffers)
@@ -142,7 +142,7 @@ def _backward(
 
         dbranch = dx
         if rate:
-            dbranch = b.dhidden[:C]  # b.dbranch is written below
+            dbranch = b.dhidden[:C]  # used as scratch, because b.dbranch is overwritten below
             drop(dx, b.keys, 2 * layer + 1, rate, dbranch, N)
         add_outer(dbranch, b.attn_out[layer], x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)

@@ -79,7 +79,7 @@ class Emitter(NamedTuple):
 def emitted(
     signature: Callable[..., Any], *, prefer_literal: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Return a decorator that turns an emitting function into an intrinsic with this signature."""
+    """Return a decorator that turns an emitting function into an intrinsic with `signature`."""
 
     def make(emit: Callable[..., Any]) -> Any:
         @wraps(emit)
@@ -110,7 +110,7 @@ def view(e: Emitter, array: Any, top: Any, bottom: Any, left: Any, right: Any) -
     n_rows, n_columns = builder.sub(bottom, top), builder.sub(right, left)
     part.shape = cgutils.pack_array(builder, [n_rows, n_columns])
     part.nitems = builder.mul(n_rows, n_columns)
-    part.meminfo = ir.Constant(part.meminfo.type, None)  # does not own its memory
+    part.meminfo = ir.Constant(part.meminfo.type, None)  # the view does not own its memory
     return part._getvalue()
 
 

@@ -21,7 +21,7 @@ BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 RESULTS = BENCH / "results"
 FIRST_SEED = 42
-VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector of the kernels
+VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:

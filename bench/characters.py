@@ -81,7 +81,7 @@ def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
 
 
 def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str], str]) -> bool:
-    """Return whether the last reply of a talk contains the name that the user told."""
+    """Return whether the last reply of a conversation contains the name that the user has given."""
     said: list[str] = []
     for text, _ in turns:
         said.append(style(text))

@@ -61,7 +61,7 @@ def run(config: TrainConfig) -> tuple[TrainResult, float]:
 
 @contextmanager
 def random_gradients(seed: int) -> Iterator[None]:
-    """Replace the reference engine's gradients with random numbers within this context."""
+    """Return a context in which random numbers replace the gradients of the reference engine."""
     rng = random.Random(seed)
     update, backward = ReferenceEngine.update, Value.backward
 

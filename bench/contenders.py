@@ -2,7 +2,7 @@
 
 A contender prepares a job once and returns a function that runs it and returns losses or tokens.
 All contenders train from equal weights on the same documents in the same order, or generate from
-the same random numbers. A C program draws its own weights, and its function returns the seconds.
+the same random numbers. A C program draws its own weights, and its function returns the run time.
 """
 
 import random
@@ -50,7 +50,7 @@ class Job:
         self.weights = {name: np.array(matrix, np.float32) for name, matrix in rows.items()}
 
     def uniforms(self) -> np.ndarray:
-        """Return a random number in [0, 1) per generated token, of shape (sequences, T)."""
+        """Return random numbers in [0, 1), one per generated token: (sequences, T)."""
         shape = (self.n_times * self.n_together, self.model.block_size)
         return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
 
@@ -90,7 +90,7 @@ def generator(job: Job) -> Work:
 def compete(
     contenders: Mapping[str, Work], rounds: int, agree: Callable[[np.ndarray, np.ndarray], Any]
 ) -> dict[str, list[float]]:
-    """Let contenders run their jobs in turns, and return the seconds of each round, by contender.
+    """Run the contenders' jobs in turns; return the times of all rounds, in seconds, by contender.
 
     `agree` returns whether a contender's result (its second argument) agrees with microgpt's.
     """

@@ -1,13 +1,13 @@
-"""Count the questions that models of 40 to 55 pairs answer, in trained and in unseen wordings.
+"""Count right answers of models trained on 40 to 55 questions, in trained and in unseen wordings.
 
     uv run python bench/few_questions.py [--only museum]
 
 Trains on each set of questions/ with `microgpt train --chat --minutes 1`. A set has
-40 to 55 pairs, two unseen wordings of each question (vet: of 20 questions), and 30 to 40 questions
-that the pairs do not answer; at least a quarter of the latter share words with the pairs. All sets
-except library were written by a language model that did not know the method, which was tuned on
-library, museum and note_app; helpdesk, vet and hostel, which is in German, were written or read
-afterwards. Takes a minute per set on one core.
+40 to 55 question-answer pairs, two unseen wordings per question (vet: for 20 questions), and 30 to
+40 questions that no pair answers; at least a quarter of the latter share words with the pairs. The
+method was tuned on library, museum and note_app. All sets except library were written by a language
+model that did not know the method; helpdesk, vet and hostel (in German) were written, or first
+read, after the tuning. Takes a minute per set on one core.
 """
 
 import json

@@ -31,7 +31,7 @@ except ImportError:  # atheris is absent in tests, which need only `Attack`
 
 
 def instrumented() -> Any:
-    """Return a context that instruments imports of our packages, except of the engine (Numba code).
+    """Return a context that instruments imports of microgpt's packages except the engine (Numba).
 
     A module is instrumented when it is first imported, here or in the process that fuzzes a parser.
     """
@@ -154,7 +154,7 @@ class Attack:
             Path(self.folder, COUNTS).write_text(json.dumps(counts))
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """Raise EscapeError before a process, a connection, or a write outside the folder."""
+        """Raise EscapeError if a process or connection starts, or a write is outside the folder."""
         if not self.is_armed:
             return
         writes = event in CHANGES
@@ -203,7 +203,7 @@ def changed_json(data: bytes, rng: random.Random) -> bytes | None:
 
 
 def json_in(data: bytes, rng: random.Random) -> tuple[int, int]:
-    """Return the bounds of the JSON in an input: a safetensors header, a line, or the whole."""
+    """Return the start and end of JSON in an input: a safetensors header, a line, or all of it."""
     size = int.from_bytes(data[:8], "little")
     if size + 8 <= len(data) and data[8:9] == b"{":
         return 8, 8 + size

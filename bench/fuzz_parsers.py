@@ -1,8 +1,8 @@
 """The parsers that bench/fuzz.py attacks, each with valid seed inputs written by this project.
 
 A maker gets a folder and returns seed inputs and a function that parses an input. The files come
-from tests/exports, from a model that a maker trains, or from a run of a command. Checksums that an
-attacker could compute are renewed, so that mutations reach the code behind them.
+from tests/exports, from a model that a maker trains, or from a command. Checksums that an attacker
+could compute are corrected after a mutation, so that the input reaches the code behind them.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ MORE: dict[str, dict[str, Any]] = {
 
 
 def model(folder: Path, weights_format: Any = None, **options: Any) -> Path:
-    """Train and save a model, of a few names by default, and return its directory."""
+    """Train a model, by default on a few names, save it, and return its directory."""
     shape = microgpt.ModelConfig(n_embd=4, n_head=2, n_layer=1, block_size=8, n_ff_exp=1)
     given = {"docs": NAMES, "model": shape, "config": microgpt.TrainConfig(steps=20), **options}
     microgpt.save(microgpt.train(**given), folder, weights_format=weights_format)
@@ -68,7 +68,7 @@ def model(folder: Path, weights_format: Any = None, **options: Any) -> Path:
 
 
 def trained(folder: Path) -> None:
-    """Write the checkpoint of a training run."""
+    """Train a small model, and write the checkpoint of the training run."""
     result = microgpt.train(NAMES, config=microgpt.TrainConfig(steps=20, engine="reference"))
     with TrainingDirectory(folder) as held:
         held.keep(replace(result.plan, input=Path("names.txt")), result.state)
@@ -145,18 +145,18 @@ def chats(name: str, me: str | None = None) -> Maker:
 
 
 def evaluations(folder: Path, content: bytes) -> None:
-    """Write the input as the records of a run, each with a new checksum."""
+    """Write the input as the trial records of a run, each with a correct checksum."""
     records = [line.rpartition(CHECKSUM)[0] + b"}" for line in content.splitlines()]
     (folder / "trials.jsonl").write_bytes(b"".join(map(with_checksum, records)))
 
 
 def state(folder: Path, content: bytes) -> None:
-    """Write the checksum of the input to the metadata of a checkpoint."""
+    """Write the input's checksum to a checkpoint's metadata, so that loading accepts the input."""
     edit(folder / "train_state.json", state_sha256=hashlib.sha256(content).hexdigest())
 
 
 def export(format: Format, folder: Path) -> None:
-    """Export a portable model to the file "a" in a folder, or for Transformers to the folder."""
+    """Export a portable model to the file "a" in a folder or, for Transformers, to the folder."""
     folder.mkdir()
     sizes = {"n_embd": 4, "n_head": 1, "n_layer": 1, "block_size": 8, "n_ff_exp": 2}
     shape = microgpt.ModelConfig(**sizes, architecture="portable")

@@ -21,7 +21,7 @@ BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 RESULTS = BENCH / "results"
 FIRST_SEED = 42
-VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector of the kernels
+VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
@@ -91,7 +91,7 @@ def machine(*, all_cores: bool = False) -> str:
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Run the calls alternately, and return the seconds of each round after a warm-up.
+    """Run the calls alternately; after a warm-up, return the time of each round, in seconds.
 
     If a call returns a float, this is the time in seconds that the call itself has measured.
     """

@@ -3,7 +3,7 @@
     uv run --with markovify==0.9.4 python bench/makers.py FOLDER > bench/results/makers.txt
 
 FOLDER has a file for each of FILES; docs/measurements/quality.md says where they come from. Losses
-are in nats per character, on a tenth of the documents that is held out. Takes ten minutes.
+are in nats per character, on the held-out tenth of the documents. Takes ten minutes.
 """
 
 import random
@@ -23,7 +23,7 @@ from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"
 MINUTES = 1.0
-N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # numbers of samples, of printed ones, of characters each
+N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # numbers of samples, printed samples, characters per sample
 ORDERS = range(3, 9)  # orders of the n-gram models; the lowest loss is printed
 N_COUNTED = 100_000  # maximum number of predictions that score an n-gram model
 

@@ -74,7 +74,7 @@ def mutants_of(source: str, path: str) -> Iterator[Mutant]:
 
 
 def nodes_below(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """Yield the nodes of a syntax tree, without types, each with the field that contains it."""
+    """Yield the testable nodes of a syntax tree, each with the field that contains it."""
     for name, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
             # Positions in f-strings are wrong before Python 3.12.

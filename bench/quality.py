@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def of_names(preset: str, seed: int) -> dict[str, Any]:
-    """Train a preset for names, and return its cost, and its losses in nats per token."""
+    """Train with a preset for names; return the cost, and the losses in nats per token."""
     with tempfile.TemporaryDirectory() as folder:
         found = train(preset, seed, f"{folder}/model")
     losses = {name: found[name] for name in ("val_loss", "test_loss")}
@@ -47,7 +47,7 @@ def of_names(preset: str, seed: int) -> dict[str, Any]:
 
 
 def of_shakespeare(preset: str, seed: int) -> dict[str, Any]:
-    """Train a preset on Shakespeare, and return its cost, and its losses in nats per character."""
+    """Train with a preset on Shakespeare; return the cost, and the losses in nats per character."""
     text = bundled("shakespeare.txt").read_text("utf-8")
     cut = len(text) - len(text) // 10
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def train(preset: str, seed: int, model: str, *words: object) -> dict[str, Any]:
 
 
 def random_windows_loss(gpt: InferenceGpt, text: str) -> float:
-    """Return the mean loss over random windows of the context, as nanoGPT measures it.
+    """Return the mean loss over random windows as long as the context, as nanoGPT measures it.
 
     The first token of a window is replaced by the start token, as in training. The model therefore
     reads one character less before each prediction than nanoGPT's model.

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def train_names(folder: Path) -> None:
-    """Save a model of names with a context of a million tokens, and one of subwords."""
+    """Save a model of names with a context of a million tokens, and one with subword tokens."""
     documents = bundled("names.txt").read_text().split()
     result = train(documents, model=SHAPE, config=TrainConfig(steps=100))
     save(replace(result, model=replace(result.model, block_size=10**6)), folder / "a million")
@@ -110,7 +110,7 @@ def measure(
     attack: bytes,
     quiet: float | None = None,
 ) -> float:
-    """Print the honest client's latencies, under an attack if one is given; return the p99."""
+    """Print the honest client's latencies, under an attack if given; return the 99th percentile."""
     Path(f"/proc/{service.pid}/clear_refs").write_text("5")  # reset the peak memory
     answers: Any = multiprocessing.Queue()
     until, n = time.time() + options.seconds + 1, options.attackers if attack else 0
@@ -148,7 +148,7 @@ async def honest(data: bytes, port: int, options: argparse.Namespace) -> list[fl
 
 
 async def attackers(kind: str, data: bytes, port: int, n: int, until: float) -> Counter[str]:
-    """Send the request of an attack on n connections; return the number of responses by status."""
+    """Send an attack's request over n connections; return the number of responses by status."""
     statuses = Counter[str]()
 
     async def send() -> None:

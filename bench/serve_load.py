@@ -104,7 +104,7 @@ def measured(kind: str, port: int, pid: int, options: Any) -> dict[str, float]:
 
 
 async def load(kind: str, port: int, n_clients: int, seconds: float) -> list[float]:
-    """Run clients concurrently, and return the seconds to the first text of each reply."""
+    """Run clients concurrently; return the time from each request to its first text, in seconds."""
     requests = [request(PATHS[kind], body) for body in bodies(kind)]
     until = time.perf_counter() + seconds
     clients = (client(port, requests[i:] + requests[:i], until) for i in range(n_clients))
@@ -126,7 +126,7 @@ def bodies(kind: str) -> list[dict[str, Any]]:
 
 
 async def client(port: int, requests: list[bytes], until: float) -> list[float]:
-    """Send a request after each reply, and return the seconds to the first text of each reply."""
+    """Send requests one by one; return the time from each request to its first text, in seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     firsts = []
     for each in cycle(requests):

@@ -77,7 +77,7 @@ def is_complete(answer: bytearray) -> bool:
 
 
 def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
-    """Return the median and the 99th percentile of times in seconds, in milliseconds."""
+    """Return the median and the 99th percentile, in milliseconds, of times in seconds."""
     ordered = sorted(seconds)
     low, high = (1000 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
     return low, high

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def measure(setting: Setting, options: Namespace) -> dict[str, Any]:
-    """Return the seconds of each round by contender, and the size of the job."""
+    """Return the time of each round in seconds, by contender, and the size of the job."""
     job = make_job(setting)
     contenders = {"microgpt": trainer(job)}
     if RIVALS:

@@ -108,7 +108,7 @@ serve() {
 
 
 class FailedError(Exception):
-    """A block of a page failed."""
+    """A block of a page failed, or printed something other than the page shows."""
 
 
 @dataclass(frozen=True)

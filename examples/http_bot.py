@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 Messages = list[dict[str, str]]
-MEMORY = 7  # number of messages per request; odd, so that the first is a member's
+MEMORY = 7  # number of messages per request; odd, so that the first is from a member
 
 
 def reply(base_url: str, messages: Messages) -> dict[str, str]:

@@ -102,22 +102,22 @@ block_size = 16  # how many tokens the model can see
 head_dim = n_embd // n_head
 
 
-def matrix(n_rows, n_columns):  # 0.08, Karpathy's choice, is small: no token is likely at first
+def matrix(n_rows, n_columns):  # 0.08 (Karpathy's): all tokens are about equally likely at first
     return [[Value(rng.gauss(0, 0.08)) for _ in range(n_columns)] for _ in range(n_rows)]
 
 
 weights = {
     "wte": matrix(vocab_size, n_embd),  # token embeddings: a row for each token
     "wpe": matrix(block_size, n_embd),  # position embeddings; attention itself ignores order
-    "lm_head": matrix(vocab_size, n_embd),  # from the final vector to a score for each token
+    "lm_head": matrix(vocab_size, n_embd),  # maps the final vector to a score for each token
 }
 for layer in range(n_layer):
     weights[f"layer{layer}.attn_wq"] = matrix(n_embd, n_embd)  # queries
     weights[f"layer{layer}.attn_wk"] = matrix(n_embd, n_embd)  # keys
     weights[f"layer{layer}.attn_wv"] = matrix(n_embd, n_embd)  # values
     weights[f"layer{layer}.attn_wo"] = matrix(n_embd, n_embd)  # mixes the heads
-    weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)  # from 16 numbers to 64
-    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # from 64 numbers back to 16
+    weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)  # maps 16 numbers to 64
+    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # maps 64 numbers back to 16
 params = [weight for rows in weights.values() for row in rows for weight in row]
 print(f"num params: {len(params)}")
 
@@ -140,7 +140,7 @@ def rmsnorm(x):  # scales x to a root mean square of 1, so layers read vectors o
 
 
 def gpt(token, keys, values):
-    """Return the logits after a token; add its key and value to those of the earlier ones."""
+    """Return the logits after a token; append its key and value to `keys` and `values`."""
     position = len(keys[0])  # number of tokens read so far
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
     x = rmsnorm(x)  # without it, x would be small; the RMSNorms in the layers do not change x

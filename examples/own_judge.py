@@ -24,7 +24,7 @@ def beauty(name: str) -> float:
 
 
 def new_names(organism: Organism) -> set[str]:
-    """Return the distinct names that a trained organism generates and DOCS does not contain."""
+    """Return the distinct names that a trained organism generates and that are not in DOCS."""
     genome = organism.genome
     result = train(DOCS, model=genome.model(), config=genome.train_config(organism.seed))
     return set(InferenceGpt(result).generate(N_NAMES, temperature=1, seed=1)) - set(DOCS)
@@ -32,7 +32,7 @@ def new_names(organism: Organism) -> set[str]:
 
 def main() -> None:
     search = LossSearch(size=8, fitness="held-out", seed=1)
-    for _ in range(5):  # the search minimises the negative mean beauty
+    for _ in range(5):  # generations; the search minimises the negative mean beauty
         scores = [sum(map(beauty, new_names(each))) / N_NAMES for each in search.ask()]
         search.tell([Evaluation("ok", -score) for score in scores])
     best = search.finalists()[0]

@@ -47,17 +47,17 @@ NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # it changes the printed commands
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
-sys.dont_write_bytecode = False  # else, pytest rewrites all assertions at each start
+sys.dont_write_bytecode = False  # otherwise, pytest would rewrite all assertions at each start
 
 # A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores SIGHUP
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup makes its child processes ignore SIGHUP
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Use worker processes only for folders, because starting workers takes a second.
+    """Use worker processes only to test whole folders, because starting workers takes a second.
 
     Slow tests wait for processes and pages, so more workers than processors run them.
     """
@@ -151,7 +151,7 @@ def names_result() -> "TrainResult":
 @pytest.fixture(scope="session")
 def slow_result() -> "TrainResult":
     """A model that takes seconds for a long text, and never ends a text by itself."""
-    pytest.importorskip("microgpt_engine")  # reading it takes minutes without the engine
+    pytest.importorskip("microgpt_engine")  # without the engine, using the model takes minutes
     shape = library.ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
     return library.train(["ab" * 40], model=shape, config=library.TrainConfig(steps=1, lr=0.01))
 
@@ -239,7 +239,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         for name in modules:
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.syspath_prepend(str(site))
-        plugins._installed.cache_clear()  # it does not list the new package
+        plugins._installed.cache_clear()  # the cached list lacks the new package
 
     yield put
     plugins._installed.cache_clear()

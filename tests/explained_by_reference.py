@@ -116,7 +116,7 @@ class _Recording(GptVariant[Any]):
 
     def embedding(self, token: int, position: int) -> Any:
         x = super().embedding(token, position)
-        return self.keep("embedding", [each + 0.0 for each in x])  # copies have own gradients
+        return self.keep("embedding", [each + 0.0 for each in x])  # copies have separate gradients
 
     def block(self, x: Any, layer: int, cache: Any) -> Any:
         self.layer = f"layer{layer}."

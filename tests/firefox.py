@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 START_S = 60
 SCRIPT_MS = 60_000
-ANSWER_S = 120  # no script takes as long
+ANSWER_S = 120  # time limit per answer; longer than SCRIPT_MS, the limit of a script
 
 
 class Firefox:

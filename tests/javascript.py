@@ -26,7 +26,7 @@ def assigned() -> list[str]:
 
 
 CHARACTERS = st.deferred(lambda: st.sampled_from(assigned())) | st.characters(codec="ascii")
-# Each example starts a process, so there are few, with many inputs each, and no shrinking.
+# Each example starts a process, so tests use few examples with many inputs each, and no shrinking.
 few = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])
 PROGRAM = """
 import {{ readFileSync }} from "node:fs";

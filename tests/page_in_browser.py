@@ -51,7 +51,7 @@ def until(page: "Page", script: str) -> None:
 
 
 def hold(page: "Page", name: str) -> None:
-    """Make pages that are opened later hold back the requests of this name to their engine."""
+    """Make pages that are opened later hold back the requests called `name` to their engine."""
     page.add_init_script(HOLD.replace("NAME", name))
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def small(*words: str) -> str:
-    """Return code that makes a benchmark script train small models, with additional options."""
+    """Return code that adds `words` and the options of a small model to a script's commands."""
     options = ("--n-embd", "8", "--n-head", "2", "--n-layer", "1", *words)
     more = f"*({options} if words[0] == 'train' else ())"
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"

@@ -1,4 +1,4 @@
-"""A chat model that is trained on a table of questions within seconds."""
+"""A fixture: a chat model that is trained on a table of questions, in seconds."""
 
 import pytest
 from trainings import QUESTIONS, talks

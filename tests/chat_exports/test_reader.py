@@ -46,7 +46,7 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
     [
         ("whatsapp_android.txt", "Ben", [CAKE, SLEPT], [7, 16, 5, 2]),
         ("whatsapp_ios.txt", "Anna", [IOS], [4, 8, 3, 1]),
-        # Of a conversation with several branches, the displayed one is read.
+        # If a conversation has several branches, only the displayed branch is read.
         ("conversations.json", None, [CATS], [5, 10, 3, 2]),
         ("discord.json", "ben_7", [INSTALL, THANKS], [3, 8, 3, 0]),
         ("telegram.json", "Ben", [GAME], [5, 8, 5, 0]),
@@ -56,7 +56,7 @@ def test_a_chat_exported_from_each_app_can_be_read(name, me, said, n_left_out) -
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # of all, system or empty, unanswered messages
+    assert numbers == n_left_out  # all messages, system or empty ones, unanswered ones
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"
@@ -129,7 +129,7 @@ def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> 
         ("[23:59:02, 31/12/23]", "[00:01:02, 1/1/24]"),
         ("\ufeff[29/2/2567 23:59:02]", "[1/3/2567 00:01:02]"),
         ("12/31/R5, 11:59 in the evening -", "1/1/R6, 12:01 in the morning -"),
-        # Ambiguous dates: prefer an order in which time never goes back, then the shortest chat.
+        # Ambiguous dates: choose the order that never goes back in time, then the shortest span.
         ("02/01/24, 23:59 -", "02/02/24, 00:01 -"),
         ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
     ],

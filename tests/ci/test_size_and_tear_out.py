@@ -53,7 +53,7 @@ def git(folder: Path, *args: str) -> None:
 
 
 def exceeded(folder: Path, *args: str, **files: str) -> tuple[list[str], list[str]]:
-    """Change files, run `.ci/size`, and return the rows above their limits, and all its lines."""
+    """Change files, run `.ci/size`; return the rows above their limits, and all printed lines."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

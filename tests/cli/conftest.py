@@ -27,7 +27,7 @@ def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
 
 @pytest.fixture
 def names(tmp_path: Path) -> Path:
-    """A training file that is large enough to be split."""
+    """A training file that is large enough to be split into training, validation and test set."""
     (tmp_path / "names.txt").write_text(NAMES)
     return tmp_path / "names.txt"
 

@@ -12,7 +12,7 @@ CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content"
 
 
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and an end
+    (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 letters and the end token
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
     assert "1 of 3 documents are longer than the block size of 8, and are split" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9", "--force")
@@ -24,7 +24,7 @@ def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
     told = "note: left out 1 final user message without a reply\n"
     trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
-    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is not read
+    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is left out
     assert trained.stderr.count(told) == 1
     described = microgpt("info", "--data", "chat.jsonl")
     assert "documents:          1;" in described.stdout
@@ -67,7 +67,7 @@ def test_a_model_may_be_given_as_an_argument_or_an_option(microgpt, text_model, 
     data = ("--data", "lines.txt")
     commands = [("explain", "anna"), ("generate", "an", "-n", "3"), ("score", *data)]
     for name, *rest in [*commands, ("eval", *data), ("info",), ("export", "--output", "copy")]:
-        expected = ok(microgpt(name, *rest)).stdout  # the model is in output
+        expected = ok(microgpt(name, *rest)).stdout  # the default model is in output/
         assert ok(microgpt(name, text_model, *rest)).stdout == expected, name
         assert ok(microgpt(name, *rest, "--model", text_model)).stdout == expected, name
 

@@ -29,7 +29,7 @@ def test_a_wrong_derivative_fails_the_checks_of_the_reference_engine(monkeypatch
     monkeypatch.setattr(Value, "exp", wrong)
     checks = {check.name: check.passed for check in run_checks(steps=3)}
     assert checks.pop("names.txt")
-    for dtype in ("float64", "float32"):  # the compiled engine does not use Value
+    for dtype in ("float64", "float32"):  # the compiled engine passes, as it does not use Value
         assert checks.pop(f"compiled {dtype}: Karpathy's run, 3 of 1000 steps")
     assert not any(checks.values()), checks
 
@@ -39,7 +39,7 @@ def test_an_exception_in_an_engine_is_reported_as_a_failed_check(monkeypatch, er
     monkeypatch.setattr(Value, "log", Mock(side_effect=error))
     checks = {check.name: check for check in run_checks(steps=2)}
     failed = [check for check in checks.values() if not check.passed]
-    assert len(failed) == 2  # gradients and training run of the reference engine
+    assert len(failed) == 2  # the reference engine's gradients, and its training run
     assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
 
 

@@ -81,7 +81,7 @@ def test_a_finished_student_can_be_trained_on_without_its_teachers(microgpt, pre
     found = load(folder / "a").meta.training
     assert found["steps"] > before["steps"]
     assert found["val_loss"] <= before["val_loss"]
-    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))  # resumed again
+    ok(microgpt("train", "--resume", folder / "a", "-n", "0", "--minutes", "0.02"))
 
 
 def test_force_replaces_an_unfinished_run_and_its_teachers(microgpt, unspoilt) -> None:

@@ -45,7 +45,7 @@ def test_a_finished_training_run_continues_if_given_more_steps(microgpt, names, 
     assert "ended after step 30 of 30 (steps); to continue it, pass a larger --steps" in done.stderr
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
-    assert "(new, hallucinated documents)" in done.stdout  # printed as in the first run
+    assert "(new, hallucinated documents)" in done.stdout  # the heading of the samples
     assert load(tmp_path / "model").meta.training["steps"] == 40
     done = ok(microgpt("train", "--resume", "model", "--minutes", "0.03"))
     found = load(tmp_path / "model").meta.training
@@ -178,7 +178,7 @@ def test_generate_reads_exported_directories_of_all_formats(microgpt, text_model
     assert half.stat().st_size < 0.6 * full.stat().st_size
     ok(microgpt("generate", "--model", "half"))
     assert microgpt("generate", "--model", "copy").stdout == names
-    ok(microgpt("export", "--model", "copy", "--output", "copy", "--format", "json"))  # in place
+    ok(microgpt("export", "--model", "copy", "--output", "copy", "--format", "json"))
     assert weights(tmp_path / "copy") == before
     assert not full.exists()
 

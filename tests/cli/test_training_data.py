@@ -23,7 +23,7 @@ HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
 def test_held_out_stretches_of_text_have_gaps_around_them(microgpt, tmp_path, tokenizer) -> None:
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
-    size = "16" if tokenizer == CHARS else "4"  # a subword is taken as four characters
+    size = "16" if tokenizer == CHARS else "4"  # a subword is estimated at four characters
     options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)
     done = microgpt("train", "--input", "book.txt", *options)
     said = (
@@ -273,7 +273,7 @@ def test_a_run_limited_by_minutes_records_the_equivalent_budget(microgpt, texts)
     assert " times in about " in notes(done)[1]
     microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
     planned = training_of(texts / "c")
-    is_shortened = any(  # a busy machine trains fewer steps or teachers
+    is_shortened = any(  # on a busy machine, fewer steps or teachers are trained
         facts.get(name) != planned.get(name) for name in ("steps", "teachers")
     )
     assert is_shortened or weights(texts / "a") == weights(texts / "c")

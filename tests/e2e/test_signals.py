@@ -50,7 +50,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
     number, code, word = ENDINGS[ending]
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)
-    time.sleep(1)  # the kernel of the first step is loaded
+    time.sleep(1)  # meanwhile, the kernel of the first step is loaded
     process.send_signal(number)
     line = last_line(process)
     hint = f"resume with: microgpt train --resume {text_model}"

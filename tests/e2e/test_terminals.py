@@ -39,7 +39,7 @@ def endless_model(chat_result, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def talk_to(terminal):
-    """A function that starts a chat on a separate terminal, up to the first prompt."""
+    """A function that starts a chat on a pseudo-terminal, and waits for the first prompt."""
 
     def start(model_dir, *args) -> Terminal:
         child = terminal("chat", "--model-dir", model_dir, *args)
@@ -67,13 +67,13 @@ def interrupt(child: Terminal, number: int, answer: str) -> None:
 
 @pytest.fixture
 def talk(talk_to, chat_model):
-    """A chat at a terminal with a model that always replies "yo"."""
+    """A chat on a pseudo-terminal with a model that always replies "yo"."""
     return talk_to(chat_model)
 
 
 @pytest.fixture
 def replying(talk_to, endless_model):
-    """A chat at a terminal, in the middle of a long reply."""
+    """A chat on a pseudo-terminal, in the middle of a long reply."""
     child = talk_to(endless_model, "--temperature", "2")
     child.send("hi\r")
     child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # the reply is streamed
@@ -116,7 +116,7 @@ def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
-    say(talk, "/clear", r"\(history cleared\)\r\n")  # if "ho" were still typed, a message
+    say(talk, "/clear", r"\(history cleared\)\r\n")  # "ho" is no longer in the line
     assert talk.process.poll() is None
 
 

@@ -30,7 +30,7 @@ DTYPES = list(TOLERANCE)
 
 
 def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> list[list[int]]:
-    """Return documents with the given numbers of predictions, limited by the context."""
+    """Return random documents that have the given numbers of predictions, or fill the context."""
     return [
         [rng.randrange(model.vocab_size) for _ in range(min(length, model.block_size) + 1)]
         for length in lengths
@@ -58,11 +58,11 @@ def assert_same_gradients(
     """Compare the gradients of each matrix, relative to the largest gradient in it."""
     found = by_name(model, compiled.grads().tolist())
     everything = max(abs(param.grad) for param in reference.params)
-    largest = {}  # by matrix
+    largest = {}  # largest error of each matrix, relative to the scale
     for name in weight_shapes(model):
         expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
-        # If the gradients of a matrix nearly cancel, their error is relative to those of other
-        # matrices; if all gradients cancel, because the model is certain, to a constant.
+        # If the gradients of a matrix nearly cancel, the scale is that of all gradients; if all
+        # gradients cancel, because the model is certain, it is a constant.
         scale = max(np.abs(expected).max(), 1e-2 * everything, 1e-2)
         largest[name] = np.abs(np.array(found[name]) - expected).max() / scale
     assert all(each <= tolerance for each in largest.values()), largest
@@ -77,7 +77,7 @@ def assert_same_gradients(
     dropout=st.sampled_from([0, 0.2, 0.7]),
     is_soft=st.booleans(),
 )
-@example(  # documents longer than a vector, so attention needs several sweeps
+@example(  # documents longer than a vector, so that attention processes them in several blocks
     model=ModelConfig(n_embd=6, n_head=3, block_size=70, vocab_size=5, init_std=0.4),
     lengths=[70, 3, 37],
     seed=1,
@@ -85,7 +85,7 @@ def assert_same_gradients(
     dropout=0.3,
     is_soft=True,
 )
-@example(  # whole vectors, several heads, and rows for every tile
+@example(  # sizes that fill whole vectors and matrix tiles, and several heads
     model=ModelConfig(n_embd=48, n_head=3, n_layer=2, vocab_size=27, init_std=0.2),
     lengths=[16, 1, 9],
     seed=2,
@@ -93,7 +93,7 @@ def assert_same_gradients(
     dropout=0.1,
     is_soft=False,
 )
-@example(  # more tokens than a micro-batch, so gradients are summed over several
+@example(  # more tokens than a micro-batch, so gradients are summed over several micro-batches
     model=ModelConfig(n_embd=4, n_head=2, n_ff_exp=1, vocab_size=7, init_std=0.3),
     lengths=[5, 16, 1, 12] * 20,
     seed=3,
@@ -119,7 +119,7 @@ def test_the_loss_and_gradients_agree_with_the_reference_engine(
     for dtype, tolerance in TOLERANCE.items():
         compiled = make(model, config, dataset, weights, dtype)
         loss = compiled.backward()
-        # The tolerance is also absolute, because the loss of a single token can be tiny.
+        # An absolute tolerance is also allowed, because the loss of a single token can be tiny.
         assert loss == pytest.approx(expected, rel=tolerance, abs=tolerance)
         assert_same_gradients(compiled, reference, model, tolerance)
 
@@ -282,7 +282,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "features", "dtype", "sizes"),
-    [  # each case compiles for 15 s: one each for 4, 8 and 2 lanes
+    [  # each case compiles for 15 s; the vectors have 4, 8 or 2 lanes
         ("AVX-512", "", "float32", ("16", "16")),
         ("this", "", "float32", ("16", "16")),  # uses the code of the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),
@@ -293,7 +293,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 def test_code_for_other_processors_agrees_with_the_reference(host, features, dtype, sizes) -> None:
     """The code is compiled for the processor that Numba is configured for, not for the host.
 
-    The first run compiles into the user's cache, as in the tests for this processor.
+    The first run of the tests stores the code in the user's cache; later runs reuse it.
     """
     tests = Path(__file__).parents[1]
     env = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}

@@ -119,7 +119,7 @@ def test_a_killed_process_leaves_a_complete_study_or_nothing(tmp_path, monkeypat
     (tmp_path / "before").mkdir()
     for folder in killed_saves(tmp_path / "before", begin):
         left = [*folder.glob("evolve_*")]
-        for path in left:  # it can be continued
+        for path in left:  # an interrupted study can be opened
             with Study(path, SearchSettings, is_locked=True):
                 pass
         with Study.begin(folder, "evolve", SETTINGS) as study:

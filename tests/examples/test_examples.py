@@ -138,7 +138,7 @@ def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, mon
 
 
 NOTEBOOKS = sorted((EXAMPLES / "notebooks").glob("*.ipynb"))
-PRINTED = {"learn": "loss of emma: 3.4955 before, 2.8610 after one step"}  # also in docs/learn.md
+PRINTED = {"learn": "loss of emma: 3.4955 before, 2.8610 after one step"}  # as in docs/learn.md
 
 
 @pytest.mark.slow

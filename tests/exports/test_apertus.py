@@ -17,7 +17,7 @@ def saved() -> SavedModel:
     return saved_model(block_size=64, n_embd=24, n_head=3, **PORTABLE)
 
 
-# Embeddings above 1 are scaled down, so RMSNorm's epsilon has a larger effect on small ones.
+# If any embedding is above 1, all are scaled down, so RMSNorm's epsilon affects small ones more.
 @pytest.mark.parametrize(("size", "tolerance"), [(0.5, 1e-6), (1.0, 1e-6), (3.0, 2e-3)])
 def test_converting_embeddings_of_any_size_keeps_the_probabilities(saved, size, tolerance) -> None:
     rng = np.random.default_rng(1)

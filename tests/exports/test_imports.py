@@ -28,7 +28,7 @@ def test_an_imported_moonbase_model_gives_the_same_probabilities(tmp_path, is_ch
     tokens = [read.bos_id, *read.encode("what is 7")]
     n_special = 4 if is_chat else 1
     order = [*range(n_special, saved.model.vocab_size), *range(1, n_special), 0]
-    gpt = Gpt(saved.model, weights)  # of the reference engine
+    gpt = Gpt(saved.model, weights)  # a model of the reference engine
     cache = gpt.new_cache()
     logits = np.array([gpt.forward(token, cache) for token in (0, *theirs)][-1])
     expected = (logits - np.logaddexp.reduce(logits))[order]

@@ -42,7 +42,7 @@ def test_an_overlong_prompt_is_cut_to_bos_and_its_last_half_context(text: Infere
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
     assert job.tokens_dropped == 10
-    for prompt, room in ((longest, 1), (long, 8)):  # the model reads only the end of `long`
+    for prompt, room in ((longest, 1), (long, 8)):  # of `long`, only the last 8 letters are read
         (sample,) = text.generate(prompt=prompt, seed=3)
         assert sample.startswith(prompt)
         assert len(sample) <= len(prompt) + room

@@ -79,7 +79,7 @@ def test_token_shift_agrees_with_a_hand_calculation() -> None:
     gpt = GptVariant(model, dict.fromkeys(weight_shapes(model), one))
     gpt.cache = gpt.new_cache()
     gpt.position = 0
-    assert gpt.mlp([1.0, 2.0], 0) == [0, 4]  # the first token has no predecessor
+    assert gpt.mlp([1.0, 2.0], 0) == [0, 4]  # the first token has no previous one to shift
     assert gpt.mlp([3.0, 4.0], 1) == [0, 16]
     assert gpt.mlp([5.0, 6.0], 0) == [1, 36]
     assert gpt.mlp([7.0, 8.0], 1) == [9, 64]
@@ -105,7 +105,7 @@ def test_tokens_outside_the_vocabulary_or_context_are_refused() -> None:
             logits_along(gpt, tokens)
 
 
-N = 20_000  # number of draws; the standard error of a share is then below 0.004
+N = 20_000  # number of draws; the standard error of a fraction is then below 0.004
 
 
 def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site: int = 0) -> list:

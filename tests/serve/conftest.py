@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from commands import SERVE
 
-START_S = 300  # a busy machine may have to compile the engine first
+START_S = 300  # time limit; a busy machine may have to compile the engine first
 
 
 class Reply(NamedTuple):
@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The message of an error response, in the format of either API."""
+        """The message of an error response, in the format of microgpt's API or of OpenAI's."""
         error = self.json["error"]
         return error if isinstance(error, str) else error["message"]
 
@@ -155,7 +155,7 @@ class Server:
                 if half_close:
                     client.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # it was closed; the reply can still be read
+                pass  # the server has closed the connection; its reply can still be read
             received = b""
             try:
                 while piece := client.recv(65536):
@@ -178,7 +178,7 @@ class Server:
         for _ in range(100):
             before = sum(map(int, stat.read_text().split()[13:15]))
             time.sleep(0.3)
-            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # in 30 ticks
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 clock ticks
                 return
         raise AssertionError("it goes on")
 

@@ -34,7 +34,7 @@ def test_the_image_installs_the_package_versions_that_are_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
-    assert requirements("build-requirements.txt").keys() >= backend  # includes their dependencies
+    assert requirements("build-requirements.txt").keys() >= backend  # also has their dependencies
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
@@ -78,11 +78,11 @@ def compiled(kernels: Path) -> Iterator[None]:
 
 def build(folder: Path) -> Image:
     """Run the instructions of the Dockerfile without Docker, with all stages in one folder."""
-    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # the image's pip does not compile
+    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # 0: no bytecode, as in the image
     place, command, health_check = folder, [], []
     for word, rest in instructions():
         here = rest.replace("/opt/", f"{folder}/opt/")
-        here = here.replace("('float32', 'float64')", "['float32']")  # saves half of the time
+        here = here.replace("('float32', 'float64')", "['float32']")  # halves compile time
         if word == "WORKDIR":
             place = folder / rest.lstrip("/")
             place.mkdir()

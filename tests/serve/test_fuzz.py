@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
 
-PAGES = [  # with the number of valid requests; as many invalid requests are sent
+PAGES = [  # method, path and number of valid requests; as many invalid ones are sent
     ("POST", "/microgpt/v1/generate", 30),
     ("POST", "/microgpt/v1/chat", 30),
     ("POST", "/v1/completions", 30),

@@ -56,7 +56,7 @@ def test_a_request_for_a_foreign_host_gets_a_403_response(names) -> None:
 def test_only_loopback_hosts_and_origins_are_allowed(names, header, allowed, refused) -> None:
     for value in (*allowed, *refused):
         reply = names.request("POST", GENERATE, {}, **{header: value})
-        assert reply.status in ((200,) if value in allowed else (400, 403))  # 400: no host
+        assert reply.status in ((200,) if value in allowed else (400, 403))  # 400: not a hostname
         assert len(reply.body) < 1000
         assert names.get("/v1/models", **{f"X_Forwarded_{header}": value}).status == 200
 

@@ -76,7 +76,7 @@ def test_a_long_request_ends_on_disconnection_or_timeout(names_dir, leaves, erro
         asked = http_request(leaves=leaves, timeout_s=30 if leaves else 0.2)
         with pytest.raises(error):
             await service.run(asked, left_out)
-        await asyncio.sleep(0)  # asyncio cancels the work in the next iteration
+        await asyncio.sleep(0)  # asyncio cancels the work in the next iteration of the event loop
         go_on.set()
         await asyncio.gather(running, return_exceptions=True)
         service.close()
@@ -137,7 +137,7 @@ def test_a_small_request_takes_up_less_of_the_queue(names_result) -> None:
 
     async def ask() -> None:
         work = BatchScheduler(64)
-        work.loop = asyncio.get_running_loop()  # without threads, all requests wait
+        work.loop = asyncio.get_running_loop()  # no worker thread runs, so all requests wait
         large = [work.submit(model, model.text_job(50, max_tokens=16_384)) for _ in range(50)]
         for _ in range(14 * 64):
             work.submit(model, model.text_job())

@@ -19,7 +19,7 @@ from microgpt_serve.service_errors import ServeError
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 HI = {"role": "user", "content": "hi there"}
 TOKENS = 'microgpt_tokens_total{model="slow"}'
-# The stream has megabytes of events; the buffers of a client that does not read hold less.
+# The stream has megabytes of events: too many for the buffers of a client that stops reading.
 LARGE = {"n": 48, "temperature": 0, "max_tokens": 16_384, "stream": True}
 
 
@@ -69,13 +69,13 @@ def test_a_stop_string_stops_the_generation_in_the_engine(slow) -> None:
     before = slow.metric(TOKENS)
     reply = slow.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
-    assert slow.metric(TOKENS) - before < 1000  # without the stop string: 2048
+    assert slow.metric(TOKENS) - before < 1000  # without the stop string, it would be 2048
     slow.until_idle()
 
 
 @pytest.fixture(scope="module")
 def wide_result() -> TrainResult:
-    """A model whose texts end only at a limit of their length."""
+    """A model whose texts end only at the maximum length."""
     model, config = ModelConfig(block_size=64), TrainConfig(steps=20, text="stream")
     return train([ascii_lowercase * 20], model=model, config=config)
 

@@ -214,7 +214,7 @@ def test_a_search_ends_at_its_time_limit_and_resumes_to_the_same_result(
     tmp_path, settings, small_parts, monkeypatch, slow
 ) -> None:
     records, outcome, duration = timed(tmp_path, settings, small_parts, monkeypatch, slow)
-    assert 0.75 <= duration <= 1.15  # the last generation may exceed it
+    assert 0.75 <= duration <= 1.15  # the last generation may exceed the time limit
     assert any(until == EVALUATIONS for _, until, *_ in outcome[2])
     path, before = records.directory / "trials.jsonl", contents(records.directory)
     assert finished(opened(records.directory), small_parts, Threads(2)) == outcome

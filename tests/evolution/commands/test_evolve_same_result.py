@@ -38,7 +38,7 @@ def test_a_search_with_three_workers_has_the_result_of_one(
 def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path, search) -> None:
     _, folder = searched(*search)
     whole = run_of(folder)
-    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # of heads, after an exchange
+    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # HYDRA: after an exchange
     process = begin(tmp_path, *search, until=until)
     process.kill()
     _, errors = process.communicate(timeout=20)
@@ -49,7 +49,7 @@ def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path
     n_before = len((run / "trials.jsonl").read_text().splitlines())
     assert 0 < n_before < len(evaluations_of(whole))
     with (run / "trials.jsonl").open("a") as file:
-        file.write('{"id": "torn')  # as after a kill within a write
+        file.write('{"id": "torn')  # as after a kill during a write
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0
     assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
     assert evaluations_of(run) == evaluations_of(whole)

@@ -32,12 +32,12 @@ def names():
     [
         ("zubeq", 0.5, 0.0, 2.5),
         ("zubeqa", 0.5, 0.2, 2.74),
-        ("lelel", 0.5, 3.5, 6.70),  # le, le; the last letter is ignored
+        ("lelel", 0.5, 3.5, 6.70),  # the pairs "le" and "le"; the last letter is ignored
         ("aaaa", -1.5, 3.7, 4.94),
         ("nannan", 0.5, 3.7, 6.94),
         ("bcb", -1.0, 0.0, 1.0),  # a palindrome needs at least four letters
         ("bob", 0.0, 0.0, 2.0),
-        ("yayab", -1.5, 1.5, 2.3),  # y is a vowel: four in a row
+        ("yayab", -1.5, 1.5, 2.3),  # y is a vowel, so four vowels stand in a row
         ("zubeqizu", 0.5, 0.0, 2.5),
         ("zubeqizub", 0.0, 0.0, 2.0),
     ],

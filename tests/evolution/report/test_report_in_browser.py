@@ -11,7 +11,7 @@ from microgpt_evolution.report.study_report import Report, render
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_MS = 120_000  # on a busy machine, a page takes long
+PATIENCE_MS = 120_000  # a busy machine takes long to draw a page
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 CUT = """all => all.flatMap(svg => {
   const whole = svg.getBoundingClientRect();
@@ -20,7 +20,7 @@ CUT = """all => all.flatMap(svg => {
     return box.width && (box.left < whole.left - 1 || box.right > whole.right + 1
       || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
   }).map(text => text.textContent);
-})"""  # returns texts that exceed their picture
+})"""  # the script returns texts that overflow their picture
 MARKS = ".mark-symbol.role-mark path"  # excludes the marks of legends
 
 
@@ -35,7 +35,7 @@ def test_a_report_follows_the_dark_mode_of_the_system(searched, page) -> None:
     light = page.evaluate(background)
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(background) != light
-    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # its text is dark
+    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # charts stay light
 
 
 @pytest.mark.parametrize(("width", "search"), [(360, HYDRA), (1600, SMALL)])

@@ -15,7 +15,7 @@ END = "return train("
 
 
 def with_line(line: str) -> str:
-    """Return the example program with a line at the start of its function `experiment`."""
+    """Return the example program, with a line added at the start of its function `experiment`."""
     return EXAMPLE.replace(BEGIN, f"    {line}\n{BEGIN}")
 
 

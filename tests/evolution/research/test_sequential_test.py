@@ -23,7 +23,7 @@ def test_the_p_value_agrees_with_enumerating_all_signs() -> None:
     gains = [0.3, -0.1, 0.5, 0.2, -0.6, 0.4]
 
     def score(signs) -> int:
-        """Return the sum of the ranks with a positive sign."""
+        """Return the sum of the ranks, by absolute size, of the gains with a positive sign."""
         order = sorted(range(len(gains)), key=lambda i: abs(gains[i]))
         return sum(rank for rank, i in enumerate(order, start=1) if signs[i] > 0)
 

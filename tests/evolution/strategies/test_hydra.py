@@ -86,9 +86,9 @@ def test_each_hydra_head_receives_two_champions_and_their_offspring() -> None:
     cycle(hydra, Random(1))
     best = {name: organisms[0] for name, organisms in hydra.met.items()}
     for host, (first, second) in {
-        "weaver": ("mirror", "spark"),  # the champion of the mirror is the first guest
+        "weaver": ("mirror", "spark"),  # receives mirror's champion, then spark's
         "mirror": ("spark", "weaver"),
-        "spark": ("weaver", "mirror"),  # the champion of the weaver is the first guest
+        "spark": ("weaver", "mirror"),
     }.items():
         organisms = hydra.populations[host].organisms
         assert [o.origin for o in organisms] == 4 * ["elite"] + 2 * ["migrant"] + 2 * ["cross"]
@@ -134,7 +134,7 @@ def test_a_hydra_head_chooses_the_best_of_its_own_champions() -> None:
     loud, even, late = (
         finalist(*each) for each in (("a", 1, 99, 1), ("bb", 1, 3, 2), ("ccc", 1, 2, 3))
     )
-    assert hydra.choose([loud, even, late]) is None  # before the first exchange
+    assert hydra.choose([loud, even, late]) is None  # no heads have exchanged champions yet
     hydra.met = {"weaver": [loud.organism], "mirror": [late.organism, even.organism]}
     assert hydra.choose([loud, even, late]) is even
 
@@ -210,4 +210,4 @@ def test_the_organism_with_the_highest_judge_score_ranks_first() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
-    assert len(population.ask()) == 2  # evolve-rust re-evaluates an elite with a score of 0
+    assert len(population.ask()) == 2  # like evolve-rust, re-evaluates an elite with a score of 0

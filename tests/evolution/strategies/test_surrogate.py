@@ -58,7 +58,7 @@ def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
         dict(zip(SPACE.values, genes, strict=True)) for genes in product(*SPACE.values.values())
     ]
     losses = sorted(bowl(type("Genes", (), each), EVALUATIONS) for each in genomes)
-    assert best.loss <= losses[len(losses) // 40]  # expected of the best of 20 genomes
+    assert best.loss <= losses[len(losses) // 40]  # better than the usual best of 20 random genomes
 
 
 def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:

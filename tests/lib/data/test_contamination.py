@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # for documents, and for running text, which is compared in pieces
+TOLERANCE = 1e-9, 0.03  # for documents, and for running text, which is compared piece by piece
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -91,7 +91,7 @@ def test_contamination_is_the_fraction_that_an_ancestor_has_read(ancestors, own,
         ]
         if held_out:
             share = len(held_out & set().union(*known)) / len(held_out)
-            if found[name] is None:  # short overlaps of stretches are not detected
+            if found[name] is None:  # short overlaps are not detected
                 assert kind == "text"
                 assert share < PIECE / MIN_STRETCH
             else:

@@ -107,7 +107,7 @@ def test_wrong_or_unused_separators_are_refused(write, content, separator, error
 NAMES = "anna\nemma\n"
 
 
-# A reader of .up files and conversations, which fails for .bad files, and reads nothing in .none.
+# A plug-in that reads .up files and conversations, fails for .bad files, and skips .none files.
 UPPER = """
 from microgpt import Message
 

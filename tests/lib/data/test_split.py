@@ -58,7 +58,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
     n_free = length * (1 - sum(shares)) / max(1, len(shares))
     try:
         parts = split_stream(text, validation=validation, test=test, gap=gap)
-    except DataError:  # some stretch, or the text between two, would be empty
+    except DataError:  # a held-out stretch, or the text between two, would be empty
         assert n_free <= 2 * gap + 2 or length * min(shares) < 1
         return
     assert parts == split_stream(text, validation=validation, test=test, gap=gap)

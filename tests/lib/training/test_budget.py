@@ -39,7 +39,7 @@ def an_event_per_step(monkeypatch) -> None:
 
 
 class Machine:
-    """A simulated machine that needs 100 s; steps after `from_step` take `factor` times as long."""
+    """Simulates a training run of 100 s; steps after `from_step` take `factor` times as long."""
 
     def __init__(self, from_step: int = 0, factor: float = 1.0) -> None:
         self.n_done, self.from_step, self.factor = 0, from_step, factor
@@ -127,7 +127,7 @@ def test_matrix_products_dominate_the_operations_of_large_models() -> None:
         n_embd=2048, n_layer=24, block_size=8, vocab_size=1000, architecture="modern"
     )
     config = TrainConfig(batch_size=4096)
-    n_weights = count_params(large) - large.vocab_size * large.n_embd  # wte has no matrix product
+    n_weights = count_params(large) - large.vocab_size * large.n_embd  # wte is only looked up
     products = 6 * n_weights * 4096 * 8
     assert step_operations(large, config, 8) == pytest.approx(products, rel=0.01)
 

@@ -72,7 +72,7 @@ def test_the_targets_of_a_student_are_its_teachers_mean_probabilities(teachers) 
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):
-        rows = [row or [0] for row in dataset.targets_of(i)]  # [0] stands for masked ones
+        rows = [row or [0] for row in dataset.targets_of(i)]  # [0] if a prediction is masked
         expected = mean_probabilities(teachers, doc)
         for row, wanted in zip(dataset.targets_of(i), expected, strict=True):
             assert row is None or row == pytest.approx(wanted.tolist(), abs=1e-6)

@@ -8,7 +8,7 @@ from microgpt.errors import ConfigError
 from microgpt.training.train import train
 
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
-STILL = TrainConfig(steps=1, lr=1e-300)  # too low to change any weight
+STILL = TrainConfig(steps=1, lr=1e-300)  # the learning rate is too low to change any weight
 CONVERSATION = (Message("user", "ho"), Message("assistant", "an"))
 
 
@@ -53,7 +53,7 @@ def test_a_text_model_can_be_fine_tuned_to_chat(parent) -> None:
 
 def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
-    assert b"user" in tokenizer.names  # an ordinary token
+    assert b"user" in tokenizer.names  # "user" is an ordinary token
     parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert child.tokenizer.file == tokenizer.file

@@ -131,7 +131,7 @@ def test_stopping_during_a_step_does_not_change_the_result(threads, monkeypatch)
     config = TrainConfig(steps=3, batch_size=20_000, dropout=0.1, engine="compiled")
     options = {"model": SMALL, "config": config, "threads": threads}
     whole = train_model(DOCS, **options)
-    n_batch, n_read = n_read // 4, 0  # for three steps and the final check
+    n_batch, n_read = n_read // 4, 0  # n_read counts three steps and the final evaluation
     part = train_model(DOCS, **options, hooks=[StopWhen(lambda: n_read > 1.2 * n_batch)])
     assert (part.ending, part.state.step) == ("stopped", 1)
     assert n_read < 1.7 * n_batch

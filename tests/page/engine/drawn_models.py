@@ -2,7 +2,7 @@
 
     python drawn_models.py N KERNELS RESULT.json
 
-The environment selects the rounding of the answers.
+Environment variables of the compiler determine how the answers are rounded.
 """
 
 import base64
@@ -124,7 +124,7 @@ def requests_of(rng: random.Random, saved: SavedModel) -> Iterator[Request]:
         yield "generate", sampling(num_samples=3, **changes, max_tokens=4)
     for n in (1, 2, 3, 5) if tokenizer.is_chat else ():
         contents = [text(12) + rng.choice("éÄx😀☃") for _ in range(n)]
-        if n == 5 and saved.extra:  # its replies determine the seed
+        if n == 5 and saved.extra:  # a question that the character can answer
             contents[-1] = "where is it"
         messages = [
             {"role": ("user", "assistant")[i % 2], "content": content}
@@ -223,7 +223,7 @@ def explained(
     explained = explain(gpt, document, n_alternatives=top, text_kind=saved.config.text)
     predictions = [asdict(each) for each in explained.predictions]
     for each in predictions:
-        del each["entropy"]  # not shown by the page
+        del each["entropy"]  # the page does not show the entropy
     found = {
         "bits": explained.bits,
         "n_scored": len(explained.scored),
@@ -255,7 +255,7 @@ def text_of(gpt: InferenceGpt, saved: SavedModel, body: dict[str, Any]) -> Text:
 
 
 def read_document(gpt: InferenceGpt, body: dict[str, Any]) -> tuple[Document, ChatPrompt | None]:
-    """Return a text, or a conversation as the model reads it and the prompt of its last reply."""
+    """Return a text and None; or a conversation, as the model reads it, and its last prompt."""
     if "text" in body:
         return body["text"], None
     messages = messages_of(body)

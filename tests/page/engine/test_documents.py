@@ -86,7 +86,7 @@ def test_javascript_reads_and_splits_texts_as_python_does(node, tmp_path) -> Non
 
 
 def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
-    """So training reads no held-out document in another form. Duplicates are removed."""
+    """Therefore no training document is a variant of a held-out one. Duplicates are removed."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]
     same = [str.upper, str.title, " {}\u200b".format, "{}\u0301".format]
@@ -170,7 +170,7 @@ def layouts(rng: random.Random) -> Iterator[str]:
         if rng.random() < 0.3:
             prose = prose.replace("\n", rng.choice(("\n\t", "\n\n", " \n\u3000", "\n\n\n")))
         yield prose
-    for n in (3, 4):  # 4 stanzas, with 3 empty lines, are running text
+    for n in (3, 4):  # from 4 stanzas on, the text counts as running text
         yield "\n\n".join(["the sea was calm and nobody had slept\nsince the wind had died"] * n)
     yield shakespeare
     yield names

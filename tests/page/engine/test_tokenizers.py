@@ -101,7 +101,7 @@ def test_javascript_replaces_unknown_characters_as_python_does(node, tokenizer, 
 @few
 @given(st.lists(st.lists(st.integers(0, 10**6)), min_size=30))
 def test_javascript_decodes_tokens_as_python_does(node, tokenizer, rows) -> None:
-    """The tokens include parts of characters, and are decoded both at once and one by one."""
+    """The tokens include parts of characters, and are decoded all at once and one by one."""
     rows = [[token % tokenizer.vocab_size for token in tokens] for tokens in rows]
     expected = [[tokenizer.decode(row), "".join(tokenizer.decode_stream(row))] for row in rows]
     assert asked(node, tokenizer, "decode", rows) == expected

@@ -2,7 +2,7 @@
 
     python training_runs.py N KERNELS RESULT.json
 
-The environment selects the rounding of the numbers.
+Environment variables of the compiler determine how the numbers are rounded.
 """
 
 import base64
@@ -29,7 +29,7 @@ from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file
 
 STEPS, VALIDATION = 50, 0.3
-# Parts of a model that can be removed, and the matrix that is 0 without each.
+# Parts of a model that can be removed, each with the matrix that is set to 0 to remove it.
 PARTS = {"positions": "wpe", "attention": "attn_wo", "MLP": "mlp_fc2"}
 
 

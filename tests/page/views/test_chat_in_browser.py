@@ -79,7 +79,7 @@ def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_g
 def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"])
     talked = [Message("user", "hi there"), Message("assistant", "yo man")]
-    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # for the token o
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # predicts the token o
     labels = {"<|end_turn|>": "end of turn", " ": "␣"}
     likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
     page.locator(".assistant .said").focus()
@@ -102,7 +102,7 @@ def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> 
 
 
 def test_editing_a_message_replaces_the_messages_after_it(talk, page) -> None:
-    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # so that replies differ
+    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # random replies
     say(page, "hi")
     replies(page, 4)
     page.click(".user >> nth=0 >> text=Edit")
@@ -150,7 +150,7 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     assert page.input_value("#message") == "hi"
     page.keyboard.press("Enter")
     page.keyboard.type("typed since")
-    assert until_held(page).get("seed") is None  # so the seed is random
+    assert until_held(page).get("seed") is None  # without a seed, each reply is random
     page.evaluate("held.shift().refuse('no memory')")
     page.wait_for_selector("#trouble >> text=No memory.")
     assert replies(page, 2) == ["hi there", "yo"]
@@ -159,4 +159,4 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     until_held(page)
     page.evaluate("held.shift().send()")
     assert replies(page, 4)[2] == "hi\ntyped since"
-    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # and #/chat?m
+    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")

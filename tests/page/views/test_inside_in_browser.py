@@ -151,7 +151,7 @@ def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Any:
-    """The page of a model whose vocabulary has all letters of the text of the tour."""
+    """The page of a model whose vocabulary contains all letters of the tour's text."""
     model, config = ModelConfig(architecture="karpathy"), TrainConfig(steps=100)
     result = train(["mariah", "anna"], model=model, config=config)
     return document_of(result, tmp_path_factory.mktemp("told") / "told")
@@ -274,7 +274,7 @@ def test_the_shown_attention_and_activations_equal_the_models(architecture, page
     )
     assert weights == pytest.approx(row, abs=1e-6)
     names = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
-    steps = {re.sub(r" \d+$", "", name) for name in names}  # each head has its own node
+    steps = {re.sub(r" \d+$", "", name) for name in names}  # the diagram has a node per head
     assert sorted(steps) == sorted([*activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
     for name in names:  # each number is calculated from earlier numbers
@@ -299,7 +299,7 @@ def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_m
         text = page.inner_text("#effect")
         before = explain(InferenceGpt(names_model), "anna")
         assert f"{nats(before.bits)} before" in text
-        assert f"is {percent(now.predictions[-1].probability)}." in text  # the end token
+        assert f"is {percent(now.predictions[-1].probability)}." in text  # for the end token
 
     opened(page, names, "inside", text="anna", step="layer0.query")
     page.wait_for_selector("#number-value:not(:empty)", state="attached")
@@ -312,7 +312,7 @@ def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_m
     until(page, "document.getElementById('plain').innerText.startsWith('It is switched off')")
     until(page, "document.getElementById('sum').innerText.endsWith('nothing of it is added.')")
     off = "document.querySelectorAll('#diagram .off').length"
-    until(page, f"{off} === 1 + 3")  # the head, and three buttons of the MLP
+    until(page, f"{off} === 1 + 3")  # one button for the head, three for the MLP
     assert page.locator("#diagram .off").first.inner_text() == "head 2"
     until(page, "/without-head=0.1.*without-mlp=0/.test(location.hash)")
     page.reload()  # the address keeps the changes
@@ -398,7 +398,7 @@ def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_model, p
 
 
 def test_the_page_shows_the_average_attention_of_a_head(names, names_model, page) -> None:
-    shares: list[list[float]] = []  # attention to the token itself, the two before it and BOS
+    shares: list[list[float]] = []  # attention to a token itself, the two before it, and BOS
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
         for i in range(3, len(text[:15]) + 1):
@@ -463,7 +463,7 @@ def test_the_page_shows_gradients_from_probabilities_to_embeddings(names, page) 
     page.evaluate("for (let i = 0; i < 50; i++) document.getElementById('step-after').click()")
     until(page, "document.getElementById('step-title').innerText === 'Embedding'")
     assert page.is_disabled("#step-after")
-    assert page.input_value("#text") == "anna"  # nothing was drawn
+    assert page.input_value("#text") == "anna"  # no letter was drawn
 
 
 def test_the_page_shows_the_gradient_of_a_weight_and_makes_a_step(names, names_model, page) -> None:

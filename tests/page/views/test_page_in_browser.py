@@ -54,7 +54,7 @@ def test_a_view_keeps_its_content_while_another_view_is_shown(talk, talk_gpt, pa
     page.click("nav >> text=Look inside")
     page.fill("#question", "hi")
     until(page, f"{READ}.startsWith('startuser:hiend')")
-    for _ in range(2):  # at the second click, it is already shown
+    for _ in range(2):  # at the second click, the chat is already shown
         page.click("nav >> text=Chat")
         page.wait_for_selector("#chat:not([hidden])")
         assert replies(page, 2) == said

@@ -200,7 +200,7 @@ def test_a_page_trains_by_itself_and_pauses_if_hidden(names, names_gpt, chromium
     assert page.locator("#samples .said").all_inner_texts() == names_gpt.generate(4, seed=42)
     page.emulate_media(reduced_motion="reduce")
     page.goto("about:blank")
-    page.goto(names.as_uri())  # the page shows the end of the training run
+    page.goto(names.as_uri())  # without animation, the page shows the end of the run
     page.wait_for_selector("#train-end >> text=2.6497")
     page.click("#plan-fold summary")
     page.select_option("#texts-source", "file")

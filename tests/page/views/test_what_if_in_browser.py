@@ -88,7 +88,7 @@ def test_a_name_gets_more_surprising_if_similar_names_are_left_out(names, page) 
     asked(page)
     *tokens, total = cells(page, "compared-tokens")
     assert [row[0] for row in (*tokens, total)] == [*"emma", "end", "Total"]
-    for i in (2, 3, 4):  # columns before, after and change
+    for i in (2, 3, 4):  # the columns "before", "after" and "change"
         assert number(total[i]) == pytest.approx(sum(number(row[i]) for row in tokens), abs=0.03)
     assert number(total[4]) == pytest.approx(number(total[3]) - number(total[2]), abs=0.011)
     taken = rf"“emma” takes {total[2]} nats \([\d.]+ bits\) with all documents, {total[3]} nats "
@@ -139,7 +139,7 @@ def test_what_if_can_be_used_again_after_each_problem(names, page) -> None:
     page.wait_for_selector("#compared-text:not(:empty)")
     page.evaluate("workers.at(-1).dispatchEvent(new ErrorEvent('error'))")
     page.wait_for_selector("#wish-problem >> text=The training has stopped")
-    asked(page, seeds="0")  # runs in a new worker
+    asked(page, seeds="0")  # a new worker trains, as the first one has failed
     assert page.is_hidden("#wish-problem")
     page.click("nav >> text=Train")
     pasted(page, RUNNING, "Running text")

@@ -1,1 +1,1 @@
-"""A course: write a GPT in exercises, each of which is checked by the numbers it computes."""
+"""A course of exercises in writing a GPT, with checks of the numbers that the code computes."""

@@ -1,6 +1,6 @@
 """Check a learner's file: compare the results of its process with those of the solution.
 
-The comparison runs in this process, so that nothing in the learner's file can affect it.
+The comparison runs in the parent process, so that nothing in the learner's file can affect it.
 """
 
 import json
@@ -19,10 +19,10 @@ from microgpt_course.exercises import EXPERIMENTS, SOLUTIONS, WHOLE, check_lines
 from microgpt_course.learner_process import LIMIT, LONG_LIMIT, plain
 
 PATIENCE = 6  # maximum duration of a check, as a multiple of its limit of processor time
-TOLERANCE = 1e-6  # relative above 1; exceeds the errors of rounding and of finite differences
+TOLERANCE = 1e-6  # relative for numbers above 1; exceeds rounding and finite-difference errors
 MAX_PRINTED = 40  # maximum number of lines of the learner's output to show
 N_LOSSES = 100  # number of losses that are compared in exercise 13
-STEP_QUESTIONS = (  # questions about the first loss that differs
+STEP_QUESTIONS = (  # hints on the first wrong loss: in step 1, in step 2, or later
     "Are the names shuffled first, and the matrices drawn in the order of point 2? Is there BOS at "
     "both ends, an rmsnorm after the embedding, and a mean over the predictions?",
     "The first loss is right. Check the gradients and Adam. Does each name start with empty lists "
@@ -46,7 +46,7 @@ class Question(NamedTuple):
     what: str  # the expression, as the learner would write it
     expected: Any
     question: str
-    before: Sequence[str] = ()  # lines that the check ran since the previous result, to be shown
+    before: Sequence[str] = ()  # lines, shown to the learner, that ran since the last result
     source: str = "it should be"
     is_shown: bool = True
 
@@ -63,7 +63,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
         timer = Timer(longest, process.kill)
         timer.start()
         compare(process.stdout or (), questions, found)
-        if timer.finished.is_set():  # the file waits, or a call of C code does not return
+        if timer.finished.is_set():  # the time is up: the learner's file hangs
             found.wrong = f"{path.name}: still running after {longest:.0f} seconds"
         timer.cancel()
         process.kill()
@@ -71,7 +71,7 @@ def check_file(name: str, path: Path, experiment: str = "") -> CheckResult:
 
 
 def compare(output: Iterable[bytes], questions: Iterator[Question], found: CheckResult) -> None:
-    """Compare the results of a process with the questions up to the first error; fill `found`."""
+    """Compare a process's results with the expected ones up to the first error; fill in `found`."""
     question = next(questions, None)
     for kind, value in _facts(output):
         if kind == "result" and question:
@@ -99,7 +99,7 @@ def compare(output: Iterable[bytes], questions: Iterator[Question], found: Check
 
 def _facts(output: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     for text in output:
-        with suppress(ValueError, AttributeError):  # the file wrote a line past sys.stdout
+        with suppress(ValueError, AttributeError):  # not JSON: the learner's file wrote to the pipe
             yield from json.loads(text).items()
 
 

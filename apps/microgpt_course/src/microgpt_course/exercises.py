@@ -32,7 +32,7 @@ def names() -> tuple[str, ...]:
 
 
 def solution(name: str) -> str:
-    """Return the text of a solution."""
+    """Return the source code of the solution of an exercise."""
     if name == WHOLE:
         return bundled("karpathy.py").read_text(encoding="utf-8")
     return (SOLUTIONS / f"{name}.py").read_text(encoding="utf-8")

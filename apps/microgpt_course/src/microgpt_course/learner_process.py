@@ -42,13 +42,13 @@ def tell(**fact: object) -> None:
 
 
 class Printed(io.TextIOBase):
-    """Receives the output of the learner's file, and passes complete lines on."""
+    """Receives the output of the learner's file, and sends complete lines to the parent process."""
 
     def __init__(self, *, has_losses: bool) -> None:
         self.rest, self.has_losses = "", has_losses
 
     def write(self, text: str) -> int:
-        """Add text to the output, and pass complete lines on."""
+        """Add text to the output, and send each complete line to the parent process."""
         *complete, self.rest = re.split(r"[\r\n]", self.rest + text)
         for line in filter(str.strip, complete):
             if self.has_losses and (found := LOSS.search(line)):

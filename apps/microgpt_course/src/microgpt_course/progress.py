@@ -16,8 +16,8 @@ MAX_BYTES = 1 << 20  # maximum size in bytes of a learner's file or record
 class CourseProgress(BaseModel):
     """The progress of a learner, stored as progress.json."""
 
-    done: dict[str, str] = {}  # SHA-256 of each file that passed its check
-    hints: dict[str, int] = {}  # number of hints that have been shown
+    done: dict[str, str] = {}  # SHA-256, by exercise, of the file that passed the check
+    hints: dict[str, int] = {}  # number of hints that have been shown, by exercise
     results: dict[str, tuple[float, float]] = {}  # by experiment: loss, number of active units
 
 

@@ -88,7 +88,7 @@ def _of_chatgpt(message: Any) -> Post:
 
 
 def discord_channels(content: Any, path: Path) -> list[list[Post]]:
-    """Return the messages of a Discord export, which has one channel, in a list of channels."""
+    """Return a list with one item: the messages of the only channel of a Discord export."""
     return [read_each(_of_discord, content["messages"], path)]
 
 
@@ -99,7 +99,7 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # of messages from people
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # subtypes people can send
 
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
 
@@ -152,7 +152,7 @@ def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
 
 
 def _of_telegram(message: Any) -> Post:
-    """Return a message; the text of service messages, of forwarded ones and of bots is empty."""
+    """Return a message; its text is empty if it is a service message, forwarded, or from a bot."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
     parts = message["text"]  # a text, or a list of texts and of objects such as links
@@ -164,7 +164,7 @@ def _of_telegram(message: Any) -> Post:
 IMPOSSIBLE = -1.0  # time of a date that does not exist
 
 _M = f"[{''.join(map(chr, MARKS))}]*+"
-_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # Reiwa 6 is 2024
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
     r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest
@@ -193,7 +193,7 @@ _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 
 
 def whatsapp_head(line: str) -> re.Match[str] | None:
-    """Return a match of the date, time and rest of a line; None if it begins no message."""
+    """Return a match of the date, time and rest of a line; None if the line begins no message."""
     return _HEAD.match(_TIME_FIRST.sub(r"\1\3, \2", line))
 
 
@@ -206,7 +206,7 @@ def whatsapp_channels(content: Iterable[str], path: Path) -> list[list[Post]]:
         n_back = sum(later < at for at, later in pairwise(times))
         return times.count(IMPOSSIBLE), n_back, times[-1] - times[0]
 
-    # Choose the date format with the fewest impossible dates, then steps back in time, then days.
+    # Prefer the fewest impossible dates, then the fewest steps back in time, then the fewest days.
     order = min(("dmy", "mdy", "ymd"), key=misfit)
     found: list[tuple[str, float, list[str]]] = []
     texts: dict[str, list[str]] = defaultdict(list)

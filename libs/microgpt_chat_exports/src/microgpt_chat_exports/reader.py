@@ -83,7 +83,7 @@ def _app_of(value: Any) -> str | None:
 def _conversations(
     app: str, content: Any, path: Path, me: str | None, tell: Tell | None
 ) -> Iterator[Conversation]:
-    """Yield conversations, in which one participant is the assistant, and any other is the user."""
+    """Yield conversations in which one participant is the assistant, and any other is the user."""
     channels = APPS[app](content, path)
     said = [[post for post in channel if post.text] for channel in channels]
     me = _assistant(app, Counter(post.who for channel in said for post in channel), path, me)
@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's name, which may contain `me`; raise DataError if it is unclear."""
+    """Return the assistant's full name (`me` may be a part of it); raise DataError if unclear."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

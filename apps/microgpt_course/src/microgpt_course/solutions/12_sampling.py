@@ -6,7 +6,7 @@ above 1, the choice becomes more even. A temperature of 0 means: always take the
     sample([1.0, 3.0, 2.0], 0, rng)     # 1
     sample([1.0, 3.0, 2.0], 0.5, rng)   # 1 in 87 %, 2 in 12 %, 0 in 2 % of the draws
 
-Draw with one call of rng.choices(tokens, weights=probabilities), which returns a list of one.
+Draw with one call of rng.choices(tokens, weights=probabilities); its result is a list of one token.
 
 A sequence begins with BOS. `next_logits(tokens)` returns the logits after these tokens (all of
 them, BOS included). Stop when BOS is drawn or when `longest` tokens have been drawn. Return the

@@ -49,7 +49,7 @@ HTML = ExportFormat(_encode)
 
 
 def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
-    """Return "float16" if such weights leave greedy decoding unchanged, else "float32"."""
+    """Return "float16" if greedy decoding is the same with float16 weights, else "float32"."""
     try:
         rounded = _greedy(saved, "float16", "float32")
     except CheckpointError:  # a weight is too large for float16

@@ -48,7 +48,7 @@ MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts r
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
 CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights are larger
 MAX_REUSED_BYTES = 2**23  # maximum size of a sequence's keys and values in reusable arrays
-REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
+REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # finish reason by status
 
 decode = EntryPoint("microgpt_engine.kernels.decode:decode")
 

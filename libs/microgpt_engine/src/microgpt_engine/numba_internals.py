@@ -67,7 +67,7 @@ def object_code(
     options = options | _OPTIONS
     dispatcher = numba.njit(**options)(function)
     dispatcher.get_call_template  # noqa: B018  (`share_versions` needs it)
-    callee = types.Dispatcher(dispatcher)  # holds only a weak reference to the dispatcher
+    callee = types.Dispatcher(dispatcher)  # holds a weak reference: `dispatcher` must stay alive
 
     @intrinsic  # type: ignore[untyped-decorator]
     def call(typing: Any, address: Any) -> Any:

@@ -25,8 +25,8 @@ TRAINING = (*INFERENCE, ("take_steps", "f4"))  # kernels to run or train a model
 SHARES = (preparation.INFERENCE, preparation.TRAINING, preparation.THREADS)
 COMPILING = "compiling the engine of the page (once on this computer, takes about 20 seconds)"
 EXPORT = "run"  # name of the exported function
-CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # section ids
-IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags of a symbol
+CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # ids of WebAssembly sections
+IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags in a symbol table entry
 FUNCTION, SYMBOLS = 0, 8  # symbol kind of functions; id of the symbol table's subsection
 
 # LEB128 encodes a number in groups of 7 bits, lowest first; a set high bit means that more follow.

@@ -174,7 +174,7 @@ class Comparison:
 
 
 def compare(receipt: Receipt, program: Program) -> Comparison:
-    """Run a program on the texts of a receipt, and compare the results."""
+    """Run a program on the texts of a receipt, and compare its results with the receipt."""
     differences = []
     for text in receipt.texts:
         logits = _logits_of(program, text.tokens[:-1])

@@ -28,7 +28,7 @@ FILE = ROOT / "data/characters/skerry.toml"
 FACTS = tomllib.loads(FILE.read_text("utf-8"))
 QUESTIONS = json.loads((BENCH / "characters/skerry.json").read_text("utf-8"))
 # Number of wordings per topic, by model; None for the bundled model.
-MODELS = {"bundled": None, "eight askings a topic": 8, "twenty-five askings a topic": 25}
+MODELS = {"bundled": None, "eight wordings per topic": 8, "twenty-five wordings per topic": 25}
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
 
 
 def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str], str]) -> bool:
-    """Return whether the last reply of a talk contains the name that the user told."""
+    """Return whether the last reply of a conversation contains the name that the user has given."""
     said: list[str] = []
     for text, _ in turns:
         said.append(style(text))

@@ -68,7 +68,7 @@ def model(folder: Path, weights_format: Any = None, **options: Any) -> Path:
 
 
 def trained(folder: Path) -> None:
-    """Write the checkpoint of a training run."""
+    """Train a small model, and write the checkpoint of the training run."""
     result = microgpt.train(NAMES, config=microgpt.TrainConfig(steps=20, engine="reference"))
     with TrainingDirectory(folder) as held:
         held.keep(replace(result.plan, input=Path("names.txt")), result.state)

@@ -21,7 +21,7 @@ BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 RESULTS = BENCH / "results"
 FIRST_SEED = 42
-VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector of the kernels
+VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
@@ -174,8 +174,8 @@ def headed(
     rows = ["| " + " | ".join(row) + " |" for row in (head, *lines)]
     rows.insert(1, "|---" + "|---:" * (len(head) - 1) + "|")
     if on:
-        commit = f", commit {on['commit']}" if "commit" in on else ""
-        rows += ["", f"{on['machine']}; {on['date']}{commit}."]
+        commit = f", at commit {on['commit']}" if "commit" in on else ""
+        rows += ["", f"Measured on {on['date']}{commit}, on this machine: {on['machine']}."]
     return "\n".join(rows)
 
 

@@ -69,7 +69,7 @@ def train(preset: str, seed: int, model: str, *words: object) -> dict[str, Any]:
 
 
 def random_windows_loss(gpt: InferenceGpt, text: str) -> float:
-    """Return the mean loss over random windows of the context, as nanoGPT measures it.
+    """Return the mean loss over random windows as long as the context, as nanoGPT measures it.
 
     The first token of a window is replaced by the start token, as in training. The model therefore
     reads one character less before each prediction than nanoGPT's model.

@@ -7,7 +7,6 @@ table without results is left unchanged.
 """
 
 import json
-import re
 from importlib import import_module
 
 from harness import BENCH, ROOT, results_file
@@ -18,7 +17,7 @@ PAGES = sorted((ROOT / "docs" / "measurements").glob("*.md"))
 def main() -> None:
     tables = {}
     for path in sorted(BENCH.glob("*.py")):
-        if re.search(r"^TABLES = ", path.read_text(encoding="utf-8"), re.MULTILINE):
+        if "\nTABLES = " in path.read_text(encoding="utf-8"):
             module = import_module(path.stem)
             for name, table in module.TABLES.items():
                 for file in (results_file(name), results_file(path.stem)):

@@ -70,7 +70,7 @@ class Ledger:
     def __init__(self, losses: Losses, seed: int) -> None:
         self.losses, self.seed = losses, seed
         self._rng = Random(f"training seeds {seed}")  # independent of the search's Random(seed)
-        self._trained: Counter[Run] = Counter()  # number of points trained so far
+        self._trained: Counter[Run] = Counter()  # number of points trained so far, by run
         self.points: list[tuple[Run, int]] = []
 
     def drawn(self, genome: int) -> Run:
@@ -95,7 +95,7 @@ class Ledger:
         return self.losses[seed][genome]
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
-        """Train up to a point; return the validation losses. Raise SpentError above the budget.
+        """Train up to a point; return validation losses. Raise SpentError if the budget is spent.
 
         Only points that were not trained before are paid for.
         """

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def train_names(folder: Path) -> None:
-    """Save a model of names with a context of a million tokens, and one of subwords."""
+    """Save a model of names with a context of a million tokens, and one with subword tokens."""
     documents = bundled("names.txt").read_text().split()
     result = train(documents, model=SHAPE, config=TrainConfig(steps=100))
     save(replace(result, model=replace(result.model, block_size=10**6)), folder / "a million")

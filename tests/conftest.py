@@ -57,7 +57,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Use worker processes only for folders, because starting workers takes a second.
+    """Use worker processes only to test whole folders, because starting workers takes a second.
 
     Slow tests wait for processes and pages, so more workers than processors run them.
     """

@@ -14,5 +14,5 @@ def run_to(engine: CompiledTraining, until: int) -> list[float]:
 
 
 def numbers(engine: CompiledTraining) -> list[list[float]]:
-    """Return the weights of an engine, and its two moments of Adam."""
+    """Return the weights of an engine, and the two moments of Adam."""
     return [array.tolist() for array in engine.numbers()]

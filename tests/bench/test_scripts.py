@@ -60,7 +60,7 @@ SHORTEST = {
     ),
     "report": ("", ""),
     "research": (
-        "--nulls 2",
+        "--nulls 1",
         "bench.OPERATIONS = 1e7; bench.CHANGES = bench.CHANGES[:1]; bench.N_SIMULATED = 10",
     ),
     "search_fight": (

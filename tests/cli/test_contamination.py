@@ -96,7 +96,7 @@ def test_commands_note_that_an_ancestor_may_have_read_the_text(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # the training text may contain "abba"
+    done = microgpt("score", "running", stdin="abba\n")  # "abba" may be in the training text
     assert "may be training data" in done.stderr
 
 

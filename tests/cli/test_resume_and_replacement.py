@@ -178,7 +178,7 @@ def test_generate_reads_exported_directories_of_all_formats(microgpt, text_model
     assert half.stat().st_size < 0.6 * full.stat().st_size
     ok(microgpt("generate", "--model", "half"))
     assert microgpt("generate", "--model", "copy").stdout == names
-    ok(microgpt("export", "--model", "copy", "--output", "copy", "--format", "json"))  # in place
+    ok(microgpt("export", "--model", "copy", "--output", "copy", "--format", "json"))
     assert weights(tmp_path / "copy") == before
     assert not full.exists()
 

@@ -38,7 +38,7 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         stopped = start()
         assert stopped.stderr.readline() == NOTE
-        time.sleep(1)  # compilation has begun
+        time.sleep(1)  # until compilation has begun
         stopped.send_signal(number)
         _, errors = stopped.communicate(timeout=60)
         assert stopped.returncode == code
@@ -87,7 +87,7 @@ def weights_of(directory: Path) -> bytes:
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
     """Start a training run and kill it at a random moment; return False if it ended before."""
-    trains = rng.random() < 0.9  # otherwise, it is killed during start-up
+    trains = rng.random() < 0.9  # otherwise, the process is killed during start-up
     with commands.running(command, cwd=folder) as process:
         if trains:
             process.stdout.readline()

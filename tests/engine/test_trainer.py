@@ -61,8 +61,8 @@ def assert_same_gradients(
     largest = {}  # largest error of each matrix, relative to the scale
     for name in weight_shapes(model):
         expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
-        # If the gradients of a matrix nearly cancel, their error is relative to those of other
-        # matrices; if all gradients cancel, because the model is certain, to a constant.
+        # If the gradients of a matrix nearly cancel, the scale is that of all gradients; if all
+        # gradients cancel, because the model is certain, it is a constant.
         scale = max(np.abs(expected).max(), 1e-2 * everything, 1e-2)
         largest[name] = np.abs(np.array(found[name]) - expected).max() / scale
     assert all(each <= tolerance for each in largest.values()), largest
@@ -119,7 +119,7 @@ def test_the_loss_and_gradients_agree_with_the_reference_engine(
     for dtype, tolerance in TOLERANCE.items():
         compiled = make(model, config, dataset, weights, dtype)
         loss = compiled.backward()
-        # The tolerance is also absolute, because the loss of a single token can be tiny.
+        # An absolute tolerance is also allowed, because the loss of a single token can be tiny.
         assert loss == pytest.approx(expected, rel=tolerance, abs=tolerance)
         assert_same_gradients(compiled, reference, model, tolerance)
 
@@ -282,7 +282,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "features", "dtype", "sizes"),
-    [  # each case compiles for 15 s: one each for 4, 8 and 2 lanes
+    [  # each case compiles for 15 s; the vectors have 4, 8 or 2 lanes
         ("AVX-512", "", "float32", ("16", "16")),
         ("this", "", "float32", ("16", "16")),  # uses the code of the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),

@@ -9,11 +9,6 @@ from commands import run_process
 from microgpt.errors import ConfigError
 from microgpt_engine import wasm
 
-KERNELS = {
-    "take_steps", "evaluate", "decode", "update", "add", "add_and_clear", "publish_and_clear",
-    "find_directions", "shuffle", "gauss", "uniforms",
-}  # fmt: skip
-
 
 def test_webassembly_modules_are_compiled_once_and_then_cached(tmp_path, monkeypatch) -> None:
     def compile_to(directory, dtypes, shares):
@@ -34,27 +29,23 @@ def test_webassembly_modules_are_compiled_once_and_then_cached(tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.skipif(
     not (shutil.which("node") or os.environ.get("CI")), reason="needs Node, which CI must have"
 )
 def test_webassembly_kernels_import_only_memory_and_a_stack(tmp_path) -> None:
-    """Only the kernel of the initial weights imports more, because it calls the C library."""
-    wasm.write_modules(tmp_path, ("float32",))
+    for name, module in wasm.modules(wasm.TRAINING).items():
+        (tmp_path / name).write_bytes(module)
     program = (
         "const fs = require('fs'), [folder] = process.argv.slice(1);"
         "for (const name of fs.readdirSync(folder)) {"
         "  const module = new WebAssembly.Module(fs.readFileSync(folder + '/' + name));"
         "  for (const { name: what } of WebAssembly.Module.imports(module))"
-        "    console.log(name.split('-')[0], what);"
+        "    console.log(name, what);"
         "}"
     )
     out = run_process(["node", "-e", program, tmp_path], check=True).stdout.splitlines()
-    assert {line.split()[0] for line in out} == KERNELS
-    imported = {line for line in out if "__linear_memory" not in line}
-    assert {line for line in imported if "__stack_pointer" not in line} == {
-        "gauss log", "gauss cos", "gauss sin"
-    }  # fmt: skip
+    assert {line.split()[0] for line in out} == dict(wasm.TRAINING).keys()
+    assert {line.split()[1] for line in out} == {"__linear_memory", "__stack_pointer"}
     assert max(file.stat().st_size for file in tmp_path.iterdir()) < 60_000
 
 

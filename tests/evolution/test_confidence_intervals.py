@@ -17,7 +17,7 @@ def test_about_95_of_100_intervals_contain_the_true_mean(n) -> None:
     rng = random.Random(n)
     samples = [[draw(rng.random()) for _ in range(n)] for _ in range(4000)]
     held = fmean(abs(fmean(sample) - 5) <= Mean.over(sample).half_width for sample in samples)
-    assert held == pytest.approx(0.95, abs=0.015)  # four standard errors of the share
+    assert held == pytest.approx(0.95, abs=0.015)  # four standard errors of the fraction
 
 
 def test_a_single_number_has_no_confidence_interval() -> None:

@@ -9,6 +9,8 @@ from microgpt.errors import ConfigError
 from microgpt.training.train import train
 from microgpt_evolution import EvolutionResult, SearchEvent, evolve, read_genome
 
+pytestmark = pytest.mark.compiled
+
 SHORT = {"population": 4, "generations": 2, "seed": 3}
 
 

@@ -6,7 +6,7 @@ from searches import AESTHETIC, HYDRA, SMALL, log_of, run_of
 
 from microgpt_evolution.search_log import describe
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn")]
 
 
 def lines_of(searched, search) -> list[str]:

@@ -105,7 +105,7 @@ def test_tokens_outside_the_vocabulary_or_context_are_refused() -> None:
             logits_along(gpt, tokens)
 
 
-N = 20_000  # number of draws; the standard error of a share is then below 0.004
+N = 20_000  # number of draws; the standard error of a fraction is then below 0.004
 
 
 def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site: int = 0) -> list:

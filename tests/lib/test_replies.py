@@ -44,7 +44,7 @@ def parrot(install, monkeypatch):
 
 @pytest.fixture
 def saved(chat_model):
-    """A chat model with the record of a plug-in."""
+    """A saved chat model whose metadata includes a plug-in's record."""
     edit(chat_model / "meta.json", extra={"parrot": {"word": "hi", "none": None}})
     return load(chat_model)
 

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from commands import SERVE
 
-START_S = 300  # a busy machine may have to compile the engine first
+START_S = 300  # time limit; a busy machine may have to compile the engine first
 
 
 class Reply(NamedTuple):
@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The message of an error response, in the format of either API."""
+        """The message of an error response, in the format of microgpt's API or of OpenAI's."""
         error = self.json["error"]
         return error if isinstance(error, str) else error["message"]
 

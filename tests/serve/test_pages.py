@@ -49,7 +49,7 @@ def test_responses_without_the_key_reveal_nothing_about_the_model(names_dir, tal
     ("entry", "status", "problem"),
     [
         ("document = broken:page", 500, "microgpt-page cannot be imported"),
-        ("", 404, "/docs"),  # hides the real package
+        ("", 404, "/docs"),  # a package without plug-ins hides the real one
     ],
 )
 def test_without_microgpt_page_only_the_page_is_unavailable(

@@ -23,6 +23,8 @@ from microgpt_evolution.study_settings import BudgetedSettings
 from microgpt_evolution.trial import EVALUATIONS, RUNGS, STUDENT, Contestant
 from microgpt_evolution.workers import Threads
 
+pytestmark = pytest.mark.compiled
+
 GENES = ("n_embd", "lr", "n_tokens", "dropout")
 
 

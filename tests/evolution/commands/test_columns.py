@@ -1,8 +1,10 @@
 import json
 
+import pytest
 from commands import ok, refused
 
 
+@pytest.mark.compiled
 def test_run_and_evolve_can_read_one_column_of_a_table(microgpt, tmp_path, undrawn) -> None:
     docs = (a + b + c for a in "aei" for b in "mnrl" for c in ["a", "e", "la", "ne"])
     (tmp_path / "towns.csv").write_text("\n".join(["name,land", *(f"{doc},AT" for doc in docs)]))

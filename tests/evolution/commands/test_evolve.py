@@ -15,7 +15,7 @@ from searches import AESTHETIC, HYDRA, SMALL, changed, contents, evaluations_of,
 from microgpt import contamination, load, mark, split
 from microgpt_evolution.objectives import loss_objective
 
-pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
+pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn", "made_up_names")]
 
 
 def test_run_and_train_use_the_winning_genome_and_resume_restores_it(microgpt, tmp_path) -> None:
@@ -118,7 +118,7 @@ def test_resume_trains_an_interrupted_winner(microgpt, tmp_path, monkeypatch, is
         raise KeyboardInterrupt
 
     search = (*SHORT, "--train-winner", "winner", "--force")
-    if is_own:  # the model is from an earlier search
+    if is_own:  # the existing model was trained by this search
         ok(microgpt(*search))
         search = ("evolve", "--resume", run_of(tmp_path), "--generations", "4")
     else:
@@ -162,7 +162,7 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 def test_a_search_can_be_stopped_at_any_time_and_resumed(
     microgpt, tmp_path, whole, stopped_in, n, number, code, word
 ) -> None:
-    n = n or len(evaluations_of(run_of(whole)))  # n = 0 stands for the last run
+    n = n or len(evaluations_of(run_of(whole)))  # n = 0 stands for the last training run
     with stopped_in(n, number):
         done = microgpt("evolve", *ALONE)
     run = run_of(tmp_path)

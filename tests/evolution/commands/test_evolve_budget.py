@@ -16,7 +16,7 @@ from microgpt.data.documents import bundled
 from microgpt.data.split import split
 from microgpt_evolution.objectives import rung_objective
 
-pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
+pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn", "made_up_names")]
 
 SEARCH = ("--budget", "2e9", "--seed", "7", "--workers", "2")
 

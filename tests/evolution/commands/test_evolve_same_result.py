@@ -3,7 +3,7 @@
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of
 
-pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
+pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn", "made_up_names")]
 
 OBJECTIVES = pytest.mark.parametrize(
     "search", [SMALL, AESTHETIC, HYDRA], ids=["loss", "aesthetic", "hydra"]

@@ -5,6 +5,8 @@ import pytest
 from commands import refused
 from json_files import edit
 
+pytestmark = pytest.mark.compiled
+
 EVOLVED = [
     "=== MicroGPT [Evolved] ===",
     '"I have become"',

@@ -77,6 +77,7 @@ def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) ->
     assert found == {"refused": 6, "ok": 6}
 
 
+@pytest.mark.compiled
 def test_a_sweep_whose_runs_all_diverge_exits_with_status_1(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--vary", "lr=1e30")
     assert done.returncode == 1

@@ -6,6 +6,8 @@ import io
 import pytest
 from searches import log_of, run_of
 
+pytestmark = pytest.mark.compiled
+
 SMALL = ("--population", "4", "--generations", "3")
 
 

@@ -37,7 +37,7 @@ def names():
         ("nannan", 0.5, 3.7, 6.94),
         ("bcb", -1.0, 0.0, 1.0),  # a palindrome needs at least four letters
         ("bob", 0.0, 0.0, 2.0),
-        ("yayab", -1.5, 1.5, 2.3),  # y is a vowel: four in a row
+        ("yayab", -1.5, 1.5, 2.3),  # y is a vowel, so four vowels stand in a row
         ("zubeqizu", 0.5, 0.0, 2.5),
         ("zubeqizub", 0.0, 0.0, 2.0),
     ],

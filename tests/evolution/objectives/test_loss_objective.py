@@ -93,6 +93,7 @@ def test_the_operations_of_a_trial_are_the_sum_over_its_steps() -> None:
     assert LossObjective(parts).flops(Trial(genome, 1)) == 50 * step
 
 
+@pytest.mark.compiled
 def test_a_diverging_training_run_has_no_loss() -> None:
     wild = Genome(n_embd=8, n_head=2, lr=1e30, steps=100)
     found = measure(LossObjective(PARTS), Trial(wild, 1))

@@ -23,6 +23,7 @@ def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
     assert rows[0]["about"] == "steps 10,000: 2.0020 ± 0.0025"
 
 
+@pytest.mark.compiled
 def test_the_plot_of_a_search_shows_its_trials_in_order() -> None:
     found = evolve(NAMES, population=4, generations=2)
     drawn = found.plot().to_dict()

@@ -200,7 +200,7 @@ FAILED = [(0, "immigrant"), (1, "immigrant"), (2, "immigrant")]
 @pytest.mark.parametrize(
     ("bests", "told"),
     [
-        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # each loss is lower
+        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # each loss is lower than the previous one
         (
             [1.6] * 6,  # a cataclysm resets the count
             [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1],
@@ -231,7 +231,7 @@ def test_crashes_and_kept_elites_are_not_failures_of_a_species(make_ranked, make
     assert failures([make_organism(2.9, origin="re-eval")]) == {"16-4-1-16-4": 1}
 
 
-N_DRAWS = 3000  # the standard deviation of a share is then at most 0.009
+N_DRAWS = 3000  # the standard deviation of a fraction is then at most 0.009
 
 
 @st.composite
@@ -333,5 +333,5 @@ def test_random_genomes_draw_all_values_equally_often() -> None:
         assert set(counts) == set(values)
         for n in counts.values():
             assert n / N_DRAWS == pytest.approx(1 / len(values), abs=0.04)
-    below = sum(genome.lr < 10**-2.5 for genome in drawn)  # half-way from 1e-4 to 1e-1
+    below = sum(genome.lr < 10**-2.5 for genome in drawn)  # geometric mean of 1e-4 and 1e-1
     assert below / N_DRAWS == pytest.approx(0.5, abs=0.04)

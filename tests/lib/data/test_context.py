@@ -79,7 +79,7 @@ def test_chunks_can_be_encoded_in_any_order() -> None:
 
 
 def counted(chunks) -> list[int]:
-    """Return the tokens of chunks whose predictions count towards the loss, in order."""
+    """Return the tokens that count as predictions towards the loss, in the order of the chunks."""
     return [
         token
         for tokens, mask in chunks

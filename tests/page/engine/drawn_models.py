@@ -223,7 +223,7 @@ def explained(
     explained = explain(gpt, document, n_alternatives=top, text_kind=saved.config.text)
     predictions = [asdict(each) for each in explained.predictions]
     for each in predictions:
-        del each["entropy"]  # not shown by the page
+        del each["entropy"]  # the page does not show the entropy
     found = {
         "bits": explained.bits,
         "n_scored": len(explained.scored),

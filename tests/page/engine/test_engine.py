@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-N_MODELS = 30
+N_MODELS = 20
 JOB = ("drawn_models.py", N_MODELS)
 CLOSE = 1e-5  # tolerance for numbers; texts must be equal
 # Tolerance for the bits after a step. Adam's first step has the same size for every gradient, so

@@ -151,7 +151,7 @@ def test_drawing_after_the_end_of_a_text_starts_a_new_text(names, page) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Any:
-    """The page of a model whose vocabulary has all letters of the text of the tour."""
+    """The page of a model whose vocabulary contains all letters of the tour's text."""
     model, config = ModelConfig(architecture="karpathy"), TrainConfig(steps=100)
     result = train(["mariah", "anna"], model=model, config=config)
     return document_of(result, tmp_path_factory.mktemp("told") / "told")
@@ -299,7 +299,7 @@ def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_m
         text = page.inner_text("#effect")
         before = explain(InferenceGpt(names_model), "anna")
         assert f"{nats(before.bits)} before" in text
-        assert f"is {percent(now.predictions[-1].probability)}." in text  # of the token `end`
+        assert f"is {percent(now.predictions[-1].probability)}." in text  # for the end token
 
     opened(page, names, "inside", text="anna", step="layer0.query")
     page.wait_for_selector("#number-value:not(:empty)", state="attached")

@@ -1,1 +1,1 @@
-"""A course of exercises in which a learner writes a GPT; checks compare the computed numbers."""
+"""A course of exercises in writing a GPT, with checks of the numbers that the code computes."""

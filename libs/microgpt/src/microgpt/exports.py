@@ -22,7 +22,7 @@ class Verification:
     """The result of running an exported model in another program."""
 
     lines: tuple[str, ...]  # descriptions of the comparisons, for the user
-    passed: bool  # whether the results of both programs agree
+    passed: bool  # whether the other program reproduced the results of microgpt
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Format numbers, untrusted text and JSON errors for messages."""
 
-DIGITS = 4  # significant digits of a number of operations that is printed for use with --budget
+DIGITS = 4  # significant digits of the number of operations that is printed for --budget
 MAX_CHARS = 200  # maximum number of characters that `printable` keeps
 
 

@@ -1,7 +1,6 @@
 """The interface of chat plug-ins, which prepare training runs and are called before each reply.
 
-A plug-in's record is stored in `extra` of meta.json, under the plug-in's name. Only the plug-in
-reads it.
+The record of a plug-in, which only the plug-in reads, is `extra[name]` in meta.json.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ class Preparation(NamedTuple):
 class ReplyHook(Protocol):
     """A plug-in's hook, which is called before the model replies."""
 
-    sampling: Sampling | None  # sampling settings of all replies; None uses the caller's
+    sampling: Sampling | None  # sampling settings of all replies; None uses the caller's settings
     greeting: str  # the model's first message; "" if the user begins
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:

@@ -111,7 +111,7 @@ def decode(
 ) -> Generator[int, None, FinishReason]:
     """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason.
 
-    When the context is full, a new one starts with its first token and its last half.
+    When the context is full, a new one starts with the first token and last half of the old one.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
     room = block_size - len(prompt) + 1  # the last generated token is not read

@@ -36,9 +36,7 @@ def try_file(
         return
     for question in drawing.questions():
         print(f"user:      {question.messages[-1]}\nassistant: {question.replies[0]}\n")
-    for line in found.advice():
-        print(line)
-    print(f"{count(len(found.all_topics), 'topic')}: no mistakes")
+    print(*found.advice(), f"{count(len(found.all_topics), 'topic')}: no mistakes", sep="\n")
 
 
 def _write(file: Path, text: str) -> None:

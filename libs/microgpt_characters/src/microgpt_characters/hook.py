@@ -54,9 +54,8 @@ def prepare(
         return None
     characters = "".join((*known.unknown, *map(chr, range(32, 127))))
     tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # fits new wordings, too
-    is_bpe = given.get("tokenizer") == "bpe"
-    record = known.model_dump(mode="json")
-    return Preparation({**settings, **given}, None if is_bpe else tokenizer, record)
+    chosen = None if given.get("tokenizer") == "bpe" else tokenizer
+    return Preparation({**settings, **given}, chosen, known.model_dump(mode="json"))
 
 
 def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:

@@ -99,7 +99,7 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # for people's messages
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # subtypes people can send
 
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
 
@@ -152,7 +152,7 @@ def telegram_channels(content: Any, path: Path) -> list[list[Post]]:
 
 
 def _of_telegram(message: Any) -> Post:
-    """Return a message; the text of service messages, of forwarded ones and of bots is empty."""
+    """Return a message; its text is empty if it is a service message, forwarded, or from a bot."""
     if message["type"] != "message" or message.keys() & {"forwarded_from", "via_bot"}:
         return Post("", 0, "")
     parts = message["text"]  # a text, or a list of texts and of objects such as links
@@ -164,7 +164,7 @@ def _of_telegram(message: Any) -> Post:
 IMPOSSIBLE = -1.0  # time of a date that does not exist
 
 _M = f"[{''.join(map(chr, MARKS))}]*+"
-_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6 is Reiwa 6
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
     r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest

@@ -105,7 +105,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     if content == _NUMBA:
         from microgpt_engine.compiler import numba_function
 
-        # Numba does not notice changes in callees, so the directory is named after the sources' hash.
+        # Numba does not notice changes in callees, so the name contains a hash of the sources.
         directory = cache_directory() / f"numba-{_IMPORTED[:24]}" if can_be_kept() else None
         return numba_function(_function(place), directory)
     symbol, _, code = content.partition(b"\n")

@@ -128,7 +128,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # a copy in `text` has one of them at a multiple of HALF
+        for i in range(HALF):  # in a copy of piece, one of its substrings is at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):

@@ -27,7 +27,7 @@ class SlidingWindows:
     tokens: Sequence[int]  # the whole sequence, of which the first token is not predicted
     block_size: int
     stride: int  # tokens between the starts of consecutive chunks
-    first: int | None = None  # replaces the first token of each chunk
+    first: int | None = None  # token that replaces the first one of each chunk; None keeps it
 
     def __len__(self) -> int:
         return n_windows(self.n_predictions, self.block_size, self.stride)

@@ -65,7 +65,7 @@ class FoldingTokenizer(CharTokenizer):
         return cls(sorted(set(fold("".join(exact.chars)))), is_chat=exact.is_chat)
 
     def _as_read(self, text: str) -> str:
-        """Fold the unknown characters whose folded form is in the vocabulary."""
+        """Return the text; fold unknown characters if their folded form is in the vocabulary."""
         folds: dict[int, str] = {}
         for char in set(text).difference(self._id_of):
             folded = " " if char.isspace() else fold(char)

@@ -1,6 +1,6 @@
 """The cost of a training run in operations, the speed of this machine, and time limits.
 
-The time of a training run is proportional to its operations. The command line gives a `TimeLimit`;
+The time of a training run is proportional to its operations. The command line sets a `TimeLimit`;
 `Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
 the speed. During the run, `Deadline` measures again, and restarts a run that would end too early or
 too late. `--budget` and `--steps` reproduce the result without a measurement.

@@ -42,7 +42,7 @@ VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 # Fine-tuning makes up to TUNING_PASSES passes over the data, or TUNING_STEPS steps if that is more
 # (bench/studies/fine_tuning.py, removed after commit a922fbb8).
 TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
-TUNING_RATE = 0.5  # factor of the learning rate in fine-tuning, which needs smaller changes
+TUNING_RATE = 0.5  # factor of the learning rate in fine-tuning: trained weights need small changes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -55,7 +55,7 @@ class Choice(NamedTuple):
     sizes: Sizes  # sizes of the training set
     operations: float = 0.0  # cost of all training, including evaluations
     budget: float | None = None  # number of operations to use; None for Karpathy's settings
-    is_limited: bool = False  # whether the data are too small for the whole budget
+    is_limited: bool = False  # whether the data are too small to use the whole budget
     vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
     operations_per_s: float | None = None  # speed measured for --minutes
     ensemble: Ensemble | None = None
@@ -71,7 +71,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
 
     Subwords suit prose and source code, whose words are repeated. They do not suit lists of
     different words, or notations such as arithmetic or music, at any vocabulary size. Conversations
-    keep characters: with subwords, a model cannot spell or read typing errors.
+    are encoded as characters: with subwords, a model cannot spell or read typing errors.
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
     useful = sum(map(len, all_texts(docs))) / MIN_CHARACTERS_PER_SUBWORD

@@ -1,4 +1,4 @@
-"""A clock that stands still while the process is suspended, such as by Ctrl-Z."""
+"""A clock that stops while the process is suspended, for example by Ctrl-Z."""
 
 from time import perf_counter, process_time
 

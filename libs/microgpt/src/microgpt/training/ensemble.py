@@ -130,7 +130,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
         steps_after=(n - i - 1) * steps + plan.config.steps,
         cost_ratio=None if i else n + _student_cost(job),
     )
-    config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may use another
+    config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
     plan = replace(plan, config=config, given=given, ensemble=None)
     sets = replace(job.sets, test=())
@@ -152,7 +152,7 @@ def _student(
     job = with_samples(replace(job, plan=plan, teachers=teachers))
     first = TrainingLoop(job, threads).state()
     found = [state.best for state in states if state.best]
-    best = min(found, key=lambda one: one.val_loss, default=None)  # the best teacher
+    best = min(found, key=lambda one: one.val_loss, default=None)  # the best teacher's weights
     best = best and BestWeights(0, best.val_loss, best.weights, measured_at=0, n_worse=0)
     seconds = first.seconds + sum(state.seconds for state in states)
     return replace(job, resume=replace(first, best=best, seconds=seconds))

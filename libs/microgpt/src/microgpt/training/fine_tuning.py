@@ -79,7 +79,8 @@ def _recorded_split(
 ) -> dict[str, Any]:
     """Return the split settings of an earlier run that read the same documents in the same way."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
-    is_other = facts and facts.gap is not None and not isinstance(docs, str)  # was running text
+    # If the earlier run read running text, its split by position does not suit lines.
+    is_other = facts and facts.gap is not None and not isinstance(docs, str)
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}
     found = {name: getattr(facts, name) for name in (*FRACTIONS, "gap")}

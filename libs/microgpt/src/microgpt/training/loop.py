@@ -1,4 +1,4 @@
-"""The training loop runs the engine and calls hooks until `early_stopping.ending` ends it."""
+"""The training loop, which runs the engine and calls hooks until `ending` returns a reason."""
 
 import math
 import random

@@ -61,7 +61,7 @@ class SearchEvent:
     """Progress of a search, sent when a stage begins and after each evaluation."""
 
     search: Population | Hydra  # holds the populations and their generations
-    organism: Organism | None  # the evaluated organism; None at the start of a stage and in retests
+    organism: Organism | None  # the evaluated organism; None if a stage begins or a retest ends
     n_measured: int  # number of evaluations so far, except those of an earlier run
     n_left: int  # maximum number of remaining evaluations; elites are not evaluated again
 

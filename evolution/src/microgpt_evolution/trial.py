@@ -116,7 +116,7 @@ class Contestant(Trial):
 
     @property
     def n_evaluations(self) -> int:
-        """The number of evaluations between the losses so far and the end of the rung."""
+        """The number of evaluations that are left until the end of the rung."""
         assert self.until is not None
         return self.until - len(self.losses)
 

@@ -179,7 +179,7 @@ def draw(runs: Sequence[TrainingRun]) -> "ChartType":
 
 
 def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
-    """Read the training runs of model directories; raise CheckpointError if one is missing."""
+    """Read the training runs of model directories; raise CheckpointError if a run is missing."""
     runs = []
     for directory in dict.fromkeys(directories):
         check_has_training(directory)

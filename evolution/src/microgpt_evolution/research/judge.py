@@ -19,7 +19,7 @@ from microgpt_evolution.trial import Evaluation
 
 @dataclass(frozen=True)
 class Judge:
-    """Trains experiments on the training documents, and scores their models on held-out ones."""
+    """Trains experiments on training documents, and scores their models on held-out documents."""
 
     sets: Split
     operations: float  # maximum number of operations of a training run
@@ -59,11 +59,11 @@ class Judge:
             text = ended.stderr.decode(errors="replace").strip()
             *_, line = ["", *re.findall(r'experiment.py", (line \d+)', text)]
             problem = text.rpartition("\n")[2] or "it ended without a model or for lack of memory"
-            problem = re.sub(r"^(\w+\.)+", "", problem)  # remove the module of the error
+            problem = re.sub(r"^(\w+\.)+", "", problem)  # remove the module from the error's name
             raise StudyError(f"{line}: {problem}".removeprefix(": "))
 
     def _load(self, directory: Path, seed: int) -> tuple[InferenceGpt, float]:
-        """Return a model and its training operations; raise StudyError if it violates a rule."""
+        """Return a model and its training operations; raise StudyError if a rule is violated."""
         model, docs = load(directory), self.sets.train
         data_sha256 = Split(docs, docs).facts.sha256
         facts = {**model.meta.training, "fold": model.tokenizer.folds}

@@ -24,7 +24,7 @@ from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
 FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test set
-PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # argument `repeat` of `training_seed`
+PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # argument `repeat` of `training_seed`, by origin
 NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 
@@ -38,7 +38,7 @@ class Try:
     records: list[TrialRecord]
 
     def gains(self, part: str) -> list[float]:
-        """Return the champion's loss minus the program's, for each finished trial of a part."""
+        """Return the champion's loss minus the program's, for each trial of origin `part`."""
         losses = (each.losses for each in self.records if each.is_ok and each.origin == part)
         return [theirs - ours for ours, theirs in losses]
 
@@ -50,7 +50,7 @@ class Try:
 
     @property
     def verdict(self) -> str:
-        """The verdict; before there is one, the part to which the next trial belongs."""
+        """The verdict or, while it is open, the part of the next trial: SEARCH or CONFIRM."""
         failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]
         return failed[0] if failed else decide(self.gains(SEARCH), self.gains(CONFIRM))
 
@@ -107,7 +107,7 @@ class Research(Study[ResearchSettings]):
         return last
 
     def propose(self) -> str:
-        """Return the champion with one number changed; until it has a verdict, return it again."""
+        """Return the champion with one number changed; repeat a change that has no verdict yet."""
         code, found = self.tries[-1].winner, list[str]()
         known = [each.code for each in self.tries if each.verdict not in PARTS]
         for number, factor in product(NUMBER.finditer(code), FACTORS):
@@ -126,7 +126,7 @@ class Research(Study[ResearchSettings]):
         return Mean.over(first.gains(FINAL))
 
     def _measure(self, each: Try, part: str, judge: Judge) -> None:
-        """Record the next trial of a part; raise StudyError if the champion fails in it."""
+        """Run and record the next trial of a part; raise StudyError if the champion fails."""
         place, held_out = len(each.gains(part)), "test" if part == FINAL else "validation"
         seed = training_seed(self.settings.seed, each.number, place, PARTS[part])
         found = {c: judge.measure(c, seed, held_out) for c in {each.code, each.champion}}

@@ -9,7 +9,7 @@ LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
 N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and error of their test
 CLEAR_EFFECT = 1.05  # a gain of 1.05 standard deviations of a pair is kept in 90 % of cases
 
-SEARCH, CONFIRM = "search", "confirm"  # the parts to which a pair can belong
+SEARCH, CONFIRM = "search", "confirm"  # the parts of a try, each with pairs of training runs
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"
 
 
@@ -29,7 +29,7 @@ def p_value(gains: list[float]) -> float:
 
 
 def decide(search: list[float], confirmed: list[float]) -> str:
-    """Return the verdict on gains in the order of the seeds, or the part of the next pair."""
+    """Return the verdict on gains, given in order of the seeds, or the part of the next pair."""
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
             return SEARCH

@@ -155,7 +155,7 @@ class SweepSettings(StudySettings):
 
     @property
     def trials(self) -> list[Trial]:
-        """The trials of each genome with each seed, in table order."""
+        """The trials of each genome with each seed, ordered by genome and then by seed."""
         return [Trial(genome, seed) for genome in self.genomes for seed in self.seeds]
 
 

@@ -172,7 +172,8 @@ def draw(runs: Sequence[TrainingRun]) -> "ChartType":
     )
     dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]])
     lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=above)).mark_line()
-    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"  # draws lone points
+    # Training losses are drawn as points only if each run has a single one, which forms no line.
+    shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"
     points = base.transform_filter(shown).mark_point(filled=True, size=24, opacity=1)
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"
     return alt.layer(lines, points).properties(width=WIDTH, height=HEIGHT, title=title)

@@ -1,7 +1,6 @@
 """Count-based baselines for losses, and estimates of the loss that a training run can reach.
 
-Here, a model is a function from documents with N predicted tokens to an (N, V) array of
-probabilities.
+A model is a function from documents with N predictions to an (N, V) array of probabilities.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

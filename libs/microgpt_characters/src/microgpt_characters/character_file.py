@@ -19,6 +19,5 @@ def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> Sequence[Conver
     from microgpt_characters.conversations import Drawing
     from microgpt_characters.grammar import read_character
 
-    found = read_character(file)
     file.is_in_order = True
-    return Drawing(found).lessons()
+    return Drawing(read_character(file)).lessons()

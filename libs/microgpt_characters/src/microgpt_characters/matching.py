@@ -96,8 +96,8 @@ class Matcher:
     ) -> Match | None:
         """Return the match of an asking; None if the text lacks words of it, or for its slots."""
         asking, read, weight = self._askings[i], sum(most.values()), sum(shared.values())
-        coverage = sum(self._weights[word] * part for word, part in covered.items())
-        coverage /= self._sizes[i] or 1.0
+        common = sum(self._weights[word] * part for word, part in covered.items())
+        coverage = common / (self._sizes[i] or 1.0)
         values: list[str] = []
         if slots := {*SLOT.findall(asking.reads)}:
             n_open = len(slots) - words_of(asking.text).count(NUMBER)

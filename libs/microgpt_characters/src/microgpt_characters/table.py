@@ -50,9 +50,8 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
     replies = [*dict.fromkeys(answers.values())]
     askings = [Asking(asked, replies.index(said)) for asked, said in answers.items()]
     tests = [Question(SEEN, [asked], [said]) for asked, said in answers.items()]
-    n = len(replies)
     return Knowledge(
-        askings=askings, replies=replies, follows=[None] * n, needs=[[]] * n,
+        askings=askings, replies=replies, follows=[None] * len(replies), needs=[[]] * len(replies),
         unknown=[unknown], threshold=THRESHOLD, is_table=True, tests=tests,
     )  # fmt: skip
 

@@ -68,7 +68,7 @@ def sentence_of(microgpt, folder):
 
 
 @pytest.mark.parametrize(("source", "name", "value"), CASES)
-def test_a_wrong_setting_gives_the_same_error_in_options_files_and_python(
+def test_a_wrong_setting_gives_the_same_error_in_commands_files_and_python(
     folder, monkeypatch, sentence_of, source, name, value
 ) -> None:
     command, sentence = ["train", "--data=names.txt"], f"{name} {WRONG[name, value]}"

@@ -161,7 +161,7 @@ def test_an_evaluation_without_its_score_is_not_ranked(tmp_path) -> None:
     assert len(found.candidates) == len({record.id for record in found.records}) - 1
 
 
-def test_a_budgeted_search_is_ranked_by_lowest_losses(tmp_path) -> None:
+def test_trials_of_a_budgeted_search_are_ranked_by_loss(tmp_path) -> None:
     with Study.begin(tmp_path, "evolve", BUDGETED, is_stamped=False) as records:
         for until, losses in ((2, (2.5, 2.25)), (3, (2.75,))):
             trial = Trial(GENOME, 1, "g1-1", "random", until=until)

@@ -100,7 +100,7 @@ def test_each_hydra_head_receives_two_champions_and_their_offspring() -> None:
     assert not {o.genome for o in born} <= {o.genome for o in best.values()}
 
 
-def test_a_hydra_head_scores_a_guest_without_training_it_again() -> None:
+def test_a_hydra_head_scores_an_organism_of_another_without_training_it() -> None:
     hydra = Hydra(size=8, seed=1)
     cycle(hydra, Random(1))
     guest = hydra.populations["weaver"].organisms[4]

@@ -50,7 +50,7 @@ def test_an_evaluation_reports_the_fraction_of_its_text_read_in_training(tmp_pat
 
 
 @pytest.mark.compiled
-def test_a_part_of_running_text_counts_as_read_but_a_part_of_a_line_does_not() -> None:
+def test_part_of_running_text_counts_as_trained_on_but_part_of_a_line_does_not() -> None:
     docs = [text := " ".join(PARTS.train)]
     stream = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1, text="stream")))
     lines = InferenceGpt(microgpt.train(docs, config=TrainConfig(steps=1)))

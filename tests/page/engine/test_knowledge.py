@@ -76,7 +76,7 @@ def test_javascript_reads_the_context_of_a_message_as_python_does(node, before) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(FAQ.glob("*.json")), ids=lambda file: file.stem)
-def test_javascript_chooses_questions_of_tables_as_python_does(node, file) -> None:
+def test_javascript_matches_messages_to_questions_as_python_does(node, file) -> None:
     facts = json.loads(file.read_text())
     askings = tuple(Asking(each["question"], i) for i, each in enumerate(facts["pairs"]))
     replies = tuple(each["answer"] for each in facts["pairs"])

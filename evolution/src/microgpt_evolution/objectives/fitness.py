@@ -146,7 +146,7 @@ HEADS: Mapping[HeadName, Head] = {
 
 
 def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]:
-    """Return the mean scores of names by the judge and each head; -100 if none can be scored.
+    """Return the mean score of names by the judge and by each head; all are -100 without a name.
 
     Repeated names score at most 0, so that a model cannot win by repeating one good name. Names in
     `known_names`, which must be normalized, are not novel.

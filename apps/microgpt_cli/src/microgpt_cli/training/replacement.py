@@ -82,7 +82,7 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
 
 def unused_model(data: Path | None) -> str:
-    """Return --model, followed by the stem of the data file's name if no such path exists."""
+    """Return `--model NAME`, NAME being the stem of the data file; `--model` if NAME exists."""
     name = Path(data.stem if data and data.exists() else ".")  # data may be a glob pattern
     return "--model" if name.exists() else f"--model {as_argument(name)}"
 

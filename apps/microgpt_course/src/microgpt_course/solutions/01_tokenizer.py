@@ -14,7 +14,7 @@ the next number after the characters.
 class Tokenizer:
     def __init__(self, documents):
         self.chars = []  # the characters that occur in the documents, each once, sorted
-        self.bos = 0  # the number of BOS
+        self.bos = 0  # the token ID of BOS
         # Your code: set self.chars and self.bos.
         self.chars = sorted(set("".join(documents)))
         self.bos = len(self.chars)

@@ -13,7 +13,7 @@ class RunningTime:
         self._paused, self._last = 0.0, (perf_counter(), process_time())
 
     def __call__(self) -> float:
-        """Return the time in seconds; without a pause, it is `perf_counter()`."""
+        """Return `perf_counter()` minus the time that the process was paused, in seconds."""
         last, self._last = self._last, (perf_counter(), process_time())
         passed, worked = (now - then for now, then in zip(self._last, last, strict=True))
         if passed > MIN_PAUSE_S and worked < BUSY * passed:

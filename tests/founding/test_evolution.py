@@ -265,7 +265,7 @@ def test_the_hydras_genome_becomes_the_creature_and_a_model(run, hydra) -> None:
 
 # S1.16: the winner may be the champion of one head
 @pytest.mark.slow
-def test_a_head_of_the_hydra_can_save_its_champion(run, compiled, tmp_path) -> None:
+def test_a_head_of_the_hydra_may_write_its_champion(run, compiled, tmp_path) -> None:
     args = ("evolve", "--objective", "hydra", "--head", "mirror", "--generations", "1")
     run("microgpt", *args, cwd=tmp_path)
     champions = {found[0]: found[1:5] for found in CHAMPION.findall(log(tmp_path))}

@@ -163,7 +163,7 @@ class InferenceGpt(LanguageModel):
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
         """Return BOS, the user token if the model is a chat model, and the tokens of a prompt.
 
-        A prompt of tokens that starts with BOS is returned unchanged. For running text, "" is a newline.
+        Tokens that start with BOS are returned unchanged. In running text, "" is a newline.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]

@@ -161,7 +161,7 @@ def test_a_message_with_two_questions_gets_both_replies_even_if_one_is_unknown(t
     assert any(re.fullmatch(r"\d+ .* (Who\?|Hoo\.)", said) for _, said in both)
 
 
-def test_load_text_refuses_the_file_of_a_character(tmp_path) -> None:
+def test_load_text_refuses_a_character_file(tmp_path) -> None:
     (tmp_path / "owl.toml").write_text(OWL.read_text())
     with pytest.raises(ConversationsError, match="read them with --chat"):
         load_text(tmp_path / "owl.toml")

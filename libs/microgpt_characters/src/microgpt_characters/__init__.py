@@ -1,1 +1,1 @@
-"""Chat models that are made from a character's file or from a table of questions and answers."""
+"""Create chat models from a character file, or from a table of questions and answers."""

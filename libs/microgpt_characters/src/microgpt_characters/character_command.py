@@ -1,4 +1,4 @@
-"""`microgpt character`: begin the file of a character, and try it before the training."""
+"""The command `microgpt character`: write an example of a character file, and check a file."""
 
 import json
 from dataclasses import asdict

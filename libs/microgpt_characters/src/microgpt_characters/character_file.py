@@ -1,4 +1,4 @@
-"""Read the file of a character as conversations."""
+"""Read a character file as the conversations that are drawn from it."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ SUFFIX = ".toml"
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> Sequence[Conversation] | None:
-    """Return the conversations that a character's file describes, or None for any other file."""
+    """Return the conversations drawn from a character file, or None if another reader applies."""
     if file.path.suffix.lower() != SUFFIX or how.text == "stream":
         return None
     if not how.chat:

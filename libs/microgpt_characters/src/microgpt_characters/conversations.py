@@ -1,4 +1,8 @@
-"""Draw the conversations of a character from a seed, and the questions that test its model."""
+"""Draw the conversations that train the model of a character, and the questions that test it.
+
+A topic has *wordings* (ways to ask about it) and replies, written as *patterns* of random texts.
+*Slots* such as {person} are filled with *values*. A *foreign question* is about none of the topics.
+"""
 
 import re
 import string
@@ -18,34 +22,34 @@ from microgpt_characters.pattern import EARLY, draw, fill, names_in, parse, pick
 from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
-NEAR = 0.7  # a message that is at least this similar to an asking is not a foreign question
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; maximum in a basic talk
-MOST_TOKENS = 240  # maximum length of a conversation, which fits into a context of 256 tokens
-SHORT = 0.3  # probability of the first asking of a topic, which teaches most per token
-FOREIGN, OWN = 0.14, 0.5  # probability of a foreign message; fraction of these from the file
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of a follow-up, a recall and a telling
-VARIED = 0.5  # probability of a topic with slots, if the model reads only first askings
-TELLS_MORE = 0.3  # probability that a user who has told one fact tells another one
-TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions; of the first asking for each of them
+NEAR = 0.7  # texts at least this similar to a topic's wording are not used as foreign questions
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; maximum if basic (BASICS)
+MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
+SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
+FOREIGN, OWN = 0.14, 0.5  # probability of a foreign question; of taking it from the character file
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of following up, using a value, giving one
+VARIED = 0.5  # probability of choosing among the topics with slots, if the threshold is not 0
+TELLS_MORE = 0.3  # probability that a user who has given one value gives another
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; of first wordings in it
 TYPING = 0.04  # probability of a typing error in a message
-BASICS = 5  # one in five conversations is basic: it has only first askings, and is learned first
-SMALL = 9  # a pair of numbers up to this one is never held out: users expect 1 + 1 to be right
-N_INDEXED = 64  # number of wordings drawn from a topic that has fewer than four askings
-LEAST_WORDINGS = 10  # minimum number of wordings of a topic for holding one in ten out
-N_FOREIGN = 6  # number of wordings drawn from each foreign question, to match messages with
-N_TESTS, N_REPLIES = 3, 50  # seen questions per topic in a test; draws of the right replies
+BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
+SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
+N_INDEXED = 64  # approximate minimum number of wordings to draw from the patterns of a topic
+LEAST_WORDINGS = 10  # minimum wordings of a topic for holding out one in ten of them for tests
+N_FOREIGN = 6  # number of texts to draw from each pattern of foreign questions, for matching
+N_TESTS, N_REPLIES = 3, 50  # tests of trained wordings per topic; draws per reply to list its texts
 
-_OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word that is not in a slot
+_OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word outside slots, of 4 letters or more
 
 
 class Drawing:
-    """Samples conversations of a character."""
+    """Draws random conversations between users and a character."""
 
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
-        self._is_basic = self._is_waiting = False  # waiting for a question about a told value
-        self._is_noisy = not character.threshold  # whether it reads messages as users write them
-        self._told: dict[str, str] = {}  # values of slots told in this conversation
+        self._is_basic = self._is_waiting = False  # waiting for a topic that uses a given value
+        self._is_noisy = not character.threshold  # whether to draw all wordings and typing errors
+        self._told: dict[str, str] = {}  # values given in this conversation, by slot
         self._last: Topic | None = None
         self._topics = [*character.topics.values()]
         self._telling = [topic for topic in self._topics if topic.remember]
@@ -53,25 +57,22 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # copying and computing take longest to learn
+        self._varied = varied or self._topics  # copying and computing values take longest to learn
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
-        # By topic and slots: the first asking, which the model reads instead of the one matched.
+        # By topic and set of slots: the first wording, which the model reads instead of the others.
         self._first = {
             of: {frozenset(slots_in(text)): text for text in reversed(texts)}
             for of, (texts, _) in self._wordings.items()
         }
 
     def lessons(self) -> list[Conversation]:
-        """Return the training conversations in the order in which the model reads them.
-
-        Basic conversations come first. All others come twice, as drawing twice as many costs more.
-        """
+        """Return the training conversations: basic ones first, and then all others twice."""
         n = self._character.conversations
         basics = [self.conversation(is_basic=True) for _ in range(n // BASICS)]
         return basics + 2 * [self.conversation() for _ in range(n - len(basics))]
 
     def conversation(self, *, is_basic: bool = False) -> Conversation:
-        """Return a conversation that fits into the context, if its first exchange does."""
+        """Return a random conversation that fits into the context if its first exchange does."""
         self._told, self._last, self._is_basic, self._is_waiting = {}, None, is_basic, False
         self._is_noisy = not (is_basic or self._character.threshold)
         made, size = list[Message](), 2
@@ -85,7 +86,7 @@ class Drawing:
         return tuple(made)
 
     def questions(self) -> Iterator[Question]:
-        """Yield test questions of each topic: some of the training, and all that are held out."""
+        """Yield test questions for each topic: some from training, and all held-out wordings."""
         for name, topic in self._character.topics.items():
             asked, held_out = self._wordings[id(topic)]
             texts = [(SEEN, pick(self._rng, asked)) for _ in range(N_TESTS)]
@@ -116,7 +117,7 @@ class Drawing:
         return self._framed(text), " ".join(replies)
 
     def _part(self) -> tuple[str, str]:
-        """Return one of two questions; a foreign one has three words, as fewer could be noise."""
+        """Return one of two questions and its reply; a foreign question has three words or more."""
         if self._chance(FOREIGN):
             return next(each for each in iter(self._foreign, None) if len(each[0].split()) > 2)
         topic = next(t for t in iter(self._topic, None) if not (t.alone or t.needs))
@@ -138,7 +139,7 @@ class Drawing:
         return topics[bisect(totals, self._rng.random() * totals[-1])]
 
     def _exchange(self, topic: Topic, short: float = SHORT) -> tuple[str, str]:
-        """Return a message of a topic, to which `_framed` may add text, and the reply."""
+        """Return a message about a topic, to which `_framed` may add text later, and the reply."""
         pattern = topic.ask[0]
         if self._character.threshold:
             pattern = pick(self._rng, [*self._first[id(topic)].values()])
@@ -155,9 +156,9 @@ class Drawing:
         return self._message(pattern, values, typing=self._is_noisy), reply
 
     def _filled(self, pattern: str) -> dict[str, str]:
-        """Return random values for the slots of an asking, and the values that the user has told.
+        """Return random values for the slots of a pattern, and the values that the user has given.
 
-        Numbers are held out in pairs, because a single number occurs in many questions.
+        Only combinations of numbers are held out, as a single number occurs in many questions.
         """
         slots = self._character.slots
         names = names_in(pattern) & slots.keys()
@@ -181,25 +182,25 @@ class Drawing:
         return plain(self._with(values, text))
 
     def _with(self, values: Mapping[str, str], text: str) -> str:
-        """Return a text in which values, or the results of functions of them, fill the slots."""
+        """Return a text with its slots filled by values, or by functions of values."""
         return fill(text, lambda slot: computed(slot, self._character.slots, values))
 
     def _mistyped(self, word: str) -> str:
-        """Return a word with a letter that is missing, doubled, wrong or in the wrong place."""
+        """Return a word with a missing, doubled or wrong letter, or with two letters swapped."""
         i = pick(self._rng, range(len(word) - 1))
         a, b = word[i], word[i + 1]
         wrong = (a, b, b + a, a + a + b, a + pick(self._rng, string.ascii_lowercase))
         return word[:i] + pick(self._rng, wrong) + word[i + 2 :]
 
     def _foreign(self) -> tuple[str, str]:
-        """Return a message that the character does not understand, and a reply."""
+        """Return a foreign question, and one of the character's replies to unknown questions."""
         self._last, own = None, self._character.foreign
         pattern = pick(self._rng, own if own and self._chance(OWN) else general_questions())
         message = self._message(pattern, self._filled(pattern), typing=True)
         return message, pick(self._rng, self._character.unknown)
 
     def _framed(self, text: str) -> str:
-        """Return a message, to which the `message` pattern may add words or punctuation."""
+        """Return a text in the `message` pattern, or unchanged if it ends in punctuation."""
         if text[-1:] in ".?!":
             return text
         pattern = self._character.message
@@ -209,9 +210,9 @@ class Drawing:
         return self._rng.random() < share
 
     def askings(self) -> tuple[list[Asking], list[str]]:
-        """Return the askings that messages are matched with, and the replies of their topics.
+        """Return the wordings to match messages with, and replies by topic; none if threshold is 0.
 
-        The last topic has no reply: its askings are foreign questions, unlike all other askings.
+        The last topic has an empty reply; its wordings are foreign questions.
         """
         if not self._character.threshold:
             return [], []
@@ -235,10 +236,10 @@ class Drawing:
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
-        """Return the wordings of a topic for the training, and the wordings that are held out.
+        """Return the wordings of a topic for training, and the wordings held out for tests.
 
-        A topic with few wordings holds none out. All words and slots of the held-out wordings also
-        occur in the training.
+        None are held out if threshold is 0, or if the topic has few wordings. All words and slots
+        of the held-out wordings also occur in the training wordings.
         """
         texts = wordings(topic.ask, max(N_COMPARED, N_INDEXED // len(topic.ask)))
         if not self._character.threshold or len(texts) < LEAST_WORDINGS:

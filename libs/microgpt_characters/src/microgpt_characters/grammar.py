@@ -1,4 +1,4 @@
-"""Read the TOML file of a character; an error names the line of the mistake."""
+"""Read a character file (TOML); an error names the line of the mistake."""
 
 import re
 import tomllib
@@ -13,41 +13,41 @@ from microgpt import DataError, TextFile, count, first_problem, plain
 from microgpt_characters.pattern import draw, names_in, parse, slots_in
 from microgpt_characters.slots import Slot, computed, slot
 
-ENOUGH = 8  # wordings of a topic; with fewer, the model does not understand many new wordings
-N_COMPARED = 16  # number of wordings of an asking to compare with those of other topics
+ENOUGH = 8  # recommended minimum of wordings per topic; with fewer, too many messages match none
+N_COMPARED = 16  # number of wordings to draw per pattern, to find any that two topics share
 _HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 
 
 class Topic(BaseModel, extra="forbid", strict=True):
-    """A topic: what users ask the character, and what it replies."""
+    """A topic: patterns of the questions that users ask, and of the replies."""
 
     ask: list[str] = []
     reply: list[str] = Field(min_length=1)
-    untold: list[str] = []  # replies if a value that `reply` needs has not been told yet
-    remember: str = ""  # the slot of the askings whose value other topics may use
-    weight: float = Field(1.0, gt=0, le=1000, strict=False)  # relative frequency in the training
-    alone: bool = False  # whether it is never one of two questions in a message
-    like: str | None = None  # a topic whose askings this topic shares, with other words
+    untold: list[str] = []  # replies if the user has not given a value that `reply` needs
+    remember: str = ""  # slot of `ask` whose value the replies of other topics may use
+    weight: float = Field(1.0, gt=0, le=1000, strict=False)  # relative frequency in training
+    alone: bool = False  # whether messages with two questions leave this topic out
+    like: str | None = None  # earlier topic whose `ask` is copied, with `words` replaced
     words: dict[str, str] = {}
-    follow: list["Topic"] = []  # topics that users ask about directly after this one
-    line: int = 1  # line number in the file
+    follow: list["Topic"] = []  # topics that can be asked about only directly after this one
+    line: int = 1  # line number of the topic in the file
 
     @cached_property
     def needs(self) -> set[str]:
-        """The slots of the replies whose values the user tells in another topic."""
+        """The slots of the replies that are not in `ask`: another topic must give their values."""
         return names_in(*self.reply) - names_in(*self.ask)
 
 
 class Character(BaseModel, extra="forbid", strict=True):
-    """The content of a character's file; its texts become patterns. See docs/character.md."""
+    """The content of a character file, with its texts as patterns; see docs/character.md."""
 
     name: str = Field(min_length=1)
     greeting: str = ""
     unknown: list[str] = Field(min_length=1)
     foreign: list[str] = []
-    message: str = "{message}[?|?|?|!|.|||||]"  # pattern around an asking
+    message: str = "{message}[?|?|?|!|.|||||]"  # pattern around a question
     two: list[str] = []
-    # Minimum similarity of a message to an asking; with 0, the model reads all messages.
+    # Minimum similarity of a message to a matching wording; with 0, messages are not matched.
     threshold: float = Field(0.48, ge=0, le=1, strict=False)
     conversations: int = Field(20_000, ge=100, le=1_000_000)
     macros: dict[str, str] = {}
@@ -83,7 +83,7 @@ def read_character(file: TextFile) -> Character:
 
 
 class _Reading:
-    """Reads a character's file, parses its texts into patterns, and finds the lines of mistakes."""
+    """Reads a character file, parses its texts into patterns, and finds the lines of mistakes."""
 
     def __init__(self, file: TextFile) -> None:
         self._lines, self._path = [*file], file.path
@@ -101,7 +101,7 @@ class _Reading:
         found.foreign = self._patterns(found.foreign)
         found.two = self._patterns(found.two)
         (found.message,) = self._patterns([found.message])
-        asked: dict[str, list[str]] = {}  # the askings of earlier topics, as they are written
+        asked: dict[str, list[str]] = {}  # `ask` by topic, before parsing
         owners: dict[str, Topic] = {}  # the topic of each wording
         for name, topic in found.topics.items():
             topic.line = self._headers.get(name, 1)
@@ -127,7 +127,7 @@ class _Reading:
             raise self._error(first_problem(error), start, text) from error
 
     def _error(self, problem: str, start: int, text: str) -> DataError:
-        """Return an error that names the line, from `start` on, in which a text begins."""
+        """Return an error that names the first line, from `start` on, that contains a text."""
         head = text.strip().partition("\n")[0]
         found = (n for n in range(start, len(self._lines) + 1) if head in self._lines[n - 1])
         return DataError(f"{self._path}, line {next(found, start)}: {problem}")
@@ -144,7 +144,7 @@ class _Reading:
         return patterns
 
     def _read_topic(self, topic: Topic, owners: dict[str, Topic]) -> None:
-        """Replace the texts of a topic by patterns, and check that its replies can be filled."""
+        """Parse a topic's texts into patterns; refuse missing slots and ambiguous wordings."""
         texts, line = topic.ask, topic.line
         if not texts:
             raise self._error('the topic has no askings; add ask = ["…"]', line, "")

@@ -1,4 +1,4 @@
-"""Plug-in for `microgpt.replies` that trains and runs models of characters and of tables."""
+"""Plug-in for `microgpt.replies` that trains and runs models of characters and question tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ from microgpt_characters.matching import FUNCTION, RULES
 from microgpt_characters.pattern import draw
 from microgpt_characters.table import is_table, known_of_table, recipe
 
-SEED = 1  # for drawing the foreign questions of a test
+SEED = 1  # seed for drawing the foreign questions of a test
 DEFAULT_REPLY = "I don't know."
 
 
 def prepare(
     docs: Sequence[Document], given: Given, tell: Tell, file: TextFile | None
 ) -> Preparation | None:
-    """Return the settings, tokenizer and record for a character or a table; None for other data."""
+    """Return settings, tokenizer and knowledge for a character or a table; None for other data."""
     unknown: str | None = given.get("unknown")
     if unknown is not None and not unknown.strip():
         raise ConfigError("--unknown must not be blank; write a reply to unknown questions")
@@ -53,7 +53,7 @@ def prepare(
     else:
         return None
     characters = "".join((*known.unknown, *map(chr, range(32, 127))))
-    tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # fits new wordings, too
+    tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # encodes any ASCII message
     chosen = None if given.get("tokenizer") == "bpe" else tokenizer
     return Preparation({**settings, **given}, chosen, known.model_dump(mode="json"))
 
@@ -77,7 +77,7 @@ def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
 
 
 def hook(extra: Any) -> Knowledge:
-    """Return the knowledge in the record of a model; raise CheckpointError if it is damaged."""
+    """Return the knowledge in `extra` of a checkpoint; raise CheckpointError if it is damaged."""
     try:
         found = Knowledge.model_validate_json(json.dumps(extra))
     except ValidationError as error:
@@ -89,7 +89,7 @@ def hook(extra: Any) -> Knowledge:
 
 
 def tests(extra: Any) -> list[Item]:
-    """Return a test of a model: the questions in its record, and foreign questions."""
+    """Return the test items of a model: the questions in its knowledge, and foreign questions."""
     known, rng = hook(extra), Random(SEED)
     foreign = (plain(draw(rng, pattern)) for pattern in general_questions())
     questions = (Question("foreign questions", (text,), known.unknown) for text in foreign)
@@ -101,7 +101,7 @@ def tests(extra: Any) -> list[Item]:
 
 
 def page_facts(extra: Any) -> Mapping[str, Any]:
-    """Return the knowledge and the constants with which the page chooses replies as Python does."""
+    """Return the data with which a page's JavaScript chooses the same replies as `Knowledge`."""
     known = hook(extra)
     rules = {**RULES, "function": FUNCTION[known.is_table]}
     return {**known.model_dump(exclude={"tests"}), "matching": rules}

@@ -1,4 +1,4 @@
-"""The questions that a model of a character or a table can answer, and what it reads for each."""
+"""The topics of a character or a table, and the choice of what its model reads for a message."""
 
 import re
 from collections.abc import Sequence
@@ -11,46 +11,46 @@ from pydantic import BaseModel
 from microgpt import Message, Sampling, plain
 from microgpt_characters.matching import FUNCTION, Asking, Match, Matcher
 
-SEEN = "questions of the training"  # the name of a task
+SEEN = "questions of the training"  # task name of the test questions that occur in training
 PART = re.compile(r"[,.;:!?]+")  # separates the parts of a message
 
 
 class Question(NamedTuple):
-    """A question that tests a model."""
+    """A question to test a model with, and the correct replies."""
 
     task: str
-    messages: Sequence[str]  # alternately of the user and of the model
-    replies: Sequence[str]  # all right replies to the last message
+    messages: Sequence[str]  # alternately by the user and by the model; the question is last
+    replies: Sequence[str]  # all correct replies to the question
 
 
 class Knowledge(BaseModel, frozen=True, strict=True):
-    """The askings that a model knows, and its replies to messages that match none of them."""
+    """The wordings and replies of a model's topics, and its replies to all other messages."""
 
     askings: Sequence[Asking]
-    replies: Sequence[str]  # by topic; empty if the topic's askings are foreign questions
+    replies: Sequence[str]  # by topic; empty for the topic of foreign questions
     follows: Sequence[int | None]  # by topic: the topic that must precede it, or None
-    needs: Sequence[Sequence[int]]  # by topic: topics that the model reads before it
-    unknown: Sequence[str]  # replies to messages that match no asking
-    threshold: float  # minimum similarity of a match; with 0, the model reads all messages
-    is_table: bool  # whether the answers are learned by heart
+    needs: Sequence[Sequence[int]]  # by topic: the topics whose last exchanges the model reads, too
+    unknown: Sequence[str]  # replies to messages that match no wording
+    threshold: float  # minimum similarity of a match; with 0, messages are not matched
+    is_table: bool  # whether the model has memorised a table
     tests: Sequence[Question]
     greeting: str = ""
 
     @property
     def sampling(self) -> Sampling | None:
-        """Greedy sampling for a table, whose answers are learned by heart; else None."""
+        """Greedy sampling for a table, whose answers are memorised; None for a character."""
         return Sampling(temperature=0) if self.is_table else None
 
     @cached_property
     def matcher(self) -> Matcher:
-        """The matcher that finds the asking that a message means."""
+        """The matcher that finds the wordings similar to a message."""
         return Matcher(self.askings, self.replies, FUNCTION[self.is_table])
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
-        """Return the messages that the model reads, or the reply to a message without a match.
+        """Return the messages for the model to read, or a reply if the last one matches no topic.
 
-        The model reads the first asking of the topic that is meant, with words of the message in
-        its slots; and before it, only the exchanges that the topic needs.
+        The model reads the first wording of the topic, with words of the message in its slots,
+        after the exchanges that the topic needs. Return None if the last message is not the user's.
         """
         if not messages or messages[-1].role != "user":
             return None
@@ -58,7 +58,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
             return [Message(m.role, plain(m.content)) if m.role == "user" else m for m in messages]
         asked = [i for i, message in enumerate(messages) if message.role == "user"]
         topic: int | None = None
-        latest: dict[int | None, list[Message]] = {}  # last exchange of each topic, in order
+        latest: dict[int | None, list[Message]] = {}  # last exchange by topic, the most recent last
         for i, end in pairwise([*asked, len(messages)]):
             match = self._meant(messages[i].content, topic)
             topic = match.asking.topic if match else None
@@ -71,9 +71,9 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         return tuple(chain(*(latest[each] for each in latest if each in needed)))
 
     def _meant(self, text: str, before: int | None) -> Match | None:
-        """Return the best match of a message or of a part of it; `before` is the previous topic.
+        """Return the best match of a message or a part of it, or None; `before` is the last topic.
 
-        A part, such as "I'm Ada" in "Hi, I'm Ada", can match only askings that have slots.
+        A part, such as "I'm Ada" in "Hi, I'm Ada", can match only wordings that have slots.
         """
         found = [Match(a, 2.0, text) for a in self.askings if self.is_table and a.text == text]
         for part in dict.fromkeys((text, *PART.split(text))):

@@ -1,8 +1,10 @@
-"""Find the asking (wording of a question) that a message means, by words and letter trigrams.
+"""Compare a message with the wordings of all topics, by words and letter trigrams.
 
-Rare words have more weight (inverse document frequency; Spärck Jones 1972). A word also matches its
-synonyms, and words that share many trigrams with it. The similarity, about 0 to 1, is the fraction
-of the message's weight that the asking covers, corrected by the reverse fraction (COVERAGE).
+A *message* is what the user writes. A *wording* (`Asking`) is one way to ask about a *topic*; its
+*slots*, {0} and {1}, are filled with words of the message, the *values*. Words are weighted by
+inverse document frequency (Spärck Jones 1972); they match synonyms and words with many common
+trigrams. The similarity, about 0 to 1, is the fraction of a message's weight that is in a wording,
+corrected by the *coverage*, the fraction of the wording's weight that is in the message.
 """
 
 import math
@@ -16,13 +18,13 @@ from typing import NamedTuple
 from microgpt import fold
 
 WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
-MOST_CHARACTERS = 500  # of a message are compared, to limit the time
-NUMBER = "0"  # replaces each number that occurs in no asking
-GROUP, LEAST_EQUAL = 3, 0.45  # letters of a group; minimum similarity of words (Dice 1945)
-SYNONYM, TOPIC = 0.7, 0.5  # similarity of synonyms; weight of words from elsewhere in the topic
-FUNCTION = {True: 0.15, False: 0.5}  # factor for function words, in a table and in a character
-COVERAGE = 0.2  # weight, in the similarity, of the fraction of the asking that the message covers
-OPEN = 0.6  # minimum fraction of an asking that a message covers if it also fills its slots
+MOST_CHARACTERS = 500  # maximum length of the part of a message that is compared
+NUMBER = "0"  # replaces each number of a message that occurs in no wording
+GROUP, LEAST_EQUAL = 3, 0.45  # letters of a trigram; similarity (Dice 1945) from which words match
+SYNONYM, TOPIC = 0.7, 0.5  # weight factors of synonyms, and of a topic's words outside a wording
+FUNCTION = {True: 0.15, False: 0.5}  # weight factor of function words; True is for a table
+COVERAGE = 0.2  # weight of a wording's coverage in the similarity
+OPEN = 0.6  # minimum coverage of a wording if words of the message fill its slots
 
 _FOLDER = Path(__file__).parent
 FUNCTION_WORDS = dict.fromkeys((_FOLDER / "function_words.txt").read_text("utf-8").split())
@@ -31,15 +33,15 @@ Weights = dict[str, float]  # weights by word
 
 
 class Asking(NamedTuple):
-    """A wording of the question of a topic."""
+    """A wording: one way to ask about a topic."""
 
     text: str
     topic: int
-    reads: str = ""  # text for the model to read instead; {0} is the first word in a slot
+    reads: str = ""  # text for the model to read instead; {0} is the first slot
 
 
 class Match(NamedTuple):
-    """An asking that a message may mean."""
+    """A wording that is similar to a message."""
 
     asking: Asking
     similarity: float
@@ -47,15 +49,15 @@ class Match(NamedTuple):
 
 
 class Matcher:
-    """Finds the askings that a message may mean."""
+    """Finds the wordings that are similar to a message."""
 
     def __init__(self, askings: Sequence[Asking], replies: Sequence[str], function: float) -> None:
-        """Index askings and replies by word; `function` is the weight of a function word."""
+        """Index the words of wordings and replies; `function` is the factor of function words."""
         self._askings, self._most, self._function = askings, math.log(len(replies) + 1), function
-        self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weight by word, asking
+        self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weights by word and wording
         self._with_group: dict[str, list[str]] = defaultdict(list)
         asked, about = [words_of(each.text) for each in askings], [*map(words_of, replies)]
-        self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that cannot fill a slot, e.g. of askings
+        self._fixed = {NUMBER, *FUNCTION_WORDS}  # words that cannot fill slots
         for words, asking in zip(asked, askings, strict=True):
             if replies[asking.topic]:
                 self._fixed.update(words)
@@ -72,10 +74,10 @@ class Matcher:
         self._sizes = [sum(self._weights[word] for word in dict.fromkeys(some)) for some in asked]
 
     def rank(self, text: str) -> list[Match]:
-        """Return the askings that resemble a text, in the order in which they were given."""
-        shared: dict[int, Weights] = defaultdict(dict)  # weights by asking and word of the text
-        covered: dict[int, Weights] = defaultdict(dict)  # similarities by asking and its words
-        most: Weights = {}  # largest weight in any asking, by word of the text
+        """Return a match for each wording that is similar to a text, in the order of `askings`."""
+        shared: dict[int, Weights] = defaultdict(dict)  # weight of each text word in each wording
+        covered: dict[int, Weights] = defaultdict(dict)  # similarity of each word of each wording
+        most: Weights = {}  # largest weight of each text word in any wording
         words = words_of(text[:MOST_CHARACTERS])
         numbers = {w for w in words if w.isdecimal() and (w == NUMBER or w not in self._weights)}
         for word in dict.fromkeys(NUMBER if word in numbers else word for word in words):
@@ -94,7 +96,7 @@ class Matcher:
     def _match(
         self, i: int, free: list[str], most: Weights, shared: Weights, covered: Weights
     ) -> Match | None:
-        """Return the match of an asking; None if the text lacks words of it, or for its slots."""
+        """Return the match of wording `i`; None if slots stay empty or coverage is too low."""
         asking, read, weight = self._askings[i], sum(most.values()), sum(shared.values())
         common = sum(self._weights[word] * part for word, part in covered.items())
         coverage = common / (self._sizes[i] or 1.0)
@@ -109,7 +111,7 @@ class Matcher:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += COVERAGE * coverage * min(weight / self._most, 2)  # counts at most two rare words
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # at most as for two rare words
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that ties are the same in JavaScript
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
         return Match(asking, rounded, text or asking.text)
@@ -121,10 +123,7 @@ class Matcher:
         return self._function * weight if word in FUNCTION_WORDS else weight
 
     def _similar(self, word: str) -> Weights:
-        """Return the similarity of each word of the askings that resembles a word or its synonyms.
-
-        Words resemble each other if they share many groups of letters.
-        """
+        """Return the similarities of the indexed words that resemble a word or its synonyms."""
         found: Weights = {}
         lines = () if word in FUNCTION_WORDS else (line for line in SYNONYMS if word in line)
         for other in (word, *chain(*lines)):
@@ -146,14 +145,14 @@ def words_of(text: str) -> list[str]:
 
 
 def groups_of(word: str) -> Sequence[str]:
-    """Return the distinct groups of letters of `^word`, or none for a function word."""
+    """Return the distinct trigrams of `^word`, or none for a function word."""
     marked = f"^{word}"
     n_groups = 0 if word in FUNCTION_WORDS else len(marked) - GROUP + 1
     return [*dict.fromkeys(marked[i : i + GROUP] for i in range(n_groups))]
 
 
 def _raise(numbers: Weights, key: str, number: float) -> None:
-    """Set the number of a key to the given number, unless the current number is larger."""
+    """Set `numbers[key]` to `number`, unless it is already larger."""
     numbers[key] = max(numbers.get(key, 0.0), number)
 
 

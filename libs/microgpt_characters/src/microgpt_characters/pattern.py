@@ -18,12 +18,12 @@ MOST_CHARACTERS = 20_000  # maximum length of a pattern after its macros are rep
 EARLY = 2.5  # exponent that makes early alternatives likelier; with 1, all are equally likely
 _MACRO, _SLOT = re.compile(r"<(\w+)>"), re.compile(r"\{([\w ]+)\}")
 _BRACES = str.maketrans({"\ue000": "{", "\ue001": "}"})  # private-use characters for {{ and }}
-_LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # for parsing as JSON lists
-_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # space that is left by an empty alternative
+_LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # turns a pattern into JSON
+_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # a space that an empty alternative leaves
 
 
 def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> str:
-    """Return the pattern of a text, with macros replaced; raise DataError if it is invalid.
+    """Return a text as a pattern, with its macros replaced; raise DataError if it is invalid.
 
     In a reply, `<name>` is plain text, such as HTML, if there is no macro of this name.
     """
@@ -50,7 +50,7 @@ def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> st
 
 
 def draw(rng: Random, pattern: str) -> str:
-    """Return a random text of a pattern, in which the slots are not yet filled."""
+    """Return a random text that matches the pattern, with its slots unfilled."""
     return _GAP.sub("", " ".join(_drawn(rng, _options(pattern)).split()))
 
 
@@ -72,15 +72,15 @@ def fill(text: str, value: Callable[[str], str]) -> str:
 
 
 def slots_in(*texts: str) -> list[str]:
-    """Return the slots of texts or patterns: a name, or a function and the names of arguments."""
+    """Return the content of each slot in texts or patterns, such as `a` or `sum a b`."""
     return [slot for text in texts for slot in _SLOT.findall(text)]
 
 
 def names_in(*texts: str) -> set[str]:
-    """Return the names in the slots of texts or patterns."""
+    """Return the names in the slots of texts or patterns, such as a and b in `{sum a b}`."""
     return {name for slot in slots_in(*texts) for name in slot.split()[1:] or [slot]}
 
 
 def pick(rng: Random, values: Sequence[T], early: float = 1.0) -> T:
-    """Return a random value, drawn with `random`, which does not depend on Python's version."""
-    return values[int(rng.random() ** early * len(values))]
+    """Return a random value, an early one more often if `early` is above 1."""
+    return values[int(rng.random() ** early * len(values))]  # the same in every Python version

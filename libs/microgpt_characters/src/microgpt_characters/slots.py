@@ -1,4 +1,4 @@
-"""The slots of a character's file: their values, and functions that replies apply to the values."""
+"""The slots of a character file: their values, and the functions that replies apply to them."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 from microgpt import DataError, bundled, load_text
 from microgpt_characters.pattern import pick
 
-HELD_OUT = 0.1  # fraction of a slot's words that are held out from training
-LEAST_VALUES = 10  # a slot with fewer words than this holds none out
+HELD_OUT = 0.1  # fraction of words, pairs of numbers and wordings that is held out from training
+LEAST_VALUES = 10  # slots with fewer words have none held out
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "sum": lambda a, b: int(a) + int(b), "difference": lambda a, b: int(a) - int(b),
     "product": lambda a, b: int(a) * int(b), "larger": lambda a, b: max(a, b, key=int),
@@ -43,14 +43,14 @@ class Slot(NamedTuple):
     table: Mapping[str, str] = {}
 
     def draw(self, rng: Random, others: Mapping[str, str]) -> str:
-        """Return a random value; `others` has the values drawn for other slots."""
+        """Return a random value; `others` are the values of other slots, by name."""
         source = pick(rng, self.sources)
         values = range(int(others[source]) + 1) if isinstance(source, str) else source
         return str(pick(rng, values))
 
 
 def slot(given: object) -> Slot:
-    """Return the slot that a file describes; raise PydanticCustomError if its value is invalid."""
+    """Return the slot that an entry of [slots] describes; raise PydanticCustomError if invalid."""
     if isinstance(given, str):
         texts = given.split("|")
         return Slot(tuple(map(_source, texts)), are_numbers=texts[0] not in WORD_LISTS)
@@ -85,7 +85,7 @@ def is_held_out(text: str) -> bool:
 
 
 def computed(text: str, slots: Mapping[str, Slot], values: Mapping[str, str]) -> str:
-    """Return the value of a slot or of a function, such as `sum a b`; else raise DataError."""
+    """Return what fills a slot such as `a` or `sum a b`; raise DataError if nothing can."""
     function, *names = text.split()
     try:
         found = [values[name] for name in names or [function]]

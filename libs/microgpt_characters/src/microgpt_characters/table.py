@@ -1,4 +1,4 @@
-"""Learn a table of questions and answers by heart, with no row held out."""
+"""Memorise a table of questions and answers, with no row held out."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from microgpt import ROLES, Document, Given, Tell, count, texts_of
 from microgpt_characters.knowledge import SEEN, Knowledge, Question
 from microgpt_characters.matching import Asking
 
-MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # more would take too long to learn by heart
+MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # memorising more would take too long
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
 )  # fmt: skip
-THRESHOLD = 0.6  # minimum similarity of a message to the question that it means
+THRESHOLD = 0.6  # minimum similarity of a message to a question that it matches
 BATCH, LEAST_STEPS = 16, 300
-PASSES = 120  # number of times that each question is read; 90 are enough for sixty questions
-WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum number of characters
+PASSES = 120  # number of times that each row is read; for sixty rows, 90 are enough
+WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum size of the table
 RECIPE = {
     "n_head": 4, "n_layer": 2, "lr": 0.01, "batch_size": BATCH, "dropout": 0.0,
     "weight_decay": 0.0, "evaluations": 1, "val_fraction": 0.0, "test_fraction": 0.0,
@@ -21,7 +21,7 @@ RECIPE = {
 
 
 def is_table(docs: Sequence[Document], given: Given) -> bool:
-    """Return whether documents are a table, and the settings allow learning it by heart."""
+    """Return whether `docs` are a table of questions that can be memorised with given settings."""
     if any(given.get(name) for name in PREVENTING) or given.get("engine") == "reference":
         return False
     is_small = 0 < len(docs) <= MOST_QUESTIONS and given.get("architecture") != "portable"
@@ -30,8 +30,8 @@ def is_table(docs: Sequence[Document], given: Given) -> bool:
 
 
 def recipe(docs: Sequence[Document]) -> Given:
-    """Return the settings for learning a table, with a context for its longest row."""
-    longest = 4 * max(map(_size, docs)) // 3 + 8  # a quarter is reserved for the reply
+    """Return the settings for memorising a table, with a context that fits its longest row."""
+    longest = 4 * max(map(_size, docs)) // 3 + 8  # a quarter of the context is for the reply
     context = max(64, 1 << (longest - 1).bit_length())
     width = next(width for most, width in WIDTHS.items() if sum(map(_size, docs)) <= most)
     steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
@@ -40,7 +40,7 @@ def recipe(docs: Sequence[Document]) -> Given:
 
 
 def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
-    """Return the knowledge of a table; the first of several answers to a question is kept."""
+    """Return the questions of a table as Knowledge, each with the first of its answers."""
     answers: dict[str, str] = {}
     pairs = map(texts_of, docs)
     if n := len({asked for asked, said in pairs if answers.setdefault(asked, said) != said}):

@@ -1,7 +1,8 @@
 """Draw the conversations that train the model of a character, and the questions that test it.
 
-A topic has *wordings* (ways to ask about it) and replies, written as *patterns* of random texts.
-*Slots* such as {person} are filled with *values*. A *foreign question* is about none of the topics.
+A *topic* has *wordings* (ways to ask about it) and *replies*, both drawn from *patterns*. A *slot*,
+such as {name}, is filled with a *value*. A value is *given* if an earlier *message* of the user
+contained it. A *foreign question* is about none of the topics.
 """
 
 import re
@@ -23,21 +24,21 @@ from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
 NEAR = 0.7  # texts at least this similar to a topic's wording are not used as foreign questions
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # numbers of exchanges; maximum if basic (BASICS)
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # possible numbers of exchanges; maximum if basic
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
 FOREIGN, OWN = 0.14, 0.5  # probability of a foreign question; of taking it from the character file
 FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of following up, using a value, giving one
 VARIED = 0.5  # probability of choosing among the topics with slots, if the threshold is not 0
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
-TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; of first wordings in it
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; SHORT for each of them
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
 N_INDEXED = 64  # approximate minimum number of wordings to draw from the patterns of a topic
-LEAST_WORDINGS = 10  # minimum wordings of a topic for holding out one in ten of them for tests
-N_FOREIGN = 6  # number of texts to draw from each pattern of foreign questions, for matching
-N_TESTS, N_REPLIES = 3, 50  # tests of trained wordings per topic; draws per reply to list its texts
+LEAST_WORDINGS = 10  # topics with fewer wordings have none held out for tests
+N_FOREIGN = 6  # number of texts to draw per pattern of foreign questions, to compare messages with
+N_TESTS, N_REPLIES = 3, 50  # tests per topic with trained wordings; draws to list a reply's texts
 
 _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word outside slots, of 4 letters or more
 
@@ -158,7 +159,7 @@ class Drawing:
     def _filled(self, pattern: str) -> dict[str, str]:
         """Return random values for the slots of a pattern, and the values that the user has given.
 
-        Only combinations of numbers are held out, as a single number occurs in many questions.
+        Numbers are held out from training in combinations, because each occurs in many questions.
         """
         slots = self._character.slots
         names = names_in(pattern) & slots.keys()
@@ -236,10 +237,9 @@ class Drawing:
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
-        """Return the wordings of a topic for training, and the wordings held out for tests.
+        """Return wordings for training, and for tests unless they are few or `threshold` is 0.
 
-        None are held out if threshold is 0, or if the topic has few wordings. All words and slots
-        of the held-out wordings also occur in the training wordings.
+        All words and slots of the test wordings also occur in the training wordings.
         """
         texts = wordings(topic.ask, max(N_COMPARED, N_INDEXED // len(topic.ask)))
         if not self._character.threshold or len(texts) < LEAST_WORDINGS:

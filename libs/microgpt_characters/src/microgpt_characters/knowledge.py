@@ -29,7 +29,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     askings: Sequence[Asking]
     replies: Sequence[str]  # by topic; empty for the topic of foreign questions
     follows: Sequence[int | None]  # by topic: the topic that must precede it, or None
-    needs: Sequence[Sequence[int]]  # by topic: the topics whose last exchanges the model reads, too
+    needs: Sequence[Sequence[int]]  # by topic: topics whose last exchanges the model must also read
     unknown: Sequence[str]  # replies to messages that match no wording
     threshold: float  # minimum similarity of a match; with 0, messages are not matched
     is_table: bool  # whether the model has memorised a table
@@ -71,7 +71,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         return tuple(chain(*(latest[each] for each in latest if each in needed)))
 
     def _meant(self, text: str, before: int | None) -> Match | None:
-        """Return the best match of a message or a part of it, or None; `before` is the last topic.
+        """Return the best match of a message or part of it, or None; `before` is the topic before it.
 
         A part, such as "I'm Ada" in "Hi, I'm Ada", can match only wordings that have slots.
         """

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from microgpt import fold
 
 WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
-MOST_CHARACTERS = 500  # maximum length of the part of a message that is compared
+MOST_CHARACTERS = 500  # number of characters of a message that are compared; the rest is ignored
 NUMBER = "0"  # replaces each number of a message that occurs in no wording
 GROUP, LEAST_EQUAL = 3, 0.45  # letters of a trigram; similarity (Dice 1945) from which words match
 SYNONYM, TOPIC = 0.7, 0.5  # weight factors of synonyms, and of a topic's words outside a wording
@@ -41,7 +41,7 @@ class Asking(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A wording that is similar to a message."""
+    """A wording that is similar to a message, and the similarity."""
 
     asking: Asking
     similarity: float
@@ -52,7 +52,7 @@ class Matcher:
     """Finds the wordings that are similar to a message."""
 
     def __init__(self, askings: Sequence[Asking], replies: Sequence[str], function: float) -> None:
-        """Index the words of wordings and replies; `function` is the factor of function words."""
+        """Index the words of wordings and replies; `function` is the factor for function words."""
         self._askings, self._most, self._function = askings, math.log(len(replies) + 1), function
         self._places: dict[str, dict[int, float]] = defaultdict(dict)  # weights by word and wording
         self._with_group: dict[str, list[str]] = defaultdict(list)
@@ -75,9 +75,9 @@ class Matcher:
 
     def rank(self, text: str) -> list[Match]:
         """Return a match for each wording that is similar to a text, in the order of `askings`."""
-        shared: dict[int, Weights] = defaultdict(dict)  # weight of each text word in each wording
-        covered: dict[int, Weights] = defaultdict(dict)  # similarity of each word of each wording
-        most: Weights = {}  # largest weight of each text word in any wording
+        shared: dict[int, Weights] = defaultdict(dict)  # weights of a text's words in each wording
+        covered: dict[int, Weights] = defaultdict(dict)  # similarity of a wording's words to a text
+        most: Weights = {}  # largest weights of the text's words in any wording
         words = words_of(text[:MOST_CHARACTERS])
         numbers = {w for w in words if w.isdecimal() and (w == NUMBER or w not in self._weights)}
         for word in dict.fromkeys(NUMBER if word in numbers else word for word in words):
@@ -111,7 +111,7 @@ class Matcher:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += COVERAGE * coverage * min(weight / self._most, 2)  # at most as for two rare words
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # weight in rare words, up to 2
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that ties are the same in JavaScript
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
         return Match(asking, rounded, text or asking.text)

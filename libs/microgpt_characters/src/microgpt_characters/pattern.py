@@ -1,6 +1,6 @@
 """Patterns from which texts are drawn: `[a|b]` is a or b, `<name>` a macro, and `{slot}` a slot.
 
-Texts are drawn one by one, because a list of all texts of a pattern could be too long for memory.
+Texts are drawn one by one, because a list of all texts of a pattern may not fit into memory.
 """
 
 import json
@@ -19,7 +19,7 @@ EARLY = 2.5  # exponent that makes early alternatives likelier; with 1, all are 
 _MACRO, _SLOT = re.compile(r"<(\w+)>"), re.compile(r"\{([\w ]+)\}")
 _BRACES = str.maketrans({"\ue000": "{", "\ue001": "}"})  # private-use characters for {{ and }}
 _LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # turns a pattern into JSON
-_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # a space that an empty alternative leaves
+_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # a space left by an empty alternative
 
 
 def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> str:
@@ -83,4 +83,4 @@ def names_in(*texts: str) -> set[str]:
 
 def pick(rng: Random, values: Sequence[T], early: float = 1.0) -> T:
     """Return a random value, an early one more often if `early` is above 1."""
-    return values[int(rng.random() ** early * len(values))]  # the same in every Python version
+    return values[int(rng.random() ** early * len(values))]  # equal in all versions of Python

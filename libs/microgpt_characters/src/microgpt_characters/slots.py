@@ -50,7 +50,7 @@ class Slot(NamedTuple):
 
 
 def slot(given: object) -> Slot:
-    """Return the slot that an entry of [slots] describes; raise PydanticCustomError if invalid."""
+    """Return the slot described by an entry of [slots], or raise PydanticCustomError."""
     if isinstance(given, str):
         texts = given.split("|")
         return Slot(tuple(map(_source, texts)), are_numbers=texts[0] not in WORD_LISTS)

@@ -10,7 +10,7 @@ MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # memorising more would take t
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
 )  # fmt: skip
-THRESHOLD = 0.6  # minimum similarity of a message to a question that it matches
+THRESHOLD = 0.6  # minimum similarity of a message to a matching question
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each row is read; for sixty rows, 90 are enough
 WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum size of the table
@@ -21,7 +21,7 @@ RECIPE = {
 
 
 def is_table(docs: Sequence[Document], given: Given) -> bool:
-    """Return whether `docs` are a table of questions that can be memorised with given settings."""
+    """Return whether `docs` are a table that can be memorised with the settings in `given`."""
     if any(given.get(name) for name in PREVENTING) or given.get("engine") == "reference":
         return False
     is_small = 0 < len(docs) <= MOST_QUESTIONS and given.get("architecture") != "portable"

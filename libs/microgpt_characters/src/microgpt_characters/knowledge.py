@@ -71,7 +71,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         return tuple(chain(*(latest[each] for each in latest if each in needed)))
 
     def _meant(self, text: str, before: int | None) -> Match | None:
-        """Return the best match of a message or part of it, or None; `before` is the topic before it.
+        """Return the best match of a message or its parts, or None; `before` is the previous topic.
 
         A part, such as "I'm Ada" in "Hi, I'm Ada", can match only wordings that have slots.
         """

@@ -1,4 +1,4 @@
-"""A fixture: a chat model that is trained on a table of questions, in seconds."""
+"""A fixture: a chat model, trained in seconds on a table of questions."""
 
 import pytest
 from trainings import QUESTIONS, talks

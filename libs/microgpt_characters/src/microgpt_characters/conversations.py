@@ -237,7 +237,7 @@ class Drawing:
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
-        """Return wordings for training, and for tests unless they are few or `threshold` is 0.
+        """Return wordings for training, and for tests unless a topic has few or `threshold` is 0.
 
         All words and slots of the test wordings also occur in the training wordings.
         """

@@ -111,7 +111,7 @@ class Matcher:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += COVERAGE * coverage * min(weight / self._most, 2)  # weight in rare words, up to 2
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # at most two rare words' weight
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that ties are the same in JavaScript
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
         return Match(asking, rounded, text or asking.text)
@@ -140,7 +140,7 @@ class Matcher:
 
 
 def words_of(text: str) -> list[str]:
-    """Return a text's words without case and accents; "e-mail" is one word, and "I'm" is two."""
+    """Return a text's words in lower case without accents; "e-mail" is one word, and "I'm" two."""
     return WORD.findall(fold(text).replace("-", ""))
 
 
@@ -152,11 +152,11 @@ def groups_of(word: str) -> Sequence[str]:
 
 
 def _raise(numbers: Weights, key: str, number: float) -> None:
-    """Set `numbers[key]` to `number`, unless it is already larger."""
+    """Raise `numbers[key]` to at least `number`."""
     numbers[key] = max(numbers.get(key, 0.0), number)
 
 
-RULES = {  # constants for the page, which matches messages in JavaScript
+RULES = {  # constants for the HTML page, which matches messages in JavaScript
     "mostCharacters": MOST_CHARACTERS, "number": NUMBER, "group": GROUP, "leastEqual": LEAST_EQUAL,
     "synonym": SYNONYM, "topic": TOPIC, "coverage": COVERAGE, "open": OPEN, "synonyms": SYNONYMS,
     "functionWords": [*FUNCTION_WORDS],

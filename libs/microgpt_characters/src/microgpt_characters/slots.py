@@ -14,7 +14,7 @@ from microgpt import DataError, bundled, load_text
 from microgpt_characters.pattern import pick
 
 HELD_OUT = 0.1  # fraction of words, pairs of numbers and wordings that is held out from training
-LEAST_VALUES = 10  # slots with fewer words have none held out
+LEAST_VALUES = 10  # in slots with fewer words, none is held out
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "sum": lambda a, b: int(a) + int(b), "difference": lambda a, b: int(a) - int(b),
     "product": lambda a, b: int(a) * int(b), "larger": lambda a, b: max(a, b, key=int),

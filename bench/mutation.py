@@ -98,7 +98,7 @@ def failure(tree: Path, tests: list[str]) -> str:
     """Return the failing test, or another reason such as "timeout"; "" if all tests pass."""
     if not tests:
         return ""
-    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # found before installed packages
+    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # imported before installed ones
     # Cached bytecode could hide a mutant that changes neither the time nor the size of the source.
     more = {"PYTHONPATH": ":".join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-n0", "-pno:cacheprovider", "--tb=line", "--no-header", "-rfE"]

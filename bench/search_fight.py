@@ -123,7 +123,7 @@ class Ledger:
             loss = min(self.validation(run, point))
             if loss < lowest:
                 best, lowest = run, loss
-            if best is None:  # all runs diverged
+            if best is None:  # all runs so far diverged
                 found.append(found[0])
             else:
                 found.append(self.test(best) if trained[best] == POINTS else lowest + shift)

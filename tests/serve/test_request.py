@@ -31,7 +31,7 @@ def service_with(directory) -> Service:
 def http_request(
     *, leaves: bool = False, n_bytes: int = LONG, timeout_s: float = 30
 ) -> SimpleNamespace:
-    """Return a new HTTP request."""
+    """Return an HTTP request as the queue sees it; with `leaves`, its client has disconnected."""
 
     async def is_disconnected() -> bool:
         return leaves

@@ -127,7 +127,7 @@ class Ledger:
                 found.append(found[0])
             else:
                 found.append(self.test(best) if trained[best] == POINTS else lowest + shift)
-        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # the search ended early
+        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # none after an early end
         return [round(loss - best_mean, 4) for loss in found[POINTS::POINTS]]
 
 

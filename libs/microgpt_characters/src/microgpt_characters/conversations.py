@@ -58,7 +58,7 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # copying and computing values take longest to learn
+        self._varied = varied or self._topics  # drawn more: using values takes longest to learn
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
         # By topic and set of slots: the first wording, which the model reads instead of the others.
         self._first = {

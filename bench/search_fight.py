@@ -159,7 +159,7 @@ def read_table() -> dict[str, dict[str, Any]]:
 def start_of(text: str) -> Genome:
     """Return the genome that `train --minutes` chooses for a text, rounded to values of the grid.
 
-    Distances between values are those of their logarithms, unless a value of the gene is 0.
+    A value is rounded to the one with the closest logarithm, unless a value of the gene is 0.
     """
     objective, genes = objective_of(text), {}
     tokens = objective.tokens()

@@ -91,7 +91,7 @@ def test_train_can_read_its_data_from_standard_input(microgpt) -> None:
 START = ["train", "generate", "chat", "play", "info", "course", "evolve", "serve"]
 
 
-def test_help_lists_the_commands_to_start_with_then_each_package(microgpt) -> None:
+def test_help_lists_first_the_main_commands_and_then_those_of_each_package(microgpt) -> None:
     wide = microgpt("--help", COLUMNS="80").stdout
     sections = re.findall(r"^(\S+):\n((?:  .+\n)+)", wide, re.M)
     first, *packages, last = (title for title, _ in sections)

@@ -90,7 +90,7 @@ def _load(name: str, directory: Path) -> ServedModel:
     with on_compiling(LOG.info):
         prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
     rules = DecodeRules(max_tokens=1)  # decode one token, so that the weights are converted now
-    with suppress(PromptError):  # requests will report that a logit is not finite
+    with suppress(PromptError):  # each request will report that a logit is not finite
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     saved = replace(saved, weights=gpt.weights)  # keep only one copy of the weights in memory
     return ServedModel(name, saved.sha256[:12], gpt, saved)

@@ -43,7 +43,7 @@ from microgpt_engine.kernel_settings import model_settings
 from microgpt_engine.machine_code import EntryPoint
 from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
 
-EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
+EVAL_TOKENS = 256  # maximum number of tokens per micro-batch, unless one document has more
 CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
 MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
@@ -94,7 +94,7 @@ class CompiledModel:
         share: float = 1.0,
         should_stop: Event | None = None,
     ) -> None:
-        """Add `share` times the softmax of the logits of each prediction to `out` (N, V).
+        """Add `share` times the softmax of the logits of each prediction to `out` (predictions, V).
 
         A document of n tokens (2 to block_size + 1) has n - 1 predictions. After should_stop is
         set, the remaining documents are skipped.
@@ -114,7 +114,7 @@ class CompiledModel:
         scores = logits.astype(np.float64)
         scores -= scores.max(axis=-1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
-        for row in scores:  # a list of all rows would take four times the memory
+        for row in scores:  # converting all rows at once would take four times the memory
             yield row.tolist()
 
     def _evaluate(
@@ -144,7 +144,7 @@ class CompiledModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
+        """Yield the same tokens as `sampling.decode`, decoding a few milliseconds per kernel call.
 
         Random numbers for several tokens are drawn from a copy of rng. After each token, rng has
         advanced by one number.
@@ -187,7 +187,7 @@ class CompiledModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
+        """Yield the new tokens of each prompt; they equal those of `decode` with `Random(seed)`.
 
         Raises:
             PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.

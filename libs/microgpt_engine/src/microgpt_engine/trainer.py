@@ -167,6 +167,6 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 def _own_rates(config: TrainConfig) -> NDArray[Any]:
     """Return the learning rates of a user-defined schedule; cached, as the schedule may be slow.
 
-    One more rate, 0, follows those of the steps, for gradients computed after the last step.
+    The last element is an extra rate of 0, for gradients that are computed after the last step.
     """
     return np.array([*(float(config.lr_at(step)) for step in range(config.steps)), 0.0])

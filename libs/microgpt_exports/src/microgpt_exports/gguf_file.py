@@ -73,7 +73,7 @@ def run(file: Path, n_tokens: int = MAX_TOKENS) -> Program:
     from llama_cpp import _logger
 
     floats = llama_cpp.GGML_TYPE_F32
-    # Otherwise, llama.cpp warns that its smallest context is larger than that of a small model.
+    # Do not log llama.cpp's warning that its smallest context is larger than that of a small model.
     silent = llama_cpp.llama_log_callback(lambda *_: None)
     llama_cpp.llama_log_set(silent, None)
     try:

@@ -200,7 +200,7 @@ def _rotated(x: str, H: int) -> str:
 
 
 def _before(x: str, name: str) -> str:
-    """Return the nodes that shift x (B, T, C) by one token; the first vector is in the cache."""
+    """Return the nodes that shift x (B, T, C) by one token; the first vector is from the cache."""
     return f"""\
   {x}_both = Concat <axis = 1> ("past_{name}", {x})
   "present_{name}" = Slice ({x}_both, last, endless, axis)

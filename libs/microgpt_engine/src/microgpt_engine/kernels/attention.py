@@ -42,7 +42,7 @@ def attention(
         for doc in range(n_docs):
             start, stop = doc_starts[doc], doc_starts[doc + 1]
             for t in range(start, stop, step):  # one vector of queries: t, t + 1, …
-                end = min(t + step, stop)  # end of the visible keys
+                end = min(t + step, stop)  # the queries attend to keys start to end - 1
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
                 keys, values = view(k, low, high, start, end), view(v, low, high, start, end)
@@ -128,5 +128,5 @@ def _softmax_backward(
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)
     step = lanes(dscores)
-    for key in range(n_keys, (n_keys + step - 1) // step * step):  # the padding is also transposed
+    for key in range(n_keys, (n_keys + step - 1) // step * step):  # zero the padding of `tile`
         store(dscores, key, 0, splat(dscores, 0))

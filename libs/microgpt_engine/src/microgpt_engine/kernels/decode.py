@@ -59,7 +59,7 @@ def decode(
 def _schedule(s: Sequences, rows: Rows, T: int) -> int:
     """Select the tokens for the next decoding step; return the number of tokens.
 
-    When a context is full, its first token and its last half are read as a new context.
+    When a context is full, a new one is read, of the sequence's first token and the last T // 2.
     """
     N = 0
     for slot in range(s.slots.size):

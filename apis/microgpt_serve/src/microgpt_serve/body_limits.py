@@ -31,7 +31,7 @@ async def read_body(http: HttpRequest) -> bytearray:
 
 
 def validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
-    """Validate a body; refuse one with too many values, as parsing it would delay other requests."""
+    """Validate a body; refuse one with so many values that parsing it would delay all requests."""
     if len(content) > MAX_VALUES and _has_many_values(bytes(content)):
         raise ServeError(413, f"the body has more than {MAX_VALUES:,} values")
     return body_model.model_validate_json(content)

@@ -211,7 +211,7 @@ class _BatchOrder:
         return able[0] if able and not self.ran_old else None
 
     def running(self, batches: deque["_RunningBatch"]) -> "_RunningBatch":
-        """Remove and return the batch to run next; `batches` are in the order of their last runs."""
+        """Remove and return the batch to run next; `batches` has the longest-waiting one first."""
         self.ran_oldest = not self.ran_oldest
         batch = min(batches, key=lambda one: one.began) if self.ran_oldest else batches[0]
         batches.remove(batch)

@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return a setting's environment variable; PORT has no prefix: Kubernetes sets MICROGPT_PORT."""
+    """Return a setting's environment variable; PORT has no prefix, as MICROGPT_PORT is reserved."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 

@@ -40,7 +40,7 @@ def validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
 def _has_many_values(content: bytes) -> bool:
     """Return whether a body has more than MAX_VALUES values, counted without parsing it."""
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if text.count(b'"') > 4 * MAX_VALUES:  # at most 4 per value: a name and a string
+    if text.count(b'"') > 4 * MAX_VALUES:  # two per field name, and two per string
         return True
     outside = b"".join(text.split(b'"')[::2])  # without strings, which can contain separators
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES

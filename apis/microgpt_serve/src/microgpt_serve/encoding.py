@@ -68,7 +68,7 @@ def encode(body: PostBody, model: ServedModel) -> Request:
 
 @lru_cache  # avoids repeated checks, which take as long as parsing a request
 def _sampling(**given: Any) -> Sampling:
-    """Return sampling settings; None stands for the default."""
+    """Return sampling settings; a setting that is None gets its default value."""
     return Sampling(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -120,7 +120,7 @@ def _at_most(field: str, most: int, size: int, what: str) -> None:
 def _named(
     field: str, texts: Sequence[str | list[int]], model: ServedModel, encode: Callable[[], T]
 ) -> T:
-    """Encode texts; an error names their field, and suggests lower case if that would help."""
+    """Encode the texts of a field; an error names the field, and suggests lower case if it helps."""
     try:
         return encode()
     except PluginError:

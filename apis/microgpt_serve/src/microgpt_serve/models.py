@@ -66,7 +66,7 @@ class ServedModels(dict[str, ServedModel]):
         return cls({name: _load(name, directory) for name, directory in sources.items()})
 
     def find(self, name: str | None) -> ServedModel:
-        """Return the model called `name`, or the first if None; raise ServeError if unknown."""
+        """Return the model called `name` (None: the first); raise ServeError if there is none."""
         if name is None:
             return next(iter(self.values()))
         if name not in self:

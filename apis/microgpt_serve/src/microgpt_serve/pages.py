@@ -57,7 +57,7 @@ async def page(http: HttpRequest) -> Response:
 def _start_making(model: ServedModel, models: ServedModels) -> Future[bytes]:
     """Start making a page in a daemon thread, which does not delay the end of the process."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
-    future.set_running_or_notify_cancel()  # a running future cannot be cancelled
+    future.set_running_or_notify_cancel()  # a request that times out must not cancel it
 
     def make() -> None:
         try:

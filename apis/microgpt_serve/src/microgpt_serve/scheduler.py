@@ -109,7 +109,7 @@ class BatchScheduler:
             thread.join()
 
     def submit(self, model: InferenceGpt, job: Job, *, is_live: bool = False) -> QueuedRequest:
-        """Add a job to the queue. Raise QueueFullError if the queue is full."""
+        """Queue a job and return its request; raise QueueFullError if the queue is full."""
         request = QueuedRequest(model, job, is_live, self.loop.create_future())
         with self._changed:
             if self._n_tokens >= self._limit:
@@ -229,7 +229,7 @@ class _RunningBatch:
         self._batch: EngineBatch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms and return the finished requests. On an error, all requests fail."""
+        """Run for about 20 ms; return the ended requests and their results. An error ends all."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]

@@ -70,7 +70,7 @@ class QueueFullError(ServeError):
 
 
 def as_serve_error(error: Exception) -> ServeError:
-    """Convert an exception to the error to send to the client."""
+    """Return the error to send to the client for an exception; log an unexpected exception."""
     match error:
         case ServeError():
             return error

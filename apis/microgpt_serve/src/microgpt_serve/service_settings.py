@@ -18,7 +18,7 @@ _IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").f
 
 
 def _check_key(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()  # must be valid in a header, in which clients send it
+    text = key.get_secret_value()  # clients send it in a header, so it must be printable ASCII
     if not text or not all("!" <= char <= "~" for char in text):
         raise ValueError("must contain only ASCII characters and no spaces, and must not be empty")
     return key
@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return a setting's environment variable; PORT has no prefix, as MICROGPT_PORT is reserved."""
+    """Return a setting's environment variable; for `port`, PORT: Kubernetes sets MICROGPT_PORT."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 
@@ -57,7 +57,7 @@ _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 
 
 class ServiceSettings(BaseSettings):
-    """Service settings. Each field can be set by an environment variable."""
+    """The settings of the service, each of which can be set by an environment variable."""
 
     model_config = SettingsConfigDict(
         alias_generator=variable, validate_by_name=True, frozen=True, extra="ignore"

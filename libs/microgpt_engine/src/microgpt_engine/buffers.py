@@ -41,7 +41,7 @@ class Dataset(NamedTuple):
         dataset = TokenDataset.from_documents(docs)
         tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
         mask = np.frombuffer(dataset.mask, np.int8)
-        n_targets = np.diff(starts) - 1  # every token of a document except the first
+        n_targets = np.diff(starts) - 1  # every token of a document except the first is a target
         if mask.size:
             n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
             n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
@@ -63,7 +63,7 @@ class Buffers(NamedTuple):
 
     # Documents; each token is one column.
     tokens: Annotated[Array, "n"]
-    targets: Annotated[Array, "n"]  # next token, or the row of its distribution in `soft_targets`
+    targets: Annotated[Array, "n"]  # next token, or its target's index in `soft_targets`
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
     previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first token
     positions: Annotated[Array, "n"]  # position of each token in its document

@@ -102,7 +102,7 @@ class CompiledModel:
         self._evaluate(docs, should_stop, out, share)
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield the log-probabilities (V) of the token after tokens[first] and each later token.
+        """Yield the next token's log-probabilities (V) after tokens[first] and each later token.
 
         Raises:
             PromptError: a logit is not finite.
@@ -124,7 +124,7 @@ class CompiledModel:
         probabilities: NDArray[np.float32] = NO_ROWS,
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return losses and the last micro-batch's buffers; add to `probabilities` if not empty."""
+        """Return the losses and the last buffers; add to `probabilities` unless it has no rows."""
         # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)

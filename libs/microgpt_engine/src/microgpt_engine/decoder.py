@@ -72,7 +72,7 @@ class Decoder:
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
             arrays: arrays of a finished decoder of the same model, for reuse. None allocates arrays
-                for full contexts, or for the longest sequence if these exceed MAX_REUSED_BYTES.
+                for full contexts, or for the longest sequence if one exceeds MAX_REUSED_BYTES.
         """
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize

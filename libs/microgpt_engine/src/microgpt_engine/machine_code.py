@@ -192,7 +192,7 @@ def _make_directory(path: Path) -> None:
     """Create the cache directory, and check that only this user can write to it."""
     path.mkdir(0o700, parents=True, exist_ok=True)
     if not os.environ.get("NUMBA_CACHE_DIR"):
-        path.chmod(0o700)  # with a umask of 002, it can have been created group-writable
+        path.chmod(0o700)  # an existing directory can be group-writable
     _check_is_private(path)
     if not os.access(path, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -251,8 +251,8 @@ def _path(place: str, layout: str) -> Path:
         if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
     )
     facts = (
-        llvmlite.__version__,  # it also identifies the version of Numba
-        object.__basicsize__,  # header size in the machine code; larger in free-threaded Python
+        llvmlite.__version__,  # identifies Numba too: each version requires a different llvmlite
+        object.__basicsize__,  # size of the header that kernels skip; depends on the Python build
         (llvm.get_default_triple(), simd.NAME, simd.FEATURES),
         settings,
         _IMPORTED,

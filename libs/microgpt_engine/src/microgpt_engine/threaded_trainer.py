@@ -72,7 +72,7 @@ class ThreadedTraining(CompiledTraining):
             self._make_workspace(params[i], PackedWeights(model, dtype), buffers[i])
             for i in (number % threads for number in range(1, n_workspaces))
         ]
-        # Gradients published by all threads except the first, by workspace index.
+        # Arrays in which threads other than the first publish their gradients, by workspace index.
         self._published_grads = {
             number: PackedWeights(model, dtype).array
             for number in range(n_workspaces)

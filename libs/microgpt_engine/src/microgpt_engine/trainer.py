@@ -40,7 +40,7 @@ class CompiledTraining:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Zero the weights. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
+        """Create a model with zero weights. Each of `docs` must have 2 to block_size + 1 tokens."""
         self.config = config
         self._dataset = Dataset.from_documents(docs)
         self.settings = model_settings(model, dtype), train_settings(config)

@@ -105,7 +105,7 @@ def module(code: bytes, symbol: str) -> bytes:
 
 
 def _function_index(section: bytes, symbol: str) -> int | None:
-    """Return a function's index if a custom section is the symbol table that lists it, or None."""
+    """Return the index of a function if a custom section lists it in a symbol table, or None."""
     reader = _Reader(section)
     if reader.part() != b"linking":
         return None

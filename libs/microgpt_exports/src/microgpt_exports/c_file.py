@@ -39,11 +39,11 @@ from microgpt import (
 from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers
 from microgpt_exports.receipt import Program, Receipt, generated_text
 
-LARGEST = 127  # largest int8
+LARGEST = 127  # largest value of an int8
 N_TEXTS = 100  # number of texts generated to measure how much int8 raises the loss
 SCALES = ".scales"  # suffix for the scales of an int8 matrix, one float32 per row
 COMPILERS = ("cc", "gcc", "clang")
-HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # suffix of headers; line before `main` in C
+HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # suffix of headers; line above main()
 # A C program that reads token ids, and prints the logits after each of them.
 PROGRAM = """\
 #define MICROGPT_NO_MAIN

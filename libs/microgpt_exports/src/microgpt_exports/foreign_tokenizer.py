@@ -11,7 +11,7 @@ PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes shown a
 
 @dataclass(frozen=True)
 class ForeignTokenizer:
-    """The description of a tokenizer for llama.cpp and transformers."""
+    """The description of a tokenizer for llama.cpp and Hugging Face Transformers."""
 
     pieces: tuple[str, ...]  # text of each token, with one character per byte
     merges: tuple[tuple[str, str], ...]  # pairs of pieces to join, in order

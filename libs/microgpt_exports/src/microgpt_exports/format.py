@@ -44,7 +44,7 @@ from microgpt_exports.receipt import (
 Arrays = dict[str, NDArray[Any]]
 
 MAX_FILE = 2**31 - 1  # maximum size of a file in bytes; protobuf reads no more
-RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # receipt's key or file name
+RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in metadata; file name
 # Matches the key, the length of the receipt, and the receipt, which has no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
 ALSO = (".md", "LICENSE")  # suffixes of extra files that are allowed in an exported directory

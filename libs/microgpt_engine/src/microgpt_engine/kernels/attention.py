@@ -94,7 +94,7 @@ def attention_backward(
     D = C // model.n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
     dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
-    clear(dqkv[C:], doc_starts[n_docs])  # gradients of keys and values accumulate over queries
+    clear(dqkv[C:], doc_starts[n_docs])  # each query adds gradients of keys and values
     for head in range(model.n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
@@ -128,5 +128,5 @@ def _softmax_backward(
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)
     step = lanes(dscores)
-    for key in range(n_keys, (n_keys + step - 1) // step * step):  # zero the padding of `tile`
+    for key in range(n_keys, (n_keys + step - 1) // step * step):  # pad with zeros to whole tiles
         store(dscores, key, 0, splat(dscores, 0))

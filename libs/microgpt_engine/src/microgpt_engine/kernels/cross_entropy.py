@@ -60,8 +60,8 @@ def add_softmax(b: Buffers, N: int, share: float, probabilities: Array) -> None:
 def cross_entropy(b: Buffers, soft_targets: Array, N: int, weight: float) -> float:
     """Return weight * sum(-target . log(softmax(logits))); replace the logits with the gradient.
 
-    Columns with b.counted = 0 do not count. The gradient of the others is weight * (softmax(logits)
-    - target). A target is a row of soft_targets (predictions, V), or one_hot(token) without rows.
+    The gradient is weight * (softmax(logits) - target). Masked columns have no loss or gradient. A
+    target is a row of soft_targets (predictions, V), or one_hot(token) if soft_targets is empty.
     """
     logits, norms = b.logits, b.logit_norms
     V, step = logits.shape[0], lanes(logits)

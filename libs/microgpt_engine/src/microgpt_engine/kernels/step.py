@@ -172,7 +172,7 @@ def update(
 ) -> bool:
     """Update the weights and copy them for other threads; return False if a gradient is not finite.
 
-    `find_directions` must have run before.
+    `find_directions` must have computed the directions of all matrices for this step.
     """
     if not squares_are_finite(state.grads):
         return False

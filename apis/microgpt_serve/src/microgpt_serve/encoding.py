@@ -120,7 +120,7 @@ def _at_most(field: str, most: int, size: int, what: str) -> None:
 def _named(
     field: str, texts: Sequence[str | list[int]], model: ServedModel, encode: Callable[[], T]
 ) -> T:
-    """Encode the texts of a field; an error names the field, and suggests lower case if it helps."""
+    """Encode the texts of a field; errors name the field, and suggest lower case if it helps."""
     try:
         return encode()
     except PluginError:

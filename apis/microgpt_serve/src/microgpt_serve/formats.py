@@ -43,7 +43,7 @@ class OpenAIFormat:
 
     id_prefix: str
     object_name: str
-    chunk_name: str  # value of `object` in events
+    chunk_name: str  # value of the field `object` in events
     whole: Callable[[GeneratedChoice], JsonObject]  # formats a finished choice
     parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # yields one object per event
 

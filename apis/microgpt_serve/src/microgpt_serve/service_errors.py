@@ -122,7 +122,7 @@ def sentence(problem: Mapping[str, Any], *, name: str = "", is_secret: bool = Fa
     else:
         rule = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     text = f"{name or field_path(problem) or 'the body'} {rule}"
-    if is_secret or not rule.startswith("must"):  # a missing field has no value
+    if is_secret or not rule.startswith("must"):  # the value is secret or missing
         return text
     return f"{text}, got {len(value) if kind.endswith('too_long') else shown(value)}"
 

@@ -63,7 +63,7 @@ class Buffers(NamedTuple):
 
     # Documents; each token is one column.
     tokens: Annotated[Array, "n"]
-    targets: Annotated[Array, "n"]  # next token, or its target's index in `soft_targets`
+    targets: Annotated[Array, "n"]  # next token, or the index of its row in `soft_targets`
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
     previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first token
     positions: Annotated[Array, "n"]  # position of each token in its document

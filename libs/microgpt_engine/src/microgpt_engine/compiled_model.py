@@ -156,7 +156,7 @@ class CompiledModel:
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
         advances, ahead = is_copied and not is_greedy, rng
         if advances:
-            ahead = random.Random(0)  # without a seed, Random would read system entropy
+            ahead = random.Random(0)  # any seed; without one, Random would read system entropy
             ahead.setstate(rng.getstate())
         while True:
             goal = min(n_known + n_at_once, end)

@@ -77,7 +77,7 @@ class Decoder:
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more would hardly be faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether other decoders can reuse arrays
         n_slots = min(len(prompts), most_slots)
@@ -86,7 +86,7 @@ class Decoder:
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_taken = list(map(len, prompts))  # tokens per sequence at the last `take`
         self._n_drawn = 0  # number of random numbers drawn for each sequence
-        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # at most 20 ms per step
+        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # so that a step takes at most 20 ms
         shape = config
         if not self.is_reusable:
             n_tokens = min(self.sequences.tokens.shape[1], config.block_size)
@@ -209,7 +209,7 @@ class Batch:
         prompts, seeds = zip(*pairs, strict=True)
         try:
             arrays = spare.pop()
-        except IndexError:  # no arrays are left; another thread may have taken the last ones
+        except IndexError:  # no arrays are left; another thread can have taken the last ones
             arrays = None
         self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
         self._spare = spare if self._decoder.is_reusable else []

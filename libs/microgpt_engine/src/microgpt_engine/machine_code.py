@@ -144,7 +144,7 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
     if not _engines:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-    # Each file gets its own LLVM engine, because two files may define the same names differently.
+    # Each file gets its own LLVM engine, because two files can define the same names differently.
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

@@ -72,7 +72,7 @@ class PackedWeights:
         else:
             ends = np.cumsum([view.size for view in views.values()])
             matrices = np.split(np.asarray(weights), ends[:-1])
-        with np.errstate(over="ignore"):  # the first step detects infinite weights
+        with np.errstate(over="ignore"):  # overflows give infinity, which the first step detects
             for view, part in zip(views.values(), matrices, strict=True):
                 view[:] = part.reshape(view.shape)
 

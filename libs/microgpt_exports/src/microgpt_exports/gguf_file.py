@@ -30,7 +30,7 @@ ALIGNMENT = 32
 FLOATS, NORMAL, CONTROL = 0, 1, 3  # type of float32 tensors; types of normal and control tokens
 STRING, ARRAY, INTEGER = 8, 9, 5  # GGUF value types; INTEGER (int32) is used only in arrays
 SCALARS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}  # GGUF types and `struct` formats
-TENSORS = {  # names of tensors in transformers, and in GGUF
+TENSORS = {  # names of tensors in Hugging Face Transformers, and in GGUF
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
     "lm_head": "output",

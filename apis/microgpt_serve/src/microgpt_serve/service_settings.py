@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment; options that are not None override it. Raise ConfigError if invalid."""
+    """Read the environment, overridden by options that are not None; raise ConfigError on errors."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

@@ -40,7 +40,7 @@ class CompiledTraining:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Set the weights to 0. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
+        """Set the weights to 0. Training repeats `docs`, of 2 to block_size + 1 tokens each."""
         self.config = config
         self._dataset = Dataset.from_documents(docs)
         self.settings = model_settings(model, dtype), train_settings(config)

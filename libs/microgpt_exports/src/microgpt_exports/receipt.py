@@ -214,7 +214,7 @@ def generated_text(gpt: InferenceGpt, seed: int) -> list[int]:
 def _generated(
     gpt: InferenceGpt, first: list[int], temperature: float, seed: int, stop: tuple[int, ...] = ()
 ) -> list[int]:
-    """Continue the given tokens until the context is full or a stop token is drawn."""
+    """Return tokens that begin with `first`; end at a stop token, a full context or MAX_TOKENS."""
     stream = gpt.generate_from_prompt(
         first,
         stop=stop,

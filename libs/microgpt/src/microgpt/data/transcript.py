@@ -73,7 +73,7 @@ def _stripped(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
-    """Yield the blocks between blank lines; a ChatML message may contain blank lines."""
+    """Yield the blocks between blank lines; a ChatML message can contain blank lines."""
     block: list[Turn] = []
     is_open = False
     for line in lines:

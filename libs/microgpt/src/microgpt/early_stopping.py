@@ -19,7 +19,7 @@ class BestWeights:
     val_loss: float  # validation loss of the weights, in nats per token
     weights: Numbers = field(repr=False)  # flat weights in the order of `weight_shapes`
     measured_at: int  # step of the latest evaluation
-    n_worse: int  # number of evaluations since that of the best weights
+    n_worse: int  # number of evaluations since the best weights were found
 
 
 def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending | None:

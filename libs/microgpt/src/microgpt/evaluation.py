@@ -178,7 +178,7 @@ class Explanation:
 
     predictions: tuple[Prediction, ...]  # one for each token in `read`
     read: tuple[str, ...]  # labels of the tokens that the model reads: all but the last token
-    has_end: bool = True  # whether the end of the text counts; False for running text
+    has_end: bool = True  # whether the end of the text is scored; False for running text
 
     @property
     def bits(self) -> float:

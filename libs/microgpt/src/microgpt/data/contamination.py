@@ -33,7 +33,7 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     same = recorded_facts(sets.docs, runs)
-    # In running text, short overlaps with earlier training text are missed: 0 becomes unknown.
+    # In running text, short overlaps are not found, so a fraction of 0 becomes None (unknown).
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
@@ -128,7 +128,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # any copy has one of these substrings at a multiple of HALF
+        for i in range(HALF):  # a copy of the piece has one of these at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):

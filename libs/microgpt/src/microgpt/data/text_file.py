@@ -89,7 +89,7 @@ class TextFile:
                     yield from lines
         except OSError as error:
             path, problem = str(self.path), error.strerror
-            if path.startswith(("http:/", "https:/", "ftp:/")):  # a URL; Path merges the //
+            if path.startswith(("http:/", "https:/", "ftp:/")):  # a URL; Path reduces "//" to "/"
                 path, problem = path.replace(":/", "://", 1), "download it first, and pass the file"
             raise DataError(f"cannot read {path}: {problem}") from error
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from microgpt.data.ngram_model import NgramModel
 
 DOCS_AT_ONCE = 1024  # number of documents whose soft targets are computed at once
-NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # candidate weights of n-gram models in the mean
+NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # candidate weights of the n-gram teacher
 MIN_GAIN = 0.005  # minimum relative decrease of the loss; a smaller one is measurement error
 MAX_TOKENS = 100_000  # maximum training tokens for an n-gram model; with more, it hardly helps
 MAX_NUMBERS = 2**24  # maximum number of probabilities computed at once; bounds the memory

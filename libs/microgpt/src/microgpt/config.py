@@ -181,7 +181,7 @@ def check_seed(seed: int) -> int:
 
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
     """Raise ConfigError unless an argument is a valid file path."""
-    if not os.fspath(path):  # such as an unset shell variable; Path("") would mean "."
+    if not os.fspath(path):  # for example, an unset shell variable; Path("") is "."
         raise ConfigError(f"{name} must not be empty; use . for the current directory")
     if NOT_IN_PATHS.search(os.fspath(path)):
         raise ConfigError(f"{name} contains a NUL or a lone surrogate: {os.fspath(path)!r:.80}")

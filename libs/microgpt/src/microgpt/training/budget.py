@@ -200,7 +200,7 @@ class Deadline(Hook):
 
     @cached_property
     def _costs(self) -> tuple[float, float, float]:
-        """The operations of a step, and the cost of scoring each held-out set, relative to it."""
+        """The cost of a step in operations, and the cost of scoring each held-out set in steps."""
         sets, plan, chunks = self._job.sets, self._job.plan, self._job.chunks
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
         step = step_operations(plan.model, plan.config, length)

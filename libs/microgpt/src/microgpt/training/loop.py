@@ -241,7 +241,7 @@ class LossHistory:
         self._interval, self._step = max(1, steps // N_POINTS), state.step if state else 0
         self.points = list(state.history if state else ())
         self.recent = deque(state.recent_losses if state else (), maxlen=N_RECENT)
-        self.since_point = state.since_history if state else (0.0, 0)  # sum and count of losses
+        self.since_point = state.since_history if state else (0.0, 0)  # (sum, count) of new losses
 
     def add(self, losses: Sequence[float]) -> None:
         """Append the losses of consecutive steps."""

@@ -46,7 +46,7 @@ MAX_TRIES = 100  # maximum number of draws to find a valid mutant
 class Genome(TrainConfig, ModelConfig):
     """All settings of a model and of its training.
 
-    The defaults are Karpathy's, except for the learning rate. It is evolve-rust's, which does not
+    The defaults are Karpathy's, except for the learning rate, which is evolve-rust's. It does not
     depend on the width, so that a sweep of widths varies only one setting.
     """
 
@@ -72,7 +72,7 @@ class Genome(TrainConfig, ModelConfig):
         return {name: value for name, (value, default) in found.items() if value != default}
 
     def model(self, vocab_size: int = 0) -> ModelConfig:
-        """Return the shape of the model; if `vocab_size` is 0, `train` determines this size."""
+        """Return the shape of the model; if `vocab_size` is 0, `train` sets it."""
         shape = {field.name: getattr(self, field.name) for field in fields(ModelConfig)}
         return ModelConfig(**shape | {"vocab_size": vocab_size})
 

@@ -166,7 +166,7 @@ class Study(Generic[S]):
         return record
 
     def state(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
-        """Return the saved plan and state of an organism's training run, or None without them."""
+        """Return the saved plan and state of an organism's training run, or None if not saved."""
         try:
             return read_training(self.directory / STATES / id)[:2]
         except CheckpointError:
@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase settings in `more` or replace those in `free`; otherwise, raise ConfigError."""
+        """Increase settings in `more`, or replace settings in `free`; else raise ConfigError."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from microgpt import ConfigError, bundled
 
 SOLUTIONS = Path(__file__).with_name("solutions")
-WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # exercises with longer limits
+WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # exercises with a longer time limit
 UNCHANGED = "unchanged"  # the baseline of the experiments
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
 STEP = 1e-5  # step of a finite difference

@@ -52,9 +52,9 @@ def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
 class Verdict:
     """The scores of one name."""
 
-    flow: float  # pronounceability
-    symmetry: float  # palindromes, repetition and soft endings
-    creativity: float  # novelty
+    flow: float  # 0.5 for 4 to 8 letters, minus 1 for each letter that is hard to pronounce
+    symmetry: float  # 2.0 for a palindrome + 1.5 for a repeated half + 0.2 for a soft ending
+    creativity: float  # 1.0, or -5.0 if the name is in the list of known names
 
     @property
     def total(self) -> float:
@@ -146,7 +146,7 @@ HEADS: Mapping[HeadName, Head] = {
 
 
 def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]:
-    """Return the mean score of names by the judge and by each head; all are -100 without a name.
+    """Return the mean score of names by the judge and by each head; -100 if none can be scored.
 
     Repeated names score at most 0, so that a model cannot win by repeating one good name. Names in
     `known_names`, which must be normalized, are not novel.

@@ -30,7 +30,7 @@ NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 @dataclass(frozen=True)
 class Try:
-    """A program and its trials, each of which trains it and the champion with the same seed."""
+    """A program and its trials, each of which runs it and the champion with the same seed."""
 
     number: int
     code: str
@@ -44,7 +44,7 @@ class Try:
 
     @property
     def gain(self) -> Mean | None:
-        """The mean gain in the confirmation, or in the search before it; None without a gain."""
+        """The mean gain in the confirmation, or else in the search; None if there is no result."""
         found = self.gains(CONFIRM) or self.gains(SEARCH)
         return Mean.over(found) if found else None
 

@@ -99,7 +99,7 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # subtypes people can send
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # of users' messages
 
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
 
@@ -161,7 +161,7 @@ def _of_telegram(message: Any) -> Post:
     return post(who, datetime.fromisoformat(message["date"]).timestamp(), text)
 
 
-IMPOSSIBLE = -1.0  # time of a date that does not exist
+IMPOSSIBLE = -1.0  # `_time` returns this value if a date does not exist
 
 _M = f"[{''.join(map(chr, MARKS))}]*+"
 _DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan

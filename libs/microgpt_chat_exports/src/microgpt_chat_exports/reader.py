@@ -30,7 +30,7 @@ JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # a JSON export contains on
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
-    """Return an export's conversations; None if a file is no export or is read as plain text."""
+    """Return a chat export's conversations, or None for other files and exports read as text."""
     is_folder = os.path.isdir(file.path)
     is_plain = how.column is not None or how.separator is not None or how.text == "stream"
     if not how.chat and (is_folder or is_plain):
@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's full name (`me` may be a part of it); raise DataError if unclear."""
+    """Return the assistant's full name (`me` can be a part of it); raise DataError if unclear."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

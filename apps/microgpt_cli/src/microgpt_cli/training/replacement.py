@@ -95,7 +95,7 @@ def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
 
 
 def _others(directory: Path) -> list[str]:
-    """Return the names of another program's files in a directory that a model would overwrite."""
+    """Return the names of another program's files that a model in the directory would replace."""
     if committed_path(directory, STATE).exists():  # the directory has a run, but no model yet
         return []
     names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)

@@ -89,7 +89,7 @@ def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
     context = rule.block_size
     contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
     values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
-    if rule.vocab_size:  # it is 0 if subwords do not suit the documents
+    if rule.vocab_size:  # 0 if subwords do not suit the documents
         most = n_characters / MIN_CHARACTERS_PER_SUBWORD
         values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
     return Space(values)

@@ -77,7 +77,7 @@ class BudgetedSearch:
             seed=settings.seed,
         )
         self._limit, self._began = limit, limit.clock() if limit else 0.0
-        self.last: TrialRecord | None = None  # the trial that ended last
+        self.last: TrialRecord | None = None  # record of the trial that ended last
         self.budget = self._planned  # operations of the search without its student
         self.spent = self.recorded = 0.0  # operations so far, and those of recorded rungs
 

@@ -120,7 +120,7 @@ def check_genes(genes: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Space:
-    """The values that each gene may have, in ascending order; genes without values do not vary."""
+    """The values that each gene can have, in ascending order; genes without values do not vary."""
 
     values: dict[str, tuple[Gene, ...]]
 

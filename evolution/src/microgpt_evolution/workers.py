@@ -17,7 +17,7 @@ from microgpt_evolution.objectives.objective import Objective, describe_error, m
 from microgpt_evolution.trial import Evaluation, Trial
 
 POLL_S = 0.1  # interval at which a cluster is polled for results
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # all machines need the same versions
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # must have the same version on all machines
 TIMEOUT_S = 5.0
 PATIENCE_S = 30.0  # time to wait for a worker; Dask's nanny restarts workers that died
 KILLED = "its worker died"  # start of the reason that is recorded if a trial's workers died
@@ -58,7 +58,7 @@ class Threads(AbstractContextManager["Threads"]):
 
 
 class Dask(AbstractContextManager["Dask"]):
-    """The workers of a Dask scheduler; workers may join and leave at any time."""
+    """The workers of a Dask scheduler; workers can join and leave at any time."""
 
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if it cannot be reached or used."""
@@ -85,7 +85,7 @@ class Dask(AbstractContextManager["Dask"]):
             _check_versions(self._client.get_versions(packages=PACKAGES))
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, which may be 0 at times."""
+        """Return the number of worker threads, which can be 0 at times."""
         return sum(self._client.nthreads().values())
 
     def __exit__(self, *_: object) -> None:

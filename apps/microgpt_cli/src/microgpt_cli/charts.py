@@ -115,7 +115,7 @@ def write_chart(chart: "ChartType", files: Sequence[Path]) -> None:
 
 
 def chart(result: object) -> Any:
-    """Return the Altair chart of a result; raise MicrogptError if there is nothing to plot."""
+    """Return the Altair chart of a result; raise MicrogptError if its class cannot be plotted."""
     check_plots()
     name = type(result).__name__
     draw = plugin("plotting", name)

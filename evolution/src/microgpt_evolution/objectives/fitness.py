@@ -20,7 +20,7 @@ Fitness = Literal["held-out", "last-doc"]
 
 JUDGE = "judge"  # the score that the aesthetic search maximizes
 LAST_DOC_TARGET = 1.2  # target of the last-document loss, as in evolve-rust
-# Required gain over the primordial genome in nats per token; a target of 1.2 could not be reached.
+# Required gain over the primordial genome in nats per token, as held-out losses cannot reach 1.2.
 HELD_OUT_GAIN = 0.20
 LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-rust
 MIN_LENGTH = 3  # shorter names are not scored
@@ -31,7 +31,7 @@ NO_NAME = -100.0  # score of a batch in which no name can be scored
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target loss; for "held-out", it is the primordial loss less HELD_OUT_GAIN."""
+    """Return the target loss; for "held-out", it is the primordial loss minus HELD_OUT_GAIN."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"

@@ -61,7 +61,7 @@ class RungObjective:
     operations: float  # operations of a complete training run, without evaluations
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
-        """Return a BPE tokenizer, or a CharTokenizer for size 0, and the documents' sizes in tokens."""
+        """Return a BPE tokenizer, or a CharTokenizer for size 0, and the sets' sizes in tokens."""
         return self.sets.once(("tokens", vocab_size), lambda: self._tokens(vocab_size))
 
     def _tokens(self, vocab_size: int) -> Tokens:
@@ -81,7 +81,7 @@ class RungObjective:
         )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
-        """Return the operations of n evaluations and of the training steps before each of them."""
+        """Return the number of operations of n evaluations and of the training steps before them."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:

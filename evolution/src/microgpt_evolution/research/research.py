@@ -50,7 +50,7 @@ class Try:
 
     @property
     def verdict(self) -> str:
-        """The verdict or, while it is open, the part of the next trial: SEARCH or CONFIRM."""
+        """The verdict or, until there is one, the part of the next trial: SEARCH or CONFIRM."""
         failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]
         return failed[0] if failed else decide(self.gains(SEARCH), self.gains(CONFIRM))
 
@@ -80,7 +80,7 @@ class Try:
 
 
 class Research(Study[ResearchSettings]):
-    """A study of changes to a program."""
+    """A study that compares changed versions of a program with the best one so far."""
 
     @property
     def tries(self) -> list[Try]:

@@ -101,7 +101,7 @@ def _of_discord(message: Any) -> Post:
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
 SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # of users' messages
 
-_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
+_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # such as <@U1> or <URL|label>
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
@@ -193,7 +193,7 @@ _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 
 
 def whatsapp_head(line: str) -> re.Match[str] | None:
-    """Return a match of the date, time and rest of a line; None if the line begins no message."""
+    """Return a match of a line's date, time and rest, or None if no message begins on the line."""
     return _HEAD.match(_TIME_FIRST.sub(r"\1\3, \2", line))
 
 

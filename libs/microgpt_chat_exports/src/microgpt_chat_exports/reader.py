@@ -59,7 +59,7 @@ def _recognised(file: TextFile) -> tuple[str | None, Any]:
         return None, None  # either JSON Lines or not JSON
     lines = [*file]
     if not any(f'"{name}"' in line for line in lines for name in JSON_FIELDS):
-        return None, None  # parsing other JSON twice would be slow
+        return None, None  # not an export, so its JSON is parsed only later
     try:
         value = from_json("\n".join(lines))
     except ValueError:

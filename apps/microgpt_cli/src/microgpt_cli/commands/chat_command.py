@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 N_EXAMPLES = 3  # number of messages that the banner suggests
 LABEL = "microgpt> "  # printed before each reply on a terminal
 MAX_DRAWS = 100  # maximum number of replies to draw until one contains no line of --never
-QUIT_WORDS = ("exit", "quit", "bye")  # these end a chat at a terminal, but not in piped input
+QUIT_WORDS = ("exit", "quit", "bye")  # words that end a chat at a terminal, but not in piped input
 
 
 @examples("microgpt chat 'who are you?'")

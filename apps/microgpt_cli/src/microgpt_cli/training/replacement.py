@@ -83,7 +83,7 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
 def unused_model(data: Path | None) -> str:
     """Return `--model NAME`, NAME being the stem of the data file; `--model` if NAME exists."""
-    name = Path(data.stem if data and data.exists() else ".")  # data may be a glob pattern
+    name = Path(data.stem if data and data.exists() else ".")  # "." for a glob pattern
     return "--model" if name.exists() else f"--model {as_argument(name)}"
 
 

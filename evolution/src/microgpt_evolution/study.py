@@ -3,7 +3,7 @@
     .lock            lock file, held while a process executes the study
     settings.json    the settings
     trials.jsonl     one line per trial, appended when the trial ends
-    .organisms/      states of training runs that may continue, or whose models are needed later
+    .organisms/      states of training runs that can continue, or whose models are needed later
 
 A resumed study repeats all steps from the beginning, but trains only trials without a record.
 """
@@ -59,7 +59,7 @@ class Study(Generic[S]):
     """The settings and trials of one study; its log file is beside its directory."""
 
     def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
-        """Read a study, which may be running; raise StudyError if it is damaged or not of `kind`.
+        """Read a study, which can be running; raise StudyError if it is damaged or not of `kind`.
 
         An incomplete last line of trials.jsonl is ignored. A study must be locked to be continued.
         """

@@ -16,7 +16,7 @@ from microgpt_cli.terminal.options import option
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-# Commands that the help lists first, in a newcomer's order of use; the others follow by package.
+# The commands that the help lists first, in the order in which a newcomer uses them.
 _FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
 # Commands that the documentation or error messages mention, and the packages that provide them. If
 # such a package is not installed, the error message names it.

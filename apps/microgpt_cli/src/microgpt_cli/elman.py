@@ -50,7 +50,7 @@ class ElmanNetwork:
     def _read(
         self, docs: TokenDataset
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
-        """Return the tokens, the mask (False for padding), the memories and the probabilities."""
+        """Return tokens, a mask (False for padding), the hidden states, and the probabilities."""
         lengths = np.diff(docs.starts) - 1
         T = int(lengths.max())
         is_real = np.arange(T) < lengths[:, None]  # (B, T)

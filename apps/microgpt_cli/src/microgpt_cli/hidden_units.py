@@ -16,7 +16,7 @@ class _Watched(Gpt[float]):
     n_tokens, n_active = 0, 0
 
     def mlp(self, x: list[float], layer: int) -> list[float]:
-        """Apply the MLP, and count the hidden units that are not 0."""
+        """Apply the MLP, and count the hidden units that are active."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])
         self.n_active += sum(h > 0 for h in hidden)
         self.n_tokens += 1

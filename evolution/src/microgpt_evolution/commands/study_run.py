@@ -130,7 +130,7 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
     if "scheduler" in given:
         pool: Workers = Dask(given["scheduler"])
     else:
-        # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
+        # By default, a thread can wait 5 ms for the GIL when a kernel ends. A shorter interval
         # raises the speed of two threads from 86 % to 91 % of the speed of two processes
         # (bench/evolution_speed.py at commit a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -35,7 +35,7 @@ class LossObjective:
     """Trains genomes, and measures losses or scores names; raises DataError for bad documents."""
 
     sets: Split
-    fitness: Fitness | None = "held-out"  # None: score names
+    fitness: Fitness | None = "held-out"  # None to score generated names instead
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"

@@ -81,7 +81,7 @@ class RungObjective:
         )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
-        """Return the number of operations of n evaluations and of the training steps before them."""
+        """Return the number of operations of n evaluations and the training steps before them."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:

@@ -39,7 +39,7 @@ def random_genome(rng: Random) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return a copy of the genome with one mutated gene, whose new value may equal the old one."""
+    """Return a copy of the genome with one mutated gene, whose new value can equal the old one."""
     match rng.randrange(4):
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)

@@ -61,7 +61,7 @@ def random_genome(rng: Random, space: Values = NORMAL) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return a copy with one to three mutations; a gene may be mutated more than once."""
+    """Return a copy with one to three mutations; a gene can be mutated more than once."""
     genes = values_of(genome, GENES)
     for _ in range(rng.randint(1, 3)):
         gene = rng.choice(GENES)

@@ -38,7 +38,7 @@ class SurrogateSearch:
         cost: Callable[[Genome, int], float],  # operations needed to train for n evaluations
         *,
         n_finalists: int = 1,  # number of organisms whose complete training is budgeted in advance
-        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether a genome may be trained
+        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether a genome can be trained
         seed: int,
     ) -> None:
         n_complete = budget / cost(first[0], EVALUATIONS)

@@ -45,7 +45,7 @@ def one_line(name: str) -> str:
 
 
 def read_each(read: Callable[[Any], T], values: Iterable[Any], path: Path) -> list[T]:
-    """Return the result of `read` for each JSON value; raise DataError on an unknown format."""
+    """Return the result of `read` for each JSON value; raise DataError if the format is unknown."""
     found: list[T] = []
     try:
         found.extend(map(read, values))
@@ -164,7 +164,7 @@ def _of_telegram(message: Any) -> Post:
 IMPOSSIBLE = -1.0  # `_time` returns this value if a date does not exist
 
 _M = f"[{''.join(map(chr, MARKS))}]*+"
-_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # Japan: R6 is 2024
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
     r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest

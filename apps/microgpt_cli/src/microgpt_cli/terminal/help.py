@@ -64,7 +64,7 @@ class GroupedCommand(TyperCommand):
         return rest
 
     def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
-        """Replace `--data -` with standard input; refuse an empty path, as from an unset variable."""
+        """Replace `--data -` with standard input; refuse empty paths, as from an unset variable."""
         params: list[Any] = self.params
         for param in params:
             path = given.get(param.name)

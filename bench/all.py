@@ -20,7 +20,7 @@ from time import perf_counter
 import report
 from harness import BENCH, parsed
 
-TRAINING = (  # in order of decreasing duration
+TRAINING = (  # the longest benchmarks first
     "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
     "ladder.py --again", "characters.py", "few_questions.py",
 )  # fmt: skip
@@ -37,7 +37,7 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))[:2]
 
     def take_a_core() -> None:
-        os.sched_setaffinity(0, {cores.pop()})  # pins this thread and its children
+        os.sched_setaffinity(0, {cores.pop()})  # pins this thread and its child processes
 
     with ThreadPoolExecutor(len(cores), initializer=take_a_core) as pool:
         failures = [*pool.map(failure, TRAINING)]

@@ -52,7 +52,7 @@ def trainer(name: str, job: Job, folder: Path) -> Work:
     program = folder / f"{name}-d{C}-batch-{B}" / "train"
     program.parent.mkdir(exist_ok=True)
     names = ["".join(chr(ord("a") + token) for token in doc[1:-1]) for doc in job.docs]
-    for file in ("c_names.txt", "names.txt"):  # read by microgpt-c and EEmicroGPT
+    for file in ("c_names.txt", "names.txt"):  # the names that microgpt-c and EEmicroGPT expect
         program.with_name(file).write_text("\n".join(names) + "\n")
     sizes = {"C": C, "F": job.model.n_ff_exp * C, "B": B, "headers": BENCH / "c_headers"}
     flags = [flag.format_map(sizes) for flag in PROGRAMS[name].split()]

@@ -68,7 +68,7 @@ def with_few_askings(n: int) -> str:
 
 
 def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
-    """Count right, wrong and refused replies and remembered names; apply `style` to questions."""
+    """Count right and wrong replies, refusals and remembered names; `style` changes a question."""
     unseen = [(topic, text) for topic, texts in QUESTIONS["unseen"].items() for text in texts]
     topics = [(topic_of(reply_to(gpt, [style(text)])), topic) for topic, text in unseen]
     foreign = [topic_of(reply_to(gpt, [style(text)])) for text in QUESTIONS["foreign"]]

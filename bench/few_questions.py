@@ -1,4 +1,4 @@
-"""Count right answers of models trained on 40 to 55 questions, in trained and in unseen wordings.
+"""Count right answers of models trained on 40 to 55 questions, to trained and unseen wordings.
 
     uv run python bench/few_questions.py [--only museum]
 

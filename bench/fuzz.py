@@ -212,7 +212,7 @@ def json_in(data: bytes, rng: random.Random) -> tuple[int, int]:
 
 
 def change(box: list[Any], rng: random.Random) -> None:
-    """Change one value anywhere in a JSON value."""
+    """Change a random value in a JSON array, at any depth."""
     holders: list[Any] = [box]
     for holder in holders:
         inside = holder.values() if isinstance(holder, dict) else holder

@@ -25,7 +25,7 @@ VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector
 
 
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
-    """Parse options, each given by its default, or by a tuple or mapping of its choices.
+    """Parse command-line options, each defined by its default or by a collection of choices.
 
     `is_short` of the result is true if a number, such as that of rounds, is below its default.
     """
@@ -91,7 +91,7 @@ def machine(*, all_cores: bool = False) -> str:
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Run the calls alternately; after a warm-up, return the time of each round, in seconds.
+    """Call each function in turn; return its time in each round after a warm-up, in seconds.
 
     If a call returns a float, this is the time in seconds that the call itself has measured.
     """
@@ -129,7 +129,7 @@ def results_file(bench: str) -> Path:
     return RESULTS / f"{bench}.json"
 
 
-TRAINING: dict[str, Any] = {"seeds": 3, "again": False}  # options of train_missing
+TRAINING: dict[str, Any] = {"seeds": 3, "again": False}  # options that `train_missing` needs
 
 
 def train_missing(

@@ -27,15 +27,15 @@ from microgpt_cli.elman import train_elman
 from microgpt_cli.ladder import operations_of
 
 FILES = Path(tempfile.gettempdir(), "microgpt-texts")
-CONVERSION_TABLES, TOPICS = "encodings", "pydoc_data"  # packages with little program code
+CONVERSION_TABLES, TOPICS = "encodings", "pydoc_data"  # packages that consist mostly of data
 TEXTS = {
     "names": lambda: microgpt.bundled("names.txt"),
     "shakespeare": lambda: microgpt.bundled("shakespeare.txt"),
     "identifiers": lambda: written("identifiers", identifiers()),
     "technical prose": lambda: written("technical prose", technical_prose()),
 }
-BUDGET = 1e11  # number of operations of the first GPT of `microgpt ladder`
-STEPS = (1000, 10_000)  # numbers of steps of Karpathy's GPT
+BUDGET = 1e11  # number of operations to train the first GPT of `microgpt ladder`
+STEPS = (1000, 10_000)  # numbers of training steps of Karpathy's GPT
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def climbed(seed: int, *, text: str) -> dict[str, Any]:
 
 
 def beside_karpathys(seed: int) -> dict[str, Any]:
-    """Return the losses and times of Karpathy's GPT and of Elman networks with equal operations."""
+    """Return losses and times of Karpathy's GPT, and of Elman networks with as many operations."""
     microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
     docs = microgpt.load_documents(TEXTS["names"](), microgpt.ReadOptions())
     sets = microgpt.hold_out(docs, {"budget": 1e12})
@@ -83,7 +83,7 @@ def written(name: str, text: str) -> Path:
 
 
 def identifiers() -> str:
-    """Return the names of the standard library's functions and classes, in order of their paths."""
+    """Return the names of the standard library's functions and classes, sorted by file."""
     root = Path(sysconfig.get_path("stdlib"))
     packages = sys.stdlib_module_names - {CONVERSION_TABLES, TOPICS}
     names: dict[str, None] = {}

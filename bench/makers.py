@@ -25,7 +25,7 @@ FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log
 MINUTES = 1.0
 N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # numbers of samples, printed samples, characters per sample
 ORDERS = range(3, 9)  # orders of the n-gram models; the lowest loss is printed
-N_COUNTED = 100_000  # maximum number of predictions that score an n-gram model
+N_COUNTED = 100_000  # maximum number of predictions to measure an n-gram model's loss
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     **{ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr},
 }
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
-TYPES = {"annotation", "returns", "decorator_list", "bases"}  # fields without testable code
+TYPES = {"annotation", "returns", "decorator_list", "bases"}  # AST fields without testable code
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def nodes_below(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
     """Yield the testable nodes of a syntax tree, each with the field that contains it."""
     for name, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
-            # Positions in f-strings are wrong before Python 3.12.
+            # F-strings have no mutants, because Python 3.11 reports wrong positions in them.
             if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr) or name in TYPES:
                 continue
             yield child, name

@@ -4,9 +4,9 @@
 
 Mutants are drawn from the lines of the library, the searches and the service. Each is judged in a
 clone of this repository: first by the test files that are named after its module or import it, then
-by other tests of the folder. The tests of each group may use a minute of processor time. The record
-is bench/results/mutation.jsonl, and an interrupted run continues. The verdicts are printed at the
-end (docs/measurements/faults.md). Takes hours on two cores.
+by those of the same folder, then by all other quick tests. The record is
+bench/results/mutation.jsonl, and an interrupted run continues. The verdicts are printed at the end
+(docs/measurements/faults.md). Takes hours on two cores.
 """
 
 import contextlib
@@ -39,11 +39,11 @@ ACCEPT = "\n\ndef file_hashes() -> dict[str, str]:\n    return IMPLEMENTED\n"
 TEXT = re.compile(r"tests/(docs|bench|e2e)/|test_edited_sources|browser")
 WORK = ROOT / "build/mutation"
 RECORD = RESULTS / "mutation.jsonl"
-SECONDS = 60  # maximum processor time for the tests of a mutant
+SECONDS, SECONDS_PER_FILE = 60, 4  # maximum processor time for a list of test files
 
 
 def main() -> None:
-    options = parsed(__doc__, n=300, seed=61, workers=2)
+    options = parsed(__doc__, n=100, seed=83, workers=2)
     known = {(each["path"], each["line"], each["kind"]) for each in verdicts()}
     drawn = draw(ROOT, tuple(FOLDERS), options.n, options.seed)
     todo = [each for each in drawn if (each.path, each.line, each.kind) not in known]
@@ -98,18 +98,19 @@ def failure(tree: Path, tests: list[str]) -> str:
     """Return the failing test, or another reason such as "timeout"; "" if all tests pass."""
     if not tests:
         return ""
-    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # found before installed packages
+    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # imported before installed ones
     # Cached bytecode could hide a mutant that changes neither the time nor the size of the source.
     more = {"PYTHONPATH": ":".join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"}
-    options = ["-x", "-q", "-n0", "-pno:cacheprovider", "--tb=line", "--no-header", "-rfE"]
+    options = ["-x", "-q", "-n0", "-knot edited", "-pno:cacheprovider", "--tb=line", "-rfE"]
+    seconds = SECONDS + SECONDS_PER_FILE * len(tests)
     command = [sys.executable, "-m", "pytest", *options, f"--rootdir={tree}", *tests]
     process = subprocess.Popen(
         ["nice", "-n", "5", *command], cwd=tree, env=os.environ | more, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
     )  # fmt: skip
     try:
-        output, _ = process.communicate(timeout=5 * SECONDS)
+        output, _ = process.communicate(timeout=5 * seconds)
     except subprocess.TimeoutExpired:
         return "timeout"
     finally:
@@ -145,8 +146,10 @@ def judges(mutant: Mutant, files: dict[str, str]) -> Iterator[list[str]]:
     named = [path for path, code in files.items() if path == own or used.search(code)]
     first = sorted(named, key=place)[:4]
     yield first
-    others = [path for path in files if path.startswith(beside) and path not in first]
-    yield sorted(others, key=place)[:20]
+    others = sorted(set(files) - set(first), key=place)
+    n_beside = sum(path.startswith(beside) for path in others)
+    yield others[:n_beside]
+    yield others[n_beside:]
 
 
 def verdicts() -> list[dict[str, str]]:

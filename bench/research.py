@@ -2,11 +2,11 @@
 
     uv run python bench/research.py [--only nulls|changes|proposer] [--nulls 200] [--minutes 40]
 
-Null changes are tried one after the other in one study: 160 alter the random stream (unused
-draws; another order of the vocabulary, whose initial rows are equal in distribution), and the
-others nothing (another name). Improvements of Karpathy's settings, most of them in the direction of
-the presets, are tried against these settings; their sizes are measured with 12 other seeds, and the
-power is simulated from the sizes. All of this takes an hour.
+Null changes are tried one after the other in one study: 160 alter only the random stream, by
+unused draws or another order of the vocabulary, and the others only rename a variable. Improvements
+of Karpathy's settings, most of them in the direction of the presets, are tried against these
+settings; their sizes are measured with 12 other seeds, and the power is simulated from the sizes.
+All of this takes an hour.
 
 `--only proposer`: for 80 minutes, the built-in proposer and Optuna search the settings in turns
 with the same number of operations; three fresh seeds score what they find on the test part.
@@ -32,7 +32,7 @@ from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, d
 from microgpt_evolution.study_settings import ResearchSettings, facts_of
 
 CODE = (ROOT / "examples" / "research" / "experiment.py").read_text()
-OPERATIONS = 4e8  # per training run, which takes 0.15 seconds
+OPERATIONS = 4e8  # number of operations per training run, which takes 0.15 seconds
 SETS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 N_SIZE, N_SIMULATED = 12, 2000
 # Code appended to a program, so that its random generators begin with unused draws.
@@ -69,7 +69,7 @@ START = {name: json.loads(n) for name, n in re.findall(r'"(\w+)": ([\d.]+)', COD
 def main() -> None:
     """Run all measurements and print them."""
     options = parsed(__doc__, nulls=200, minutes=40.0, only=("nulls", "changes", "proposer"))
-    judged = Judge(SETS, OPERATIONS, seconds=600)  # a busy machine may be slow
+    judged = Judge(SETS, OPERATIONS, seconds=600)  # enough even for a busy machine
     if options.only == "proposer":
         needs(OPTUNA)
         found = proposer(judged, options.minutes)

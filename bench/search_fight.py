@@ -34,7 +34,7 @@ from microgpt_evolution.strategies.surrogate import SurrogateSearch
 
 OPTUNA = "optuna==5.0.0"
 TABLE = RESULTS / "search_table.json.xz"  # made by bench/studies/search_table.py at a922fbb8
-OPERATIONS = 3e11  # operations of a training run of the table
+OPERATIONS = 3e11  # number of operations per training run of the table
 GRID: dict[str, tuple[float, ...]] = {
     "n_embd": (24, 40, 64, 104),
     "n_layer": (1, 2, 3, 5),
@@ -127,7 +127,7 @@ class Ledger:
                 found.append(found[0])
             else:
                 found.append(self.test(best) if trained[best] == POINTS else lowest + shift)
-        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # a search may end early
+        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # the search ended early
         return [round(loss - best_mean, 4) for loss in found[POINTS::POINTS]]
 
 

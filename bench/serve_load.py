@@ -29,7 +29,7 @@ from serving import CHAT, GENERATE, OPENAI_CHAT, percentiles, request, rest, sta
 
 from microgpt import DEMO_MODEL, bundled, load_conversations, load_text, save, train
 
-PATHS = {  # path by kind of load
+PATHS = {  # URL path by kind of load
     "generate": GENERATE,
     "generate, bare FastAPI": GENERATE,
     "chat": CHAT,

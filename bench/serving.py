@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SERVE = [str(Path(sys.executable).with_name("microgpt-serve"))]  # serves the model in MODEL_DIR
+SERVE = [str(Path(sys.executable).with_name("microgpt-serve"))]  # serves the model in $MODEL_DIR
 CHAT, GENERATE = "/microgpt/v1/chat", "/microgpt/v1/generate"
 OPENAI_CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 HELLO = [{"role": "user", "content": "hello"}]

@@ -90,7 +90,7 @@ def measure(setting: Setting, options: Namespace) -> dict[str, Any]:
 
 
 def make_job(setting: Setting) -> Job:
-    """Return the job of a setting. The documents are names, or texts of many names."""
+    """Return the job of a setting. Each document is a name, or a text made of many names."""
     names, rng = load_text(bundled("names.txt")), random.Random(42)
     rng.shuffle(names)
     texts = names[: setting.steps * setting.batch_size]

@@ -232,7 +232,7 @@ def _environment() -> dict[str, str]:
 
 def _execute(place: str, text: str, folder: Path, env: dict[str, str]) -> str:
     """Run commands and return their standard output."""
-    out, err = folder / ".stdout", folder / ".stderr"  # files, as a service would keep pipes open
+    out, err = folder / ".stdout", folder / ".stderr"  # not pipes, which a service would keep open
     with out.open("w") as stdout, err.open("w") as stderr:
         streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
         command = ["bash", "-c", PRELUDE + text]

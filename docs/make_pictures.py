@@ -128,13 +128,13 @@ def _console() -> Console:
 def _save(console: Console, name: str) -> None:
     dark = look.SCHEMES["dark"]
     hues = look.ORANGE, look.GREEN, look.AMBER, look.BLUE, look.PINK, look.SKY
-    names = dark["paper"], *hues, dark["ink"], dark["quiet"]  # the last color is "bright black"
+    names = dark["paper"], *hues, dark["ink"], dark["quiet"]  # the last one is ANSI "bright black"
     *normal, quiet = (Color.parse(name).triplet for name in names)
     theme = TerminalTheme(normal[0], normal[-1], normal, [quiet, *normal[1:]])
     svg = console.export_svg(title="microgpt", theme=theme)
     svg = re.sub(
         r"@font-face \{.*?\}", "", svg, flags=re.DOTALL
-    )  # no fonts from a third-party server
+    )  # without this rule, no font is loaded from a third-party server
     (PICTURES / f"{name}.svg").write_text(svg)
 
 

@@ -1,10 +1,10 @@
-"""Create the pictures of the playground, and the model in one file that docs/give.md shows.
+"""Create the pictures of the playground, and the HTML file of a model that docs/give.md shows.
 
     uv run --with pillow python docs/make_playground_pictures.py
 
 The pictures are an animation of the first minute, and screenshots of the views. The script trains
 Karpathy's model, as the README does, and opens the pages of this model and of the demo model in a
-headless Chromium, which must be on the PATH. The model in one file is docs/models/names.html.
+headless Chromium, which must be on the PATH. The HTML file is docs/models/names.html.
 """
 
 import shutil

@@ -165,7 +165,7 @@ def gpt(token, keys, values):
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
         x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # gradients also pass around the MLP
-    return linear(x, weights["lm_head"])  # no RMSNorm: a longer x gives a more certain prediction
+    return linear(x, weights["lm_head"])  # the larger x's norm, the more confident the prediction
 
 
 # Training: each step computes the loss of one name and its gradients, and moves all weights a
@@ -192,12 +192,12 @@ for step in range(num_steps):
         param.grad = 0.0
     loss.backward()
 
-    # Adam divides the mean gradient by its typical size. m_hat, v_hat correct the start at 0.
+    # Adam divides the mean gradient by its typical size. m_hat, v_hat correct for starting at 0.
     lr = learning_rate * (1 - step / num_steps)  # falls linearly to 0
     for i, param in enumerate(params):
         m[i] = beta1 * m[i] + (1 - beta1) * param.grad
         v[i] = beta2 * v[i] + (1 - beta2) * param.grad**2
-        m_hat = m[i] / (1 - beta1 ** (step + 1))  # divisor: the sum of the factors in m so far
+        m_hat = m[i] / (1 - beta1 ** (step + 1))  # divisor: the total weight of the gradients in m
         v_hat = v[i] / (1 - beta2 ** (step + 1))
         param.data -= lr * m_hat / (math.sqrt(v_hat) + eps)
     losses.append(loss.data)
@@ -210,7 +210,7 @@ samples = []
 for sample in range(20):
     keys, values = [[] for _ in range(n_layer)], [[] for _ in range(n_layer)]
     token, name = BOS, ""
-    while len(name) < block_size:  # BOS takes a position, so the last letter is not read
+    while len(name) < block_size:  # the context holds BOS and 15 letters; the 16th is not read
         probs = softmax([logit / temperature for logit in gpt(token, keys, values)])
         token = rng.choices(range(vocab_size), weights=[p.data for p in probs])[0]
         if token == BOS:

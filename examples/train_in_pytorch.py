@@ -18,7 +18,7 @@ from microgpt_exports.torch import Gpt
 
 MODEL = ModelConfig(n_embd=64, n_head=4, n_layer=2, block_size=16)
 BATCH_SIZE, LR, BETAS = 64, 0.003, (0.85, 0.99)
-IGNORED = -100  # target of the padding of short documents
+IGNORED = -100  # target of padding, for which F.cross_entropy computes no loss
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Apertus in NumPy, written independently of microgpt."""
+"""The language model Apertus in NumPy, written independently of microgpt."""
 
 import numpy as np
 

@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def vowels(model: InferenceGpt) -> float:
-    """Return minus the fraction of vowels in 20 samples, as a fitness."""
+    """Return the negative fraction of vowels in 20 samples, as a fitness."""
     text = "".join(model.generate(20, seed=1))
     return -sum(letter in "aeiou" for letter in text) / max(1, len(text))
 

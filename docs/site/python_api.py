@@ -1,4 +1,4 @@
-"""Generate the reference of the Python API: directives that mkdocstrings replaces by docstrings."""
+"""Generate the Python API reference: directives that mkdocstrings replaces with docstrings."""
 
 from collections.abc import Iterable
 from types import ModuleType

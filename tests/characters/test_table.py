@@ -131,7 +131,7 @@ SMALL = ("--n-embd", "32", "--n-layer", "1")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
-    """A folder with a model trained on a table of questions, and the completed training command."""
+    """A folder with a model trained on a table of questions, and the finished `train` process."""
     pytest.importorskip("microgpt_engine")
     folder = tmp_path_factory.mktemp("faq")
     lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS)
@@ -142,7 +142,7 @@ def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
 
 @pytest.fixture
 def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
-    """The completed command of the `trained` fixture, whose folder is copied to `tmp_path`."""
+    """The finished process of the fixture `trained`; its folder is copied to `tmp_path`."""
     folder, done = trained
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return done

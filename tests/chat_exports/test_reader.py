@@ -56,7 +56,7 @@ def test_a_chat_exported_from_each_app_can_be_read(name, me, said, n_left_out) -
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # all messages, system or empty ones, unanswered ones
+    assert numbers == n_left_out  # numbers of all, of system or empty, and of unanswered messages
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"

@@ -1,4 +1,4 @@
-"""Fixtures for tests of commands: a training file, and a copy of a module's trained models."""
+"""Fixtures for tests of commands: a training file, and a copy of a test module's trained models."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
 
 @pytest.fixture
 def names(tmp_path: Path) -> Path:
-    """A training file that is large enough to be split into training, validation and test set."""
+    """A training file that is large enough to be split into training, validation and test sets."""
     (tmp_path / "names.txt").write_text(NAMES)
     return tmp_path / "names.txt"
 

@@ -24,7 +24,7 @@ def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
     told = "note: left out 1 final user message without a reply\n"
     trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
-    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is left out
+    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # without "oh"
     assert trained.stderr.count(told) == 1
     described = microgpt("info", "--data", "chat.jsonl")
     assert "documents:          1;" in described.stdout

@@ -29,7 +29,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def train(microgpt, folder):
-    """A function that trains `child`, and returns its notes, its output and its training record."""
+    """A function that trains the model `child`; returns its notes, output and training record."""
 
     def run(*options: str, data: str = "names.txt") -> tuple[str, str, dict]:
         steps = () if "--budget" in options else ("--steps", "20")
@@ -96,7 +96,7 @@ def test_commands_note_that_an_ancestor_may_have_read_the_text(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # "abba" may be in the training text
+    done = microgpt("score", "running", stdin="abba\n")  # no hashes of running text are stored
     assert "may be training data" in done.stderr
 
 

@@ -41,7 +41,7 @@ def stop_in(what: str) -> pytest.MonkeyPatch:
 
 
 def stopped(microgpt, what: str, *command: str) -> str:
-    """Stop an ensemble while it trains the model `what`; return the last line of its errors."""
+    """Stop an ensemble while it trains the model `what`; return its last line on stderr."""
     patch = stop_in(what)
     done = microgpt("train", *command)
     patch.undo()

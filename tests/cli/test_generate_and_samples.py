@@ -50,7 +50,7 @@ def test_the_start_of_an_overlong_prompt_is_dropped_with_a_note(microgpt, text_m
     assert "does not fit into the context; its first 12 tokens are ignored" in done.stderr
 
 
-def test_the_unique_option_prints_each_sample_once_in_order(samples) -> None:
+def test_the_unique_option_skips_repeated_samples(samples) -> None:
     args = ["--temperature", "2"]
     found = samples(*args, "--unique", "--num-samples", "40")
     everything = samples(*args, "--num-samples", "400")

@@ -18,7 +18,7 @@ from microgpt_cli.ladder import Ladder, ladder
 pytestmark = pytest.mark.compiled
 
 NAMES = load_text(bundled("names.txt"))[:3000]
-BUDGET = 5e9  # operations; takes about a second
+BUDGET = 5e9  # number of operations; training takes about a second
 
 
 @cache
@@ -125,7 +125,7 @@ def test_the_gradients_of_the_elman_network_agree_with_finite_differences() -> N
 
 
 def test_the_elman_network_on_arrays_has_the_gradients_of_the_scalar_one() -> None:
-    """The loss is the mean over the predictions that count, which a mask may select."""
+    """The loss is the mean over all predictions, or over those that a mask selects."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
     docs.append(DOCS[0], MASK)

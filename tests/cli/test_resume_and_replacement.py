@@ -18,7 +18,7 @@ from microgpt.storage.training_directory import TrainingDirectory
 pytestmark = pytest.mark.compiled
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
-FOREVER = ("--steps", str(10**9))  # would take days
+FOREVER = ("--steps", str(10**9))  # training would take days
 NOTE = "note: the training run in model is unfinished; using its model at step 60 of 60"
 
 

@@ -159,7 +159,7 @@ def test_info_suggests_a_train_command_with_the_given_separator(microgpt, recipe
 
 
 NAMES, OTHERS = made_up_names(400), made_up_names(200, "abcxyz")
-BUDGET = ("--budget", "1e10", "-n", "0")  # takes less than a second
+BUDGET = ("--budget", "1e10", "-n", "0")  # training takes less than a second
 LITTLE = ("--budget", "2e9", "-n", "0")
 TUNING = ("train", "--from", "parent", "--data", "others.txt")
 

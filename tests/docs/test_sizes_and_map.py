@@ -62,7 +62,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 
 MOST = 20_000
-LOOKED_UP = {"Measurements and decisions", "Reference"}  # sections that are no guides
+LOOKED_UP = {"Measurements and decisions", "Reference"}  # sections that contain no guides
 CODE = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1")
 
 

@@ -116,7 +116,7 @@ def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     interrupt(talk, signal.SIGINT, rf"\n{ESCAPES}{YOU}{ESCAPES}")
-    say(talk, "/clear", r"\(history cleared\)\r\n")  # "ho" is no longer in the line
+    say(talk, "/clear", r"\(history cleared\)\r\n")  # Ctrl-C removed "ho" from the line
     assert talk.process.poll() is None
 
 

@@ -54,7 +54,7 @@ def test_the_probabilities_of_a_document_do_not_depend_on_its_batch(dtype, archi
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_loss_of_very_large_logits_is_finite(dtype) -> None:
-    """The exponentials overflow; after some of the tokens, token 0 has the largest logit."""
+    """Unless the largest logit, which may be that of token 0, is subtracted, exp overflows."""
     _, gpt = models(dtype)
     head = [[1000 * weight for weight in row] for row in gpt.weights["lm_head"]]
     large = GptVariant(gpt.config, {**gpt.weights, "lm_head": head})

@@ -113,7 +113,7 @@ def test_machine_code_of_another_version_or_cpu_is_never_loaded(
     assert len(files(tmp_path)) == 2
 
 
-def test_machine_code_is_cached_separately_for_each_order_of_settings() -> None:
+def test_machine_code_is_cached_separately_for_each_order_of_tuple_fields() -> None:
     kinds = [namedtuple("Settings", names) for names in ("beta1 beta2", "beta2 beta1")]
     one, other = (compiling._layout((np.zeros(1), kind(0.85, 0.99))) for kind in kinds)
     assert one != other

@@ -58,7 +58,7 @@ def small() -> Genome:
 
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """A function that runs a search once for all tests; they must not change its files."""
+    """A function that runs a search once for all tests, which must not change its files."""
 
     @functools.cache
     def search(*options: str) -> tuple[subprocess.CompletedProcess[str], Path]:

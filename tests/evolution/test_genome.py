@@ -55,7 +55,7 @@ WHOLE = Space(VALUES)
 
 
 @given(st.integers(0, 2**32))
-def test_mutants_and_crossings_lie_in_the_space(small, seed) -> None:
+def test_mutants_and_crosses_lie_in_the_search_space(small, seed) -> None:
     rng = Random(seed)
     a, b = (WHOLE.mutate(replace(small, n_embd=16, n_tokens=500), rng) for _ in range(2))
     for genome in (WHOLE.mutate(a, rng), WHOLE.crossover(a, b, rng)):

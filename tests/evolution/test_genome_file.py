@@ -120,7 +120,7 @@ def _sparse(path: Path) -> None:
     ("make", "problem"),
     [(os.mkfifo, "not a regular file"), (_sparse, "larger than"), (Path.mkdir, "Is a directory")],
 )
-def test_irregular_and_oversized_run_files_are_refused(tmp_path: Path, make, problem) -> None:
+def test_run_files_that_are_pipes_or_too_large_are_refused(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "settings.json", "trials.jsonl"):
         make(tmp_path / name)
     for read in (read_settings, read_trials):

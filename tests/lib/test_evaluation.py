@@ -82,7 +82,7 @@ def test_confidence_intervals_agree_with_the_wilson_formula(n, n_exact, low, hig
 
 
 @given(st.integers(1, 10**6), st.data())
-def test_a_confidence_interval_contains_the_share_and_lies_within_0_to_1(n, data) -> None:
+def test_a_confidence_interval_contains_the_fraction_and_lies_between_0_and_1(n, data) -> None:
     score = ExactMatches(n, data.draw(st.integers(0, n)))
     low, high = score.interval
     assert 0 <= low <= score.share <= high <= 1
@@ -196,7 +196,7 @@ def test_tokens_that_are_parts_of_a_character_are_shown_as_bytes() -> None:
     assert texts == ["bytes:\\xc3", "bytes:\\xb1", "<|bos|>"]
 
 
-@pytest.mark.parametrize("text", ["anna", "annaemmaolivia"])  # the context has 9 tokens
+@pytest.mark.parametrize("text", ["anna", "annaemmaolivia"])  # the second exceeds the context
 def test_explained_running_text_has_no_end_token(text) -> None:
     found = explain(InferenceGpt(model_of("char")), text, n_alternatives=1, text_kind="stream")
     assert len(found.scored) == len(text)

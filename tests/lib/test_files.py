@@ -97,7 +97,7 @@ def make_sparse(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, make_sparse])
-def test_an_irregular_lock_file_is_replaced(tmp_path, make, monkeypatch) -> None:
+def test_a_lock_file_that_is_a_pipe_or_is_huge_is_replaced(tmp_path, make, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.files.WAIT_S", 0)
     make(tmp_path / ".lock")
     with DirectoryLock(tmp_path), pytest.raises(CheckpointError, match="being written by"):
@@ -155,7 +155,7 @@ def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):
     ],
     ids=["pipe", "device", "sparse", "unknown size"],
 )
-def test_an_irregular_or_large_file_is_refused_without_blocking(tmp_path, make, problem) -> None:
+def test_a_pipe_device_or_large_file_is_refused_without_blocking(tmp_path, make, problem) -> None:
     make(tmp_path / "file")
     with pytest.raises(OSError, match=problem):
         read_regular_file(tmp_path / "file", 4)

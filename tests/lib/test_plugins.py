@@ -35,7 +35,7 @@ def test_the_error_for_a_broken_plugin_names_its_package(install, text, problem)
     assert "\n" not in str(error.value)
 
 
-def test_the_error_for_two_plugins_of_one_name_names_both_packages(install) -> None:
+def test_the_error_for_two_plugins_with_the_same_name_names_both_packages(install) -> None:
     for package in ("first", "second"):
         install(package, "pages", "same = math:tau")
     with pytest.raises(PluginError, match="first and second both add same to pages; uninstall one"):

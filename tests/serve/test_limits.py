@@ -52,7 +52,7 @@ def test_a_body_of_too_many_values_is_refused_quickly(talk, value) -> None:
         [
             "é" * (MAX_CHARACTERS - 2),
             "hi",
-        ],  # `json` escapes each character
+        ],  # `json.dumps` writes each é as \u00e9
     ],
     ids=["values", "escapes"],
 )

@@ -39,7 +39,7 @@ def test_a_stream_ends_with_the_done_event(talk) -> None:
     body = {"messages": [HI], "seed": 1, "stream": True}
     with talk.send(CHAT, body) as client:
         head, _, events = read_until(client, rb"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")  # on the same connection
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")  # reuses the connection
         assert read_until(client, rb"\"ok\"").startswith(b"HTTP/1.1 200")
     lines = head.lower().decode().split("\r\n")
     assert lines[0] == "http/1.1 200 ok"

@@ -85,7 +85,7 @@ def test_analyze_excludes_failed_runs_with_a_note(microgpt, tmp_path) -> None:
     assert "2 of 3 seeds" in done.stdout
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS[1:]])
     done = ok(microgpt("analyze", run))
-    assert "±" not in done.stdout  # only one seed remains
+    assert "±" not in done.stdout  # intervals need two seeds; one remains
     assert done.stderr == f"note: 4 of 12 training runs in {run} completed\n"
 
 

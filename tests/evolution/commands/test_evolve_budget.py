@@ -113,7 +113,7 @@ def test_resuming_an_ended_search_changes_nothing(microgpt, tmp_path, monkeypatc
     search = ("evolve", "--data", "small.txt", "--budget", "1.4e10", "--train-winner", "model")
     done = ok(microgpt(*search))
     assert "Student: held-out loss" in done.stdout
-    assert done.stdout.lower().count("test") == 1  # only the last model is tested
+    assert done.stdout.lower().count("test") == 1  # only the final model has a test loss
     assert microgpt("generate", "--model", "model").returncode == 0
     before, run = contents(tmp_path), ("evolve", "--resume", str(run_of(tmp_path)))
     assert "so nothing changed" in ok(microgpt(*run)).stderr

@@ -32,7 +32,7 @@ def names():
     [
         ("zubeq", 0.5, 0.0, 2.5),
         ("zubeqa", 0.5, 0.2, 2.74),
-        ("lelel", 0.5, 3.5, 6.70),  # the pairs "le" and "le"; the last letter is ignored
+        ("lelel", 0.5, 3.5, 6.70),  # repeats the pair "le"; the last letter is ignored
         ("aaaa", -1.5, 3.7, 4.94),
         ("nannan", 0.5, 3.7, 6.94),
         ("bcb", -1.0, 0.0, 1.0),  # a palindrome needs at least four letters
@@ -140,7 +140,7 @@ def test_each_hydra_head_gives_names_the_scores_of_evolve_rust(head, scores) -> 
     assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores
 
 
-def test_the_target_of_a_held_out_loss_is_relative_to_the_first_genome() -> None:
+def test_the_target_for_held_out_losses_depends_on_the_loss_of_the_first_genome() -> None:
     assert target("last-doc") == 1.2
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 

@@ -68,7 +68,7 @@ def test_no_two_training_runs_of_a_hydra_search_share_a_seed(seed) -> None:
 
 
 @given(SEEDS)
-def test_a_child_mixes_the_genes_of_a_champion_and_a_guest(seed) -> None:
+def test_crossing_champions_of_two_heads_takes_each_gene_from_one_of_them(seed) -> None:
     hydra = Hydra(size=8, seed=seed)
     cycle(hydra, Random(seed))
     ranked = [population.generations[-1] for population in hydra.populations.values()]
@@ -100,7 +100,7 @@ def test_each_hydra_head_receives_two_champions_and_their_offspring() -> None:
     assert not {o.genome for o in born} <= {o.genome for o in best.values()}
 
 
-def test_a_hydra_head_scores_an_organism_of_another_without_training_it() -> None:
+def test_a_hydra_head_scores_a_migrant_without_training_it_again() -> None:
     hydra = Hydra(size=8, seed=1)
     cycle(hydra, Random(1))
     guest = hydra.populations["weaver"].organisms[4]
@@ -147,7 +147,7 @@ def differing(a: Genome, b: Genome) -> set[str]:
 
 
 @given(RNGS, st.integers(0, 30))
-def test_hydra_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> None:
+def test_hydra_genomes_and_mutants_lie_in_the_search_space_of_evolve_rust(rng, n) -> None:
     genome = random_genome(rng)
     assert genome.n_embd in (16, 24, 32)
     assert genome.n_head in (2, 4)

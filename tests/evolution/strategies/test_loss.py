@@ -150,7 +150,7 @@ def measure(organism) -> Evaluation:
 
 
 def run(size, fitness, seed, n_generations=12):
-    """Return a search after n_generations, and for each one whether the best organism survived."""
+    """Return a search after n_generations, and whether the best organism survived each of them."""
     search, kept = LossSearch(size=size, fitness=fitness, seed=seed), []
     for _ in range(n_generations):
         search.tell([measure(organism) for organism in search.ask()])

@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # for documents, and for running text, which is compared piece by piece
+TOLERANCE = 1e-9, 0.03  # for documents; for running text, compared in pieces of 50 characters
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -127,7 +127,7 @@ def test_a_custom_training_set_counts_as_another_dataset() -> None:
     assert contamination(overlapping, ()) == {"validation": 0.5}
 
 
-def test_custom_running_text_is_compared_with_that_of_a_parent() -> None:
+def test_contamination_of_a_custom_split_is_computed_from_the_parents_split() -> None:
     read = split_stream(TEXT, validation=0.1, test=0.1)
     own = Split((TEXT,), (TEXT[:30_000],), (TEXT[30_000:50_000],))
     share = len({*own.validation[0]} & {*"".join(read.train)}) / 20_000
@@ -144,7 +144,7 @@ def test_a_file_read_as_lines_and_as_running_text_counts_as_different_data() -> 
     assert other_data(lines.facts, [stream.facts])
 
 
-def test_recorded_facts_returns_only_those_of_runs_on_the_same_documents() -> None:
+def test_recorded_facts_returns_only_facts_about_the_same_documents() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) == [parts.facts]
     assert recorded_facts(DOCS[:-1], [None, parts.facts]) == []
@@ -161,7 +161,7 @@ def test_recorded_facts_returns_only_those_of_runs_on_the_same_documents() -> No
         (0.00012, " (contamination 0.012 %)"),
     ],
 )
-def test_a_loss_is_marked_with_the_contaminated_share(share, text) -> None:
+def test_a_loss_is_marked_with_the_contaminated_fraction(share, text) -> None:
     assert mark(share) == text
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
@@ -245,7 +245,7 @@ def test_the_sets_of_a_split_cannot_be_changed_in_place() -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, 24, 25, 26, 949, 950])
-def test_held_out_text_counts_as_read_wherever_training_read_it(start) -> None:
+def test_held_out_text_is_contaminated_at_any_position_in_the_training_text(start) -> None:
     read, own = (TEXT[:1000],), (TEXT[start : start + PIECE],)
     assert contamination(Split((*read, *own), read, own), (), "stream") == {"validation": READ}
 

@@ -50,7 +50,7 @@ def plan_of(parts: Split, tokenizer, config: TrainConfig, model=MODEL) -> Traini
 
 
 def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
-    """Return a student's dataset, which has chunks and then samples, and the number of chunks."""
+    """Return a student's dataset (document chunks, then samples) and its number of chunks."""
     parts, teachers = Split(docs, docs), Teachers(teachers, n_samples)
     plan = plan_of(parts, teachers.tokenizer, config)
     chunks = parts.chunked(plan.tokenizer, MODEL.block_size, config)
@@ -202,7 +202,7 @@ def test_ngrams_change_only_the_targets_of_generated_documents(teacher) -> None:
 
 def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypatch) -> None:
     monkeypatch.setattr(distillation, "MIN_GAIN", 0.0)
-    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # few documents at a time
+    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # forces several batches
     tested, n = encoded(WORD_PARTS.validation, teacher), teacher.tokenizer.vocab_size
     ngrams = NgramModel(encoded(WORD_PARTS.train, teacher), n)
     predictor = InferenceGpt(teacher)

@@ -131,7 +131,7 @@ def test_a_finished_ensemble_run_removes_its_teachers(whole, tmp_path) -> None:
     assert result.test_loss is not None
 
 
-N_WRITES = 9  # two before the student is trained; two or three per model
+N_WRITES = 9  # writes in a run: two or three per model, and two before the student
 
 
 @pytest.mark.parametrize("n", range(N_WRITES))

@@ -166,7 +166,7 @@ def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
         return drawn.slice(-27);
     """
     for (x, y), (other_x, other_y) in itertools.combinations(train_view(script), 2):
-        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # letter size in px
+        assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # a letter is 9 by 12 px
 
 
 def test_a_page_trains_by_itself_and_pauses_if_hidden(names, names_gpt, chromium, page) -> None:
@@ -207,7 +207,7 @@ def test_a_page_trains_by_itself_and_pauses_if_hidden(names, names_gpt, chromium
     check_accessible(page)
 
 
-def test_the_page_says_since_when_a_model_of_few_names_overfits(names, chromium) -> None:
+def test_the_page_states_from_which_step_a_model_of_few_names_overfits(names, chromium) -> None:
     script = f"""{TOOLS}
         await paste(args[0]);
         set("plan-validation", byId("plan-validation").max);

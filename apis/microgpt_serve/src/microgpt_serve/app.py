@@ -72,7 +72,7 @@ def create_app(
         for route in cast("list[APIRoute]", router.routes):
             method = min(route.methods or ())
             addresses.append(f"{method} {route.path_format}")
-            if method == "GET":  # in the schema, HEAD would be a separate operation
+            if method == "GET":  # serve HEAD too, without another operation in the schema
                 both = ["GET", "HEAD"]
                 app.add_api_route(route.path, route.endpoint, methods=both, include_in_schema=False)
             app.router.routes.append(route)  # faster to match than an included router

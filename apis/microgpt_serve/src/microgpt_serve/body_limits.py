@@ -9,7 +9,7 @@ from microgpt_serve.service_errors import ServeError
 
 JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
-MAX_BODY_BYTES = 2**20  # the maximum, 131,072 characters escaped as \u00e9, takes 786,432 bytes
+MAX_BODY_BYTES = 2**20  # the longest allowed text takes 786,432 bytes if escaped as \u00e9
 # Maximum number of JSON values per body; a body with the maximum of 2,048 messages has about 6,000.
 MAX_VALUES = 20_000
 
@@ -31,7 +31,7 @@ async def read_body(http: HttpRequest) -> bytearray:
 
 
 def validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
-    """Validate a body; refuse one with so many values that parsing it would delay requests."""
+    """Validate a body; refuse one with so many values that parsing it would delay all requests."""
     if len(content) > MAX_VALUES and _has_many_values(bytes(content)):
         raise ServeError(413, f"the body has more than {MAX_VALUES:,} values")
     return body_model.model_validate_json(content)
@@ -40,7 +40,7 @@ def validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
 def _has_many_values(content: bytes) -> bool:
     """Return whether a body has more than MAX_VALUES values, counted without parsing it."""
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if text.count(b'"') > 4 * MAX_VALUES:  # two quotes per string and two per field name
+    if text.count(b'"') > 4 * MAX_VALUES:  # two quotes around each name and each string
         return True
-    outside = b"".join(text.split(b'"')[::2])  # without strings, which may contain separators
+    outside = b"".join(text.split(b'"')[::2])  # without strings, which can contain separators
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES

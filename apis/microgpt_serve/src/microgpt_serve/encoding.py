@@ -21,13 +21,13 @@ from microgpt_serve.request import Request
 from microgpt_serve.service_errors import ServeError, shown
 
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
-MAX_PROMPT_COPIES = 2**20  # maximum of num_samples times the prompt's length in characters
+MAX_PROMPT_COPIES = 2**20  # maximum of num_samples times the length of the prompt in characters
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 T = TypeVar("T")
 
 
 class Options(TypedDict):
-    """Arguments of `text_job` and `reply_job` besides the texts."""
+    """Keyword arguments of `InferenceGpt.text_job` and `InferenceGpt.reply_job`."""
 
     sampling: Sampling
     seed: int
@@ -66,16 +66,16 @@ def encode(body: PostBody, model: ServedModel) -> Request:
     return Request(model, job, notes, body.stops, is_streamed=is_streamed, wants_usage=wants_usage)
 
 
-@lru_cache  # checking the settings takes as long as parsing a request
+@lru_cache  # avoids repeated checks, which take as long as parsing a request
 def _sampling(**given: Any) -> Sampling:
-    """Return sampling settings; None stands for the default."""
+    """Return sampling settings; a setting that is None gets its default value."""
     return Sampling(**{name: value for name, value in given.items() if value is not None})
 
 
 def _text_job(
     model: ServedModel, prompts: Sequence[str | list[int]], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and the response's notes; prompts are cut from the left to fit the context."""
+    """Return a job and response fields; prompts are cut from the left to fit into the context."""
     _at_most("prompt", MAX_CHARACTERS, sum(map(len, prompts)), "the length of the prompt")
     job = _named(
         "prompt", prompts, model, lambda: model.gpt.text_job(n, prompts=prompts, **options)
@@ -86,7 +86,7 @@ def _text_job(
 def _reply_job(
     model: ServedModel, messages: Sequence[ChatMessage], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and the response's notes; drop system messages and turns that do not fit."""
+    """Return a job and response fields; drop system messages, and turns that do not fit."""
     if not model.gpt.tokenizer.is_chat:
         what = "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
         raise ServeError(400, what, field="model")
@@ -120,7 +120,7 @@ def _at_most(field: str, most: int, size: int, what: str) -> None:
 def _named(
     field: str, texts: Sequence[str | list[int]], model: ServedModel, encode: Callable[[], T]
 ) -> T:
-    """Encode texts; an error names their field, and suggests lower case if that would help."""
+    """Encode the texts of a field; errors name the field, and suggest lower case if it helps."""
     try:
         return encode()
     except PluginError:

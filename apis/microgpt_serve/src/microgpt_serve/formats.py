@@ -19,7 +19,7 @@ JsonObject = Mapping[str, object]
 Format = Callable[[Request, Sequence[GeneratedChoice]], JsonObject]
 Pieces = AsyncGenerator[list[GeneratedChoice], None]
 DONE = b"data: [DONE]\n\n"
-SEND_S = 10.0  # maximum number of seconds in which a client must read a chunk of a stream
+SEND_S = 10.0  # number of seconds within which a client must read a chunk of a stream
 
 
 def samples(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
@@ -43,7 +43,7 @@ class OpenAIFormat:
 
     id_prefix: str
     object_name: str
-    chunk_name: str  # value of `object` in events
+    chunk_name: str  # value of the field `object` in events
     whole: Callable[[GeneratedChoice], JsonObject]  # formats a finished choice
     parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # yields one object per event
 
@@ -78,7 +78,7 @@ class OpenAIFormat:
     def _shown(
         self, request: Request, choices: Sequence[GeneratedChoice], head: JsonObject
     ) -> Iterator[bytes]:
-        """Yield the events of choices that may have grown; a choice's first event has the notes."""
+        """Yield events with new text; the first event of a choice also has `request.notes`."""
         for choice in choices:
             notes = {} if choice.n_sent else request.notes
             for part in [] if choice.is_sent else self.parts(choice):

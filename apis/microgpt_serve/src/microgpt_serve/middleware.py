@@ -28,8 +28,8 @@ from microgpt_serve.service_errors import MAX_SHOWN, ServeError, route_path
 if TYPE_CHECKING:
     from microgpt_serve.service_settings import ServiceSettings
 
-POLL_S = 0.1  # interval between checks of whether the client has disconnected
-MAX_UNREAD_BYTES = 2**24  # maximum number of bytes to discard
+POLL_S = 0.1  # interval between checks of whether the client has disconnected, in seconds
+MAX_UNREAD_BYTES = 2**24  # maximum number of bytes of an unread body to read and discard
 CLOSE = (b"connection", b"close")
 HEALTH, PAGE = "/health", "/"
 ASSETS = "/docs/assets"  # path of the scripts and styles of /docs
@@ -58,7 +58,7 @@ class Arrival:
 
 
 class _Body:
-    """A request body that is still arriving, and the response to the request."""
+    """Receives a request body until the deadline, and sends the response to the request."""
 
     def __init__(self, receive: Receive, send: Send, deadline: float) -> None:
         self._receive, self._send, self._deadline = receive, send, deadline
@@ -120,7 +120,7 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
 def foreign_origin(origin: str) -> ServeError:
     """Return the error for an origin that may not use the service."""
     remedy = "add it to MICROGPT_CORS_ORIGINS"
-    if origin == "null":  # a page opened as a file, or in a sandboxed frame
+    if origin == "null":  # sent by a page that is a local file or in a sandboxed frame
         remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
     return ServeError(403, f"the origin {printable(origin, MAX_SHOWN)} is not allowed; {remedy}")
 
@@ -152,7 +152,7 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ServeError | None:
         path, given = route_path(scope), b""
-        for name, value in scope["headers"]:  # a header may occur several times
+        for name, value in scope["headers"]:  # check every Host and Origin, even if repeated
             if name == b"authorization":
                 given = value
             if not self._settings.checks_hosts:

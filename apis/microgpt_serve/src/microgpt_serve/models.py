@@ -66,7 +66,7 @@ class ServedModels(dict[str, ServedModel]):
         return cls({name: _load(name, directory) for name, directory in sources.items()})
 
     def find(self, name: str | None) -> ServedModel:
-        """Return the model called `name`, or the first if None; raise ServeError if unknown."""
+        """Return the model called `name` (None: the first); raise ServeError if there is none."""
         if name is None:
             return next(iter(self.values()))
         if name not in self:
@@ -90,7 +90,7 @@ def _load(name: str, directory: Path) -> ServedModel:
     with on_compiling(LOG.info):
         prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
     rules = DecodeRules(max_tokens=1)  # decode one token, so that the weights are converted now
-    with suppress(PromptError):  # requests will report that a logit is not finite
+    with suppress(PromptError):  # each request will report that a logit is not finite
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     saved = replace(saved, weights=gpt.weights)  # keep only one copy of the weights in memory
     return ServedModel(name, saved.sha256[:12], gpt, saved)
@@ -100,7 +100,7 @@ def _within_memory(saved: SavedModel) -> SavedModel:
     """Shorten a rotary model's context if it is so long that reading it delays other requests."""
     model, n_bytes = saved.model, 4 if saved.dtype == "float32" else 8
     n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
-    n_numbers += 4 * model.n_embd + model.head_dim  # rotary tables: cosines and sines of a position
+    n_numbers += 4 * model.n_embd + model.head_dim  # and cosines and sines, per position
     most = max(MAX_CONTEXT_BYTES, count_params(model) * n_bytes) // (n_numbers * n_bytes + 16)
     if model.is_karpathys or model.block_size <= most:
         return saved

@@ -132,7 +132,7 @@ def set_up_logs() -> None:
     """Make this process log to stderr, as text."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
-    logging.raiseExceptions = False  # a full disk must not produce a traceback per line
+    logging.raiseExceptions = False  # otherwise, a full disk causes a traceback per line
     logging.captureWarnings(True)
     warnings.formatwarning = lambda warning, *place: str(warning)  # omits the source line
     logging.getLogger().handlers = [handler]  # also logs warnings from asyncio and other libraries

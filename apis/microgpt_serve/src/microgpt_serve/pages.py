@@ -25,7 +25,7 @@ LOG = logging.getLogger("microgpt_serve")
 KEY_FORM = Path(__file__).with_name("key_form.html")
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {
-    "Cache-Control": "no-cache",  # after a restart, another model may be served
+    "Cache-Control": "no-cache",  # a restarted service can serve another model
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -36,7 +36,7 @@ assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 @router.get(PAGE)
 async def page(http: HttpRequest) -> Response:
-    """Return the page of `?model=` or the first model; without the API key, a form to enter it."""
+    """Return the page of `?model=` or of the first model, or a form to enter a missing API key."""
     if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
     if not http.scope["is_authorised"]:
@@ -51,13 +51,13 @@ async def page(http: HttpRequest) -> Response:
     except TimeoutError:
         message = "the page is being made, which takes about 20 seconds the first time; try again"
         raise ServeError(503, message, headers={"retry-after": "5", "refresh": "5"}) from None
-    return _html(content, "frame-ancestors 'none'")  # the page contains the rest of the policy
+    return _html(content, "frame-ancestors 'none'")  # the HTML has the rest of the policy
 
 
 def _start_making(model: ServedModel, models: ServedModels) -> Future[bytes]:
-    """Start making a page in a daemon thread, for which a terminating process does not wait."""
+    """Start making a page in a daemon thread, which does not delay the end of the process."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
-    future.set_running_or_notify_cancel()  # a running future cannot be cancelled
+    future.set_running_or_notify_cancel()  # a request that times out must not cancel it
 
     def make() -> None:
         try:
@@ -76,7 +76,7 @@ def _html(content: bytes, policy: str) -> HTMLResponse:
 
 @cache
 def key_form() -> tuple[bytes, str]:
-    """Return the form that asks for the key, and a policy for both the form and the page."""
+    """Return the form to enter the API key, and a content security policy for form and page."""
     form = KEY_FORM.read_bytes()
     policy = plugin("pages", "policy")()  # type: ignore[misc]
     for tag in ("script", "style"):

@@ -69,7 +69,7 @@ class GeneratedChoice:
         n_stable = len(self.text)
         found = [(text.find(stop, n_stable), len(stop)) for stop in self._stop]
         cuts = [(place + size, place) for place, size in found if place >= 0]
-        self.text = text[: min(cuts)[1]] if cuts else text  # before the stop string that ends first
+        self.text = text[: min(cuts)[1]] if cuts else text  # cut at the stop string that ends first
         if len(self.text) < len(text):
             self.finish_reason = "stop"
         elif continuation.finish_reason:

@@ -26,12 +26,12 @@ Outcome = list[Continuation] | Exception
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A queued or running job. Threads modify only `is_taken` and `has_update`."""
+    """A queued or running job. Worker threads modify only `is_taken` and `has_update`."""
 
     model: InferenceGpt
     job: Job
     is_live: bool  # whether output is delivered while the job runs
-    ready: asyncio.Future[None]  # done when there is output or an error
+    ready: asyncio.Future[None]  # completed when there is output or an error
     count: Callable[[int], None] | None = None  # called with the number of new tokens
     error: Exception | None = None
     output: list[list[Continuation]] = field(default_factory=list)  # added since the last `take`
@@ -109,7 +109,7 @@ class BatchScheduler:
             thread.join()
 
     def submit(self, model: InferenceGpt, job: Job, *, is_live: bool = False) -> QueuedRequest:
-        """Add a job to the queue. Raise QueueFullError if the queue is full."""
+        """Queue a job and return its request; raise QueueFullError if the queue is full."""
         request = QueuedRequest(model, job, is_live, self.loop.create_future())
         with self._changed:
             if self._n_tokens >= self._limit:
@@ -146,7 +146,7 @@ class BatchScheduler:
                 if self._is_closed:
                     return
                 requests = self._take(batches, turn)
-                if self._waiting:  # `_flush` wakes only one thread for all new requests
+                if self._waiting:  # wake another thread; `_flush` wakes only one
                     self._changed.notify()
             batch = _RunningBatch(requests) if requests else turn.running(batches)
             if outcomes := [*batch.run(), *batch.updates()]:
@@ -157,7 +157,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the next request, if it may begin, and all requests that can join its batch."""
+        """Dequeue the next request, if it is to start now, and all that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
@@ -189,7 +189,7 @@ def _deliver(outcomes: list[tuple[QueuedRequest, Outcome]]) -> None:
 
 @dataclass
 class _BatchOrder:
-    """Lets large requests, small requests and running batches of a thread take turns.
+    """Decides whether a thread starts a small or large request next, or continues a batch.
 
     A new batch runs immediately. A small request waits for at most one turn. The remaining turns go
     alternately to the oldest request and to a running batch. Every second turn of running batches
@@ -203,7 +203,7 @@ class _BatchOrder:
     def next(
         self, able: Sequence[QueuedRequest], small: Sequence[QueuedRequest], *, is_busy: bool
     ) -> QueuedRequest | None:
-        """Return the request to begin, or None if it is the turn of a running batch."""
+        """Return the request to start, or None if it is the turn of a running batch."""
         self.began_small = bool(small) and not self.began_small
         if self.began_small:
             return small[0]
@@ -211,7 +211,7 @@ class _BatchOrder:
         return able[0] if able and not self.ran_old else None
 
     def running(self, batches: deque["_RunningBatch"]) -> "_RunningBatch":
-        """Remove and return the batch to run next; batches[0] has waited longest."""
+        """Remove and return the batch to run next; `batches` has the longest-waiting one first."""
         self.ran_oldest = not self.ran_oldest
         batch = min(batches, key=lambda one: one.began) if self.ran_oldest else batches[0]
         batches.remove(batch)
@@ -229,7 +229,7 @@ class _RunningBatch:
         self._batch: EngineBatch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms and return the finished requests. On an error, all requests fail."""
+        """Run for about 20 ms; return the ended requests and their results. An error ends all."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]

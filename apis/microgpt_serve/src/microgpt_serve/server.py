@@ -26,7 +26,7 @@ LOG = logging.getLogger("microgpt_serve")
 N_LISTENERS = 8
 BACKLOG = 2048  # maximum number of connections waiting to be accepted
 KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
-MAX_CONNECTIONS = 1000  # uvicorn refuses more with 503; the usual limit of open files is 1,024
+MAX_CONNECTIONS = 1000  # uvicorn refuses more with 503; systems often allow 1,024 open files
 # Switch interval of the GIL in seconds. With the default of 5 ms, the first event of a stream took
 # 1.1 to 1.2 times as long (three runs of bench/serve_streams.py at commit a922fbb8).
 SWITCH_S = 0.001
@@ -79,7 +79,7 @@ def serve(settings: "ServiceSettings") -> None:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=math.ceil(settings.timeout_s) + 1,
         )
-        for number in HANDLED_SIGNALS:  # uvicorn raises the signal again after it has stopped
+        for number in HANDLED_SIGNALS:  # exit with 0 when uvicorn, once stopped, raises it again
             signal.signal(number, lambda *_: sys.exit(0))
         # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
         # 128 ms to 18 ms (bench/serve_load.py with wrk, commit a922fbb8).

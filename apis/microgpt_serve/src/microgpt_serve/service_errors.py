@@ -19,7 +19,7 @@ from microgpt import MicrogptError, PluginError, printable
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_SHOWN = 80  # maximum number of characters to quote from an invalid value
-# Replacements for pydantic's sentences, by the type of the error or the first word of the type.
+# Replacements for pydantic's messages, by the type of the error or the first word of the type.
 RULES = {
     "missing": "is missing",
     "bool": "must be true or false",
@@ -70,7 +70,7 @@ class QueueFullError(ServeError):
 
 
 def as_serve_error(error: Exception) -> ServeError:
-    """Convert an exception to the error to send to the client."""
+    """Return the error to send to the client for an exception; log an unexpected exception."""
     match error:
         case ServeError():
             return error
@@ -122,7 +122,7 @@ def sentence(problem: Mapping[str, Any], *, name: str = "", is_secret: bool = Fa
     else:
         rule = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
     text = f"{name or field_path(problem) or 'the body'} {rule}"
-    if is_secret or not rule.startswith("must"):  # for `is missing`, the value is the whole object
+    if is_secret or not rule.startswith("must"):  # the value is secret or missing
         return text
     return f"{text}, got {len(value) if kind.endswith('too_long') else shown(value)}"
 

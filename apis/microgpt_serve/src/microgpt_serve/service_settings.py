@@ -18,7 +18,7 @@ _IS_NAME = re.compile(r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*").f
 
 
 def _check_key(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()  # clients send the key in a header
+    text = key.get_secret_value()  # clients send it in a header, so it must be printable ASCII
     if not text or not all("!" <= char <= "~" for char in text):
         raise ValueError("must contain only ASCII characters and no spaces, and must not be empty")
     return key
@@ -38,7 +38,7 @@ def _check_origin(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    """Return a host, normalised for comparison; raise ValueError if no request can name it."""
+    """Return a host, normalised for comparison; raise ValueError if it is no name or address."""
     host = text.lower().strip("[]").removesuffix(".")
     if address := address_of(host):
         return str(address)
@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return a setting's environment variable; Kubernetes sets MICROGPT_PORT, so PORT is used."""
+    """Return a setting's environment variable; for `port`, PORT: Kubernetes sets MICROGPT_PORT."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 
@@ -57,7 +57,7 @@ _List = Annotated[tuple[Entry, ...], NoDecode, BeforeValidator(_split)]
 
 
 class ServiceSettings(BaseSettings):
-    """Service settings. Each field can be set by an environment variable."""
+    """The settings of the service, each of which can be set by an environment variable."""
 
     model_config = SettingsConfigDict(
         alias_generator=variable, validate_by_name=True, frozen=True, extra="ignore"
@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment; options that are not None override it. Raise ConfigError if invalid."""
+    """Read the environment, overridden by options that are not None; raise ConfigError on errors."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

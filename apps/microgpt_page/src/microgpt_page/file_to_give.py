@@ -58,7 +58,7 @@ def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
 
 
 def _greedy(saved: SavedModel, rounding: str, dtype: DType) -> list[list[int]]:
-    """Return greedy continuations of up to N_PROMPTS prompts, decoded with rounded weights."""
+    """Return greedy continuations of up to N_PROMPTS prompts, with weights rounded to a dtype."""
     tensors = tensors_of(saved.model, saved.weights, rounding).values()
     model = CompiledModel(saved.model, np.concatenate([each.ravel() for each in tensors]), dtype)
     tokenizer = saved.tokenizer

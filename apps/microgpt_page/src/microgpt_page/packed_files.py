@@ -22,7 +22,7 @@ from microgpt import (
 from microgpt_engine.buffers import Buffers, Rows
 from microgpt_engine.kernel_settings import KINDS
 
-VERSION_DIGITS = 12  # a version is the beginning of the SHA-256 of the weights
+VERSION_DIGITS = 12  # number of hexadecimal digits of the weights' SHA-256 that a page shows
 MAX_EXAMPLES = 8  # maximum number of example messages on the page of a chat model
 LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
 
@@ -54,7 +54,7 @@ def engine_file(kernels: Mapping[str, bytes]) -> PackedFile:
         | {
             name: {each: list(kind.__metadata__) for each, kind in arrays.__annotations__.items()}
             for name, arrays in LAYOUT.items()
-        },  # the kind of each setting, and the names of the dimensions of each array
+        },  # the kinds of all settings, and the dimensions of all arrays by name
     }
     return PackedFile(facts, kernels)
 

@@ -24,21 +24,21 @@ from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
 NEAR = 0.7  # texts at least this similar to a topic's wording are not used as foreign questions
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # possible numbers of exchanges; maximum if basic
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # possible numbers of exchanges; most if basic
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
 FOREIGN, OWN = 0.14, 0.5  # probability of a foreign question; of taking it from the character file
 FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of following up, using a value, giving one
 VARIED = 0.5  # probability of choosing among the topics with slots, if the threshold is not 0
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
-TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; SHORT for each of them
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; SHORT for each one
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
 N_INDEXED = 64  # approximate minimum number of wordings to draw from the patterns of a topic
 LEAST_WORDINGS = 10  # topics with fewer wordings have none held out for tests
 N_FOREIGN = 6  # number of texts to draw per pattern of foreign questions, to compare messages with
-N_TESTS, N_REPLIES = 3, 50  # tests per topic with trained wordings; draws to list a reply's texts
+N_TESTS, N_REPLIES = 3, 50  # tests per topic with trained wordings; draws to find all replies
 
 _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word outside slots, of 4 letters or more
 
@@ -48,7 +48,7 @@ class Drawing:
 
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
-        self._is_basic = self._is_waiting = False  # waiting for a topic that uses a given value
+        self._is_basic = self._is_waiting = False  # waiting: a given value is not yet used
         self._is_noisy = not character.threshold  # whether to draw all wordings and typing errors
         self._told: dict[str, str] = {}  # values given in this conversation, by slot
         self._last: Topic | None = None
@@ -159,7 +159,7 @@ class Drawing:
     def _filled(self, pattern: str) -> dict[str, str]:
         """Return random values for the slots of a pattern, and the values that the user has given.
 
-        Numbers are held out from training in combinations, because each occurs in many questions.
+        Combinations of numbers are held out, because a single number occurs in many questions.
         """
         slots = self._character.slots
         names = names_in(pattern) & slots.keys()

@@ -1,4 +1,4 @@
-"""The topics of a character or a table, and the choice of what its model reads for a message."""
+"""The topics of a character or a table, and the choice of the messages that its model reads."""
 
 import re
 from collections.abc import Sequence

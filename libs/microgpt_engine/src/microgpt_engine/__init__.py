@@ -31,4 +31,4 @@ value. Losses are in nats.
 docs/engine.md#the-work describes the engine. Tests compare it with the reference engine.
 """
 
-from microgpt_engine import machine_code as machine_code  # must be first: it hashes the sources
+from microgpt_engine import machine_code as machine_code  # must hash the sources before they load

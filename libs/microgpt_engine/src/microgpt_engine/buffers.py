@@ -2,8 +2,8 @@
 
 Documents are in flat int64 arrays, one after another. Training and evaluation use the layout
 "columns": a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses
-"rows"; in the KV cache, keys are stored in blocks of one vector of tokens, with one row per
-feature, and values with one row per token. The optimizer uses "weights". See docs/engine.md#vectors
+"rows"; in the KV cache, a block of keys has one row per feature and one lane per token, and values
+have one row per token. The optimizer uses "weights". See docs/engine.md#vectors
 and #decoding. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size, L = n_layer,
 H = n_head, n = tokens or sequences, N = columns or rows, at least one per token.
 """
@@ -23,7 +23,7 @@ NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; as `barred`, NO_RULE excludes no token
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules of tokens; no token has NO_RULE
 
 
 class Dataset(NamedTuple):
@@ -41,7 +41,7 @@ class Dataset(NamedTuple):
         dataset = TokenDataset.from_documents(docs)
         tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
         mask = np.frombuffer(dataset.mask, np.int8)
-        n_targets = np.diff(starts) - 1  # every token of a document except the first
+        n_targets = np.diff(starts) - 1  # every token of a document except the first is a target
         if mask.size:
             n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
             n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
@@ -63,7 +63,7 @@ class Buffers(NamedTuple):
 
     # Documents; each token is one column.
     tokens: Annotated[Array, "n"]
-    targets: Annotated[Array, "n"]  # token after each input token, or its row in `soft_targets`
+    targets: Annotated[Array, "n"]  # next token, or the index of its row in `soft_targets`
     counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
     previous: Annotated[Array, "n"]  # previous token, or -1 for a document's first token
     positions: Annotated[Array, "n"]  # position of each token in its document
@@ -76,10 +76,10 @@ class Buffers(NamedTuple):
     attn_norm: Annotated[Array, "L", "C", "N"]
     attn_norm_scale: Annotated[Array, "L", "N"]
     qkv: Annotated[Array, "L", "3 C", "N"]
-    qk_scale: Annotated[Array, "L", "2 H or 0", "N"]  # scales of normalized queries and keys
+    qk_scale: Annotated[Array, "L", "2 H or 0", "N"]  # scales from `rmsnorm` of queries and keys
     attn_weights: Annotated[Array, "L", "keys", "lanes"]
     attn_out: Annotated[Array, "L", "C", "N"]
-    mlp_norm: Annotated[Array, "L", "C", "N"]  # after token shift, if any
+    mlp_norm: Annotated[Array, "L", "C", "N"]  # input of the MLP, after any token shift
     mlp_norm_scale: Annotated[Array, "L", "N"]
     cut: Annotated[Array, "L or 0", "C // 2", "N"]  # for token shift; see `cut_at_starts`
     hidden: Annotated[Array, "L", "hidden", "N"]
@@ -104,8 +104,8 @@ class Buffers(NamedTuple):
 def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
     """Return zero-filled buffers for n_tokens tokens in documents of up to `longest` tokens."""
     C, L, lanes = model.n_embd, model.n_layer, lanes_of(dtype)
-    # Attention writes up to one vector past the last column, token shift one column. An odd number
-    # of vectors per row avoids the cache-set conflicts of power-of-two strides.
+    # Attention writes up to one vector past the last column, and token shift one column. An odd
+    # number of vectors per row avoids the cache-set conflicts of power-of-two strides.
     N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
     sizes = {
         "1": 1, "2": 2, "n": n_tokens, "n + 1": n_tokens + 1, "N": N, "lanes": lanes,

@@ -43,7 +43,7 @@ from microgpt_engine.kernel_settings import model_settings
 from microgpt_engine.machine_code import EntryPoint
 from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
 
-EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
+EVAL_TOKENS = 256  # maximum number of tokens per micro-batch, unless one document has more
 CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
 MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
@@ -94,7 +94,7 @@ class CompiledModel:
         share: float = 1.0,
         should_stop: Event | None = None,
     ) -> None:
-        """Add `share` times the softmax of the logits of each prediction to `out` (N, V).
+        """Add `share` times the softmax of the logits of each prediction to `out` (predictions, V).
 
         A document of n tokens (2 to block_size + 1) has n - 1 predictions. After should_stop is
         set, the remaining documents are skipped.
@@ -102,7 +102,7 @@ class CompiledModel:
         self._evaluate(docs, should_stop, out, share)
 
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> Iterator[list[float]]:
-        """Yield the log-probabilities (V) of the token after tokens[first] and each later token.
+        """Yield the next token's log-probabilities (V) after tokens[first] and each later token.
 
         Raises:
             PromptError: a logit is not finite.
@@ -114,7 +114,7 @@ class CompiledModel:
         scores = logits.astype(np.float64)
         scores -= scores.max(axis=-1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
-        for row in scores:  # a list of all rows would take four times the memory
+        for row in scores:  # converting all rows at once would take four times the memory
             yield row.tolist()
 
     def _evaluate(
@@ -124,7 +124,7 @@ class CompiledModel:
         probabilities: NDArray[np.float32] = NO_ROWS,
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return losses and the last micro-batch's buffers; add to `probabilities` if not empty."""
+        """Return the losses and the last buffers; add to `probabilities` unless it has no rows."""
         # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)
@@ -144,7 +144,7 @@ class CompiledModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
+        """Yield the same tokens as `sampling.decode`, decoding a few milliseconds per kernel call.
 
         Random numbers for several tokens are drawn from a copy of rng. After each token, rng has
         advanced by one number.
@@ -156,7 +156,7 @@ class CompiledModel:
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
         advances, ahead = is_copied and not is_greedy, rng
         if advances:
-            ahead = random.Random(0)  # without a seed, Random would read system entropy
+            ahead = random.Random(0)  # any seed; without one, Random would read system entropy
             ahead.setstate(rng.getstate())
         while True:
             goal = min(n_known + n_at_once, end)
@@ -187,7 +187,7 @@ class CompiledModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
+        """Yield the new tokens of each prompt; they equal those of `decode` with `Random(seed)`.
 
         Raises:
             PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.

@@ -71,13 +71,13 @@ class Decoder:
             prompts: 1 to block_size tokens each.
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
-            arrays: arrays of a finished decoder of the same model, for reuse. If None, arrays are
-                allocated, only as long as the sequences if a context exceeds MAX_REUSED_BYTES.
+            arrays: arrays of a finished decoder of the same model, for reuse. None allocates arrays
+                for full contexts, or for the longest sequence if one exceeds MAX_REUSED_BYTES.
         """
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger caches gain little
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether other decoders can reuse arrays
         n_slots = min(len(prompts), most_slots)
@@ -86,7 +86,7 @@ class Decoder:
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_taken = list(map(len, prompts))  # tokens per sequence at the last `take`
         self._n_drawn = 0  # number of random numbers drawn for each sequence
-        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # at most 20 ms per step
+        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # so that a step takes at most 20 ms
         shape = config
         if not self.is_reusable:
             n_tokens = min(self.sequences.tokens.shape[1], config.block_size)
@@ -144,7 +144,7 @@ class Decoder:
         """Decode for about 20 ms; return whether any sequence is still running."""
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
-        n_positions = int(s.n_tokens.max()) + self._n_tokens  # upper bound of this call's positions
+        n_positions = int(s.n_tokens.max()) + self._n_tokens  # the most that this call can reach
         settings = model_settings(self._config, self._dtype, n_positions)
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, s, settings, self._n_tokens)
@@ -153,7 +153,7 @@ class Decoder:
         return RUNNING in self.sequences.status
 
     def _draw(self, n: int) -> None:
-        """Draw random numbers until each sequence has at least n, or all that it can need."""
+        """Draw random numbers until each sequence has at least n, or one per possible new token."""
         most = self.sequences.uniforms.shape[1]
         if self._seeds and self._n_drawn < min(n, most):
             self._n_drawn = min(max(n, 2 * self._n_drawn), most)
@@ -164,7 +164,7 @@ class Decoder:
         """Return the new tokens of all sequences so far."""
         s = self.sequences
         starts, ends = s.n_prompt.tolist(), s.n_tokens.tolist()
-        found = s.tokens[:, : max(ends)].tolist()  # later columns are unused
+        found = s.tokens[:, : max(ends)].tolist()  # no sequence has reached later columns
         return [tokens[i:end] for tokens, i, end in zip(found, starts, ends, strict=True)]
 
     def take(self, rows: slice) -> list[Continuation]:
@@ -209,7 +209,7 @@ class Batch:
         prompts, seeds = zip(*pairs, strict=True)
         try:
             arrays = spare.pop()
-        except IndexError:  # no arrays are left; another thread may have taken the last ones
+        except IndexError:  # no arrays are left; another thread can have taken the last ones
             arrays = None
         self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
         self._spare = spare if self._decoder.is_reusable else []

@@ -23,8 +23,8 @@ Settings = Any  # in a kernel: a named tuple from `model_settings` or `train_set
 def kinds_of(config: type) -> dict[str, str]:
     """Map the name of each number in a kernel's settings to its kind.
 
-    The kind is "int", "float" or "bool". For a flag that stands for one value of a Literal field,
-    it is the name of the field.
+    The kind is "int", "float" or "bool". The kind of a flag that stands for one value of a Literal
+    field is the name of that field.
     """
     kinds: dict[str, str] = {}
     for name, kind in get_type_hints(config).items():
@@ -35,7 +35,7 @@ def kinds_of(config: type) -> dict[str, str]:
     return kinds
 
 
-# The fields of model and training settings, for JavaScript and for the cache of machine code.
+# Exported pages contain KINDS, so that their JavaScript can build the same tuples.
 KINDS = {"model": kinds_of(ModelConfig), "config": kinds_of(TrainConfig)}
 _make_tuple: Any = namedtuple  # typed as Any, because mypy requires literal field names
 _ModelSettings = _make_tuple("_ModelSettings", [*KINDS["model"], "rotation", "row_rotation"])
@@ -64,7 +64,7 @@ def _with_tables(model: ModelConfig, dtype: str, n: int) -> Settings:
     cosine, sine = np.cos(turns), np.sin(turns)
     columns = aligned_zeros((D if n else 0, padded(n, dtype) + lanes_of(dtype)), dtype)
     rows = aligned_zeros((2, n, padded(width, dtype)), dtype)
-    rows[0] = 1  # the padding overlaps the values in qkv, which are not rotated
+    rows[0] = 1  # the padding overlaps the values in qkv, which a cosine of 1 leaves unchanged
     if n:
         columns[::2, :n], columns[1::2, :n] = cosine.T, sine.T
         cosines, sines = (np.tile(each, width // D) for each in (cosine, sine))

@@ -87,7 +87,7 @@ def _layout(arg: Any) -> str:
     if isinstance(arg, np.ndarray):
         return f"{arg.dtype.str}{arg.ndim}"
     if isinstance(arg, tuple):
-        names = getattr(arg, "_fields", "")  # the tuple of a call's arguments has no field names
+        names = getattr(arg, "_fields", "")  # only the tuple of all arguments has no field names
         return f"{type(arg).__name__}{names}({','.join(map(_layout, arg))})"
     return "float" if isinstance(arg, float) else "int"
 
@@ -105,7 +105,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     if content == _NUMBA:
         from microgpt_engine.compiler import numba_function
 
-        # Numba does not notice changes in callees, so the name contains a hash of the sources.
+        # Numba does not notice changed callees, so the directory's name has a hash of the sources.
         directory = cache_directory() / f"numba-{_IMPORTED[:24]}" if can_be_kept() else None
         return numba_function(_function(place), directory)
     symbol, _, code = content.partition(b"\n")
@@ -118,7 +118,7 @@ def _compile(place: str, args: tuple[Any, ...]) -> bytes:
 
     try:
         return object_code(_function(place), args)
-    except Exception as error:  # other versions of Numba may raise any exception
+    except Exception as error:  # an untested version of Numba can raise any exception
         if simd.IS_WASM:
             raise
         from microgpt_engine.numba_internals import TRIED, VERSION
@@ -140,11 +140,11 @@ _engines: list[llvm.ExecutionEngine] = []  # own the machine code of the loaded 
 
 
 def _link(symbol: str, code: bytes) -> Callable[..., int]:
-    """Load an object file into memory and return the function at a symbol."""
+    """Load an object file into memory and return the function named `symbol`."""
     if not _engines:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-    # Each file gets its own LLVM engine, because two files may define the same names differently.
+    # Each file gets its own LLVM engine, because two files can define the same names differently.
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -192,7 +192,7 @@ def _make_directory(path: Path) -> None:
     """Create the cache directory, and check that only this user can write to it."""
     path.mkdir(0o700, parents=True, exist_ok=True)
     if not os.environ.get("NUMBA_CACHE_DIR"):
-        path.chmod(0o700)  # with a umask of 002, a new directory is group-writable
+        path.chmod(0o700)  # an existing directory can be group-writable
     _check_is_private(path)
     if not os.access(path, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -211,7 +211,7 @@ def read_kept(place: str, layout: str) -> bytes | None:
             content = kept
         else:
             report(f"{path} is damaged and not used")
-        os.utime(path)  # mark the file as used
+        os.utime(path)  # mark the file as used; see `_remove_unused`
     return content
 
 
@@ -251,8 +251,8 @@ def _path(place: str, layout: str) -> Path:
         if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
     )
     facts = (
-        llvmlite.__version__,  # each version of Numba requires a different one
-        object.__basicsize__,  # kernels skip this header, which is larger in free-threaded Python
+        llvmlite.__version__,  # identifies Numba too: each version requires a different llvmlite
+        object.__basicsize__,  # size of the header that kernels skip; depends on the Python build
         (llvm.get_default_triple(), simd.NAME, simd.FEATURES),
         settings,
         _IMPORTED,
@@ -282,7 +282,7 @@ def _check_is_private(place: Path | int) -> None:
 
 
 def _sources() -> str:
-    """Return a hash of the sources of this package and of the reference files it implements."""
+    """Return a hash of the sources of this package and of the reference code that it implements."""
     digest = hashlib.sha256(files_hash().encode())
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())

@@ -2,8 +2,8 @@
 
     python -m microgpt_engine.preparation float32 training
 
-compiles the kernels for one or more uses; `prepare` and `wasm` run this command.
-Each kernel is called with the arrays of the smallest model. See docs/engine.md#compilation.
+compiles the kernels for one or more uses; `prepare` and `wasm` run this command. A kernel is loaded
+by calling it with the arrays of the smallest model. See docs/engine.md#compilation.
 """
 
 import gc
@@ -28,7 +28,7 @@ from microgpt import (
 from microgpt_engine import machine_code, random_numbers
 from microgpt_engine.compiled_model import CompiledModel
 
-# One process compiles each group of uses; INFERENCE and TRAINING take about equally long.
+# Each group of uses is compiled in its own process; INFERENCE and TRAINING take about equally long.
 INFERENCE: tuple[Use, ...] = ("evaluation", "decoding", "generation")
 TRAINING: tuple[Use, ...] = ("training",)
 THREADS: tuple[Use, ...] = ("threads",)
@@ -63,9 +63,9 @@ def _stop(line: str) -> NoReturn:
 def compile_together(
     dtypes: Iterable[DType], shares: Iterable[Collection[Use]], **options: Any
 ) -> bool:
-    """Compile kernels, one process per dtype and group of uses; return whether all succeeded.
+    """Compile kernels in one process per dtype and group of uses, such as TRAINING.
 
-    `options` are passed on to `subprocess.Popen`.
+    Return whether all processes succeeded. `options` are passed on to `subprocess.Popen`.
     """
     module = [sys.executable, "-m", __name__]
     processes: list[subprocess.Popen[Any]] = []
@@ -75,7 +75,7 @@ def compile_together(
             processes.append(subprocess.Popen(command, stdin=none, stdout=none, **options))
         codes = [process.wait() for process in processes]
         return not any(codes)
-    except OSError:  # for example, the limit on the number of processes is reached
+    except OSError:  # a process cannot start, for example because too many are running
         return False
     finally:
         for process in processes:
@@ -123,6 +123,6 @@ def _inference_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
 
 
 if __name__ == "__main__":
-    gc.disable()  # garbage collection would take a tenth of the time
+    gc.disable()  # garbage collection would take a tenth of the compilation time
     chosen, *wanted = sys.argv[1:]
     _load((cast(DType, chosen), cast(Use, use)) for use in wanted)

@@ -25,8 +25,8 @@ Result = TypeVar("Result")
 # A barrier takes 0.1 ms, so each thread processes up to MAX_PER_THREAD micro-batches between two
 # barriers. More would take more memory for gradients, and delay a request to stop training.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
-# Work per step (number of weights times tokens) above which threads are used. This much work takes
-# 0.3 ms, several times the overhead of threads.
+# Work per step (number of weights times tokens) above which several threads are used. It takes
+# 0.3 ms on one thread, several times the overhead of threads.
 MIN_SHARED_WORK = 3e6
 
 add, add_and_clear, find_directions, update, publish_and_clear = (
@@ -39,7 +39,7 @@ add, add_and_clear, find_directions, update, publish_and_clear = (
 
 
 class ThreadedTraining(CompiledTraining):
-    """A `CompiledTraining` that trains on several threads and produces the same results.
+    """A `CompiledTraining` on several threads, with the same results as on one thread.
 
     The micro-batches of a step are distributed over the threads. Each micro-batch has a workspace
     with its own gradients, which are added to the gradients of the step in document order. Then one
@@ -59,7 +59,7 @@ class ThreadedTraining(CompiledTraining):
         self._threads, longest = threads, self._dataset.longest
         self._lengths, self._n_columns = np.diff(self._dataset.starts), n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
-        self._published_step = -1  # number of completed steps when the weights were published
+        self._published_step = -1  # number of steps before the last publication; -1 if none
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         params = [self._params, *self._copies]  # weights used by each thread
         buffers = [self.workspace.buffers] + [
@@ -72,7 +72,7 @@ class ThreadedTraining(CompiledTraining):
             self._make_workspace(params[i], PackedWeights(model, dtype), buffers[i])
             for i in (number % threads for number in range(1, n_workspaces))
         ]
-        # Gradients published by all threads except the first, by workspace index.
+        # Arrays in which threads other than the first publish their gradients, by workspace index.
         self._published_grads = {
             number: PackedWeights(model, dtype).array
             for number in range(n_workspaces)
@@ -83,7 +83,7 @@ class ThreadedTraining(CompiledTraining):
 
     def _discard_batch(self) -> None:
         super()._discard_batch()
-        self._published_step = -1  # the weights may have been replaced
+        self._published_step = -1  # publish again, as the weights can have been replaced
 
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
@@ -95,7 +95,7 @@ class ThreadedTraining(CompiledTraining):
         while n_read < n_tokens and self.n_steps < until:
             step, done = int(self._progress[0]), int(self._progress[1])
             places = self._micro_batches(step, done)
-            if done == 0 and len(places) == 1:  # one micro-batch cannot be split
+            if done == 0 and len(places) == 1:  # threads cannot share a micro-batch
                 taken, n = super()._take_steps(step + 1, 1)
                 losses, n_read = losses + taken, n_read + n
             else:
@@ -151,7 +151,7 @@ class ThreadedTraining(CompiledTraining):
         return sum(n_read)
 
     def _in_threads(self, work: Callable[[int], Result], most: int) -> list[Result]:
-        """Call work(i) in thread i, for up to `most` threads; return the results."""
+        """Call work(i) in each thread i < most; return the results in the order of the threads."""
         others = range(1, min(self._threads, most))
         futures = [self._pool.submit(work, thread) for thread in others]
         try:
@@ -177,7 +177,7 @@ class ThreadedTraining(CompiledTraining):
     def _finish(self, step: int) -> float:
         """Update the weights; return the loss, or NaN if the loss or a gradient is not finite."""
         state, model, loss = self.workspace.state, self.settings[0], float(self._progress[2])
-        if self.config.optimizer == "muon":  # each thread handles some of the matrices
+        if self.config.optimizer == "muon":  # divide the matrices among the threads
             n, scratches = self._threads, self._scratches
             self._in_threads(lambda i: find_directions(state, model, i, n, scratches[i]), n)
         args = float(self.config.lr_at(step)), *self.settings, self._published.array

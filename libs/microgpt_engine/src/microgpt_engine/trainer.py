@@ -40,7 +40,7 @@ class CompiledTraining:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Zero the weights. Training cycles through `docs` (2 to block_size + 1 tokens each)."""
+        """Set the weights to 0. Training repeats `docs`, of 2 to block_size + 1 tokens each."""
         self.config = config
         self._dataset = Dataset.from_documents(docs)
         self.settings = model_settings(model, dtype), train_settings(config)
@@ -87,7 +87,7 @@ class CompiledTraining:
             self._discard_batch()
         losses, n_read = self._take_steps(until, self._n_tokens)
         # Aim for 20 ms in the next call, but increase the tokens at most tenfold, because the
-        # measured time is unreliable: it may include compilation or waiting for a processor.
+        # measured time is unreliable: it can include compilation or waiting for a processor.
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return losses
@@ -167,6 +167,6 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 def _own_rates(config: TrainConfig) -> NDArray[Any]:
     """Return the learning rates of a user-defined schedule; cached, as the schedule may be slow.
 
-    One more rate, 0, follows those of the steps, for gradients computed after the last step.
+    The last element is an extra rate of 0, for gradients that are computed after the last step.
     """
     return np.array([*(float(config.lr_at(step)) for step in range(config.steps)), 0.0])

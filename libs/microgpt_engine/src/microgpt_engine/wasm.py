@@ -2,9 +2,9 @@
 
     python -m microgpt_engine.wasm DIRECTORY
 
-An object file from LLVM contains one function that is called from outside and no data, so only the
-export of that function has to be added. A module imports its memory and the stack pointer. In
-kernels, a loop with a variable step uses `while`, because the error message of `range` is data.
+A module is an object file from LLVM with an added export of the kernel's function. It imports its
+memory and the stack pointer. Kernels must not contain data: loops with a variable step use `while`,
+because `range` would add the text of an error message.
 Arguments are 64-bit words, with addresses in the low half; an array has the layout of a NumPy array
 in a 64-bit CPython. See docs/engine.md#webassembly.
 """
@@ -81,16 +81,16 @@ def write_modules(
 
 
 def module(code: bytes, symbol: str) -> bytes:
-    """Convert an object file to a WebAssembly module that exports the function at a symbol.
+    """Convert an object file to a WebAssembly module that exports the function named `symbol`.
 
     Raises:
         ValueError: the object has data, whose addresses only a linker could assign.
     """
     kept, index = [], None
-    sections = _Reader(code[8:])  # skips the magic number and the version
+    sections = _Reader(code[8:])  # after the magic number and the version
     while sections.rest:
         number, section = sections.byte(), sections.part()
-        if number == CUSTOM:  # names, symbols and relocations, which the module does not need
+        if number == CUSTOM:  # leave out names, symbols and relocations; only a linker needs them
             index = _function_index(section, symbol) if index is None else index
         elif number == DATA:
             raise ValueError(f"{symbol} refers to data, which requires a linker")
@@ -105,7 +105,7 @@ def module(code: bytes, symbol: str) -> bytes:
 
 
 def _function_index(section: bytes, symbol: str) -> int | None:
-    """Return a function's index if a custom section is the symbol table that lists it, or None."""
+    """Return the index of a function if a custom section lists it in a symbol table, or None."""
     reader = _Reader(section)
     if reader.part() != b"linking":
         return None
@@ -114,7 +114,7 @@ def _function_index(section: bytes, symbol: str) -> int | None:
         kind, symbols = reader.byte(), _Reader(reader.part())
         for _ in range(symbols.number() if kind == SYMBOLS else 0):
             what, flags = symbols.byte(), symbols.number()
-            if what != FUNCTION:  # symbols of other kinds follow all functions
+            if what != FUNCTION:  # functions come first, so no function follows
                 break
             index = symbols.number()
             is_named = not flags & IS_UNDEFINED or flags & HAS_NAME
@@ -144,7 +144,7 @@ class _Reader:
         return number
 
     def part(self) -> bytes:
-        """Read a length, and return that many of the bytes that follow it."""
+        """Read a number n, and return the next n bytes."""
         n = self.number()
         part, self.rest = self.rest[:n], self.rest[n:]
         return part

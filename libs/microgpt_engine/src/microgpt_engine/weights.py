@@ -72,7 +72,7 @@ class PackedWeights:
         else:
             ends = np.cumsum([view.size for view in views.values()])
             matrices = np.split(np.asarray(weights), ends[:-1])
-        with np.errstate(over="ignore"):  # the first step detects infinite weights
+        with np.errstate(over="ignore"):  # overflows give infinity, which the first step detects
             for view, part in zip(views.values(), matrices, strict=True):
                 view[:] = part.reshape(view.shape)
 
@@ -136,8 +136,8 @@ def padded(n: int, dtype: str) -> int:
 def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
     """Return a zero-filled array aligned to the vector size.
 
-    NumPy guarantees an alignment of only 16 bytes. Loading a vector that spans two cache lines
-    takes two loads.
+    NumPy guarantees an alignment of only 16 bytes, at which a vector can span two cache lines and
+    take two loads.
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)
@@ -152,7 +152,7 @@ def allocated(kind: type[Arrays], sizes: Mapping[str, int], dtype: str, **wider:
     vectors, because `transpose` processes square tiles.
 
     Args:
-        wider: numbers added to each row of the array with that name, before padding.
+        wider: number of extra elements in each row of the array with that name, before padding.
     """
     found: dict[str, Array] = {}
     for name, annotation in kind.__annotations__.items():

@@ -36,7 +36,7 @@ ACTIVATION = {"alpha_p": log(e - 1), "alpha_n": -100.0, "beta": 0.0, "eps": -1e-
 MAX_SQUARE = 1 - 1e-5  # largest mean square of an embedding after RMSNorm; see `from_apertus`
 TABLES = {"wte": "model.embed_tokens.weight", "lm_head": "lm_head.weight"}
 NORM = "model.norm.weight"
-MATRICES = {  # matrices of a layer, and their names in transformers
+MATRICES = {  # matrices of a layer, and their names in Hugging Face Transformers
     "attn_wq": "self_attn.q_proj",
     "attn_wk": "self_attn.k_proj",
     "attn_wv": "self_attn.v_proj",
@@ -80,7 +80,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
     """Return float64 weights with which microgpt computes the same results as Apertus.
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
-    root mean square below 1. If that of an embedding is larger, all embeddings and the outputs of
+    root mean square below 1. If an embedding has a larger one, all embeddings and the outputs of
     all blocks are scaled down by a common factor, which later RMSNorms remove.
 
     Raises:

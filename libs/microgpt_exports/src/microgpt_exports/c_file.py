@@ -39,12 +39,12 @@ from microgpt import (
 from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers
 from microgpt_exports.receipt import Program, Receipt, generated_text
 
-LARGEST = 127  # largest int8
+LARGEST = 127  # largest value of an int8
 N_TEXTS = 100  # number of texts generated to measure how much int8 raises the loss
 SCALES = ".scales"  # suffix for the scales of an int8 matrix, one float32 per row
 COMPILERS = ("cc", "gcc", "clang")
-HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # suffix of headers; line above `main`
-# A program that prints the logits after each token that it reads.
+HEADER, MAIN = ".h", "#ifndef MICROGPT_NO_MAIN\n"  # suffix of headers; line above main()
+# A C program that reads token ids, and prints the logits after each of them.
 PROGRAM = """\
 #define MICROGPT_NO_MAIN
 #include "%s"
@@ -61,9 +61,9 @@ int main(void) {
 
 
 class NumbersInC(Numbers):
-    """The numbers of an array in C, each with the same number of characters."""
+    """The numbers of an array as C source; all numbers have the same number of characters."""
 
-    pattern = re.compile(rb"[-+.e\d, \n]*")  # numbers only, because a compiler reads the bytes
+    pattern = re.compile(rb"[-+.e\d, \n]*")  # allows only numbers, because a compiler reads them
 
 
 tensors = partial(tensors_of, dtype="float32")
@@ -114,7 +114,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
 
 
 def run(path: Path) -> Program:
-    """Compile a C file and return its program, which rereads all earlier tokens in each call."""
+    """Compile a C file and return its program; each call reads all earlier tokens again."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, COMPILERS), None)
     if compiler is None:
         raise ConfigError("verifying a C file requires a C compiler; install gcc, or set CC")
@@ -162,7 +162,7 @@ INT8_FORMAT = Format(
 
 
 def _values(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, str]:
-    """Return the replacement for each `@NAME@` placeholder in model.c, except for the weights."""
+    """Return the replacement for each `@NAME@` placeholder in model.c, except those of weights."""
     config = receipt.model
     sizes = {
         "VOCAB": config.vocab_size,
@@ -206,7 +206,7 @@ def _values(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str
 
 
 def _label(name: str, known: Arrays | None = None) -> str:
-    """Return the name of an array in C, or NULL if `known` is given and lacks the array."""
+    """Return the name of an array in C, or NULL if `known` is not None and lacks the array."""
     is_known = known is None or name in known
     return f"microgpt_array_{name.replace('.', '_')}" if is_known else "NULL"
 

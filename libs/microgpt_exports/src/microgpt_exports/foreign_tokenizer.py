@@ -11,10 +11,10 @@ PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes shown a
 
 @dataclass(frozen=True)
 class ForeignTokenizer:
-    """The description of a tokenizer for llama.cpp and transformers."""
+    """The description of a tokenizer for llama.cpp and Hugging Face Transformers."""
 
-    pieces: tuple[str, ...]  # each byte is written as one character
-    merges: tuple[tuple[str, str], ...]  # merges of bytes into characters, and into subwords
+    pieces: tuple[str, ...]  # text of each token, with one character per byte
+    merges: tuple[tuple[str, str], ...]  # pairs of pieces to join, in order
     special: dict[str, int]  # ids of special tokens by name, such as "<|bos|>", in ascending order
     end_id: int  # id of the token that ends a text or a reply
     suppressed: tuple[int, ...]  # ids of special tokens that are never generated
@@ -30,12 +30,12 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
     )
     if tokenizer.file:
         merges = [tuple(merge) for merge in json.loads(tokenizer.file)["model"]["merges"]]
-    else:  # merge the bytes of each character in order; llama.cpp requires at least one merge
+    else:  # merge the bytes of each character; llama.cpp requires at least one merge
         merges = [
             (head, whole[len(head) :])
             for piece in pieces
             for head, whole in pairwise(accumulate(piece))
-        ] or [(chars[255], chars[255])]  # a byte that UTF-8 never uses
+        ] or [(chars[255], chars[255])]  # never applies, as UTF-8 has no byte 255
     special = {tokenizer.label(token): token for token in tokenizer.special_ids}
     if found := special.keys() & set(pieces):
         raise TokenizerError(

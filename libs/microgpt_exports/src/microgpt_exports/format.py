@@ -44,16 +44,16 @@ from microgpt_exports.receipt import (
 Arrays = dict[str, NDArray[Any]]
 
 MAX_FILE = 2**31 - 1  # maximum size of a file in bytes; protobuf reads no more
-RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key of the receipt, or its file name
+RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in metadata; file name
 # Matches the key, the length of the receipt, and the receipt, which has no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
-ALSO = (".md", "LICENSE")  # suffixes of other files that a directory may contain
+ALSO = (".md", "LICENSE")  # suffixes of extra files that are allowed in an exported directory
 
 
 class Numbers(bytes):
-    """Bytes of weights in an export. The receipt determines all other bytes of the export."""
+    """The bytes of an export that hold its weights. The receipt determines all other bytes."""
 
-    pattern = re.compile(rb".*", re.DOTALL)  # matches the bytes of any weights
+    pattern = re.compile(rb".*", re.DOTALL)  # all bytes are valid weights
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def check_exportable(saved: SavedModel) -> None:
 
 
 def zero_weights(model: ModelConfig) -> Arrays:
-    """Return weights that are all 0, to compute what does not depend on the weights."""
+    """Return weights of 0, to compute the bytes of an export that do not depend on the weights."""
     return {name: np.zeros(shape, "float32") for name, shape in weight_shapes(model).items()}
 
 

@@ -30,7 +30,7 @@ ALIGNMENT = 32
 FLOATS, NORMAL, CONTROL = 0, 1, 3  # type of float32 tensors; types of normal and control tokens
 STRING, ARRAY, INTEGER = 8, 9, 5  # GGUF value types; INTEGER (int32) is used only in arrays
 SCALARS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}  # GGUF types and `struct` formats
-TENSORS = {  # names of tensors in transformers, and in GGUF
+TENSORS = {  # names of tensors in Hugging Face Transformers, and in GGUF
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
     "lm_head": "output",
@@ -73,7 +73,7 @@ def run(file: Path, n_tokens: int = MAX_TOKENS) -> Program:
     from llama_cpp import _logger
 
     floats = llama_cpp.GGML_TYPE_F32
-    # Otherwise, llama.cpp warns that its smallest context is larger than that of a small model.
+    # Do not log llama.cpp's warning that its smallest context is larger than that of a small model.
     silent = llama_cpp.llama_log_callback(lambda *_: None)
     llama_cpp.llama_log_set(silent, None)
     try:

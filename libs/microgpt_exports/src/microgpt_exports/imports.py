@@ -1,7 +1,7 @@
 """Import a model that another program has trained; refuse one of an unsupported architecture.
 
     MoonBase directory       written by a version of MoonBase with subword tokens
-    transformers directory   written by `microgpt export`, even if the model was trained since:
+    transformers directory   written by `microgpt export`; the weights can have been trained since:
                              receipt.json, config.json and model.safetensors
 
 Files may be untrusted: names and shapes are checked first, and no code in a file is run.
@@ -36,14 +36,14 @@ from microgpt_exports.apertus import check_settings, from_apertus
 from microgpt_exports.format import MAX_FILE, RECEIPT_FILE
 from microgpt_exports.receipt import damaged, read_receipt
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"  # files of transformers
+CONFIG, WEIGHTS = "config.json", "model.safetensors"  # file names used by Transformers
 # The special tokens of MoonBase, in the order of their ids; the matrices with one row per token.
 SPECIAL = tuple(f"<{name}>" for name in ("bos", *SPECIAL_TOKENS))
 TABLES = ("wte", "lm_head")
 
 
 def import_model(path: str | Path) -> SavedModel:
-    """Return the model in a directory of another program; save it with `microgpt.save`.
+    """Return the model that another program wrote to a directory; save it with `microgpt.save`.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the model is not supported.
@@ -63,7 +63,7 @@ def import_model(path: str | Path) -> SavedModel:
 
 
 def _from_moonbase(directory: Path) -> TrainedModel:
-    """Return the model in a directory of MoonBase.
+    """Return the model in a MoonBase directory.
 
     The names of matrices and of fields in meta.json are those of microgpt. tokenizer.json is a
     byte-level BPE: special tokens come first, and bytes that the training text lacks are missing.
@@ -96,7 +96,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
 
 
 def _from_transformers(directory: Path) -> TrainedModel:
-    """Return the model in a directory of transformers; the receipt describes the model."""
+    """Return the model in a Transformers directory; the receipt describes the model."""
     path, file, weights = (directory / name for name in (CONFIG, RECEIPT_FILE, WEIGHTS))
     content = read(path, MAX_META_BYTES)
     with damaged(path, "not valid JSON: "):
@@ -108,7 +108,7 @@ def _from_transformers(directory: Path) -> TrainedModel:
         )
     content = read(weights, MAX_FILE)
     text = read(file, MAX_FILE).decode(errors="replace")
-    receipt = read_receipt(text, file, 2 * len(content))  # the weights may have half precision
+    receipt = read_receipt(text, file, 2 * len(content))  # allows weights in half precision
     model, tokenizer = receipt.model, receipt.restored_tokenizer(file)
     with damaged(directory, ""):
         check_settings(model, settings)

@@ -18,7 +18,7 @@ from microgpt_exports.receipt import Program, Receipt
 
 EXTRA = ("microgpt-exports[onnx]", "ONNX files")
 TABLES = ("wte", "wpe")  # matrices whose rows are looked up; all others are multiplied
-MAX_ANGLES = 2**26  # maximum of block_size times n_embd
+MAX_ANGLES = 2**26  # maximum of block_size times n_embd; limits the tables of rotary positions
 SILENT = 4  # log level of onnxruntime: only fatal errors
 # Opset 23 is the first one with Attention; onnxruntime supports it from version 1.23 on.
 VERSIONS = '<ir_version: 11, opset_import: ["" : 23], producer_name: "microgpt">'
@@ -200,7 +200,7 @@ def _rotated(x: str, H: int) -> str:
 
 
 def _before(x: str, name: str) -> str:
-    """Return the nodes that shift x (B, T, C) by one token; the first vector is in the cache."""
+    """Return the nodes that shift x (B, T, C) by one token; the first vector is from the cache."""
     return f"""\
   {x}_both = Concat <axis = 1> ("past_{name}", {x})
   "present_{name}" = Slice ({x}_both, last, endless, axis)

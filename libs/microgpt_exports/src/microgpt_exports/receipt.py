@@ -35,8 +35,8 @@ from microgpt import (
     tokenizer_fields,
 )
 
-# Function that reads tokens with a cache (None: empty), and returns the logits after each token,
-# (T, V), and the new cache.
+# A function that reads tokens after those in a cache (None: empty), and returns the logits after
+# each token read, (T, V), and the new cache.
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
 FORMAT_VERSION = 4  # receipts of earlier versions contain different results
@@ -44,8 +44,8 @@ N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp supports no more
 MOST = 1e-3  # maximum accepted difference in a token's log-probability, in nats
-PIECE = 16  # number of tokens read at once; bounds the memory for the logits of a large vocabulary
-# Exceptions that reading a damaged JSON file may raise.
+PIECE = 16  # number of tokens read at once; limits the memory for the logits of large vocabularies
+# Exceptions that reading a damaged JSON file can raise.
 DAMAGE = (
     MicrogptError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
     RecursionError,
@@ -67,14 +67,14 @@ class ReceiptText(_Strict):
 
 
 class ReceiptTokenizer(BaseModel):
-    """The data for encoding and decoding texts; fields that are None are not written."""
+    """The data for encoding and decoding texts; the receipt omits fields that are None."""
 
     tokenizer: TokenizerKind
     chars: tuple[str, ...] | None = None
     special_tokens: SpecialTokens | None = None
     fold: bool | None = None
     ids: dict[str, int]  # ids of the special tokens by name
-    file: dict[str, Any] | None = None  # content of tokenizer.json, for subwords
+    file: dict[str, Any] | None = None  # content of tokenizer.json, if it has subwords
 
 
 class Receipt(_Strict):
@@ -125,7 +125,7 @@ def make_receipt(saved: SavedModel, format: str, name: str) -> Receipt:
 
 
 def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
-    """Parse a receipt; raise CheckpointError if it is invalid, or its weights exceed n_bytes."""
+    """Parse a receipt; raise CheckpointError if it is invalid or the model exceeds n_bytes."""
     if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     with damaged(path):
@@ -163,7 +163,7 @@ class Comparison:
 
     @property
     def verification(self) -> Verification:
-        """The outcome: success if all greedy tokens are equal and differences are at most MOST."""
+        """The outcome: success if all greedy tokens are equal and no difference exceeds MOST."""
         is_equal = self.n_equal == self.n_greedy
         outcome = "equal" if is_equal else f"token {self.n_equal + 1} differs"
         lines = (
@@ -214,7 +214,7 @@ def generated_text(gpt: InferenceGpt, seed: int) -> list[int]:
 def _generated(
     gpt: InferenceGpt, first: list[int], temperature: float, seed: int, stop: tuple[int, ...] = ()
 ) -> list[int]:
-    """Continue the given tokens until the context is full or a stop token is drawn."""
+    """Return tokens that begin with `first`; end at a stop token, a full context or MAX_TOKENS."""
     stream = gpt.generate_from_prompt(
         first,
         stop=stop,

@@ -1,4 +1,4 @@
-"""Model directories for transformers.
+"""Model directories for Hugging Face Transformers.
 
 config.json, generation_config.json     the architecture, and the settings of generation
 model.safetensors                       the weights in float32
@@ -80,7 +80,7 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, object]
     """Return the JSON content of each file except the weights and the receipt."""
     read = foreign_tokenizer(tokenizer)
     bos, bos_id = tokenizer.label(tokenizer.bos_id), tokenizer.bos_id
-    # BOS is also the padding token; unless it is an end token, `generate` masks it in prompts.
+    # BOS is also the padding token, which `generate` masks in prompts unless it is an end token.
     ends = sorted({read.end_id, bos_id})
     ids = {"bos_token_id": bos_id, "eos_token_id": ends, "pad_token_id": bos_id}
     generation: dict[str, object] = ids | {
@@ -113,7 +113,7 @@ def _tokenizer_file(tokenizer: Tokenizer, special: Mapping[str, int]) -> dict[st
     facts: dict[str, object]
     if tokenizer.file:
         facts = json.loads(tokenizer.file)
-    else:  # a BPE of characters without merges leaves out unknown characters
+    else:  # BPE without merges has one token per character, and leaves out unknown characters
         vocabulary = {str(char): token for token, char in enumerate(tokenizer.piece_names)}
         facts = {
             "version": "1.0",

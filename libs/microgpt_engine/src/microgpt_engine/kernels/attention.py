@@ -42,7 +42,7 @@ def attention(
         for doc in range(n_docs):
             start, stop = doc_starts[doc], doc_starts[doc + 1]
             for t in range(start, stop, step):  # one vector of queries: t, t + 1, …
-                end = min(t + step, stop)  # end of the visible keys
+                end = min(t + step, stop)  # the queries attend to keys start to end - 1
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
                 keys, values = view(k, low, high, start, end), view(v, low, high, start, end)
@@ -94,7 +94,7 @@ def attention_backward(
     D = C // model.n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
     dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
-    clear(dqkv[C:], doc_starts[n_docs])  # gradients of keys and values accumulate over queries
+    clear(dqkv[C:], doc_starts[n_docs])  # zeros, to which each query adds gradients
     for head in range(model.n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):
@@ -128,5 +128,5 @@ def _softmax_backward(
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)
     step = lanes(dscores)
-    for key in range(n_keys, (n_keys + step - 1) // step * step):  # the padding is also transposed
+    for key in range(n_keys, (n_keys + step - 1) // step * step):  # pad with zeros to whole tiles
         store(dscores, key, 0, splat(dscores, 0))

@@ -17,7 +17,7 @@ LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 C1, C2, C3 = 6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01
 C4, C5, C6 = 2.222219843214978396e-01, 1.818357216161805012e-01, 1.531383769920937332e-01
 C7 = 1.479819860511658591e-01
-ROOT_HALF = 0x3FE6A09E00000000  # the bits of a number just below sqrt(1/2)
+ROOT_HALF = 0x3FE6A09E00000000  # the bits of a float64 just below sqrt(1/2)
 MANTISSA_BITS = 52
 
 
@@ -60,8 +60,8 @@ def add_softmax(b: Buffers, N: int, share: float, probabilities: Array) -> None:
 def cross_entropy(b: Buffers, soft_targets: Array, N: int, weight: float) -> float:
     """Return weight * sum(-target . log(softmax(logits))); replace the logits with the gradient.
 
-    The gradient is weight * counted * (softmax(logits) - target). A target is a distribution: a row
-    of soft_targets (predictions, V), or one_hot(token) if soft_targets has no rows.
+    The gradient is weight * (softmax(logits) - target). Masked columns have no loss or gradient. A
+    target is a row of soft_targets (predictions, V), or one_hot(token) if soft_targets is empty.
     """
     logits, norms = b.logits, b.logit_norms
     V, step = logits.shape[0], lanes(logits)

@@ -59,7 +59,7 @@ def decode(
 def _schedule(s: Sequences, rows: Rows, T: int) -> int:
     """Select the tokens for the next decoding step; return the number of tokens.
 
-    When a context is full, its first token and its last half are read as a new context.
+    A full context is replaced with the first token and the last T // 2 tokens of the sequence.
     """
     N = 0
     for slot in range(s.slots.size):

@@ -39,7 +39,7 @@ def evaluate(
         n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
         forward(weights, buffers, model, n_read, 0.0)
-        done = starts[first] - first  # the first token of a document is not predicted
+        done = starts[first] - first  # each earlier document has one fewer prediction than tokens
         token_losses(buffers, N, losses[done:])
         if probabilities.shape[0] > 0:
             add_softmax(buffers, N, share, probabilities[done:])
@@ -63,7 +63,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
             return doc
         for i in range(start, end - 1):
             buffers.tokens[n] = tokens[i]
-            # Each earlier document has one prediction fewer than tokens.
+            # Each earlier document has one fewer prediction than tokens.
             buffers.targets[n] = i - place if is_soft else tokens[i + 1]
             buffers.counted[0, n] = mask[i + 1] if mask.size else 1
             buffers.previous[n] = tokens[i - 1] if i > start else -1
@@ -112,7 +112,7 @@ def forward(weights: Weights, buffers: Buffers, model: Settings, n_docs: int, ra
 
 @inlined
 def _add_branch(w: Array, y: Array, b: Buffers, site: int, rate: float, N: int) -> None:
-    """Add the product w y to the residual stream, after dropout."""
+    """Apply dropout to the product w y, and add the result to the residual stream."""
     if rate:
         linear(w, y, b.dbranch, N)
         add_dropped(b.dbranch, b.keys, site, rate, b.x, N)

@@ -1,8 +1,8 @@
 """KV cache, and attention over the cached tokens.
 
-Queries are rows. Keys are stored in blocks of one vector of tokens, with one row per feature, so
-that a query is compared with a block at once. Values are stored with one row per token, so that the
-output is a weighted sum of rows. A token's result does not depend on the other tokens in the step.
+Queries are rows. A block holds the keys of as many tokens as a vector has lanes, with one row per
+feature, so that a query is compared with a block at once. Values have one row per token, so that
+the output is a weighted sum of rows. A token's result does not depend on others in the same step.
 See docs/engine.md#decoding. Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
 

@@ -44,7 +44,7 @@ def embed(
 
 @inlined
 def embed_backward(b: Buffers, model: Settings, dwte: Array, dwpe: Array, N: int) -> None:
-    """Add the gradients in b.transposed (N, C) to those of the embeddings, dwte and dwpe."""
+    """Add the gradients in b.transposed (N, C) to dwte and dwpe, the gradients of wte and wpe."""
     dx_t, C, shift = b.transposed, model.n_embd, model.n_embd // 2
     for n in range(N):
         token, position, before = b.tokens[n], b.positions[n], b.previous[n]

@@ -49,7 +49,7 @@ def draw_keys(b: Buffers, n_docs: int, config: Settings, first: int) -> float:
 
 @kernel
 def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Apply dropout at a site of the model to x and write the result to y; both are (C, N)."""
+    """Apply dropout at a site (see `forward`) to x and write the result to y; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
@@ -59,7 +59,7 @@ def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> Non
 
 @kernel
 def add_dropped(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Apply dropout at a site of the model to x and add the result to y; both are (C, N)."""
+    """Apply dropout at a site (see `forward`) to x and add the result to y; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):

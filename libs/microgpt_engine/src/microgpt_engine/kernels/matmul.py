@@ -14,7 +14,7 @@ from microgpt_engine.simd.vector import Array, lanes
 
 HALF = N_REGISTERS // 8
 WIDE, HALF_WIDE = 8, 4  # widths of single-row tiles, in vectors
-NARROW, CHAINS = 2, 4  # for up to NARROW vectors of columns, each sum is split into CHAINS sums
+NARROW, CHAINS = 2, 4  # a result of up to NARROW vectors is computed as CHAINS sums per element
 TALL = N_REGISTERS // 4  # rows of a tile; two vectors of sums per row fill half of the registers
 
 
@@ -98,7 +98,7 @@ def _one_row(x: Array, panels: Array, y: Array) -> None:
 
 @kernel
 def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
-    """Set y = x w^T for the first N rows; split sums if y has too few columns to hide latency."""
+    """Set y = x w^T for the first N rows; for a narrow y, split the sums to hide latency."""
     n, m, width = x.shape[1], y.shape[1], panels.shape[1]
     if m > NARROW * lanes(x):
         first = row = 0

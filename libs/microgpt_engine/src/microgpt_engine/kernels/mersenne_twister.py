@@ -11,7 +11,7 @@ from microgpt_engine.random_numbers import GROUP
 from microgpt_engine.random_numbers import N_WORDS as N
 from microgpt_engine.simd.vector import Array
 
-M = 397  # offset of the word mixed in by an update
+M = 397  # the update of word i uses word i + M
 
 
 def shuffle(words: Array, order: Array) -> None:
@@ -43,10 +43,10 @@ def gauss(words: Array, spare: Array, numbers: Array) -> None:
 
 
 def uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
-    """Fill each row of `numbers` with the uniform draws of one seed.
+    """Fill each row of `numbers` with the first numbers in [0, 1) that one seed generates.
 
-    `even` and `odd` are the arguments of `_seed`, padded to whole groups. `words` is scratch space
-    for the states of a group; word i of generator k is at index i * GROUP + k.
+    `even` and `odd` have one element per seed, padded to whole groups; see `_seed`. `words` is
+    scratch for the states of a group; word i of generator k is at index i * GROUP + k.
     """
     for first in range(0, numbers.shape[0], GROUP):
         _seed(even[first : first + GROUP], odd[first : first + GROUP], words)
@@ -61,7 +61,7 @@ def uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
 
 @kernel
 def _seed(even: Array, odd: Array, words: Array) -> None:
-    """Seed a group of states like `random.seed`, alternately adding `even` and `odd` (GROUP)."""
+    """Seed a group of states like `random.seed`; `even` and `odd` (GROUP) are added alternately."""
     word = 19650218
     for i in range(N):
         words[i * GROUP : (i + 1) * GROUP].fill(word)

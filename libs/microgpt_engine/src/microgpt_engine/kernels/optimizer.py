@@ -49,7 +49,7 @@ def adam(state: OptimizerState, n_steps: int, lr: float, config: Settings) -> No
     # A smaller epsilon could round to 0, and the update of unused weights would be 0 / 0.
     eps = max(config.adam_eps, np.finfo(params.dtype).tiny)
     kept = 1 - lr * config.weight_decay
-    lr_by_bias = lr / (1 - _power(beta1, n_steps))  # bias correction: the means start at 0
+    lr_by_bias = lr / (1 - _power(beta1, n_steps))  # corrects the bias of means that start at 0
     v_by_bias = 1 / (1 - _power(beta2, n_steps))
     for i in range(params.shape[0] - state.directions.shape[0]):
         for j in range(0, params.shape[1], lanes(params)):
@@ -97,7 +97,7 @@ def muon(state: OptimizerState, lr: float, model: Settings, config: Settings) ->
     fc1 = n + 4 * model.n_layer * model.n_embd
     fc2 = fc1 + model.n_layer * model.n_ff_exp * model.n_embd
     for i in range(n, params.shape[0]):
-        # The matrices of fc1 have more rows than columns.
+        # Muon scales updates by sqrt(rows / columns) if rows > columns, as only in fc1.
         scale = lr * math.sqrt(model.n_ff_exp) if fc1 <= i < fc2 else lr
         for j in range(0, params.shape[1], lanes(params)):
             mean = momentum * load(m, i, j) + (1 - momentum) * load(state.grads, i, j)
@@ -135,7 +135,7 @@ def find_directions(
         for _ in range(N_ITERATIONS):
             _symmetric_product(x[:, :C].T, x, gram)
             _symmetric_product(gram[:C, :C], gram, square)
-            for i in range(C):  # a I + b gram + c square
+            for i in range(C):  # set square to a I + b gram + c square
                 for j in range(0, side, lanes(gram)):
                     store(square, i, j, _B * load(gram, i, j) + _C * load(square, i, j))
                 square[i, i] += _A
@@ -165,7 +165,7 @@ def _normalized_momentum(grads: Array, means: Array, x: Array) -> None:
 def _symmetric_product(w: Array, x: Array, y: Array) -> None:
     """Set y = w x, which must be symmetric: (C, n), (n, C) -> (C, C)."""
     C, step = w.shape[0], lanes(x)
-    for j in range(0, C, 2 * step):  # upper triangle; the lower triangle is copied from it
+    for j in range(0, C, 2 * step):  # compute the upper triangle; the lower one is its copy
         n_columns = min(2 * step, C - j)
         linear(w[: j + n_columns], x[:, j:], y[:, j:], n_columns)
     for i in range(0, C, step):

@@ -88,7 +88,7 @@ def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
     for i in range(0, V, step):
         token += count_at_most(load(sums, 0, i), share)
     token = min(token, V - 1)
-    while weights[row, token] == 0:  # rounding may select an excluded token
+    while weights[row, token] == 0:  # rounding can select an excluded token
         token -= 1
     return token
 

@@ -2,7 +2,7 @@
 
 A batch is processed in micro-batches whose activations fit into the processor's cache. Their
 gradients are summed, and the optimizer updates the weights after the last micro-batch.
-`update` and `publish_and_clear` are for `threaded_trainer`.
+Only `threaded_trainer` calls `update` and `publish_and_clear`.
 Activations have a row per feature and a column per token; gradients of matrices are laid out like
 the weights. See docs/engine.md#vectors and #a-step. Shapes: C = n_embd, N = columns.
 """
@@ -52,13 +52,13 @@ def take_steps(
     are.
     """
     state, buffers, progress = workspace.state, workspace.buffers, workspace.progress
-    # progress: completed steps; documents read and loss so far in the current step
+    # progress: number of completed steps; number of documents read in the current step; their loss
     batch_size, n_docs, first_step = config.batch_size, dataset.starts.size - 1, int(progress[0])
     targets_before, tokens_read = dataset.targets_before, 0
     while tokens_read < n_tokens and progress[0] < first_step + lrs.size:
         step, done = int(progress[0]), int(progress[1])
         first, end = step * batch_size, (step + 1) * batch_size
-        # number of unmasked predictions in documents first to end - 1 of the repeated dataset
+        # total: number of unmasked predictions in the documents of this step, first to end - 1
         total = (end // n_docs - first // n_docs) * targets_before[n_docs]
         total += targets_before[end % n_docs] - targets_before[first % n_docs]
         n_read = read_documents(dataset, first + done, batch_size - done, buffers)
@@ -104,7 +104,7 @@ def _forward_backward(
     _backward(workspace.weights, dw, b, model, n_docs, N, rate)
     dwte, dwpe = (dw.wte, dw.wpe) if is_first else (b.dwte, b.dwpe)
     embed_backward(b, model, dwte, dwpe, N)
-    if not is_first:  # sum over the micro-batch first, as for the other gradients
+    if not is_first:  # the gradients of the micro-batch were summed in b.dwte and b.dwpe
         add_and_clear(b.dwte, dw.wte)
         add_and_clear(b.dwpe, dw.wpe)
     return loss
@@ -142,7 +142,7 @@ def _backward(
 
         dbranch = dx
         if rate:
-            dbranch = b.dhidden[:C]  # used as scratch, because b.dbranch is overwritten below
+            dbranch = b.dhidden[:C]  # b.dbranch is overwritten while dbranch is still needed
             drop(dx, b.keys, 2 * layer + 1, rate, dbranch, N)
         add_outer(dbranch, b.attn_out[layer], x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)
@@ -172,7 +172,7 @@ def update(
 ) -> bool:
     """Update the weights and copy them for other threads; return False if a gradient is not finite.
 
-    `find_directions` must have run before.
+    `find_directions` must have computed the directions of all matrices for this step.
     """
     if not squares_are_finite(state.grads):
         return False

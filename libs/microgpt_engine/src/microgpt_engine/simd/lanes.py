@@ -40,7 +40,7 @@ def running_sums(e: Emitter, x: Any) -> Any:
     """Return the inclusive prefix sums of the lanes."""
     n, distance = x.type.count, 1
     zeros = ir.Constant(x.type, None)
-    while distance < n:  # each lane is the sum of up to `distance` lanes
+    while distance < n:  # each lane is the sum of itself and up to distance - 1 lanes before it
         moved = lane_numbers([(i - distance) % (2 * n) for i in range(n)])
         x = e.builder.fadd(x, e.builder.shuffle_vector(x, zeros, moved))
         distance *= 2

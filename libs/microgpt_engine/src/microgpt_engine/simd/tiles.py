@@ -64,7 +64,7 @@ def multiply_tile(
 def _emit_sums(
     e: Emitter, a: Any, rows: Sequence[Any], x: Any, columns: Sequence[Any], n_chains: int
 ) -> Sequence[Any]:
-    """Return variables with the sums for each row and each vector of columns, in this order."""
+    """Return variables that hold the sums of a tile, row by row, one per vector of columns."""
     builder, (a_type, _, x_type, *_) = e.builder, e.types
     kind = VectorType(x_type.dtype)
     zero = ir.Constant(e.context.get_value_type(kind), None)
@@ -95,7 +95,7 @@ def _emit_sums(
     with cgutils.for_range(builder, share) as loop:
         for first, sums in zip(firsts, chains, strict=False):
             add_terms(builder.add(first, loop.index), sums)
-    if n_chains > 1:  # terms left over if n_chains does not divide n_terms
+    if n_chains > 1:  # add the remaining terms if n_chains does not divide n_terms
         with cgutils.for_range(builder, builder.sub(n_terms, firsts[-1])) as loop:
             add_terms(builder.add(firsts[-1], loop.index), chains[0])
     for other in chains[1:]:

@@ -67,7 +67,7 @@ START = {name: json.loads(n) for name, n in re.findall(r'"(\w+)": ([\d.]+)', COD
 
 
 def main() -> None:
-    """Run all measurements and print them."""
+    """Run the selected measurements, and print the results."""
     options = parsed(__doc__, nulls=200, minutes=40.0, only=("nulls", "changes", "proposer"))
     judged = Judge(SETS, OPERATIONS, seconds=600)  # enough even for a busy machine
     if options.only == "proposer":
@@ -238,7 +238,7 @@ def change_table(kept: dict[str, Any]) -> str:
 
 
 def proposer_table(kept: dict[str, Any]) -> str:
-    """Return the table of the test losses of the initial program and those found."""
+    """Return the table of the test losses of the initial program and of the programs found."""
     rows = zip(kept["programs"], kept["tried"], kept["operations"], kept["losses"], strict=True)
     lines = [[name, str(n), f"{cost:.2e}", mean_and_sd(losses)] for name, n, cost, losses in rows]
     return headed(["program", "tried", "operations", "test loss, three seeds"], lines, kept)

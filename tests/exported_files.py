@@ -27,7 +27,7 @@ def written(format: Format, saved: SavedModel, folder: Path, name: str = "model"
 
 
 def refusal(read: Callable[[Path], object], path: Path, content: bytes | None = None) -> str:
-    """Return the one-line error of reading an export, without the path at its beginning."""
+    """Return the one-line error that reading an export raises, without the path it begins with."""
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CheckpointError) as caught:

@@ -86,7 +86,7 @@ def edit_evaluations(run: Path, old: str, new: str) -> None:
 
 
 def ranking_of(losses: Mapping[Genome, Sequence[float | None]], **settings: object) -> Ranking:
-    """Return the ranking of a sweep with these losses for seeds 1, 2, …; None means diverged."""
+    """Return the ranking of a sweep with the given losses by seed; None is a diverged run."""
     seeds = tuple(range(1, 1 + max(map(len, losses.values()))))
     facts = {"input": "a", "data_sha256": "", **settings}
     records = [

@@ -46,7 +46,7 @@ def with_code(explanation: str, code: str) -> str:
 
 
 def explained(explanation: str, code: str) -> tuple[str, list[tuple[str, int, str]]]:
-    """Return the introduction and, for each section, its text, first line of code, and code."""
+    """Return the introduction and, for each section, its text, its code, and the code's line."""
     introduction, *sections = CODE.sub("\n", explanation).split("\n## ")
     starts = {"Beginning": 1}
     starts |= {part[1]: code[: part.start()].count("\n") + 1 for part in PART.finditer(code)}

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
-LOADS = {"img", "script", "iframe", "source"}  # a browser loads the `src` of these elements
+LOADS = {"img", "script", "iframe", "source"}  # elements whose `src` a browser loads
 PAGES = (
     *("index", "docs/try", "docs/learn", "docs/karpathy", "docs/data"),
     *("docs/reference/http", "docs/reference/command_line", "docs/reference/command_line/train"),

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 
-# These commands are in the order in which they can run: each needs files that others have written.
+# The commands are in an order in which all can run: some need files that earlier ones write.
 EVERY_COMMAND = """
 chat hi
 train --data names.txt --steps 20 --num-samples 1 --model one

@@ -86,7 +86,7 @@ def weights_of(directory: Path) -> bytes:
 
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
-    """Start a training run and kill it at a random moment; return False if it ended before."""
+    """Start a training run and kill it at a random moment; return False if it had ended."""
     trains = rng.random() < 0.9  # otherwise, the process is killed during start-up
     with commands.running(command, cwd=folder) as process:
         if trains:

@@ -23,7 +23,7 @@ def made_up_names(tmp_path: Path) -> None:
 
 @pytest.fixture
 def genome(tmp_path: Path) -> Path:
-    """A genome.json as evolve-rust writes it."""
+    """A genome.json in the format of evolve-rust."""
     genes = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "steps": 60}
     path = tmp_path / "genome.json"
     path.write_text(

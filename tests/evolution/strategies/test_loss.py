@@ -181,7 +181,7 @@ def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) ->
 
 
 def climb(*bests: float) -> list[tuple[int, str]]:
-    """Return the stagnation after each generation, and the origin of the next organism."""
+    """Return, for each generation's best loss, the stagnation and the next organism's origin."""
     search, told = LossSearch(size=1, fitness="last-doc", seed=1), []
     for best in bests:
         search.organisms = [replace(o, evaluation=None) for o in search.organisms]

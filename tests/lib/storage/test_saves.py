@@ -119,7 +119,7 @@ def test_only_one_process_holds_the_lock_of_a_directory_that_is_recreated(tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_new) -> None:
-    """Meanwhile, four processes with 25 threads each save the model in both formats."""
+    """During the test, four processes with 25 threads each save the model in both formats."""
     directory, n_loads = tmp_path / "model", 0
     if not is_new:
         save(OLD, directory)

@@ -24,7 +24,7 @@ def node(tmp_path_factory) -> Node:
         pytest.skip("needs Node")
     folder = tmp_path_factory.mktemp("engine")
     shutil.copytree(ENGINE, folder, dirs_exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module"}')  # only Node needs this
+    (folder / "package.json").write_text('{"type": "module"}')  # lets Node import the modules
     return Node(program, folder)
 
 

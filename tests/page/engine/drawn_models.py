@@ -65,7 +65,7 @@ def tokenizer_of(rng: random.Random, *, is_chat: bool) -> Tokenizer:
 
 
 def saved_model(rng: random.Random, dtype: str) -> SavedModel:
-    """Return an untrained model whose weights are exact in a dtype."""
+    """Return an untrained model whose weights are rounded to a dtype."""
     is_chat = rng.random() < 0.5
     tokenizer = tokenizer_of(rng, is_chat=is_chat)
     shape = drawn_shape(rng.randrange(2**32))

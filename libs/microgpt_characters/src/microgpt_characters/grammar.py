@@ -101,7 +101,7 @@ class _Reading:
         found.foreign = self._patterns(found.foreign)
         found.two = self._patterns(found.two)
         (found.message,) = self._patterns([found.message])
-        asked: dict[str, list[str]] = {}  # `ask` by topic, before parsing
+        asked: dict[str, list[str]] = {}  # the `ask` of each topic, before it is parsed
         owners: dict[str, Topic] = {}  # the topic of each wording
         for name, topic in found.topics.items():
             topic.line = self._headers.get(name, 1)

@@ -27,7 +27,7 @@ VECTORS = {64: "AVX-512", 32: "AVX2"}  # instruction sets, by bytes per vector
 def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
     """Parse command-line options, each defined by its default or by a collection of choices.
 
-    `is_short` of the result is true if a number, such as that of rounds, is below its default.
+    `is_short` of the result is true if a numeric option, such as --rounds, is below its default.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def of_names(preset: str, seed: int) -> dict[str, Any]:
-    """Train with a preset for names; return the cost, and the losses in nats per token."""
+    """Train with a preset for names; return the training cost, and losses in nats per token."""
     with tempfile.TemporaryDirectory() as folder:
         found = train(preset, seed, f"{folder}/model")
     losses = {name: found[name] for name in ("val_loss", "test_loss")}
@@ -47,7 +47,7 @@ def of_names(preset: str, seed: int) -> dict[str, Any]:
 
 
 def of_shakespeare(preset: str, seed: int) -> dict[str, Any]:
-    """Train with a preset on Shakespeare; return the cost, and the losses in nats per character."""
+    """Train with a preset on Shakespeare; return the cost, and losses in nats per character."""
     text = bundled("shakespeare.txt").read_text("utf-8")
     cut = len(text) - len(text) // 10
     with tempfile.TemporaryDirectory() as folder:

@@ -127,7 +127,7 @@ class Ledger:
                 found.append(found[0])
             else:
                 found.append(self.test(best) if trained[best] == POINTS else lowest + shift)
-        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # none after an early end
+        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # if the search ended early
         return [round(loss - best_mean, 4) for loss in found[POINTS::POINTS]]
 
 

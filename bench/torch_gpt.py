@@ -10,7 +10,7 @@ torch.set_num_threads(1)
 
 
 class TorchGpt:
-    """The model in PyTorch, with the initial weights of a job."""
+    """The GPT in PyTorch, with the initial weights of a job."""
 
     def __init__(self, job: Job) -> None:
         self.model = job.model

@@ -161,7 +161,7 @@ def make_pipe(file: Path) -> None:
 def test_a_damaged_or_unsafe_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
     spoil(file)
     assert run() == ([2, 4], [*(line.format(file=file) for line in refusals), COMPILING])
-    assert run() == ([2, 4], [])  # the file was replaced
+    assert run() == ([2, 4], [])  # the damaged file was replaced
 
 
 def test_a_renamed_machine_code_file_is_never_loaded(run, file) -> None:

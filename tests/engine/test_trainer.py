@@ -234,7 +234,7 @@ def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
     engine = make(model, config, docs, init_weights(model, rng), "float32")
     engine._params.by_name()["lm_head"][:] *= 1e21
     assert math.isnan(engine.run(1)[0])
-    assert np.isfinite(engine._grads.array).all()  # the gradients are finite in float32
+    assert np.isfinite(engine._grads.array).all()  # only the squares overflow
 
 
 def test_a_tiny_adam_epsilon_keeps_the_weights_of_unused_tokens_finite() -> None:

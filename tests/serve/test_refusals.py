@@ -94,7 +94,7 @@ def test_the_error_for_an_invalid_field_gives_its_value_and_limit(request, body,
     ],
 )  # fmt: skip
 def test_an_openai_error_names_its_field_separately(request, fields, message, field) -> None:
-    """The field is a field of the body, or of the only message of a chat."""
+    """The invalid field belongs to the body, or to the only message of a chat."""
     is_message = {"role", "content", "tool_calls"} & {*fields}
     body = {"messages": [{**HI, **fields}]} if is_message else fields
     server = request.getfixturevalue("talk" if is_message else "names")

@@ -113,7 +113,7 @@ def test_a_championship_breeds_the_same_mix_as_evolve_rust(make_ranked, size, ex
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
     population = bred("championship", ranked)
     assert origins(population) == expected.split()
-    if size > 4:  # each two of the best three are crossed
+    if size > 4:  # each pair of the best three is crossed
         pairs = [organism.parents for organism in population if organism.origin == "champion"]
         assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
     for organism in population:  # only growth and immigrants change the shape

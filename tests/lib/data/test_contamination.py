@@ -91,7 +91,7 @@ def test_contamination_is_the_fraction_that_an_ancestor_has_read(ancestors, own,
         ]
         if held_out:
             share = len(held_out & set().union(*known)) / len(held_out)
-            if found[name] is None:  # short overlaps are not detected
+            if found[name] is None:  # an overlap may be too short to be detected
                 assert kind == "text"
                 assert share < PIECE / MIN_STRETCH
             else:

@@ -40,7 +40,7 @@ REGULARISED = {"dropout": 0.2, "weight_decay": 0.1}
 @pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
 def test_a_stopped_training_run_resumes_to_its_result(train, docs, settings, monkeypatch) -> None:
-    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per call
+    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per kernel call
     config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
     for stop_at in (0, 1, 7, 10):
@@ -204,7 +204,7 @@ def test_the_seed_alone_determines_the_model(train) -> None:
 
 def test_training_events_are_not_sent_more_often_than_the_interval(monkeypatch) -> None:
     events = []
-    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per call
+    monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per kernel call
     monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 1e9)
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=60), hooks=[OnEvent(events.append)])
     assert [event.step for event in events] == [60]

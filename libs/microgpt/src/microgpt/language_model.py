@@ -1,4 +1,4 @@
-"""Token probabilities of a trained model, and its loss on documents."""
+"""Compute the token probabilities of a trained model, and its loss on documents."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

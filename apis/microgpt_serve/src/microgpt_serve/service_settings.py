@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment, overridden by options that are not None; raise ConfigError on errors."""
+    """Read the environment; options except None override it. Raise ConfigError for bad values."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

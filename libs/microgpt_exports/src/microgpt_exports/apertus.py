@@ -47,7 +47,7 @@ MATRICES = {  # matrices of a layer, and their names in Hugging Face Transformer
 ROTATED, RESULTS = ("attn_wq", "attn_wk"), ("attn_wo", "mlp_fc2")
 NORMS = ("attention_layernorm", "feedforward_layernorm")
 HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
-WITHOUT_EFFECT = ("architectures", "dtype")  # settings that do not affect the results
+WITHOUT_EFFECT = ("architectures", "dtype")  # settings in config.json that do not affect the results
 
 
 def to_apertus(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:

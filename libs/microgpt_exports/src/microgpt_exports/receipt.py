@@ -125,7 +125,7 @@ def make_receipt(saved: SavedModel, format: str, name: str) -> Receipt:
 
 
 def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
-    """Parse a receipt; raise CheckpointError if it is invalid or the model exceeds n_bytes."""
+    """Parse a receipt; raise CheckpointError if it is invalid or its weights need over n_bytes."""
     if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     with damaged(path):

@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment; options except None override it. Raise ConfigError for bad values."""
+    """Read settings from options (None: from the environment); raise ConfigError if invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

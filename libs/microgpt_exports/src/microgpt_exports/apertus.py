@@ -1,4 +1,4 @@
-"""Convert models to and from Apertus, an architecture that llama.cpp and transformers support.
+"""Convert models to and from Apertus, an architecture that llama.cpp and Transformers support.
 
 Models of the architecture `portable` can be converted. Apertus differs from `portable` as follows:
 
@@ -8,7 +8,7 @@ Models of the architecture `portable` can be converted. Apertus differs from `po
                  attn_wq and attn_wk are reordered
     activation   is xIELU (Huang & Schlag 2024), with parameters that make it squared ReLU
 
-C = n_embd, H = n_head, D = head_dim. Tensors have the names of transformers.
+C = n_embd, H = n_head, D = head_dim. Tensors have the names that Hugging Face Transformers uses.
 """
 
 from collections.abc import Iterator, Mapping

@@ -171,7 +171,7 @@ def zero_weights(model: ModelConfig) -> Arrays:
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception of llama.cpp, onnxruntime or transformers to a CheckpointError."""
+    """Convert any exception of llama.cpp, onnxruntime or Transformers to a CheckpointError."""
     try:
         yield
     except Exception as error:

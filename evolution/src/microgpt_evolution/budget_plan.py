@@ -1,4 +1,4 @@
-"""Plan a search with a budget: its operations, its search space, and whether it has a student."""
+"""Plan a budgeted search: its operations, its search space, and whether it trains a student."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -58,7 +58,7 @@ def plan_search(
     distill = N_TEACHERS if choice.is_limited and is_short else 0  # a large text gets no student
     n_samples = max(0, n_generated(choice, choice.config.steps, MAX_TARGETS)) if distill else 0
     student = objective.student_cost(rule, distill, n_samples)
-    budget -= (n_workers - 1) * student  # only one worker can train the student
+    budget -= (n_workers - 1) * student  # while one worker trains the student, all others are idle
     if complete + student > budget or not objective.accepts(rule):
         raise ConfigError(
             f"{in_short(of_worker)} operations are too few for a search"
@@ -89,7 +89,7 @@ def space_for(rule: Genome, text: TextKind, n_characters: int) -> Space:
     context = rule.block_size
     contexts = (32, 64, 128, 256) if text == "stream" else (context // 2, context, 2 * context)
     values = {**VALUES, "block_size": tuple(n for n in contexts if 8 <= n <= MAX_CONTEXT)}
-    if rule.vocab_size:  # it is 0 if subwords do not suit the documents
+    if rule.vocab_size:  # 0 if subwords do not suit the documents
         most = n_characters / MIN_CHARACTERS_PER_SUBWORD
         values["vocab_size"] = (0, *(size for size in VOCABULARIES if size <= most))
     return Space(values)

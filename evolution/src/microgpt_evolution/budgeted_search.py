@@ -77,9 +77,9 @@ class BudgetedSearch:
             seed=settings.seed,
         )
         self._limit, self._began = limit, limit.clock() if limit else 0.0
-        self.last: TrialRecord | None = None  # the trial that ended last
+        self.last: TrialRecord | None = None  # record of the trial that ended last
         self.budget = self._planned  # operations of the search without its student
-        self.spent = self.recorded = 0.0  # operations of all ended rungs, and of recorded ones
+        self.spent = self.recorded = 0.0  # operations so far, and those of recorded rungs
 
     @property
     def best(self) -> Contestant | None:
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: the recorded one, or what budget and time allow."""
+        """Return the next generation's budget: as recorded, or else as budget and time permit."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
@@ -176,7 +176,7 @@ class BudgetedSearch:
         return self.objective.train(organism, organism.n_finite, self._state(organism))
 
     def _state(self, organism: Contestant) -> TrainState | None:
-        """Return the saved state after an organism's last finite loss, or None if there is none."""
+        """Return the state saved at an organism's last finite loss, or None if there is none."""
         config, n = self.objective.plan(organism.genome).config, organism.n_finite
         run = self.study.state(organism.id) if n else None
         is_known = run and run[1].step == n * config.steps_between_evaluations

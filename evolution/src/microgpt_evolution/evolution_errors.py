@@ -26,11 +26,11 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Raise errors about invalid content as `kind`, with `where` and `remedy` in the message."""
+    """Convert errors about invalid content to `kind`, and add `where` and `remedy`."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:
-        from pydantic import ValidationError  # pydantic is slow to import
+        from pydantic import ValidationError  # imported only after an error, as it is slow
 
         from microgpt import first_problem
 

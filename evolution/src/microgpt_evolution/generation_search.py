@@ -115,7 +115,7 @@ def run_search(
 ) -> EvolutionResult:
     """Run or resume a search, and write genome.json.
 
-    A search trains the primordial genome, if the target depends on it, and the generations. It then
+    A search trains the default genome, if the target depends on it, and the generations. It then
     trains the finalists with more seeds to choose the winner, and the winner with fresh seeds.
     """
     settings, breeding = study.settings, breeding_of(study.settings)

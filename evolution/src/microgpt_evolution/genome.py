@@ -34,8 +34,8 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
-# Relative probabilities of mutation, where they differ from 1. For these two genes, the values that
-# `train` chooses were better in most cases (docs/measurements/quality.md).
+# Relative probabilities of mutation that differ from 1. They are low for two genes, because the
+# values that `train` chooses were better in most cases (docs/measurements/quality.md).
 RATES = {"optimizer": 0.1, "architecture": 0.1}
 MORE_GENES = 0.35  # probability of mutating one more gene, drawn after each mutation
 JUMP = 0.25  # probability that a gene moves by two values instead of one
@@ -46,7 +46,7 @@ MAX_TRIES = 100  # maximum number of draws to find a valid mutant
 class Genome(TrainConfig, ModelConfig):
     """All settings of a model and of its training.
 
-    The defaults are Karpathy's, except for the learning rate. It is evolve-rust's, which does not
+    The defaults are Karpathy's, except for the learning rate, which is evolve-rust's. It does not
     depend on the width, so that a sweep of widths varies only one setting.
     """
 
@@ -72,7 +72,7 @@ class Genome(TrainConfig, ModelConfig):
         return {name: value for name, (value, default) in found.items() if value != default}
 
     def model(self, vocab_size: int = 0) -> ModelConfig:
-        """Return the shape of the model; if `vocab_size` is 0, `train` determines this size."""
+        """Return the shape of the model; if `vocab_size` is 0, `train` sets it."""
         shape = {field.name: getattr(self, field.name) for field in fields(ModelConfig)}
         return ModelConfig(**shape | {"vocab_size": vocab_size})
 
@@ -106,7 +106,7 @@ PRIMORDIAL = Genome(steps=200)
 
 
 def values_of(genome: Genome, names: Iterable[str]) -> dict[str, Any]:
-    """Return a genome's values of the named settings, by name."""
+    """Return the values of the named settings of a genome, by name."""
     return {name: getattr(genome, name) for name in names}
 
 
@@ -120,7 +120,7 @@ def check_genes(genes: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Space:
-    """The values that each gene may have, in ascending order; genes without values do not vary."""
+    """The values that each gene can have, in ascending order; genes without values do not vary."""
 
     values: dict[str, tuple[Gene, ...]]
 

@@ -19,9 +19,9 @@ from microgpt_evolution.trial import EVALUATIONS, Genes, Stored
 
 GENOME = "genome.json"
 VERSION: Literal[1] = 1
-BUDGETED_VERSION: Literal[4] = 4  # versions 2 and 3 had different genes
-MAX_BYTES = 2**20  # typical files are smaller than 1 kB
-RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # the names of GENES in version 1, from evolve-rust
+BUDGETED_VERSION: Literal[4] = 4  # versions 2 and 3 had different genes, and cannot be read
+MAX_BYTES = 2**20  # maximum size of a file; typical files are smaller than 1 kB
+RUST_KEYS = ("n_emb", "n_ctx", *GENES[2:])  # keys of GENES in files of version 1, as in evolve-rust
 REQUIRED = {  # keys that a file must contain besides the genes, by version
     VERSION: ("loss", "generation"),
     BUDGETED_VERSION: ("operations", "budget", "val_loss", "generation", "text", "data_sha256"),
@@ -71,12 +71,12 @@ def read_genome(path: str | Path) -> GenomeRecord:
 
 
 def _record(facts: dict[str, Any]) -> GenomeRecord:
-    """Return the record of a parsed genome.json of either version."""
+    """Return the record of a parsed genome.json of version 1 or 4."""
     facts["version"] = version = facts.get("version") or VERSION
     names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
     if version == VERSION:
         names, keys, genes = GENES, RUST_KEYS, facts
-        if facts.get("objective", "loss") == "loss":  # evolve-rust's files have no `fitness`
+        if facts.get("objective", "loss") == "loss":  # evolve-rust's files lack `fitness`
             facts["fitness"] = facts.get("fitness") or "last-doc"
     genes = genes if isinstance(genes, dict) else {}
     missing = [key for key in keys if key not in genes]

@@ -3,7 +3,7 @@
     .lock            lock file, held while a process executes the study
     settings.json    the settings
     trials.jsonl     one line per trial, appended when the trial ends
-    .organisms/      states of training runs that may continue, or whose models are needed later
+    .organisms/      states of training runs that can continue, or whose models are needed later
 
 A resumed study repeats all steps from the beginning, but trains only trials without a record.
 """
@@ -59,7 +59,7 @@ class Study(Generic[S]):
     """The settings and trials of one study; its log file is beside its directory."""
 
     def __init__(self, directory: Path, kind: type[S], *, is_locked: bool = False) -> None:
-        """Read a study, which may be running; raise StudyError if it is damaged or not of `kind`.
+        """Read a study, which can be running; raise StudyError if it is damaged or not of `kind`.
 
         An incomplete last line of trials.jsonl is ignored. A study must be locked to be continued.
         """
@@ -166,7 +166,7 @@ class Study(Generic[S]):
         return record
 
     def state(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
-        """Return the saved plan and state of an organism's training run, or None without them."""
+        """Return the saved plan and state of an organism's training run, or None if not saved."""
         try:
             return read_training(self.directory / STATES / id)[:2]
         except CheckpointError:
@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase settings in `more` or replace those in `free`; otherwise, raise ConfigError."""
+        """Increase settings in `more`, or replace settings in `free`; else raise ConfigError."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():

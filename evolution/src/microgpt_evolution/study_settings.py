@@ -128,13 +128,13 @@ class BudgetedSettings(StudySettings):
     budget: Operations  # operations of the search
     operations: Operations  # operations of a complete training run, without evaluations
     seed: Seed
-    # Operations that were left before each generation; a time limit may have lowered them.
+    # Operations that were left before each generation; a time limit can have lowered them.
     remaining: tuple[Annotated[float, Field(ge=0)], ...] = ()
     distill: int = 0  # maximum number of organisms that teach a student at the end
     teacher_samples: int = 0  # number of documents that the teachers generate
     # Genomes of the first generation.
     first: Annotated[tuple[Genes, ...], Field(min_length=1)]
-    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # allowed values
+    values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # allowed values by gene
 
 
 class SweepSettings(StudySettings):
@@ -202,7 +202,7 @@ def read_settings(directory: Path) -> StudySettings:
             raise StudyError(other)
         facts = json.loads(content)
         kind = facts.get("kind") if isinstance(facts, dict) else None
-        if kind not in [*KINDS]:  # a list, as `kind` may be unhashable
+        if kind not in [*KINDS]:  # a list, as `kind` can be unhashable
             raise StudyError(f"kind must be one of {', '.join(KINDS)}, got {kind!r:.40}")
         return KINDS[kind].model_validate_json(content.decode())
 

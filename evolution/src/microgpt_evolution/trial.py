@@ -23,10 +23,10 @@ MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # start of the last key of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations per complete training run of a search with a budget
-RUNGS = (6, EVALUATIONS)  # evaluations at which training may pause; earlier losses are misleading
+RUNGS = (6, EVALUATIONS)  # evaluations after which training can pause; earlier losses mislead
 # "refused": for example, too little memory; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
-Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, its last evaluation
+Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, the evaluation that ends it
 FRESH = "fresh"  # origin of the winner's trials with seeds that were not used to choose it
 RETEST = "confirm"  # origin of a finalist's trials with more seeds, which choose the winner
 STUDENT = "student"  # origin of a model that is trained on the predictions of organisms

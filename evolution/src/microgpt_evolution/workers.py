@@ -17,7 +17,7 @@ from microgpt_evolution.objectives.objective import Objective, describe_error, m
 from microgpt_evolution.trial import Evaluation, Trial
 
 POLL_S = 0.1  # interval at which a cluster is polled for results
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # all machines need the same versions
+PACKAGES = ("microgpt-lib", "microgpt-evolution")  # must have the same version on all machines
 TIMEOUT_S = 5.0
 PATIENCE_S = 30.0  # time to wait for a worker; Dask's nanny restarts workers that died
 KILLED = "its worker died"  # start of the reason that is recorded if a trial's workers died
@@ -58,7 +58,7 @@ class Threads(AbstractContextManager["Threads"]):
 
 
 class Dask(AbstractContextManager["Dask"]):
-    """The workers of a Dask scheduler; workers may join and leave at any time."""
+    """The workers of a Dask scheduler; workers can join and leave at any time."""
 
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if it cannot be reached or used."""
@@ -85,7 +85,7 @@ class Dask(AbstractContextManager["Dask"]):
             _check_versions(self._client.get_versions(packages=PACKAGES))
 
     def n_workers(self) -> int:
-        """Return the number of worker threads, which may be 0 at times."""
+        """Return the number of worker threads, which can be 0 at times."""
         return sum(self._client.nthreads().values())
 
     def __exit__(self, *_: object) -> None:
@@ -95,8 +95,8 @@ class Dask(AbstractContextManager["Dask"]):
         """Yield the index and the evaluation of each trial when the trial ends."""
         from distributed import as_completed
 
-        # If a worker dies, Dask repeats its tasks but does not restore scattered data, so a task
-        # returns the objective. It is pickled, as trials change its caches during transfers.
+        # If a worker dies, Dask repeats its tasks but does not restore scattered data. Thus, a task
+        # returns the objective, which is pickled, as trials change its caches during transfers.
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
@@ -136,7 +136,7 @@ class Dask(AbstractContextManager["Dask"]):
 
 
 Workers = Threads | Dask  # connected workers; a `with` statement closes them
-_unpickled = lru_cache(maxsize=2)(pickle.loads)  # 2: a worker may serve two studies
+_unpickled = lru_cache(maxsize=2)(pickle.loads)  # 2: a worker can serve two studies
 
 
 def _measure_pickled(pickled: bytes, trial: Trial) -> Evaluation:
@@ -150,7 +150,7 @@ def _evaluation(result: Any) -> Evaluation:
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
     _, error, _ = result  # a failed task gives the type, value and traceback of its exception
-    n_allowed = getattr(error, "allowed_failures", None)  # a KilledWorker's attribute
+    n_allowed = getattr(error, "allowed_failures", None)  # only KilledWorker has it
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

@@ -16,7 +16,7 @@ from microgpt_cli.terminal.options import option
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-# The help lists these commands first, in the order of first use, and then all others by package.
+# The commands that the help lists first, in the order in which a newcomer uses them.
 _FIRST = ("train", "generate", "chat", "play", "info", "course", "evolve", "serve")
 # Commands that the documentation or error messages mention, and the packages that provide them. If
 # such a package is not installed, the error message names it.
@@ -28,7 +28,7 @@ _FOUNDING = {
 
 
 class _Commands(TyperGroup):
-    """The commands of all installed packages; a command's module is imported when it is used."""
+    """The commands of all installed packages; the module of a command is imported on first use."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

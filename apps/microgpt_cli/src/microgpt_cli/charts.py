@@ -41,7 +41,7 @@ COLORS = (
 )
 BLUE, ORANGE, GREEN, PINK, SKY, AMBER = COLORS[:6]
 GREY = "#8a8a8a"
-# Colors of text, secondary text, lines and background.
+# Colors of text (ink), secondary text (quiet), lines, and the background (paper).
 SCHEMES = {
     "light": {"ink": "#24292f", "quiet": "#57606a", "line": "#e4e6e9", "paper": "#ffffff"},
     "dark": {"ink": "#e6e8eb", "quiet": "#a2a9b3", "line": "#33383f", "paper": "#16191d"},
@@ -51,7 +51,7 @@ PADDING = 12  # pixels around a chart in a file
 FILES = (".png", ".svg")  # suffixes of chart files
 PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
-Specification = dict[str, object]  # a chart in Vega-Lite, or the style of all charts
+Specification = dict[str, object]  # a chart or a configuration in Vega-Lite
 Row = dict[str, Any]  # a row of a chart's dataset
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
 SMOOTHED = 1 / 40  # the moving average extends over 1/40 of the points on either side
@@ -115,7 +115,7 @@ def write_chart(chart: "ChartType", files: Sequence[Path]) -> None:
 
 
 def chart(result: object) -> Any:
-    """Return the Altair chart of a result; raise MicrogptError if there is nothing to plot."""
+    """Return the Altair chart of a result; raise MicrogptError if its class cannot be plotted."""
     check_plots()
     name = type(result).__name__
     draw = plugin("plotting", name)
@@ -133,7 +133,7 @@ class TrainingRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The label and the lowest held-out loss or, without one, the last training loss."""
+        """The label, and the lowest held-out loss or, if there is none, the last training loss."""
         held_out = [(p.val_loss, p.step) for p in self.points if p.val_loss is not None]
         if not held_out:
             return f"{self.label}: training loss {self.points[-1].loss:#.4g}"
@@ -172,7 +172,7 @@ def draw(runs: Sequence[TrainingRun]) -> "ChartType":
     )
     dashes = alt.Scale(domain=kinds, range=[[1, 0], [5, 4]])
     lines = base.encode(alt.StrokeDash("kind:N", scale=dashes, legend=above)).mark_line()
-    # Training losses are drawn as points only if each run has a single one, which forms no line.
+    # Training losses are drawn as points only if each run has just one, because a line needs two.
     shown = "true" if len(rows) == len(runs) else f"datum.kind == '{HELD_OUT}'"
     points = base.transform_filter(shown).mark_point(filled=True, size=24, opacity=1)
     title = runs[0].label if len(runs) == 1 else f"{len(runs)} training runs"

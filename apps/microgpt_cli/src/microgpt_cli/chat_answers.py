@@ -1,4 +1,4 @@
-"""Compare the replies of a chat model with known answers, after its training and in `eval`."""
+"""Compare a chat model's replies with the expected ones, after training and in `eval`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -21,8 +21,8 @@ from microgpt import (
 from microgpt_cli.terminal.console import note, quoted
 from microgpt_cli.terminal.progress_bar import with_progress
 
-N_QUESTIONS = 200  # maximum number of questions; with 200, the 95 % interval is at most ± 7 %
-N_SHOWN, CLIP = 2, 80  # number of replies to print, and of characters per message
+N_QUESTIONS = 200  # maximum number of questions; the accuracy's 95 % interval is then at most ± 7 %
+N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed message
 N_ERRORS = 3  # maximum number of errors to print per task; --json prints all
 ERROR_CLIP = 48  # maximum number of characters of each text in a printed error
 
@@ -34,7 +34,7 @@ class ChatAnswers(NamedTuple):
     contamination: float | None = 0.0  # fraction of conversations read in training; None if unknown
 
     def lines(self) -> Iterator[str]:
-        """Yield a table of the exact answers per task, and the first errors of each task."""
+        """Yield the lines of a table of exact matches per task, and each task's first errors."""
         tasks = self._tasks()
         rows = [*((printable(task, ERROR_CLIP), some) for task, some in tasks.items())]
         if len(rows) > 1:
@@ -59,7 +59,7 @@ class ChatAnswers(NamedTuple):
             yield f"  {where}: {answer.problem or got}"
 
     def samples(self) -> Iterator[str]:
-        """Yield lines with two questions and replies, from starts of conversations if possible."""
+        """Yield two questions and their replies, from starts of conversations if possible."""
         first = [one for one in self.answers if one.item.place == 1] or self.answers
         replies = {one.item.prompt: one.reply or one.problem or "" for one in first}
         yield ""
@@ -99,7 +99,7 @@ class ChatAnswers(NamedTuple):
 
 
 def answer_questions(result: TrainResult, sets: Split) -> ChatAnswers | None:
-    """Return a chat model's replies to questions; None for the slow reference engine.
+    """Return a chat model's replies to questions, or None for the reference engine, which is slow.
 
     A reply plug-in defines its own questions. By default, the questions are those of held-out
     conversations or, if there are none, of training conversations.

@@ -4,7 +4,7 @@ from microgpt import Choice, count, count_params, duration, in_short
 
 
 def explain_settings(choice: Choice) -> tuple[str, ...]:
-    """Return a line with the chosen settings and one with the reasons; () without a budget."""
+    """Return a line with the chosen settings and one with the reasons; () if there is no budget."""
     if choice.budget is None:
         return ()
     sizes, model, config, ensemble = choice.sizes, choice.model, choice.config, choice.ensemble

@@ -1,6 +1,6 @@
 """Count-based baselines for losses, and estimates of the loss that a training run can reach.
 
-A model is a function from documents with N predictions to an (N, V) array of probabilities.
+A model is a function from documents to an array of probabilities: (predictions, vocab_size).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,15 +32,15 @@ from microgpt import (
 
 Predict = Callable[[TokenDataset], NDArray[Any]]
 
-MAX_COUNTED = 2**20  # maximum number of predictions to count; more would take seconds
+MAX_COUNTED = 2**20  # maximum number of training tokens to count; more would take seconds
 MAX_NUMBERS = 2**23  # maximum number of probabilities in memory at once
 MANY = 1000  # a sample of this many documents is representative, although their lengths differ
 CONTEXT = 256  # longer documents are split into windows of this many tokens
 NAMES = {"uniform": "a uniform guess", "pairs": "pairs", "ngrams": "n-grams"}
 ORDERS = {"pairs": 2, "ngrams": 6}  # n of the n-grams; 6 is about the best n for most texts
 SAMPLE = 400_000  # maximum number of characters that `expect` reads
-# Lowest and highest ratio of the loss of `train --minutes 1` to that of n-grams, and the ratio of
-# losses for ten times the training time (docs/measurements/quality.md and choice.md).
+# Lowest and highest ratio of the loss of `train --minutes 1` to that of n-grams, and the factor by
+# which ten times the training time changes the loss (docs/measurements/quality.md and choice.md).
 LOWEST, HIGHEST, PER_TENFOLD_TIME = 0.85, 1.05, 0.95
 SHORT = 40  # maximum median length, in characters, of documents such as names or titles
 # Expected quality of generated texts: each row has the maximum number of characters of the training
@@ -93,7 +93,7 @@ def to_score(
 
 
 def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return each prediction's target token, (N,), and whether the loss includes it, (N,)."""
+    """Return each prediction's target token and whether the loss includes it, both (N,)."""
     counts = np.frombuffer(docs.mask or b"\1" * len(docs.tokens), bool)
     first = docs.starts[:-1]  # the first token of a document is not predicted
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)

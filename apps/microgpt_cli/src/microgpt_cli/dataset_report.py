@@ -59,7 +59,7 @@ def _describe(docs: Sequence[Document]) -> dict[str, Any]:
     """Return statistics of documents.
 
     The length of a document is the number of its characters, plus one token for its end and, in a
-    conversation, two tokens per turn. A document fits into a context of this many tokens.
+    conversation, two tokens per turn. A document fits into a context of at least its length.
     """
     is_chat = not isinstance(docs[0], str)
     lengths = sorted(count_characters(doc) + 1 + 2 * is_chat * len(doc) for doc in docs)

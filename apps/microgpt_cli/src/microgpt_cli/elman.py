@@ -15,15 +15,15 @@ from microgpt_cli.counting import targets_of
 Floats = NDArray[np.float32]
 Matrices = dict[str, Floats]
 
-# Settings for OPERATIONS training operations, and the powers of the operations with which they
-# scale, fitted on names.txt. With few operations, a small network with many steps is better.
+# Settings for a budget of OPERATIONS, and the exponents with which they scale with the budget,
+# fitted on names.txt. With a small budget, a small network with many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
 TOKENS, TOKENS_POWER = 260, 0.4  # tokens per training step, and exponent
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
 MAX_NORM = 1.0  # gradients are clipped to this norm, as they can explode in a recurrent network
-RADIUS = 0.9  # scale of the orthogonal initial memory matrix, which keeps gradients from vanishing
+RADIUS = 0.9  # scale of the initial memory matrix; it is orthogonal, so gradients do not vanish
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 
@@ -50,7 +50,7 @@ class ElmanNetwork:
     def _read(
         self, docs: TokenDataset
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats]:
-        """Return tokens, a mask that is False for padding, hidden states and probabilities."""
+        """Return tokens, a mask (False for padding), the hidden states, and the probabilities."""
         lengths = np.diff(docs.starts) - 1
         T = int(lengths.max())
         is_real = np.arange(T) < lengths[:, None]  # (B, T)
@@ -71,7 +71,7 @@ class ElmanNetwork:
         targets, counts = targets_of(docs)
         dlogits[np.arange(len(dlogits)), targets] -= 1
         dlogits *= counts[:, None] / np.float32(max(1, counts.sum()))
-        dsums = np.zeros_like(memories[:, 1:])  # gradients of the inputs of tanh: (B, T, H)
+        dsums = np.zeros_like(memories[:, 1:])  # gradients with respect to tanh's inputs: (B, T, H)
         dsums[is_real] = dlogits @ self.weights["output"]
         later = np.zeros_like(dsums[:, 0])  # gradient from the next position: (B, H)
         for t in reversed(range(tokens.shape[1])):
@@ -101,7 +101,7 @@ class ElmanNetwork:
 
 
 def train_elman(chunks: ChunkedDataset, operations: float, seed: int) -> ElmanNetwork:
-    """Train a network for a number of operations, which determines its size and its settings."""
+    """Train a network with a budget of operations, which determines its size and settings."""
     rng, relative = np.random.default_rng(seed), operations / OPERATIONS
     V = chunks.tokenizer.vocab_size
     n_hidden = max(8, round(WIDTH * relative**WIDTH_POWER))

@@ -5,7 +5,7 @@ from itertools import islice
 
 from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
-# Limits of the number of tokens (enough for a mean) and of n_tokens * n_params, to save time.
+# Maximum number of tokens, which is enough for a mean, and maximum n_tokens * n_params, for speed.
 MAX_TOKENS, MAX_WORK = 24, 200_000
 MIN_SHARE = 1 / 16  # fraction of active units below which a note is printed; Karpathy's run has 1/8
 
@@ -16,7 +16,7 @@ class _Watched(Gpt[float]):
     n_tokens, n_active = 0, 0
 
     def mlp(self, x: list[float], layer: int) -> list[float]:
-        """Apply the MLP, and count the hidden units that are not 0."""
+        """Apply the MLP, and count the hidden units that are active."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])
         self.n_active += sum(h > 0 for h in hidden)
         self.n_tokens += 1

@@ -31,10 +31,10 @@ from microgpt_cli.elman import train_elman
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# Operations of the first GPT, counted as by `train --budget`; the second gets ten times as many.
+# Operations of the first GPT, counted as in `train --budget`; the second gets ten times as many.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
 ORDERS = range(2, 13)  # values of n for n-grams, tried until the validation loss rises
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and of characters shown
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and maximum length shown
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def ladder(
 ) -> Ladder:
     """Train models on the training documents, and measure them on the test documents.
 
-    The n of the best n-grams, and the weights of the GPTs, are chosen on the validation documents.
+    The n of the n-grams and the checkpoints of the GPTs are chosen by their validation losses.
     All models predict the same characters in the same windows. The Elman network takes as many
-    operations as the first GPT, whose budget is counted as by `train --budget`. `tell` receives
+    operations as the first GPT, whose budget is counted as in `train --budget`. `tell` receives
     a line before each training run. Raise DataError if there is no validation set or no test set.
     """
     if not (sets.validation and sets.test):
@@ -114,7 +114,7 @@ def ladder(
 
 
 def predictions_of(gpt: InferenceGpt) -> Predict:
-    """Return a function from documents to a trained model's probabilities, (N, V)."""
+    """Return a function from documents to probabilities: (predictions, vocab_size)."""
 
     def predict(docs: TokenDataset) -> np.ndarray:
         rows = np.zeros((len(docs.tokens) - len(docs), gpt.config.vocab_size), np.float32)
@@ -140,7 +140,7 @@ def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -
 
 
 def operations_of(job: TrainingJob) -> float:
-    """Return a training run's operations in matrix products (Kaplan et al. 2020, table 1)."""
+    """Return the operations of a training run's matrix products (Kaplan et al. 2020, table 1)."""
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
     weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C
@@ -164,7 +164,7 @@ def shown(text: str) -> str:
 
 
 def draw_ladder(ladder: Ladder) -> "ChartType":
-    """Return a bar chart of the losses, blue for networks, labelled with their predictions."""
+    """Return a bar chart of the losses, with each model's predictions; networks are blue."""
     import altair as alt
 
     rows = []

@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models' paths; skerry comes first if its plug-in is installed."""
+    """Return the bundled chat models' paths by name; skerry, the first, requires its plug-in."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]
@@ -71,7 +71,7 @@ def loss_of(meta: Meta) -> str:
 def note_training_data(
     docs: Sequence[Document], share: float | None, saved: SavedModel, directory: Path
 ) -> float | None:
-    """Print a note if documents may be training data; return the fraction, or None if unknown."""
+    """Print a note if documents may be training data; return the fraction that is, if known."""
     if share is None and (hashes := read_document_hashes(directory, saved)):
         share = known_share(docs, hashes)
     if share is None:

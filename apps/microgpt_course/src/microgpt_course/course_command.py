@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXERCISE = argument(None, "Number or name.  [default: the first one not done]", "EXERCISE")
 IN = option(None, "Directory of the exercises.  [default: ., else course]")
-GOOD, BAD = "32", "1;31"  # ANSI styles
+GOOD, BAD = "32", "1;31"  # ANSI styles: green, and bold red
 LEAST_ACTIVE = 8  # minimum mean number of active hidden units, in the last experiment
 NOISE = 0.02  # typical difference between the losses of two seeds, in nats per token
 END = """\

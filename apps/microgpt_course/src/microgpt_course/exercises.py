@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from microgpt import ConfigError, bundled
 
 SOLUTIONS = Path(__file__).with_name("solutions")
-WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # exercises with longer limits
+WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # exercises with a longer time limit
 UNCHANGED = "unchanged"  # the baseline of the experiments
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
 STEP = 1e-5  # step of a finite difference
 
 
 class Line(NamedTuple):
-    """A line of the check of an exercise, as checks.toml describes it."""
+    """A line of code that checks an exercise, as written in checks.toml."""
 
     code: str
     question: str  # about this line if it is compared, else about the next compared line
@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 @cache
 def names() -> tuple[str, ...]:
-    """Return the names of the exercises in order, such as 03_backward."""
+    """Return the sorted names of the exercises, such as 03_backward."""
     return tuple(sorted(path.stem for path in SOLUTIONS.glob("*.py")))
 
 

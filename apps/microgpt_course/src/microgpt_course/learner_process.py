@@ -2,7 +2,7 @@
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 
-EXPERIMENT may be empty. The process prints a JSON object per line: a line that the file `printed`,
+EXPERIMENT can be empty. The process prints a JSON object per line: a line that the file `printed`,
 the `result` of a line of the check, facts of the experiments and, last, the error or "" in `wrong`.
 """
 

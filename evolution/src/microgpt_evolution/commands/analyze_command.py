@@ -26,13 +26,13 @@ from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
 
 UNIT = 1000  # the column Return shows the decrease in loss per 1,000 steps or parameters
-# The axes of the tables, each with the settings that may vary along this axis.
+# The axes of the tables, each with the settings that vary along it.
 AXES = {"steps": ("steps",), "parameters": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
 SIZE = AXES["parameters"][:3]
 MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZES.items()}
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 N_SHOWN = 24  # maximum number of characters shown per sample
-N_DIGITS = 6  # decimal places in the column Return, whose values may be small
+N_DIGITS = 6  # decimal places in the column Return, whose values can be small
 # Two or more candidates that differ only in the settings of one axis, in ascending order.
 Series = Sequence[Candidate]
 
@@ -88,7 +88,7 @@ def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
 
 
 def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
-    """Return each candidate's decrease in loss from the previous one, also per 1,000 units."""
+    """Return each candidate's loss decrease from the previous one, in all and per 1,000 units."""
     found = {}
     for before, after in pairwise(series):
         drop, more = before.above(after), _size(axis, after) - _size(axis, before)

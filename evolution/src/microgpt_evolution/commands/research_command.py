@@ -41,7 +41,7 @@ def start(
         raise ConfigError(f"{experiment} has no model: {reason}")
     with Research.begin(RUNS, "research", settings) as study:
         losses = [each.fitness for each in study.run(code, judge).records]
-    noise = 2**0.5 * stdev(losses)  # standard deviation of the difference of two runs
+    noise = 2**0.5 * stdev(losses)  # standard deviation of the difference between two runs
     print_or_discard(f"The program has loss {Mean.over(losses)} nats per character (5 seeds)")
     print_or_discard(f"A gain of {CLEAR_EFFECT * noise:.4f} is kept nine times in ten")
     print_or_discard(f"Next: change {experiment}, then run: microgpt research try")

@@ -34,7 +34,7 @@ class WorkerOptions:
 
 
 def given_of(options: Mapping[str, Any]) -> Given:
-    """Return the options that the user set; raise ConfigError if one is invalid or conflicts."""
+    """Return the options that the user set; raise ConfigError if any are invalid or conflict."""
     given = {name: each for name, each in options.items() if each is not None and each is not False}
     settings = {name: value for name, value in given.items() if name in FIELDS}
     for name in given.keys() & {"population", "generations", "seeds", "workers"}:
@@ -58,7 +58,7 @@ def typed(name: str) -> str:
 
 
 def newest_run(begin: str = "") -> Path:
-    """Return the newest run, or the newest of the kind that `begin`, such as "sweep steps", begins.
+    """Return the newest run or, given a command such as "sweep steps", the newest of its kind.
 
     Raise ConfigError if there is none.
     """

@@ -106,7 +106,7 @@ def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
     """Return the split documents of a new study; remove `train` options from notes and errors."""
-    # Without a limit, each line is a document. Notes must not suggest `train --text`.
+    # Without a time limit or budget, each line is a document; notes must not suggest --text.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
         docs = load_documents(path, options, tell=lambda line: note(line.partition(" (--text")[0]))
@@ -130,7 +130,7 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
     if "scheduler" in given:
         pool: Workers = Dask(given["scheduler"])
     else:
-        # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
+        # By default, a thread can wait 5 ms for the GIL when a kernel ends. A shorter interval
         # raises the speed of two threads from 86 % to 91 % of the speed of two processes
         # (bench/evolution_speed.py at commit a922fbb8).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -176,10 +176,10 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # `study.records` may be outdated
+        n_recorded = len(read_trials(study.directory)[0])  # `study.records` can be outdated
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
-        # The resuming hint is omitted if an option may be wrong, or no trial is recorded.
+        # The resuming hint is omitted if an option may be wrong or if no trial is recorded.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
         has_failed = isinstance(error, NoWinnerError)
@@ -195,7 +195,7 @@ def _write_report(directory: Path) -> None:
         from microgpt_evolution.report.study_report import write_report
 
         note(f"the report is in {write_report(directory)}")
-    except Exception as error:  # the results are already saved
+    except Exception as error:  # not fatal: the results are saved
         note(f"report.html was not written: {error}")
 
 

@@ -20,7 +20,7 @@ Fitness = Literal["held-out", "last-doc"]
 
 JUDGE = "judge"  # the score that the aesthetic search maximizes
 LAST_DOC_TARGET = 1.2  # target of the last-document loss, as in evolve-rust
-# Required gain over the primordial genome in nats per token; a target of 1.2 could not be reached.
+# Required gain over the primordial genome in nats per token, as held-out losses cannot reach 1.2.
 HELD_OUT_GAIN = 0.20
 LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-rust
 MIN_LENGTH = 3  # shorter names are not scored
@@ -31,7 +31,7 @@ NO_NAME = -100.0  # score of a batch in which no name can be scored
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target loss; for "held-out", it is the primordial loss less HELD_OUT_GAIN."""
+    """Return the target loss; for "held-out", it is the primordial loss minus HELD_OUT_GAIN."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"
@@ -52,9 +52,9 @@ def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
 class Verdict:
     """The scores of one name."""
 
-    flow: float  # pronounceability
-    symmetry: float  # palindromes, repetition and soft endings
-    creativity: float  # novelty
+    flow: float  # 0.5 for 4 to 8 letters, minus 1 for each letter that is hard to pronounce
+    symmetry: float  # 2.0 for a palindrome + 1.5 for a repeated half + 0.2 for a soft ending
+    creativity: float  # 1.0, or -5.0 if the name is in the list of known names
 
     @property
     def total(self) -> float:
@@ -146,7 +146,7 @@ HEADS: Mapping[HeadName, Head] = {
 
 
 def score_names(names: Sequence[str], known_names: Set[str]) -> dict[str, float]:
-    """Return the mean score of names by the judge and by each head; all are -100 without a name.
+    """Return the mean score of names by the judge and by each head; -100 if none can be scored.
 
     Repeated names score at most 0, so that a model cannot win by repeating one good name. Names in
     `known_names`, which must be normalized, are not novel.

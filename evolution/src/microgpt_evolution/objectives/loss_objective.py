@@ -32,10 +32,10 @@ N_SAMPLES = 200  # number of names to score; with 5, as in evolve-rust, scores a
 
 @dataclass(frozen=True)
 class LossObjective:
-    """Trains genomes and measures losses or scores names; DataError means unsuitable documents."""
+    """Trains genomes, and measures losses or scores names; raises DataError for bad documents."""
 
     sets: Split
-    fitness: Fitness | None = "held-out"  # None: score names
+    fitness: Fitness | None = "held-out"  # None to score generated names instead
     n_samples: int = 0  # number of names to generate
     measures_test: bool = False  # whether to measure the test loss, too
     text: TextKind = "lines"
@@ -78,7 +78,7 @@ class LossObjective:
         return genome.steps * step_operations(model, genome, length)
 
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
-        """Train a trial's genome, and return the losses, the samples and the samples' scores."""
+        """Train a model with a trial's genome; return the losses, the samples and their scores."""
         trained = self._train(trial, should_stop)
         fitness, model = trained.losses[-1], InferenceGpt(trained, engine=trained.plan.engine)
         facts: dict[str, Any] = {"last_loss": fitness}

@@ -23,7 +23,7 @@ class Objective(Protocol):
     def measure(self, trial: Trial, should_stop: ShouldStop = lambda: False) -> Evaluation:
         """Train a trial's model and return its evaluation; raise an error if training fails.
 
-        Training may stop when `should_stop` returns true; the evaluation is then not used.
+        Training can stop when `should_stop` returns true; the evaluation is then not used.
         """
 
 

@@ -61,7 +61,7 @@ class RungObjective:
     operations: float  # operations of a complete training run, without evaluations
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
-        """Return a BPE tokenizer, or for vocab_size 0 a CharTokenizer, and the documents' sizes."""
+        """Return a BPE tokenizer, or a CharTokenizer for size 0, and the sets' sizes in tokens."""
         return self.sets.once(("tokens", vocab_size), lambda: self._tokens(vocab_size))
 
     def _tokens(self, vocab_size: int) -> Tokens:
@@ -81,11 +81,11 @@ class RungObjective:
         )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
-        """Return the operations of n evaluations and of the training steps before each of them."""
+        """Return the number of operations of n evaluations and the training steps before them."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
-        """Return the operations of training a student, and of its teachers' predictions.
+        """Return the number of operations of a student's training and its teachers' predictions.
 
         The teachers predict the training documents and n_samples documents that they generate.
         """

@@ -38,7 +38,7 @@ def draw_tries(research: Research) -> ChartType:
 
 
 def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> ChartType:
-    """Return a chart of numbered points, with intervals if any, and a line of the best so far."""
+    """Return a chart of numbered points, with intervals if any, and a line of the best value."""
     x = alt.X(
         "trial:Q",
         title=name,

@@ -44,7 +44,7 @@ class Report:
     headline: str  # the result in a few words
     title: str  # kind and name of the run
     facts: Mapping[str, str]
-    chart: Any  # an Altair chart; Altair may not be installed
+    chart: Any  # an Altair chart; not annotated as one, because Altair is optional
     caption: str  # text below the chart
     table: Sequence[Sequence[str]]  # the first row has the headings
 
@@ -63,9 +63,9 @@ def write_report(directory: Path) -> Path:
 
 
 def study_report(study: Ranking) -> Report:
-    """Return the report of a search or a sweep, which may still be running."""
+    """Return the report of a search or a sweep, which can still be running."""
     settings, title = study.settings, f"{study.settings.kind.capitalize()}: {study.name}"
-    from microgpt_evolution.report import study_charts as charts  # requires Altair
+    from microgpt_evolution.report import study_charts as charts  # here, as Altair is optional
 
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))

@@ -1,4 +1,4 @@
-"""The judge trains experiments in separate processes, and scores their models."""
+"""The judge runs experiments in separate processes, and scores the models that they train."""
 
 import json
 import re
@@ -19,14 +19,14 @@ from microgpt_evolution.trial import Evaluation
 
 @dataclass(frozen=True)
 class Judge:
-    """Trains experiments on training documents, and scores their models on held-out documents."""
+    """Runs experiments on training documents, and scores their models on held-out documents."""
 
     sets: Split
     operations: float  # maximum number of operations of a training run
     seconds: float = 60  # time limit per training run, or per 1e9 operations if that is longer
 
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
-        """Train a program with a seed, and return the evaluation of its model on the set `part`.
+        """Run a program with a seed, and return the evaluation of its model on the set `part`.
 
         The loss is in nats per character. The number of training operations is returned, too; it is
         0 if the program has its own training loop.
@@ -44,7 +44,7 @@ class Judge:
         return Evaluation("ok", loss, seconds=perf_counter() - started), operations
 
     def _train(self, code: str, seed: int, directory: Path) -> None:
-        """Train a program in a separate process; raise StudyError if it fails or takes too long."""
+        """Run a program in a separate process; raise StudyError if it fails or takes too long."""
         (directory / sandbox.EXPERIMENT).write_text(code, encoding="utf-8")
         seconds = self.seconds * max(1, self.operations / 1e9)
         command = [sys.executable, "-IBc", f"from {sandbox.__name__} import main; main()"]

@@ -30,7 +30,7 @@ NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
 
 @dataclass(frozen=True)
 class Try:
-    """A program and its trials, each of which trains it and the champion with the same seed."""
+    """A program and its trials, each of which runs it and the champion with the same seed."""
 
     number: int
     code: str
@@ -44,13 +44,13 @@ class Try:
 
     @property
     def gain(self) -> Mean | None:
-        """The mean gain in the confirmation, or in the search before it; None without a gain."""
+        """The mean gain in the confirmation, or else in the search; None if there is no result."""
         found = self.gains(CONFIRM) or self.gains(SEARCH)
         return Mean.over(found) if found else None
 
     @property
     def verdict(self) -> str:
-        """The verdict or, while it is open, the part of the next trial: SEARCH or CONFIRM."""
+        """The verdict or, until there is one, the part of the next trial: SEARCH or CONFIRM."""
         failed = [f"failed: {each.reason}" for each in self.records if not each.is_ok]
         return failed[0] if failed else decide(self.gains(SEARCH), self.gains(CONFIRM))
 
@@ -80,7 +80,7 @@ class Try:
 
 
 class Research(Study[ResearchSettings]):
-    """A study of changes to a program."""
+    """A study that compares changed versions of a program with the best one so far."""
 
     @property
     def tries(self) -> list[Try]:

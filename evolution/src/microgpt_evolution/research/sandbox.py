@@ -19,7 +19,7 @@ CHECKED = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 ALLOWED = (*CHECKED, "os.listdir", "os.scandir")
 REFUSED = ("gc.", "os.", "pty.", "socket.", "subprocess.")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-DATA = f"{bundled('names.txt').parent}/"  # contains names.txt, a part of which may be held out
+DATA = f"{bundled('names.txt').parent}/"  # unreadable, as a part of names.txt can be held out
 RULE = "an experiment may use its own directory and the documents that it is given"
 
 

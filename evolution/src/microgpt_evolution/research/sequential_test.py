@@ -6,7 +6,7 @@ docs/reference/searches.md derives the error and states the power.
 # After each number of pairs, a change passes if its p-value is at most the first bound, and is
 # rejected if it is above the second. The first bounds add up to the error of the search.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
-N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and error of their test
+N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and their error rate
 CLEAR_EFFECT = 1.05  # a gain of 1.05 standard deviations of a pair is kept in 90 % of cases
 
 SEARCH, CONFIRM = "search", "confirm"  # the parts of a try, each with pairs of training runs
@@ -29,7 +29,7 @@ def p_value(gains: list[float]) -> float:
 
 
 def decide(search: list[float], confirmed: list[float]) -> str:
-    """Return the verdict on gains, given in order of the seeds, or the part of the next pair."""
+    """Return the verdict on gains, given in the order of the seeds, or the next pair's part."""
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
             return SEARCH

@@ -76,7 +76,7 @@ class _Kernel(NamedTuple):
 
     @property
     def variance(self) -> float:
-        """The variance of a single point."""
+        """The prior variance of the process at each point."""
         return 2 + self.curve_variance + self.run_deviation**2
 
 

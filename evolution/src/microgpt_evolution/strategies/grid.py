@@ -31,7 +31,7 @@ def describe(settings: Mapping[str, Any]) -> str:
 
 
 def show(setting: float | str | None) -> str:
-    """Format the value of a setting, such as "3,000", "true" or, with four digits, "0.01"."""
+    """Format the value of a setting: 3000 as "3,000", True as "true", 1 / 3 as "0.3333"."""
     if isinstance(setting, float):
         return f"{setting:.4g}"
     is_number = isinstance(setting, int) and not isinstance(setting, bool)

@@ -39,7 +39,7 @@ def random_genome(rng: Random) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return a copy of the genome with one mutated gene, whose new value may equal the old one."""
+    """Return a copy of the genome with one mutated gene, whose new value can equal the old one."""
     match rng.randrange(4):
         case 0:
             return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
@@ -54,7 +54,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 
 
 def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
-    """Return a copy with the given width and head count, or with two heads if they do not fit.
+    """Return a copy with the given width and head count, or with an even width and two heads.
 
     If n_head does not divide n_embd, n_head becomes 2, and an odd n_embd is rounded to an even one.
     """
@@ -137,7 +137,7 @@ class Hydra:
         return [self._first[seed] for seed in seeds]
 
     def choose(self, finalists: Sequence[Finalist]) -> Finalist | None:
-        """Return the best champion of the chosen head or, by default, the one with the best ranks.
+        """Return the best champion of the chosen head or, by default, the best-ranked finalist.
 
         By default, a finalist's ranks in all heads are added, as heads' scores are not comparable.
         """

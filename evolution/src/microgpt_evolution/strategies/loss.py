@@ -61,7 +61,7 @@ def random_genome(rng: Random, space: Values = NORMAL) -> Genome:
 
 
 def mutate(genome: Genome, rng: Random) -> Genome:
-    """Return a copy with one to three mutations; a gene may be mutated more than once."""
+    """Return a copy with one to three mutations; a gene can be mutated more than once."""
     genes = values_of(genome, GENES)
     for _ in range(rng.randint(1, 3)):
         gene = rng.choice(GENES)
@@ -78,7 +78,7 @@ def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
 
 
 def fine_tune(genome: Genome, rng: Random) -> Genome:
-    """Return a copy with another learning rate or step count, or with smaller changes of both."""
+    """Return a copy with another learning rate or step count, or with smaller changes to both."""
     lr, steps = genome.lr, genome.steps
     match rng.randrange(3):
         case 0:
@@ -217,7 +217,7 @@ class LossSearch(Population):
         return child(self._unfailed_genome(NORMAL), "immigrant")
 
     def _unfailed_genome(self, space: Values) -> Genome:
-        """Draw a genome; while its species has failed repeatedly, draw up to MAX_TRIES others."""
+        """Draw a genome; while its species has failed repeatedly, redraw up to MAX_TRIES times."""
         for _ in range(MAX_TRIES):
             genome = random_genome(self.rng, space)
             if self.failures[genome.species] < MIN_FAILURES:

@@ -127,7 +127,7 @@ class Population(ABC):
     ) -> None:
         """Create the first generation, with random genomes.
 
-        Several populations can share the random generator `rng`; `first_slot` separates their ids.
+        Populations that share the random generator `rng` need different values of `first_slot`.
         """
         self.size, self.rng, self.measure = size, rng or Random(seed), measure
         self._seed, self._first_slot = seed, first_slot

@@ -35,10 +35,10 @@ class SurrogateSearch:
         space: Space,
         first: Sequence[Genome],  # genomes of the first generation, which also has mutants of them
         budget: float,  # number of operations of the search
-        cost: Callable[[Genome, int], float],  # operations of training a genome for n evaluations
+        cost: Callable[[Genome, int], float],  # operations needed to train for n evaluations
         *,
         n_finalists: int = 1,  # number of organisms whose complete training is budgeted in advance
-        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether a genome may be trained
+        accepts: Callable[[Genome], bool] = lambda genome: True,  # whether a genome can be trained
         seed: int,
     ) -> None:
         n_complete = budget / cost(first[0], EVALUATIONS)
@@ -146,7 +146,7 @@ class SurrogateSearch:
         return chosen
 
     def _start_rung(self, organism: Contestant, slot: int) -> Contestant:
-        """Start an organism's next rung and deduct its cost; give a new one an id and a seed."""
+        """Start an organism's next rung and deduct its cost; give a new organism an id and seed."""
         organism = replace(organism, until=organism.next_rung)
         self.budget -= self.cost(organism.genome, organism.n_evaluations)
         if organism.id in self.organisms:

@@ -45,7 +45,7 @@ def one_line(name: str) -> str:
 
 
 def read_each(read: Callable[[Any], T], values: Iterable[Any], path: Path) -> list[T]:
-    """Return the result of `read` for each JSON value; raise DataError on an unknown format."""
+    """Return the result of `read` for each JSON value; raise DataError if the format is unknown."""
     found: list[T] = []
     try:
         found.extend(map(read, values))
@@ -99,9 +99,9 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # subtypes people can send
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # of users' messages
 
-_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # e.g. <@U1>, <URL|label>, <!here>
+_LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # such as <@U1> or <URL|label>
 
 
 def slack_channels(content: Any, path: Path) -> list[list[Post]]:
@@ -161,10 +161,10 @@ def _of_telegram(message: Any) -> Post:
     return post(who, datetime.fromisoformat(message["date"]).timestamp(), text)
 
 
-IMPOSSIBLE = -1.0  # time of a date that does not exist
+IMPOSSIBLE = -1.0  # `_time` returns this value if a date does not exist
 
 _M = f"[{''.join(map(chr, MARKS))}]*+"
-_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # R6: 2024 in Japan
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # Japan: R6 is 2024
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
     r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest
@@ -193,7 +193,7 @@ _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 
 
 def whatsapp_head(line: str) -> re.Match[str] | None:
-    """Return a match of the date, time and rest of a line; None if the line begins no message."""
+    """Return a match of a line's date, time and rest, or None if no message begins on the line."""
     return _HEAD.match(_TIME_FIRST.sub(r"\1\3, \2", line))
 
 

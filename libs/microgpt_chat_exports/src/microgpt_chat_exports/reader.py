@@ -26,11 +26,11 @@ from microgpt_chat_exports.chat_formats import APPS, Post, one_line, whatsapp_he
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 MOST = 20  # maximum number of participants in an error message
 N_HEAD = 20  # number of lines that are searched for the beginning of a WhatsApp message
-JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # a JSON export contains one of these
+JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # every JSON export has at least one
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
-    """Return an export's conversations; None if a file is no export or is read as plain text."""
+    """Return a chat export's conversations, or None for other files and exports read as text."""
     is_folder = os.path.isdir(file.path)
     is_plain = how.column is not None or how.separator is not None or how.text == "stream"
     if not how.chat and (is_folder or is_plain):
@@ -59,7 +59,7 @@ def _recognised(file: TextFile) -> tuple[str | None, Any]:
         return None, None  # either JSON Lines or not JSON
     lines = [*file]
     if not any(f'"{name}"' in line for line in lines for name in JSON_FIELDS):
-        return None, None  # parsing other JSON twice would be slow
+        return None, None  # not an export, so its JSON is parsed only later
     try:
         value = from_json("\n".join(lines))
     except ValueError:
@@ -113,7 +113,7 @@ def _sessions(channel: list[Post]) -> Iterator[list[Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's full name (`me` may be a part of it); raise DataError if unclear."""
+    """Return the assistant's full name (`me` can be a part of it); raise DataError if unclear."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 N_EXAMPLES = 3  # number of messages that the banner suggests
 LABEL = "microgpt> "  # printed before each reply on a terminal
 MAX_DRAWS = 100  # maximum number of replies to draw until one contains no line of --never
-QUIT_WORDS = ("exit", "quit", "bye")  # these end a chat at a terminal, but not in piped input
+QUIT_WORDS = ("exit", "quit", "bye")  # words that end a chat at a terminal, but not in piped input
 
 
 @examples("microgpt chat 'who are you?'")
@@ -148,7 +148,7 @@ class ChatSession:
         *tokens, end = reply_tokens(self.model, prompt, reply)
         mean = exp(sum(log_p for _, log_p in [*tokens, end]) / (len(tokens) + 1))
         note(f"mean probability of a token: {100 * mean:.0f} %")
-        if "".join(text for text, _ in tokens) != reply:  # some tokens are parts of characters
+        if "".join(text for text, _ in tokens) != reply:  # colors would split characters
             return terminal_safe(reply)
         return "".join(
             styled(terminal_safe(text), style_of(bits(-log_p))) for text, log_p in tokens
@@ -162,7 +162,7 @@ def _greet(saved: "SavedModel") -> None:
     with suppress(ImportError):  # Windows has no readline; its console edits lines itself
         import readline
 
-        # Ctrl-D typed during a reply arrives as NUL, because readline changes the terminal.
+        # During a reply, readline turns Ctrl-D into NUL (Ctrl-@), so this binds NUL to Ctrl-D.
         readline.parse_and_bind(r'"\C-@": "\C-d"')
 
     size, unit = saved.model.block_size, saved.tokenizer.unit
@@ -190,7 +190,7 @@ def _load(model_dir: Path | None) -> "SavedModel":
 
 
 def _run_chat(session: ChatSession, *, at_terminal: bool) -> None:
-    """Reply until the input ends. At a terminal, Ctrl-C cancels only the reply or input line.
+    """Reply to messages until the input ends; on a terminal, Ctrl-C cancels a reply or a line.
 
     For piped input, print an empty line for each line that has no reply.
     """

@@ -10,7 +10,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.help import examples
 
 OWN = get_args(WeightsFormat)
-# Documented formats, and the packages that provide them, which may not be installed.
+# Documented formats, and the optional packages that provide them.
 PACKAGES = {
     "html": "microgpt-page",
     **dict.fromkeys(("c", "c-int8", "gguf", "onnx", "transformers"), "microgpt-exports"),

@@ -95,7 +95,7 @@ def generate(
     if as_json:
         print(json.dumps({"samples": shown}))
     sys.stdout.flush()
-    n_given = len(prompt) if max_tokens else 0  # unlike max_tokens, the context includes the prompt
+    n_given = len(prompt) if max_tokens else 0  # max_tokens does not count the prompt
     note_faults([text[n_given:] for text in shown], saved, max_tokens)
     if seed == str(DEFAULT_SEED) and sampling.temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")

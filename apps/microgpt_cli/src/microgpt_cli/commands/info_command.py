@@ -86,7 +86,7 @@ def _training_command(data: Path, how: ReadOptions, minutes: float | None) -> st
     if minutes:
         command += f" --minutes {minutes:.12g}"
     model = unused_model(data)
-    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # the user chooses a name
+    return f"{command} {model}{' NAME' if model == '--model' else ''}"  # the user replaces NAME
 
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:

@@ -78,7 +78,7 @@ def _lines(path: Path | None, column: str | None, text: "TextKind") -> list[tupl
 def _as_text(score: "Score") -> str:
     """Format a score, the fraction of unknown characters and the text, escaped for a terminal."""
     remarks = [f"({score.n_unknown / len(score.text):.0%} unknown)"] if score.n_unknown else []
-    # A field of a table may contain line breaks.
+    # A field of a table can contain line breaks, but each score must be printed on one line.
     line = terminal_safe(score.text).replace("\n", " ")
     return "  ".join([f"{score.bits_per_character:6.2f}", *remarks, line])
 

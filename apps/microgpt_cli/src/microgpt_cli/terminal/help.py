@@ -64,14 +64,14 @@ class GroupedCommand(TyperCommand):
         return rest
 
     def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
-        """Replace `--data -` by standard input; refuse an empty path, as from an unset variable."""
+        """Replace `--data -` with standard input; refuse empty paths, as from an unset variable."""
         params: list[Any] = self.params
         for param in params:
             path = given.get(param.name)
             if path == "-" and "--data" in param.opts:
                 values[param.name] = Path("/dev/stdin")
             is_path = param.type_descriptor.annotation in (Path, list[Path])
-            if is_path and "" in (path if isinstance(path, list) else [path]):  # Path("") is "."
+            if is_path and "" in (path if isinstance(path, list) else [path]):  # "" would mean "."
                 raise typer.BadParameter("must not be empty; use . for this directory", param=param)
 
     def _hint(self, error: Any, given: dict[str, Any], extra: list[str]) -> str:

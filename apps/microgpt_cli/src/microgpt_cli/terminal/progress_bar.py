@@ -29,7 +29,7 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._tenth = 0  # tenths of the work that were done when the last line was shown
+        self._tenth = 0  # completed tenths of the work when the last line was shown
         self._shown_at = -inf if rewrites_lines() else perf_counter()
 
     def __enter__(self) -> Self:
@@ -62,18 +62,18 @@ class TrainingProgress(Progress):
     """
 
     def __init__(self, place: "Place | None" = None, mark: str = "") -> None:
-        """`place` locates the model in an ensemble; `mark` follows a contaminated held-out loss."""
+        """`place` locates the model in an ensemble; `mark` is printed after the held-out loss."""
         super().__init__()
         self._model, self._before, self._after = place[:3] if place else ("", 0, 0)
         self._mark, self._total = mark, 0
         self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
         self._began: float | None = None  # `seconds` of the first event
-        self._n_steps, self._n_tokens = 0, 0  # counted after the first event
+        self._n_steps, self._n_tokens = 0, 0  # numbers since the first event
 
     def update(self, event: "TrainEvent") -> None:
         """Update the line after a training event; print a note if the number of steps changed."""
-        self._losses.extend(filter(isfinite, event.losses))  # a step without targets has loss NaN
+        self._losses.extend(filter(isfinite, event.losses))  # skip NaN, from steps without targets
         if event.val_loss is not None:
             self._val_loss = event.val_loss
         if self._began is None:

@@ -83,7 +83,7 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
 def unused_model(data: Path | None) -> str:
     """Return `--model NAME`, NAME being the stem of the data file; `--model` if NAME exists."""
-    name = Path(data.stem if data and data.exists() else ".")  # data may be a glob pattern
+    name = Path(data.stem if data and data.exists() else ".")  # "." for a glob pattern
     return "--model" if name.exists() else f"--model {as_argument(name)}"
 
 
@@ -95,7 +95,7 @@ def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
 
 
 def _others(directory: Path) -> list[str]:
-    """Return the names of another program's files in a directory that a model would overwrite."""
+    """Return the names of another program's files that a model in the directory would replace."""
     if committed_path(directory, STATE).exists():  # the directory has a run, but no model yet
         return []
     names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)

@@ -33,7 +33,7 @@ STREAM_SAMPLE_TOKENS = 300  # length of a sample from a model of running text
 
 
 def draw_samples(result: TrainResult, n: int | None) -> list[str]:
-    """Return n samples of a model, or a default number if n is None; none for a chat model."""
+    """Return n samples of a model, or a default number if n is None; [] for a chat model."""
     is_stream = result.config.text == "stream"
     n = (N_STREAM_SAMPLES if is_stream else N_SAMPLES) if n is None else n
     if not n or result.tokenizer.is_chat:

@@ -1,6 +1,6 @@
 """Attention moves information between tokens. The MLP (multilayer perceptron) then processes each
 token by itself: one matrix makes the vector longer (in GPTs four times as long), ReLU replaces
-negative numbers by 0, and a second matrix makes the vector as long as before. The numbers between
+negative numbers with 0, and a second matrix makes the vector as long as before. The numbers between
 the two matrices are the hidden units.
 
     mlp([1.0, 2.0], fc1=[[1.0, 1.0], [1.0, -1.0]], fc2=[[2.0, 5.0]])

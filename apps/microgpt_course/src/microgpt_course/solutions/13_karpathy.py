@@ -1,6 +1,6 @@
 """Write the whole program: Karpathy's microgpt, on one page, with the standard library alone.
 
-If all numbers are as below, yours prints his losses. Use the parts that you have written. Value
+With the numbers below, your program prints his losses. Use what you have written so far. Value
 also needs what you have imported so far: exp (its slope is the result), log (slope 1 / x) and relu
 (slope 1 or 0). a - b is a + b * -1, and a / b is a * b ** -1. sum(values) begins with 0 + a Value,
 which needs `__radd__`; -x needs `__neg__`; the float of a logit is its .data. You also need dot.

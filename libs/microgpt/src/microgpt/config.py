@@ -43,9 +43,9 @@ DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # a larger number is probably a typo, as it exceeds the number of cores
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits the memory
 MUON_LR_RATIO = 6.0  # Muon's learning rate, as a multiple of AdamW's
-N_ALTERNATIVES = 5  # number of likely tokens that `explain` returns for each position
+N_ALTERNATIVES = 5  # number of most likely tokens that `explain` returns per position
 DOCUMENT_HASHES = "documents.crc32"  # file with the hashes of the training documents
-NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are allowed: PEP 383
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # PEP 383 allows \udc80-\udcff
 training = partial(setting, panel="Training")
 
 
@@ -53,7 +53,7 @@ training = partial(setting, panel="Training")
 class TrainConfig:
     """Training settings; `microgpt train --help-all` explains those that are options.
 
-    Invalid settings raise ConfigError. A subclass may override `lr_at`, the learning-rate schedule.
+    Invalid settings raise ConfigError. A subclass can override `lr_at`, the learning-rate schedule.
     """
 
     steps: int = training(1000, "Number of training steps.", short=True)
@@ -181,7 +181,7 @@ def check_seed(seed: int) -> int:
 
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
     """Raise ConfigError unless an argument is a valid file path."""
-    if not os.fspath(path):  # an unset shell variable, for example; Path("") would mean "."
+    if not os.fspath(path):  # for example, an unset shell variable; Path("") is "."
         raise ConfigError(f"{name} must not be empty; use . for the current directory")
     if NOT_IN_PATHS.search(os.fspath(path)):
         raise ConfigError(f"{name} contains a NUL or a lone surrogate: {os.fspath(path)!r:.80}")

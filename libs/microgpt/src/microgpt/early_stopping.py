@@ -1,4 +1,4 @@
-"""The end of a training run: early stopping, and the best weights so far."""
+"""Decide when a training run ends, and describe the best weights so far."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,7 +7,7 @@ from microgpt.config import TrainConfig
 from microgpt.flat_weights import Numbers
 
 # "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": `config.until` is reached. "stopped": a hook ended it.
+# `config.patience` evaluations. "until": step `until` is done. "stopped": a hook ended the run.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 
@@ -19,7 +19,7 @@ class BestWeights:
     val_loss: float  # validation loss of the weights, in nats per token
     weights: Numbers = field(repr=False)  # flat weights in the order of `weight_shapes`
     measured_at: int  # step of the latest evaluation
-    n_worse: int  # number of evaluations since that of the best weights
+    n_worse: int  # number of evaluations since the best weights were found
 
 
 def ending(step: int, best: BestWeights | None, config: TrainConfig) -> Ending | None:

@@ -1,4 +1,4 @@
-"""Evaluate a trained model: exact answers, scores of texts, explanations of predictions."""
+"""Evaluate a trained model: count exact answers, score texts and explain predictions."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,9 +35,9 @@ class Answer:
     """A model's reply to a test item."""
 
     item: Item
-    expected: str  # the expected reply after encoding and decoding, which may fold its case
+    expected: str  # the expected reply after encoding and decoding, which can fold its case
     reply: str | None  # None if the question does not fit into the context
-    is_cut: bool = False  # whether old messages were dropped to fit the context
+    is_cut: bool = False  # whether old messages were dropped because the context is too small
     problem: str | None = None  # error message if there is no reply
 
     @property
@@ -70,7 +70,7 @@ class ExactMatches:
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
         half = Z_95 * math.sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
-        # If the fraction is 0 or 1, rounding may put it outside the interval.
+        # Include p, which rounding could put outside the interval if it is 0 or 1.
         return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
@@ -83,7 +83,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """
     prompts: list[ChatPrompt | PromptError] = []
     for item in items:
-        # A conversation may have thousands of messages; at most block_size messages fit.
+        # Cut conversations, which can have thousands of messages; at most block_size of them fit.
         first = max(0, item.place - model.config.block_size)
         try:
             prompts.append(model.chat_prompt(item.conversation[first : item.place]))
@@ -143,7 +143,7 @@ def score_texts(
         raise PromptError(NOT_FINITE_MESSAGE)
     counts = [sum(len(tokens) - 1 for tokens, _ in of_text) for of_text in chunks]
     text_ids = np.repeat(np.arange(len(chunks)), np.array(counts, np.int64))
-    sums = np.bincount(text_ids, losses / math.log(2), len(chunks)).tolist()  # masked losses are 0
+    sums = np.bincount(text_ids, losses / math.log(2), len(chunks)).tolist()  # masked tokens add 0
     n_unknown = [len(each) - len(known) for each, known in zip(docs, read, strict=True)]
     return [
         Score(each, read_bits + UNKNOWN_BITS * n, len(each) + n_ends, n)
@@ -165,7 +165,7 @@ class Prediction:
     """The prediction at one position, and the actual token."""
 
     token: int  # the actual token
-    text: str  # text of the actual token; "<|user|>" and similar for special tokens
+    text: str  # text of the actual token, or a name such as "<|user|>" if it is special
     probability: float  # predicted probability of the actual token
     bits: float  # surprise of the actual token: minus the binary logarithm of its probability
     entropy: float  # entropy of the prediction in bits, which is the expected surprise
@@ -178,7 +178,7 @@ class Explanation:
 
     predictions: tuple[Prediction, ...]  # one for each token in `read`
     read: tuple[str, ...]  # labels of the tokens that the model reads: all but the last token
-    has_end: bool = True  # False for running text, which may continue
+    has_end: bool = True  # whether the end of the text is scored; False for running text
 
     @property
     def bits(self) -> float:
@@ -205,7 +205,7 @@ def explain(
 
     Args:
         text: a text; for a chat model, a conversation or one user message.
-        n_alternatives: number of most likely tokens at each position; all if there are fewer.
+        n_alternatives: maximum number of most likely tokens to return for each position.
         text_kind: "stream" if the model was trained on running text, which has no end.
     """
     if not isinstance(text, str):

@@ -10,7 +10,7 @@ from microgpt.storage.saved_model import SavedModel
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """The path and the model name that a user requests for an export."""
+    """The path and the model name of a requested export, and a function that shows notes."""
 
     output: Path  # path of the file, or of the directory if the format's `mark` is set
     name: str  # display name of the model
@@ -27,13 +27,12 @@ class Verification:
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A file format for models that another program reads; see `plugin("exports", name)`.
+    """A model format of another program; `plugin("exports", name)` returns it.
 
     Args:
         encode: returns the content of each file, by path, without writing the files.
         mark: name of a file that identifies a directory of this format; None for single files.
-        verify: runs the exported model at a path in the other program; returns None if the file
-            has another format.
+        verify: runs an exported model in the other program; returns None for another format.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]

@@ -1,4 +1,4 @@
-"""Atomic writes to a directory, directory locks, and reads of files that may be untrusted.
+"""Atomic writes to a directory, directory locks, and reads of possibly untrusted files.
 
     .saving    files that are being written; `.saving-UUID` if the writer does not hold the lock
     .saved     committed files that are being moved to their final paths
@@ -32,7 +32,7 @@ FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # full disk, quota
 MAX_READS = 100  # maximum number of reads while other processes replace files
 SHORT_USE = "being written"  # purpose of a short-lived lock
 WAIT_S = 60.0  # maximum wait for the holders of short-lived locks
-SETTLE_S = 0.2  # delay before reporting another holder, because its process may have just ended
+SETTLE_S = 0.2  # delay before reporting another holder, because its process could be ending
 POLL_S = 0.005
 MAX_REMOVALS = 100  # maximum number of retries after another holder removed the directory
 T = TypeVar("T")
@@ -76,8 +76,8 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
 
 def check_is_directory(path: Path, remedy: str) -> None:
     """Raise CheckpointError, with a remedy, unless the path is a directory."""
-    exists = os.path.exists(path)  # checked first: a concurrent save may create the directory
-    if not os.path.isdir(path):  # Path.is_dir may raise OSError
+    exists = os.path.exists(path)  # checked first: a concurrent save can create the directory
+    if not os.path.isdir(path):  # Path.is_dir can raise OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{path} {what}; {remedy}")
 
@@ -126,7 +126,7 @@ def read(
 
 
 def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
-    """Return the content of a regular file that may be untrusted. Symlinks are followed.
+    """Return the content of a possibly untrusted regular file. Symlinks are followed.
 
     Raise OSError if the file exceeds max_bytes, or is a directory, a device or a FIFO.
     """
@@ -135,7 +135,7 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         content = file.read() if facts.st_size <= max_bytes else b""
-    if max(facts.st_size, len(content)) > max_bytes:  # files in /proc report a size of 0
+    if max(facts.st_size, len(content)) > max_bytes:  # st_size is 0 in /proc, so count the content
         raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
     return content
 
@@ -221,7 +221,7 @@ class DirectoryLock:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=SETTLE_S)
-                # Without `flock`, filelock writes content of its own to the lock file.
+                # A `SoftFileLock` writes its own content to the lock file, so no holder is named.
                 self._names_holder = not isinstance(lock, SoftFileLock)
                 return lock
             except (FileExistsError, FileNotFoundError):

@@ -13,7 +13,7 @@ from microgpt.errors import DataError
 
 AT_ONCE = 2**16  # number of tokens per portion; `should_stop` is called before each portion
 
-# Function that returns the summed NLL of all unmasked target tokens, in nats.
+# A function that returns the summed NLL of all unmasked target tokens, in nats.
 Nll = Callable[[TokenDataset], float]
 
 
@@ -52,7 +52,7 @@ class EvaluationSet:
                     self.portions.append(TokenDataset())
                 self.portions[-1].append(tokens, mask)
         self.n_tokens = sum(portion.n_predictions for portion in self.portions)
-        self.n_characters = self.n_tokens  # `from_documents` sets the number of characters
+        self.n_characters = self.n_tokens  # `from_documents` replaces it with the exact number
 
     @classmethod
     def from_documents(

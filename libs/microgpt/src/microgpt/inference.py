@@ -53,7 +53,7 @@ class InferenceGpt(LanguageModel):
 
         Args:
             engine: "compiled", or "reference" for slow plain Python; see `default_engine`. In
-                float64, both give the same results; in float32, rounding may change a sampled
+                float64, both give the same results; in float32, rounding can change a sampled
                 token.
 
         Raises:
@@ -163,7 +163,8 @@ class InferenceGpt(LanguageModel):
     def opening(self, prompt: str | Sequence[int]) -> list[int]:
         """Return BOS, the user token if the model is a chat model, and the tokens of a prompt.
 
-        Tokens that start with BOS are returned unchanged. In running text, "" is a newline.
+        Tokens that start with BOS are returned unchanged. For a model of running text, an empty
+        prompt is replaced with a newline.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
@@ -219,7 +220,7 @@ class InferenceGpt(LanguageModel):
     def chat_prompt(self, messages: Iterable[AnyMessage]) -> ChatPrompt:
         """Return the prompt of a conversation, truncated to the context; see `fit_conversation`.
 
-        A plug-in may replace the messages that the model reads, or provide a fixed reply.
+        A plug-in can replace the messages that the model reads, or provide a fixed reply.
         """
         conversation = as_conversation("messages", messages)
         found = (hook.choose(conversation) for hook in self._hooks)

@@ -75,7 +75,7 @@ class LanguageModel:
         return self.engine_model.log_probabilities(tokens, first)
 
     def check_prompt(self, tokens: Sequence[int], max_tokens: int | None = None) -> None:
-        """Raise PromptError unless a prompt has 1 to block_size valid tokens; check max_tokens."""
+        """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""
         checked("max_tokens", max_tokens, int | None, maximum=MAX_NEW_TOKENS)
         if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
             raise PromptError(

@@ -21,7 +21,7 @@ KVCache = list[tuple[list[Vector[Number]], list[Vector[Number]]]]  # per layer: 
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """Return the name and shape of each weight matrix, in order of initialization."""
+    """Return the name and shape of each weight matrix, in the order of initialization."""
     C, hidden = config.n_embd, config.n_ff_exp * config.n_embd
     shapes = {
         "wte": (config.vocab_size, C),  # token embeddings
@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian weights, drawn row by row in `weight_shapes` order; see `init_variant`."""
+    """Return Gaussian weights, drawn row by row; `init_variant` is for other architectures."""
     return {  # random, because units with equal weights would get equal gradients and stay equal
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()
@@ -62,7 +62,7 @@ class Gpt(Generic[Number]):
         """Add a token to the cache of up to block_size tokens; return the next token's logits."""
         position = len(cache[0][0])  # the number of tokens read so far
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C); the initial embeddings are small
+        x = rmsnorm(self.embedding(token, position))  # (C); rescales the small initial embeddings
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
@@ -100,7 +100,7 @@ class Gpt(Generic[Number]):
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
         """Return a head's attention weights, which sum to 1, for the tokens so far: (T)."""
-        # Dot products grow with sqrt(head_dim); large ones saturate softmax, so gradients vanish.
+        # Dividing by sqrt(head_dim) avoids large dot products, at which softmax has no gradient.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
@@ -134,6 +134,6 @@ def softmax(logits: Sequence[Number]) -> Vector[Number]:
 
 
 def cross_entropy(logits: Sequence[Number], target: int) -> Number:
-    """Return -log(softmax(logits)[target]) in nats, as log-sum-exp, which does not underflow."""
+    """Return -log(softmax(logits)[target]) in nats, computed by log-sum-exp to avoid underflow."""
     largest = max(map(float, logits))
     return log(total(exp(logit - largest) for logit in logits)) - (logits[target] - largest)

@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return a token's embedding, plus its position's (karpathy) or predecessor's (modern)."""
+        """Sum the embeddings of a token and its position (karpathy) or predecessor (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
@@ -183,7 +183,7 @@ def batch_dropout(config: TrainConfig, step: int) -> list[Dropout]:
 
 
 def _mixed(x: int, rounds: Sequence[tuple[int, int]], n_bits: int) -> int:
-    """Return an n_bits hash of x; each bit depends on all bits of x."""
+    """Return a hash of x that has n_bits bits, each of which depends on all bits of x."""
     x %= 2**n_bits
     for shift, factor in rounds:
         x = (x ^ x >> shift) * factor % 2**n_bits

@@ -1,4 +1,4 @@
-"""Load plug-ins (docs/plugins.md has an example), forward messages of engines, draw charts."""
+"""Load plug-ins (see docs/plugins.md), forward messages of engines, and draw charts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,7 +104,7 @@ def on_compiling(tell: Tell) -> Iterator[None]:
 
 
 def report(line: str) -> None:
-    """Pass a message of an engine to the function of `on_compiling`, if there is one."""
+    """Pass a message of an engine to the function that `on_compiling` was given, if any."""
     if tell := _tell.get():
         tell(line)
 

@@ -23,7 +23,7 @@ def document_loss(gpt: Gpt[Number], tokens: Tokens) -> Number:
 
 
 class ReferenceEngine:
-    """A model being trained and its AdamW optimizer (Loshchilov & Hutter 2019)."""
+    """A model in training, with its AdamW optimizer (Loshchilov & Hutter 2019)."""
 
     def __init__(
         self,
@@ -32,8 +32,8 @@ class ReferenceEngine:
         beta1: float = 0.85,  # decay rate of the running mean of the gradients
         beta2: float = 0.99,  # decay rate of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
-        weight_decay: float = 0.0,  # AdamW weight decay, multiplied by the learning rate
-        gpt_type: type[Gpt[Value]] = Gpt,  # a subclass for another architecture
+        weight_decay: float = 0.0,  # AdamW weight decay; each step multiplies it by lr
+        gpt_type: type[Gpt[Value]] = Gpt,  # model class; subclasses have other architectures
     ) -> None:
         values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
         self.gpt = gpt_type(model, values)
@@ -52,7 +52,7 @@ class ReferenceEngine:
     def backward(self, batch: Batch) -> float:
         """Compute the gradients of the mean loss per predicted token; return that loss in nats.
 
-        Tokens beyond the first block_size + 1 are ignored, so longer documents must be chunked.
+        Tokens after the first block_size + 1 of a document are ignored; split longer documents.
         """
         batch = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
         n_targets, loss = sum(len(tokens) - 1 for tokens in batch), 0.0
@@ -71,7 +71,7 @@ class ReferenceEngine:
     def update(self, lr: float) -> None:
         """Update the weights with one AdamW step."""
         self.n_steps += 1
-        m_bias = 1 - self.beta1**self.n_steps  # the means start at 0 and are too small at first
+        m_bias = 1 - self.beta1**self.n_steps  # corrects the bias of the means towards 0
         v_bias = 1 - self.beta2**self.n_steps
         beta1, beta2, m, v = self.beta1, self.beta2, self.adam_m, self.adam_v
         for i, param in enumerate(self.params):

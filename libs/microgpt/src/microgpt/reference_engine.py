@@ -146,7 +146,7 @@ def compute_gradients(
                 assert isinstance(gpt, GptVariant)
                 gpt = gpt.with_dropout(drops[i])
             share = (1 / n_targets) * target_loss(gpt, doc[: size + 1], wanted)
-            share.backward()  # gradients accumulate; the graph of each document is freed
+            share.backward()  # gradients accumulate, so each document's graph can be freed
             loss += share.data
     is_finite = all(map(math.isfinite, [loss, *(param.grad for param in engine.params)]))
     return loss if is_finite else math.nan
@@ -164,7 +164,7 @@ def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> 
 
 
 def soft_cross_entropy(logits: Sequence[Number], target: Sequence[float]) -> Number:
-    """Return the cross-entropy with a distribution over targets, in nats."""
+    """Return the cross-entropy with a target distribution, in nats."""
     largest = max(map(float, logits))
     shares = zip(logits, target, strict=True)
     mean = total((logit - largest) * share for logit, share in shares)
@@ -232,7 +232,7 @@ class ReferenceModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the tokens of `sampling.decode`; other engines may draw from rng in advance."""
+        """Yield the tokens of `sampling.decode`; other engines can draw from rng in advance."""
         return decode(self._gpt, prompt, rules, rng)
 
     def decode_many(

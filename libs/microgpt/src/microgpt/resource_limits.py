@@ -37,7 +37,7 @@ def check_memory(
 
 def n_cpus() -> int:
     """Return the number of CPUs that this process may use."""
-    # macOS and Windows have no sched_getaffinity.
+    # Without sched_getaffinity (macOS and Windows), count all CPUs.
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
@@ -60,5 +60,5 @@ def map_in_threads(
         yield from pool.map(lambda item: work(item, should_stop), items)
     finally:
         should_stop.set()
-        with suppress(RuntimeError):  # raised if a generator is closed in a thread of the pool
+        with suppress(RuntimeError):  # raised if this generator is closed in a thread of the pool
             pool.shutdown(cancel_futures=True)

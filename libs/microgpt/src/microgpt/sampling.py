@@ -29,7 +29,7 @@ class DecodeRules:
     stop: Collection[int] = ()  # stop tokens, which end the sequence and are not returned
     forbidden: Collection[int] = ()  # tokens that are never sampled
     min_tokens: int = 0  # minimum number of tokens before a stop token
-    max_tokens: int | None = None  # maximum number of new tokens; None fills the context
+    max_tokens: int | None = None  # maximum number of new tokens; None: until the context is full
     sampling: Sampling = field(default_factory=Sampling)
 
 
@@ -41,7 +41,7 @@ class Job:
     seeds: range
     rules: DecodeRules
     tokens_dropped: int = 0  # tokens dropped from the start of prompts that exceed the context
-    fixed: "Continuation | None" = None  # if given, every continuation is this one
+    fixed: "Continuation | None" = None  # if given, it replaces every continuation
 
     @property
     def n_sequences(self) -> int:
@@ -75,7 +75,7 @@ def sample(
     # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
     # Sorted by logits, because a high temperature can make all weights equal.
-    by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # ties keep their order
+    by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # ties stay in token order
     weights = {token: math.exp(score) for token, score in scores.items()}
     kept = _likeliest(by_logit, weights, sampling)
     probs = softmax([scores[token] for token in kept])
@@ -114,7 +114,7 @@ def decode(
     When the context is full, a new one starts with the first token and last half of the old one.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
-    room = block_size - len(prompt) + 1  # the last generated token is not read
+    room = block_size - len(prompt) + 1  # + 1: the last generated token is not read
     for n_tokens in range(rules.max_tokens or room):
         if len(context) > block_size:
             context, cache, n_read = new_context(context, block_size), gpt.new_cache(), 0

@@ -111,7 +111,7 @@ class Settings(TrainConfig, ModelConfig):
         return cls(**given)
 
 
-# Settings that a run records in addition to its shape, training settings and split.
+# Settings that a run records in addition to the model shape, training settings and split.
 RECORDED = ("column", "me", "separator", "preset", "genome", "minutes", "budget", "vocab_size")
 FIELDS: Mapping[str, Field[Any]] = {each.name: each for each in fields(Settings)}
 PRESETS: dict[str, dict[str, Any]] = tomllib.loads(

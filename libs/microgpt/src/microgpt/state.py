@@ -133,7 +133,7 @@ class TrainingPlan:
     data: "DataFacts"
     input: Path | None = None  # data file; None if the documents are not from a file
     # Recorded `Settings`: those that the user gave, including the time or operation limit, and the
-    # requested vocab_size, which the tokenizer may not reach.
+    # requested vocab_size, which can be larger than that of the tokenizer.
     given: Given = field(default_factory=dict)
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     ensemble: Ensemble | None = None  # models that are trained first, and then teach this one

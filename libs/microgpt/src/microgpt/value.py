@@ -99,7 +99,7 @@ class Value:
                 order.append(node)
                 node.grad = 0.0  # a second `backward` begins anew, but adds to the leaves
         self.grad = 1.0
-        for node in reversed(order):  # a node follows all nodes that use it; its grad is complete
+        for node in reversed(order):  # each node follows all its uses, so its grad is complete
             for source, local_grad in zip(node._inputs, node._local_grads, strict=True):
                 source.grad += local_grad * node.grad  # the chain rule, summed over all uses
 

@@ -1,7 +1,7 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
 The vocabulary contains all 256 bytes and the most frequent byte sequences of the training data, so
-it can encode any text; an imported vocabulary may lack some bytes. This module adds special tokens.
+it can encode any text; an imported vocabulary can lack some bytes. This module adds special tokens.
 """
 
 import json
@@ -134,7 +134,7 @@ class _EncodedWords(dict[str, Sequence[int]]):
         self._library = library
 
     def __missing__(self, word: str) -> Sequence[int]:
-        # Encoding a word takes quadratic time, and only the batch method releases the GIL.
+        # Use the batch method, which releases the GIL: encoding a word takes quadratic time.
         tokens = tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         if len(word) <= MAX_CACHED_LENGTH:
             if len(self) >= MAX_CACHED_WORDS:

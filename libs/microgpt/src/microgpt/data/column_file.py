@@ -23,7 +23,7 @@ N_NAMED = 20  # maximum number of column names in an error message
 LONGEST_NAME = 60  # a longer field in the first row is not a column name
 NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which text must not contain
 NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")  # a number or a date, which is not a column name
-SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, as in Excel's CSV
+SEP = re.compile("sep=(.)", re.IGNORECASE)  # line that names the delimiter, in CSV files for Excel
 COMMENT = re.compile(r"#(?:[ #!]|[a-z ]+:|$)|\s*$")  # comment or blank line above a table
 STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON string
 
@@ -31,7 +31,7 @@ STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON strin
 class Records(NamedTuple):
     """The rows of a table, the values of a JSON file, or conversations in another format."""
 
-    values: Iterable[tuple[int, Any]]  # (number, value) pairs; an exception replaces invalid JSON
+    values: Iterable[tuple[int, Any]]  # (number, value); the value is an exception for invalid JSON
     unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
@@ -43,7 +43,7 @@ class Records(NamedTuple):
 
 
 def read_records(file: TextFile, what: str = "document", column: str | None = None) -> Records:
-    """Return the records of a table or of JSON; even a .csv file may contain JSON conversations."""
+    """Return the records of a table or of JSON; even a .csv file can contain JSON conversations."""
     lines = [*file]
     first = _first_line(lines).lstrip()
     if not first:
@@ -55,7 +55,7 @@ def read_records(file: TextFile, what: str = "document", column: str | None = No
 
 
 def is_named_table(path: Path) -> bool:
-    """Return whether a file has the name of a table, such as names.csv."""
+    """Return whether a file has the extension of a table, such as .csv."""
     return path.suffix.lower() in TABLE_SUFFIXES
 
 
@@ -68,7 +68,7 @@ def listed(names: Iterable[str]) -> str:
 def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str] | None:
     """Return the texts in a column or a field, or JSON strings; None if a file is plain text.
 
-    JSON may be one object per line or an array of objects. Surrounding white space is removed, and
+    JSON can be one object per line or an array of objects. Surrounding white space is removed, and
     rows without text are omitted.
 
     Raises:
@@ -114,7 +114,7 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
     is_nested = any(isinstance(value, dict | list) for row in rows for value in row.values())
-    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # a file of translations
+    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as translations
         return _strings(file, Records(enumerate(rows[0].values(), 1), "value"), tell)
     only = "text" if "text" in texts else texts[0] if len(texts) == 1 and not is_nested else None
     if only and (len(rows) > 1 or len(names) == 1):
@@ -203,7 +203,7 @@ def _table(path: Path, lines: list[str], column: str | None) -> Records:
     lines[:n_comments] = [""] * n_comments  # blank lines keep the line numbers correct
     options, columns = _dialect(lines)
     is_number = column is not None and column.isdecimal()
-    names = columns if all(columns[:1]) else columns[1:]  # an index column may have no name
+    names = columns if all(columns[:1]) else columns[1:]  # without an unnamed index column
     is_unnamed = any(not one or len(one) > LONGEST_NAME or NUMBER.fullmatch(one) for one in names)
     has_header = column in columns or not (is_number or is_unnamed)
     if not has_header:
@@ -258,7 +258,7 @@ def _first_row(lines: Sequence[str], **options: Any) -> list[str]:
 
 
 def _reader(lines: Sequence[str], **options: Any) -> Any:
-    csv.field_size_limit(2**31 - 1)  # a global setting; the default is 128 KiB
+    csv.field_size_limit(2**31 - 1)  # allows long fields; the default limit is 128 KiB
     return csv.reader((f"{line}\n" for line in lines), strict=True, **options)
 
 
@@ -280,6 +280,6 @@ def _json_records(lines: Sequence[str]) -> Records:
 def _parse(text: str) -> object:
     """Return a JSON value, or the error if the text is not JSON."""
     try:
-        return json.loads(text.strip())  # JSON does not allow all kinds of white space
+        return json.loads(text.strip())  # strips white space that JSON does not allow
     except (ValueError, RecursionError) as error:
         return ValueError(re.sub(r"( at)?: line 1 column", " at column", str(error)))

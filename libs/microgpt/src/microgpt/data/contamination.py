@@ -24,7 +24,7 @@ Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unk
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the fraction of each held-out set that was read in training.
 
-    It is a fraction of the documents or, in running text or a single document, of the characters.
+    The fraction is of the documents, or of the characters in running text or a single document.
     The result is empty if nothing was read and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
@@ -33,11 +33,11 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     same = recorded_facts(sets.docs, runs)
-    # In running text, a short overlap of training and held-out text is not detected.
+    # In running text, short overlaps are not found, so a fraction of 0 becomes None (unknown).
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
-        # `sets` may lack its test set, which a hyperparameter search splits off only at the end.
+        # `sets` can lack its test set, which a hyperparameter search splits off only at the end.
         if docs := getattr(sets, name) or getattr(split_again(sets.docs, sets.facts), name):
             others = chain(sets.read_before(name), _read(sets.docs, same, name))
             share = _share(docs, others, is_stream) if len(same) == len(runs) else None
@@ -109,7 +109,7 @@ def read_forms(docs: Iterable[Document]) -> Iterator[str]:
 
 
 def known_share(docs: Sequence[Document], read: Container[str]) -> float:
-    """Return the fraction of documents whose form, or the form of each line, is in `read`."""
+    """Return the fraction of docs whose normalized form, or that of each line, is in `read`."""
     return sum(_is_known(doc, read) for doc in docs) / max(1, len(docs))
 
 
@@ -128,7 +128,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # in a copy of piece, one of its substrings is at a multiple of HALF
+        for i in range(HALF):  # a copy of the piece has one of these at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -161,7 +161,7 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a text, or the form of a conversation, is a document or a line of one."""
+        """Return whether a document, or a line of one, equals a text or a conversation's form."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 

@@ -115,7 +115,7 @@ def _turns(value: Any, where: str) -> Sequence[Any]:
         remedy = "write one conversation per line, or export the chat again"
         raise DataError(f"{where}: not JSON: {value}; {remedy}")
     if isinstance(value, list | tuple) and value and isinstance(value[0], Message):
-        return value  # the messages come from a plug-in
+        return value  # messages from a plug-in need no conversion
     if (turns := turns_in(value)) is None:
         remedy = "use prompt and completion, role and content (OpenAI) or conversations (ShareGPT)"
         raise DataError(f"{where}: not a conversation: {printable(repr(value), 80)}; {remedy}")

@@ -1,7 +1,7 @@
 """Load documents from files: lines, running text, records, tables, folders or conversations.
 
-A reader returns the documents of a file that it recognises, and None for any other file. The first
-reader that recognises a file is used: that of folders, then the plug-ins in the group
+A reader returns the documents of a file that it recognises, and None for any other file. Readers
+are tried until one recognises the file: first the folder reader, then the plug-ins in the group
 `microgpt.readers` (see docs/plugins.md), then the readers of the library. With `chat`, only
 plug-ins are tried, even for folders; `conversation_file` reads files that no plug-in recognises.
 """
@@ -25,11 +25,11 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a single line this long is running text
+FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a single longer line is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 # A reader returns conversations if `chat` is set, and None if it does not recognise the file. It
-# may set the file's `kind`, `otherwise`, `is_chat_export` and `is_in_order`.
+# can set the file's `kind`, `otherwise`, `is_chat_export` and `is_in_order`.
 Reader = Callable[[TextFile, ReadOptions, Tell | None], Documents | None]
 
 
@@ -148,7 +148,7 @@ def read_by_kind(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> 
 
 
 def _read_markup(file: TextFile, how: ReadOptions, tell: Tell | None) -> None:
-    """Raise DataError for mark-up, such as HTML, unless the options ask for its source text."""
+    """Raise DataError for mark-up, such as HTML, unless the options request its source text."""
     if how.text != "stream" and how.separator is None:
         refuse_markup("\n".join(islice(file, 20)), file.path)
 

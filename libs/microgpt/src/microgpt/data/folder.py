@@ -17,7 +17,7 @@ HEAD = 2_000  # number of characters at the start of a file that are searched fo
 
 
 def read_folder(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> Documents | None:
-    """Return the text of each file in a folder or matching a pattern; None for a single file.
+    """Return the text of each file of a folder or of a glob pattern; None for a single file.
 
     With `--text stream`, the texts are joined into one running text. Hidden files are omitted;
     files that are not text are omitted with a note.

@@ -32,7 +32,7 @@ def turns_in(value: Any) -> list[Any] | None:
 
 
 def question_in(row: Mapping[str, Any]) -> list[Any] | None:
-    """Return the question and the answer in a row or object; None if it lacks their fields."""
+    """Return the question and the answer in a row or object; None if it has no such fields."""
     fields = {name.lower(): value for name, value in row.items()}
     pair = next((pair for pair in PAIRS if fields.keys() >= {*pair}), None)
     if not pair:

@@ -13,9 +13,9 @@ from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
 BLANK, LINE = "blank", "line"  # separators: blank lines, or the end of each line
-MAX_RECORD_LINES = 40  # maximum mean lines per record, if two blank lines separate the records
+MAX_RECORD_LINES = 40  # maximum mean number of lines per record separated by two blank lines
 MAX_VERSE = 60  # maximum mean number of characters per line of verse; lines of prose are longer
-MIN_RECORDS = 4  # minimum number of blocks that are recognised as documents
+MIN_RECORDS = 4  # minimum number of blocks in a file that is read as records
 # Marks that separate documents, such as <|endoftext|>, and wikiextractor's lines around articles.
 END_OF_TEXT = re.compile(r"<\|(?:start|end)oftext\|>|^<doc id=.*>$|^</doc>$", re.MULTILINE)
 MARKED = re.compile(r"^\s*<\|(?:start|end)oftext\|>|<\|endoftext\|>\s*$|^<doc id=.*>$")
@@ -30,7 +30,7 @@ Block = tuple[int, list[str]]  # number of blank lines before a block, and the l
 
 
 def read_multiline(file: TextFile, how: ReadOptions, tell: Tell | None = None) -> list[str] | None:
-    """Return the documents of a file if each may have several lines; otherwise, return None."""
+    """Return the documents of a file if they have several lines each; None for other files."""
     if how.separator == LINE or how.text == "stream":
         return None
     if how.separator is not None:
@@ -101,7 +101,7 @@ def _first_blocks(head: Sequence[str]) -> Callable[[Block], bool] | None:
         return None
     are_long = 2 * n_lines >= 3 * n
     labels = [found and found[1] for _, lines in blocks for found in [LABEL.match(lines[0])]]
-    label = labels[0] or labels[1]  # the first block may be a preamble
+    label = labels[0] or labels[1]  # the first block can be a preamble without a label
     n_label = labels.count(label)
     if are_long and label and n_label >= MIN_RECORDS and 4 * n_label >= n:
         return lambda block: block[1][0].startswith(label)

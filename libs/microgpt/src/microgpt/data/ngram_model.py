@@ -1,10 +1,10 @@
 """N-gram models of tokens, with modified Kneser-Ney smoothing.
 
 An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens, the context.
-Each count is discounted, and the probability mass that becomes free is distributed according to the
-model of the context without its first token, recursively down to the empty context. In shorter
-contexts, a count is the number of distinct tokens before the context and the token, rather than of
-occurrences (Kneser & Ney 1995). With three discounts, this is the best method in the comparison by
+Each count is discounted, and the freed probability mass is distributed according to the model of
+the context without its first token, recursively down to the empty context. In shorter contexts, a
+count is the number of distinct tokens that precede the context and the token, rather than the
+number of occurrences (Kneser & Ney 1995). With three discounts, this is the best method compared by
 Chen & Goodman (1999, section 3). A context does not extend beyond the start of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ORDER = 6  # the n of the n-grams; a larger n rarely lowers the loss
 N_DISCOUNTS = 3  # one discount each for counts of 1, 2 and at least 3
-MAX_PROBABILITIES = 2**21  # number of probabilities that are computed at once; bounds the memory
+MAX_PROBABILITIES = 2**21  # maximum number of probabilities computed at once; bounds the memory
 MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
 
 
@@ -40,9 +40,9 @@ class NgramModel:
         self.vocab_size = vocab_size
         tokens, places = _tokens_and_places(docs)
         mask = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
-        at = np.flatnonzero(places * mask)  # indices of predictions with a long enough context
+        at = np.flatnonzero(places * mask)  # indices of predicted tokens with enough context
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
-        found: list[tuple[Integers, Integers, Integers]] = []  # contexts, pairs, counts per level
+        found: list[tuple[Integers, Integers, Integers]] = []  # per level: contexts, pairs, counts
         for length in range(order):
             if length:
                 shorter, is_long = contexts, places[at] >= length

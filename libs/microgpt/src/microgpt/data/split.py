@@ -53,7 +53,7 @@ class Split:
 
     def __post_init__(self) -> None:
         for name in SETS:
-            if not isinstance(docs := getattr(self, name), tuple):  # a list could be modified
+            if not isinstance(docs := getattr(self, name), tuple):  # copy a mutable list
                 object.__setattr__(self, name, as_documents(docs))
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts to save with a model; without fractions, they describe the training set."""
+        """The `DataFacts` to save with a model; without fractions, those of the training set."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
@@ -78,7 +78,7 @@ class Split:
 
     def once(self, key: object, make: Callable[[], T]) -> T:
         """Return the result of `make`, cached under a key for later training runs."""
-        if key not in self._made:  # two threads may both call `make`, which is harmless
+        if key not in self._made:  # two threads can both call `make`, which is harmless
             self._made[key] = make()
         found: T = self._made[key]
         return found
@@ -87,7 +87,7 @@ class Split:
 def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float = 0.0) -> Split:
     """Split documents by hash and remove duplicates.
 
-    A document's set depends only on its content, not on other documents, their order or a seed. If
+    The set of a document depends only on its content, not on other documents, order or a seed. If
     both fractions are 0, all documents, including duplicates, are in the training set.
 
     Raises:
@@ -98,9 +98,9 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
     docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # order: SETS[1:]
+    sets: tuple[list[Document], list[Document], list[Document]] = [], [], []  # in SETS[1:] order
     for doc in dict.fromkeys(docs):
-        line = doc if isinstance(doc, str) else as_line(doc)  # calling `as_line` is slow
+        line = doc if isinstance(doc, str) else as_line(doc)  # avoids a slow call for texts
         digest = hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:4], "big") / 2**32  # in [0, 1)
         # The test set has the lowest values and the validation set the highest, so a change of one

@@ -12,8 +12,8 @@ from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
 MIN_REPEATS = 3  # minimum mean number of occurrences of each distinct word in prose
-PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # sample size (characters); documents needed to sample
-MAX_SAMPLED = 10_000  # number of documents to sample from a larger dataset; at most twice as many
+PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # sample size in characters; minimum docs to sample
+MAX_SAMPLED = 10_000  # documents to sample from a larger dataset; rounding can double the number
 MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
 
 

@@ -46,14 +46,14 @@ class ReadOptions:
 class TextFile:
     r"""A text file that is read line by line: UTF-8, or UTF-16 or UTF-32 with a byte order mark.
 
-    Line endings may be \n, \r\n or \r, even within one file. A byte order mark is skipped.
+    Line endings can be \n, \r\n or \r, even within one file. A byte order mark is skipped.
     """
 
     def __init__(self, path: str | Path, *, is_strict: bool = True) -> None:
         check_path("path", path)
         self.path = Path(path)
         self.is_strict = is_strict  # whether to refuse invalid UTF-8 instead of replacing it
-        self.is_chat_export = False  # set by a reader of chats that were exported from an app
+        self.is_chat_export = False  # whether it is a chat exported from an app; set by a reader
         self.is_in_order = False  # set by a reader if training should not shuffle the documents
         self.kind = "line"  # what a document is, such as "line" or "record between blank lines"
         self.otherwise = ""  # options that would read the file in another way
@@ -89,7 +89,7 @@ class TextFile:
                     yield from lines
         except OSError as error:
             path, problem = str(self.path), error.strerror
-            if path.startswith(("http:/", "https:/", "ftp:/")):  # Path merges the two slashes
+            if path.startswith(("http:/", "https:/", "ftp:/")):  # a URL; Path reduces "//" to "/"
                 path, problem = path.replace(":/", "://", 1), "download it first, and pass the file"
             raise DataError(f"cannot read {path}: {problem}") from error
 
@@ -104,7 +104,7 @@ class TextFile:
         if not self.is_strict:
             return chunk.decode(errors="replace")
         try:
-            text, start = chunk.decode(), chunk.find(0)  # UTF-16 can be valid UTF-8 with NUL bytes
+            text, start = chunk.decode(), chunk.find(0)  # refuse NUL bytes, which occur in UTF-16
         except UnicodeDecodeError as error:
             start = error.start
         if start < 0:

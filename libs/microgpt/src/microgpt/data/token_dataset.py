@@ -40,7 +40,7 @@ class TokenDataset(Sequence[Tokens]):
         return bytes(self.mask[self.starts[i] : self.starts[i + 1]]) or None
 
     def targets_of(self, i: int) -> Sequence[int | list[float] | None]:
-        """Return the target of each prediction in document i, or None if the target is masked."""
+        """Return the target of each prediction in document i, with None for masked targets."""
         start, end = self.starts[i], self.starts[i + 1]
         targets: Sequence[int | list[float]] = self.tokens[start + 1 : end]
         if self.soft_targets is not None:  # a document has one prediction fewer than tokens

@@ -173,7 +173,7 @@ class Tokenizer(ABC):
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
-        return (self.decode([token]) for token in tokens)  # each token is at least one character
+        return (self.decode([token]) for token in tokens)  # no character spans several tokens
 
     def label(self, token: int) -> str:
         r"""Return the text of a token, or a name like "<|user|>" or "bytes:\xf0" if it has none."""
@@ -210,7 +210,7 @@ class Tokenizer(ABC):
         return [self.bos_id, *turns, self.bos_id]
 
     def mask(self, doc: Document) -> bytes | None:
-        """Return the loss mask of a document: 1 for each token that counts, 0 for context.
+        """Return the loss mask of a document: 1 for tokens that count towards the loss, else 0.
 
         The result is None for a text, because all of its tokens count. In a conversation, the
         assistant's text and end_turn tokens count; the model does not have to generate role tokens.
@@ -263,7 +263,7 @@ class CharTokenizer(Tokenizer):
 
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""
-        # A generator, unlike a set operation, lets other threads run; untrusted text may be long.
+        # A generator, unlike a set operation, lets other threads run; untrusted text can be long.
         read = self._as_read(text)
         return "".join(dict.fromkeys(char for char in read if char not in self._id_of))
 

@@ -24,7 +24,7 @@ Turn = tuple[str, str]  # role and text of a line; the role is empty if the line
 def refuse_transcript(
     file: TextFile, how: ReadOptions, tell: Tell | None = None
 ) -> Documents | None:
-    """Raise ConversationsError for a transcript unless the options read it as text."""
+    """Raise ConversationsError for a transcript unless the options say how to read it as text."""
     if how.text is None and how.separator is None and is_transcript(islice(file, N_HEAD)):
         ways = "read them with --chat, or as text with --text stream"
         raise ConversationsError(f"{file.path} has conversations; {ways}")
@@ -73,7 +73,7 @@ def _stripped(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[list[Turn]]:
-    """Yield the blocks between blank lines; a ChatML message may contain blank lines."""
+    """Yield the blocks between blank lines; a ChatML message can contain blank lines."""
     block: list[Turn] = []
     is_open = False
     for line in lines:

@@ -43,7 +43,7 @@ def _refuse(found: Any) -> None:
         raise ConfigError("an older microgpt wrote the model; train it again")
 
 
-Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # field of an older version
+Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # refused older field
 
 
 class Meta(BaseModel):
@@ -194,7 +194,7 @@ def read_meta(directory: Path) -> Meta:
 
 
 def read_record(kind: type[Record], directory: Path, name: str) -> Record:
-    """Read a committed JSON file; raise CheckpointError with the location of the error, if any."""
+    """Read a committed JSON file; raise CheckpointError if it is invalid, and say where."""
     path, content = directory / name, read_committed(directory, name, MAX_META_BYTES)
     version_read = kind.model_fields["format_version"].default
     if problem := other_version(content, "format_version", version_read):
@@ -245,5 +245,5 @@ def _data_facts(record: object) -> DataFacts | None:
         facts = TypeAdapter(DataFacts).validate_python(record)
         is_valid = facts.val_fraction >= 0 <= facts.test_fraction
         return facts if is_valid and facts.val_fraction + facts.test_fraction < 1 else None
-    except ValidationError:  # written by another program, or damaged
+    except ValidationError:  # the record is from another program, or damaged
         return None

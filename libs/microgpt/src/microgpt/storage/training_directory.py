@@ -168,7 +168,7 @@ class _Description(BaseModel):
     def model_post_init(self, _: Any) -> None:
         """Raise CheckpointError if fields contradict each other, ConfigError if settings do."""
         data = {"text": self.config.text, "tokenizer": self.tokenizer, "chat": self.special_tokens}
-        check_conflicts({**self.given, **data, "budget": None})  # `--minutes` also records a budget
+        check_conflicts({**self.given, **data, "budget": None})  # ignore a budget due to --minutes
         if self.step > self.config.steps:
             raise CheckpointError(f"step is {self.step}, but config.steps is {self.config.steps}")
 

@@ -24,9 +24,9 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "safetensors": "model.safetensors",
     "float16": "model.safetensors",  # with two bytes per weight
 }
-MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
+MAX_BYTES = (8, 64)  # maximum bytes per number in safetensors and in JSON (24 digits, 40 spaces)
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
-HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
+HEADER_BYTES = 2**16  # maximum bytes per layer for tensor names, shapes and other metadata
 
 
 def encode_weights(
@@ -130,7 +130,7 @@ def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
     try:
         tensors = load(content)
         other = next((str(each.dtype) for each in tensors.values() if each.dtype.kind != "f"), None)
-    except KeyError as error:  # NumPy does not support bfloat16
+    except KeyError as error:  # raised for bfloat16, which NumPy does not support
         other = str(error)
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error

@@ -67,7 +67,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
     operations = n_tokens * (products + attention + ELEMENTS * L + SOFTMAX * V)
     operations += OPTIMIZER * count_params(model) + STEP
     if config.optimizer == "muon":
-        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # 4 square and 2 tall per block
+        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # per matrix; a block has 4 and 2
         operations += MUON * L * (N_ITERATIONS * (4 * square + 2 * tall))
     return operations
 
@@ -96,7 +96,7 @@ def operations_per_second(
 ) -> float:
     """Return the operations per second of training steps on random chunks, measured for 0.4 s."""
     n_tokens = max(1, round(length))
-    # The reference engine's time is proportional to the tokens; a whole batch could take minutes.
+    # The reference engine's time is proportional to the tokens, so one short document suffices.
     is_scalar = config.engine == "reference"
     batch_size, n_read = (1, min(N_TIMED, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
     rng = random.Random(0)
@@ -106,7 +106,7 @@ def operations_per_second(
     # The timed run has no step limit, and its learning rate is too low to diverge.
     timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
     engine = make_training(model, timed, docs, rng, threads)
-    speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first one fills the caches
+    speeds = [_steps_per_second(engine) for _ in range(N_PARTS)]  # the first only fills caches
     share = batch_size * n_read / (config.batch_size * n_tokens)
     return median(speeds[1:]) * share * step_operations(model, config, n_tokens)
 
@@ -174,7 +174,7 @@ class Deadline(Hook):
         step_cost, validation, test = self._costs
 
         def work(step: int) -> float:
-            """Return the cost of the first `step` steps and their evaluations, in steps."""
+            """Return the cost of the first `step` steps with evaluations, relative to one step."""
             n_evaluations, rest = divmod(step, run.config.steps_between_evaluations)
             return step + (n_evaluations + (step == steps and rest > 0)) * validation
 
@@ -200,7 +200,7 @@ class Deadline(Hook):
 
     @cached_property
     def _costs(self) -> tuple[float, float, float]:
-        """The operations of a step, and the cost of scoring each held-out set, in steps."""
+        """The cost of a step in operations, and the cost of scoring each held-out set in steps."""
         sets, plan, chunks = self._job.sets, self._job.plan, self._job.chunks
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
         step = step_operations(plan.model, plan.config, length)

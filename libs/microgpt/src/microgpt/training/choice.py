@@ -20,23 +20,23 @@ from microgpt.training.budget import held_out_operations, step_operations
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
-# The default number of operations: about a minute on one core of an AMD EPYC (Zen 5).
+# The default number of operations, which take a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
 # `readable` keeps up to max(MIN_READ, READ * (budget / 1e13) ** READ_POWER) training characters.
 READ, READ_POWER, MIN_READ, PART = 2**23, 0.5, 2**21, 2**12  # PART: characters per kept passage
-MAX_CONTEXT = 256  # longer documents are split into windows
+MAX_CONTEXT = 256  # maximum context length; longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
-EVALUATION_SHARE = 0.05  # maximum fraction of the operations that evaluations take
+EVALUATION_SHARE = 0.05  # maximum fraction of the operations to spend on evaluations
 # `useful_operations` returns max(MIN_USEFUL, USEFUL * (n_tokens / 150,000) ** USEFUL_POWER).
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
 WIDTH, WIDTH_POWER = 55, 0.2  # n_embd for 1e12 operations; it grows as operations**WIDTH_POWER
 WIDTH_PER_LAYER = 30
-TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations; exponent of their growth
+TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and growth exponent
 LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations; it grows as operations**LR_POWER
 WEIGHT_DECAY = 0.05
 DROPOUT = 0.2  # dropout if all useful operations are used; with fewer, proportionally lower
-VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # vocab_size for 1e12 operations; growth exponent
+VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # vocab_size for 1e12 operations, and growth exponent
 MIN_CHARACTERS_PER_SUBWORD = 400  # minimum characters of text per entry of the BPE vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 # Fine-tuning makes up to TUNING_PASSES passes over the data, or TUNING_STEPS steps if that is more
@@ -57,7 +57,7 @@ class Choice(NamedTuple):
     budget: float | None = None  # number of operations to use; None for Karpathy's settings
     is_limited: bool = False  # whether the data are too small to use the whole budget
     vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
-    operations_per_s: float | None = None  # speed measured for --minutes
+    operations_per_s: float | None = None  # training speed, measured if there is a time limit
     ensemble: Ensemble | None = None
 
 
@@ -133,7 +133,7 @@ def choose(
 def readable(sets: Split, budget: float | None) -> Split:
     """Reduce the training set of a split so that training on a budget reads about half of it.
 
-    Without held-out documents, return the split unchanged: its recorded hash covers all documents.
+    Without held-out documents, return the split unchanged: its hash must cover all documents.
     """
     train, most = sets.train, max(MIN_READ, READ * ((budget or 0) / 1e13) ** READ_POWER)
     every = 1 + int(sum(map(len, all_texts(train))) // most)
@@ -164,7 +164,7 @@ def _model(width: int, context: int, given: Given) -> ModelConfig:
 
 
 def _config(length: float, useful: float, text: TextKind, given: Given) -> TrainConfig:
-    """Return the training settings, except the number of steps, for chunks of mean `length`."""
+    """Return the training settings, except the steps, for chunks of the given mean length."""
     lr = given.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = given.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     rule = {
@@ -179,14 +179,14 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
 def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with the steps that fit into `operations`; the last step is evaluated."""
+    """Return settings with as many steps as `operations` allow; the last step is evaluated."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:
-    """Return a context of 16, 32, … or MAX_CONTEXT that fits most docs; 128 for running text."""
+    """Return 128 for running text, otherwise a context length into which most documents fit."""
     if text == "stream":
         return 128
     context = 16

@@ -3,7 +3,7 @@
 from time import perf_counter, process_time
 
 MIN_PAUSE_S = 3.0  # a shorter pause is not detected
-BUSY = 0.05  # minimum fraction of CPU time that a training process gets, even on a busy machine
+BUSY = 0.05  # a running process gets at least this fraction of CPU time, even on a busy machine
 
 
 class RunningTime:

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from microgpt.data.ngram_model import NgramModel
 
-DOCS_AT_ONCE = 1024  # number of documents that are predicted at once
-NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # candidate weights of the n-gram model
-MIN_GAIN = 0.005  # minimum relative gain; a smaller one is within the error of the measurement
+DOCS_AT_ONCE = 1024  # number of documents whose soft targets are computed at once
+NGRAM_WEIGHTS = tuple(i / 10 for i in range(10))  # candidate weights of the n-gram teacher
+MIN_GAIN = 0.005  # minimum relative decrease of the loss; a smaller one is measurement error
 MAX_TOKENS = 100_000  # maximum training tokens for an n-gram model; with more, it hardly helps
 MAX_NUMBERS = 2**24  # maximum number of probabilities computed at once; bounds the memory
 
@@ -56,7 +56,7 @@ class Teachers:
     """The teachers of a student, and the dataset that they prepare."""
 
     models: Sequence[TrainedModel]
-    n_samples: int = 0  # number of documents that the teachers generate, in turn
+    n_samples: int = 0  # total number of documents that the teachers generate
     names: Sequence[str] = ()  # names of the models in error messages
     # Wraps an iterable of n results, to show the progress: show(results, n, "portions").
     show: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda work, n, what: work
@@ -76,7 +76,7 @@ class Teachers:
 
     @property
     def block_size(self) -> int:
-        """The shortest context among the teachers."""
+        """The context length of the teacher with the shortest context."""
         return min(teacher.model.block_size for teacher in self.models)
 
     @property
@@ -207,7 +207,7 @@ class Teachers:
 
 
 def add_ngrams(teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDataset) -> None:
-    """Add an n-gram model of the training documents to the teachers if this lowers the loss."""
+    """Add an n-gram model of the training set to the teachers if it lowers the held-out loss."""
     if not (teachers.n_samples and len(held_out)) or train.n_tokens > MAX_TOKENS:
         return
     from microgpt.data.ngram_model import NgramModel
@@ -219,7 +219,7 @@ def add_ngrams(teachers: Teachers, train: ChunkedDataset, held_out: ChunkedDatas
 
 
 def best_weight(teachers: Teachers, ngrams: "NgramModel", docs: TokenDataset) -> float:
-    """Return the n-gram model's weight that gives the lowest loss; 0 if the gain is small."""
+    """Return the n-gram weight with the lowest loss, or 0 if the gain is less than MIN_GAIN."""
     import numpy as np
 
     losses = np.zeros(len(NGRAM_WEIGHTS))

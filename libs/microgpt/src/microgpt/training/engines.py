@@ -31,7 +31,7 @@ from microgpt.reference_engine import ReferenceBatch, ReferenceModel, ReferenceT
 from microgpt.resource_limits import check_memory
 
 TRAINING_ONLY: tuple[Use, ...] = ("training",)
-# Other engines have classes with the same methods: a model being trained, a trained model, a batch.
+# Other engines provide classes with the same methods as these three.
 EngineTraining = ReferenceTraining
 EngineModel = ReferenceModel
 EngineBatch = ReferenceBatch
@@ -44,7 +44,7 @@ class EngineModule(Protocol):
         """Load the kernels for `uses`; return whether any had to be compiled (see `report`)."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
-        """Estimate the bytes that a thread needs for documents of up to `longest` predictions."""
+        """Estimate the bytes that a thread needs to train on documents of `longest` predictions."""
 
     def make_training(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
@@ -79,7 +79,7 @@ def default_engine() -> EngineName:
     if problem := problem_of("compiled"):
         why, remedy = problem
         line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"
-        warnings.warn(line, EngineWarning, stacklevel=1)  # Python shows it once per line of code
+        warnings.warn(line, EngineWarning, stacklevel=1)  # Python shows each warning once
         return "reference"
     return "compiled"
 

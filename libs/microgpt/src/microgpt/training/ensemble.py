@@ -90,7 +90,7 @@ def with_teachers(
         )
     ensemble = replace(_ensemble(job), n_teachers=len(states))
     job = replace(job, plan=replace(job.plan, ensemble=ensemble))
-    directory.keep(job.plan, first)  # a resumed student learns from these teachers
+    directory.keep(job.plan, first)  # records the teachers, in case the run is resumed
     paths = teacher_paths(path, ensemble)
     teachers = Teachers([*map(load, paths)], names=[*map(str, paths)], show=show)
     return _student(job, teachers, states, threads)
@@ -130,7 +130,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
         steps_after=(n - i - 1) * steps + plan.config.steps,
         cost_ratio=None if i else n + _student_cost(job),
     )
-    config = replace(ensemble.config_of(i), engine=plan.engine)  # a resumed run may change it
+    config = replace(ensemble.config_of(i), engine=plan.engine)  # resuming can change the engine
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}
     plan = replace(plan, config=config, given=given, ensemble=None)
     sets = replace(job.sets, test=())

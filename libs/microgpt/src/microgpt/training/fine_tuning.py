@@ -19,7 +19,7 @@ from microgpt.state import TrainedModel
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.distillation import Teachers
 
-CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
+CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; converts a gap in tokens to characters
 FRACTIONS = {"val_fraction": "validation", "test_fraction": "testing"}
 
 
@@ -29,7 +29,7 @@ def hold_out(
     sources: Sequence[TrainedModel | Teachers] = (),
     tell: Tell = lambda line: None,
 ) -> Split:
-    """Split documents by the given fractions, or else as in `sources`, or else by the defaults.
+    """Split documents by the given fractions, else by those of `sources`, else by the defaults.
 
     By default, --minutes and --budget hold out some documents if there are enough. `sources`
     contains the parent and the teachers.
@@ -77,7 +77,7 @@ def data_of(sources: Iterable[TrainedModel | Teachers]) -> tuple[DataFacts | Non
 def _recorded_split(
     docs: Documents, read: Sequence[DataFacts | None], given: Given
 ) -> dict[str, Any]:
-    """Return the split settings of an earlier run that read the same documents in the same way."""
+    """Return the split settings of an earlier run on the same documents; {} if there is none."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
     # If the earlier run read running text, its split by position does not suit lines.
     is_other = facts and facts.gap is not None and not isinstance(docs, str)

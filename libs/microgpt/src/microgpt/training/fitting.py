@@ -1,8 +1,8 @@
-"""Choose the settings that neither the user nor a recipe sets, for a budget.
+"""Choose the settings that neither the user nor a recipe gives, to suit a budget.
 
 A small text is soon memorised, so one model cannot use a large budget. Several models make
-different errors, so a student of their mean predictions is better than any of them (Hinton, Vinyals
-& Dean 2015). docs/measurements/choice.md has the measurements.
+different errors, so a student that learns their mean predictions is better than any of them
+(Hinton, Vinyals & Dean 2015). docs/measurements/choice.md has the measurements.
 """
 
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ class Fitting:
 
     sets: Split
     given: Given  # settings of the user, a preset or a genome
-    tokenizer: Tokenizer | None = None  # by default, a tokenizer is chosen
+    tokenizer: Tokenizer | None = None  # None: choose one that suits the documents
     parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class Fitting:
         config = replace(guess.config, engine=self.engine, dtype=self.dtype)
         length = guess.sizes.chunk_length(guess.model.block_size)
         speed = operations_per_second(guess.model, config, length=length, threads=self.threads)
-        # Learn subwords before `_operations` reads the clock again, because this takes time.
+        # Learn subwords, which takes time, before `_operations` reads the clock again.
         self._tokenizer(self._vocabulary(_operations(speed, limit)))
         return self.for_budget(_operations(speed, limit))._replace(operations_per_s=speed)
 
@@ -225,7 +225,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
         warmup_steps=steps // WARMUP,
         dropout=0.0,
         weight_decay=0.0,
-        patience=None,  # until the student beats its best teacher, every check counts as worse
+        patience=None,  # it would end training before the student beats its best teacher
     )
 
 

@@ -9,7 +9,7 @@ from microgpt.state import TrainEvent, TrainingPlan, TrainState
 if TYPE_CHECKING:
     from microgpt.training.loop import TrainingLoop
 
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # minimum interval; maximum fraction of time for saving
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # minimum interval, maximum time fraction of saving
 
 
 class Hook:

@@ -83,7 +83,7 @@ class TrainingLoop:
         if reason != "stopped":
             if not math.isfinite(self.engine.backward()):
                 raise self.diverged(f"after step {self.step}")
-            if reason != "until":  # after "until", the run may be resumed
+            if reason != "until":  # otherwise, a resumed run completes the last point
                 self.history.mark()
             test_set = self._evaluation_set(self.job.sets.test)
             weights = self.best.weights if self.best else self.engine.flat_weights()
@@ -164,7 +164,7 @@ class TrainingLoop:
         return EvaluationSet.from_documents(docs, tokenizer, size, text, at_once=at_once)
 
     def report(self, val_loss: float | None = None) -> None:
-        """Send an event if there are new losses or a validation loss."""
+        """Send an event to the hooks if there are new losses or a validation loss."""
         losses = tuple(self.losses[self.n_reported :])
         if losses or val_loss is not None:
             step, n = self.step, len(losses)
@@ -235,13 +235,13 @@ class TrainingLoop:
 
 
 class LossHistory:
-    """The rolling and down-sampled loss history of a training run, which may be resumed."""
+    """The rolling and down-sampled loss history of a training run, continued when it resumes."""
 
     def __init__(self, steps: int, state: TrainState | None) -> None:
         self._interval, self._step = max(1, steps // N_POINTS), state.step if state else 0
         self.points = list(state.history if state else ())
         self.recent = deque(state.recent_losses if state else (), maxlen=N_RECENT)
-        self.since_point = state.since_history if state else (0.0, 0)  # sum and count of losses
+        self.since_point = state.since_history if state else (0.0, 0)  # (sum, count) of new losses
 
     def add(self, losses: Sequence[float]) -> None:
         """Append the losses of consecutive steps."""

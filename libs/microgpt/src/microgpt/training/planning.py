@@ -60,7 +60,7 @@ class TrainingJob:
         return replace(self, plan=plan, place=self.place._replace(steps_after=after))
 
     def extend(self, seconds: float) -> None:
-        """Exclude seconds from the time limit, if there is one."""
+        """Exclude the given number of seconds from the time limit, if there is one."""
         if self.limit:
             self.limit.extend(seconds)
 

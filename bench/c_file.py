@@ -24,7 +24,7 @@ from microgpt import Document, InferenceGpt, ModelConfig, SavedModel, TrainConfi
 from microgpt_exports.c_file import C_FORMAT, INT8_FORMAT, rounded
 
 N_HELD_OUT = 500  # number of held-out documents
-STEPS = 10_000  # number of training steps on names
+STEPS = 10_000  # number of steps to train the model of names
 N_TOKENS = 20_000  # number of tokens generated per call
 PROGRAM = """\
 #define MICROGPT_NO_MAIN

@@ -23,7 +23,7 @@ TORCH = "torch==2.13.0"
 RIVALS = ("torch",)
 TITLES = {"microgpt": "microgpt", "torch": "PyTorch"}
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
-TEMPERATURE = 0.5  # sampling temperature
+TEMPERATURE = 0.5
 
 Work = Callable[[], Any]
 

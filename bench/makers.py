@@ -1,4 +1,4 @@
-"""Compare models trained for a minute on each of six texts with markovify and n-grams.
+"""Compare models trained for a minute on each of six texts with Markov chains and n-grams.
 
     uv run --with markovify==0.9.4 python bench/makers.py FOLDER > bench/results/makers.txt
 

@@ -25,8 +25,8 @@ from microgpt import InferenceGpt, bundled, load
 
 NAMES = ("names-10s", "names-60s", "names-600s")
 TEXTS = ("text-60s", "shakespeare", "text-300s")
-LONG = ("text-1000s",)  # run only if --only names it
-N_WINDOWS = 2400  # nanoGPT evaluates 200 batches of 12 windows
+LONG = ("text-1000s",)  # presets that run only if --only names them
+N_WINDOWS = 2400  # number of random windows, as in nanoGPT's 200 batches of 12
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
     uv run python bench/report.py
 
-The results of a table are in the file with its name, or else in the file with its script's name. A
-table without results is left unchanged.
+The results of a table are in the file that is named after the table, or else in the file that is
+named after its script. A table without results is left unchanged.
 """
 
 import json

@@ -123,11 +123,11 @@ class Ledger:
             loss = min(self.validation(run, point))
             if loss < lowest:
                 best, lowest = run, loss
-            if best is None:  # all runs diverged
+            if best is None:  # all runs so far diverged
                 found.append(found[0])
             else:
                 found.append(self.test(best) if trained[best] == POINTS else lowest + shift)
-        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # the search ended early
+        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # none after an early end
         return [round(loss - best_mean, 4) for loss in found[POINTS::POINTS]]
 
 
@@ -159,7 +159,7 @@ def read_table() -> dict[str, dict[str, Any]]:
 def start_of(text: str) -> Genome:
     """Return the genome that `train --minutes` chooses for a text, rounded to values of the grid.
 
-    Distances between values are those of their logarithms, unless a value of the gene is 0.
+    A value is rounded to the one with the closest logarithm, unless a value of the gene is 0.
     """
     objective, genes = objective_of(text), {}
     tokens = objective.tokens()

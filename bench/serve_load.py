@@ -4,10 +4,10 @@
 
 Alternates between five kinds of load: `generate` of one name by Karpathy's model; `chat` and a
 streamed reply of the demo model, to 64 held-out conversations; and the routes of `generate` and of
-the stream in a bare FastAPI app that always answers the same. Each of the concurrent clients sends
-its next request after a reply. Prints the requests per second, the time to the first text, and the
-processor time of the server per request. As the clients share the cores with the server, only the
-ratios to the bare app are meaningful.
+the stream in a bare FastAPI app, which returns constant responses. Each of the concurrent clients
+sends a request as soon as the previous one is answered. Prints the requests per second, the time to
+the first text, and the server's processor time per request. As the clients share the cores with the
+server, only the ratios to the bare app are meaningful.
 """
 
 import asyncio

@@ -78,7 +78,7 @@ class Load:
         self.latencies: defaultdict[str, list[float]] = defaultdict(list)
         self.lost: Counter[str] = Counter()
         self.memory: list[list[int]] = []
-        self.port = 0  # a free port, which the first service chooses
+        self.port = 0  # 0 until the first service has chosen a free port
 
     async def run(self, n_connections: int) -> None:
         """Run the service processes one after another; clients send requests throughout."""

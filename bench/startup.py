@@ -27,7 +27,7 @@ COMMANDS = {
     BASELINE: [sys.executable, "-c", "import numpy"],
     "microgpt --help": [*MICROGPT, "--help"],
     "microgpt train --help": [*MICROGPT, "train", "--help"],
-    "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # exits with code 2
+    "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # refused with exit code 2
     FIRST: [*MICROGPT, "train"],
     "microgpt generate": [*MICROGPT, "generate"],
     "microgpt generate -n 300000": [*MICROGPT, "generate", "-n", "300000"],

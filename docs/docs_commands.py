@@ -210,7 +210,7 @@ def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
 
 
 def prepare(folder: Path) -> None:
-    """Write the files that a reader has: a clone's data and examples, and the reader's own."""
+    """Write the files that a reader has: a clone's data and examples, and some of their own."""
     for name in ("apis", "apps", "data", "evolution", "examples", "libs"):
         (folder / name).symlink_to(ROOT / name)
     names = load_text(bundled("names.txt"))

@@ -81,7 +81,7 @@ def record(name: str, session: list[tuple[str, str]], folder: str) -> None:
             env={**os.environ, "COLUMNS": str(WIDTH)},
         )  # fmt: skip
         lines = done.stdout.rstrip("\n").splitlines()
-        if said:  # unlike a terminal, a pipe does not echo the input
+        if said:  # print the input, which a pipe does not echo
             questions = [f"you> {question}" for question in said.splitlines()]
             lines = [line for pair in zip(questions, lines, strict=True) for line in pair]
         console.print(Text("\n".join(lines)))

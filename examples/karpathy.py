@@ -102,7 +102,7 @@ block_size = 16  # how many tokens the model can see
 head_dim = n_embd // n_head
 
 
-def matrix(n_rows, n_columns):  # 0.08 (Karpathy's): all tokens are about equally likely at first
+def matrix(n_rows, n_columns):  # a small std, 0.08, makes all tokens about equally likely at first
     return [[Value(rng.gauss(0, 0.08)) for _ in range(n_columns)] for _ in range(n_rows)]
 
 

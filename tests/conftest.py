@@ -316,7 +316,7 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
-    """An empty page; a console message during a test makes the test fail."""
+    """An empty page; the test fails if the page has any `complaints`."""
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)

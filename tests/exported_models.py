@@ -47,7 +47,7 @@ def drawn_shape(seed: int) -> dict[str, Any]:
         "n_layer": rng.randint(1, 3),
         "block_size": rng.randint(*rng.choice(((1, 3), (4, 40), (40, 120)))),
         "n_ff_exp": rng.randint(1, 5),
-        "init_std": rng.choice((0.1, 0.3)),  # larger logits have larger float32 errors
+        "init_std": rng.choice((0.1, 0.3)),  # larger logits would have larger float32 errors
         "architecture": architecture,
     }
 

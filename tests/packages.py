@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def write_package(site: Path, name: str, group: str, entry: str, **modules: str) -> None:
-    """Write a package with a plug-in and the texts of its modules.
+    """Write a package that has a plug-in, and modules with the given texts.
 
     If `site` is first on sys.path, the package hides an installed one of the same name.
     """

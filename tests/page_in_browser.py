@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Environment for commands: 16-byte vectors and no fused multiply-add, as in WebAssembly.
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
-# Holds back the requests of one name instead of sending them to the engine.
+# JavaScript that holds back the requests named NAME instead of sending them to the engine.
 HOLD = """
     const post = Worker.prototype.postMessage;
     window.held = [];
@@ -51,7 +51,7 @@ def until(page: "Page", script: str) -> None:
 
 
 def hold(page: "Page", name: str) -> None:
-    """Make pages that are opened later hold back the requests called `name` to their engine."""
+    """Make pages that are opened later hold back the engine requests that are called `name`."""
     page.add_init_script(HOLD.replace("NAME", name))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-# Opens an address; returns a function that runs a script in the page, with `args`.
+# A function that opens an address, and returns a function that runs a script in the page.
 Open = Callable[..., Callable[..., Any]]
 UNTIL = """
     const until = async (get) => {

@@ -112,7 +112,7 @@ def web_address(remote: str) -> str:
 
 
 def colors() -> str:
-    """Return the colors of the playground as variables of the site's light and dark scheme."""
+    """Return the colors of the playground as CSS variables for the site's light and dark scheme."""
     style = (PLAYGROUND / "style.css").read_text(encoding="utf-8")
     light, dark = re.findall(r":root (\{.*?\})", style, re.DOTALL)
     schemes = {"default": light, "slate": dark}

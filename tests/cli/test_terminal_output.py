@@ -51,7 +51,7 @@ def test_the_progress_line_shows_the_model_and_losses(monkeypatch, capsys, optio
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
 ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
-JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian use joiners
+JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # zero-width joiners, which emoji and Persian need
 
 
 def test_control_characters_in_stderr_lines_are_escaped(capsys) -> None:
@@ -67,7 +67,7 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED
     assert terminal_safe(JOINED) == JOINED
-    print_or_discard(f"> {ODD}")  # a log line of a search
+    print_or_discard(f"> {ODD}")  # as a search prints a line of its log
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 
 

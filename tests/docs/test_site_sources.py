@@ -1,4 +1,4 @@
-"""Tests of what the site is built from: pages, links, and explanations of source files."""
+"""Tests of the sources of the site: pages, links, and explanations of source files."""
 
 import re
 import tomllib

@@ -113,7 +113,7 @@ def test_train_succeeds_if_the_shell_closed_its_standard_streams(tmp_path) -> No
 def test_a_second_signal_is_ignored_if_it_directly_follows_the_first(monkeypatch) -> None:
     with signals.StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)  # `uv run` sends each signal again
+        signal.raise_signal(signal.SIGINT)  # as from `uv run`, which forwards each signal
         assert stop.reason is KeyboardInterrupt
         monkeypatch.setattr(signals, "REPEATED_S", 0)
         with pytest.raises(signals.Terminated):

@@ -76,7 +76,7 @@ def replying(talk_to, endless_model):
     """A chat on a pseudo-terminal, in the middle of a long reply."""
     child = talk_to(endless_model, "--temperature", "2")
     child.send("hi\r")
-    child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # the reply is streamed
+    child.expect(rf"microgpt> {ESCAPES}\w{{20}}")  # the reply has begun
     return child
 
 
@@ -176,7 +176,7 @@ def test_train_removes_its_progress_line_before_it_prints_results(terminal, tmp_
     size = (24, 60)
     child = terminal("train", "--data=names.txt", "--steps=60", "--num-samples=1", size=size)
     child.expect(r"step +\d+ / +60 \| \S+ .*left \| mean loss \d\.\d{3}, last \d\.\d{3}")
-    assert len(child.after) < 60  # the progress takes one line
+    assert len(child.after) < 60  # the progress display takes one line
     child.expect_exact("\r\x1b[K")
     child.expect_exact("step   60 /   60 | loss ")
     child.expect_exact("sample  1: ")

@@ -40,7 +40,7 @@ def test_compiled_probabilities_equal_those_of_the_reference_engine(architecture
         cache = gpt.new_cache()
         expected += [softmax(gpt.forward(token, cache)) for token in doc[:-1]]
     found = probabilities(compiled, DOCS)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)  # `found` is in float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6)  # `found` is rounded to float32
     np.testing.assert_allclose(probabilities(compiled, DOCS, 0.25, 0.75), expected, rtol=1e-6)
 
 

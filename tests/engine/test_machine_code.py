@@ -76,7 +76,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_machine_code_is_compiled_once_and_later_read_from_disk(run, tmp_path, monkeypatch) -> None:
     assert run() == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 1
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # does not change machine code
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # must not change machine code
     assert run() == ([2, 4], [])
 
 

@@ -76,7 +76,7 @@ def test_a_mutation_moves_a_gene_by_at_most_two_positions_in_its_values(small, s
         assert abs(places[0] - places[1]) in (1, 2)
 
 
-def test_a_value_outside_the_space_is_replaced_by_the_closest_one_in_it(small) -> None:
+def test_a_value_outside_the_search_space_is_replaced_by_the_closest_one_in_it(small) -> None:
     space = Space({"lr": (0.001, 0.004, 0.008)})
     assert space.coordinates(replace(small, lr=0.0045)) == [0.5]
     assert space.mutate(replace(small, lr=0.0045), Random(1)).lr in (0.001, 0.008)

@@ -57,7 +57,7 @@ def test_evolve_rust_keys_come_first_with_one_key_per_line(path: Path) -> None:
     assert [*json.loads(path.read_text())] == [*json.loads(EVOLVE_RUST_FILE), *added]
 
 
-@settings(max_examples=15)  # each example writes files
+@settings(max_examples=15)  # few examples, because each one writes files
 @given(
     loss=st.floats(allow_nan=False, allow_infinity=False),
     generation=st.integers(0, 10**9),

@@ -80,7 +80,7 @@ def test_a_receipt_is_refused_if_its_context_length_is_not_that_of_the_graph(
 def test_a_hostile_onnx_file_is_refused_before_it_is_parsed(content, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     graph = helper.make_graph([], "other", [], [])
-    nodes = b"\x0a\x00" * 2**13  # empty nodes
+    nodes = b"\x0a\x00" * 2**13  # 8,192 empty nodes of a graph
     for foreign in (helper.make_model(graph).SerializeToString(), b"\x3a\x80\x80\x01" + nodes):
         (tmp_path / "model").write_bytes(foreign)
         assert ONNX_FORMAT.read(tmp_path / "model") is None

@@ -79,7 +79,7 @@ def test_token_shift_agrees_with_a_hand_calculation() -> None:
     gpt = GptVariant(model, dict.fromkeys(weight_shapes(model), one))
     gpt.cache = gpt.new_cache()
     gpt.position = 0
-    assert gpt.mlp([1.0, 2.0], 0) == [0, 4]  # the first token has no previous one to shift
+    assert gpt.mlp([1.0, 2.0], 0) == [0, 4]  # the first token has no predecessor
     assert gpt.mlp([3.0, 4.0], 1) == [0, 16]
     assert gpt.mlp([5.0, 6.0], 0) == [1, 36]
     assert gpt.mlp([7.0, 8.0], 1) == [9, 64]

@@ -1,4 +1,4 @@
-"""Tests of the HTML page of a model, and of the smaller file that `export` writes."""
+"""Tests of the HTML page of a model, and of the smaller HTML file that `export` writes."""
 
 import base64
 import hashlib

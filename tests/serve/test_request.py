@@ -31,7 +31,7 @@ def service_with(directory) -> Service:
 def http_request(
     *, leaves: bool = False, n_bytes: int = LONG, timeout_s: float = 30
 ) -> SimpleNamespace:
-    """Return a new HTTP request."""
+    """Return an HTTP request as the queue sees it; with `leaves`, its client has disconnected."""
 
     async def is_disconnected() -> bool:
         return leaves
@@ -150,7 +150,7 @@ def test_a_small_request_takes_up_less_of_the_queue(names_result) -> None:
     asyncio.run(ask())
 
 
-def test_every_second_request_that_is_started_is_a_small_one(monkeypatch, names_result) -> None:
+def test_small_and_large_requests_are_started_alternately(monkeypatch, names_result) -> None:
     monkeypatch.setattr(scheduler, "n_cpus", lambda: 1)
     model = InferenceGpt(names_result)
     jobs = [model.text_job(50, max_tokens=2000 + i) for i in range(9)]

@@ -11,7 +11,7 @@ from microgpt_evolution.report.study_report import Report, render
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_MS = 120_000  # a busy machine takes long to draw a page
+PATIENCE_MS = 120_000  # time limit for drawing a page on a busy machine
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 CUT = """all => all.flatMap(svg => {
   const whole = svg.getBoundingClientRect();
@@ -35,7 +35,7 @@ def test_a_report_follows_the_dark_mode_of_the_system(searched, page) -> None:
     light = page.evaluate(background)
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(background) != light
-    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # charts stay light
+    assert page.locator("svg > rect").get_attribute("fill") == "#ffffff"  # the chart stays white
 
 
 @pytest.mark.parametrize(("width", "search"), [(360, HYDRA), (1600, SMALL)])

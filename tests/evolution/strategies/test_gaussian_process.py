@@ -61,7 +61,7 @@ def test_an_expected_loss_reduces_the_uncertainty_of_neighbours(trained, small) 
     expecting = surrogate.expecting(chosen)
     (after,), (again,) = expecting.predict([other]), surrogate.predict([other])
     assert after.deviation < before.deviation
-    assert after.mean == pytest.approx(before.mean)  # an expected loss leaves the mean unchanged
+    assert after.mean == pytest.approx(before.mean)  # only the uncertainty changes
     assert again == before
 
 

@@ -48,7 +48,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # not yet evaluated
+    for slot, organism in enumerate(population, start=1):  # these have not been evaluated yet
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
@@ -113,7 +113,7 @@ def test_a_championship_breeds_the_same_mix_as_evolve_rust(make_ranked, size, ex
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
     population = bred("championship", ranked)
     assert origins(population) == expected.split()
-    if size > 4:  # the best three are crossed in pairs
+    if size > 4:  # each two of the best three are crossed
         pairs = [organism.parents for organism in population if organism.origin == "champion"]
         assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
     for organism in population:  # only growth and immigrants change the shape

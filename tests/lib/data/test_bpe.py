@@ -32,7 +32,7 @@ def test_decoding_reverses_encoding_for_any_text(text) -> None:
     assert max(tokens, default=0) < TEXT.bos_id
     assert TEXT.count(text) == len(tokens)
     assert TEXT.decode(tokens) == "".join(pieces) == text
-    assert all(text.count(piece) for piece in pieces)  # each piece is a whole character or more
+    assert all(text.count(piece) for piece in pieces)  # no piece splits a character
     assert TEXT.unknown_characters(text) == ""
 
 

@@ -112,7 +112,7 @@ def test_saving_another_model_removes_a_training_run(directory, parts, stopped, 
         held.finish(replace(ended, plan=plan_of(parts, stopped)))
         if not has_ended:
             held.keep(plan_of(parts, stopped), stopped.state)
-    save(load(directory), directory, weights_format="safetensors")  # a copy of the same model
+    save(load(directory), directory, weights_format="safetensors")  # saving it again keeps its run
     assert {*os.listdir(directory)} >= STATE_FILES
     other = train(["abba", "bab"], model=ModelConfig(block_size=4), config=TrainConfig(steps=2))
     save(other, directory)

@@ -43,7 +43,7 @@ def planned(**given) -> TrainingJob:
 
 @pytest.fixture(scope="module", autouse=True)
 def _soon_learned() -> Iterator[None]:
-    """Lower the number of operations that suffices for a single model, so that tests are fast."""
+    """Lower the budget beyond which a single model stops improving, so that tests are fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
         patch.setattr(os, "fsync", lambda file: None)  # a sync matters only after a crash

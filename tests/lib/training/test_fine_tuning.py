@@ -47,7 +47,7 @@ def test_fine_tuning_gives_new_characters_new_rows_of_weights(parent) -> None:
 def test_a_text_model_can_be_fine_tuned_to_chat(parent) -> None:
     child = train([CONVERSATION], parent=parent, config=STILL)
     assert new_tokens(parent, child) == ["h", "o", "user", "assistant", "end_turn"]
-    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # the row of BOS
+    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS keeps its row
     assert child.tokenizer.is_chat
 
 
@@ -59,7 +59,7 @@ def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     assert child.tokenizer.file == tokenizer.file
     assert new_tokens(parent, child) == ["user", "assistant", "end_turn"]
     assert child.weights["wte"][:261] == parent.weights["wte"][:261]
-    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # the row of BOS
+    assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS keeps its row
 
 
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]

@@ -75,7 +75,7 @@ def comparable(answer: Any) -> Any:
         pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
         weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]
         weight["move"] = _clear(weight["gradient"], weight["move"])
-        if weight["matrix"] in ("wte", "wpe"):  # Python only looks up rows of these
+        if weight["matrix"] in ("wte", "wpe"):  # embeddings have no products
             weight.pop("factors")
         step = answer["backward"]
         step["bits_after"] = {step["optimizer"]: step["bits_after"]}

@@ -49,7 +49,7 @@ KNOWN = Knowledge(
 
 
 def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None:
-    """Compare JavaScript's and Python's replies to texts after a message, and ranked wordings."""
+    """Compare the replies and ranked wordings of JavaScript and Python for texts after `before`."""
     told = [{"role": "user", "content": before}, {"role": "assistant", "content": "ÀB"}]
     talks = [[*told, {"role": "user", "content": text}] for text in texts]
     facts = json.loads(json.dumps(page_facts(known.model_dump())))

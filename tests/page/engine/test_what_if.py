@@ -30,7 +30,7 @@ async function answer({ text, settings, wish, asked }) {
   return [await last(ask(), "comparison"), await last(ask(), "comparison")];
 }
 """
-# Trains single models for the expected results; test_training.py compares training with Python.
+# JavaScript that trains models one by one; test_training.py tests that it agrees with Python.
 TRAIN = """
 import { countTargets } from "./dataset.js";
 import { chunksOfDocument, dataOf } from "./documents.js";

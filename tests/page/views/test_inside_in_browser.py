@@ -16,7 +16,7 @@ from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# Returns whether a number other than the first is selected, and appears in its calculation.
+# JavaScript: whether the selected number is not the first, and appears in its calculation.
 FOLLOWS = """(() => {
     const text = (id) => document.getElementById(id).innerText.replaceAll("−", "-");
     const numbers = (id) => (text(id).match(/-?[0-9]+([.][0-9]+)?(e-?[0-9]+)?/g) ?? []).map(Number);
@@ -299,7 +299,7 @@ def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_m
         text = page.inner_text("#effect")
         before = explain(InferenceGpt(names_model), "anna")
         assert f"{nats(before.bits)} before" in text
-        assert f"is {percent(now.predictions[-1].probability)}." in text  # of the end token
+        assert f"is {percent(now.predictions[-1].probability)}." in text  # for the end token
 
     opened(page, names, "inside", text="anna", step="layer0.query")
     page.wait_for_selector("#number-value:not(:empty)", state="attached")

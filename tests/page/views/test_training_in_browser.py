@@ -18,7 +18,7 @@ from microgpt.data.documents import bundled
 
 pytestmark = pytest.mark.slow
 
-# Records the messages that workers receive, and the files that the page saves.
+# JavaScript that records the messages from workers, and the files that the page saves.
 BEFORE = """
     const Channel = MessageChannel;
     window.sent = [];

@@ -8,7 +8,7 @@ SUFFIX = ".toml"
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> Sequence[Conversation] | None:
-    """Return the conversations drawn from a character file, or None if another reader applies."""
+    """Return the conversations drawn from a character file, or None for a file of another kind."""
     if file.path.suffix.lower() != SUFFIX or how.text == "stream":
         return None
     if not how.chat:

@@ -48,7 +48,7 @@ class Drawing:
 
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
-        self._is_basic = self._is_waiting = False  # waiting: a given value is not yet used
+        self._is_basic = self._is_waiting = False  # waiting: a given value is still to be used
         self._is_noisy = not character.threshold  # whether to draw all wordings and typing errors
         self._told: dict[str, str] = {}  # values given in this conversation, by slot
         self._last: Topic | None = None
@@ -58,7 +58,7 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # copying and computing values take longest to learn
+        self._varied = varied or self._topics  # drawn more: using values takes longest to learn
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
         # By topic and set of slots: the first wording, which the model reads instead of the others.
         self._first = {

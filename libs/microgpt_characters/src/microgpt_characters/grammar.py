@@ -34,7 +34,7 @@ class Topic(BaseModel, extra="forbid", strict=True):
 
     @cached_property
     def needs(self) -> set[str]:
-        """The slots of the replies that are not in `ask`: another topic must give their values."""
+        """The slots that replies use but `ask` lacks; another topic must give their values."""
         return names_in(*self.reply) - names_in(*self.ask)
 
 

@@ -71,7 +71,7 @@ class Format:
         following: returns the command to suggest after an export.
         stored: returns the model with the weights that an export stores.
         remark: returns a remark for the user, or an empty string.
-        check: raises ConfigError if a package that writing an export requires is missing.
+        check: raises ConfigError if a package is missing that is required to write an export.
     """
 
     name: str

@@ -26,7 +26,7 @@ class NoWinnerError(MicrogptError):
 def raised_as(
     kind: type[MicrogptError], where: object = "", remedy: str = "", *, form: str = ""
 ) -> Iterator[None]:
-    """Convert errors about invalid content to `kind`, and add `where` and `remedy`."""
+    """Convert errors about invalid content to `kind`; add `where` and `remedy` to the message."""
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:

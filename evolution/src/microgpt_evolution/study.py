@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase settings in `more`, or replace settings in `free`; else raise ConfigError."""
+        """Increase the settings in `more`, and replace those in `free`; refuse other changes."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():

@@ -138,7 +138,7 @@ class BudgetedSettings(StudySettings):
 
 
 class SweepSettings(StudySettings):
-    """The settings of a sweep."""
+    """The settings of a sweep, which trains each genome with each seed."""
 
     kind: Literal["sweep"] = "sweep"
     noun, resume_command = "sweep", "microgpt sweep resume"

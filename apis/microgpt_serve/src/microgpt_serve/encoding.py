@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Options(TypedDict):
-    """Keyword arguments of `InferenceGpt.text_job` and `InferenceGpt.reply_job`."""
+    """Keyword arguments common to `InferenceGpt.text_job` and `InferenceGpt.reply_job`."""
 
     sampling: Sampling
     seed: int

@@ -99,8 +99,8 @@ def _load(name: str, directory: Path) -> ServedModel:
 def _within_memory(saved: SavedModel) -> SavedModel:
     """Shorten a rotary model's context if it is so long that reading it delays other requests."""
     model, n_bytes = saved.model, 4 if saved.dtype == "float32" else 8
-    n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
-    n_numbers += 4 * model.n_embd + model.head_dim  # and cosines and sines, per position
+    n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights,
+    n_numbers += 4 * model.n_embd + model.head_dim  # cosines and sines per position
     most = max(MAX_CONTEXT_BYTES, count_params(model) * n_bytes) // (n_numbers * n_bytes + 16)
     if model.is_karpathys or model.block_size <= most:
         return saved

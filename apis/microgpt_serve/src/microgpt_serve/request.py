@@ -94,7 +94,7 @@ class GeneratedChoice:
 def stable_prefix(text: str, stop: tuple[str, ...], n_stable: int = 0) -> str:
     """Return the prefix of an unfinished text that later tokens cannot change.
 
-    The rest may be an incomplete character or the start of a stop string.
+    The rest can be an incomplete character or the start of a stop string.
     """
     text = text.rstrip(REPLACEMENT_CHARACTER)
     longest = max(map(len, stop), default=1)

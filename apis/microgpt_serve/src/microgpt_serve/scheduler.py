@@ -34,7 +34,7 @@ class QueuedRequest:
     ready: asyncio.Future[None]  # completed when there is output or an error
     count: Callable[[int], None] | None = None  # called with the number of new tokens
     error: Exception | None = None
-    output: list[list[Continuation]] = field(default_factory=list)  # added since the last `take`
+    output: list[list[Continuation]] = field(default_factory=list)  # output since the last `take`
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
     has_update: bool = False  # True while output is on its way from a thread to the event loop

@@ -43,7 +43,7 @@ class ServeError(HTTPException):
         message: str,
         *,
         field: str | None = None,  # name of the invalid field in the request body
-        code: str | None = None,  # OpenAI's error code
+        code: str | None = None,  # the field `code` of an error in OpenAI's format
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, message, headers)

@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**options: Any) -> ServiceSettings:
-    """Read the environment, overridden by options that are not None; raise ConfigError on errors."""
+    """Read settings from options (None: from the environment); raise ConfigError if invalid."""
     try:
         return ServiceSettings(
             **{name: value for name, value in options.items() if value is not None}

@@ -93,7 +93,7 @@ def to_score(
 
 
 def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return each prediction's target token and whether the loss includes it, both (N,)."""
+    """Return the target of each prediction and whether the loss includes it, both of shape (N,)."""
     counts = np.frombuffer(docs.mask or b"\1" * len(docs.tokens), bool)
     first = docs.starts[:-1]  # the first token of a document is not predicted
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)

@@ -5,7 +5,7 @@ from itertools import islice
 
 from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
-# Maximum number of tokens, which is enough for a mean, and maximum n_tokens * n_params, for speed.
+# Maximum number of tokens (enough for a mean), and maximum of n_tokens * n_params (saves time).
 MAX_TOKENS, MAX_WORK = 24, 200_000
 MIN_SHARE = 1 / 16  # fraction of active units below which a note is printed; Karpathy's run has 1/8
 

@@ -110,7 +110,7 @@ def model_facts(saved: SavedModel, name: str) -> dict[str, object]:
 
 
 def bpe_facts(tokenizer: Tokenizer) -> dict[str, object]:
-    """Return each piece's bytes as characters up to U+00FF, and the merges as a list of ids."""
+    """Return the bytes of each token as characters up to U+00FF, and the merges as token ids."""
     assert tokenizer.file
     model = json.loads(tokenizer.file)["model"]
     merges = [model["vocab"][piece] for merge in model["merges"] for piece in merge]

@@ -29,7 +29,7 @@ def p_value(gains: list[float]) -> float:
 
 
 def decide(search: list[float], confirmed: list[float]) -> str:
-    """Return the verdict on gains, given in the order of the seeds, or the next pair's part."""
+    """Return SEARCH or CONFIRM if this part needs another pair of runs; otherwise, the verdict."""
     for n, (error, futile) in LOOKS.items():
         if len(search) < n:
             return SEARCH

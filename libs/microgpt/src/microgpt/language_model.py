@@ -1,4 +1,4 @@
-"""Token probabilities of a trained model, and its loss on documents."""
+"""Compute the token probabilities of a trained model, and its loss on documents."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ class LanguageModel:
         }
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype, self._trained_on = trained.dtype, trained.trained_on
-        self._read: Sequence[Document] = ()  # the training documents of a `TrainResult`
+        self._read: Sequence[Document] = ()  # the training documents of a `TrainResult`, else empty
         self._read_text: TextKind = TrainConfig.text
         if isinstance(trained, TrainResult):
             self._read, self._read_text = trained.documents, trained.config.text

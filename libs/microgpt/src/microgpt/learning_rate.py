@@ -1,4 +1,4 @@
-"""The default learning rate, and the learning-rate schedule."""
+"""Compute the default learning rate and the learning-rate schedule."""
 
 from microgpt.model_config import ModelConfig
 

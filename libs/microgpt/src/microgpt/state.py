@@ -1,4 +1,4 @@
-"""Trained models, and the plan, state, events and result of a training run."""
+"""Data classes for trained models and for the plan, state, events and result of a training run."""
 
 import random
 from array import array

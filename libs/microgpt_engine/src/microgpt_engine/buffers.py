@@ -81,12 +81,12 @@ class Buffers(NamedTuple):
     attn_out: Annotated[Array, "L", "C", "N"]
     mlp_norm: Annotated[Array, "L", "C", "N"]  # input of the MLP, after any token shift
     mlp_norm_scale: Annotated[Array, "L", "N"]
-    cut: Annotated[Array, "L or 0", "C // 2", "N"]  # for token shift; see `cut_at_starts`
+    cut: Annotated[Array, "L or 0", "C // 2", "N"]  # saved by `cut_at_starts` for the backward pass
     hidden: Annotated[Array, "L", "hidden", "N"]
     final_scale: Annotated[Array, "1", "N"]
 
     # Scratch arrays shared by all layers.
-    rotation: Annotated[Array, "D or 0", "N"]  # for rotary positions; see `read_rotation`
+    rotation: Annotated[Array, "D or 0", "N"]  # cosines and sines; see `read_rotation`
     x: Annotated[Array, "C", "N"]  # residual stream
     logits: Annotated[Array, "V", "N"]  # logits, later replaced by their gradient
     logit_norms: Annotated[Array, "2", "N"]

@@ -42,7 +42,7 @@ from microgpt_engine.machine_code import EntryPoint
 if TYPE_CHECKING:
     from microgpt_engine.compiled_model import CompiledModel
 
-RUN_S = 0.02  # target duration of one `run` call
+RUN_S = 0.02  # target duration of one `run` call, in seconds
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster

@@ -25,7 +25,7 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
     C = model.n_embd
     per_layer = (6 + model.n_ff_exp) * C + model.n_head * longest / 2
     per_token = 8 * C + model.vocab_size + model.n_layer * per_layer
-    n_rotary = 0 if model.n_positions else C * model.block_size  # size of the rotary tables, in numbers
+    n_rotary = 0 if model.n_positions else C * model.block_size  # elements of rotary tables
     n_numbers = count_params(model) + n_rotary
     return BYTES_PER_WEIGHT * n_numbers + round(8 * longest * per_token)
 

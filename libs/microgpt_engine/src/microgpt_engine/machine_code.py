@@ -174,7 +174,7 @@ def cache_directory() -> Path:
         path = Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
     except RuntimeError as error:
         raise OSError(errno.ENOENT, "there is no home directory") from error
-    if not path.is_absolute():  # platformdirs 4.2 returns "~/.cache" if there is no home
+    if not path.is_absolute():  # platformdirs 4.2 returns "~/.cache" if there is no home directory
         raise OSError(errno.EINVAL, "not an absolute path", str(path))
     return path
 

@@ -59,7 +59,7 @@ class ThreadedTraining(CompiledTraining):
         self._threads, longest = threads, self._dataset.longest
         self._lengths, self._n_columns = np.diff(self._dataset.starts), n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
-        self._published_step = -1  # number of steps before the last publication; -1 if none
+        self._published_step = -1  # number of steps before `_published` was set; -1: not yet set
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         params = [self._params, *self._copies]  # weights used by each thread
         buffers = [self.workspace.buffers] + [

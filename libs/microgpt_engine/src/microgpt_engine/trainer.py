@@ -28,7 +28,7 @@ from microgpt_engine.weights import PackedWeights, aligned_zeros
 # Tokens per micro-batch if the documents are short: enough to fill the vectors, and few enough for
 # the activations to fit into the cache and for several threads to share a batch.
 MICRO_BATCH = 128
-RUN_S = 0.02  # target duration of one `run` call
+RUN_S = 0.02  # target duration of one `run` call, in seconds
 MAX_STEPS = 8192  # maximum number of steps per kernel call
 
 take_steps = EntryPoint("microgpt_engine.kernels.step:take_steps")
@@ -69,7 +69,7 @@ class CompiledTraining:
         self._discard_batch()
 
     def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
-        """Restore the state of an earlier training run."""
+        """Restore the state after `step` steps of an earlier training run."""
         self._params.set(weights)
         self._m.set(adam_m)
         self._v.set(adam_v)
@@ -165,7 +165,7 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def _own_rates(config: TrainConfig) -> NDArray[Any]:
-    """Return the learning rates of a user-defined schedule; cached, as the schedule may be slow.
+    """Return the learning rates of a user-defined schedule; cached, as the schedule can be slow.
 
     The last element is an extra rate of 0, for gradients that are computed after the last step.
     """

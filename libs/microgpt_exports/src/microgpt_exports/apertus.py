@@ -1,4 +1,4 @@
-"""Convert models to and from Apertus, an architecture that llama.cpp and transformers support.
+"""Convert models to and from Apertus, an architecture that llama.cpp and Transformers support.
 
 Models of the architecture `portable` can be converted. Apertus differs from `portable` as follows:
 
@@ -8,7 +8,7 @@ Models of the architecture `portable` can be converted. Apertus differs from `po
                  attn_wq and attn_wk are reordered
     activation   is xIELU (Huang & Schlag 2024), with parameters that make it squared ReLU
 
-C = n_embd, H = n_head, D = head_dim. Tensors have the names of transformers.
+C = n_embd, H = n_head, D = head_dim. Tensors have the names that Hugging Face Transformers uses.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,7 +47,7 @@ MATRICES = {  # matrices of a layer, and their names in Hugging Face Transformer
 ROTATED, RESULTS = ("attn_wq", "attn_wk"), ("attn_wo", "mlp_fc2")
 NORMS = ("attention_layernorm", "feedforward_layernorm")
 HEAD_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
-WITHOUT_EFFECT = ("architectures", "dtype")  # settings that do not affect the results
+WITHOUT_EFFECT = ("architectures", "dtype")  # fields of config.json that do not affect results
 
 
 def to_apertus(config: ModelConfig, weights: Mapping[str, Any]) -> Arrays:
@@ -80,7 +80,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
     """Return float64 weights with which microgpt computes the same results as Apertus.
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
-    root mean square below 1. If an embedding has a larger one, all embeddings and the outputs of
+    root mean square below 1. If that of an embedding is not, all embeddings and the outputs of
     all blocks are scaled down by a common factor, which later RMSNorms remove.
 
     Raises:
@@ -119,7 +119,7 @@ def _check_tensor(name: str, tensor: NDArray[Any] | None, expected: NDArray[Any]
 
 
 def settings_of(config: ModelConfig) -> dict[str, object]:
-    """Return the content of transformers' config.json for a model with this configuration."""
+    """Return the content of config.json, as read by Transformers, for a model configuration."""
     return {
         "architectures": ["ApertusForCausalLM"],
         "model_type": "apertus",

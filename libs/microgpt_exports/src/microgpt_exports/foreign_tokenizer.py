@@ -22,7 +22,7 @@ class ForeignTokenizer:
 
 
 def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
-    """Describe a tokenizer; raise TokenizerError if a piece has the name of a special token."""
+    """Describe a tokenizer; raise TokenizerError if text and special tokens share a name."""
     chars = _byte_characters()
     pieces = tuple(
         "".join(chars[byte] for byte in (name.encode() if isinstance(name, str) else name))
@@ -53,7 +53,7 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
 
 
 def known_characters(saved: SavedModel) -> str:
-    """Return a remark on the characters that other programs leave out, or "" for subwords."""
+    """Return a remark on characters that other programs leave out, or "" if there are subwords."""
     if not saved.tokenizer.chars:
         return ""
     chars = printable("".join(saved.tokenizer.chars))

@@ -71,7 +71,7 @@ class Format:
         following: returns the command to suggest after an export.
         stored: returns the model with the weights that an export stores.
         remark: returns a remark for the user, or an empty string.
-        check: raises ConfigError if a package that writing an export requires is missing.
+        check: raises ConfigError if a package is missing that is required to write an export.
     """
 
     name: str
@@ -171,7 +171,7 @@ def zero_weights(model: ModelConfig) -> Arrays:
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception of llama.cpp, onnxruntime or transformers to a CheckpointError."""
+    """Convert any exception of llama.cpp, onnxruntime or Transformers to a CheckpointError."""
     try:
         yield
     except Exception as error:
@@ -199,7 +199,7 @@ def _checked(path: Path, parts: Sequence[bytes], receipt: Receipt) -> Iterator[b
 
 
 def _check_no_others(directory: Path, names: Collection[str]) -> None:
-    """Raise CheckpointError if a directory has files besides `names`; programs might read them."""
+    """Raise CheckpointError if a directory has extra files, which other programs might read."""
     for other in sorted(each.name for each in directory.iterdir()):
         if other not in names and not other.startswith(".") and not other.endswith(ALSO):
             raise CheckpointError(

@@ -40,7 +40,7 @@ from microgpt import (
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
 FORMAT_VERSION = 4  # receipts of earlier versions contain different results
-N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after the first
+N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after a text's first
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp supports no more
 MOST = 1e-3  # maximum accepted difference in a token's log-probability, in nats
@@ -125,7 +125,7 @@ def make_receipt(saved: SavedModel, format: str, name: str) -> Receipt:
 
 
 def read_receipt(content: str, path: Path, n_bytes: int) -> Receipt:
-    """Parse a receipt; raise CheckpointError if it is invalid or the model exceeds n_bytes."""
+    """Parse a receipt; raise CheckpointError if it is invalid or its weights need over n_bytes."""
     if problem := other_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     with damaged(path):

@@ -35,7 +35,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
 
 
 def run(directory: Path) -> Program:
-    """Open a directory in transformers, on the CPU and without running code from it."""
+    """Open a directory with Transformers, on the CPU and without running any code in it."""
     extra, what = "microgpt-exports[transformers]", "Directories of transformers"
     check_extra(extra, what, "torch", "transformers")
     import torch

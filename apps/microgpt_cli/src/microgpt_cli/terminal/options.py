@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import note
 T = TypeVar("T")
 PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help-all`
 DEFAULT_MODEL_DIR = Path("output")
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # in data/; otherwise, the bundled copies
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # files in data/, else bundled copies
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:

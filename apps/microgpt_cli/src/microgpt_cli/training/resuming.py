@@ -154,7 +154,7 @@ def _with_recorded_teachers(
         return replace(job, resume=None)
     paths = given or [Path(each.directory) for each in plan.teachers]
     if ensemble and not given:
-        paths = teacher_paths(directory.path, ensemble)  # recorded paths can be outdated
+        paths = teacher_paths(directory.path, ensemble)  # as recorded paths can be outdated
     teachers = load_teachers(paths) if all(map(os.path.isdir, paths)) else None
     records = records_of(teachers)
     found, wanted = ([each.weights_sha256 for each in some] for some in (records, plan.teachers))

@@ -42,7 +42,7 @@ MAX_CACHED_LENGTH = 32
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
-MAX_LEARNED = 2**22  # maximum number of training characters (about 1 s); longer texts are sampled
+MAX_LEARNED = 2**22  # maximum number of training characters; more are sampled (training takes 1 s)
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 

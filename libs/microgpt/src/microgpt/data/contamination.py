@@ -161,7 +161,7 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a document, or a line of one, equals a text or a conversation's form."""
+        """Return whether a document, or a line of one, has the given text or conversation form."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 

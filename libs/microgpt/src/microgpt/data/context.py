@@ -92,10 +92,10 @@ def conversation_windows(
 ) -> list[Chunk]:
     """Return the training chunks of a conversation, in the format of a chat prompt.
 
-    A chunk is [BOS, turns…]. It begins with the first user turn within half a context before the
-    tokens to predict or, without one, with the question that they answer. If the question and the
-    reply so far exceed `room_for_turns`, the rest of the reply is chunked as in `SlidingWindows`.
-    Each unmasked token is predicted in exactly one chunk; each chunk predicts at least one.
+    A chunk is [BOS, turns…] and begins with the first user turn within half a context before the
+    tokens to predict. If there is none, it begins with the question that these tokens answer. If
+    question and reply exceed `room_for_turns`, the rest of the reply is chunked as in
+    `SlidingWindows`. Each unmasked token is predicted in exactly one chunk.
     """
     starts = [i for i, token in enumerate(tokens) if token == user_id]
     chunks: list[Chunk] = []

@@ -18,7 +18,7 @@ from microgpt.errors import DataError, TokenizerError
 
 Role = Literal["user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
-IGNORED_ROLES = ("system", "developer")  # the models have no tokens for these roles
+IGNORED_ROLES = ("system", "developer")  # roles without a token; their messages are omitted
 SPECIAL_TOKENS = (*ROLES, "end_turn")  # names of the chat tokens in meta.json
 TokenizerKind = Literal["char", "bpe"]
 

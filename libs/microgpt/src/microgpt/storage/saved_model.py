@@ -43,7 +43,7 @@ def _refuse(found: Any) -> None:
         raise ConfigError("an older microgpt wrote the model; train it again")
 
 
-Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # refused older field
+Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # a field of older versions
 
 
 class Meta(BaseModel):

@@ -1,4 +1,4 @@
-"""Weights files in JSON or safetensors format; only safetensors files need NumPy."""
+"""Encode and decode weights files in JSON or safetensors format; only safetensors needs NumPy."""
 
 import json
 from collections.abc import Mapping, Sequence

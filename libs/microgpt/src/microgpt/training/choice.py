@@ -18,7 +18,7 @@ from microgpt.settings import with_given
 from microgpt.state import Ensemble
 from microgpt.training.budget import held_out_operations, step_operations
 
-# `fingerprint` of the bundled names.txt, Karpathy's data.
+# The `fingerprint` of the bundled names.txt, which is Karpathy's dataset.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 # The default number of operations, which take a minute on one core of an AMD EPYC (Zen 5).
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}

@@ -71,7 +71,7 @@ class Teachers:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the teachers."""
+        """The tokenizer that all teachers have in common."""
         return self.models[0].tokenizer
 
     @property

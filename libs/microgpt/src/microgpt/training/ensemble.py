@@ -55,8 +55,8 @@ def with_teachers(
 ) -> TrainingJob:
     """Train those teachers of a job that are not complete, and return the job of their student.
 
-    With a time limit, the first teacher corrects the number of steps of all models, and teachers
-    for which there is no time are omitted. `train` trains and saves a teacher.
+    With a time limit, the first teacher's speed corrects the number of steps of all models, and
+    teachers for which there is no time are omitted. `train` trains and saves a teacher.
     """
     path, states = directory.path, list[TrainState]()
     first = TrainingLoop(job, threads).state()

@@ -54,7 +54,7 @@ class StopWhen(Hook):
         self._condition = condition
 
     def should_stop(self) -> bool:
-        """Return the result of the function."""
+        """Call the function, and return its result."""
         return self._condition()
 
 

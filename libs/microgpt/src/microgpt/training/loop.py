@@ -235,7 +235,7 @@ class TrainingLoop:
 
 
 class LossHistory:
-    """The rolling and down-sampled loss history of a training run, continued when it resumes."""
+    """The rolling and down-sampled loss history of a training run, which can be a resumed one."""
 
     def __init__(self, steps: int, state: TrainState | None) -> None:
         self._interval, self._step = max(1, steps // N_POINTS), state.step if state else 0

@@ -114,9 +114,9 @@ def find_directions(
     stride: int,
     scratch: Array,  # (at least 2 padded C + m, padded C)
 ) -> None:
-    """Set the directions of every stride-th matrix, from index `first` on, for Muon.
+    """Compute Muon's update directions for every stride-th matrix, from index `first` on.
 
-    A direction is the orthogonalized momentum of a matrix.
+    The direction of a matrix is its orthogonalized momentum.
     """
     C, side, n_square = model.n_embd, scratch.shape[1], 4 * model.n_layer
     gram, square, room = scratch[:side], scratch[side : 2 * side], scratch[2 * side :]

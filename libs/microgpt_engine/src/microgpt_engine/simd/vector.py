@@ -201,7 +201,7 @@ def square_root(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x: x(x))
 def exp(e: Emitter, x: Any) -> Any:
-    """Return e**x of each lane for x <= 0; the last one or two bits may be wrong.
+    """Return e**x of each lane for x <= 0; the last one or two bits can be wrong.
 
     With x = k ln 2 + r, where k is an integer and |r| <= ln 2 / 2, e**x = 2**k e**r. A Taylor
     series approximates e**r, and k is written to the exponent bits of a float.

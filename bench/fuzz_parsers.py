@@ -173,7 +173,7 @@ def exported(format: Format) -> Maker:
 
 
 def moonbase(folder: Path) -> None:
-    """Write a checkpoint of MoonBase, in the same way as the tests of imports."""
+    """Write a checkpoint in the format of MoonBase."""
     sys.path.append(str(TESTS))
     from foreign_models import moonbase as write
 

@@ -176,4 +176,4 @@ def test_generate_skips_samples_with_words_of_a_never_file(microgpt, text_model,
     found = [line.partition(": ")[2] for line in done.stdout.splitlines()]
     assert len(found) == len(everything)
     assert everything[0] not in found
-    assert {*everything} - {everything[0]} & {*found}  # only whole words are forbidden
+    assert {*everything} - {everything[0]} & {*found}  # parts of words are allowed

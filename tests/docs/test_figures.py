@@ -47,7 +47,7 @@ EXCUSED = (
 
 
 def unsourced(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the heading of each section without a source, with each figure or head of a table."""
+    """Yield each figure and table head of sections without a source, after the section heading."""
     blocks: list[str] = []
 
     def kept(block: re.Match[str]) -> str:

@@ -62,7 +62,7 @@ def assert_same_gradients(
     for name in weight_shapes(model):
         expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
         # If the gradients of a matrix nearly cancel, the scale is that of all gradients; if all
-        # gradients cancel, because the model is certain, it is a constant.
+        # gradients cancel, because the model is certain, the scale is a constant.
         scale = max(np.abs(expected).max(), 1e-2 * everything, 1e-2)
         largest[name] = np.abs(np.array(found[name]) - expected).max() / scale
     assert all(each <= tolerance for each in largest.values()), largest

@@ -24,7 +24,7 @@ def test_the_package_exports_its_public_names() -> None:
     for name in microgpt.__all__:
         doc = getattr(microgpt, name).__doc__
         assert doc
-        assert not doc.startswith(f"{name}(")  # as in the default docstring of a dataclass
+        assert not doc.startswith(f"{name}(")  # a dataclass has its signature as default
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 

@@ -34,7 +34,7 @@ def test_the_image_installs_the_package_versions_that_are_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
-    assert requirements("build-requirements.txt").keys() >= backend  # and dependencies of these
+    assert requirements("build-requirements.txt").keys() >= backend  # dependencies are pinned too
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])

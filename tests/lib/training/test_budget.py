@@ -127,7 +127,7 @@ def test_matrix_products_dominate_the_operations_of_large_models() -> None:
         n_embd=2048, n_layer=24, block_size=8, vocab_size=1000, architecture="modern"
     )
     config = TrainConfig(batch_size=4096)
-    n_weights = count_params(large) - large.vocab_size * large.n_embd  # a look-up in wte costs none
+    n_weights = count_params(large) - large.vocab_size * large.n_embd  # reading wte costs nothing
     products = 6 * n_weights * 4096 * 8
     assert step_operations(large, config, 8) == pytest.approx(products, rel=0.01)
 

@@ -299,7 +299,7 @@ def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_m
         text = page.inner_text("#effect")
         before = explain(InferenceGpt(names_model), "anna")
         assert f"{nats(before.bits)} before" in text
-        assert f"is {percent(now.predictions[-1].probability)}." in text  # for the end token
+        assert f"is {percent(now.predictions[-1].probability)}." in text  # that of the end token
 
     opened(page, names, "inside", text="anna", step="layer0.query")
     page.wait_for_selector("#number-value:not(:empty)", state="attached")

@@ -66,7 +66,7 @@ def shares(kept: dict[str, Any], name: str, tasks: list[str]) -> str:
 
 
 def refusals(kept: dict[str, Any], name: str) -> str:
-    """Format the fraction of answerable questions refused: mean and maximum over the seeds."""
+    """Format the fraction of answerable questions that are refused: mean and maximum over seeds."""
     found = [
         n_refused / n for n_refused, n in (each[name]["refused"] for each in kept["trainings"])
     ]

@@ -85,7 +85,7 @@ def test_the_questions_of_a_table_are_all_answered_exactly(result) -> None:
     assert gpt.chat("???", max_tokens=3).finish_reason == "length"
 
 
-def test_a_batch_may_contain_both_known_and_unknown_questions(result) -> None:
+def test_a_batch_can_contain_known_and_unknown_questions(result) -> None:
     gpt = InferenceGpt(result)
     asked = ["cake", "who are the beatles", "where are you?"]
     prompts = [gpt.chat_prompt([Message("user", text)]) for text in asked]

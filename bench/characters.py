@@ -1,11 +1,11 @@
-"""Count a character's right replies to questions in wordings that its file does not contain.
+"""Count a character's right replies to questions whose wordings are not in the character's file.
 
     uv run python bench/characters.py [--only bundled]
 
 Tests the bundled model of the character Skerry, and models trained for three minutes on Skerry's
 file with eight or twenty-five wordings of each topic, drawn from the file's patterns. The questions
 in characters/skerry.json were written before that file: two wordings per topic, thirty questions
-that Skerry cannot answer, and ten talks of five turns, where a user tells a name and asks for it.
+that Skerry cannot answer, and ten talks of five turns, in which a user gives and asks for a name.
 Each question is asked again in capitals. Takes eight minutes on one core.
 """
 

@@ -73,7 +73,7 @@ def test_a_resumed_ensemble_trains_an_identical_student(microgpt, unspoilt, whol
 
 
 @pytest.mark.parametrize("more", [("--minutes", "0.02"), ("--steps", "640")])
-def test_a_finished_student_can_be_trained_further_without_its_teachers(microgpt, prepare, more) -> None:
+def test_a_finished_student_can_continue_without_its_teachers(microgpt, prepare, more) -> None:
     folder = prepare(NAMES, (*RUN[2:], "--model", "a"))
     before = load(folder / "a").meta.training
     done = ok(microgpt("train", "--resume", folder / "a", "-n", "0", *more))

@@ -82,7 +82,7 @@ def replies(page: "Page", n: int) -> list[str]:
 
 
 def check_accessible(page: "Page", context: str | None = None) -> None:
-    """Check the page, or a part of it, in light and dark mode and at several widths."""
+    """Check the accessibility of the page, or of a part, in both color modes and several widths."""
     from axe_playwright_python.sync_playwright import Axe
 
     for width, scheme in ((768, ""), (1600, ""), (360, "light"), (1280, "dark")):

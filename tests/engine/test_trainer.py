@@ -286,7 +286,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
         ("AVX-512", "", "float32", ("16", "16")),
         ("this", "", "float32", ("16", "16")),  # reuses the code compiled for the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),
-        ("this", "+neon", "float64", ("16", "32")),  # on x86, changes only N_REGISTERS
+        ("this", "+neon", "float64", ("16", "32")),  # on x86, +neon changes only N_REGISTERS
     ],
     ids=["AVX-512 host", "SSE2", "AVX2", "NEON"],
 )

@@ -20,7 +20,7 @@ CUT = """all => all.flatMap(svg => {
     return box.width && (box.left < whole.left - 1 || box.right > whole.right + 1
       || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
   }).map(text => text.textContent);
-})"""  # the script returns texts that overflow their picture
+})"""  # returns the texts that extend beyond their picture
 MARKS = ".mark-symbol.role-mark path"  # excludes the marks of legends
 
 

@@ -24,7 +24,7 @@ from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
 NEAR = 0.7  # texts at least this similar to a topic's wording are not used as foreign questions
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # possible numbers of exchanges; most if basic
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # possible numbers of exchanges; most in basic ones
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
 FOREIGN, OWN = 0.14, 0.5  # probability of a foreign question; of taking it from the character file

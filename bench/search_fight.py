@@ -83,7 +83,7 @@ class Ledger:
         return GENES.index(genes), seed % len(self.losses)
 
     def validation(self, run: Run, until: int = POINTS) -> list[float]:
-        """Return a run's validation losses up to a point, or [infinity] if the run diverged."""
+        """Return a run's first `until` validation losses, or [infinity] if the run diverged."""
         return [*self._losses(run)[:POINTS][:until]] or [math.inf]
 
     def test(self, run: Run) -> float:
@@ -95,9 +95,9 @@ class Ledger:
         return self.losses[seed][genome]
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
-        """Train up to a point; return validation losses. Raise SpentError if the budget is spent.
+        """Train until an evaluation; return validation losses. Raise SpentError without budget.
 
-        Only points that were not trained before are paid for.
+        Steps that the run has already done cost nothing.
         """
         losses = self.validation(run, until)
         while self._trained[run] < len(losses):

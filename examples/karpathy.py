@@ -94,7 +94,7 @@ BOS = len(chars)  # 26
 vocab_size = len(chars) + 1
 print(f"vocab size: {vocab_size}")
 
-# Weights: a model is these matrices. They start random: equal units would get equal gradients.
+# Weights: these matrices are the model. They start random, because equal units would stay equal.
 n_embd = 16  # how many numbers represent a token
 n_head = 4  # number of attention heads; each can look at different tokens
 n_layer = 1  # number of layers

@@ -42,7 +42,7 @@ def opened(page: "Page", file: Path, view: str, **parameters: Any) -> None:
 
 
 def until(page: "Page", script: str) -> None:
-    """Wait until a script returns true. The page's policy forbids Playwright's own method."""
+    """Wait until a script returns true. The page's policy blocks Playwright's wait_for_function."""
     for _ in range(3000):
         if page.evaluate(script):
             return

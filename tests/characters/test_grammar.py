@@ -68,7 +68,7 @@ def test_a_toml_file_that_is_not_a_character_is_read_as_text(tmp_path) -> None:
     assert load_text(tmp_path / "app.toml") == ["[server]", "port = 80"]
 
 
-def test_a_character_file_in_another_encoding_is_refused_with_the_line(tmp_path) -> None:
+def test_the_error_for_a_character_file_that_is_not_utf_8_names_the_line(tmp_path) -> None:
     with pytest.raises(DataError, match=r"not UTF-8 text .line 5 .*save it as UTF-8"):
         read(tmp_path, HEAD + TOPIC.replace("No.", "Né."), "latin-1")
 

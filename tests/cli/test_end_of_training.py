@@ -75,7 +75,7 @@ def test_the_first_short_messages_become_the_examples_of_a_chat_model() -> None:
     assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
 
 
-def test_a_held_out_message_never_becomes_an_example_of_a_chat_model() -> None:
+def test_the_example_messages_of_a_chat_model_are_never_held_out() -> None:
     docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}

@@ -197,7 +197,7 @@ def test_tokens_that_are_parts_of_a_character_are_shown_as_bytes() -> None:
 
 
 @pytest.mark.parametrize("text", ["anna", "annaemmaolivia"])  # the second exceeds the context
-def test_explained_running_text_has_no_end_token(text) -> None:
+def test_explaining_running_text_adds_no_end_token(text) -> None:
     found = explain(InferenceGpt(model_of("char")), text, n_alternatives=1, text_kind="stream")
     assert len(found.scored) == len(text)
     assert len(found.predictions) == len(found.read) == len(text) + 1

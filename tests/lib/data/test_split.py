@@ -23,7 +23,7 @@ def test_a_fingerprint_depends_on_the_order_of_documents(docs: list[str]) -> Non
     assert fingerprint([*docs, ""]) != fingerprint(docs)
 
 
-def test_a_fingerprint_shows_where_multi_line_documents_end() -> None:
+def test_a_fingerprint_depends_on_where_multi_line_documents_end() -> None:
     assert fingerprint(["a\nb", "c"]) != fingerprint(["a", "b\nc"])
     assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # compatible with earlier versions
 

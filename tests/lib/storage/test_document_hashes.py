@@ -21,7 +21,7 @@ def hashes_of(docs) -> DocumentHashes:
 
 
 @given(st.lists(st.text()), st.text())
-def test_a_hash_file_contains_exactly_its_documents(docs, other) -> None:
+def test_a_hash_file_recognizes_only_its_documents(docs, other) -> None:
     known = hashes_of(docs)
     assert all(doc in known for doc in docs)
     assert (other in known) == (plain(other) in map(plain, docs))

@@ -39,7 +39,7 @@ REGULARISED = {"dropout": 0.2, "weight_decay": 0.1}
 
 @pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
-def test_a_stopped_training_run_resumes_to_its_result(train, docs, settings, monkeypatch) -> None:
+def test_a_resumed_training_run_gives_the_same_result(train, docs, settings, monkeypatch) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # one step per kernel call
     config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)

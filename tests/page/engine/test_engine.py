@@ -132,7 +132,7 @@ def tried(node, runs: Path, test: str, body: str) -> Any:
     return found
 
 
-# Texts of large models rarely end within the first 20 ms.
+# A large model rarely finishes a text within 20 ms.
 IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 15000)"
 
 

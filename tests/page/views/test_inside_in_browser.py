@@ -244,7 +244,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
     until(page, "document.getElementById('text').value === 'naïve 😀 xy'")
     page.fill("#text", "naïve 😀 x")
     until(page, "document.getElementById('positions').lastChild.textContent === 'x'")
-    bars(page)  # waits for the answer to the last token
+    bars(page)  # waits until the prediction is shown
     page.locator("#positions .token", has_text="bytes:\\xc3").click()
     page.wait_for_selector("#positions [aria-selected=true]:has-text('xc3')")
     at = len(subword_gpt.chat_prompt(talked[:1]).tokens) + 2

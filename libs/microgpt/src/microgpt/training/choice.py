@@ -1,8 +1,8 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to several hundred training runs with random settings on twelve texts.
-docs/measurements/choice.md describes the runs and the quality of the rule. The script that fitted
-it, bench/studies/fit_choice.py, was removed after commit a922fbb8.
+docs/measurements/choice.md describes the runs and the quality of the rule. The fitting script was
+bench/studies/fit_choice.py, removed after commit a922fbb8.
 """
 
 from collections.abc import Mapping, Sequence

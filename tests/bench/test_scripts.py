@@ -60,7 +60,7 @@ SHORTEST = {
     ),
     "report": ("", ""),
     "research": (
-        "--nulls 1",
+        "--nulls 2",
         "bench.OPERATIONS = 1e7; bench.CHANGES = bench.CHANGES[:1]; bench.N_SIMULATED = 10",
     ),
     "search_fight": (

@@ -91,10 +91,7 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
 
 
 def form(doc: Document) -> str:
-    """Return the normalized form in which documents are compared.
-
-    Differences in case, accents, white space and invisible characters do not change the form.
-    """
+    """Return a document without case, accents, white space and invisible characters."""
     if isinstance(doc, str):
         return plain(doc)
     return as_line([Message(one.role, plain(one.content)) for one in doc])

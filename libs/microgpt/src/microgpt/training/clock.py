@@ -1,5 +1,6 @@
 """A clock that stops while the process is suspended, for example by Ctrl-Z."""
 
+from threading import Lock
 from time import perf_counter, process_time
 
 MIN_PAUSE_S = 3.0  # a shorter pause is not detected
@@ -10,15 +11,16 @@ class RunningTime:
     """A clock that skips long intervals in which the process used hardly any CPU time."""
 
     def __init__(self) -> None:
-        self._paused, self._last = 0.0, (perf_counter(), process_time())
+        self._paused, self._last, self._lock = 0.0, (perf_counter(), process_time()), Lock()
 
     def __call__(self) -> float:
         """Return `perf_counter()` minus the time that the process was paused, in seconds."""
-        last, self._last = self._last, (perf_counter(), process_time())
-        passed, worked = (now - then for now, then in zip(self._last, last, strict=True))
-        if passed > MIN_PAUSE_S and worked < BUSY * passed:
-            self._paused += passed - worked
-        return self._last[0] - self._paused
+        with self._lock:  # two threads would subtract the same pause twice
+            last, self._last = self._last, (perf_counter(), process_time())
+            passed, worked = (now - then for now, then in zip(self._last, last, strict=True))
+            if passed > MIN_PAUSE_S and worked < BUSY * passed:
+                self._paused += passed - worked
+            return self._last[0] - self._paused
 
 
 running_time = RunningTime()

@@ -44,7 +44,7 @@ def test_the_forward_pass_on_values_equals_the_one_on_floats(model: ModelConfig,
 def test_gradients_agree_with_finite_differences(architecture, seed: int) -> None:
     """The targets are tokens or distributions; dropout is used for seeds above 1."""
     rng = random.Random(seed)
-    shape = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 5, "vocab_size": 5}
+    shape = {"n_embd": 4, "n_head": 2, "n_layer": 2, "block_size": 5, "vocab_size": 5}
     model = ModelConfig(**shape, n_ff_exp=seed, init_std=0.5, architecture=architecture)
     weights = init_weights(model, rng)
     tokens = [rng.randrange(5) for _ in range(6)]

@@ -15,10 +15,10 @@ from commands import run_process
 
 from microgpt_cli.terminal import console as signals
 
-COMMAND = "microgpt"
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FOREVER = str(10**9)
 STATE_FILES = ["train_state.json", "train_state.safetensors"]
+pytestmark = pytest.mark.compiled
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def start(tmp_path: Path):
     with contextlib.ExitStack() as stack:
 
         def launch(*args: str | Path) -> subprocess.Popen[str]:
-            process = stack.enter_context(commands.running([COMMAND, *args], cwd=tmp_path))
+            process = stack.enter_context(commands.running(["microgpt", *args], cwd=tmp_path))
             assert process.stdout.readline()
             return process
 
@@ -72,7 +72,7 @@ def test_a_signal_ends_generate_with_its_own_exit_code(start, text_model, thread
 
 def test_ctrl_c_ends_a_chat_that_reads_from_a_pipe(chat_model) -> None:
     number, code, word = ENDINGS[0]
-    command = [COMMAND, "chat", "--model-dir", chat_model]
+    command = ["microgpt", "chat", "--model-dir", chat_model]
     with commands.running(command) as process:
         process.stdin.write("hi\n")
         process.stdin.flush()
@@ -87,7 +87,7 @@ def test_ctrl_c_ends_a_chat_that_reads_from_a_pipe(chat_model) -> None:
 def test_a_closed_pipe_ends_a_command_quietly(tmp_path, command) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = commands.run_process([COMMAND, *command], stdout=writer, cwd=tmp_path)
+    done = commands.run_process(["microgpt", *command], stdout=writer, cwd=tmp_path)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -123,7 +123,7 @@ def test_a_second_signal_is_ignored_if_it_directly_follows_the_first(monkeypatch
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 def test_printing_to_a_full_disk_gives_a_one_line_error(text_model) -> None:
     with open("/dev/full", "w") as full:
-        done = commands.run_process([COMMAND, "generate", "--model-dir", text_model], stdout=full)
+        done = commands.run_process(["microgpt", "generate", "--model", text_model], stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
 

@@ -16,9 +16,9 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.model import weight_shapes
 
 ESCAPES = r"(?:\x1b\[[\d;?]*[A-Za-z])*"  # colors and cursor movements
-YOU = "you> "
 REPLY = rf"microgpt> {ESCAPES}yo\r\n"
-ARROW_UP, CTRL_D = "\x1b[A", "\x04"
+YOU, ARROW_UP, CTRL_D = "you> ", "\x1b[A", "\x04"
+pytestmark = pytest.mark.compiled
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, log_of, run_of
 
-from microgpt_evolution.search_log import describe
+from microgpt_evolution.search_log import describe, target
 
 pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn")]
 
@@ -42,3 +42,8 @@ def test_the_log_line_of_a_failed_organism_gives_the_reason(make_organism) -> No
     line = describe(replace(crashed, evaluation=evaluation), mark="")
     assert line.startswith("organism g3-5: crashed: OSError: broken | Emb:16 ")
     assert line.endswith("[random]")
+
+
+def test_the_target_for_held_out_losses_depends_on_the_loss_of_the_first_genome() -> None:
+    assert target("last-doc") == 1.2
+    assert target("held-out", primordial=2.5) == pytest.approx(2.3)

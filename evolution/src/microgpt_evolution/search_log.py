@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from microgpt_evolution import confidence_intervals
-from microgpt_evolution.objectives import Fitness
 from microgpt_evolution.objectives.aesthetic_judge import HEADS, first_names
 from microgpt_evolution.strategies.hydra import Hydra
 from microgpt_evolution.strategies.population import (
@@ -36,8 +35,8 @@ class SearchLog:
         if self._settings.objective == "hydra":
             for line in (TITLE.format(len(HEADS), self._settings.generations), RULE, MOTTO):
                 self._write(line)
-        if fitness := self._settings.fitness:
-            goal = target(fitness, primordial.fitness if primordial else None)
+        if self._settings.fitness:  # `primordial` is None for the fitness "last-doc"
+            goal = primordial.fitness - HELD_OUT_GAIN if primordial else LAST_DOC_TARGET
             self._write(f"Target: loss < {round(goal, 4)}{self._mark}")
 
     def generation(self, search: Population | Hydra, n_generations: int) -> None:
@@ -119,11 +118,3 @@ def winner_table(
         numbers = confidence_intervals.describe([number for number in again if number is not None])
         lines.append(f"  {name:<{width}}  {shown:>8}  {numbers}")
     return lines
-
-
-def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target loss; for "held-out", it is the primordial loss minus HELD_OUT_GAIN."""
-    if fitness == "last-doc":
-        return LAST_DOC_TARGET
-    assert primordial is not None, "the target depends on the primordial genome"
-    return primordial - HELD_OUT_GAIN

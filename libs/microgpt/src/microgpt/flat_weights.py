@@ -12,8 +12,7 @@ class Numbers(Protocol):
 
     def __len__(self) -> int: ...
 
-    def tolist(self) -> list[float]:
-        """Return the numbers as Python floats."""
+    def tolist(self) -> list[float]: ...
 
 
 def count_params(config: ModelConfig) -> int:

@@ -20,13 +20,6 @@ from microgpt.formatting import DIGITS, in_short
 from microgpt.learning_rate import default_lr
 from microgpt.settings import Settings, with_given
 from microgpt.state import Ensemble
-from microgpt.training.budget import (
-    TYPICAL,
-    TimeLimit,
-    evaluation_operations,
-    operations_per_second,
-    step_operations,
-)
 from microgpt.training.choice import (
     DEFAULT_BUDGET,
     NAMES_SHA256,
@@ -38,6 +31,13 @@ from microgpt.training.choice import (
     useful_operations,
 )
 from microgpt.training.engines import default_engine, prepare_engine
+from microgpt.training.operations import (
+    TYPICAL,
+    evaluation_operations,
+    operations_per_second,
+    step_operations,
+)
+from microgpt.training.time_limit import TimeLimit
 
 # Settings of an ensemble. U stands for `useful_operations`, the most that a single model can use.
 MIN_BUDGET = 2.0  # minimum budget in multiples of U; with less, a single model is as good
@@ -77,7 +77,7 @@ class Fitting:
         guess = self.for_budget(_operations(TYPICAL[self.engine], limit))
         limit.reserve_for(guess.model, is_chat=guess.tokenizer.is_chat)
         uses: list[Use] = ["training"] if self.threads == 1 else ["training", "threads"]
-        limit.extend(prepare_engine(self.engine, self.dtype, uses=uses))
+        limit.started += prepare_engine(self.engine, self.dtype, uses=uses)
         config = replace(guess.config, engine=self.engine, dtype=self.dtype)
         length = guess.sizes.chunk_length(guess.model.block_size)
         speed = operations_per_second(guess.model, config, length=length, threads=self.threads)

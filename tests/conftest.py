@@ -23,7 +23,7 @@ from packages import write_package
 from pages import Open
 from terminal import Terminal
 
-import microgpt as library  # imports each of its names on first use
+import microgpt as library  # imports its modules lazily, so collecting tests is fast
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,19 +39,19 @@ HAS_ENGINE = find_spec("microgpt_engine") is not None
 NEEDS_ENGINE = re.compile(r"^from (?:microgpt_engine|small_engines|explained_by_ref)", re.MULTILINE)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-# Commands run in the environment of a user, not in that of the tests. Bytecode is enabled, because
-# without it, as in many containers, each of a thousand commands would start three times as slowly.
+# Commands run in the environment of a user, not in that of the tests. Bytecode is enabled even if
+# a container disables it; otherwise, a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
-NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # uv sets it, which changes printed commands
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # set by uv; suggested commands would begin with "uv run"
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
 sys.dont_write_bytecode = False  # otherwise, pytest would rewrite all assertions at each start
 
-# A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
+# If the tests run in the background, they ignore Ctrl-C; the commands must not inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup makes its child processes ignore SIGHUP
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, the commands would ignore SIGHUP
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,13 +67,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ignore the warnings about training without the engine if it is not installed."""
+    """Ignore the warnings about training without the engine if the engine is not installed."""
     if not HAS_ENGINE:
         config.addinivalue_line("filterwarnings", "ignore::microgpt.plugins.EngineWarning")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files that need a missing engine; in quick runs, also files of slow tests only."""
+    """Ignore files that need a missing engine and, in quick runs, files with only slow tests."""
     if collection_path.suffix != ".py":
         return None
     text = collection_path.read_text(encoding="utf-8")
@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Skip a test that requires the compiled engine if it is not installed."""
+    """Skip a test that requires the compiled engine if the engine is not installed."""
     try:
         return (yield)
     except library.ConfigError as error:
@@ -228,7 +228,7 @@ def chat_model(chat_result: "TrainResult", tmp_path: Path) -> Path:
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Install a package: `install("shout", "commands", "shout = loud:shout", loud="…")`.
 
-    The arguments are the package's name, a group of plug-ins, a plug-in, and texts of modules.
+    The arguments are the package's name, a plug-in group, an entry point, and the modules' code.
     """
     from microgpt import plugins
 

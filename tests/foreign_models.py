@@ -18,7 +18,7 @@ MOONBASE_TOKENS = ("<bos>", "<user>", "<assistant>", "<end_turn>")
 
 
 def tokenizer_file(texts: Iterable[str], vocab_size: int, special: Iterable[str] = ()) -> bytes:
-    """Train BPE like MoonBase: only bytes that occur have tokens; special tokens come first."""
+    """Train a BPE tokenizer as MoonBase does: special tokens first, then only bytes that occur."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     library = Tokenizer(models.BPE())

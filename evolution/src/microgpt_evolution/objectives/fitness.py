@@ -31,7 +31,7 @@ NO_NAME = -100.0  # score of a batch in which no name can be scored
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target loss; for "held-out", it is the primordial loss minus HELD_OUT_GAIN."""
+    """Return the target loss; for "held-out", it is primordial - HELD_OUT_GAIN."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"

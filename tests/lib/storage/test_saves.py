@@ -24,7 +24,7 @@ RESULTS = {result.tokenizer.names: result for result in (OLD, NEW)}
 
 
 def found(directory: Path) -> tuple[str, ...] | None:
-    """Return the tokens of the model in a directory; check that its document hashes are right."""
+    """Return the tokens of the model in a directory, if any, after checking its document hashes."""
     if not is_model_directory(directory):
         return None
     saved = load(directory)

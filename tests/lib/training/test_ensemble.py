@@ -17,8 +17,8 @@ from microgpt.config import TrainConfig
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.settings import preset_settings
 from microgpt.state import TrainResult
+from microgpt.storage.checkpoint import TrainingDirectory, has_state, read_training
 from microgpt.storage.model_directory import load
-from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training import ensemble
 from microgpt.training.budget import TimeLimit
 from microgpt.training.distillation import Teachers
@@ -144,7 +144,7 @@ def test_an_ensemble_killed_before_a_write_can_be_resumed(whole, n, tmp_path, mo
         files.publish(*args, **options)
 
     with monkeypatch.context() as patched:
-        for module in ("storage.training_directory", "storage.model_directory"):
+        for module in ("storage.checkpoint", "storage.model_directory"):
             patched.setattr(f"microgpt.{module}.publish", publish)
         with pytest.raises(Killed):
             trained(planned(), tmp_path / "run")

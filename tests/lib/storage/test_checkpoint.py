@@ -14,7 +14,7 @@ from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainingPlan, TrainResult
-from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.checkpoint import TrainingDirectory, read_training
 from microgpt.training.hooks import StopWhen
 from microgpt.training.train import train
 

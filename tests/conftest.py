@@ -49,7 +49,7 @@ for name in NOT_A_USERS.split():
 os.environ["TERM"] = "xterm"
 sys.dont_write_bytecode = False  # otherwise, pytest would rewrite all assertions at each start
 
-# A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
+# A shell makes background processes ignore Ctrl-C. Undo this, or commands would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # undo nohup, which makes processes ignore SIGHUP
 
@@ -116,7 +116,7 @@ def compiled_engine(worker_id: str) -> None:
     from microgpt_engine.machine_code import cache_directory
 
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
-    with FileLock(cache_directory() / "tests.lock"):  # another worker may be compiling
+    with FileLock(cache_directory() / "tests.lock"):  # another worker might be compiling
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
 
 

@@ -45,7 +45,7 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
         assert "Traceback" not in errors
     both = [start(), start()]
     for process in both:
-        assert process.stderr.readline() == NOTE  # printed during compilation
+        assert process.stderr.readline() == NOTE  # the note appears during compilation
         assert process.poll() is None
     results = [process.communicate() for process in both]
     assert not [name for name in os.listdir(tmp_path / "cache") if name.startswith(".")]

@@ -63,7 +63,7 @@ def file(first_run, tmp_path) -> Path:
 
 @pytest.fixture
 def umask() -> Iterator[None]:
-    """Make new files and directories writable by the group, as is the default of many systems."""
+    """Make new files and directories writable by the group, as by default on many systems."""
     before = os.umask(0o002)
     yield
     os.umask(before)

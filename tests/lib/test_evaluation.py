@@ -96,7 +96,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model: "char", "bpe" (subwords), "chat" or "modern" (its architecture)."""
+    """Return a small model; its kind is "char", "bpe" (subwords), "chat" or "modern"."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS

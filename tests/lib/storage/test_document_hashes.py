@@ -33,7 +33,7 @@ def test_a_hash_file_has_four_bytes_per_distinct_document() -> None:
     assert len(content) == 4 * 4
     words = [int.from_bytes(content[i : i + 4], "little") for i in range(0, len(content), 4)]
     assert words == sorted(words)
-    check_value = hashes_file(["123456789"], "lines")  # defines CRC-32's check value
+    check_value = hashes_file(["123456789"], "lines")  # the usual text for testing a CRC
     assert check_value == (0xCBF43926).to_bytes(4, "little")
 
 

@@ -18,8 +18,8 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainResult
+from microgpt.storage.checkpoint import TrainingDirectory
 from microgpt.storage.model_directory import model_sources
-from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

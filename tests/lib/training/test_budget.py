@@ -1,4 +1,4 @@
-"""Tests of the estimated operations of a training run, and of its time limit."""
+"""Tests of the estimated number of operations of a training run, and of its time limit."""
 
 from dataclasses import replace
 

@@ -9,7 +9,7 @@ from microgpt import DataError, printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import DEFAULT_TEXT, argument, option
-from microgpt_evolution.objectives import fitness as scoring
+from microgpt_evolution.objectives import aesthetic_judge as scoring
 
 SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
 DIGITS = {"flow": 1, "symmetry": 1, "creativity": 1, "total": 2}

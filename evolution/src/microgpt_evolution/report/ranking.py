@@ -12,7 +12,7 @@ from microgpt_evolution.confidence_intervals import Mean, paired_difference
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import GENES, Genome, values_of
 from microgpt_evolution.genome_file import GENOME, read_genome
-from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.strategies.grid import describe, differing, show
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, StudySettings

@@ -9,7 +9,7 @@ from altair.typing import ChartType
 from microgpt import printable
 from microgpt_cli.charts import COLORS, GREEN, GREY, ORANGE, Row
 from microgpt_evolution.generation_search import EvolutionResult
-from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
 from microgpt_evolution.research.research import Research
 from microgpt_evolution.research.sequential_test import KEPT, REJECTED, SEARCH, UNCONFIRMED

@@ -14,7 +14,7 @@ from microgpt import duration, in_short, printable, publish
 from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
 from microgpt_evolution.research.research import FINAL, Research
 from microgpt_evolution.research.sequential_test import KEPT, SEARCH

@@ -38,7 +38,7 @@ OPTIMIZER = 20  # cost per weight and step
 MUON = 0.7  # cost per floating-point operation of Muon
 STEP = 5e6  # cost per step
 
-N_PARTS, PART_S = 4, 0.1  # number and duration of measurements; the median is robust to outliers
+N_PARTS, PART_S = 4, 0.1  # number of measurements, and seconds each; the median resists outliers
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}

@@ -97,7 +97,7 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
 
 
 def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str] | None:
-    """Return JSON strings, or the values of the only text field; None if a file is plain text."""
+    """Return JSON strings, or the values of the only text field; None if the file is plain text."""
     path, values = file.path, iter(records.values)
     sample = [*islice(values, N_EXAMINED)]
     records = records._replace(values=chain(sample, values))

@@ -199,7 +199,7 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
 
 def as_line(doc: Document) -> str:
-    """Return a document as the text that is hashed: itself, or the JSON of a conversation."""
+    """Return the text that is hashed for a document: a text itself, or a conversation as JSON."""
     if isinstance(doc, str):
         return doc
     turns = [[message.role, message.content] for message in doc]

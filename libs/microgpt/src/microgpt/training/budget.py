@@ -46,7 +46,7 @@ TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 # Seconds reserved for start-up and final samples, for writing each weight, and for chat replies.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
-# Duration of the measurement: fraction of the time limit, and minimum in seconds.
+# Duration of the speed measurement: fraction of the time limit, and minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
 # Fractions of the time limit. A run restarts if it is expected to end too early by more than the
 # first or too late by more than the second; it ends when the limit is exceeded by the third.

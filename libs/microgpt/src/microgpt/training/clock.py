@@ -14,7 +14,7 @@ class RunningTime:
         self._paused, self._last, self._lock = 0.0, (perf_counter(), process_time()), Lock()
 
     def __call__(self) -> float:
-        """Return `perf_counter()` minus the time for which the process was paused, in s."""
+        """Return `perf_counter()` minus the time for which the process was paused, in seconds."""
         with self._lock:  # without it, two threads could subtract the same pause twice
             last, self._last = self._last, (perf_counter(), process_time())
             passed, worked = (now - then for now, then in zip(self._last, last, strict=True))

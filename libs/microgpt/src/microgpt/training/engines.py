@@ -125,7 +125,7 @@ def prepare_engine(
 def make_training(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
 ) -> EngineTraining:
-    """Return a model to train with an engine; raise ConfigError if training exceeds the free RAM."""
+    """Return a model to train with an engine; raise ConfigError if the free RAM is too small."""
     assert config.engine
     module = engine_module(config.engine)
     check_memory(module.n_bytes(model, docs.longest - 1), "training this model")

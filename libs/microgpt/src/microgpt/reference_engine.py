@@ -232,7 +232,7 @@ class ReferenceModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the tokens of `sampling.decode`; other engines can draw random numbers in advance."""
+        """Yield the tokens of `sampling.decode`; other engines can use rng ahead of the tokens."""
         return decode(self._gpt, prompt, rules, rng)
 
     def decode_many(

@@ -24,7 +24,7 @@ Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unk
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the fraction of each held-out set that was read in training.
 
-    The fraction is of the documents, or of the characters in running text or a single document.
+    Documents are counted; for running text or a single document, characters are counted.
     The result is empty if nothing was read and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)

@@ -1,4 +1,4 @@
-"""A bot that answers the members of a chat room through a model served over HTTP.
+"""A bot that answers the members of a chat room with a model that is served over HTTP.
 
 The script reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of
 the service, and prints `bot: @ada hello!`, or the error if the service refuses a message, for

@@ -56,7 +56,7 @@ def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[st
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
-    """Check that a command refused its input; return its error, which only notes may precede."""
+    """Check that a command failed with the exit code `code` and one error, and return the error."""
     assert done.returncode == code, done.stderr
     assert code != 2 or not done.stdout
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
@@ -156,5 +156,5 @@ main.main()
 def run_with_little_room(
     *args: str | Path, cwd: Path, most: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that may write at most `most` bytes per file, and no .pyc files."""
+    """Run a command that can write at most `most` bytes per file, and writes no .pyc files."""
     return run_process([sys.executable, "-B", "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)

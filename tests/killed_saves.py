@@ -44,5 +44,5 @@ def _end_before(n: int) -> None:
 
         return operation
 
-    for name in OPERATIONS:  # skips syncs, which are slow and matter only if the computer crashes
+    for name in OPERATIONS:  # syncs are skipped: they matter only if the computer crashes
         setattr(os, name, wrap(getattr(os, name), name != "fsync"))

@@ -77,7 +77,7 @@ def vowels(model: InferenceGpt) -> float:
 
 
 def edit_evaluations(run: Path, old: str, new: str) -> None:
-    """Replace a text once in trials.jsonl, and update the checksums."""
+    """Replace the first occurrence of `old` in trials.jsonl, and update the checksums."""
     path = run / "trials.jsonl"
     text = re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", path.read_text(), flags=re.MULTILINE)
     assert old in text

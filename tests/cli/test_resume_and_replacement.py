@@ -13,7 +13,7 @@ from json_files import edit
 from trainings import NAMES, weights
 
 from microgpt import load
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.storage.checkpoint import TrainingDirectory
 
 pytestmark = pytest.mark.compiled
 

@@ -13,7 +13,7 @@ from searches import PARTS, SETTINGS, edit_evaluations
 from microgpt.errors import CheckpointError
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.objectives.fitness import score_names
+from microgpt_evolution.objectives.aesthetic_judge import score_names
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.study import Study, open_in_python
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, SweepSettings

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from microgpt import InferenceGpt, Message, load, save
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import MicrogptError
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.storage.checkpoint import TrainingDirectory
 from microgpt_serve import ServiceSettings, create_app
 from microgpt_serve.models import ServedModels
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, PRIMORDIAL, Genome
-from microgpt_evolution.objectives.fitness import HEADS
+from microgpt_evolution.objectives.aesthetic_judge import HEADS
 from microgpt_evolution.strategies.hydra import (
     HEAD_COUNTS,
     MUTATED_WIDTHS,

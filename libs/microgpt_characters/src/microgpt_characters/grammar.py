@@ -24,7 +24,7 @@ class Topic(BaseModel, extra="forbid", strict=True):
     ask: list[str] = []
     reply: list[str] = Field(min_length=1)
     untold: list[str] = []  # replies if the user has not given a value that `reply` needs
-    remember: str = ""  # slot of `ask` whose value the replies of other topics may use
+    remember: str = ""  # slot of `ask` whose value the replies of other topics can use
     weight: float = Field(1.0, gt=0, le=1000, strict=False)  # relative frequency in training
     alone: bool = False  # whether messages with two questions leave this topic out
     like: str | None = None  # earlier topic whose `ask` is copied, with `words` replaced

@@ -20,7 +20,7 @@ from microgpt import fold
 WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
 MOST_CHARACTERS = 500  # number of characters of a message that are compared; the rest is ignored
 NUMBER = "0"  # replaces each number of a message that occurs in no wording
-GROUP, LEAST_EQUAL = 3, 0.45  # letters of a trigram; similarity (Dice 1945) from which words match
+GROUP, LEAST_EQUAL = 3, 0.45  # trigram length; minimum similarity (Dice 1945) of matching words
 SYNONYM, TOPIC = 0.7, 0.5  # weight factors of synonyms, and of a topic's words outside a wording
 FUNCTION = {True: 0.15, False: 0.5}  # weight factor of function words; True is for a table
 COVERAGE = 0.2  # weight of a wording's coverage in the similarity
@@ -111,7 +111,7 @@ class Matcher:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += COVERAGE * coverage * min(weight / self._most, 2)  # at most two rare words' weight
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # capped at two rare words
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that ties are the same in JavaScript
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
         return Match(asking, rounded, text or asking.text)

@@ -26,7 +26,7 @@ from microgpt_chat_exports.chat_formats import APPS, Post, one_line, whatsapp_he
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 MOST = 20  # maximum number of participants in an error message
 N_HEAD = 20  # number of lines that are searched for the beginning of a WhatsApp message
-JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # every JSON export has at least one
+JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # every JSON export has at least one of them
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:

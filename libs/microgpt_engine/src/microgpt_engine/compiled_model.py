@@ -124,7 +124,7 @@ class CompiledModel:
         probabilities: NDArray[np.float32] = NO_ROWS,
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return the losses and the last buffers; add to `probabilities` unless it has no rows."""
+        """Return the losses, and the last micro-batch's buffers; see also `add_probabilities`."""
         # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)

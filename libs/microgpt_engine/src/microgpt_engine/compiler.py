@@ -2,7 +2,7 @@
 
 Only modules that define kernels import this module, and only to compile them: loading Numba takes
 longer than loading the machine code of all kernels (see `machine_code`).
-Arrays may have any strides, but a vector is loaded from adjacent numbers of a row. See
+Arrays can have any strides, but a vector is loaded from adjacent numbers of a row. See
 docs/engine.md#compilation.
 """
 

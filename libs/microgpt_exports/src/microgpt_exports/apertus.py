@@ -80,7 +80,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
     """Return float64 weights with which microgpt computes the same results as Apertus.
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
-    root mean square below 1. If that of an embedding is not, all embeddings and the outputs of
+    root mean square below 1. If an embedding has a larger one, all embeddings and the outputs of
     all blocks are scaled down by a common factor, which later RMSNorms remove.
 
     Raises:

@@ -1,10 +1,10 @@
 """Import a model that another program has trained; refuse one of an unsupported architecture.
 
     MoonBase directory       written by a version of MoonBase with subword tokens
-    transformers directory   written by `microgpt export`; the weights can have been trained since:
-                             receipt.json, config.json and model.safetensors
+    transformers directory   receipt.json, config.json and model.safetensors, as `microgpt export`
+                             writes them; the weights can have been trained since
 
-Files may be untrusted: names and shapes are checked first, and no code in a file is run.
+The files are not trusted: names and shapes are checked first, and no code in a file is run.
 """
 
 import json

@@ -74,7 +74,7 @@ class ReceiptTokenizer(BaseModel):
     special_tokens: SpecialTokens | None = None
     fold: bool | None = None
     ids: dict[str, int]  # ids of the special tokens by name
-    file: dict[str, Any] | None = None  # content of tokenizer.json, if it has subwords
+    file: dict[str, Any] | None = None  # content of tokenizer.json; None without subwords
 
 
 class Receipt(_Strict):

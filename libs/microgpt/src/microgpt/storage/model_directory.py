@@ -265,7 +265,7 @@ def _mismatch(path: Path) -> CheckpointError:
 
 def _load_unfinished(directory: Path) -> SavedModel:
     """Load the model of a training run as if the run had ended at its checkpoint."""
-    from microgpt.storage.training_directory import read_training
+    from microgpt.storage.checkpoint import read_training
 
     plan, state, _ = read_training(directory)
     if plan.ensemble and not state.step:

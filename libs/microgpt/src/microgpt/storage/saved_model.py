@@ -21,7 +21,7 @@ from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"
-# Files of a checkpoint. They are named here because importing `training_directory` is slow.
+# Files of a checkpoint. They are named here because importing `checkpoint` is slow.
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 MAX_META_BYTES = 2**24  # a vocabulary of all Unicode characters, as \u escapes, takes 14 MB
 MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB

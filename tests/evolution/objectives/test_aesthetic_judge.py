@@ -6,16 +6,15 @@ from hypothesis import strategies as st
 
 from microgpt import load_text
 from microgpt.data.documents import bundled
-from microgpt_evolution.objectives.fitness import (
+from microgpt_evolution.objectives.aesthetic_judge import (
     HEADS,
     find_repeats,
     judge,
     known_names,
-    loser_threshold,
     normal,
     score_names,
-    target,
 )
+from microgpt_evolution.objectives.fitness import loser_threshold, target
 
 ROUNDING = 1e-12  # tolerance for sums of a few numbers such as 1.2, which are not exact in binary
 NOTHING = frozenset[str]()

@@ -96,7 +96,7 @@ def operations_per_second(
 ) -> float:
     """Return the operations per second of training steps on random chunks, measured for 0.4 s."""
     n_tokens = max(1, round(length))
-    # The reference engine's time is proportional to the tokens, so timing one short document suffices.
+    # The reference engine's time is proportional to the tokens, so it is timed on a short document.
     is_scalar = config.engine == "reference"
     batch_size, n_read = (1, min(N_TIMED, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
     rng = random.Random(0)

@@ -32,7 +32,7 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a directory, and return its exit code and its output."""
+    """Run `microgpt` with arguments in the directory `cwd`; return its exit code and its output."""
     command = [str(COMMAND), *map(str, args)]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]

@@ -381,7 +381,7 @@ def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the sources that the compiled engine implements, used instead of the originals."""
+    """A folder with copies of the reference engine's sources, used instead of the originals."""
     from microgpt import edited_sources
 
     folder = tmp_path / "sources"

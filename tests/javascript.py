@@ -20,7 +20,7 @@ ENGINE = Path(microgpt_page.__file__).parent / "web/engine"
 
 @cache  # the first call takes a second
 def assigned() -> list[str]:
-    """Return the characters that Python's Unicode version assigns; Node's may be newer."""
+    """Return the characters that Python's Unicode version assigns; Node's version can be newer."""
     every = map(chr, range(sys.maxunicode + 1))
     return [char for char in every if unicodedata.category(char) not in ("Cn", "Cs")]
 

@@ -65,7 +65,7 @@ def evaluations_of(run: Path) -> list[dict[str, object]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files in a folder, except hidden ones, by their paths."""
+    """Return the content of each file in a folder except hidden files, by its path."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 

@@ -67,7 +67,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
     operations = n_tokens * (products + attention + ELEMENTS * L + SOFTMAX * V)
     operations += OPTIMIZER * count_params(model) + STEP
     if config.optimizer == "muon":
-        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # per matrix; a block has 4 and 2
+        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # operations per matrix, by shape
         operations += MUON * L * (N_ITERATIONS * (4 * square + 2 * tall))
     return operations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from microgpt_serve.models import ServedModels
     from microgpt_serve.service_settings import ServiceSettings
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would slow the start
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would slow down the start
 MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 LOG = logging.getLogger("microgpt_serve")
@@ -25,7 +25,7 @@ LOG = logging.getLogger("microgpt_serve")
 # waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
 N_LISTENERS = 8
 BACKLOG = 2048  # maximum number of connections waiting to be accepted
-KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
+KEEP_ALIVE_S = 65  # idle timeout; proxies usually close idle connections first, after 60 s
 MAX_CONNECTIONS = 1000  # uvicorn refuses more with 503; systems often allow 1,024 open files
 # Switch interval of the GIL in seconds. With the default of 5 ms, the first event of a stream took
 # 1.1 to 1.2 times as long (three runs of bench/serve_streams.py at commit a922fbb8).

@@ -86,7 +86,7 @@ def _checked(name: str, compare: Callable[[], tuple[str, bool]]) -> Check:
 
 
 def _compare_gradients() -> tuple[str, bool]:
-    """Compare gradients of the loss of "emma" with central differences, for a sample of weights."""
+    """Compare gradients of the loss on "emma" with central differences, for a sample of weights."""
     model, rng = ModelConfig(vocab_size=27), random.Random(KARPATHY.seed)
     weights = init_weights(model, rng)
     engine, gpt = ReferenceEngine(model, weights), Gpt(model, weights)

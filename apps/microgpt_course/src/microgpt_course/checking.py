@@ -129,7 +129,7 @@ def _losses() -> Iterator[Question]:
 
 
 def _difference(got: Any, expected: Any, place: str = "") -> tuple[str, str, str] | None:
-    """Return the first place where two results differ, and both values there, or None."""
+    """Return the first place where two results differ, and the values there; None if all agree."""
     if isinstance(expected, list | tuple):
         n = len(expected)
         if not isinstance(got, list) or len(got) != n:

@@ -60,7 +60,7 @@ def built(
     *,
     is_plain: bool = False,
 ) -> bytes:
-    """Return the document of a model whose weights are stored in a dtype; see `model_file`."""
+    """Return the document of a model, whose weights are stored in `dtype`; see `model_file`."""
     script, style, icon = joined("main.js"), _read("style.css"), _read("icon.svg").strip()
     precision = "half" if dtype == "float16" else "single"
     about = (

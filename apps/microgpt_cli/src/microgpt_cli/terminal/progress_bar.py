@@ -68,8 +68,8 @@ class TrainingProgress(Progress):
         self._mark, self._total = mark, 0
         self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
-        self._began: float | None = None  # `seconds` of the first event
-        self._n_steps, self._n_tokens = 0, 0  # numbers since the first event
+        self._began: float | None = None  # seconds of training before the first event
+        self._n_steps, self._n_tokens = 0, 0  # numbers of steps and tokens since the first event
 
     def update(self, event: "TrainEvent") -> None:
         """Update the line after a training event; print a note if the number of steps changed."""

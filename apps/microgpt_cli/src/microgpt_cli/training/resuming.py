@@ -38,7 +38,7 @@ from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.inputs import load_teachers, read_input
 from microgpt_cli.training.train_request import TrainRequest
 
-CHANGES = ("steps", "until")  # settings that a resumed run may change
+CHANGES = ("steps", "until")  # settings that a resumed run can change
 MAY_DIFFER = ("engine", "minutes", "threads")  # options that every resumed run accepts
 
 
@@ -50,7 +50,7 @@ def resumed_job(
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if the plug-in is not installed
-    n_steps = state.step  # number of steps so far; those of teachers are added below
+    n_steps = state.step  # number of steps so far; the teachers' steps are added below
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps

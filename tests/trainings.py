@@ -21,7 +21,7 @@ QUESTIONS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "C
 
 
 def talks(pairs: Iterable[tuple[str, str]]) -> list[tuple[Message, ...]]:
-    """Return a conversation for each question and its answer."""
+    """Return a conversation for each pair of a question and an answer."""
     return [(Message("user", asked), Message("assistant", said)) for asked, said in pairs]
 
 

@@ -134,5 +134,5 @@ def test_each_package_has_a_wheel_and_the_librarys_wheel_contains_its_data(dist)
     packed = ZipFile(library).namelist()
     for name in ("names.txt", "shakespeare.txt", "karpathy.py"):
         assert f"microgpt/_data/{name}" in packed
-    assert "microgpt/_data/chat_fourth.jsonl" not in packed  # used only by a benchmark
+    assert "microgpt/_data/chat_fourth.jsonl" not in packed  # only a benchmark uses it
     assert library.stat().st_size < 3e6

@@ -62,7 +62,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
 
 
 @pytest.mark.parametrize(("threads", "ending"), [(1, 0), (2, 1)])
-def test_a_signal_ends_generate_with_its_own_exit_code(start, text_model, threads, ending) -> None:
+def test_each_signal_ends_generate_with_its_exit_code(start, text_model, threads, ending) -> None:
     number, code, word = ENDINGS[ending]
     process = start("generate", "--threads", threads, "-n", FOREVER, "--model", text_model)
     process.send_signal(number)

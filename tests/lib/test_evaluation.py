@@ -69,7 +69,7 @@ def test_a_file_without_scored_replies_yields_no_answers(chat) -> None:
 
 @pytest.mark.parametrize(
     ("n", "n_exact", "low", "high"),
-    [  # Newcombe 1998, Statistics in Medicine 17, table I, method 3
+    [  # values from Newcombe 1998, Statistics in Medicine 17, table I, method 3
         (263, 81, 0.2553, 0.3662),
         (148, 15, 0.0624, 0.1605),
         (20, 0, 0.0, 0.1611),

@@ -95,7 +95,7 @@ def kept(weights: list[float], temperature: float = 1, **settings: float) -> set
         ([1, 5, 3, 3], {"top_k": 9}, {0, 1, 2, 3}),
         ([1, 4, 3, 2], {"top_p": 0}, {1}),
         ([1, 4, 3, 2], {"top_p": 0.39}, {1}),
-        ([1, 4, 3, 2], {"top_p": 0.69}, {1, 2}),  # the fewest tokens whose sum reaches top_p
+        ([1, 4, 3, 2], {"top_p": 0.69}, {1, 2}),  # the fewest tokens that add up to top_p or more
         ([1, 4, 3, 2], {"top_p": 0.71}, {1, 2, 3}),
         ([1, 4, 3, 2], {"min_p": 0.74}, {1, 2}),  # min_p is relative to the largest weight
         ([1, 4, 3, 2], {"min_p": 0.76}, {1}),

@@ -116,8 +116,8 @@ def run_search(
 ) -> EvolutionResult:
     """Run or resume a search, and write genome.json.
 
-    A search trains the default genome, if the target depends on it, and the generations. It then
-    trains the finalists with more seeds to choose the winner, and the winner with fresh seeds.
+    A search trains the default genome (if the target loss depends on it) and the generations. It
+    then trains the finalists with more seeds to choose the winner, and the winner with fresh seeds.
     """
     settings, breeding = study.settings, breeding_of(study.settings)
     objective, fresh_objective = _objectives(sets, settings)

@@ -216,7 +216,7 @@ def test_facts_of_the_models_own_training_data_do_not_add_contamination() -> Non
 
 
 def test_a_short_last_piece_of_held_out_text_does_not_count_as_read() -> None:
-    text = " ".join(WORDS)[:110_010]  # held-out stretches have 1,101 characters
+    text = " ".join(WORDS)[:110_010]  # a held-out stretch ends with a piece of 1 or 2 characters
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
     assert contamination(parts, ()) == {}

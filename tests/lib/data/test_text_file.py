@@ -11,7 +11,7 @@ from microgpt.errors import DataError
 
 FRENCH = "café\nélève\nnaïve\ngarçon\n"
 GERMAN = "Die Straße führt über die Brücke.\nSchöne Grüße aus Köln.\n"
-QUOTES = "it’s “fine”, really…\n"  # the punctuation is not in Latin-1
+QUOTES = "it’s “fine”, really…\n"  # this punctuation is in cp1252, but not in Latin-1
 RUSSIAN = "Привет, как дела?\nСегодня хорошая погода.\n"
 JAPANESE = "こんにちは世界\n東京\n日本語のテキスト\nつ気坩\n"
 
@@ -41,7 +41,7 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
         (GERMAN, "cp1252", "seems to be cp1252"),
         (QUOTES, "cp1252", "seems to be cp1252"),
         *[
-            (text, encoding, "is in another encoding")  # the remedy names no encoding
+            (text, encoding, "is in another encoding")  # this encoding is not identified
             for text, encoding in ((GERMAN, "cp850"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp"))
         ],
         ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # this is also valid UTF-8

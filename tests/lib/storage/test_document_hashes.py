@@ -42,7 +42,7 @@ def test_no_hashes_are_stored_for_running_text() -> None:
     assert hashes_file([], "lines") is None
 
 
-def test_a_conversation_has_the_same_hash_as_a_tuple_and_as_a_list() -> None:
+def test_a_conversation_has_the_same_hash_whether_it_is_a_tuple_or_a_list() -> None:
     talk = Message("user", "hi"), Message("assistant", "ho")
     known = hashes_of([talk])
     longer = (*talk, Message("user", "HI"), Message("assistant", "no"))

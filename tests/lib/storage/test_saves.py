@@ -142,5 +142,5 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
             ]
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert n_loads > 10
-    assert len(os.listdir(directory)) == 4  # only one file of weights remains
+    assert len(os.listdir(directory)) == 4  # only one weights file remains
     assert litter(tmp_path) == []

@@ -117,7 +117,7 @@ def test_fine_tuning_reads_the_data_at_most_twenty_times() -> None:
     assert tuned(TOWNS[:20], 1e13).config.steps == pytest.approx(200, rel=0.05)
 
 
-def test_fine_tuning_uses_the_budget_and_half_of_the_learning_rate() -> None:
+def test_fine_tuning_uses_all_of_the_budget_and_half_the_usual_learning_rate() -> None:
     towns = [f"{town} {i}" for town in TOWNS for i in range(50)]
     for budget in (1e10, 1e11):
         choice = tuned(towns, budget)

@@ -231,7 +231,7 @@ def test_a_run_stopped_in_its_first_teacher_by_the_time_limit_can_resume(whole, 
     assert resumed(run).weights == whole.weights
 
 
-def test_the_speed_of_the_first_teacher_sets_the_steps_of_all_models(tmp_path) -> None:
+def test_the_speed_of_the_first_teacher_sets_the_number_of_steps_of_all_models(tmp_path) -> None:
     job = planned(budget=1e11).with_steps(10_000)
     clock, seen = Clock(), []
 

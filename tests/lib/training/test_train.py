@@ -103,7 +103,7 @@ def test_a_custom_hook_is_called_at_the_steps_that_it_requests(train) -> None:
 
 
 @pytest.mark.parametrize("until", [1, 4, 9])
-def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
+def test_a_run_can_stop_before_the_end_of_its_schedule_and_be_resumed(train, until) -> None:
     parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
     config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
     whole = train(parts, model=SMALL, config=config)

@@ -17,7 +17,7 @@ LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-r
 
 
 def target(fitness: Fitness, primordial: float | None = None) -> float:
-    """Return the target loss; for "held-out", it is the primordial loss minus HELD_OUT_GAIN."""
+    """Return the target loss; for "held-out", it is primordial - HELD_OUT_GAIN."""
     if fitness == "last-doc":
         return LAST_DOC_TARGET
     assert primordial is not None, "the target depends on the primordial genome"

@@ -1,7 +1,7 @@
 """The process `microgpt-serve`: load the models, open the port, and serve until a signal arrives.
 
-The exit code is 0 after a signal, and 2 if the service cannot start. Signal handlers are installed
-before any large module is imported.
+The exit code is 0 after a signal, and 2 if the service cannot start. A signal during startup ends
+the process immediately, without a traceback.
 """
 
 import gc

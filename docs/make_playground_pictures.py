@@ -102,7 +102,7 @@ def generate(browser: Browser, url: str) -> None:
 
 
 def train(browser: Browser, url: str) -> None:
-    """Take a screenshot of the end of Karpathy's training run."""
+    """Take a screenshot of the page after Karpathy's training run."""
     page = browser.new_page(viewport=SIZE)
     page.goto(url)
     page.wait_for_selector("#train-end:not(:empty)")

@@ -34,7 +34,7 @@ SWITCH_S = 0.001
 
 def main() -> NoReturn:
     """Run the `microgpt-serve` command, then exit."""
-    gc.disable()  # until the server has started: imports create many objects, hardly any garbage
+    gc.disable()  # until the server has started, because imports create hardly any garbage
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C during startup
     if sys.argv[1:]:

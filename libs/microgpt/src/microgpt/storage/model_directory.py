@@ -162,7 +162,7 @@ def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes |
 def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[str]) -> None:
     """Write a model to a locked directory; remove the old model's files that are not in `kept`."""
     try:
-        old: Collection[str] = ()  # without a model, files with these names are the user's
+        old: Collection[str] = ()  # in a directory without a model, all files are the user's
         if has_model(directory):
             old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING_FILES)
         publish(directory, files, is_held=True)

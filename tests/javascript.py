@@ -43,7 +43,7 @@ for (const input of JSON.parse(readFileSync(0, "utf8"))) {{
 process.stdout.write(JSON.stringify(results));
 """
 
-# JavaScript that loads the training runs in FILE, and makes the file of a page without a model.
+# JavaScript that loads the runs in FILE, and assembles `file`, the engine file of a page.
 RUNS = """
 const all = JSON.parse(readFileSync(FILE, "utf8"));
 const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

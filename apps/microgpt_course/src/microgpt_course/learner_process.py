@@ -112,7 +112,7 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-        signal.signal(signal.SIGPROF, signal.default_int_handler)  # raises KeyboardInterrupt
+        signal.signal(signal.SIGPROF, signal.default_int_handler)  # SIGPROF acts like Ctrl-C
         limit = LONG_LIMIT if name in (WHOLE, EXPERIMENTS) else LIMIT
         signal.setitimer(signal.ITIMER_PROF, limit)
     sys.stdout = Printed(has_losses=name == WHOLE)

@@ -87,7 +87,7 @@ def check_accessible(page: "Page", context: str | None = None) -> None:
 
     for width, scheme in ((768, ""), (1600, ""), (360, "light"), (1280, "dark")):
         page.set_viewport_size({"width": width, "height": 800})
-        until(page, f"document.documentElement.scrollWidth <= {width}")  # layout can take a frame
+        until(page, f"document.documentElement.scrollWidth <= {width}")  # wait for the layout
         if not scheme:
             continue
         page.emulate_media(color_scheme=scheme)

@@ -15,9 +15,9 @@ FOLDER = Path(__file__).parent
 IMPLEMENTED = {
     "model.py": "da1c7e5d686b2319",
     "model_variants.py": "c9bcfb49e07a6e53",
-    "muon.py": "5c757ca86092be3d",
+    "muon.py": "bd47cc4845711333",
     "reference.py": "40fcb6cc798dfdce",
-    "sampling.py": "2ef4bab110373cfa",
+    "sampling.py": "04feb1a660153933",
     "value.py": "5e4494bfe04d38b4",
 }
 

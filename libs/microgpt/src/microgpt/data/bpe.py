@@ -150,7 +150,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
     max_pieces = N_BYTES + sum(len(text.encode()) for text in texts)  # at most one merge per byte
     trainer = BpeTrainer(
-        vocab_size=min(n_pieces, max_pieces),  # the trainer allocates memory for this many tokens
+        vocab_size=min(n_pieces, max_pieces),  # limits the memory that the trainer allocates
         min_frequency=MIN_FREQUENCY,
         initial_alphabet=sorted(_byte_of()),
         show_progress=False,

@@ -118,7 +118,7 @@ def _are_alike(blocks: Sequence[list[str]]) -> bool:
     titled = [lines for lines in blocks if len(lines) > 1]
     firsts = {lines[0] for lines in blocks}
     if 5 * len(titled) < 4 * len(blocks) or 5 * len(firsts) < 4 * len(blocks):
-        return False  # paragraphs of one line, or speeches headed by their speaker's name
+        return False  # the blocks are one-line paragraphs, or speeches headed by a speaker's name
     n_letters = sum(len(line) for lines in blocks for line in lines)
     size, n_such = Counter(map(len, blocks)).most_common(1)[0]
     is_verse = n_letters < MAX_VERSE * sum(map(len, blocks))

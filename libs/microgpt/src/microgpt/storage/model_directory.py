@@ -155,7 +155,7 @@ def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes |
         return None
     content = read_committed(directory, DOCUMENT_HASHES, HASH_BYTES * MAX_HASHES)
     if _sha256(content) != saved.meta.documents_sha256:
-        return None  # left by an older model: a save was killed before it removed this file
+        return None  # a save was killed before it could remove this file of an older model
     return DocumentHashes(content)
 
 

@@ -22,7 +22,7 @@ from harness import TRAINING, command, headed, mean_and_sd, parsed, runs_of, tra
 
 import microgpt
 from microgpt import ModelConfig
-from microgpt_cli.counting import loss_of, to_score
+from microgpt_cli.baselines import loss_of, to_score
 from microgpt_cli.elman import train_elman
 from microgpt_cli.ladder import operations_of
 
@@ -57,7 +57,7 @@ def climbed(seed: int, *, text: str) -> dict[str, Any]:
 
 
 def beside_karpathys(seed: int) -> dict[str, Any]:
-    """Return losses and times of Karpathy's GPT, and of Elman networks with as many operations."""
+    """Train Karpathy's GPT, and Elman networks with as many operations; return losses and times."""
     microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
     docs = microgpt.load_documents(TEXTS["names"](), microgpt.ReadOptions())
     sets = microgpt.hold_out(docs, {"budget": 1e12})
@@ -83,7 +83,7 @@ def written(name: str, text: str) -> Path:
 
 
 def identifiers() -> str:
-    """Return the names of the standard library's functions and classes, sorted by file."""
+    """Return the names of the standard library's functions and classes, one per line."""
     root = Path(sysconfig.get_path("stdlib"))
     packages = sys.stdlib_module_names - {CONVERSION_TABLES, TOPICS}
     names: dict[str, None] = {}

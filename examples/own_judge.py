@@ -1,4 +1,4 @@
-"""Evolve models whose names score highly by a judge of your own.
+"""Evolve models that generate names to which a judge of your own gives high scores.
 
 `microgpt evolve --objective aesthetic` uses a built-in judge; here, you write the judge: `beauty`.
 The script prints the best genome to standard error, then the ten names with the highest scores, one
@@ -10,7 +10,7 @@ per line. `microgpt judge` prints the built-in judge's scores of these names.
 import sys
 
 from microgpt import InferenceGpt, bundled, load_text, train
-from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.loss_search import LossSearch
 from microgpt_evolution.strategies.population import Organism
 from microgpt_evolution.trial import Evaluation
 

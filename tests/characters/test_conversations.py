@@ -126,7 +126,7 @@ def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_sl
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
-def test_drawn_messages_vary_in_punctuation_if_the_threshold_is_0(tmp_path) -> None:
+def test_messages_of_a_character_with_threshold_0_vary_in_punctuation(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + "threshold = 0\n" + SUMS)
     assert any(re.fullmatch(r"\d+ \+ \d+[?!]", asked) for asked, _ in made)
 
@@ -145,7 +145,7 @@ def test_held_out_wordings_of_a_question_are_used_only_for_testing(tmp_path) -> 
 
 
 def test_drawing_from_a_huge_number_of_wordings_takes_little_memory(tmp_path) -> None:
-    groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # stands for 4^30 wordings
+    groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # generates 4^30 wordings
     (tmp_path / "owl.toml").write_text(HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n')
     tracemalloc.start()
     Drawing(read_character(TextFile(tmp_path / "owl.toml"))).conversation()

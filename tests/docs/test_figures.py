@@ -1,7 +1,7 @@
 """Tests that each section of the docs with a measured figure names the source of its figures.
 
-A section reaches from a heading to the next. A figure is a number with a unit of measurement, or a
-table with a unit in its head. CONTRIBUTING says what a source is.
+A section extends from one heading to the next. A figure is a number with a unit of measurement, or
+a table with a unit in its header. CONTRIBUTING.md lists the kinds of sources.
 """
 
 import re
@@ -34,7 +34,7 @@ SOURCE = re.compile(
 )
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(r"`[^`]*`|<[^>]*>|!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)")
-# Numbers that need no source: a pattern of the page, a pattern of the number, and the reason.
+# Numbers that need no source: a pattern for the page, a pattern for the number, and the reason.
 EXCUSED = (
     (r".", r"^95 %$", "the level of confidence intervals"),
     (r"docs/reference/", r"\d ?(s|seconds|[kKM]i?B|%)$", "settings, limits and formats"),
@@ -47,7 +47,7 @@ EXCUSED = (
 
 
 def unsourced(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each figure and table head of sections without a source, after the section heading."""
+    """Yield (section heading, figure or table header) pairs from sections without a source."""
     blocks: list[str] = []
 
     def kept(block: re.Match[str]) -> str:
@@ -81,7 +81,7 @@ def test_every_measured_figure_in_the_docs_has_a_source(page: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)
-def test_each_figure_that_needs_no_source_is_in_docs(page: str, pattern: str, reason: str) -> None:
+def test_each_exception_matches_a_figure_in_the_docs(page: str, pattern: str, reason: str) -> None:
     texts = [(ROOT / each).read_text(encoding="utf-8") for each in PAGES if re.match(page, each)]
     assert any(re.search(pattern, figure) for text in texts for _, figure in unsourced(text))
     assert reason

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from commands import SERVE
 
-START_S = 300  # time limit; a busy machine may have to compile the engine first
+START_S = 300  # time limit for a start, which can include compiling the engine on a busy machine
 
 
 class Reply(NamedTuple):
@@ -110,7 +110,7 @@ class Server:
         return asyncio.run(ask())
 
     def _settings(self, max_connections: int | None = None) -> dict[str, Any]:
-        """Return the settings of an HTTP client without persistent connections and proxies."""
+        """Return the settings of an HTTP client without persistent connections or proxies."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=0)
         return {"base_url": f"http://{host}:{self.port}", "limits": limits, "trust_env": False}
@@ -127,7 +127,7 @@ class Server:
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
 
     def openai(self, key: str = "none", timeout: float = 30) -> Any:
-        """Return OpenAI's own client, without retries, open until the server stops."""
+        """Return OpenAI's own client, which never retries and stays open until the server stops."""
         from openai import OpenAI  # the import takes almost a second
 
         base_url = f"http://{self.host}:{self.port}/v1"
@@ -178,7 +178,7 @@ class Server:
         for _ in range(100):
             before = sum(map(int, stat.read_text().split()[13:15]))
             time.sleep(0.3)
-            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 clock ticks
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # CPU use is under 7 %
                 return
         raise AssertionError("it goes on")
 
@@ -225,7 +225,7 @@ def own_logs() -> Iterator[None]:
 
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Serve]:
-    """A function that starts the service; at the end, the log must contain no traceback."""
+    """A function that starts the service, whose log must contain no traceback at the test's end."""
     yield from _serving(tmp_path)
 
 
@@ -250,11 +250,11 @@ names, talk, subword = map(_server_of, ["names", "talk", "subword"])
 
 @pytest.fixture(scope="session")
 def slow(shared, slow_dir) -> Server:
-    """A shared service whose texts take many seconds."""
+    """A shared service with a model whose texts take many seconds to generate."""
     return shared(slow_dir, MICROGPT_TIMEOUT_S="600")
 
 
 @pytest.fixture(scope="session")
 def brief(shared, slow_dir) -> Server:
-    """A service like `slow`, with a time limit of one second per request."""
+    """A shared service with the model of `slow` and a time limit of one second per request."""
     return shared(slow_dir, MICROGPT_TIMEOUT_S="1")

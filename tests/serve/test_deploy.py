@@ -66,9 +66,9 @@ def compiled(kernels: Path) -> Iterator[None]:
 
     At the end, only the kernels that were loaded are kept, as if only these had been compiled.
     """
-    machine_code = pytest.importorskip("microgpt_engine.machine_code")
+    kernel_cache = pytest.importorskip("microgpt_engine.kernel_cache")
     kernels.mkdir(0o700, parents=True)
-    for file in machine_code.cache_directory().glob("microgpt-*"):
+    for file in kernel_cache.cache_directory().glob("microgpt-*"):
         os.utime(shutil.copy(file, kernels), (0, 0))  # the engine updates the time of a loaded file
     yield
     for file in kernels.iterdir():
@@ -135,7 +135,7 @@ def test_the_image_copies_only_files_in_its_build_context() -> None:
 
 def test_the_image_does_not_run_as_root() -> None:
     user, _, group = dict(instructions())["USER"].partition(":")
-    assert min(int(user), int(group)) > 0  # an orchestrator can check numeric ids
+    assert min(int(user), int(group)) > 0  # an orchestrator can check only numeric IDs
 
 
 @contextlib.contextmanager

@@ -9,7 +9,12 @@ import pytest
 from commands import run_process
 
 from microgpt import InferenceGpt, Message, Sampling
-from microgpt_serve.bodies import IGNORED, UNSUPPORTED, ChatCompletionRequest, CompletionRequest
+from microgpt_serve.request_bodies import (
+    IGNORED,
+    UNSUPPORTED,
+    ChatCompletionRequest,
+    CompletionRequest,
+)
 
 HI = {"role": "user", "content": "hi there"}
 HOT = {"temperature": 1.5}
@@ -147,7 +152,7 @@ def test_the_events_of_a_stream_add_up_to_the_reply(talker) -> None:
         assert chunk.object == "chat.completion.chunk"
         ids.add(chunk.id)
         for choice in chunk.choices:
-            assert reasons[choice.index] is None  # no chunk follows the last one
+            assert reasons[choice.index] is None  # no chunk follows the one with a finish reason
             roles[choice.index] = roles[choice.index] or choice.delta.role
             assert roles[choice.index] == "assistant"
             texts[choice.index] += choice.delta.content or ""

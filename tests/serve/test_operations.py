@@ -18,8 +18,7 @@ from json_files import edit
 
 from microgpt_serve import ServiceSettings, create_app
 from microgpt_serve import server as command
-from microgpt_serve.request import QUEUE_LIMIT
-from microgpt_serve.scheduler import TOKENS_PER_PLACE
+from microgpt_serve.scheduler import QUEUE_LIMIT, TOKENS_PER_PLACE
 from microgpt_serve.service_settings import read_settings, unknown_variables
 
 GENERATE = "/microgpt/v1/generate"
@@ -117,7 +116,7 @@ def test_a_disconnected_client_stops_its_generation(slow) -> None:
     names = (left, 'microgpt_tokens_total{model="slow"}')
     before = [*map(slow.metric, names)]
     with slow.send(GENERATE, {"num_samples": 50}):
-        slow.get("/health")  # replies are sent in order, so the first request has been accepted
+        slow.get("/health")  # requests are accepted in order, so the first one has been accepted
         time.sleep(0.2)
     slow.until_idle()
     n_left, n_tokens = (slow.metric(name) - n for name, n in zip(names, before, strict=True))
@@ -131,7 +130,7 @@ def test_large_requests_do_not_delay_a_small_one(slow) -> None:
             clients.enter_context(slow.send(GENERATE, {"num_samples": 50, "seed": i}))
             for i in range(3)
         ]
-        slow.get("/health")  # replies are sent in order, so the other requests have been accepted
+        slow.get("/health")  # requests are accepted in order, so the large ones have been, too
         assert slow.generate(max_tokens=5).status == 200
         assert not select.select(large, [], [], 0)[0]
     slow.until_idle()
@@ -140,7 +139,7 @@ def test_large_requests_do_not_delay_a_small_one(slow) -> None:
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
     with server.send(GENERATE, {"max_tokens": 700}) as running:
-        server.get("/health")  # replies are sent in order, so the first request has been accepted
+        server.get("/health")  # requests are accepted in order, so the first one has been accepted
         server.signal(signal.SIGTERM)
         time.sleep(0.3)
         assert not select.select([running], [], [], 0)[0]  # the first request is still running
@@ -221,7 +220,7 @@ def test_the_microgpt_serve_command_serves_until_ctrl_c(serve, names_dir) -> Non
     command = [COMMAND, "serve", "--model-dir", names_dir, "--port", "0"]
     server = serve(command=command, PORT="99999")
     assert server.get("/health").json["model"] == "names"
-    with socket.create_connection((server.host, server.port)):  # an idle client must not delay it
+    with socket.create_connection((server.host, server.port)):  # shutdown ignores idle clients
         server.signal(signal.SIGINT)
         assert server.process.wait(20) == 0
 

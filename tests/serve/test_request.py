@@ -15,8 +15,8 @@ from microgpt.errors import ConfigError
 from microgpt_serve import scheduler
 from microgpt_serve.models import ServedModels
 from microgpt_serve.observability import RequestLog, set_up_logs
-from microgpt_serve.request import MAX_INLINE_BYTES, QUEUE_LIMIT, Service
-from microgpt_serve.scheduler import BatchScheduler
+from microgpt_serve.request import MAX_INLINE_BYTES, Service
+from microgpt_serve.scheduler import QUEUE_LIMIT, BatchScheduler
 from microgpt_serve.service_errors import QueueFullError, ServeError
 from microgpt_serve.service_settings import ServiceSettings
 
@@ -132,7 +132,7 @@ def test_the_worker_thread_survives_errors_of_the_engine(monkeypatch, names_resu
     asyncio.run(ask())
 
 
-def test_a_small_request_takes_up_less_of_the_queue(names_result) -> None:
+def test_a_small_request_takes_up_less_of_the_queue_than_a_large_one(names_result) -> None:
     model = InferenceGpt(names_result)
 
     async def ask() -> None:

@@ -16,7 +16,7 @@ from microgpt_evolution.objectives.aesthetic_judge import JUDGE, HeadName
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search_log import SearchLog
 from microgpt_evolution.strategies.hydra import AestheticPopulation, Hydra
-from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.loss_search import LossSearch
 from microgpt_evolution.strategies.population import (
     N_FRESH,
     N_REPEATS,
@@ -116,8 +116,8 @@ def run_search(
 ) -> EvolutionResult:
     """Run or resume a search, and write genome.json.
 
-    A search trains the default genome, if the target depends on it, and the generations. It then
-    trains the finalists with more seeds to choose the winner, and the winner with fresh seeds.
+    A search trains the default genome (if the target loss depends on it) and the generations. It
+    then trains the finalists with more seeds to choose the winner, and the winner with fresh seeds.
     """
     settings, breeding = study.settings, breeding_of(study.settings)
     objective, fresh_objective = _objectives(sets, settings)

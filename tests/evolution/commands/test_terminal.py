@@ -13,7 +13,7 @@ SMALL = ("--population", "4", "--generations", "3")
 
 @pytest.fixture
 def evolve(terminal, made_up_names):
-    """A function that runs a small search on a terminal, or with its log in a file."""
+    """A function that runs `evolve` on names.txt, on a pseudo-terminal."""
     return functools.partial(terminal, "evolve", "--input", "names.txt")
 
 
@@ -25,7 +25,7 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
     assert child.exit_code() == 0
     assert "organism g" not in shown.getvalue()
     place, log = 0, log_of(run_of(tmp_path)).splitlines()
-    for line in filter(None, log):  # on a new line, or in place of the progress bar
+    for line in filter(None, log):  # a log line starts a new line or replaces the progress bar
         place = shown.getvalue().index(f"{line}\r\n", place)
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[K"))
 

@@ -2,7 +2,7 @@
 
     python training_runs.py N KERNELS RESULT.json
 
-Environment variables of the compiler determine how the numbers are rounded.
+The variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES determine how the numbers are rounded.
 """
 
 import base64
@@ -60,7 +60,7 @@ def shape_of(rng: random.Random) -> ModelConfig:
 
 
 def text_of(rng: random.Random, n_lines: int) -> str:
-    """Return lines of different lengths; some are repeated, but none differ only in form."""
+    """Return lines of different lengths; some are repeated, but no two differ only in case."""
     chars = rng.sample(string.ascii_lowercase + "ж☃😀", rng.randint(2, 20))
     longest = rng.choice((5, 20, 200))
     texts = ["".join(rng.choices(chars, k=rng.randint(1, longest))) for _ in range(n_lines)]
@@ -157,7 +157,7 @@ def cases(n: int) -> list[dict]:
 
 
 def write_cases(cases: list[dict], folder: Path, result: Path) -> None:
-    """Write the cases, and the engine file of a page with the kernels in a folder."""
+    """Write the cases to `result`, with an engine file made from the kernels in `folder`."""
     modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     facts, parts = engine_file(modules)
     kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}

@@ -17,6 +17,7 @@ from functools import cached_property
 from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
 from microgpt_serve.service_errors import QueueFullError
 
+QUEUE_LIMIT = 64  # maximum number of waiting requests; a small request counts as a fraction of one
 TOKENS_PER_PLACE = 4096  # number of tokens that fill a slot of the queue
 MIN_TOKENS = 64  # minimum number of tokens that a request counts as; every request takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
@@ -157,7 +158,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the next request, if it is to start now, and all that can join its batch."""
+        """Dequeue the next request, if it is its turn, and all requests that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
@@ -229,7 +230,7 @@ class _RunningBatch:
         self._batch: EngineBatch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms; return the ended requests and their results. An error ends all."""
+        """Run for about 20 ms; return ended requests with results. An error ends all requests."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]

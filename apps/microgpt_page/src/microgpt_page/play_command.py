@@ -30,7 +30,7 @@ def play(
     """
     from microgpt import bundled, model_sources
     from microgpt_cli.model_loading import bundled_chats, load_model
-    from microgpt_page.document import document
+    from microgpt_page.html_page import document
 
     given = one_of(models, model_option, "--model") or os.environ.get("MODEL_DIR")
     has_own = given or os.path.lexists(DEFAULT_MODEL_DIR)
@@ -47,7 +47,7 @@ def play(
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
-        Thread(target=_open, args=(url,), daemon=True).start()  # opening a browser can take long
+        Thread(target=_open, args=(url,), daemon=True).start()  # opening a browser can take a while
         with suppress(KeyboardInterrupt):  # users stop the service with Ctrl-C
             server.serve_forever()
 

@@ -22,7 +22,7 @@ from microgpt import (
     read_forms,
     read_meta,
 )
-from microgpt_cli.counting import compared
+from microgpt_cli.baselines import compared
 from microgpt_cli.hidden_units import note_on_units
 from microgpt_cli.samples import copied_share, note_faults, usual_length, usual_temperature
 from microgpt_cli.terminal.console import note, terminal_safe
@@ -97,7 +97,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
     """Print the last training loss and the held-out losses."""
     state, config, shares = result.state, result.config, result.plan.contamination
     last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
-    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
+    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # as in Karpathy's script
     if state.best:
         loss = _format_loss(state.best.val_loss, result, sets.validation)
         where = f"at step {state.best.step}"

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 # Seconds reserved for start-up and final samples, for writing each weight, and for chat replies.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
-# Duration of the measurement: fraction of the time limit, and minimum in seconds.
+# Duration of the speed measurement: fraction of the time limit, and minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Fractions of the time limit. A run restarts if it is expected to end too early by more than the
-# first or too late by more than the second; it ends when the limit is exceeded by the third.
+# Fractions of the time limit. A run restarts if it is expected to end early by EXPECTED_EARLY, or
+# late by EXPECTED_LATE. It ends, even if incomplete, when it exceeds the time limit by LATE.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 

@@ -17,8 +17,8 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import ConfigError
 from microgpt.learning_rate import default_lr
 from microgpt.training.train import train
-from microgpt_page.document import WEB, document, joined, policy
-from microgpt_page.file_to_give import file_to_give
+from microgpt_page.html_export import file_to_give
+from microgpt_page.html_page import WEB, document, joined, policy
 
 MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # maximum size of each HTML file
 
@@ -153,7 +153,7 @@ def test_the_scripts_of_the_page_never_parse_text_as_html() -> None:
 @pytest.mark.parametrize(
     "training", [{"optimizer": "lion"}, {"lr": "fast"}, {"weight_decay": [1]}, {"text": "verse"}]
 )
-def test_a_page_replaces_unknown_training_settings_by_defaults(names_dir, training) -> None:
+def test_a_page_replaces_unknown_training_settings_with_defaults(names_dir, training) -> None:
     saved = load(names_dir)
     meta = saved.meta.model_copy(update={"training": saved.meta.training | training})
     step = Page(document(replace(saved, meta=meta), "names")).model["step"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, Genome
-from microgpt_evolution.strategies.loss import (
+from microgpt_evolution.strategies.loss_search import (
     NORMAL,
     WIDE,
     LossSearch,
@@ -30,7 +30,7 @@ FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1
 
 
 def bred(stage, ranked, seed=0, blacklisted=()):
-    """Return the generation that follows a ranked generation at a stage of stagnation."""
+    """Return the generation that follows a ranked generation at a given stage of stagnation."""
     search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
     search.organisms, search.generations, search.rng = ranked, [ranked], Random(seed)
     search.stagnation, search.failures = STAGNATION[stage], Counter(2 * [*blacklisted])
@@ -49,7 +49,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # these have not been evaluated yet
+    for slot, organism in enumerate(population, start=1):  # no organism has been evaluated yet
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
@@ -182,7 +182,7 @@ def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) ->
 
 
 def climb(*bests: float) -> list[tuple[int, str]]:
-    """Return, for each generation's best loss, the stagnation and the next organism's origin."""
+    """Return the stagnation and the next organism's origin after each of the given best losses."""
     search, told = LossSearch(size=1, fitness="last-doc", seed=1), []
     for best in bests:
         search.organisms = [replace(o, evaluation=None) for o in search.organisms]
@@ -203,7 +203,7 @@ FAILED = [(0, "immigrant"), (1, "immigrant"), (2, "immigrant")]
     [
         ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # each loss is lower than the previous one
         (
-            [1.6] * 6,  # a cataclysm resets the count
+            [1.6] * 6,  # a cataclysm resets the stagnation
             [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1],
         ),
         ([math.inf, math.inf, math.inf, 2.0], [*FAILED, NORMAL_0]),
@@ -271,7 +271,7 @@ def test_a_random_genome_lies_in_the_given_space(rng, space) -> None:
 def test_a_mutation_changes_at_most_three_genes(genome, rng) -> None:
     mutant = mutate(genome, rng)
     changed = changes(genome, mutant)
-    assert len(changed - {"n_head"}) <= 3  # n_head may change so that it divides n_embd
+    assert len(changed - {"n_head"}) <= 3  # n_head can change, too, to divide n_embd
     allowed = {
         "n_embd": (8, 12, 16, 20, 24, 32),
         "block_size": (8, 12, 16, 24),

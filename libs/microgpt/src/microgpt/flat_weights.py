@@ -12,7 +12,8 @@ class Numbers(Protocol):
 
     def __len__(self) -> int: ...
 
-    def tolist(self) -> list[float]: ...
+    def tolist(self) -> list[float]:
+        """Return the numbers as Python floats."""
 
 
 def count_params(config: ModelConfig) -> int:

@@ -67,7 +67,7 @@ def test_a_model_may_be_given_as_an_argument_or_an_option(microgpt, text_model, 
     data = ("--data", "lines.txt")
     commands = [("explain", "anna"), ("generate", "an", "-n", "3"), ("score", *data)]
     for name, *rest in [*commands, ("eval", *data), ("info",), ("export", "--output", "copy")]:
-        expected = ok(microgpt(name, *rest)).stdout  # the default model is in output/
+        expected = ok(microgpt(name, *rest)).stdout  # by default, the model in output/ is used
         assert ok(microgpt(name, text_model, *rest)).stdout == expected, name
         assert ok(microgpt(name, *rest, "--model", text_model)).stdout == expected, name
 

@@ -75,7 +75,7 @@ def trained(folder: Path) -> None:
 
 
 def of_command(*words: str) -> Callable[[Path], object]:
-    """Return a source that runs a command, such as `evolve`, and keeps the directory of its run."""
+    """Return a function that writes the run of a command, such as `evolve`, to a directory."""
 
     def write(folder: Path) -> None:
         command = [Path(sys.executable).with_name("microgpt"), *words, "--data", "names.txt"]

@@ -109,7 +109,7 @@ class BudgetedSearch:
         return budget
 
     def _operations_left(self) -> float:
-        """Return how many operations the time left permits at this speed; infinity if no limit."""
+        """Return how many operations can be finished in time, or infinity without a time limit."""
         if not self._limit:
             return math.inf
         left, new = self._limit.seconds_left(), self.spent - self.recorded

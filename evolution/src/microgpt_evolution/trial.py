@@ -150,7 +150,7 @@ class TrialRecord(Trial, Evaluation):
     genome: Genes
     seed: int
     n_params: int  # number of parameters; 0 in a research study
-    flops: float  # operations of training and, in a search with a budget, of evaluations
+    flops: float  # number of operations to train and, in a search with a budget, to evaluate
 
     @classmethod
     def join(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:

@@ -75,7 +75,7 @@ class Dask(AbstractContextManager["Dask"]):
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Check first that the service sends data: Dask's client would wait for it forever.
+            # Check first that the service sends data: Dask's client would wait for data forever.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):

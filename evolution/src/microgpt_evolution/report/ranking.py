@@ -61,7 +61,7 @@ class Ranking:
 
     @cached_property
     def measure(self) -> Measure:
-        """The loss or score that decides the ranking; for a Hydra, the winner's reported score."""
+        """The loss or score that decides the ranking; for a Hydra, that of --head or the judge."""
         settings, label = self.settings, f"held-out loss{self.settings.mark()}"
         if isinstance(settings, BudgetedSettings):
             axis = f"{label}, nats per character"

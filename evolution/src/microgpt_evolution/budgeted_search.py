@@ -39,7 +39,7 @@ from microgpt_evolution.trial import (
 from microgpt_evolution.workers import Workers
 
 # Minimum mean length of a teacher's chunks, as a fraction of that of the winner's chunks.
-# It is about 0.99 if the teacher's context is shorter and splits one document in a hundred.
+# The fraction is 0.99 if the teacher's shorter context splits one document in a hundred.
 MIN_LENGTH = 0.99
 
 

@@ -127,7 +127,7 @@ def read_ranking(directory: Path) -> Ranking:
     if (study.directory / GENOME).exists():
         winner = read_genome(study.directory / GENOME).genome
         ended = (each for each in records if each.origin == FRESH and each.genome == winner)
-        fresh = sorted(ended, key=lambda record: record.id)  # ids end in fresh1, fresh2, …
+        fresh = sorted(ended, key=lambda record: record.id)  # the order of seeds: fresh1, fresh2, …
     return Ranking(study.settings, records, fresh, study.directory.name)
 
 

@@ -22,7 +22,7 @@ TRIES = 10_000  # maximum number of names to generate; a short list yields few n
 
 def new_names(known: list[str], *, seed: int, start: str, longest: int) -> Iterator[str]:
     """Yield names not in `known` that begin with `start` and have at most `longest` letters."""
-    steps = min(2000, 100 + 10 * len(known))  # with more, it memorizes a short list
+    steps = min(2000, 100 + 10 * len(known))  # with more, the model memorizes a short list
     model, config = ModelConfig(block_size=longest + 1), TrainConfig(steps, batch_size=4, seed=seed)
     gpt = InferenceGpt(train(known, model=model, config=config))
     seen = set(known)

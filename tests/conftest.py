@@ -23,7 +23,7 @@ from packages import write_package
 from pages import Open
 from terminal import Terminal
 
-import microgpt as library  # imports each of its names on first use
+import microgpt as library  # imports its modules lazily, so collecting tests is fast
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,11 +39,11 @@ HAS_ENGINE = find_spec("microgpt_engine") is not None
 NEEDS_ENGINE = re.compile(r"^from (?:microgpt_engine|small_engines|explained_by_ref)", re.MULTILINE)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-# Commands run in the environment of a user, not in that of the tests. Bytecode files are written,
-# because without them, each of a thousand commands would take three times as long to start.
+# Commands run in the environment of a user, not in that of the tests. Bytecode is enabled even if
+# a container disables it; otherwise, a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
-NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # set by uv; it changes the commands that hints show
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # set by uv; suggested commands would begin with "uv run"
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Skip a test that requires the compiled engine if it is not installed."""
+    """Skip a test that requires the compiled engine if the engine is not installed."""
     try:
         return (yield)
     except library.ConfigError as error:
@@ -381,7 +381,7 @@ def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the sources that the compiled engine implements, used instead of the originals."""
+    """A folder with copies of the reference engine's sources, used instead of the originals."""
     from microgpt import edited_sources
 
     folder = tmp_path / "sources"

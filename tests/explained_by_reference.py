@@ -19,7 +19,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
 from microgpt_engine.trainer import CompiledTraining
 
-N_CHANGES, WINDOW = 3, 64  # numbers of listed tokens, and of visible rows and columns
+N_CHANGES, WINDOW = 3, 64  # tokens in a list of changes; visible rows and columns of a matrix
 
 
 class Text(NamedTuple):
@@ -199,7 +199,7 @@ def backward(
     moves = {name: np.subtract(later.weights[name], rows) for name, rows in saved.weights.items()}
     first = [index - index % WINDOW for index in (row, column)]
     part = tuple(slice(start, start + WINDOW) for start in first)
-    products = inside.products.get(matrix, ())  # embeddings have no products
+    products = inside.products.get(matrix, ())  # embeddings are looked up, not multiplied
     return {
         "loss": losses[0] / sum(counted),
         "bits_before": losses[0] / math.log(2),

@@ -14,7 +14,7 @@ def killed_saves(before: Path, save: Callable[[Path], object]) -> Iterator[Path]
     """Yield a copy of a directory after each possible kill of a save, and after a complete save.
 
     Args:
-        before: the directory, which may be missing or empty.
+        before: the directory, which must exist and can be empty.
         save: saves a model in a given directory.
     """
     for n in count():

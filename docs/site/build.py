@@ -47,7 +47,7 @@ START = """
 """
 # Marks the part of a file of docs/reference that a generated reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
-# The search index lists FIRST before all other pages, and has one entry per class or module of API.
+# In the search index, the pages FIRST precede all others; API has one entry per class or module.
 FIRST = ("docs/glossary.html", "docs/learn.html")
 API = "docs/reference/python.html"
 API_LEVEL = 3  # heading level of public names and modules

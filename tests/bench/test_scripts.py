@@ -85,7 +85,7 @@ SHORTEST = {
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = (); bench.SETTINGS = bench.SETTINGS[:1]"),
 }
-# Runs a script's commands in the script's process: starting Python would take most of the time.
+# Code that runs a script's commands in the script's process: starting Python takes the most time.
 IN_PROCESS = f"""
 import subprocess, sys, threading
 sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]

@@ -22,7 +22,7 @@ NOTE = "note: compiling the engine (once on this computer, takes about ten secon
 
 @pytest.fixture
 def start(tmp_path: Path, text_model: Path):
-    """A function that starts `eval`, whose kernels compile quickly, with an empty cache."""
+    """A function that starts `eval` with an empty cache; its kernels compile quickly."""
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     # Without optimization, compilation takes only two thirds of the time.
     settings = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}

@@ -57,7 +57,7 @@ def say(child: Terminal, text: str, answer: str = REPLY) -> None:
 
 
 def interrupt(child: Terminal, number: int, answer: str) -> None:
-    """Repeat a signal until the answer appears: readline misses a signal that comes too early."""
+    """Repeat a signal until the answer appears: readline can miss a signal that comes too early."""
     for _ in range(20):
         child.process.send_signal(number)
         if child.expect([answer, pexpect.TIMEOUT], timeout=3) == 0:
@@ -147,7 +147,7 @@ def test_sigterm_ends_a_chat_during_a_reply(replying) -> None:
 
 def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
     assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
-    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # on a separate line
+    interrupt(talk, signal.SIGTERM, r"\n\S*terminated\r\n")  # printed on a separate line
     assert termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
     assert talk.exit_code() == 143
 

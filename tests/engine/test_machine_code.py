@@ -165,7 +165,7 @@ def test_a_damaged_or_unsafe_machine_code_file_is_recompiled(run, file, spoil, r
 
 
 def test_a_renamed_machine_code_file_is_never_loaded(run, file) -> None:
-    """The machine code in a renamed file may be for different arguments or another processor."""
+    """The machine code in a renamed file could be for other arguments or another processor."""
     run("float32")
     (other,) = set(file.parent.iterdir()) - {file}
     other.replace(file)

@@ -206,7 +206,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
 def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype, factor) -> None:
-    """One key then gets all of the attention weight, and one token all of the probability."""
+    """One key gets all of the attention weight, and one token gets all of the probability."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
     docs = random_docs(model, [16, 1, 5], rng)
@@ -282,7 +282,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "features", "dtype", "sizes"),
-    [  # each case compiles for 15 s; the vectors have 4, 8 or 2 lanes
+    [  # compiling a case takes 15 s; its vectors have 4, 8 or 2 lanes
         ("AVX-512", "", "float32", ("16", "16")),
         ("this", "", "float32", ("16", "16")),  # reuses the code compiled for the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),

@@ -175,7 +175,7 @@ def test_the_error_for_an_invalid_record_gives_its_line(swept, old, new, problem
         with pytest.raises(StudyError, match=problem):
             Study(swept, SweepSettings, is_locked=is_locked)
     edit_evaluations(swept, new, old)
-    with Study(swept, SweepSettings, is_locked=True):  # opens, as the lock was released
+    with Study(swept, SweepSettings, is_locked=True):  # can be opened, because no lock was left
         pass
 
 

@@ -144,4 +144,4 @@ def test_only_evenly_spaced_parts_of_a_large_training_set_are_read(monkeypatch) 
     assert 15_000 < sum(map(len, pieces)) < 40_000
     assert all(ord(piece[-1]) - ord(piece[0]) < 2**12 for piece in pieces)
     unsplit = split(["anna"] * 9000)
-    assert readable(unsplit, 1e6) is unsplit  # nothing is left out if nothing is held out
+    assert readable(unsplit, 1e6) is unsplit  # without held-out data, nothing is left out

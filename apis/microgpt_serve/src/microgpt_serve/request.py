@@ -36,7 +36,7 @@ class Request:
     job: Job  # the prompts' tokens, a seed per choice, the sampling settings and max_tokens
     notes: Mapping[str, object]  # fields to add to the response
     stop: Sequence[str] = ()
-    prompt: str = ""  # prepended to each text in the responses of microgpt's own API
+    prompt: str = ""  # prepended to each text in responses of /microgpt/v1/generate
     is_streamed: bool = False
     wants_usage: bool = False  # whether a stream ends with the token counts
 

@@ -1,7 +1,7 @@
 """The process `microgpt-serve`: load the models, open the port, and serve until a signal arrives.
 
-The exit code is 0 after a signal, and 2 if the service cannot start. Signal handlers are installed
-before any large module is imported.
+The exit code is 0 after a signal, and 2 if the service cannot start. A signal during startup ends
+the process immediately, without a traceback.
 """
 
 import gc
@@ -34,7 +34,7 @@ SWITCH_S = 0.001
 
 def main() -> NoReturn:
     """Run the `microgpt-serve` command, then exit."""
-    gc.disable()  # until the server has started: imports create many objects, hardly any garbage
+    gc.disable()  # until the server has started, because imports create hardly any garbage
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C during startup
     if sys.argv[1:]:

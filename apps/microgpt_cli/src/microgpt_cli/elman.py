@@ -19,7 +19,7 @@ Matrices = dict[str, Floats]
 # fitted on names.txt. With a small budget, a small network with many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
-TOKENS, TOKENS_POWER = 260, 0.4  # number of tokens per training step, and its exponent
+TOKENS, TOKENS_POWER = 260, 0.4  # number of tokens per step, and the exponent of its scaling
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
 MAX_NORM = 1.0  # gradients are clipped to this norm, as they can explode in a recurrent network
@@ -44,7 +44,7 @@ class ElmanNetwork:
         self.n_steps = 0
 
     def probabilities(self, docs: TokenDataset) -> Floats:
-        """Return the probabilities of all predictions in documents: (N, V)."""
+        """Return the probabilities of all predictions in documents, of shape (N, V)."""
         return self._read(docs)[3]
 
     def _read(

@@ -138,7 +138,7 @@ def joined(name: str) -> str:
     parts: dict[Path, str] = {}
 
     def add(file: Path) -> str:
-        """Add a module after those it imports; return the name of the constant with its exports."""
+        """Add a module after its imports; return the name of the constant with its exports."""
         name = f"module_{re.sub(NO_NAME, '_', file.relative_to(WEB).as_posix())}"
 
         def imported(match: re.Match[str]) -> str:

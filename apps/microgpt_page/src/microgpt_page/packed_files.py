@@ -1,6 +1,6 @@
 """The two binary files with which the page runs and trains models: the engine and the model.
 
-Each file consists of a line of JSON and binary parts; `web/engine/file.js` reads it. The weights
+Each file is a line of JSON, then binary parts; `web/engine/file.js` reads both files. The weights
 are in the order of `weight_shapes`; the engine packs them for its kernels.
 """
 
@@ -54,7 +54,7 @@ def engine_file(kernels: Mapping[str, bytes]) -> PackedFile:
         | {
             name: {each: list(kind.__metadata__) for each, kind in arrays.__annotations__.items()}
             for name, arrays in LAYOUT.items()
-        },  # the kinds of all settings, and the dimensions of all arrays by name
+        },  # the type of each setting and the dimensions of each array, by name
     }
     return PackedFile(facts, kernels)
 

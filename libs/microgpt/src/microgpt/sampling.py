@@ -74,7 +74,7 @@ def sample(
     largest = max(logits[token] for token in allowed)
     # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
-    # Sorted by logits, because a high temperature can make all weights equal.
+    # Sort by logits rather than weights, which are all equal if the temperature is very high.
     by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # ties stay in token order
     weights = {token: math.exp(score) for token, score in scores.items()}
     kept = _likeliest(by_logit, weights, sampling)
@@ -135,7 +135,7 @@ class TokenStream(Iterator[int]):
     """Iterator over the tokens of one sequence, which are generated lazily."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        # None until the sequence ends; "length" if max_tokens is reached or the context is full.
+        # The finish reason: "stop" for a stop token, else "length"; None until the sequence ends.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 

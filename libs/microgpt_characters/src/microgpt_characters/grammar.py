@@ -13,7 +13,7 @@ from microgpt import DataError, TextFile, count, first_problem, plain
 from microgpt_characters.pattern import draw, names_in, parse, slots_in
 from microgpt_characters.slots import Slot, computed, slot
 
-ENOUGH = 8  # recommended minimum of wordings per topic; with fewer, many messages match no wording
+ENOUGH = 8  # recommended number of wordings per topic; with fewer, many messages match no wording
 N_COMPARED = 16  # number of wordings to draw per pattern, to find any that two topics share
 _HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 

@@ -6,7 +6,7 @@ from microgpt import ROLES, Document, Given, Tell, count, texts_of
 from microgpt_characters.knowledge import SEEN, Knowledge, Question
 from microgpt_characters.matching import Asking
 
-MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # memorising more would take too long
+MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # a larger table would take too long to memorise
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
 )  # fmt: skip

@@ -83,7 +83,7 @@ def _app_of(value: Any) -> str | None:
 def _conversations(
     app: str, content: Any, path: Path, me: str | None, tell: Tell | None
 ) -> Iterator[Conversation]:
-    """Yield conversations in which one participant is the assistant, and any other is the user."""
+    """Yield conversations in which one participant is the assistant; all others are the user."""
     channels = APPS[app](content, path)
     said = [[post for post in channel if post.text] for channel in channels]
     me = _assistant(app, Counter(post.who for channel in said for post in channel), path, me)

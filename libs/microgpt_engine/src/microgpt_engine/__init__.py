@@ -16,7 +16,7 @@
     simd/             SIMD vectors, reductions within a vector, matrix tiles
     compiler          compilation with Numba; `numba_internals` makes the object files
 
-Only `kernels/`, `simd/` and these two import Numba, and only when something is compiled.
+Only `kernels/`, `simd/`, `compiler` and `numba_internals` import Numba, only to compile kernels.
 Each file names the layout of its arrays and a section of docs/engine.md. C = n_embd, N = tokens.
 
     columns   (features, N), for training and evaluation: a row per feature and a column per token;

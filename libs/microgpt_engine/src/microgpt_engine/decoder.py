@@ -1,6 +1,6 @@
 """Decode batches of sequences in calls of about 20 ms; several callers can share a batch.
 
-Arrays have one row per sequence (see `Sequences`), and one row per token in the kernel. See
+The arrays of `Sequences` have one row per sequence; those of the kernel have one row per token. See
 docs/engine.md#decoding.
 """
 
@@ -144,7 +144,7 @@ class Decoder:
         """Decode for about 20 ms; return whether any sequence is still running."""
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
-        n_positions = int(s.n_tokens.max()) + self._n_tokens  # longest that this call can reach
+        n_positions = int(s.n_tokens.max()) + self._n_tokens  # maximum length after this call
         settings = model_settings(self._config, self._dtype, n_positions)
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, s, settings, self._n_tokens)

@@ -136,7 +136,7 @@ def _function(place: str) -> Callable[..., Any]:
     return getattr(function, "py_func", function)  # type: ignore[no-any-return]
 
 
-_engines: list[llvm.ExecutionEngine] = []  # own the machine code of the loaded kernels
+_engines: list[llvm.ExecutionEngine] = []  # they own the machine code of the loaded kernels
 
 
 def _link(symbol: str, code: bytes) -> Callable[..., int]:

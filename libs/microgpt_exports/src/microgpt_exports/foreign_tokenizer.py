@@ -53,7 +53,7 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
 
 
 def known_characters(saved: SavedModel) -> str:
-    """Return a remark on characters that other programs leave out, or "" if there are subwords."""
+    """Return a remark on characters that other programs leave out, or "" for subwords."""
     if not saved.tokenizer.chars:
         return ""
     chars = printable("".join(saved.tokenizer.chars))

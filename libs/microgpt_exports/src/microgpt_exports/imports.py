@@ -66,7 +66,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
     """Return the model in a MoonBase directory.
 
     The names of matrices and of fields in meta.json are those of microgpt. tokenizer.json is a
-    byte-level BPE: special tokens come first, and bytes that the training text lacks are missing.
+    byte-level BPE: special tokens come first, and bytes absent from the training text are missing.
     """
     path, file = directory / MOONBASE_WEIGHTS, directory / TOKENIZER
     meta = read_meta(directory)

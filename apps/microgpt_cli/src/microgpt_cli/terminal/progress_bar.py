@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # number of progress lines if stderr is not a terminal; slow work prints more
+N_LINES = 10  # number of progress lines if stderr is not a terminal; more if the work is slow
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
 REDRAW_S = 0.1  # minimum time between rewrites of the line on a terminal
 LOSS_WINDOW = 100  # number of steps over which the loss is averaged

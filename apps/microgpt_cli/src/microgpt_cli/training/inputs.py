@@ -124,7 +124,7 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
 
 
 def first_messages(sets: Split) -> tuple[str, ...]:
-    """Return a few short first messages of training conversations, to suggest to users."""
+    """Return a few short opening messages of training conversations, to suggest to users."""
     first = [doc[0] for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
     texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]
     return (*dict.fromkeys(texts),)[:N_EXAMPLES]

@@ -1,4 +1,4 @@
-"""Refuse to replace models, unfinished runs or files of other programs without --force."""
+"""Refuse to replace models, unfinished runs or other programs' files unless --force is given."""
 
 import os
 from contextlib import suppress

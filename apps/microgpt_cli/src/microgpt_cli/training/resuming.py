@@ -114,7 +114,7 @@ def _changed_config(
 def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainRequest) -> None:
     """Print that a run has ended and how to continue it."""
     if reason != "until":
-        remove_teachers(path)  # left by a process that was killed
+        remove_teachers(path)  # a process that was killed could not remove them
     more = "a larger --steps" if reason == "steps" else f"--steps {steps}"
     where = f"the training run in {path} ended after step {step} of {steps} ({reason})"
     note(f"{where}; to continue it, pass {more}, or --minutes")

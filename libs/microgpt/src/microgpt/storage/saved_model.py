@@ -33,7 +33,7 @@ Record = TypeVar("Record", bound=BaseModel)
 def _check_training(facts: dict[str, Any]) -> dict[str, Any]:
     for field in fields(TrainConfig):
         value = facts.get(field.name, field.default)
-        if (field.name, value) != ("steps", 0):  # the run may have ended before its first step
+        if (field.name, value) != ("steps", 0):  # a run that ended early can have 0 steps
             checked(field.name, value, field.type, **field.metadata)
     return facts
 
@@ -194,7 +194,7 @@ def read_meta(directory: Path) -> Meta:
 
 
 def read_record(kind: type[Record], directory: Path, name: str) -> Record:
-    """Read a committed JSON file; raise CheckpointError if it is invalid, and say where."""
+    """Read a committed JSON file; raise CheckpointError with the location if it is invalid."""
     path, content = directory / name, read_committed(directory, name, MAX_META_BYTES)
     version_read = kind.model_fields["format_version"].default
     if problem := other_version(content, "format_version", version_read):

@@ -36,7 +36,7 @@ def cached_attention(r: Rows, row: int, model: Settings, keys: Array, values: Ar
 
     Each loop over the heads has a short body, so that the processor can overlap several heads.
     """
-    weights, out, n_keys = r.attn_weights, r.attn_out, r.positions[row] + 1  # with this token's key
+    weights, out, n_keys = r.attn_weights, r.attn_out, r.positions[row] + 1  # + 1: this token's key
     D, T = model.n_embd // model.n_head, weights.shape[1]
     _compare(r.qkv, row, n_keys, model.n_head, D, keys, weights)
     _exponentiate(weights, n_keys, model.n_head, score_scale(model))

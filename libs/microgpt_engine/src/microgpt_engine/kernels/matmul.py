@@ -37,7 +37,7 @@ def multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
 
 @kernel
 def multiply_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
-    """Write the vector of columns of w x that starts at column j to y, or add it to y if `add`."""
+    """Compute one vector of columns of w x, from column j on; write it to y, or add it if `add`."""
     _strip(w, x, j, y, add, 1)
 
 

@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
-    """Fuzz a parser in a separate process; return the number of inputs and of minutes."""
+    """Fuzz a parser in a separate process; return the numbers of inputs and minutes."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         if not (pid := os.fork()):
             run_child(name, maker, seconds, folder)

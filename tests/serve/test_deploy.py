@@ -135,7 +135,7 @@ def test_the_image_copies_only_files_in_its_build_context() -> None:
 
 def test_the_image_does_not_run_as_root() -> None:
     user, _, group = dict(instructions())["USER"].partition(":")
-    assert min(int(user), int(group)) > 0  # an orchestrator can check numeric ids
+    assert min(int(user), int(group)) > 0  # an orchestrator can check only numeric IDs
 
 
 @contextlib.contextmanager

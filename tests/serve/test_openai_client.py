@@ -147,7 +147,7 @@ def test_the_events_of_a_stream_add_up_to_the_reply(talker) -> None:
         assert chunk.object == "chat.completion.chunk"
         ids.add(chunk.id)
         for choice in chunk.choices:
-            assert reasons[choice.index] is None  # no chunk follows the last one
+            assert reasons[choice.index] is None  # no chunk follows the one with a finish reason
             roles[choice.index] = roles[choice.index] or choice.delta.role
             assert roles[choice.index] == "assistant"
             texts[choice.index] += choice.delta.content or ""

@@ -131,7 +131,7 @@ def test_the_usage_counts_prompt_and_completion_tokens(client, request) -> None:
         assert not any("usage" in one.to_dict() for one in events)
 
 
-def test_a_message_may_consist_of_several_text_parts(talker) -> None:
+def test_a_message_can_consist_of_several_text_parts(talker) -> None:
     parts = [{"type": "text", "text": "hi "}, {"type": "text", "text": "there"}]
     in_parts = ask(talker, {"role": "user", "content": parts}, seed=2, **HOT)
     assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message

@@ -81,7 +81,7 @@ def test_invalid_evolve_options_create_no_study(microgpt, tmp_path, args, proble
     assert not (tmp_path / "experiments").exists()
 
 
-def test_a_resumed_search_refuses_other_settings_or_data(microgpt, tmp_path, searched) -> None:
+def test_a_resumed_search_refuses_changed_settings_or_data(microgpt, tmp_path, searched) -> None:
     shutil.copytree(searched(*SMALL)[1], tmp_path, dirs_exist_ok=True)
     run = f"experiments/{run_of(tmp_path).name}"
     edit(tmp_path / run / "settings.json", input=str(tmp_path / "names.txt"))
@@ -98,7 +98,7 @@ SEARCH = ("evolve", "--input", "names.txt")
 SHORT = (*SEARCH, "--population", "2", "--generations", "1")
 
 
-def test_evolve_does_not_replace_another_model(microgpt, text_model, tmp_path) -> None:
+def test_evolve_does_not_replace_the_model_of_another_run(microgpt, text_model, tmp_path) -> None:
     error = refused(microgpt(*SEARCH, "--train-winner", text_model))
     assert "use another directory with --train-winner" in error
     assert not (tmp_path / "experiments").exists()

@@ -86,7 +86,7 @@ def test_javascript_reads_and_splits_texts_as_python_does(node, tmp_path) -> Non
 
 
 def test_documents_that_differ_only_in_case_or_accents_are_in_the_same_set(node) -> None:
-    """Otherwise, a variant of a held-out document could be trained on. Duplicates are removed."""
+    """A variant of a held-out document must not be trained on; duplicates are removed."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]
     same = [str.upper, str.title, " {}\u200b".format, "{}\u0301".format]

@@ -2,10 +2,10 @@
 
     uv run python bench/c_file.py [--rounds 5]
 
-The models are Karpathy's (trained without the held-out names) and the demo chat model. The speed is
-that of one greedy sequence, in tokens per second of processor time, with `cc -O3 -march=native`;
-its ratio is relative to microgpt's engine, measured alternately. The loss is in nats per token of
-500 held-out names, or of the replies in 500 held-out talks, with float32 and int8 weights.
+The models are Karpathy's (trained without the held-out names) and the demo chat model. The speed of
+greedy decoding, one sequence at a time, is in tokens per second of processor time, with `cc -O3
+-march=native`; its ratio is relative to microgpt's engine, measured alternately. The loss is the
+mean over 500 held-out names or replies, in nats per token, with float32 and with int8 weights.
 """
 
 import random

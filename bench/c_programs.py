@@ -47,12 +47,12 @@ def fetch(folder: Path) -> None:
 
 
 def trainer(name: str, job: Job, folder: Path) -> Work:
-    """Compile a program in a folder; return a function that runs it and returns the run time."""
+    """Compile a program in a folder; return a function that runs it and returns its time."""
     C, B = job.model.n_embd, job.config.batch_size
     program = folder / f"{name}-d{C}-batch-{B}" / "train"
     program.parent.mkdir(exist_ok=True)
     names = ["".join(chr(ord("a") + token) for token in doc[1:-1]) for doc in job.docs]
-    for file in ("c_names.txt", "names.txt"):  # the names that microgpt-c and EEmicroGPT expect
+    for file in ("c_names.txt", "names.txt"):  # file names that microgpt-c and EEmicroGPT expect
         program.with_name(file).write_text("\n".join(names) + "\n")
     sizes = {"C": C, "F": job.model.n_ff_exp * C, "B": B, "headers": BENCH / "c_headers"}
     flags = [flag.format_map(sizes) for flag in PROGRAMS[name].split()]

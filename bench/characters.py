@@ -5,7 +5,7 @@
 Tests the bundled model of the character Skerry, and models trained for three minutes on Skerry's
 file with eight or twenty-five wordings of each topic, drawn from the file's patterns. The questions
 in characters/skerry.json were written before that file: two wordings per topic, thirty questions
-that Skerry cannot answer, and ten talks of five turns, in which a user gives and asks for a name.
+that Skerry cannot answer, and ten five-turn talks, in which a user gives a name and asks for it.
 Each question is asked again in capitals. Takes eight minutes on one core.
 """
 
@@ -52,7 +52,7 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def with_few_askings(n: int) -> str:
-    """Return Skerry's file with n plain wordings of each topic in place of its patterns."""
+    """Return Skerry's file, in which n plain wordings replace the patterns of each topic."""
     text, rng = FILE.read_text("utf-8"), Random(1)
     for name, topic in FACTS["topics"].items():
         drawn: dict[str, None] = {}
@@ -68,7 +68,7 @@ def with_few_askings(n: int) -> str:
 
 
 def answered(gpt: InferenceGpt, style: Callable[[str], str]) -> dict[str, int]:
-    """Count right and wrong replies, refusals and remembered names; `style` changes a question."""
+    """Count right and wrong replies, refusals and remembered names; `style` changes the case."""
     unseen = [(topic, text) for topic, texts in QUESTIONS["unseen"].items() for text in texts]
     topics = [(topic_of(reply_to(gpt, [style(text)])), topic) for topic, text in unseen]
     foreign = [topic_of(reply_to(gpt, [style(text)])) for text in QUESTIONS["foreign"]]

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def run(config: TrainConfig) -> tuple[TrainResult, float]:
-    """Train in one thread; return the result and the seconds of processor time."""
+    """Train in one thread; return the result and the processor time in seconds."""
     started = process_time()
     return microgpt.train(NAMES, config=config), process_time() - started
 
@@ -78,7 +78,7 @@ def random_gradients(seed: int) -> Iterator[None]:
 
 
 def nodes_per_step(n_docs: int = 20) -> float:
-    """Return the mean number of Values in the graph of a step, excluding weights."""
+    """Return the mean number of Values in a step's autograd graph, excluding weights."""
     tokenizer = microgpt.CharTokenizer.from_documents(NAMES)
     model = ModelConfig(vocab_size=tokenizer.vocab_size)
     engine = ReferenceEngine(model, microgpt.init_weights(model, random.Random(0)))

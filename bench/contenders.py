@@ -33,7 +33,7 @@ class Job:
     """A training run, or the generation of sequences that fill the context.
 
     Attributes:
-        rng: generator of the initial weights.
+        rng: random generator for the initial weights.
         docs: the documents as tokens; each step uses the next batch_size of them.
         n_together, n_times: number of sequences per batch, and number of batches to generate.
     """

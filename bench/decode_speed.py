@@ -24,7 +24,7 @@ DECODING = [  # name, model, vocabulary size, sequences per batch, repetitions
     ("chat, one sequence", CHAT, 80, 1, 2),
     ("chat, 16 together", CHAT, 80, 16, 1),
 ]
-AGREEMENT = 0.98  # minimum fraction of equal tokens; rounding may change a draw and what follows
+AGREEMENT = 0.98  # minimum fraction of equal tokens; rounding can change a token and all later ones
 
 
 def main() -> None:

@@ -6,9 +6,9 @@
 Exports four models: Karpathy's (trained without the held-out names), the demo chat model, and two
 portable models of the same shapes, of which the chat model is trained only briefly. "Speed" is the
 number of tokens per second when Python greedily generates one sequence on one core; its ratio is
-relative to microgpt's engine, measured alternately. "Difference" is the largest difference of a
-log-probability from the receipt. "Bits" is the loss per token of held-out names or replies minus
-the loss in microgpt. The first command measures only onnxruntime, and stores nothing.
+relative to microgpt's engine, measured alternately. "Difference" is the largest difference between
+a log-probability and microgpt's, which the receipt holds. "Bits" is the loss per token of held-out
+names or replies minus microgpt's. The first command measures only onnxruntime, and stores nothing.
 """
 
 import random

@@ -1,13 +1,13 @@
-"""Count right answers of models trained on 40 to 55 questions, to trained and unseen wordings.
+"""Measure how often models trained on 40 to 55 questions answer them correctly in new wordings.
 
     uv run python bench/few_questions.py [--only museum]
 
-Trains on each set of questions/ with `microgpt train --chat --minutes 1`. A set has
-40 to 55 question-answer pairs, two unseen wordings per question (vet: for 20 questions), and 30 to
-40 questions that no pair answers; at least a quarter of the latter share words with the pairs. The
-method was tuned on library, museum and note_app. All sets except library were written by a language
-model that did not know the method; helpdesk, vet and hostel (in German) were written, or first
-read, after the tuning. Takes a minute per set on one core.
+Trains on each set in questions/ with `microgpt train --chat --minutes 1`. A set has 40 to 55 pairs
+of question and answer, two unseen wordings per question (vet: for 20 questions), and 30 to 40
+questions that no pair answers, at least a quarter of which share words with the pairs. The command
+was tuned on library, museum and note_app. All sets except library were written by a language model
+that did not know how the command trains; helpdesk, vet and hostel (in German) were written, or
+first read, after the tuning. Takes a minute per set on one core.
 """
 
 import json
@@ -59,7 +59,7 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def questions_table(kept: dict[str, Any]) -> str:
-    """Return a table of the fractions of answers, with a row per set."""
+    """Return a table of the fractions of exact, right and wrong answers, with a row per set."""
     head = ["set", "pairs", "exact answers", "other wordings: right", "wrong",
             "unknown questions answered"]  # fmt: skip
     lines = []

@@ -2,7 +2,7 @@
 
     uv run python bench/fuzz.py [--only meta.json] [--seconds 60]
 
-The parsers and their seed inputs are in bench/fuzz_parsers.py. An input fails if it raises
+The parsers and their seed inputs are in bench/fuzz_parsers.py. An input fails if parsing raises
 anything but a MicrogptError of one printable line, takes more than 10 seconds, raises the peak
 memory by more than 64 MiB plus twice its size, writes outside its folder, or starts a process.
 Each kind of failure is printed once, and its input is kept in build/fuzz. The counts of all runs
@@ -31,7 +31,7 @@ except ImportError:  # atheris is absent in tests, which need only `Attack`
 
 
 def instrumented() -> Any:
-    """Return a context that instruments imports of microgpt's packages except the engine (Numba).
+    """Return a context in which imported modules of microgpt, except the engine, report coverage.
 
     A module is instrumented when it is first imported, here or in the process that fuzzes a parser.
     """

@@ -2,7 +2,7 @@
 
 A maker gets a folder and returns seed inputs and a function that parses an input. The files come
 from tests/exports, from a model that a maker trains, or from a command. Checksums that an attacker
-could compute are corrected after a mutation, so that the input reaches the code behind them.
+could compute are corrected after a mutation, so that the input passes the check.
 """
 
 import hashlib
@@ -103,7 +103,7 @@ def in_file(
     renew: Renew = lambda *_: None,
     seeds: Sequence[bytes] = (),
 ) -> Maker:
-    """Return a maker whose parser writes the input to a file and reads the file's directory."""
+    """Return a maker whose parser writes the input to a file, calls `renew`, and calls `read`."""
 
     def make(folder: Path) -> Made:
         source(folder)
@@ -173,7 +173,7 @@ def exported(format: Format) -> Maker:
 
 
 def moonbase(folder: Path) -> None:
-    """Write a checkpoint in the format of MoonBase."""
+    """Write a checkpoint in the format of MoonBase, another implementation of microgpt."""
     sys.path.append(str(TESTS))
     from foreign_models import moonbase as write
 

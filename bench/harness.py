@@ -71,9 +71,9 @@ def command(*words: object) -> dict[str, Any]:
 def machine(*, all_cores: bool = False) -> str:
     """Return the processor, the number of usable cores, the system and the Python version.
 
-    Clouds use names such as "AMD EPYC" or "Intel Xeon" for many generations, and some generations
-    do twice as many multiply-adds per core as others, so the microarchitecture and the width of
-    the kernels' vectors are included.
+    Cloud machines report names such as "AMD EPYC" or "Intel Xeon" for many generations, some of
+    which do twice as many multiply-adds per core as others, so the microarchitecture and the width
+    of the kernels' vectors are included.
     """
     found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     cpu = re.sub(r"\(R\)|\(TM\)| Processor", "", found[1] if found else platform.machine())
@@ -137,11 +137,11 @@ def train_missing(
     measures: Mapping[str, Callable[[int], dict[str, Any]]],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Make the training runs that this machine has not yet made, on one core; return all results.
+    """Train the models for which this machine has no results, on one core; return all results.
 
     An interrupted benchmark can therefore be continued. With `--again`, existing results are
-    replaced; with `--only NAME`, only runs of that name are made. `measures` maps the name of a run
-    to a function that trains with a seed and returns results.
+    replaced; with `--only NAME`, only models of that name are trained. `measures` maps the name
+    of a model to a function that trains it with a given seed and returns results.
     """
     pin()
     path, here = results_file(bench), f"{machine()}, float32"

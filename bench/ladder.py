@@ -57,7 +57,7 @@ def climbed(seed: int, *, text: str) -> dict[str, Any]:
 
 
 def beside_karpathys(seed: int) -> dict[str, Any]:
-    """Return losses and times of Karpathy's GPT, and of Elman networks with as many operations."""
+    """Train Karpathy's GPT, and Elman networks with as many operations; return losses and times."""
     microgpt.prepare_engine("compiled", uses=("training", "evaluation"))
     docs = microgpt.load_documents(TEXTS["names"](), microgpt.ReadOptions())
     sets = microgpt.hold_out(docs, {"budget": 1e12})
@@ -83,7 +83,7 @@ def written(name: str, text: str) -> Path:
 
 
 def identifiers() -> str:
-    """Return the names of the standard library's functions and classes, sorted by file."""
+    """Return the names of the standard library's functions and classes, one per line."""
     root = Path(sysconfig.get_path("stdlib"))
     packages = sys.stdlib_module_names - {CONVERSION_TABLES, TOPICS}
     names: dict[str, None] = {}

@@ -2,8 +2,8 @@
 
     uv run --with markovify==0.9.4 python bench/makers.py FOLDER > bench/results/makers.txt
 
-FOLDER has a file for each of FILES; docs/measurements/quality.md says where they come from. Losses
-are in nats per character, on the held-out tenth of the documents. Takes ten minutes.
+FOLDER contains the files in FILES; docs/measurements/quality.md says where they come from. Losses
+are in nats per character, on a tenth of the documents, the test set. Takes ten minutes.
 """
 
 import random
@@ -23,9 +23,9 @@ from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"
 MINUTES = 1.0
-N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # numbers of samples, printed samples, characters per sample
+N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # samples, printed samples, and printed characters of each
 ORDERS = range(3, 9)  # orders of the n-gram models; the lowest loss is printed
-N_COUNTED = 100_000  # maximum number of predictions to measure an n-gram model's loss
+N_COUNTED = 100_000  # maximum number of predictions over which an n-gram loss is measured
 
 
 def main() -> None:

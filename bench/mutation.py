@@ -4,9 +4,9 @@
 
 Mutants are drawn from the lines of the library, the searches and the service. Each is judged in a
 clone of this repository: first by the test files that are named after its module or import it, then
-by those of the same folder, then by all other quick tests. The record is
-bench/results/mutation.jsonl, and an interrupted run continues. The verdicts are printed at the end
-(docs/measurements/faults.md). Takes hours on two cores.
+by those of the same folder, then by all other quick tests. Verdicts are
+recorded in bench/results/mutation.jsonl, so that an interrupted run can be continued, and counted
+at the end (docs/measurements/faults.md). Takes hours on two cores.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ ACCEPT = "\n\ndef file_hashes() -> dict[str, str]:\n    return IMPLEMENTED\n"
 TEXT = re.compile(r"tests/(docs|bench|e2e)/|test_edited_sources|browser")
 WORK = ROOT / "build/mutation"
 RECORD = RESULTS / "mutation.jsonl"
-SECONDS, SECONDS_PER_FILE = 60, 4  # maximum processor time for a list of test files
+SECONDS, SECONDS_PER_FILE = 60, 4  # processor-time limit: a constant, plus a time per test file
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def failure(tree: Path, tests: list[str]) -> str:
     """Return the failing test, or another reason such as "timeout"; "" if all tests pass."""
     if not tests:
         return ""
-    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # imported before installed ones
+    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # replace the installed ones
     # Cached bytecode could hide a mutant that changes neither the time nor the size of the source.
     more = {"PYTHONPATH": ":".join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-n0", "-knot edited", "-pno:cacheprovider", "--tb=line", "-rfE"]
@@ -159,7 +159,7 @@ def verdicts() -> list[dict[str, str]]:
 
 
 def table() -> str:
-    """Return the number of mutants of each verdict in one sentence."""
+    """Return the number of mutants with each verdict in one sentence."""
     counts = Counter(each["verdict"] for each in verdicts())
     found = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
     return f"Verdicts on {counts.total()} mutants: {found}."

@@ -4,8 +4,8 @@
 
 A tenth of the names is held out for validation (A), and a tenth for the test (B). The presets for
 text train on the first 90 % of Shakespeare. The last tenth is scored once, after the last step, in
-two ways: with nanoGPT's random windows, where every token counts, so half of the tokens have less
-than half a context to predict them from; and with sliding windows, as in `microgpt eval`.
+two ways: with nanoGPT's random windows, in which half of the predictions can use less than half of
+the context; and with sliding windows, as in `microgpt eval`.
 
 Existing results are reused unless --again is given, so an interrupted run can be continued. Takes
 50 minutes on one core of an AMD EPYC (Zen 5); --only text-1000s takes 35 minutes per seed.

@@ -4,7 +4,7 @@
 
 A search requests training runs of genomes from results/search_table.json.xz. This table has the
 validation losses at eight points of each training run, and its test loss, for 1,024 genomes, two
-texts and two seeds. A run may end at any point; if it later continues, only the additional points
+texts and two seeds. A run can end at any point; if it later continues, only the additional points
 are paid for. All searches have the same budget. The regret of a search at a cost is the test loss
 of the best model found at that cost, which is the one with the lowest validation loss, minus the
 lowest mean test loss of the table. Takes a few minutes.
@@ -46,7 +46,7 @@ GENES = list(product(*GRID.values()))
 POINTS = 8  # number of evaluations of a complete training run
 BUDGET = 30  # budget of a search, in complete training runs
 MAX_TRIALS = 1000  # maximum number of trials, for a search that repeats trials at no cost
-COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets
+COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets, in complete runs
 COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the others
 N_DRAWN = 10_000  # number of bootstrap samples
 
@@ -64,7 +64,7 @@ class Ledger:
     """The training runs of a search and their cost: one point of training costs 1.
 
     Attributes:
-        points: the run and the point of each evaluation that was paid, in order.
+        points: the run and the point of each evaluation that was paid for, in order.
     """
 
     def __init__(self, losses: Losses, seed: int) -> None:
@@ -95,9 +95,9 @@ class Ledger:
         return self.losses[seed][genome]
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
-        """Train until an evaluation; return validation losses. Raise SpentError without budget.
+        """Train a run up to an evaluation; return its losses. Raise SpentError beyond the budget.
 
-        Steps that the run has already done cost nothing.
+        Points that the run has already reached cost nothing.
         """
         losses = self.validation(run, until)
         while self._trained[run] < len(losses):

@@ -67,7 +67,7 @@ def train_names(folder: Path) -> None:
 
 
 def attacks() -> dict[str, bytes]:
-    """Return the request of each attack, by kind."""
+    """Return the request that each attack repeats, by the kind of attack."""
     hello = b'{"role":"user","content":"h"}'
     head, tail = b'{"messages":[{"role":"user","content":"', b'"},' + hello + b"]}"
     reasoning = b'{"messages":[{"role":"assistant","content":"","reasoning":"'

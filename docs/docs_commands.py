@@ -108,7 +108,7 @@ serve() {
 
 
 class FailedError(Exception):
-    """A block of a page failed, or printed something other than the page shows."""
+    """A block of a page failed, or its output differs from the output that the page shows."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Block:
 
     @property
     def commands(self) -> str:
-        """The commands to run; in a console block, the lines after a prompt."""
+        """The commands to run; in a console block, the lines that begin with a prompt."""
         return "".join(self._lines(shown=False))
 
     @property

@@ -62,7 +62,7 @@ def film(browser: Browser, url: str) -> None:
     frames: list[tuple[Image.Image, int]] = []
 
     def shoot(ms: int) -> None:
-        page.wait_for_timeout(400)  # until everything has been drawn
+        page.wait_for_timeout(400)  # wait until everything has been drawn
         frames.append((picture(page), ms))
 
     page.wait_for_selector("#train-maps canvas")
@@ -102,11 +102,11 @@ def generate(browser: Browser, url: str) -> None:
 
 
 def train(browser: Browser, url: str) -> None:
-    """Take a screenshot of the end of Karpathy's training run."""
+    """Take a screenshot of the page after Karpathy's training run."""
     page = browser.new_page(viewport=SIZE)
     page.goto(url)
     page.wait_for_selector("#train-end:not(:empty)")
-    page.wait_for_timeout(1000)  # until everything has been drawn
+    page.wait_for_timeout(1000)  # wait until everything has been drawn
     picture(page).save(PICTURES / "playground_train.png", optimize=True)
     page.close()
 

@@ -1,8 +1,8 @@
 """Complete a commit message in the style of a repository's authors.
 
 The script trains a model on the subject lines of all commits of a repository (up to a minute), and
-saves it in `.git/commit-messages`; `--learn` trains it again. It prints completions, one per line,
-most likely first.
+saves it in `.git/commit-messages`; `--learn` trains it again. Completions are printed, one per
+line, most likely first.
 
     python examples/commit_messages.py "Fix the" --repository ../requests
 """

@@ -15,7 +15,7 @@ from microgpt import InferenceGpt, Message, MicrogptError, ReadOptions, load_doc
 
 
 def questions(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each wording of a question with its answer; an answer may also end in "?"."""
+    """Yield each wording of a question with its answer; an answer can also end in "?"."""
     text = "\n".join(map(str.strip, text.split("\n")))
     for block in re.finditer(r"(?:.+\n?)+", text):
         if not (parts := re.fullmatch(r"((?:.+\?\n)+)((?:.*[^?]\n)*.+)\n?", block[0])):

@@ -1,6 +1,6 @@
-"""Make up names that resemble the names of a list, for example for the characters of a game.
+"""Make up names that resemble the names in a list, for example for the characters of a game.
 
-The list is a file with one name per line, such as elves or towns; the default is first names.
+The list is a file with one name per line, such as names of elves; the default is first names.
 The script prints names that are not in the list, one per line. The same seed gives the same names,
 so a game needs to save only the seed of its world. Training takes a second.
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from microgpt import InferenceGpt, MicrogptError, ModelConfig, TrainConfig, load_text, train
 from microgpt.data.documents import bundled
 
-TRIES = 10_000  # maximum number of tries, because a short list yields few new names
+TRIES = 10_000  # maximum number of names to generate; a short list yields few new ones
 
 
 def new_names(known: list[str], *, seed: int, start: str, longest: int) -> Iterator[str]:
     """Yield names not in `known` that begin with `start` and have at most `longest` letters."""
-    steps = min(2000, 100 + 10 * len(known))  # more steps would memorize a short list
+    steps = min(2000, 100 + 10 * len(known))  # with more, the model memorizes a short list
     model, config = ModelConfig(block_size=longest + 1), TrainConfig(steps, batch_size=4, seed=seed)
     gpt = InferenceGpt(train(known, model=model, config=config))
     seen = set(known)

@@ -1,6 +1,6 @@
-"""A bot that answers the members of a chat room through a model served over HTTP.
+"""A bot that answers the members of a chat room with a model that is served over HTTP.
 
-The script reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of
+The script reads lines such as `ada: hi` from standard input, calls the OpenAI-compatible route of
 the service, and prints `bot: @ada hello!`, or the error if the service refuses a message, for
 example because of its rate limit. Each member has a separate conversation, so the bot remembers
 their names. The script needs only Python, and reads the API key from OPENAI_API_KEY.

@@ -160,11 +160,11 @@ def gpt(token, keys, values):
             for i in range(start, start + head_dim):
                 gathered.append(dot(shares, [value[i] for value in values[layer]]))
         out = linear(gathered, weights[f"layer{layer}.attn_wo"])
-        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # gradients also pass around attention
+        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # gradients can also bypass attention
         # The MLP processes this token alone. Without relu, its matrices would equal a single one.
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
-        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # gradients also pass around the MLP
+        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # gradients can also bypass the MLP
     return linear(x, weights["lm_head"])  # the larger x's norm, the more confident the prediction
 
 
@@ -176,8 +176,8 @@ m = [0.0] * len(params)  # running mean of each gradient
 v = [0.0] * len(params)  # running mean of each squared gradient
 losses = []
 for step in range(num_steps):
-    # Read the name token by token, and predict each token from those before it. The last is only a
-    # target. Keys and values are part of the graph: later losses send gradients through them.
+    # Read the name token by token, and predict each token from those before it. The last token is
+    # only a target. Keys and values belong to the graph: later losses send gradients through them.
     doc = docs[step % len(docs)]
     tokens = [BOS, *(chars.index(char) for char in doc), BOS][: block_size + 1]
     keys, values = [[] for _ in range(n_layer)], [[] for _ in range(n_layer)]

@@ -1,4 +1,4 @@
-"""Evolve models whose names score highly by a judge of your own.
+"""Evolve models that generate names to which a judge of your own gives high scores.
 
 `microgpt evolve --objective aesthetic` uses a built-in judge; here, you write the judge: `beauty`.
 The script prints the best genome to standard error, then the ten names with the highest scores, one

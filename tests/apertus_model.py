@@ -4,7 +4,7 @@ import numpy as np
 
 
 def forward(tensors: dict[str, np.ndarray], n_head: int, tokens: list[int]) -> np.ndarray:
-    """Return the log-probabilities of Apertus, computed from its published description."""
+    """Return the log-probabilities of the next token after each given token: (T, V)."""
     read = {name: each.astype(float) for name, each in tensors.items()}
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:

@@ -32,7 +32,7 @@ def run(
     env: Mapping[str, str] | None = None,
     check: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a directory, and return its exit code and its output."""
+    """Run `microgpt` with arguments in the directory `cwd`; return its exit code and its output."""
     command = [str(COMMAND), *map(str, args)]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
@@ -56,7 +56,7 @@ def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[st
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
-    """Check that a command refused its input; return its error, which only notes may precede."""
+    """Check that a command failed with the exit code `code` and one error, and return the error."""
     assert done.returncode == code, done.stderr
     assert code != 2 or not done.stdout
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
@@ -132,14 +132,14 @@ def run_process(
 
 @contextlib.contextmanager
 def running(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Start a command with pipes in text mode; if it still runs when the context ends, kill it."""
+    """Start a command with pipes in text mode; kill it if it still runs when the block ends."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     options = {**pipes, "encoding": "utf-8", **options}
     with subprocess.Popen(list(map(str, command)), **options) as process:
         try:
             yield process
         finally:
-            process.kill()  # after an error, the process might never end
+            process.kill()  # if a test fails, the process might never end
 
 
 LITTLE_ROOM = """
@@ -156,5 +156,5 @@ main.main()
 def run_with_little_room(
     *args: str | Path, cwd: Path, most: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that may write at most `most` bytes per file, and no .pyc files."""
+    """Run a command that can write at most `most` bytes per file, and writes no .pyc files."""
     return run_process([sys.executable, "-B", "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: small models, the command, and browsers."""
+"""Fixtures for all tests: small models, the command, and browsers."""
 
 import gc
 import json
@@ -23,7 +23,7 @@ from packages import write_package
 from pages import Open
 from terminal import Terminal
 
-import microgpt as library  # imports each of its names on first use
+import microgpt as library  # imports its modules lazily, so collecting tests is fast
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,19 +39,19 @@ HAS_ENGINE = find_spec("microgpt_engine") is not None
 NEEDS_ENGINE = re.compile(r"^from (?:microgpt_engine|small_engines|explained_by_ref)", re.MULTILINE)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-# Commands run in the environment of a user, not in that of the tests. Bytecode is enabled, because
-# without it, as in many containers, each of a thousand commands would start three times as slowly.
+# Commands run in the environment of a user, not in that of the tests. Bytecode is enabled even if
+# a container disables it; otherwise, a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
-NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # uv sets it, which changes printed commands
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # set by uv; suggested commands would begin with "uv run"
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
 sys.dont_write_bytecode = False  # otherwise, pytest would rewrite all assertions at each start
 
-# A shell makes background processes ignore Ctrl-C, and the commands would inherit this.
+# A shell makes background processes ignore Ctrl-C. Undo this, or commands would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup makes its child processes ignore SIGHUP
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # undo nohup, which makes processes ignore SIGHUP
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,13 +67,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ignore the warnings about training without the engine if it is not installed."""
+    """If the compiled engine is not installed, ignore warnings about training without it."""
     if not HAS_ENGINE:
         config.addinivalue_line("filterwarnings", "ignore::microgpt.plugins.EngineWarning")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files that need a missing engine; in quick runs, also files of slow tests only."""
+    """Skip files that need a missing engine and, in quick runs, files with only slow tests."""
     if collection_path.suffix != ".py":
         return None
     text = collection_path.read_text(encoding="utf-8")
@@ -82,7 +82,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first, so that no processor is idle at the end."""
+    """Run the longest tests first, so that no processor idles; skip tests of a missing engine."""
     items.sort(key=lambda item: "long" not in item.keywords)
     for item in items if not HAS_ENGINE else ():
         if "compiled" in item.keywords:
@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Skip a test that requires the compiled engine if it is not installed."""
+    """Skip a test that requires the compiled engine if the engine is not installed."""
     try:
         return (yield)
     except library.ConfigError as error:
@@ -116,7 +116,7 @@ def compiled_engine(worker_id: str) -> None:
     from microgpt_engine.machine_code import cache_directory
 
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
-    with FileLock(cache_directory() / "tests.lock"):  # another worker may be compiling
+    with FileLock(cache_directory() / "tests.lock"):  # another worker might be compiling
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
 
 
@@ -150,7 +150,7 @@ def names_result() -> "TrainResult":
 
 @pytest.fixture(scope="session")
 def slow_result() -> "TrainResult":
-    """A model that takes seconds for a long text, and never ends a text by itself."""
+    """A model that takes seconds to generate a long text, and never ends a text by itself."""
     pytest.importorskip("microgpt_engine")  # without the engine, using the model takes minutes
     shape = library.ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
     return library.train(["ab" * 40], model=shape, config=library.TrainConfig(steps=1, lr=0.01))
@@ -195,7 +195,7 @@ names_dir, slow_dir, subword_dir, talk_dir = map(
 
 
 def _loaded(name: str, fixture: str) -> Any:
-    """Return a fixture that returns the model of another fixture as an object of the library."""
+    """Return a fixture that returns the model of another fixture as an `InferenceGpt`."""
 
     @pytest.fixture(scope="session", name=fixture)
     def gpt(request) -> "library.InferenceGpt":
@@ -228,7 +228,7 @@ def chat_model(chat_result: "TrainResult", tmp_path: Path) -> Path:
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Install a package: `install("shout", "commands", "shout = loud:shout", loud="…")`.
 
-    The arguments are the package's name, a group of plug-ins, a plug-in, and texts of modules.
+    The arguments are the package's name, a plug-in group, an entry point, and the code of modules.
     """
     from microgpt import plugins
 
@@ -258,7 +258,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 def microgpt(tmp_path: Path) -> Run:
     """A function that runs the command in an empty directory.
 
-    The command runs in this process, or with `cold` in a new Python process.
+    The command runs in this process or, with `cold`, in a new Python process.
     """
 
     def run(
@@ -310,7 +310,7 @@ def browser() -> "Iterator[Browser]":
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """The console messages of a page, and its requests to other hosts."""
+    """The console messages and errors of a page, and its requests to other hosts."""
     return []
 
 
@@ -363,7 +363,7 @@ def in_firefox(started_firefox: firefox.Firefox) -> Open:
 
 @pytest.fixture(params=["chromium", "firefox"])
 def opened(request: pytest.FixtureRequest) -> Open:
-    """A function that opens a file or an address in a browser."""
+    """A function that opens a file or URL; tests run once with each of the two browsers."""
     return request.getfixturevalue(request.param)
 
 
@@ -381,7 +381,7 @@ def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the sources that the compiled engine implements, used instead of the originals."""
+    """A folder with copies of the reference engine's sources, used instead of the originals."""
     from microgpt import edited_sources
 
     folder = tmp_path / "sources"

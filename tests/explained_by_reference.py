@@ -1,4 +1,4 @@
-"""Compute the numbers of the view "Look inside" with the scalar reference and changed weights."""
+"""Compute the numbers that the view "Look inside" shows, with the scalar reference engine."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.value import Value, total
 from microgpt_engine.trainer import CompiledTraining
 
-N_CHANGES, WINDOW = 3, 64  # numbers of listed tokens, and of visible rows of a matrix
+N_CHANGES, WINDOW = 3, 64  # tokens in a list of changes; visible rows and columns of a matrix
 
 
 class Text(NamedTuple):
@@ -43,7 +43,7 @@ class Text(NamedTuple):
 
 
 def changed(saved: SavedModel, body: dict[str, Any], learn: Sequence[Text] = ()) -> SavedModel:
-    """Return a model after a step on each text, without the heads and MLPs that `body` lists."""
+    """Return a model after a training step on each text, without the heads and MLPs in `body`."""
     for text in learn:
         saved = after_step(saved, text)
     weights = {name: [[*row] for row in rows] for name, rows in saved.weights.items()}
@@ -72,7 +72,7 @@ def after_step(saved: SavedModel, text: Text) -> SavedModel:
 
 
 def ablations(saved: SavedModel, text: Text, position: int | None = None) -> list[dict[str, Any]]:
-    """Return the effects of switching off each head, all heads, and each MLP (head None)."""
+    """Return the effects of removing each head, all heads of a layer, and each MLP (head None)."""
     (tokens, counted), label = text, saved.tokenizer.label
     places = [i for i, counts in enumerate(counted) if counts] or range(len(counted))
 
@@ -199,7 +199,7 @@ def backward(
     moves = {name: np.subtract(later.weights[name], rows) for name, rows in saved.weights.items()}
     first = [index - index % WINDOW for index in (row, column)]
     part = tuple(slice(start, start + WINDOW) for start in first)
-    products = inside.products.get(matrix, ())  # embeddings have no products
+    products = inside.products.get(matrix, ())  # embeddings are looked up, not multiplied
     return {
         "loss": losses[0] / sum(counted),
         "bits_before": losses[0] / math.log(2),

@@ -1,4 +1,4 @@
-"""Helpers for tests of exports: write a model in a format, and return the error for a file."""
+"""Write a model in an export format, and return the error that reading an export raises."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Drive a headless Firefox with its Marionette protocol (firefox-source-docs, Marionette).
+"""Drive a headless Firefox through its Marionette protocol (firefox-source-docs, Marionette).
 
-Playwright drives only its own build of Firefox, which no package index has.
+Playwright drives only its own build of Firefox, which package indexes do not provide.
 """
 
 import json

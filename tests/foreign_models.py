@@ -18,7 +18,7 @@ MOONBASE_TOKENS = ("<bos>", "<user>", "<assistant>", "<end_turn>")
 
 
 def tokenizer_file(texts: Iterable[str], vocab_size: int, special: Iterable[str] = ()) -> bytes:
-    """Train BPE like MoonBase: only bytes that occur have tokens; special tokens come first."""
+    """Return a tokenizer file like MoonBase's: special tokens first, then only bytes that occur."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     library = Tokenizer(models.BPE())
@@ -31,7 +31,7 @@ def tokenizer_file(texts: Iterable[str], vocab_size: int, special: Iterable[str]
 
 
 def moonbase(directory: Path, *, is_chat: bool = True, dtype: str = "float32", **shape: int) -> Any:
-    """Write a checkpoint of MoonBase; return its tokenizer and its weights."""
+    """Write a checkpoint in MoonBase's format; return its tokenizer and its weights."""
     from tokenizers import Tokenizer
 
     directory.mkdir()

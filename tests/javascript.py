@@ -20,7 +20,7 @@ ENGINE = Path(microgpt_page.__file__).parent / "web/engine"
 
 @cache  # the first call takes a second
 def assigned() -> list[str]:
-    """Return the characters that Python's Unicode version assigns; Node's may be newer."""
+    """Return the characters that Python's Unicode version assigns; Node's version can be newer."""
     every = map(chr, range(sys.maxunicode + 1))
     return [char for char in every if unicodedata.category(char) not in ("Cn", "Cs")]
 
@@ -43,7 +43,7 @@ for (const input of JSON.parse(readFileSync(0, "utf8"))) {{
 process.stdout.write(JSON.stringify(results));
 """
 
-# JavaScript that loads the runs in FILE, and makes the model file of a page without a model.
+# JavaScript that loads the runs in FILE, and assembles `file`, the engine file of a page.
 RUNS = """
 const all = JSON.parse(readFileSync(FILE, "utf8"));
 const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

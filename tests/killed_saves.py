@@ -14,7 +14,7 @@ def killed_saves(before: Path, save: Callable[[Path], object]) -> Iterator[Path]
     """Yield a copy of a directory after each possible kill of a save, and after a complete save.
 
     Args:
-        before: the directory, which may be missing or empty.
+        before: the directory, which must exist and can be empty.
         save: saves a model in a given directory.
     """
     for n in count():
@@ -44,5 +44,5 @@ def _end_before(n: int) -> None:
 
         return operation
 
-    for name in OPERATIONS:  # skips syncs, which are slow and matter only if the computer crashes
+    for name in OPERATIONS:  # syncs are skipped: they matter only if the computer crashes
         setattr(os, name, wrap(getattr(os, name), name != "fsync"))

@@ -12,7 +12,7 @@ from microgpt.config import Architecture
 def shapes(
     draw, *, max_head_dim: int = 6, max_block_size: int = 20, max_vocab_size: int = 9
 ) -> ModelConfig:
-    """Draw the shape of a small model; n_embd is any multiple of n_head (rotary: of 2 n_head)."""
+    """Draw the shape of a small model; with rotary positions, n_embd is a multiple of 2 n_head."""
     architecture, n_head = draw(st.sampled_from(get_args(Architecture))), draw(st.integers(1, 4))
     least = 1 if architecture == "karpathy" else 2  # rotary positions need an even head_dim
     return ModelConfig(

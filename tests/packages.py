@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def write_package(site: Path, name: str, group: str, entry: str, **modules: str) -> None:
-    """Write a package that has a plug-in, and modules with the given texts.
+    """Write a package that has a plug-in, and modules with the given source code.
 
     If `site` is first on sys.path, the package hides an installed one of the same name.
     """

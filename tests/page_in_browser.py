@@ -11,7 +11,7 @@ from microgpt_page.document import document
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-# Environment for commands: 16-byte vectors and no fused multiply-add, as in WebAssembly.
+# Environment to compute like WebAssembly, with 16-byte vectors and no fused multiply-add.
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
 # JavaScript that holds back the requests named NAME instead of sending them to the engine.
@@ -87,7 +87,7 @@ def check_accessible(page: "Page", context: str | None = None) -> None:
 
     for width, scheme in ((768, ""), (1600, ""), (360, "light"), (1280, "dark")):
         page.set_viewport_size({"width": width, "height": 800})
-        until(page, f"document.documentElement.scrollWidth <= {width}")  # layout may take a frame
+        until(page, f"document.documentElement.scrollWidth <= {width}")  # wait for the layout
         if not scheme:
             continue
         page.emulate_media(color_scheme=scheme)

@@ -16,7 +16,7 @@ from microgpt_evolution.trial import TrialRecord, with_checksum
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
-SETTINGS = SearchSettings(  # for runs that a test records itself
+SETTINGS = SearchSettings(  # for searches that a test records without running them
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
     fitness="held-out",
 )  # fmt: skip
@@ -65,7 +65,7 @@ def evaluations_of(run: Path) -> list[dict[str, object]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files in a folder, except hidden ones, by their paths."""
+    """Return the content of each file in a folder except hidden files, by its path."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -77,7 +77,7 @@ def vowels(model: InferenceGpt) -> float:
 
 
 def edit_evaluations(run: Path, old: str, new: str) -> None:
-    """Replace a text once in trials.jsonl, and update the checksums."""
+    """Replace the first occurrence of `old` in trials.jsonl, and update the checksums."""
     path = run / "trials.jsonl"
     text = re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", path.read_text(), flags=re.MULTILINE)
     assert old in text

@@ -1,4 +1,4 @@
-"""Helpers for tests of the compiled engine: train up to a step, and return the numbers."""
+"""Helpers for tests of the compiled engine: train up to a step, and return weights and moments."""
 
 import math
 
@@ -6,7 +6,7 @@ from microgpt_engine.trainer import CompiledTraining
 
 
 def run_to(engine: CompiledTraining, until: int) -> list[float]:
-    """Train up to the step `until` or to the first loss of NaN; return the losses."""
+    """Train up to the step `until` or until a loss is NaN; return the losses."""
     losses: list[float] = []
     while engine.n_steps < until and not any(map(math.isnan, losses)):
         losses += engine.run(until)

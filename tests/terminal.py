@@ -52,7 +52,7 @@ class Terminal(fdspawn):
         super().close()
 
     def close(self) -> None:
-        """End the command if it is still running."""
+        """Kill the command if it is still running, and close the terminal."""
         self.process.kill()
         self.process.wait(self.timeout)
         super().close()

@@ -1,4 +1,4 @@
-"""Check the names of the tests."""
+"""Check the length of the names of tests."""
 
 import re
 from pathlib import Path

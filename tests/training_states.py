@@ -7,7 +7,7 @@ from microgpt import Hook, TrainState
 
 
 class StatesEvery(Hook):
-    """Records the state after every n steps, and passes it to a function."""
+    """A hook that records the training state after every n steps, and passes it to `save`."""
 
     def __init__(self, n: int, save: Callable[[TrainState], Any] = lambda state: None) -> None:
         self._n, self._save, self._last = n, save, -1

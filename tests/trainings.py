@@ -15,13 +15,13 @@ def made_up_names(n: int, letters: str = "abcdefgh") -> list[str]:
     return ["".join(rng.choices(letters, k=rng.randint(3, 9))) for _ in range(n)]
 
 
-NAMES = "\n".join(made_up_names(100, "abcdefgé"))  # é has two bytes in UTF-8
+NAMES = "\n".join(made_up_names(100, "abcdefgé"))  # BPE can split é into its two bytes
 QUESTIONS = [("When are you open?", "From 7 to 18."), ("Can I order a cake?", "Call us."),
              ("Where are you?", "12 Mill Street.")]  # fmt: skip
 
 
 def talks(pairs: Iterable[tuple[str, str]]) -> list[tuple[Message, ...]]:
-    """Return a conversation for each question and its answer."""
+    """Return a conversation for each pair of a question and an answer."""
     return [(Message("user", asked), Message("assistant", said)) for asked, said in pairs]
 
 

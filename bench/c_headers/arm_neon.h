@@ -1,3 +1,3 @@
-// NEON on other processors, by SIMDe.
+// NEON intrinsics for other processors, implemented by SIMDe.
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/arm/neon.h>

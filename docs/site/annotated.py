@@ -38,7 +38,7 @@ def page(explanation: str, code: str) -> str:
 def with_code(explanation: str, code: str) -> str:
     """Return docs/karpathy.md with the current source code of each part below its explanation.
 
-    The blocks are marked `py`, as the tests run all blocks in the docs that are marked `python`.
+    The blocks are marked `py`, because the tests run all blocks in docs/ that are marked `python`.
     """
     introduction, sections = explained(explanation, code)
     rows = [f"## {section}\n\n```py\n{block}\n```\n" for section, _, block in sections]

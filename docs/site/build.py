@@ -2,10 +2,10 @@
 
     uv run --group docs python docs/site/build.py
 
-A page has the same path in build/pages as in the repository, so links that are right on GitHub are
-right on the site. A link to a source file leads to a page with that file, one to a notebook to a
-page with its cells and outputs, and one to a directory to a list of its files. A file of docs/ that
-the navigation lacks is an error, as is a dead link. If the clone has an `origin` on the web, each
+A page has the same path in build/pages as in the repository, so links that work on GitHub also work
+on the site. A link to a source file leads to a page that shows the file; to a notebook, to a page
+with its cells and outputs; to a directory, to a list of its files. A file of docs/ that is missing
+from the navigation is an error, as is a dead link. If the clone has an `origin` on the web, each
 page links to its file there.
 """
 
@@ -47,13 +47,13 @@ START = """
 """
 # Marks the part of a file of docs/reference that a generated reference replaces.
 REPLACED = "<!-- The site has the rest of the reference instead. -->"
-# The search index lists FIRST before all other pages, and has one entry per class or module of API.
+# In the search index, the pages FIRST precede all others; API has one entry per class or module.
 FIRST = ("docs/glossary.html", "docs/learn.html")
 API = "docs/reference/python.html"
 API_LEVEL = 3  # heading level of public names and modules
 SIGNATURE = re.compile(r"^<pre><code>.*?</code></pre>", re.DOTALL)
 PICTURES = (".gif", ".jpg", ".png", ".svg")
-MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
+MAX_SHOWN = 100_000  # in bytes; a larger file is copied instead of shown
 # Code is matched first, so that links in code are left unchanged.
 LINK = re.compile(
     r"""(?ms)^ *(`{3,}).*?^ *\1|`[^`\n]*`|(?:(?<=\]\()|(?<=\bsrc=")|(?<=srcset="))([^)#\s"]+)"""
@@ -120,7 +120,7 @@ def colors() -> str:
 
 
 def nav_paths(nav: list[Any]) -> Iterator[str]:
-    """Yield the paths of the pages in a navigation, which may be nested."""
+    """Yield the paths of the pages in a navigation, which can be nested."""
     for item in nav:
         for value in item.values():
             if isinstance(value, str):
@@ -252,7 +252,7 @@ def rank_search() -> None:
             text = SIGNATURE.sub("", item["text"])
             if item["level"] == API_LEVEL:
                 items.append({**item, "title": name, "text": f"{item['title']} {text}"})
-            elif name not in names:  # the index may list a class twice
+            elif name not in names:  # the index can list a class twice
                 items[-1]["text"] += f" {text} {item['title']}"
             names.add(name)
         else:

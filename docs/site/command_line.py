@@ -1,4 +1,4 @@
-"""Generate the reference of the command line from the app: an index, and a page per command."""
+"""Generate the command-line reference from the Typer app: an index, and a page per command."""
 
 import re
 from collections.abc import Iterator

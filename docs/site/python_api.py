@@ -20,7 +20,7 @@ def page() -> str:
 
 
 def public(package: ModuleType) -> Iterable[str]:
-    """Yield the full names of the public names of a package that imports them lazily."""
+    """Yield the qualified name of each public object of a package that imports them lazily."""
     for name in package.__all__:
         defined = getattr(package, name)
         yield f"{defined.__module__}.{defined.__qualname__}"

@@ -1,4 +1,4 @@
-"""Tests that the scripts of bench/ run in a short form, and that their results are up to date."""
+"""Tests that each script in bench/ completes a short run, and that the docs show its results."""
 
 import json
 import random
@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def small(*words: str) -> str:
-    """Return code that adds `words` and the options of a small model to a script's commands."""
+    """Return code that adds `words` and options of a small model to a script's `train` commands."""
     options = ("--n-embd", "8", "--n-head", "2", "--n-layer", "1", *words)
     more = f"*({options} if words[0] == 'train' else ())"
     return f"run = bench.command; bench.command = lambda *words: run(*words, {more})"
 
 
-# The options of each script, and patches that shorten its run. Programs that are not part of the
-# workspace are left out.
+# The options of a short run of each script, and code that patches the script to shorten the run.
+# The patches also leave out other programs, with which microgpt is compared.
 SHORTEST = {
     "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
@@ -85,7 +85,7 @@ SHORTEST = {
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = (); bench.SETTINGS = bench.SETTINGS[:1]"),
 }
-# The commands of a script run in this process, because starting Python would take most of the time.
+# Code that runs a script's commands in the script's process: starting Python takes the most time.
 IN_PROCESS = f"""
 import subprocess, sys, threading
 sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]
@@ -104,7 +104,7 @@ SCRIPTS = {path.stem for path in (ROOT / "bench").glob("*.py")}
 DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
 DOCS.remove(ROOT / "docs" / "removed.md")
 PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_text("utf-8"))
-# A deleted study is cited with the last commit that contains it.
+# Paths of scripts; a path with a commit is not matched, because it names a deleted script.
 CITED = re.compile(r"bench/[\w/]+\.\w+\b(?!,? (?:removed after commit|at) [0-9a-f]{8})")
 
 

@@ -126,7 +126,7 @@ def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_sl
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
-def test_drawn_messages_vary_in_punctuation_if_the_threshold_is_0(tmp_path) -> None:
+def test_messages_of_a_character_with_threshold_0_vary_in_punctuation(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + "threshold = 0\n" + SUMS)
     assert any(re.fullmatch(r"\d+ \+ \d+[?!]", asked) for asked, _ in made)
 

@@ -129,7 +129,7 @@ def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> 
         ("[23:59:02, 31/12/23]", "[00:01:02, 1/1/24]"),
         ("\ufeff[29/2/2567 23:59:02]", "[1/3/2567 00:01:02]"),
         ("12/31/R5, 11:59 in the evening -", "1/1/R6, 12:01 in the morning -"),
-        # These dates are ambiguous: the order of fields that gives the shortest span is chosen.
+        # If dates are ambiguous, the order of day and month that gives the shortest span is chosen.
         ("02/01/24, 23:59 -", "02/02/24, 00:01 -"),
         ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
     ],

@@ -1,4 +1,4 @@
-"""Tests of `.ci/size`, which checks limits, and of `.ci/tear_out`, which removes a package."""
+"""Tests of `.ci/size`, which checks size limits, and of `.ci/tear_out`, which removes a package."""
 
 import shutil
 import subprocess
@@ -43,7 +43,7 @@ def repository(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(repository: Path) -> Iterator[Path]:
-    """The fixture `repository`; changes made by a test are undone when it ends."""
+    """The fixture `repository`; changes made by a test are undone when the test ends."""
     yield repository
     git(repository, "reset", "-q", "--hard")
 
@@ -108,7 +108,7 @@ PACKAGES = {str(folder.relative_to(ROOT)) for folder in FOLDERS} - KEPT
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_without_any_one_package_the_others_still_train_and_generate(package, tmp_path) -> None:
+def test_train_and_generate_work_if_any_optional_package_is_removed(package, tmp_path) -> None:
     script = [sys.executable, ROOT / ".ci/tear_out", tmp_path / "copy", package]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

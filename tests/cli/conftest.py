@@ -34,5 +34,5 @@ def names(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the directory `trained` of a test module, which a test may change."""
+    """A copy of the directory that the fixture `trained` returns; a test can change the copy."""
     return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))

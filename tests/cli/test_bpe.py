@@ -88,7 +88,7 @@ def test_chat_shows_characters_that_span_several_tokens(microgpt, subword_dir, s
 
 @pytest.mark.parametrize("command", [("train", *SMALL, *BPE), ("generate", "--model", "model")])
 @pytest.mark.usefixtures("model")
-def test_without_the_bpe_extra_an_error_says_how_to_install(microgpt, monkeypatch, command) -> None:
+def test_without_the_bpe_extra_an_error_says_how_to_get_it(microgpt, monkeypatch, command) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     error = refused(microgpt(*command))
     assert "subword tokens require the bpe extra (" in error

@@ -68,7 +68,7 @@ def test_an_argument_too_long_for_a_file_name_is_read_as_a_message(microgpt) -> 
 def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
-    done = microgpt("chat", "--model-dir", chat_model, "hi", "--doubt")  # colors only on a terminal
+    done = microgpt("chat", "--model-dir", chat_model, "hi", "--doubt")  # a pipe gets no colors
     assert (done.stdout, done.stderr) == ("yo\n", "note: mean probability of a token: 100 %\n")
     done = ok(microgpt("chat", "--model-dir", chat_model, "hi", "--seed=random"))
     assert done.stderr.startswith("note: --seed ")

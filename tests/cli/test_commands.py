@@ -12,7 +12,7 @@ CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content"
 
 
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # the last has 9 predictions
+    (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # abcdefgh has 9 predictions
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
     assert "1 of 3 documents are longer than the block size of 8, and are split" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9", "--force")
@@ -24,7 +24,7 @@ def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
     told = "note: left out 1 final user message without a reply\n"
     trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
-    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is not counted
+    assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is left out
     assert trained.stderr.count(told) == 1
     described = microgpt("info", "--data", "chat.jsonl")
     assert "documents:          1;" in described.stdout

@@ -18,7 +18,7 @@ STREAM = ("--data", "text.txt", "--text", "stream")
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with models trained on all names, on nine tenths of them, and on running text."""
+    """A directory with models trained on all names, on 80 % of them, and on running text."""
     honest = (*SMALL, "--model", "honest", *FRACTIONS)
     folder = prepare(NAMES, (*SMALL, "--model", "all"), honest)
     (folder / "text.txt").write_text(TEXT)
@@ -78,7 +78,7 @@ def test_fine_tuning_on_running_text_keeps_the_split_of_the_parent(train) -> Non
 
 
 def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, folder) -> None:
-    """The parent was trained on the held-out names, so these also count as training data."""
+    """The parent was trained on the held-out names, so they also count as training data."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout
     facts = json.loads(out)
@@ -96,7 +96,7 @@ def test_commands_note_that_an_ancestor_may_have_read_the_text(microgpt, folder)
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # no hashes of running text are stored
+    done = microgpt("score", "running", stdin="abba\n")  # without hashes, every text gets the note
     assert "may be training data" in done.stderr
 
 

@@ -136,7 +136,7 @@ def test_samples_are_at_most_as_long_as_the_longest_training_document(microgpt, 
 def test_samples_exceed_the_context_only_if_a_training_document_does() -> None:
     assert usual_length(result_of(["a" * 15])) is None
     assert usual_length(result_of(["a" * 16])) == 17
-    assert usual_length(result_of(["a" * 400])) == 64  # at most 4 * block_size
+    assert usual_length(result_of(["a" * 400])) == 64  # the limit is 4 * block_size
 
 
 def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:
@@ -176,4 +176,4 @@ def test_generate_skips_samples_with_words_of_a_never_file(microgpt, text_model,
     found = [line.partition(": ")[2] for line in done.stdout.splitlines()]
     assert len(found) == len(everything)
     assert everything[0] not in found
-    assert {*everything} - {everything[0]} & {*found}  # parts of words are allowed
+    assert {*everything} - {everything[0]} & {*found}  # only whole words are matched

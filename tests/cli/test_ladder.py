@@ -48,7 +48,7 @@ def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
 
 
 def test_the_losses_of_ngram_models_agree_with_counts_made_by_hand() -> None:
-    """Each letter has only one successor, so a bigram model predicts it almost with certainty."""
+    """Each letter has only one successor, so a bigram model is almost certain of it."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
@@ -137,7 +137,7 @@ def test_the_elman_network_on_arrays_has_the_gradients_of_the_scalar_one() -> No
     found = network().gradients(docs)
     for name, rows in weights.items():
         expected = [[weight.grad for weight in row] for row in rows]
-        # The gradients are below 1; float32 rounds each of some dozen sums by about 1e-7.
+        # The gradients are below 1; float32 rounds each of a few dozen sums by about 1e-7.
         assert found[name] == pytest.approx(np.array(expected), rel=1e-4, abs=1e-6)
 
 

@@ -13,7 +13,7 @@ from json_files import edit
 from trainings import NAMES, weights
 
 from microgpt import load
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.storage.checkpoint import TrainingDirectory
 
 pytestmark = pytest.mark.compiled
 
@@ -31,7 +31,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def unfinished(ended, names, tmp_path: Path) -> Path:
-    """A copy of `ended` as it was before the run wrote its model, next to names.txt."""
+    """A copy of `ended`, next to names.txt, in the state before the run wrote its model."""
     model = tmp_path / "model"
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
     edit(model / "train_state.json", status="running", input=str(names))
@@ -133,7 +133,7 @@ def test_a_run_that_ended_early_continues_if_steps_are_given(microgpt, names, tm
     ok(microgpt("train", "--resume", "model", "--minutes", "0.02"))
 
 
-def test_train_refuses_a_directory_that_a_running_training_uses(microgpt, names, tmp_path) -> None:
+def test_train_refuses_the_directory_of_a_run_in_progress(microgpt, names, tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         done = microgpt("train", "--input", names, "--output", "model", "--force")
     assert f"model is being trained by process {os.getpid()} on " in refused(done)

@@ -67,7 +67,7 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED
     assert terminal_safe(JOINED) == JOINED
-    print_or_discard(f"> {ODD}")  # as a search prints a line of its log
+    print_or_discard(f"> {ODD}")  # a search prints the lines of its log in this way
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 
 

@@ -13,7 +13,7 @@ from microgpt.settings import PRESETS, flag
 
 SHAPE = ModelConfig.__dataclass_fields__.keys()
 GENES = {"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 4, "steps": 60, "lr": 0.01}
-WRONG = {  # error message after the name of the setting, by name and value
+WRONG = {  # (setting, invalid value): the error message after the name of the setting
     ("steps", "many"): "must be an integer, got 'many'",
     ("n_layer", 0): "must be >= 1, got 0",
     ("n_embd", 10**400): f"must be at most 2147483647, got 1{'0' * 23}…",

@@ -1,7 +1,7 @@
 """Tests that each section of the docs with a measured figure names the source of its figures.
 
-A section reaches from a heading to the next. A figure is a number with a unit of measurement, or a
-table with a unit in its head. CONTRIBUTING says what a source is.
+A section extends from one heading to the next. A figure is a number with a unit of measurement, or
+a table with a unit in its header. CONTRIBUTING.md lists the kinds of sources.
 """
 
 import re
@@ -81,7 +81,7 @@ def test_every_measured_figure_in_the_docs_has_a_source(page: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)
-def test_each_figure_that_needs_no_source_is_in_docs(page: str, pattern: str, reason: str) -> None:
+def test_each_exception_matches_a_figure_in_the_docs(page: str, pattern: str, reason: str) -> None:
     texts = [(ROOT / each).read_text(encoding="utf-8") for each in PAGES if re.match(page, each)]
     assert any(re.search(pattern, figure) for text in texts for _, figure in unsourced(text))
     assert reason

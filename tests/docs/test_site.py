@@ -50,7 +50,7 @@ pytestmark = [
 
 
 def test_every_link_leads_to_an_existing_page_and_heading() -> None:
-    others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # not built as pages of the site
+    others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # pages whose links are not checked
     pages = {path: Page(path) for path in SITE.rglob("*.html") if path not in others}
     dead = []
     for path, page in pages.items():

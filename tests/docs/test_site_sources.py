@@ -98,7 +98,7 @@ def test_pages_of_the_site_link_to_their_source_files() -> None:
     assert f"source: {address}/blob/HEAD/docs/learn.md\n" in front_matter("docs/learn.md", address)
     source = "libs/microgpt/src/microgpt/config.py"
     assert f"source: {address}/blob/HEAD/{source}\n" in front_matter(f"{source}.md", address)
-    # For an element with this attribute, Zensical's script requests data from api.github.com.
+    # With data-md-component, Zensical's script would request data from api.github.com.
     assert "data-md-component" not in (build.SITE / "theme/partials/source.html").read_text()
     train = f"{command_line.INDEX.removesuffix('.md')}/train.md"
     assert front_matter(train, address) == front_matter("docs/learn.md", "") == ""

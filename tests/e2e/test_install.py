@@ -68,7 +68,7 @@ PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
 def outside_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a user without uv, with an empty home directory.
 
-    The kernels are in the cache of the tests, because the installed sources are the same.
+    Compiled kernels are read from the cache of the tests; the installed sources are the same.
     """
     (folder / "home").mkdir()
     for_pip = {
@@ -80,7 +80,7 @@ def outside_environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory) -> Path:
-    """Return a directory with the wheels and the source archives."""
+    """A directory with the wheels and source archives of all packages."""
     folder = tmp_path_factory.mktemp("dist")
     command = ["uv", "build", "--all-packages", "--out-dir", folder]
     run_process(command, cwd=ROOT, check=True)
@@ -134,5 +134,5 @@ def test_each_package_has_a_wheel_and_the_librarys_wheel_contains_its_data(dist)
     packed = ZipFile(library).namelist()
     for name in ("names.txt", "shakespeare.txt", "karpathy.py"):
         assert f"microgpt/_data/{name}" in packed
-    assert "microgpt/_data/chat_fourth.jsonl" not in packed  # used only by a benchmark
+    assert "microgpt/_data/chat_fourth.jsonl" not in packed  # only a benchmark uses it
     assert library.stat().st_size < 3e6

@@ -22,7 +22,7 @@ NOTE = "note: compiling the engine (once on this computer, takes about ten secon
 
 @pytest.fixture
 def start(tmp_path: Path, text_model: Path):
-    """A function that starts `eval`, whose kernels compile quickly, with an empty cache."""
+    """A function that starts `eval` with an empty cache; its kernels compile quickly."""
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     # Without optimization, compilation takes only two thirds of the time.
     settings = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
@@ -45,7 +45,7 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
         assert "Traceback" not in errors
     both = [start(), start()]
     for process in both:
-        assert process.stderr.readline() == NOTE  # printed during compilation
+        assert process.stderr.readline() == NOTE  # the note appears during compilation
         assert process.poll() is None
     results = [process.communicate() for process in both]
     assert not [name for name in os.listdir(tmp_path / "cache") if name.startswith(".")]
@@ -57,8 +57,8 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
     assert results[0][0].startswith("documents:  2\n")
 
 
-# The run is long enough for many kills, and writes states as often as possible, so that many kills
-# interrupt a write.
+# The training run is long enough for many kills, and saves its state as often as possible, so that
+# many kills interrupt a save.
 TRAIN = [
     sys.executable,
     "-c",
@@ -77,7 +77,7 @@ KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
 def weights_of(directory: Path) -> bytes:
-    """Return the content of all files of a finished training run, except for times."""
+    """Return the weights, losses, state and record of a finished run, without its duration."""
     meta = json.loads((directory / "meta.json").read_text())
     training = {name: fact for name, fact in meta["training"].items() if name != "seconds"}
     history = str(read_training(directory)[1].history).encode()
@@ -86,7 +86,7 @@ def weights_of(directory: Path) -> bytes:
 
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
-    """Start a training run and kill it at a random moment; return False if it had ended."""
+    """Start a training run and kill it at a random moment; return False if it had already ended."""
     trains = rng.random() < 0.9  # otherwise, the process is killed during start-up
     with commands.running(command, cwd=folder) as process:
         if trains:
@@ -97,7 +97,7 @@ def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random
         number = rng.choice(KILLS)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-        # If Python is stopped before our code runs, it may print a "Fatal Python error".
+        # If Python is stopped before our code runs, it can print a "Fatal Python error".
         assert not [line for line in errors.splitlines() if line.startswith("error")]
         return process.returncode != 0
 
@@ -105,7 +105,7 @@ def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random
 def train_through_kills(
     folder: Path, options: list[str], output: str, n_kills: int, rng: random.Random
 ) -> int:
-    """Train to the end, with at most n_kills kills; return the number of kills."""
+    """Train to the end with at most n_kills kills and resumptions; return the number of kills."""
     killed = 0
     while True:
         is_begun = (folder / output).exists()

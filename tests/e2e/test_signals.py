@@ -35,7 +35,7 @@ def start(tmp_path: Path):
 
 
 def last_line(process: subprocess.Popen[str]) -> str:
-    """Wait for a process to end, and return its error line, without notes and progress."""
+    """Wait for a process to end; return the only line on stderr besides notes and progress."""
     _, errors = process.communicate(timeout=20)
     assert "Traceback" not in errors
     lines = [line for line in errors.splitlines() if not line.startswith(("note:", "step"))]
@@ -50,7 +50,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
     number, code, word = ENDINGS[ending]
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)
-    time.sleep(1)  # meanwhile, the kernel of the first step is loaded
+    time.sleep(1)  # time to load the kernel of the first step
     process.send_signal(number)
     line = last_line(process)
     hint = f"resume with: microgpt train --resume {text_model}"
@@ -62,7 +62,7 @@ def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, 
 
 
 @pytest.mark.parametrize(("threads", "ending"), [(1, 0), (2, 1)])
-def test_a_signal_ends_generate_with_its_own_exit_code(start, text_model, threads, ending) -> None:
+def test_each_signal_ends_generate_with_its_exit_code(start, text_model, threads, ending) -> None:
     number, code, word = ENDINGS[ending]
     process = start("generate", "--threads", threads, "-n", FOREVER, "--model", text_model)
     process.send_signal(number)
@@ -113,7 +113,7 @@ def test_train_succeeds_if_the_shell_closed_its_standard_streams(tmp_path) -> No
 def test_a_second_signal_is_ignored_if_it_directly_follows_the_first(monkeypatch) -> None:
     with signals.StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)  # as from `uv run`, which forwards each signal
+        signal.raise_signal(signal.SIGINT)  # under `uv run`, each Ctrl-C arrives twice
         assert stop.reason is KeyboardInterrupt
         monkeypatch.setattr(signals, "REPEATED_S", 0)
         with pytest.raises(signals.Terminated):

@@ -57,7 +57,7 @@ def say(child: Terminal, text: str, answer: str = REPLY) -> None:
 
 
 def interrupt(child: Terminal, number: int, answer: str) -> None:
-    """Repeat a signal until the answer appears: readline misses a signal that comes too early."""
+    """Repeat a signal until the answer appears: readline can miss a signal that comes too early."""
     for _ in range(20):
         child.process.send_signal(number)
         if child.expect([answer, pexpect.TIMEOUT], timeout=3) == 0:

@@ -25,7 +25,7 @@ def models(dtype: str, **settings):
 
 
 def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float) -> np.ndarray:
-    """Return all probabilities, multiplied by the sum of `shares` (default 1): (predictions, V)."""
+    """Return all probabilities, times the sum of `shares` (by default, 1): (predictions, V)."""
     found = np.zeros((sum(len(doc) - 1 for doc in docs), 11), np.float32)
     for share in shares or (1.0,):
         compiled.add_probabilities(docs, found, share=share)
@@ -54,7 +54,7 @@ def test_the_probabilities_of_a_document_do_not_depend_on_its_batch(dtype, archi
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_loss_of_very_large_logits_is_finite(dtype) -> None:
-    """Unless the largest logit, which may be that of token 0, is subtracted, exp overflows."""
+    """If the largest logit, possibly that of token 0, were not subtracted, exp would overflow."""
     _, gpt = models(dtype)
     head = [[1000 * weight for weight in row] for row in gpt.weights["lm_head"]]
     large = GptVariant(gpt.config, {**gpt.weights, "lm_head": head})

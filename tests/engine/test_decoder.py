@@ -27,7 +27,7 @@ def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
-def test_jobs_that_run_together_give_the_samples_of_separate_jobs(text, wanted) -> None:
+def test_jobs_that_run_together_give_the_same_samples_as_separate_jobs(text, wanted) -> None:
     sampling = Sampling(2.0)
     jobs = [text.text_job(n, seed=seed, sampling=sampling) for n, seed in wanted]
     expected = [text.generate(n, seed=seed, temperature=2) for n, seed in wanted]
@@ -81,7 +81,7 @@ def test_replies_computed_in_a_batch_equal_single_replies(
     for prompt, job in zip(prompts, jobs, strict=True):
         stream = chat.stream(job)
         expected.append(list(stream))
-        room = chat.config.block_size - len(prompt.tokens) + 1  # maximum, including the end token
+        room = chat.config.block_size - len(prompt.tokens) + 1  # for new tokens and an end token
         assert stream.finish_reason == ("stop" if len(expected[-1]) < room else "length")
     assert list(chat.decode(jobs, threads=threads)) == expected
 

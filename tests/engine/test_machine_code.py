@@ -63,7 +63,7 @@ def file(first_run, tmp_path) -> Path:
 
 @pytest.fixture
 def umask() -> Iterator[None]:
-    """Make new files and directories writable by the group, as is the default of many systems."""
+    """Make new files and directories writable by the group, as by default on many systems."""
     before = os.umask(0o002)
     yield
     os.umask(before)
@@ -76,7 +76,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_machine_code_is_compiled_once_and_later_read_from_disk(run, tmp_path, monkeypatch) -> None:
     assert run() == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 1
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # must not change machine code
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # this setting must not change machine code
     assert run() == ([2, 4], [])
 
 
@@ -165,7 +165,7 @@ def test_a_damaged_or_unsafe_machine_code_file_is_recompiled(run, file, spoil, r
 
 
 def test_a_renamed_machine_code_file_is_never_loaded(run, file) -> None:
-    """The machine code in a renamed file may be for different arguments or another processor."""
+    """The machine code in a renamed file could be for other arguments or another processor."""
     run("float32")
     (other,) = set(file.parent.iterdir()) - {file}
     other.replace(file)
@@ -178,7 +178,7 @@ def test_machine_code_owned_by_another_user_is_recompiled(run, file, monkeypatch
     assert run() == ([2, 4], [COMPILING])
     assert file.stat().st_uid == os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    assert run() == ([2, 4], [])  # accepted: the owner is root, as in many containers
+    assert run() == ([2, 4], [])  # accepted, because root owns it, as in many containers
 
 
 def reason(run) -> str:

@@ -23,7 +23,7 @@ def test_shuffled_gives_the_same_order_as_random_shuffle(seed: int, n: int, n_fi
 def test_gauss_gives_the_same_numbers_as_random_gauss(seed, n, sigma, before) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     for rng in (ours, python):
-        for _ in range(before):  # gauss computes two numbers, and keeps one for the next call
+        for _ in range(before):  # after an odd number of calls, a second number is stored
             rng.gauss(0, 1)
     assert gauss(n, sigma, ours).tolist() == [python.gauss(0, sigma) for _ in range(n)]
     assert ours.getstate() == python.getstate()

@@ -30,7 +30,7 @@ DTYPES = list(TOLERANCE)
 
 
 def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> list[list[int]]:
-    """Return random documents that have the given numbers of predictions, or fill the context."""
+    """Return random documents with the given numbers of predictions, or as many as fit."""
     return [
         [rng.randrange(model.vocab_size) for _ in range(min(length, model.block_size) + 1)]
         for length in lengths
@@ -58,11 +58,11 @@ def assert_same_gradients(
     """Compare the gradients of each matrix, relative to the largest gradient in it."""
     found = by_name(model, compiled.grads().tolist())
     everything = max(abs(param.grad) for param in reference.params)
-    largest = {}  # largest error of each matrix, relative to the scale
+    largest = {}  # largest error of each matrix, divided by its scale
     for name in weight_shapes(model):
         expected = np.array([[w.grad for w in row] for row in reference.gpt.weights[name]])
-        # If the gradients of a matrix nearly cancel, the scale is that of all gradients; if all
-        # gradients cancel, because the model is certain, the scale is a constant.
+        # If a matrix has only tiny gradients, the scale is 1 % of the largest gradient of all; if
+        # all gradients are tiny, because the model is certain, the scale is 0.01.
         scale = max(np.abs(expected).max(), 1e-2 * everything, 1e-2)
         largest[name] = np.abs(np.array(found[name]) - expected).max() / scale
     assert all(each <= tolerance for each in largest.values()), largest
@@ -185,7 +185,7 @@ def test_both_engines_train_equally_for_any_batch_size(batch_size, regularised, 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
-    """If only one engine detected it, the other would continue to train with broken weights."""
+    """If only one engine detected the value, the other would go on training with broken weights."""
     model = ModelConfig(n_embd=4, n_head=2, vocab_size=5)
     drops = (Dropout(0.5, seed, 0) for seed in range(99))
     seed = next(
@@ -206,7 +206,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
 def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype, factor) -> None:
-    """With such numbers, attention reads one key, and one token has all of the probability."""
+    """One key gets all of the attention weight, and one token gets all of the probability."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
     docs = random_docs(model, [16, 1, 5], rng)
@@ -220,7 +220,7 @@ def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype,
     tolerance = 1e-9 if dtype == "float64" else 1e-3
     expected = compute_gradients(reference, docs)
     assert compiled.backward() == pytest.approx(expected, rel=tolerance)
-    if dtype == "float32" and factor > 10:  # float32 rounds such large scores to integers
+    if dtype == "float32" and factor > 10:  # float32 rounds such scores, so gradients differ
         assert np.isfinite(compiled._grads.array).all()
         assert compiled._grads.array.any()
     else:
@@ -282,7 +282,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("host", "features", "dtype", "sizes"),
-    [  # each case compiles for 15 s; the vectors have 4, 8 or 2 lanes
+    [  # compiling a case takes 15 s; its vectors have 4, 8 or 2 lanes
         ("AVX-512", "", "float32", ("16", "16")),
         ("this", "", "float32", ("16", "16")),  # reuses the code compiled for the previous case
         ("this", "+avx2,+fma", "float32", ("32", "16")),

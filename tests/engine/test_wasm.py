@@ -1,4 +1,4 @@
-"""Compile the engine to WebAssembly modules, and run them in Node."""
+"""Compile the engine to WebAssembly modules, and load them in Node."""
 
 import os
 import shutil

@@ -13,7 +13,7 @@ from searches import PARTS, SETTINGS, edit_evaluations
 from microgpt.errors import CheckpointError
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.objectives.fitness import score_names
+from microgpt_evolution.objectives.aesthetic_judge import score_names
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.study import Study, open_in_python
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, SweepSettings
@@ -175,7 +175,7 @@ def test_the_error_for_an_invalid_record_gives_its_line(swept, old, new, problem
         with pytest.raises(StudyError, match=problem):
             Study(swept, SweepSettings, is_locked=is_locked)
     edit_evaluations(swept, new, old)
-    with Study(swept, SweepSettings, is_locked=True):  # opens, as the lock was released
+    with Study(swept, SweepSettings, is_locked=True):  # can be opened, because no lock was left
         pass
 
 

@@ -132,7 +132,7 @@ def test_models_that_no_other_program_can_run_are_refused(format) -> None:
 
 @cache
 def parts(format: Format) -> dict[str, list[bytes]]:
-    """Return the content of each file of an export, and its weights apart from the rest."""
+    """Return each file of an export as a list of parts, to separate the weights from the rest."""
     saved = saved_model("chat", block_size=16, n_layer=1, **PORTABLE)
     written: dict[str, list[bytes]] = {}
 

@@ -105,7 +105,7 @@ def test_an_export_with_changed_settings_is_refused(file, change, directory) -> 
     assert refused(directory).startswith(f"/{file} differs from what this version of microgpt")
 
 
-def test_an_exported_directory_with_other_or_missing_files_is_refused(directory) -> None:
+def test_an_exported_directory_with_added_or_missing_files_is_refused(directory) -> None:
     (directory / "README.md").write_text("mine")
     (directory / ".gitattributes").write_text("mine")
     assert TRANSFORMERS_FORMAT.read(directory)

@@ -25,7 +25,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(params=["compiled", "reference"])
 def train(request):
-    """`microgpt.train`, once with each of the two engines."""
+    """`microgpt.train`; tests run once with each of the two engines."""
     return partial(train_with, request.param)
 
 

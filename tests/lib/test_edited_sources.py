@@ -9,7 +9,7 @@ DOCS = ["anna", "emma"]
 
 
 def test_the_recorded_hashes_match_the_reference_sources() -> None:
-    """After a change of both engines, copy the printed hashes to edited_sources.py."""
+    """If this test fails after a change of both engines, copy the hashes to edited_sources.py."""
     assert file_hashes() == IMPLEMENTED
 
 

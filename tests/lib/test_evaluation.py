@@ -69,7 +69,7 @@ def test_a_file_without_scored_replies_yields_no_answers(chat) -> None:
 
 @pytest.mark.parametrize(
     ("n", "n_exact", "low", "high"),
-    [  # Newcombe 1998, Statistics in Medicine 17, table I, method 3
+    [  # values from Newcombe 1998, Statistics in Medicine 17, table I, method 3
         (263, 81, 0.2553, 0.3662),
         (148, 15, 0.0624, 0.1605),
         (20, 0, 0.0, 0.1611),
@@ -96,7 +96,7 @@ SHAPE = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=9)
 
 @cache
 def model_of(kind: str) -> TrainResult:
-    """Return a small model: "char", "bpe" (subwords), "chat" or "modern" (its architecture)."""
+    """Return a small model; its kind is "char", "bpe" (subwords), "chat" or "modern"."""
     tokenizer = BpeTokenizer.from_documents(DOCS * 3, 270) if kind == "bpe" else None
     shape = replace(SHAPE, architecture="modern" if kind == "modern" else "karpathy")
     docs = CHAT if kind == "chat" else DOCS

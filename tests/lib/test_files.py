@@ -151,7 +151,7 @@ def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):
         (os.mkfifo, "not a regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
         (make_sparse, "larger than 4 bytes"),
-        (lambda path: path.symlink_to("/proc/self/status"), "larger than 4 bytes"),  # size unknown
+        (lambda path: path.symlink_to("/proc/self/status"), "larger than 4 bytes"),
     ],
     ids=["pipe", "device", "sparse", "unknown size"],
 )

@@ -131,7 +131,7 @@ def test_dropout_masks_of_different_seeds_and_positions_are_independent() -> Non
 
 
 def test_neighbouring_bits_of_a_dropout_mask_are_independent() -> None:
-    """Bits at any distance agree half of the time, so the hash does not reveal its counter."""
+    """Bits at any distance agree about half of the time, as independent bits would."""
     bits = [number > 0 for number in kept(0.5)]
     for lag in (1, 2, 3, 8, 16, 64):
         n_same = sum(a == b for a, b in zip(bits, bits[lag:], strict=False))

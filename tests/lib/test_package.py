@@ -24,7 +24,7 @@ def test_the_package_exports_its_public_names() -> None:
     for name in microgpt.__all__:
         doc = getattr(microgpt, name).__doc__
         assert doc
-        assert not doc.startswith(f"{name}(")  # a dataclass has its signature as default
+        assert not doc.startswith(f"{name}(")  # the default docstring of a dataclass
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
@@ -69,7 +69,7 @@ def test_the_reference_engine_has_at_most_500_lines_in_all() -> None:
         if (file := pending.pop()) not in files:
             files.add(file)
             pending += filter(None, map(path_of, imports_of(file)))
-    assert {file.stem for file in files} > {*REFERENCE, "model_config"}  # and what they import
+    assert {file.stem for file in files} > {*REFERENCE, "model_config"}  # imports are included
     assert sum(len(file.read_text().splitlines()) for file in files) <= 500
 
 

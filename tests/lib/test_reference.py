@@ -19,7 +19,7 @@ def engine(**settings) -> ReferenceEngine:
 
 
 def gradients(batch: list[list[int]]) -> list[float]:
-    """Return the gradients of a batch, derived from Adam's means after the first step."""
+    """Return the gradients of a batch, which equal Adam's running means if beta1 is 0."""
     trained = engine(beta1=0.0)
     trained.step(batch, lr=0.01)
     return trained.adam_m

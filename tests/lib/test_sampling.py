@@ -95,12 +95,12 @@ def kept(weights: list[float], temperature: float = 1, **settings: float) -> set
         ([1, 5, 3, 3], {"top_k": 9}, {0, 1, 2, 3}),
         ([1, 4, 3, 2], {"top_p": 0}, {1}),
         ([1, 4, 3, 2], {"top_p": 0.39}, {1}),
-        ([1, 4, 3, 2], {"top_p": 0.69}, {1, 2}),  # the fewest tokens whose sum reaches top_p
+        ([1, 4, 3, 2], {"top_p": 0.69}, {1, 2}),  # the fewest tokens that add up to top_p or more
         ([1, 4, 3, 2], {"top_p": 0.71}, {1, 2, 3}),
         ([1, 4, 3, 2], {"min_p": 0.74}, {1, 2}),  # min_p is relative to the largest weight
         ([1, 4, 3, 2], {"min_p": 0.76}, {1}),
         ([1, 4, 3, 2], {"top_p": 0.75}, {1, 2, 3}),
-        # top_k keeps 4, 3 and 2, so 4 and 3 together have 7/9; without top_k, they would have 7/10.
+        # top_k keeps the weights 4, 3 and 2; 4 and 3 are 7/9 of them, but only 7/10 of all weights.
         ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75}, {1, 2}),
         ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75, "min_p": 0.8}, {1}),
     ],

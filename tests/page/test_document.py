@@ -153,7 +153,7 @@ def test_the_scripts_of_the_page_never_parse_text_as_html() -> None:
 @pytest.mark.parametrize(
     "training", [{"optimizer": "lion"}, {"lr": "fast"}, {"weight_decay": [1]}, {"text": "verse"}]
 )
-def test_a_page_replaces_unknown_training_settings_by_defaults(names_dir, training) -> None:
+def test_a_page_replaces_unknown_training_settings_with_defaults(names_dir, training) -> None:
     saved = load(names_dir)
     meta = saved.meta.model_copy(update={"training": saved.meta.training | training})
     step = Page(document(replace(saved, meta=meta), "names")).model["step"]

@@ -93,7 +93,7 @@ def test_an_html_export_of_a_table_model_answers_its_questions(tmp_path, chromiu
     assert run("return document.getElementById('chat-sampling').hidden")
 
 
-def test_a_character_greets_before_the_first_message(exported, opened) -> None:
+def test_a_character_greets_the_user_before_the_first_message(exported, opened) -> None:
     pytest.importorskip("microgpt_characters")
     run = opened(exported(bundled("models/skerry"))[0], "#/chat")
     assert run(CHAT, "Who are you?")

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from commands import SERVE
 
-START_S = 300  # time limit; a busy machine may have to compile the engine first
+START_S = 300  # time limit for a start, which can include compiling the engine on a busy machine
 
 
 class Reply(NamedTuple):
@@ -127,7 +127,7 @@ class Server:
         return self.request("POST", "/microgpt/v1/chat", {"messages": messages, **body})
 
     def openai(self, key: str = "none", timeout: float = 30) -> Any:
-        """Return OpenAI's own client, without retries, open until the server stops."""
+        """Return OpenAI's own client, which never retries and stays open until the server stops."""
         from openai import OpenAI  # the import takes almost a second
 
         base_url = f"http://{self.host}:{self.port}/v1"
@@ -178,7 +178,7 @@ class Server:
         for _ in range(100):
             before = sum(map(int, stat.read_text().split()[13:15]))
             time.sleep(0.3)
-            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # of 30 clock ticks
+            if sum(map(int, stat.read_text().split()[13:15])) - before <= 2:  # CPU use is under 7 %
                 return
         raise AssertionError("it goes on")
 
@@ -225,7 +225,7 @@ def own_logs() -> Iterator[None]:
 
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Serve]:
-    """A function that starts the service; at the end, the log must contain no traceback."""
+    """A function that starts the service, whose log must contain no traceback at the test's end."""
     yield from _serving(tmp_path)
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from microgpt import InferenceGpt, Message, load, save
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import MicrogptError
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.storage.checkpoint import TrainingDirectory
 from microgpt_serve import ServiceSettings, create_app
 from microgpt_serve.models import ServedModels
 
@@ -242,7 +242,7 @@ def test_a_missing_damaged_or_ambiguous_model_is_not_served(
         ServedModels.load(ServiceSettings(model_dir=given))
 
 
-def test_the_checkpoint_of_an_unfinished_training_is_served(tmp_path, names_result, caplog) -> None:
+def test_the_checkpoint_of_an_unfinished_run_is_served(tmp_path, names_result, caplog) -> None:
     caplog.set_level(logging.INFO, "microgpt_serve")
     directory, settings = tmp_path / "model", ServiceSettings(model_dir=str(tmp_path / "model"))
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))

@@ -48,11 +48,11 @@ def test_a_body_of_too_many_values_is_refused_quickly(talk, value) -> None:
 @pytest.mark.parametrize(
     "contents",
     [
-        ["hi" + r"\",[{" * 20_000],  # each string counts as one value
+        ["hi" + r"\",[{" * 20_000],  # the brackets are inside a string, which is one value
         [
             "é" * (MAX_CHARACTERS - 2),
             "hi",
-        ],  # `json.dumps` writes each é as \u00e9
+        ],  # in JSON, each é takes six bytes: \u00e9
     ],
     ids=["values", "escapes"],
 )

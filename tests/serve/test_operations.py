@@ -221,7 +221,7 @@ def test_the_microgpt_serve_command_serves_until_ctrl_c(serve, names_dir) -> Non
     command = [COMMAND, "serve", "--model-dir", names_dir, "--port", "0"]
     server = serve(command=command, PORT="99999")
     assert server.get("/health").json["model"] == "names"
-    with socket.create_connection((server.host, server.port)):  # an idle client must not delay it
+    with socket.create_connection((server.host, server.port)):  # shutdown ignores idle clients
         server.signal(signal.SIGINT)
         assert server.process.wait(20) == 0
 

@@ -132,7 +132,7 @@ def test_the_worker_thread_survives_errors_of_the_engine(monkeypatch, names_resu
     asyncio.run(ask())
 
 
-def test_a_small_request_takes_up_less_of_the_queue(names_result) -> None:
+def test_a_small_request_takes_up_less_of_the_queue_than_a_large_one(names_result) -> None:
     model = InferenceGpt(names_result)
 
     async def ask() -> None:

@@ -28,7 +28,7 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> str:
 
 
 def wanted(gpt: InferenceGpt, path: str, said: list[str], stops) -> Iterator[tuple[dict, str]]:
-    """Yield 32 bodies, some of which can share a batch, each with the expected text."""
+    """Yield 32 request bodies, each with its expected text; some of them can share a batch."""
     for i in range(32):
         text, stop = said[i % len(said)], stops[i % len(stops)]
         settings = {"seed": i // 2, "temperature": (0.5, 2.0, 0.0)[i % 3]}
@@ -75,7 +75,7 @@ def test_texts_of_concurrent_requests_equal_those_of_the_library(request, case, 
     assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == [*expected]
 
 
-# Many tokens of this vocabulary begin or end within a character.
+# Many tokens of SUBWORDS begin or end within a character.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)
 CHARACTERS = CharTokenizer("abc\ufffd")
 REASONS = ("stop", "length")

@@ -81,7 +81,7 @@ def wide_result() -> TrainResult:
 
 
 @pytest.mark.slow
-def test_a_slow_client_gets_all_its_text_and_delays_no_other(serve, wide_result, tmp_path) -> None:
+def test_a_slow_client_gets_all_its_text_and_delays_nobody(serve, wide_result, tmp_path) -> None:
     save(wide_result, tmp_path / "wide")
     wide = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="60")
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:

@@ -1,4 +1,4 @@
-// Apple's clock on other systems, in nanoseconds.
+// A replacement for Apple's clock on other systems, in nanoseconds.
 #include <stdint.h>
 #include <time.h>
 

@@ -1,4 +1,4 @@
-"""Plan a budgeted search: its operations, its search space, and whether it trains a student."""
+"""Plan a budgeted search: its cost, its search space, and whether it trains a student."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ from microgpt_evolution.trial import EVALUATIONS
 MAX_SHARE = 1 / 8  # fraction of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would overfit the validation set
 MAX_STUDENT_SHARE = 1 / 3  # maximum fraction of a worker's budget for training a student
-N_TEACHERS = 6  # number of organisms that teach a student at the end, unless the text is large
+N_TEACHERS = 6  # number of organisms that teach the student; a large text gets no student
 MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
 
@@ -67,7 +67,7 @@ def plan_search(
         )
     budget = min(budget, MAX_RUNS * complete + student)
     return BudgetedSettings(
-        budget=float(in_short(budget)),  # rounded, so that a user can type it
+        budget=float(in_short(budget)),  # rounded, so that a user can pass it as --budget
         operations=choice.operations,
         distill=distill,
         teacher_samples=n_samples,
@@ -78,7 +78,7 @@ def plan_search(
 
 
 def genome_of(choice: Choice, length: float) -> Genome:
-    """Return settings as a genome; `length` is the mean number of tokens per document or chunk."""
+    """Convert a choice to a genome; `length` is the mean number of tokens per document or chunk."""
     chosen = {**vars(choice.config), **vars(choice.model), "vocab_size": choice.vocab_size or 0}
     chosen["n_tokens"] = round(choice.config.batch_size * length)
     return Genome(**{name: chosen[name] for name in BUDGETED_GENES})

@@ -38,8 +38,8 @@ from microgpt_evolution.trial import (
 )
 from microgpt_evolution.workers import Workers
 
-# Minimum mean length of a teacher's chunks, relative to the winner's chunks. For example, a shorter
-# context that splits one document in a hundred shortens the mean chunk to 0.99.
+# Minimum mean length of a teacher's chunks, as a fraction of that of the winner's chunks.
+# It is about 0.99 if the teacher's context is shorter and splits one document in a hundred.
 MIN_LENGTH = 0.99
 
 
@@ -57,7 +57,7 @@ class BudgetedSearch:
     ) -> None:
         """Prepare a search with the settings of the study.
 
-        `on_event` is called when a generation begins and after each trial.
+        `on_event` is called with the search when a generation begins and after each trial.
         """
         settings = study.settings
         self.study, self.sets, self._workers, self._on_event = study, sets, workers, on_event
@@ -78,8 +78,8 @@ class BudgetedSearch:
         )
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None  # record of the trial that ended last
-        self.budget = self._planned  # operations of the search without its student
-        self.spent = self.recorded = 0.0  # operations so far, and those of recorded rungs
+        self.budget = self._planned  # maximum number of operations, without the student
+        self.spent = self.recorded = 0.0  # operations so far, and those of an earlier process
 
     @property
     def best(self) -> Contestant | None:
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: as recorded, or else as budget and time permit."""
+        """Return the next generation's budget: the recorded one, or what budget and time allow."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]
@@ -109,7 +109,7 @@ class BudgetedSearch:
         return budget
 
     def _operations_left(self) -> float:
-        """Return how many operations the workers can finish in time, at their speed so far."""
+        """Return how many operations the time left permits at this speed; infinity if no limit."""
         if not self._limit:
             return math.inf
         left, new = self._limit.seconds_left(), self.spent - self.recorded
@@ -140,7 +140,7 @@ class BudgetedSearch:
         self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
     def _forget_ended_runs(self) -> None:
-        """Remove the states of ended training runs; keep the best organism's and the teachers'."""
+        """Remove the states of ended training runs, except the winner's and the teachers'."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():
             if organism.has_ended and organism.id not in kept:
@@ -183,7 +183,7 @@ class BudgetedSearch:
         return run[1] if run and is_known else None
 
     def student(self, hooks: Sequence[Hook] = ()) -> TrainResult | None:
-        """Train a student, a model of the winner's size, on the mean predictions of its teachers.
+        """Return a student: a model of the winner's size trained on its teachers' mean predictions.
 
         A recorded student is not trained again. Return None if there are fewer than two teachers.
         """

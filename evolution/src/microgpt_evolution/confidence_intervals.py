@@ -27,7 +27,7 @@ class Mean:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval excludes 0, so a difference between two settings is significant."""
+        """Whether the interval excludes 0; a mean difference is then statistically significant."""
         return self.half_width is not None and abs(self.value) > self.half_width
 
     def times(self, factor: float) -> Self:

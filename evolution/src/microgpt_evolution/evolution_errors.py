@@ -30,7 +30,7 @@ def raised_as(
     try:
         yield
     except (MicrogptError, ValueError, RecursionError) as error:
-        from pydantic import ValidationError  # imported only after an error, as it is slow
+        from pydantic import ValidationError  # imported here, because the import is slow
 
         from microgpt import first_problem
 

@@ -11,7 +11,8 @@ from microgpt import DEFAULT_SEED, Document, Plottable, Split, split
 from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, score_of, write_genome
-from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
+from microgpt_evolution.objectives.aesthetic_judge import JUDGE, HeadName
+from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search_log import SearchLog
 from microgpt_evolution.strategies.hydra import AestheticPopulation, Hydra
@@ -115,8 +116,8 @@ def run_search(
 ) -> EvolutionResult:
     """Run or resume a search, and write genome.json.
 
-    A search trains the default genome, if the target depends on it, and the generations. It then
-    trains the finalists with more seeds to choose the winner, and the winner with fresh seeds.
+    A search trains the default genome (if the target loss depends on it) and the generations. It
+    then trains the finalists with more seeds to choose the winner, and the winner with fresh seeds.
     """
     settings, breeding = study.settings, breeding_of(study.settings)
     objective, fresh_objective = _objectives(sets, settings)

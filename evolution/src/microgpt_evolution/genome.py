@@ -19,8 +19,8 @@ LIMITS = {  # the genes of a search without a budget, with evolve-rust's limits
     "lr": (1e-6, 1.0),
 }
 GENES = tuple(LIMITS)
-# Values of the genes of a search with a budget, in ascending order. The values of the context and
-# of the vocabulary depend on the documents.
+# Values of the genes of a search with a budget, in ascending order. The values of block_size
+# and vocab_size depend on the documents.
 VALUES: dict[str, tuple[Gene, ...]] = {
     "n_embd": (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 224, 256),
     "n_layer": (1, 2, 3, 4, 5, 6, 8),

@@ -1,7 +1,7 @@
 """Read and write genome.json, which stores the winner of a search.
 
-Version 1 begins with the keys of evolve-rust's files. Those files, which contain only these keys,
-one per line, can also be read. Version 4 stores the winner of a search with a budget.
+A file of version 1 begins with the keys of evolve-rust's files. Files of evolve-rust, which contain
+only these keys, can also be read. A file of version 4 is from a search with a budget.
 """
 
 import json
@@ -44,12 +44,12 @@ class GenomeRecord(Stored):
     operations: Operations | None = None  # operations per training run; only in version 4
     budget: Operations | None = None  # the search's budget in operations; only in version 4
     text: TextKind | None = None  # lines or running text; only in version 4
-    gap: Annotated[int, Field(ge=0)] | None = None  # unused characters around held-out stretches
+    gap: Annotated[int, Field(ge=0)] | None = None  # unused characters around held-out passages
     val_loss: float | None = None  # held-out loss per token; in version 4, per character
     contamination: float | None = None  # fraction of the held-out documents that training read
     score: float | None = None  # mean score of the samples; None if a loss was minimized
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of the documents
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # hash of all docs
 
     @property
     def is_budgeted(self) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from microgpt_evolution import confidence_intervals
-from microgpt_evolution.objectives.fitness import HEADS, first_names, target
+from microgpt_evolution.objectives.aesthetic_judge import HEADS, first_names
+from microgpt_evolution.objectives.fitness import target
 from microgpt_evolution.strategies.hydra import Hydra
 from microgpt_evolution.strategies.population import (
     N_REPEATS,

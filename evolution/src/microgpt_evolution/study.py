@@ -95,7 +95,7 @@ class Study(Generic[S]):
             with DirectoryLock(folder):
                 directory = _free_directory(folder, name) if is_stamped else folder / name
                 try:
-                    if not os.path.lexists(directory):  # else another process has just created it
+                    if not os.path.lexists(directory):  # exists if another process was faster
                         new = staging / directory.name
                         publish(new, {TRIALS: b"", SETTINGS: _encode(settings)})
                         new.rename(directory)
@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase the settings in `more`, and replace those in `free`; refuse other changes."""
+        """Increase settings in `more` and replace those in `free`; raise ConfigError for others."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():

@@ -23,7 +23,8 @@ from microgpt import (
 )
 from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Gene, Genome
-from microgpt_evolution.objectives.fitness import JUDGE, Fitness, HeadName, ObjectiveName
+from microgpt_evolution.objectives.aesthetic_judge import JUDGE, HeadName
+from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 from microgpt_evolution.trial import Genes, Stored, Trial
 
 SETTINGS, FORMAT_VERSION = "settings.json", 8
@@ -50,9 +51,9 @@ class StudySettings(Stored):
     kind: str
     noun: ClassVar[str] = "search"  # the word for the study in messages
     resume_command: ClassVar[str] = "microgpt evolve --resume"  # the directory is appended
-    more: ClassVar[Set[str]] = frozenset()  # settings that resuming a study may increase
-    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that resuming may replace
-    # Fields that are not settings, or that follow from the documents.
+    more: ClassVar[Set[str]] = frozenset()  # settings that resuming a study can increase
+    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that resuming can replace
+    # Fields whose values can differ when a study is resumed from Python.
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 
     version: int = FORMAT_VERSION
@@ -63,8 +64,8 @@ class StudySettings(Stored):
     data_sha256: str  # SHA-256 of all documents
     val_fraction: float = HELD_OUT  # fraction of the documents in the validation set
     test_fraction: float = HELD_OUT
-    gap: int = 0  # number of unused characters around held-out stretches of running text
-    # Fraction of each held-out set that training also reads, as in TrainingPlan.
+    gap: int = 0  # number of unused characters around held-out passages of running text
+    # Fraction of each held-out set ("validation", "test") that training also reads.
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     train_winner: str | None = None  # path of the directory for the model of the winner
 
@@ -125,10 +126,10 @@ class BudgetedSettings(StudySettings):
 
     kind: Literal["search with a budget"] = "search with a budget"
 
-    budget: Operations  # operations of the search
-    operations: Operations  # operations of a complete training run, without evaluations
+    budget: Operations  # maximum number of operations of the search
+    operations: Operations  # number of operations of a complete training run, without evaluations
     seed: Seed
-    # Operations that were left before each generation; a time limit can have lowered them.
+    # Remaining budget before each generation, in operations; a time limit can have lowered it.
     remaining: tuple[Annotated[float, Field(ge=0)], ...] = ()
     distill: int = 0  # maximum number of organisms that teach a student at the end
     teacher_samples: int = 0  # number of documents that the teachers generate

@@ -20,10 +20,10 @@ from microgpt_evolution.genome import Genome
 
 TRIALS = "trials.jsonl"
 MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
-CHECKSUM = b',"crc32":"'  # start of the last key of a line
+CHECKSUM = b',"crc32":"'  # precedes the checksum at the end of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations per complete training run of a search with a budget
-RUNGS = (6, EVALUATIONS)  # evaluations after which training can pause; earlier losses mislead
+RUNGS = (6, EVALUATIONS)  # evaluations after which training can pause; earlier losses predict badly
 # "refused": for example, too little memory; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, the evaluation that ends it

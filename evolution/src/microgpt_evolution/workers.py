@@ -75,7 +75,7 @@ class Dask(AbstractContextManager["Dask"]):
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Dask's client would wait forever if the service at this address sent nothing.
+            # Check first that the service sends data: Dask's client would wait for it forever.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):
@@ -101,7 +101,7 @@ class Dask(AbstractContextManager["Dask"]):
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)
         sent = [self._sent[1]] * len(trials)
-        futures = client.map(_measure_pickled, sent, trials, pure=False)  # Dask cancels equal tasks
+        futures = client.map(_measure_pickled, sent, trials, pure=False)  # gives tasks unique keys
         places = {future.key: i for i, future in enumerate(futures)}
         ended = as_completed(futures, loop=client.loop, with_results=True, raise_errors=False)
         suspects = []  # trials whose worker died, perhaps because of another trial

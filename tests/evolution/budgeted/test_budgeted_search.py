@@ -182,7 +182,7 @@ def test_a_student_stopped_and_restarted_has_the_same_result(tmp_path, taught, s
 
 
 def timed(folder, settings, parts, monkeypatch, slow: float):
-    """Run a search whose evaluations take `slow` times as long as its time limit assumes.
+    """Run a search on a simulated clock; evaluations take `slow` times as long as estimated.
 
     Return its records, its outcome and the ratio of its duration to the time limit.
     """

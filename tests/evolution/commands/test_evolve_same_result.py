@@ -38,7 +38,7 @@ def test_a_search_gives_the_same_result_with_one_and_with_three_workers(
 def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path, search) -> None:
     _, folder = searched(*search)
     whole = run_of(folder)
-    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # HYDRA: after the migration
+    until = "Generation 3/" if search == HYDRA else "Generation 1/"  # after HYDRA's first migration
     process = begin(tmp_path, *search, until=until)
     process.kill()
     _, errors = process.communicate(timeout=20)

@@ -17,7 +17,7 @@ EVOLVED = [
 
 @pytest.fixture(autouse=True)
 def names(tmp_path: Path) -> None:
-    """Write names.txt to the working directory."""
+    """Write data/names.txt in the working directory of the commands."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\nava\nmia\n")
 

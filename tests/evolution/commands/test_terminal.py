@@ -25,7 +25,7 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
     assert child.exit_code() == 0
     assert "organism g" not in shown.getvalue()
     place, log = 0, log_of(run_of(tmp_path)).splitlines()
-    for line in filter(None, log):  # on a new line, or in place of the progress bar
+    for line in filter(None, log):  # a log line starts a new line or replaces the progress bar
         place = shown.getvalue().index(f"{line}\r\n", place)
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[K"))
 

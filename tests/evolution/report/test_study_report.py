@@ -14,7 +14,7 @@ from microgpt_evolution.generation_search import breeding_of
 from microgpt_evolution.genome import VALUES, Genome
 from microgpt_evolution.genome_file import GENOME as GENOME_FILE
 from microgpt_evolution.genome_file import GenomeRecord, write_genome
-from microgpt_evolution.objectives.fitness import score_names
+from microgpt_evolution.objectives.aesthetic_judge import score_names
 from microgpt_evolution.report.ranking import Ranking, describe_ranking, read_ranking
 from microgpt_evolution.report.study_report import Report, render, study_report
 from microgpt_evolution.study import Study

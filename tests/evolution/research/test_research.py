@@ -149,7 +149,7 @@ def test_the_research_chart_shows_which_tries_were_kept_or_not_confirmed(researc
 
     class Lucky(FakeJudge):
         def measure(self, code, seed, part) -> tuple[Evaluation, float]:
-            """Lower the loss of the changed program in the first five pairs."""
+            """Return a lower loss for the changed program in the first five pairs of runs."""
             found, operations = super().measure(code, seed, part)
             is_lucky = code != FIRST and len(self.asked) <= 10
             return replace(found, fitness=found.fitness - is_lucky), operations

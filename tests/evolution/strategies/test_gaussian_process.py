@@ -20,7 +20,7 @@ def curve(final: float) -> list[float]:
 
 @pytest.fixture
 def trained(small) -> list[Contestant]:
-    """One organism per learning rate of the space; the loss falls as the rate rises."""
+    """One organism per learning rate in the search space; the loss falls as the rate rises."""
     return [
         organism(replace(small, lr=lr), f"g1-{i}", curve(2 - i / 20))
         for i, lr in enumerate(VALUES["lr"])

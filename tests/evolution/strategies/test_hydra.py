@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, PRIMORDIAL, Genome
-from microgpt_evolution.objectives.fitness import HEADS
+from microgpt_evolution.objectives.aesthetic_judge import HEADS
 from microgpt_evolution.strategies.hydra import (
     HEAD_COUNTS,
     MUTATED_WIDTHS,
@@ -122,7 +122,7 @@ def finalist(name: str, *votes: float) -> Finalist:
 
 
 def test_the_finalist_with_the_best_sum_of_ranks_wins_a_hydra_search() -> None:
-    # Sums of ranks: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1. By the sum of scores, the first would win.
+    # The ranks add up to 7, 5 and 6. By the sum of scores, the first finalist would win.
     loud, even, late = (
         finalist(*each) for each in (("a", 99, 1, 1), ("bb", 0.9, 3, 2), ("ccc", 0.8, 2, 3))
     )
@@ -210,4 +210,4 @@ def test_the_organism_with_the_highest_judge_score_ranks_first() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
-    assert len(population.ask()) == 2  # like evolve-rust, re-evaluates an elite with a score of 0
+    assert len(population.ask()) == 2  # unlike in evolve-rust, no elite that scored 0 is retrained

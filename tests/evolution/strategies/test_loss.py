@@ -29,7 +29,7 @@ FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1
 
 
 def bred(stage, ranked, seed=0, blacklisted=()):
-    """Return the generation that follows a ranked generation at a stage of stagnation."""
+    """Return the generation that follows a ranked generation at a given stage of stagnation."""
     search = LossSearch(size=len(ranked), fitness="held-out", seed=42)
     search.organisms, search.generations, search.rng = ranked, [ranked], Random(seed)
     search.stagnation, search.failures = STAGNATION[stage], Counter(2 * [*blacklisted])
@@ -48,7 +48,7 @@ def test_a_search_begins_with_random_genomes(size, seed) -> None:
     population = search.organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
-    for slot, organism in enumerate(population, start=1):  # these have not been evaluated yet
+    for slot, organism in enumerate(population, start=1):  # no organism has been evaluated yet
         assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
         assert organism.seed == training_seed(seed, 1, slot)
         assert organism.genome.n_embd % organism.genome.n_head == 0
@@ -181,7 +181,7 @@ def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) ->
 
 
 def climb(*bests: float) -> list[tuple[int, str]]:
-    """Return, for each generation's best loss, the stagnation and the next organism's origin."""
+    """Return the stagnation and the next organism's origin after each of the given best losses."""
     search, told = LossSearch(size=1, fitness="last-doc", seed=1), []
     for best in bests:
         search.organisms = [replace(o, evaluation=None) for o in search.organisms]
@@ -202,7 +202,7 @@ FAILED = [(0, "immigrant"), (1, "immigrant"), (2, "immigrant")]
     [
         ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # each loss is lower than the previous one
         (
-            [1.6] * 6,  # a cataclysm resets the count
+            [1.6] * 6,  # a cataclysm resets the stagnation
             [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1],
         ),
         ([math.inf, math.inf, math.inf, 2.0], [*FAILED, NORMAL_0]),

@@ -38,7 +38,7 @@ def test_an_unfinished_organism_never_beats_a_finished_one(make_ranked, fitnesse
 def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
     ranked, rng, n = make_ranked([1.0, 2.0, 3.0, 4.0]), Random(1), 4000
     wins = [tournament(ranked, rng).place[1] for _ in range(n)]
-    # Of four, the best one wins with the probability 1 - (3/4)³ = 0.578, the worst one with (1/4)³.
+    # Of four organisms, the best wins with probability 1 - (3/4)³ = 0.578, the worst with (1/4)³.
     assert wins.count(1) / n == pytest.approx(0.578, abs=0.03)  # four standard deviations
     assert wins.count(4) / n == pytest.approx(0.0156, abs=0.008)
 
@@ -62,7 +62,7 @@ def test_the_finalist_with_the_best_mean_over_seeds_wins(make_organism) -> None:
 
 
 def test_training_seeds_are_derived_from_the_documented_hash() -> None:
-    # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
+    # The seed is the first 8 bytes of `printf '42/1/1/0' | sha256sum`, shifted right by one bit.
     assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
     assert training_seed(42, 1, 2) == 5889399491652740367
 

@@ -30,7 +30,7 @@ CLEAN, UNKNOWN, READ = 0.0, None, 1.0
 
 
 @pytest.mark.parametrize("change", [str.upper, "{} ".format, "\u200b{}".format])
-def test_documents_read_with_other_capitals_or_spacing_count_as_contaminated(change) -> None:
+def test_documents_that_differ_only_in_capitals_or_spacing_count_as_contaminated(change) -> None:
     parts = split([*DOCS, *map(change, DOCS)], validation=0.1)
     trained = {doc.lower().strip(" \u200b") for doc in parts.train}
     share = sum(doc.lower().strip(" \u200b") in trained for doc in parts.validation)
@@ -62,7 +62,7 @@ def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
 
 
 FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
-TOLERANCE = 1e-9, 0.03  # for documents; for running text, compared in pieces of 50 characters
+TOLERANCE = 1e-9, 0.03  # for documents, and for text that is compared in pieces of 50 characters
 WAYS = st.tuples(FRACTIONS, st.sampled_from([0, 50, 256]))
 DATA = {"text": TEXT[:20_000], "documents": DOCS, "conversations": TALKS}
 
@@ -91,7 +91,7 @@ def test_contamination_is_the_fraction_that_an_ancestor_has_read(ancestors, own,
         ]
         if held_out:
             share = len(held_out & set().union(*known)) / len(held_out)
-            if found[name] is None:  # an overlap may be too short to be detected
+            if found[name] is None:  # the overlap can be too short to be detected
                 assert kind == "text"
                 assert share < PIECE / MIN_STRETCH
             else:
@@ -216,7 +216,7 @@ def test_facts_of_the_models_own_training_data_do_not_add_contamination() -> Non
 
 
 def test_a_short_last_piece_of_held_out_text_does_not_count_as_read() -> None:
-    text = " ".join(WORDS)[:110_010]  # held-out stretches have 1,101 characters
+    text = " ".join(WORDS)[:110_010]  # a held-out stretch ends with a piece of 1 or 2 characters
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
     assert contamination(parts, ()) == {}

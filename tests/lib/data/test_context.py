@@ -79,7 +79,7 @@ def test_chunks_can_be_encoded_in_any_order() -> None:
 
 
 def counted(chunks) -> list[int]:
-    """Return the tokens that count as predictions towards the loss, in the order of the chunks."""
+    """Return the tokens whose predictions count towards the loss, in the order of the chunks."""
     return [
         token
         for tokens, mask in chunks
@@ -135,7 +135,7 @@ def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, 
 
 @given(lengths=st.lists(st.integers(1, 5), min_size=2, max_size=20), block_size=st.integers(28, 40))
 def test_a_chunk_of_a_conversation_begins_like_a_prompt(lengths, block_size) -> None:
-    """A chunk begins with BOS and a user turn, at most half a context before the learnt tokens."""
+    """A chunk begins with BOS and a user turn, at most half a context before its learnt tokens."""
     tokens = conversation_of(lengths)
     is_reply, mask = False, bytearray()
     for token in tokens:
@@ -169,7 +169,7 @@ def turn(message: Message) -> list[int]:
 
 
 @given(in_any_order, st.integers(1, 80))
-def test_a_prompt_consists_of_bos_the_latest_turns_and_the_role(messages, size) -> None:
+def test_a_prompt_consists_of_bos_the_latest_turns_and_the_assistant_role(messages, size) -> None:
     """A quarter of the context is left for the reply; replies are dropped with their questions."""
     turns, room = [*map(turn, messages)], size - size // 4 - 2
     last, said = turns[-1], messages[-1].content

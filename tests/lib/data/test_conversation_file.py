@@ -172,7 +172,7 @@ def test_empty_lines_of_a_json_file_take_little_memory(tmp_path: Path) -> None:
     load_chat_tests(file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 30 * file.stat().st_size  # a number per line would take 100 times the size
+    assert peak < 30 * file.stat().st_size  # storing line numbers would take 100 times the size
 
 
 def test_conversations_in_json_are_read_from_a_file_named_csv(tmp_path) -> None:

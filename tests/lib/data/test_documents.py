@@ -107,7 +107,7 @@ def test_wrong_or_unused_separators_are_refused(write, content, separator, error
 NAMES = "anna\nemma\n"
 
 
-# A plug-in that reads .up files and conversations, fails for .bad files, and skips .none files.
+# A plug-in that reads .up files and conversations, fails for .bad, and finds no texts in .none.
 UPPER = """
 from microgpt import Message
 

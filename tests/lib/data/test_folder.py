@@ -26,7 +26,7 @@ def poems(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_has_a_document_per_file_in_the_order_of_names(poems) -> None:
+def test_the_files_of_a_folder_are_read_as_documents_in_the_order_of_names(poems) -> None:
     told: list[str] = []
     docs = load_documents(poems, ReadOptions(), tell=told.append)
     assert docs == ["# Sea\nIt is calm.", "Rain\n\nIt rains.", "Night"]

@@ -31,7 +31,7 @@ def test_fold_removes_case_accents_and_typography(text: str, folded: str) -> Non
 
 
 @pytest.mark.parametrize("dash", "\u2010\u2011\u2012\u2013\u2014\u2212\u2e3a\ufe63\uff0d")
-def test_folding_replaces_quotation_marks_and_dashes_by_ascii(dash: str) -> None:
+def test_folding_replaces_quotation_marks_and_dashes_with_ascii(dash: str) -> None:
     unseen = "\u00ad\u200b\ufe0f\u061c\u2066\U000e0041"
     text = f" ‘A{unseen}b’ ‹B› ‚C‛ {dash}\n«c» 「d」 〝é〞 "
     assert plain(text) == "'ab' 'b' 'c' - \"c\" \"d\" \"e\""

@@ -11,7 +11,7 @@ from microgpt.errors import DataError
 
 FRENCH = "café\nélève\nnaïve\ngarçon\n"
 GERMAN = "Die Straße führt über die Brücke.\nSchöne Grüße aus Köln.\n"
-QUOTES = "it’s “fine”, really…\n"  # the punctuation is not in Latin-1
+QUOTES = "it’s “fine”, really…\n"  # this punctuation is in cp1252, but not in Latin-1
 RUSSIAN = "Привет, как дела?\nСегодня хорошая погода.\n"
 JAPANESE = "こんにちは世界\n東京\n日本語のテキスト\nつ気坩\n"
 
@@ -27,7 +27,7 @@ lines_and_ends = st.lists(
 @given(lines_and_ends, st.sampled_from([1, 3, 2**16]), st.booleans())
 def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chunk, bom) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
-    text = "a" + "".join(line + end for line, end in content)  # no binary format begins with "a"
+    text = "a" + "".join(line + end for line, end in content)  # so that it is not taken for binary
     path.write_bytes(text.encode("utf-8-sig" if bom else "utf-8"))
     file = TextFile(path)
     with patch.object(text_file, "CHUNK", chunk):
@@ -41,7 +41,7 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
         (GERMAN, "cp1252", "seems to be cp1252"),
         (QUOTES, "cp1252", "seems to be cp1252"),
         *[
-            (text, encoding, "is in another encoding")  # the remedy names no encoding
+            (text, encoding, "is in another encoding")  # this encoding is not identified
             for text, encoding in ((GERMAN, "cp850"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp"))
         ],
         ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # this is also valid UTF-8
@@ -58,7 +58,7 @@ def test_the_error_for_non_utf_8_text_names_the_encoding(write, text, encoding, 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 @pytest.mark.parametrize("text", ["", FRENCH, RUSSIAN, JAPANESE])
-def test_utf_16_and_32_are_read_with_a_byte_order_mark(write, text, encoding) -> None:
+def test_utf_16_and_utf_32_text_with_a_byte_order_mark_is_read(write, text, encoding) -> None:
     content = text.replace("\n", "\r\n").encode(encoding)
     assert "\n".join(TextFile(write(content))) == text.removesuffix("\n")
     with pytest.raises(DataError, match=f"is not {encoding.upper()} text, .*; save it as UTF-8"):

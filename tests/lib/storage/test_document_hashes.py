@@ -33,7 +33,7 @@ def test_a_hash_file_has_four_bytes_per_distinct_document() -> None:
     assert len(content) == 4 * 4
     words = [int.from_bytes(content[i : i + 4], "little") for i in range(0, len(content), 4)]
     assert words == sorted(words)
-    check_value = hashes_file(["123456789"], "lines")  # defines CRC-32's check value
+    check_value = hashes_file(["123456789"], "lines")  # the usual text for testing a CRC
     assert check_value == (0xCBF43926).to_bytes(4, "little")
 
 
@@ -42,7 +42,7 @@ def test_no_hashes_are_stored_for_running_text() -> None:
     assert hashes_file([], "lines") is None
 
 
-def test_a_conversation_has_the_same_hash_as_a_tuple_and_as_a_list() -> None:
+def test_a_conversation_has_the_same_hash_whether_it_is_a_tuple_or_a_list() -> None:
     talk = Message("user", "hi"), Message("assistant", "ho")
     known = hashes_of([talk])
     longer = (*talk, Message("user", "HI"), Message("assistant", "no"))

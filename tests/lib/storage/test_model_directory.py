@@ -18,8 +18,8 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainResult
+from microgpt.storage.checkpoint import TrainingDirectory
 from microgpt.storage.model_directory import model_sources
-from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -305,7 +305,7 @@ def test_a_model_is_named_after_its_directory_unless_a_name_is_given(models) -> 
         ("names", models / "names"),
         ("mine", models / "talk"),
     ]
-    assert [*model_sources("models")] == ["names", "talk"]  # each model in the directory
+    assert [*model_sources("models")] == ["names", "talk"]  # all models in the directory
 
 
 def test_the_default_model_is_output_or_else_the_demo_model(models) -> None:

@@ -16,15 +16,15 @@ from trainings import subword_model
 from microgpt import TrainResult, load, save
 from microgpt.errors import CheckpointError
 from microgpt.files import DirectoryLock
+from microgpt.storage.checkpoint import TrainingDirectory, read_training
 from microgpt.storage.model_directory import is_model_directory, read_document_hashes
-from microgpt.storage.training_directory import TrainingDirectory, read_training
 
 OLD, NEW = subword_model("abab"), subword_model("xyxy")
 RESULTS = {result.tokenizer.names: result for result in (OLD, NEW)}
 
 
 def found(directory: Path) -> tuple[str, ...] | None:
-    """Return the tokens of the model in a directory; check that its document hashes are right."""
+    """Return the tokens of the model in a directory, if any, after checking its document hashes."""
     if not is_model_directory(directory):
         return None
     saved = load(directory)
@@ -142,5 +142,5 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
             ]
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert n_loads > 10
-    assert len(os.listdir(directory)) == 4  # only one file of weights remains
+    assert len(os.listdir(directory)) == 4  # only one weights file remains
     assert litter(tmp_path) == []

@@ -1,4 +1,4 @@
-"""Tests of the estimated operations of a training run, and of its time limit."""
+"""Tests of the estimated number of operations of a training run, and of its time limit."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_a_slow_run_restarts_with_as_many_steps_as_the_time_allows(factor) -> No
     assert (result.losses, result.test_loss) == (repeated.losses, repeated.test_loss)
 
 
-def test_a_fast_run_has_more_steps_if_its_budget_limited_them() -> None:
+def test_a_run_that_is_faster_than_estimated_gets_more_steps_if_it_has_a_budget() -> None:
     plan = replace(plan_of(), given={"budget": STEPS * 5e6})
     machine = Machine(factor=0.5)
     result = machine.train(plan)
@@ -85,7 +85,7 @@ def test_a_fast_run_has_more_steps_if_its_budget_limited_them() -> None:
 
 
 @pytest.mark.parametrize("factor", [1.01, 1.0, 0.5])
-def test_a_run_that_would_end_in_time_keeps_its_steps(factor) -> None:
+def test_a_run_that_would_end_in_time_keeps_its_number_of_steps(factor) -> None:
     result = Machine(factor=factor).train(plan_of())
     assert result.plan == plan_of()
     assert result.weights == again(plan_of()).weights
@@ -132,7 +132,7 @@ def test_matrix_products_dominate_the_operations_of_large_models() -> None:
     assert step_operations(large, config, 8) == pytest.approx(products, rel=0.01)
 
 
-def test_an_evaluation_costs_a_third_of_a_training_step() -> None:
+def test_an_evaluation_needs_a_third_of_the_operations_of_a_training_step() -> None:
     config = TrainConfig(batch_size=1000)
     assert evaluation_operations(MODEL, 20, 20_000) == pytest.approx(
         step_operations(MODEL, config, 20) / 3, rel=0.01

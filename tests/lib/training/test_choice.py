@@ -117,7 +117,7 @@ def test_fine_tuning_reads_the_data_at_most_twenty_times() -> None:
     assert tuned(TOWNS[:20], 1e13).config.steps == pytest.approx(200, rel=0.05)
 
 
-def test_fine_tuning_uses_the_budget_and_half_of_the_learning_rate() -> None:
+def test_fine_tuning_uses_all_of_the_budget_and_half_the_usual_learning_rate() -> None:
     towns = [f"{town} {i}" for town in TOWNS for i in range(50)]
     for budget in (1e10, 1e11):
         choice = tuned(towns, budget)
@@ -144,4 +144,4 @@ def test_only_evenly_spaced_parts_of_a_large_training_set_are_read(monkeypatch) 
     assert 15_000 < sum(map(len, pieces)) < 40_000
     assert all(ord(piece[-1]) - ord(piece[0]) < 2**12 for piece in pieces)
     unsplit = split(["anna"] * 9000)
-    assert readable(unsplit, 1e6) is unsplit  # nothing is left out if nothing is held out
+    assert readable(unsplit, 1e6) is unsplit  # without held-out data, nothing is left out

@@ -14,7 +14,7 @@ def test_the_clock_stands_still_while_the_process_is_suspended(monkeypatch) -> N
     for passed, worked in [(1, 1), (2, 0), (60, 0.02), (0.02, 0.02), (10, 1)]:
         now, cpu = now + passed, cpu + worked
         elapsed.append(running())
-    assert elapsed == pytest.approx([1, 3, 3.02, 3.04, 13.04])  # a pause of 2 s is no suspension
+    assert elapsed == pytest.approx([1, 3, 3.02, 3.04, 13.04])  # 2 s without work is no suspension
 
 
 def test_two_threads_do_not_subtract_the_same_pause_twice(monkeypatch) -> None:

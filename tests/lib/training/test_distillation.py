@@ -72,7 +72,7 @@ def test_the_targets_of_a_student_are_its_teachers_mean_probabilities(teachers) 
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):
-        rows = [row or [0] for row in dataset.targets_of(i)]  # [0] if a prediction is masked
+        rows = [row or [0] for row in dataset.targets_of(i)]  # [0] stands for a masked prediction
         expected = mean_probabilities(teachers, doc)
         for row, wanted in zip(dataset.targets_of(i), expected, strict=True):
             assert row is None or row == pytest.approx(wanted.tolist(), abs=1e-6)
@@ -125,7 +125,7 @@ def test_held_out_losses_of_a_student_are_measured_on_real_text(teachers) -> Non
         assert loss == pytest.approx(InferenceGpt(student).evaluate(docs).loss, rel=1e-5)
 
 
-def test_a_student_inherits_the_tokenizer_and_shortest_context(teachers) -> None:
+def test_a_student_inherits_its_teachers_tokenizer_and_shortest_context(teachers) -> None:
     config = TrainConfig(steps=1)
     student = train_model(["ann"], config=config, teachers=teachers[1:])
     assert student.tokenizer.chars == ("a", "h", "n", "o")
@@ -148,7 +148,7 @@ def test_incompatible_teachers_give_a_one_line_error(teachers, talker) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_teacher_predictions_beyond_the_memory_are_refused(teachers, monkeypatch) -> None:
+def test_teacher_predictions_that_exceed_the_free_memory_are_refused(teachers, monkeypatch) -> None:
     free = 2**30
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: free)
     config = TrainConfig(steps=2**20, batch_size=2**10)
@@ -202,7 +202,7 @@ def test_ngrams_change_only_the_targets_of_generated_documents(teacher) -> None:
 
 def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypatch) -> None:
     monkeypatch.setattr(distillation, "MIN_GAIN", 0.0)
-    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # forces several batches
+    monkeypatch.setattr(distillation, "MAX_NUMBERS", 500)  # so that several batches are needed
     tested, n = encoded(WORD_PARTS.validation, teacher), teacher.tokenizer.vocab_size
     ngrams = NgramModel(encoded(WORD_PARTS.train, teacher), n)
     predictor = InferenceGpt(teacher)

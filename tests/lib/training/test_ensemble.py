@@ -17,8 +17,8 @@ from microgpt.config import TrainConfig
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.settings import preset_settings
 from microgpt.state import TrainResult
+from microgpt.storage.checkpoint import TrainingDirectory, has_state, read_training
 from microgpt.storage.model_directory import load
-from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training import ensemble
 from microgpt.training.budget import TimeLimit
 from microgpt.training.distillation import Teachers
@@ -51,7 +51,7 @@ def _soon_learned() -> Iterator[None]:
 
 
 class Killed(BaseException):
-    """An exception that stands for a kill of the process."""
+    """An exception that simulates a kill of the process."""
 
 
 def trained(job: TrainingJob, path: Path, *hooks: Hook, threads: int = 1) -> TrainResult:
@@ -144,7 +144,7 @@ def test_an_ensemble_killed_before_a_write_can_be_resumed(whole, n, tmp_path, mo
         files.publish(*args, **options)
 
     with monkeypatch.context() as patched:
-        for module in ("storage.training_directory", "storage.model_directory"):
+        for module in ("storage.checkpoint", "storage.model_directory"):
             patched.setattr(f"microgpt.{module}.publish", publish)
         with pytest.raises(Killed):
             trained(planned(), tmp_path / "run")
@@ -154,7 +154,7 @@ def test_an_ensemble_killed_before_a_write_can_be_resumed(whole, n, tmp_path, mo
 
 
 def killed_in(path: Path, place: object, what: str) -> None:
-    """Simulate a kill when a run first calls the function `what` of a module or class."""
+    """Simulate a kill when a run first calls the function `what` of the module or class `place`."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(place, what, Mock(side_effect=Killed))
         with pytest.raises(Killed):
@@ -207,7 +207,7 @@ class StopIn(Hook):
 
 
 def test_a_student_of_fewer_teachers_than_planned_can_be_resumed(tmp_path) -> None:
-    """The time limit is reached in the second teacher, so fewer teachers are trained."""
+    """The time limit ends the training of teachers early, so there are fewer than planned."""
     clock = Clock(late_in="teacher 2")
     job = replace(planned(budget=1e11), limit=clock.limit())
     with pytest.raises(Killed):
@@ -231,7 +231,7 @@ def test_a_run_stopped_in_its_first_teacher_by_the_time_limit_can_resume(whole, 
     assert resumed(run).weights == whole.weights
 
 
-def test_the_speed_of_the_first_teacher_sets_the_steps_of_all_models(tmp_path) -> None:
+def test_the_speed_of_the_first_teacher_sets_the_number_of_steps_of_all_models(tmp_path) -> None:
     job = planned(budget=1e11).with_steps(10_000)
     clock, seen = Clock(), []
 
@@ -239,7 +239,7 @@ def test_the_speed_of_the_first_teacher_sets_the_steps_of_all_models(tmp_path) -
         n_done = 0
 
         def on_step(self, run) -> None:
-            """Give each step the same duration on the simulated clock."""
+            """Make each step take 0.4 ms on the simulated clock."""
             seen.append((run.job.place.name, run.config.steps))
             n_before, self.n_done = min(self.n_done, run.step), run.step
             clock.now += 4e-4 * (run.step - n_before)

@@ -14,7 +14,7 @@ SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 
 @pytest.fixture
 def train(train):
-    """Train a small model with each of the two engines."""
+    """A function that trains a small model; tests run once with each of the two engines."""
     return partial(train, model=SMALL)
 
 
@@ -80,7 +80,7 @@ def test_stopping_during_an_evaluation_does_not_change_the_result(train) -> None
     is_slow = "reference" in train.args
     config = TrainConfig(steps=10 if is_slow else 20)
     whole = train(PARTS, config=config)
-    # Only the faster engine is stopped at each place, because both run in the same loop.
+    # Only the faster engine is stopped at every place, because both engines run in the same loop.
     for stop_at in (1, 5) if is_slow else range(12):
         answers = iter([False] * stop_at)
         part = train(PARTS, config=config, hooks=[StopWhen(lambda it=answers: next(it, True))])

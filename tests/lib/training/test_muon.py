@@ -69,7 +69,7 @@ def test_threads_and_resuming_do_not_change_weights_trained_with_muon(optimizer)
 def test_both_engines_start_from_the_same_initial_weights() -> None:
     model = replace(MODERN, vocab_size=5)
     weights = init_variant(model, random.Random(0))
-    assert [*weights][:2] == ["wte", "lm_head"]  # no position embeddings
+    assert [*weights][:2] == ["wte", "lm_head"]  # the modern architecture has no wpe
     flat = [number for matrix in weights.values() for row in matrix for number in row]
     assert initial_weights(model, random.Random(0)).tolist() == flat
     plain = init_weights(model, random.Random(0))

@@ -103,7 +103,7 @@ def test_a_custom_hook_is_called_at_the_steps_that_it_requests(train) -> None:
 
 
 @pytest.mark.parametrize("until", [1, 4, 9])
-def test_a_run_can_end_before_its_schedule_and_be_resumed(train, until) -> None:
+def test_a_run_can_stop_before_the_end_of_its_schedule_and_be_resumed(train, until) -> None:
     parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
     config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
     whole = train(parts, model=SMALL, config=config)
@@ -185,7 +185,7 @@ def test_a_divergence_is_detected_in_a_resumed_run(train) -> None:
 
 
 def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
-    """A kernel is compiled for argument types, so one for integers must not get floats."""
+    """Kernels are compiled for argument types, so one for integers must not get floats."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
         train_model(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=beta1)).losses

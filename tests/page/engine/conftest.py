@@ -16,7 +16,7 @@ from microgpt_engine.machine_code import cache_directory
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory) -> Node:
-    """Node with the modules of the page's engine; without it, tests are skipped, or fail in CI."""
+    """Node with the page's engine modules; without Node, tests are skipped, or fail in CI."""
     program = shutil.which("node") or shutil.which("nodejs")
     if not program:
         if os.environ.get("CI"):

@@ -34,7 +34,7 @@ from microgpt.storage.saved_model import SavedModel, description_of
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
-FIRST = 20  # first seed; 30 seeds from here on draw all tokenizers
+FIRST = 20  # first seed; the models of seeds 20 to 39 have all kinds of tokenizers
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
 TALK = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "here."}]
 KNOWN = {

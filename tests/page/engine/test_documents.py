@@ -158,7 +158,7 @@ def test_javascript_refuses_a_binary_file_with_the_error_of_python(node, tmp_pat
 
 
 def layouts(rng: random.Random) -> Iterator[str]:
-    """Yield parts of texts and lists: wrapped, indented, and with various punctuation."""
+    """Yield texts and lists that are wrapped, indented and punctuated in various ways."""
     shakespeare, names = (bundled(f"{name}.txt").read_text() for name in ("shakespeare", "names"))
     for _ in range(150):
         start = rng.randrange(len(shakespeare))

@@ -132,7 +132,7 @@ def tried(node, runs: Path, test: str, body: str) -> Any:
     return found
 
 
-# A large model rarely finishes a text within 20 ms.
+# Selects a large text model, which rarely finishes a text in the decoder's first slice (20 ms).
 IS_TEXT = "(({ chat, characters, num_params: n }) => !chat && !characters && n > 15000)"
 
 

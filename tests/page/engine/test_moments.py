@@ -1,4 +1,4 @@
-"""Tests of which steps of a training run are recorded, and of the map of embeddings."""
+"""Tests of the choice of the training steps to record, and of the map of embeddings."""
 
 import numpy as np
 

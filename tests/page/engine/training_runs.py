@@ -157,7 +157,7 @@ def cases(n: int) -> list[dict]:
 
 
 def write_cases(cases: list[dict], folder: Path, result: Path) -> None:
-    """Write the cases, and the engine file of a page with the kernels in a folder."""
+    """Write the cases to `result`, with an engine file made from the kernels in `folder`."""
     modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     facts, parts = engine_file(modules)
     kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}

@@ -102,7 +102,7 @@ def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> 
 
 
 def test_editing_a_message_replaces_the_messages_after_it(talk, page) -> None:
-    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # replies differ
+    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # to vary the replies
     say(page, "hi")
     replies(page, 4)
     page.click(".user >> nth=0 >> text=Edit")

@@ -16,7 +16,7 @@ from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# JavaScript: whether the selected number is not the first, and appears in its calculation.
+# JavaScript that checks that the selected number is not the first and is in its calculation.
 FOLLOWS = """(() => {
     const text = (id) => document.getElementById(id).innerText.replaceAll("−", "-");
     const numbers = (id) => (text(id).match(/-?[0-9]+([.][0-9]+)?(e-?[0-9]+)?/g) ?? []).map(Number);
@@ -108,7 +108,7 @@ def test_look_inside_folds_capitals_and_shortens_long_texts(names, names_gpt, pa
     assert page.is_disabled("#draw")
 
 
-def test_attention_maps_are_labelled_with_letters_or_else_positions(names, talk, page) -> None:
+def test_attention_maps_are_labelled_with_letters_or_positions(names, talk, page) -> None:
     page.add_init_script("""
         window.written = new Set();
         const { fillText } = CanvasRenderingContext2D.prototype;
@@ -253,7 +253,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_the_shown_attention_and_activations_equal_the_models(architecture, page, tmp_path) -> None:
+def test_look_inside_shows_correct_attention_and_activations(architecture, page, tmp_path) -> None:
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
     model = ModelConfig(block_size=48, architecture=architecture)
     result = train([talked], model=model, config=TrainConfig(steps=20))
@@ -299,7 +299,7 @@ def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_m
         text = page.inner_text("#effect")
         before = explain(InferenceGpt(names_model), "anna")
         assert f"{nats(before.bits)} before" in text
-        assert f"is {percent(now.predictions[-1].probability)}." in text  # that of the end token
+        assert f"is {percent(now.predictions[-1].probability)}." in text  # [-1] is the end token
 
     opened(page, names, "inside", text="anna", step="layer0.query")
     page.wait_for_selector("#number-value:not(:empty)", state="attached")

@@ -62,7 +62,7 @@ def pasted(page: "Page", text: str, about: str) -> None:
 
 
 def asked(page: "Page", **fields: str) -> None:
-    """Start a comparison, and wait for the result."""
+    """Fill in the given fields, start a comparison, and wait for the result."""
     for name, value in fields.items():
         page.fill(f"#wish-{name}", value)
     page.click("#wish-compare")

@@ -4,7 +4,7 @@ Routes are wrapped in these middlewares, listed from outermost to innermost:
 
 Arrival         sets the deadline of a request; discards unread bodies
   RequestLog    sets request ids; counts requests for the metrics
-    Cors        handles cross-origin requests; only if `cors_origins` is set
+    Cors        handles cross-origin requests; omitted if `cors_origins` is empty
       Guard     prevents DNS rebinding; checks the API key
         routes
 """
@@ -41,8 +41,8 @@ def create_app(
 ) -> FastAPI:
     """Create an app that serves the given models, or else those that the settings name.
 
-    Without `settings`, the settings are read from the environment. Only the `microgpt-serve`
-    command sets up logging, signal handlers and connection limits.
+    Without `settings`, the settings are read from the environment. `server.serve`, not this
+    function, sets up logging, signal handlers and connection limits.
 
     Raises:
         MicrogptError: a setting is invalid, or a model cannot be loaded.
@@ -65,21 +65,21 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        servers=[{"url": "."}],  # relative to /openapi.json, for proxies that add a path prefix
+        servers=[{"url": "."}],  # relative to /openapi.json, so it keeps a proxy's path prefix
     )
     addresses = []
     for router in (routes.texts, routes.status, pages.router):
         for route in cast("list[APIRoute]", router.routes):
             method = min(route.methods or ())
             addresses.append(f"{method} {route.path_format}")
-            if method == "GET":  # serve HEAD too, without another operation in the schema
+            if method == "GET":  # also serve HEAD, which the schema does not list
                 both = ["GET", "HEAD"]
                 app.add_api_route(route.path, route.endpoint, methods=both, include_in_schema=False)
-            app.router.routes.append(route)  # faster to match than an included router
+            app.router.routes.append(route)  # routes added by `include_router` are slower to match
     app.mount(ASSETS, pages.assets)
     addresses.append(f"GET {app.openapi_url}")
     service = app.state.service = Service(settings, models, addresses)
-    app.state.pages = {}  # the page of each model, by the model's name
+    app.state.pages = {}  # maps the name of a model to a `Future` of its page
     app.add_middleware(Guard, settings=settings)
     if settings.api_key:
         app.openapi = partial(_schema_with_key, app)  # type: ignore[method-assign]

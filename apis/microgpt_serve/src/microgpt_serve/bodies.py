@@ -21,12 +21,12 @@ from microgpt import DEFAULT_SEED, MAX_SEED, MAX_SIZE, Sampling
 from microgpt_serve.models import MAX_NEW_TOKENS
 
 MAX_SAMPLES = 50
-MAX_MESSAGES = 2048  # as in OpenAI's API
+MAX_MESSAGES = 2048  # maximum number of messages of a conversation, as in OpenAI's API
 MAX_STOPS = 4
 MAX_STOP = 1024  # maximum number of characters of a stop string
 STOP_RULE = f"must be 1 to {MAX_STOP} characters, or a list of at most {MAX_STOPS} such strings"
-MIN_SEED = -(2**63)  # as in OpenAI's API
-# Fields of OpenAI's API that are accepted with any value, because they need not change the text.
+MIN_SEED = -(2**63)  # minimum seed, as in OpenAI's API
+# Fields of OpenAI's API that are accepted and ignored, because they need not affect the reply.
 IGNORED = {
     "function_call", "metadata", "parallel_tool_calls", "prediction", "prompt_cache_key",
     "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "safety_identifier",
@@ -133,7 +133,7 @@ class GenerateRequest(OwnRequest):
 
 
 def _joined_parts(content: Any) -> Any:
-    """Join the text parts of a message; refuse parts of other types."""
+    """Join the text parts of a message whose content is a list; refuse parts of other types."""
     if not isinstance(content, list):
         return content
     for part in content:
@@ -182,7 +182,7 @@ class StreamOptions(Body):
 
 
 def _one_rule(rule: str) -> WrapValidator:
-    """Return a validator that reports one error instead of one per allowed type."""
+    """Return a validator that reports the error `rule` instead of one error per allowed type."""
 
     def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         try:

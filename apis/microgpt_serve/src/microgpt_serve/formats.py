@@ -48,16 +48,16 @@ class OpenAIFormat:
     parts: Callable[[GeneratedChoice], Iterator[JsonObject]]  # yields one object per event
 
     def __call__(self, request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
-        """Return the complete response."""
+        """Return the complete response to a request that is not streamed."""
         shown = list(map(self.whole, choices))
         usage = _usage(request, choices)
         return {**self._head(request), **request.notes, "choices": shown, "usage": usage}
 
     async def events(self, request: Request, pieces: Pieces) -> AsyncGenerator[bytes, None]:
-        """Yield events as the choices grow, ending with DONE."""
+        """Yield chunks of server-sent events as the choices grow; the last chunk ends with DONE."""
         head = self._head(request)
         if request.wants_usage:
-            head = {**head, "usage": None}  # only the last event has the counts
+            head = {**head, "usage": None}  # only the last event has token counts
         async with aclosing(pieces):
             async for choices in pieces:
                 if shown := b"".join(self._shown(request, choices, head)):

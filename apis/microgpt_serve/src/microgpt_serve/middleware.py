@@ -118,7 +118,7 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def foreign_origin(origin: str) -> ServeError:
-    """Return the error for an origin that may not use the service."""
+    """Return the error for an origin that is not allowed to use the service."""
     remedy = "add it to MICROGPT_CORS_ORIGINS"
     if origin == "null":  # sent by a page that is a local file or in a sandboxed frame
         remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"

@@ -26,7 +26,7 @@ from microgpt_serve.service_settings import ServiceSettings
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
-MAX_CONTEXT_BYTES = 2**25  # maximum memory of a full context, unless the weights take more
+MAX_CONTEXT_BYTES = 2**25  # maximum size in bytes of a full context, unless the weights are larger
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _load(name: str, directory: Path) -> ServedModel:
     with on_compiling(LOG.info):
         prepare_engine(gpt.engine, saved.dtype, uses=["generation"])
     rules = DecodeRules(max_tokens=1)  # decode one token, so that the weights are converted now
-    with suppress(PromptError):  # each request will report that a logit is not finite
+    with suppress(PromptError):  # raised if a logit is not finite, which each request will report
         deque(gpt.engine_model.decode_many([[gpt.tokenizer.bos_id]], [0], rules), maxlen=0)
     saved = replace(saved, weights=gpt.weights)  # keep only one copy of the weights in memory
     return ServedModel(name, saved.sha256[:12], gpt, saved)
@@ -99,8 +99,8 @@ def _load(name: str, directory: Path) -> ServedModel:
 def _within_memory(saved: SavedModel) -> SavedModel:
     """Shorten a rotary model's context if it is so long that reading it delays other requests."""
     model, n_bytes = saved.model, 4 if saved.dtype == "float32" else 8
-    n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights,
-    n_numbers += 4 * model.n_embd + model.head_dim  # cosines and sines per position
+    n_numbers = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
+    n_numbers += 4 * model.n_embd + model.head_dim  # cosines and sines of rotary positions
     most = max(MAX_CONTEXT_BYTES, count_params(model) * n_bytes) // (n_numbers * n_bytes + 16)
     if model.is_karpathys or model.block_size <= most:
         return saved

@@ -25,7 +25,7 @@ LOG = logging.getLogger("microgpt_serve")
 KEY_FORM = Path(__file__).with_name("key_form.html")
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {
-    "Cache-Control": "no-cache",  # a restarted service can serve another model
+    "Cache-Control": "no-cache",  # a restarted service can serve another model at this address
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -55,9 +55,9 @@ async def page(http: HttpRequest) -> Response:
 
 
 def _start_making(model: ServedModel, models: ServedModels) -> Future[bytes]:
-    """Start making a page in a daemon thread, which does not delay the end of the process."""
+    """Make a page in a daemon thread, which does not delay process exit; return a future of it."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
-    future.set_running_or_notify_cancel()  # a request that times out must not cancel it
+    future.set_running_or_notify_cancel()  # so that the timeout of a request cannot cancel it
 
     def make() -> None:
         try:
@@ -92,7 +92,7 @@ def _hash(text: bytes) -> str:
 
 @router.get("/docs")
 async def docs() -> HTMLResponse:
-    """Return Swagger UI. Its URLs are relative, for proxies that add a path prefix."""
+    """Return Swagger UI, whose relative URLs also work behind a proxy that adds a path prefix."""
     below = ASSETS.removeprefix("/")
     shown = get_swagger_ui_html(
         openapi_url="openapi.json",

@@ -23,7 +23,7 @@ from microgpt_serve.service_settings import ServiceSettings
 QUEUE_LIMIT = 64  # maximum number of waiting requests; a small request counts as a fraction of one
 # Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
-LONG_S = 0.002  # a shorter call hardly delays other threads; see `_unhurried`
+LONG_S = 0.002  # in seconds; a shorter call hardly delays other threads (see `_unhurried`)
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 T = TypeVar("T")
 
@@ -33,10 +33,10 @@ class Request:
     """A client's request, in the same form for all routes."""
 
     model: ServedModel
-    job: Job  # tokens of the prompts, a seed for each choice, the sampling and max_tokens
+    job: Job  # the prompts' tokens, a seed per choice, the sampling settings and max_tokens
     notes: Mapping[str, object]  # fields to add to the response
     stop: Sequence[str] = ()
-    prompt: str = ""  # prepended to each text in the responses of microgpt's own API
+    prompt: str = ""  # prepended to each text in responses of /microgpt/v1/generate
     is_streamed: bool = False
     wants_usage: bool = False  # whether a stream ends with the token counts
 
@@ -77,7 +77,7 @@ class GeneratedChoice:
         else:
             self.text = stable_prefix(text, self._stop, n_stable)
         self.n_tokens = len(tokens)
-        if len(self.text) < len(decoded):  # do not count the tokens from the stop string on
+        if len(self.text) < len(decoded):  # do not count tokens of the stop string or after it
             ends, size = range(start, len(tokens) + 1), len(self.text) - n_characters
             n_kept = bisect_right(ends, size, key=lambda end: len(decode(tokens[start:end])))
             self.n_tokens = start + n_kept - 1

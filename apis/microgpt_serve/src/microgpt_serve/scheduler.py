@@ -157,7 +157,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the next request, if it is to start now, and all that can join its batch."""
+        """Dequeue the next request, if it is its turn, and all requests that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
@@ -229,7 +229,7 @@ class _RunningBatch:
         self._batch: EngineBatch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms; return the ended requests and their results. An error ends all."""
+        """Run for about 20 ms; return ended requests with results. An error ends all requests."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]

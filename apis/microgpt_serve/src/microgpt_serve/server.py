@@ -1,7 +1,7 @@
 """The process `microgpt-serve`: load the models, open the port, and serve until a signal arrives.
 
-The exit code is 0 after a signal, and 2 if the service cannot start. Signal handlers are installed
-before any large module is imported.
+The exit code is 0 after a signal, and 2 if the service cannot start. A signal during startup ends
+the process immediately, without a traceback.
 """
 
 import gc
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from microgpt_serve.models import ServedModels
     from microgpt_serve.service_settings import ServiceSettings
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would slow the start
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would slow down the start
 MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 LOG = logging.getLogger("microgpt_serve")
@@ -25,7 +25,7 @@ LOG = logging.getLogger("microgpt_serve")
 # waited 0.5 s to connect while 16 other clients sent large bodies, each on a new connection.
 N_LISTENERS = 8
 BACKLOG = 2048  # maximum number of connections waiting to be accepted
-KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually close first
+KEEP_ALIVE_S = 65  # idle timeout; proxies usually close idle connections first, after 60 s
 MAX_CONNECTIONS = 1000  # uvicorn refuses more with 503; systems often allow 1,024 open files
 # Switch interval of the GIL in seconds. With the default of 5 ms, the first event of a stream took
 # 1.1 to 1.2 times as long (three runs of bench/serve_streams.py at commit a922fbb8).
@@ -34,7 +34,7 @@ SWITCH_S = 0.001
 
 def main() -> NoReturn:
     """Run the `microgpt-serve` command, then exit."""
-    gc.disable()  # until the server has started: imports create many objects, hardly any garbage
+    gc.disable()  # until the server has started, because imports create hardly any garbage
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C during startup
     if sys.argv[1:]:

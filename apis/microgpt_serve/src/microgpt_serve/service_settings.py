@@ -38,7 +38,7 @@ def _check_origin(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    """Return a host, normalised for comparison; raise ValueError if it is no name or address."""
+    """Return a host, normalised for comparison; raise ValueError for an invalid name or address."""
     host = text.lower().strip("[]").removesuffix(".")
     if address := address_of(host):
         return str(address)
@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return a setting's environment variable; for `port`, PORT: Kubernetes sets MICROGPT_PORT."""
+    """Return a setting's environment variable: PORT for `port`; Kubernetes sets MICROGPT_PORT."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 

@@ -59,7 +59,7 @@ class ChatAnswers(NamedTuple):
             yield f"  {where}: {answer.problem or got}"
 
     def samples(self) -> Iterator[str]:
-        """Yield two questions and their replies, from starts of conversations if possible."""
+        """Yield lines with two questions and the replies, if possible from conversation starts."""
         first = [one for one in self.answers if one.item.place == 1] or self.answers
         replies = {one.item.prompt: one.reply or one.problem or "" for one in first}
         yield ""

@@ -1,4 +1,4 @@
-"""Describe the settings that `train` chose for the documents and the budget, and the reasons."""
+"""Describe the settings that `train` chose for the documents and the budget, and say why."""
 
 from microgpt import Choice, count, count_params, duration, in_short
 

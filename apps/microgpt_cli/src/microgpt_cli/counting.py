@@ -1,6 +1,6 @@
 """Count-based baselines for losses, and estimates of the loss that a training run can reach.
 
-A model is a function from documents to an array of probabilities: (predictions, vocab_size).
+Here, a model is a function from documents to probabilities of shape (predictions, vocab_size).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ from microgpt import (
 
 Predict = Callable[[TokenDataset], NDArray[Any]]
 
-MAX_COUNTED = 2**20  # maximum number of training tokens to count; more would take seconds
+MAX_COUNTED = 2**20  # maximum number of training tokens; counting more would take seconds
 MAX_NUMBERS = 2**23  # maximum number of probabilities in memory at once
 MANY = 1000  # a sample of this many documents is representative, although their lengths differ
 CONTEXT = 256  # longer documents are split into windows of this many tokens
@@ -93,7 +93,7 @@ def to_score(
 
 
 def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the target of each prediction and whether the loss includes it, both of shape (N,)."""
+    """Return the predictions' targets, and a mask of those in the loss, both of shape (N,)."""
     counts = np.frombuffer(docs.mask or b"\1" * len(docs.tokens), bool)
     first = docs.starts[:-1]  # the first token of a document is not predicted
     return np.delete(np.frombuffer(docs.tokens, np.int64), first), np.delete(counts, first)

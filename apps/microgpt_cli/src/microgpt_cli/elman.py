@@ -19,7 +19,7 @@ Matrices = dict[str, Floats]
 # fitted on names.txt. With a small budget, a small network with many steps is better.
 OPERATIONS = 5.6e10
 WIDTH, WIDTH_POWER = 90, 0.25
-TOKENS, TOKENS_POWER = 260, 0.4  # tokens per training step, and exponent
+TOKENS, TOKENS_POWER = 260, 0.4  # number of tokens per step, and the exponent of its scaling
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
 MAX_NORM = 1.0  # gradients are clipped to this norm, as they can explode in a recurrent network
@@ -44,7 +44,7 @@ class ElmanNetwork:
         self.n_steps = 0
 
     def probabilities(self, docs: TokenDataset) -> Floats:
-        """Return the probabilities of all predictions in documents: (N, V)."""
+        """Return the probabilities of all predictions in documents, of shape (N, V)."""
         return self._read(docs)[3]
 
     def _read(
@@ -107,7 +107,7 @@ def train_elman(chunks: ChunkedDataset, operations: float, seed: int) -> ElmanNe
     n_hidden = max(8, round(WIDTH * relative**WIDTH_POWER))
     length = max(1.0, chunks.n_tokens / len(chunks))
     batch_size = min(len(chunks), max(1, round(TOKENS * relative**TOKENS_POWER / length)))
-    per_token = 6 * (n_hidden**2 + V * n_hidden)  # 6 operations per weight of a matrix product
+    per_token = 6 * (n_hidden**2 + V * n_hidden)  # per weight: 2 operations forward, 4 backward
     steps = max(1, round(operations / (per_token * batch_size * length)))
     order = rng.permutation(len(chunks))[: steps * batch_size]
     docs, model = chunks.encode(order.tolist()), ElmanNetwork(n_hidden, V, rng)

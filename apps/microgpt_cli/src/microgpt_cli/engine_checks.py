@@ -36,7 +36,7 @@ EMMA = [26, 4, 12, 12, 0, 26]  # the tokens of "emma", the first line of names.t
 N_WEIGHTS = 100  # number of weights whose gradients are checked
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
 GRADIENT_TOLERANCE = 1e-6
-# Tolerances for rounding errors: the engines sum in different orders, and float32 has 7 digits.
+# Tolerances for rounding errors: engines sum in different orders; float32 has 7 significant digits.
 LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}  # maximum error in nats
 # Exceptions that wrong results of a broken engine can cause, for example by an overflow.
 ENGINE_ERRORS = (ArithmeticError, ValueError, DivergedError, PromptError)
@@ -86,7 +86,7 @@ def _checked(name: str, compare: Callable[[], tuple[str, bool]]) -> Check:
 
 
 def _compare_gradients() -> tuple[str, bool]:
-    """Compare gradients of the loss of "emma" with central differences, for a sample of weights."""
+    """Compare gradients of the loss on "emma" with central differences, for a sample of weights."""
     model, rng = ModelConfig(vocab_size=27), random.Random(KARPATHY.seed)
     weights = init_weights(model, rng)
     engine, gpt = ReferenceEngine(model, weights), Gpt(model, weights)

@@ -7,7 +7,7 @@ from microgpt import Document, Gpt, TrainedModel, count_params, linear
 
 # Maximum number of tokens (enough for a mean), and maximum of n_tokens * n_params (saves time).
 MAX_TOKENS, MAX_WORK = 24, 200_000
-MIN_SHARE = 1 / 16  # fraction of active units below which a note is printed; Karpathy's run has 1/8
+MIN_SHARE = 1 / 16  # active fraction of units below which a note is printed (Karpathy's run: 1/8)
 
 
 class _Watched(Gpt[float]):

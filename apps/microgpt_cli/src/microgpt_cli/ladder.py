@@ -31,10 +31,10 @@ from microgpt_cli.elman import train_elman
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
-# Operations of the first GPT, counted as in `train --budget`; the second gets ten times as many.
+# Operations to train the first GPT, counted as in `train --budget`; the second takes 10 times that.
 BUDGET = {"compiled": 1e11, "reference": 1e8}
 ORDERS = range(2, 13)  # values of n for n-grams, tried until the validation loss rises
-N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and maximum length shown
+N_BEGINNINGS, MAX_BEGINNING = 3, 10  # number of document beginnings, and characters shown of each
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def ladder(
 
 
 def predictions_of(gpt: InferenceGpt) -> Predict:
-    """Return a function from documents to probabilities: (predictions, vocab_size)."""
+    """Return a function from documents to probabilities of shape (predictions, vocab_size)."""
 
     def predict(docs: TokenDataset) -> np.ndarray:
         rows = np.zeros((len(docs.tokens) - len(docs), gpt.config.vocab_size), np.float32)
@@ -140,7 +140,7 @@ def _best_order(model_of: Callable[[int], Predict], validation: EvaluationSet) -
 
 
 def operations_of(job: TrainingJob) -> float:
-    """Return the operations of a training run's matrix products (Kaplan et al. 2020, table 1)."""
+    """Return the number of training operations in matrix products (Kaplan et al. 2020, table 1)."""
     model, config, chunks = job.plan.model, job.plan.config, job.chunks
     C, L, length = model.n_embd, model.n_layer, chunks.n_tokens / max(1, len(chunks))
     weights = L * (4 + 2 * model.n_ff_exp) * C**2 + model.vocab_size * C
@@ -164,7 +164,7 @@ def shown(text: str) -> str:
 
 
 def draw_ladder(ladder: Ladder) -> "ChartType":
-    """Return a bar chart of the losses, with each model's predictions; networks are blue."""
+    """Return a bar chart of the losses, with each model's predictions; networks have blue bars."""
     import altair as alt
 
     rows = []

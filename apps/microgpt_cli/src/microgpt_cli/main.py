@@ -47,7 +47,7 @@ def main() -> NoReturn:
         say("error: not enough memory; use a smaller model")
         code = 1
     except OSError as error:
-        is_full = error.errno == errno.ENOSPC and not error.filename  # no filename means stdout
+        is_full = error.errno == errno.ENOSPC and not error.filename  # stdout has no file name
         problem = f"cannot write to standard output: {error.strerror}" if is_full else error
         say(f"error: {problem}")
         discard_output(sys.stdout)

@@ -38,7 +38,7 @@ def load_model(directory: Path) -> SavedModel:
 
 
 def bundled_chats() -> dict[str, Path]:
-    """Return the bundled chat models' paths by name; skerry, the first, requires its plug-in."""
+    """Return the bundled chat models' paths by name; skerry is omitted without its plug-in."""
     chats = {"skerry": bundled("models/skerry"), "assistant": bundled(DEMO_MODEL)}
     if "characters" not in find_plugins("replies"):
         del chats["skerry"]

@@ -129,7 +129,7 @@ def _losses() -> Iterator[Question]:
 
 
 def _difference(got: Any, expected: Any, place: str = "") -> tuple[str, str, str] | None:
-    """Return the first place where two results differ, and both values there, or None."""
+    """Return the first place where two results differ, and the values there; None if all agree."""
     if isinstance(expected, list | tuple):
         n = len(expected)
         if not isinstance(got, list) or len(got) != n:
@@ -140,7 +140,7 @@ def _difference(got: Any, expected: Any, place: str = "") -> tuple[str, str, str
     if isinstance(got, dict) and isinstance(expected, dict) and got.keys() == expected.keys():
         [a], [b] = got.values(), expected.values()  # the numbers of two Values
     is_number = isinstance(a, int | float) and isinstance(b, int | float)
-    if a == b or (is_number and abs(a - b) <= TOLERANCE * max(1.0, abs(b))):  # false for NaN
+    if a == b or (is_number and abs(a - b) <= TOLERANCE * max(1.0, abs(b))):  # never true for NaN
         return None
     return place, _shown(got), _shown(expected)
 

@@ -45,7 +45,7 @@ def with_holes(name: str) -> str:
 
 
 def hints(name: str) -> list[str]:
-    """Return the hints of an exercise, from vague to almost the answer."""
+    """Return the hints of an exercise, from a vague one to one that is almost the answer."""
     return list(_table("hints.toml")[name])
 
 

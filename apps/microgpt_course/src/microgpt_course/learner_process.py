@@ -2,8 +2,8 @@
 
     python -m microgpt_course.learner_process 03_backward PATH EXPERIMENT
 
-EXPERIMENT can be empty. The process prints a JSON object per line: a line that the file `printed`,
-the `result` of a line of the check, facts of the experiments and, last, the error or "" in `wrong`.
+EXPERIMENT can be empty. The process prints a JSON object per line: {"printed": line of output},
+{"result": value to compare}, facts about experiments and, at the end, {"wrong": error, or ""}.
 """
 
 import io
@@ -112,7 +112,7 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-        signal.signal(signal.SIGPROF, signal.default_int_handler)  # raises KeyboardInterrupt
+        signal.signal(signal.SIGPROF, signal.default_int_handler)  # SIGPROF acts like Ctrl-C
         limit = LONG_LIMIT if name in (WHOLE, EXPERIMENTS) else LIMIT
         signal.setitimer(signal.ITIMER_PROF, limit)
     sys.stdout = Printed(has_losses=name == WHOLE)

@@ -10,7 +10,7 @@ from microgpt_course.exercises import names, with_holes
 
 DIRECTORY = Path("course")  # default directory of the exercises
 PROGRESS = "progress.json"
-MAX_BYTES = 1 << 20  # maximum size in bytes of a learner's file or record
+MAX_BYTES = 1 << 20  # maximum size in bytes of an exercise file or of progress.json
 
 
 class CourseProgress(BaseModel):

@@ -60,7 +60,7 @@ def built(
     *,
     is_plain: bool = False,
 ) -> bytes:
-    """Return the document of a model whose weights are stored in a dtype; see `model_file`."""
+    """Return the document of a model, whose weights are stored in `dtype`; see `model_file`."""
     script, style, icon = joined("main.js"), _read("style.css"), _read("icon.svg").strip()
     precision = "half" if dtype == "float16" else "single"
     about = (
@@ -138,7 +138,7 @@ def joined(name: str) -> str:
     parts: dict[Path, str] = {}
 
     def add(file: Path) -> str:
-        """Add a module after those it imports; return the name of the constant with its exports."""
+        """Add a module after its imports; return the name of the constant with its exports."""
         name = f"module_{re.sub(NO_NAME, '_', file.relative_to(WEB).as_posix())}"
 
         def imported(match: re.Match[str]) -> str:

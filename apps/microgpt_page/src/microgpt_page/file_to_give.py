@@ -21,7 +21,7 @@ from microgpt_engine.compiled_model import CompiledModel
 from microgpt_page.document import built
 
 MAX_WEIGHTS = 2**24
-N_GREEDY, N_PROMPTS = 200, 20  # numbers of tokens and of prompts to compare
+N_GREEDY, N_PROMPTS = 200, 20  # total number of tokens, and of prompts, to compare
 
 
 def file_to_give(saved: SavedModel, name: str) -> bytes:

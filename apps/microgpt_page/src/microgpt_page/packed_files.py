@@ -54,7 +54,7 @@ def engine_file(kernels: Mapping[str, bytes]) -> PackedFile:
         | {
             name: {each: list(kind.__metadata__) for each, kind in arrays.__annotations__.items()}
             for name, arrays in LAYOUT.items()
-        },  # the kinds of all settings, and the dimensions of all arrays by name
+        },  # the type of each setting and the dimensions of each array, by name
     }
     return PackedFile(facts, kernels)
 

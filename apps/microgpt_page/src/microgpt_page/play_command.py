@@ -47,7 +47,7 @@ def play(
     with ThreadingHTTPServer((HOST, 0), _handler(directories, page)) as server:
         url = f"http://{HOST}:{server.server_port}"
         say(f"open {url} in a browser; Ctrl-C stops the service")
-        Thread(target=_open, args=(url,), daemon=True).start()  # opening a browser can take long
+        Thread(target=_open, args=(url,), daemon=True).start()  # opening a browser can take a while
         with suppress(KeyboardInterrupt):  # users stop the service with Ctrl-C
             server.serve_forever()
 

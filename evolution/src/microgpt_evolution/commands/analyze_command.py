@@ -33,7 +33,7 @@ MODELS = {tuple(values_of(genome, SIZE).values()): name for name, genome in SIZE
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 N_SHOWN = 24  # maximum number of characters shown per sample
 N_DIGITS = 6  # decimal places in the column Return, whose values can be small
-# Two or more candidates that differ only in the settings of one axis, in ascending order.
+# Two or more candidates that differ only in the settings of one axis, sorted along this axis.
 Series = Sequence[Candidate]
 
 
@@ -58,7 +58,7 @@ def analyze(
 
 
 def describe_scaling(ranking: Ranking) -> Iterator[str]:
-    """Yield the lines of all tables: losses and returns per series, and the ranking."""
+    """Yield the lines of all tables: losses and their decreases per series, and the ranking."""
     measure, seeds = ranking.measure, ranking.seeds
     chosen = differing([Genome(), *(each.record.genome for each in ranking.candidates)])
     yield (
@@ -88,7 +88,7 @@ def series_on(axis: str, candidates: Sequence[Candidate]) -> Iterator[Series]:
 
 
 def returns_on(axis: str, series: Series) -> dict[Candidate, tuple[Mean, Mean]]:
-    """Return each candidate's loss decrease from the previous one, in all and per 1,000 units."""
+    """Return each candidate's loss decrease from the previous one, in all and per UNIT."""
     found = {}
     for before, after in pairwise(series):
         drop, more = before.above(after), _size(axis, after) - _size(axis, before)
@@ -101,7 +101,7 @@ def _size(axis: str, candidate: Candidate) -> int:
 
 
 def _shared(axis: str, series: Series, chosen: Sequence[str]) -> str:
-    """Format the settings that a series has in common: the size, the steps, and any in `chosen`."""
+    """Format the settings that a series has in common: size, steps, and those in `chosen`."""
     varied = differing(each.record.genome for each in series)
     names = [name for name in SETTINGS if name in {*SIZE, "steps", *chosen} - {*varied}]
     shared = describe(values_of(series[0].record.genome, names))

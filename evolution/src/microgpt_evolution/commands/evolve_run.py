@@ -94,7 +94,7 @@ class Winner:
         note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
 
     def train(self, study: Study[SearchSettings]) -> None:
-        """Train a model with a search's genome, like `microgpt train`, unless already saved."""
+        """Train a model with a search's genome, unless this model is already saved."""
         if self.directory and not self.is_saved(study.directory):
             names = ("seed", "column", "text", "val_fraction", "test_fraction")
             given = {k: value for k, value in study.settings if k in names and value is not None}

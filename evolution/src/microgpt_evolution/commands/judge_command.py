@@ -9,7 +9,7 @@ from microgpt import DataError, printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import examples
 from microgpt_cli.terminal.options import DEFAULT_TEXT, argument, option
-from microgpt_evolution.objectives import fitness as scoring
+from microgpt_evolution.objectives import aesthetic_judge as scoring
 
 SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
 DIGITS = {"flow": 1, "symmetry": 1, "creativity": 1, "total": 2}
@@ -73,7 +73,7 @@ def _read_names() -> Iterator[str]:
 
 
 def _row(name: str, is_repeat: bool, file: str, listed: frozenset[str]) -> list[str]:
-    """Return the table cells of a name; `file` is the file that lists the name, or ""."""
+    """Return the table cells of a name; `file` is the name of a file that lists it, or ""."""
     verdict, remarks = scoring.judge(name, listed), [f"in {printable(file, CLIP)}"] if file else []
     terms = (f"{getattr(verdict, term):.{n}f}" if verdict else "-" for term, n in DIGITS.items())
     if verdict is None:

@@ -27,7 +27,7 @@ SCHEDULER = "Address of a Dask scheduler, such as tcp://host:8786."
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """Options for the workers on which a study trains."""
+    """Options for the workers that train the models of a study."""
 
     workers: int | None = setting(None, WORKERS, panel="Workers", short=True)
     scheduler: str | None = setting(None, SCHEDULER, panel="Workers")
@@ -58,7 +58,7 @@ def typed(name: str) -> str:
 
 
 def newest_run(begin: str = "") -> Path:
-    """Return the newest run or, given a command such as "sweep steps", the newest of its kind.
+    """Return the newest run or, for a command such as "sweep steps", the newest run of `sweep`.
 
     Raise ConfigError if there is none.
     """

@@ -105,7 +105,7 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the split documents of a new study; remove `train` options from notes and errors."""
+    """Return the split documents of a new study; hide options of `train` in messages."""
     # Without a time limit or budget, each line is a document; notes must not suggest --text.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:
@@ -179,7 +179,7 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
         n_recorded = len(read_trials(study.directory)[0])  # `study.records` can be outdated
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
-        # The resuming hint is omitted if an option may be wrong or if no trial is recorded.
+        # The hint on resuming is omitted if an option can be wrong or if no trial is recorded.
         if isinstance(error, ConfigError | StudyError) or not study.records:
             raise
         has_failed = isinstance(error, NoWinnerError)

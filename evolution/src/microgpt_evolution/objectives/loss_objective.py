@@ -22,7 +22,8 @@ from microgpt import (
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.objectives.fitness import Fitness, known_names, score_names
+from microgpt_evolution.objectives.aesthetic_judge import known_names, score_names
+from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 
@@ -32,7 +33,7 @@ N_SAMPLES = 200  # number of names to score; with 5, as in evolve-rust, scores a
 
 @dataclass(frozen=True)
 class LossObjective:
-    """Trains genomes, and measures losses or scores names; raises DataError for bad documents."""
+    """Trains models, and measures losses or scores names; raises DataError for unfit documents."""
 
     sets: Split
     fitness: Fitness | None = "held-out"  # None to score generated names instead
@@ -86,7 +87,7 @@ class LossObjective:
             found = self.held_out(model.config.block_size).evaluate(model.engine_model.nll)
             assert found
             fitness = facts["val_loss"] = found.loss
-            if not math.isfinite(fitness):  # the last step may have diverged
+            if not math.isfinite(fitness):  # training can diverge in the last step
                 return DIVERGED
         if self.measures_test and self.sets.test:
             facts["test_loss"] = model.evaluate(self.sets.test, text=self.text).loss

@@ -38,7 +38,7 @@ def measure(
         found = DIVERGED
     except (ConfigError, DataError) as error:  # for example, there is too little memory
         found = Evaluation("refused", reason=str(error))
-    except BaseException as error:  # not Ctrl-C, which interrupts only the main thread
+    except BaseException as error:  # never Ctrl-C, which interrupts only the main thread
         found = Evaluation("crashed", reason=describe_error(error))
     return replace(found, seconds=perf_counter() - started)
 

@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
     model: ModelConfig
     config: TrainConfig
-    operations: float  # operations of an evaluation and of the steps before it
+    operations: float  # number of operations of one evaluation and the steps before it
     length: float  # mean number of predicted tokens per document or chunk
 
 
@@ -58,7 +58,7 @@ class RungObjective:
 
     sets: Split
     text: TextKind
-    operations: float  # operations of a complete training run, without evaluations
+    operations: float  # number of operations of a complete training run, without evaluations
 
     def tokens(self, vocab_size: int = 0) -> Tokens:
         """Return a BPE tokenizer, or a CharTokenizer for size 0, and the sets' sizes in tokens."""
@@ -81,11 +81,11 @@ class RungObjective:
         )
 
     def cost(self, genome: Genome, n_evaluations: int) -> float:
-        """Return the number of operations of n evaluations and the training steps before them."""
+        """Return the number of operations needed for n evaluations and the steps before them."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: Genome, n_teachers: int, n_samples: int) -> float:
-        """Return the number of operations of a student's training and its teachers' predictions.
+        """Return the number of operations to train a student, including its teachers' predictions.
 
         The teachers predict the training documents and n_samples documents that they generate.
         """
@@ -153,7 +153,7 @@ class RungObjective:
         assert isinstance(trial, Contestant)
         assert trial.until
         losses, tokens = list[float](), self.tokens(trial.genome.vocab_size)
-        # A training run whose state is lost starts again; its first losses are already recorded.
+        # A training run whose state is lost starts again, but losses that are recorded are skipped.
         n_before = len(trial.losses) * self.plan(trial.genome).config.steps_between_evaluations
 
         def note(event: TrainEvent) -> None:

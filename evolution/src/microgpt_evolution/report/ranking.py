@@ -12,7 +12,7 @@ from microgpt_evolution.confidence_intervals import Mean, paired_difference
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.genome import GENES, Genome, values_of
 from microgpt_evolution.genome_file import GENOME, read_genome
-from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.strategies.grid import describe, differing, show
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, StudySettings
@@ -61,7 +61,7 @@ class Ranking:
 
     @cached_property
     def measure(self) -> Measure:
-        """The value that decides the ranking; for a Hydra, the value reported for the winner."""
+        """The loss or score that decides the ranking; for a Hydra, the winner's reported score."""
         settings, label = self.settings, f"held-out loss{self.settings.mark()}"
         if isinstance(settings, BudgetedSettings):
             axis = f"{label}, nats per character"
@@ -76,7 +76,7 @@ class Ranking:
 
     @cached_property
     def measured(self) -> list[tuple[float, TrialRecord]]:
-        """The value (the best of several rungs) and the record of each finished training run."""
+        """The value (the lowest over the rungs) and the record of each finished training run."""
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
             if record.is_ok and (value := self.measure.value_of(record)) is not None:
@@ -131,7 +131,7 @@ def read_ranking(directory: Path) -> Ranking:
     return Ranking(study.settings, records, fresh, study.directory.name)
 
 
-Cells = Mapping[str, Callable[[Candidate], object]]  # functions that return a cell, by heading
+Cells = Mapping[str, Callable[[Candidate], object]]  # functions that fill the cells, by heading
 
 
 def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[str]:
@@ -147,7 +147,7 @@ def describe_ranking(ranking: Ranking, n_rows: int | None = None) -> Iterator[st
 
 
 def best_of(ranking: Ranking, n_rows: int | None) -> Rows:
-    """Return a table of the n_rows best genomes of a sweep, or best organisms of a search."""
+    """Return a table of the best n_rows (None: all) genomes of a sweep or organisms of a search."""
     ranked = ranking.candidates
     first, n_seeds = ranked[0], len(ranked[0].values)
 

@@ -9,7 +9,7 @@ from altair.typing import ChartType
 from microgpt import printable
 from microgpt_cli.charts import COLORS, GREEN, GREY, ORANGE, Row
 from microgpt_evolution.generation_search import EvolutionResult
-from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.report.ranking import AFTERWARDS, Ranking
 from microgpt_evolution.research.research import Research
 from microgpt_evolution.research.sequential_test import KEPT, REJECTED, SEARCH, UNCONFIRMED
@@ -85,7 +85,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 
 
 def _try_rows(research: Research) -> list[Row]:
-    """Return a chart row for each try: the champion's loss less the try's gain, with interval."""
+    """Return a chart row for each try: the champion's loss minus the try's gain, with interval."""
     first, *tries = research.tries
     level = fmean(each.fitness for each in first.records if each.origin == SEARCH)
     rows: list[Row] = [{"trial": 0, "best": level}]

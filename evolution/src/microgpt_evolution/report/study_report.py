@@ -14,7 +14,7 @@ from microgpt import duration, in_short, printable, publish
 from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.objectives.fitness import first_names
+from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
 from microgpt_evolution.research.research import FINAL, Research
 from microgpt_evolution.research.sequential_test import KEPT, SEARCH
@@ -65,7 +65,7 @@ def write_report(directory: Path) -> Path:
 def study_report(study: Ranking) -> Report:
     """Return the report of a search or a sweep, which can still be running."""
     settings, title = study.settings, f"{study.settings.kind.capitalize()}: {study.name}"
-    from microgpt_evolution.report import study_charts as charts  # here, as Altair is optional
+    from microgpt_evolution.report import study_charts as charts  # needs Altair, which is optional
 
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))
@@ -105,7 +105,7 @@ def _result(study: Ranking) -> str:
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # one run each, so no interval
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # no interval, as one run each
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds
@@ -176,7 +176,7 @@ def _text(text: str) -> str:
 
 
 def _css_variables() -> str:
-    """Return the font and the colors of both schemes as CSS variables, such as var(--ink)."""
+    """Return the font and the light and dark colors as CSS variables, such as var(--ink)."""
     light, dark = (
         f":root {{ {' '.join(f'--{name}: {value};' for name, value in scheme.items())} }}"
         for scheme in SCHEMES.values()

@@ -1,7 +1,7 @@
 """A Gaussian process that predicts the loss at the end of training runs.
 
 The process assumes that similar genomes have similar losses, and that the losses of one training
-run are correlated. Swersky, Snoek & Adams (2014) use another kernel for the training time.
+run are correlated. Swersky, Snoek & Adams (2014) use a different kernel for the training time.
 
 Shapes: N = losses so far, M = organisms to predict, G = genes.
 """
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 # The process models log(distance + LEAST), where the distance of a loss is its relative excess over
 # the lowest loss, clipped to WORST.
 LEAST, WORST = 0.01, 0.5
-TINY = 1e-6  # minimum divisor of a distance, used if the lowest loss is near 0
+TINY = 1e-6  # minimum divisor when a distance is computed; needed if the lowest loss is near 0
 TIME_SCALE = 0.5  # length scale of the training time, whose logarithm is scaled to [0, 1]
 DIGITS = 8  # results are rounded to this many decimal places before they are compared
 JITTER = 0.05  # standard deviation of the noise, relative to that of the values
@@ -128,7 +128,7 @@ class Surrogate:
         return float(-self._white @ self._white / 2 - determinant)
 
     def _at(self, places: Sequence[tuple[Contestant, int]]) -> _Points:
-        """Return the points for pairs of an organism and a number of evaluations."""
+        """Return the inputs for organisms, each after the given number of evaluations."""
         return _Points(
             np.array([self._space.coordinates(organism.genome) for organism, _ in places]),
             np.log([n_evaluations for _, n_evaluations in places]) / math.log(EVALUATIONS),

@@ -45,7 +45,7 @@ def differing(genomes: Iterable[Genome]) -> list[str]:
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[Genome], list[str]]:
-    """Return the genomes of all valid combinations, and a note per reason why others are invalid.
+    """Return all valid combinations, and a note for each reason why a combination is invalid.
 
     The last axis varies fastest. Raise ConfigError if no combination is valid.
     """

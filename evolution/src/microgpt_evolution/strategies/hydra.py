@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.fitness import HEADS, HeadName
+from microgpt_evolution.objectives.aesthetic_judge import HEADS, HeadName
 from microgpt_evolution.strategies.loss import crossover
 from microgpt_evolution.strategies.population import Finalist, Organism, Population, child, kept
 from microgpt_evolution.trial import Evaluation
@@ -56,7 +56,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
 def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
     """Return a copy with the given width and head count, or with an even width and two heads.
 
-    If n_head does not divide n_embd, n_head becomes 2, and an odd n_embd is rounded to an even one.
+    If n_head does not divide n_embd, n_head becomes 2, and an odd n_embd is rounded down.
     """
     if n_embd % n_head:
         n_head = 2

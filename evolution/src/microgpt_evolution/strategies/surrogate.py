@@ -92,7 +92,7 @@ class SurrogateSearch:
     def _accepted(
         self, draws: Iterator[Contestant], n: int, trained: Collection[Genome] = ()
     ) -> list[Contestant]:
-        """Return up to n accepted organisms with different genomes, none of them in `trained`."""
+        """Return the first n drawn organisms with new genomes that are accepted, or fewer."""
         found: dict[Genome, Contestant] = {}
         for organism in islice(draws, MAX_DRAWS):
             if organism.genome not in trained and self._accepts(organism.genome):

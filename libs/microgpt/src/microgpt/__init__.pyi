@@ -181,6 +181,11 @@ from .state import TrainEvent as TrainEvent
 from .state import TrainingPlan as TrainingPlan
 from .state import TrainResult as TrainResult
 from .state import TrainState as TrainState
+from .storage.checkpoint import TrainingDirectory as TrainingDirectory
+from .storage.checkpoint import check_has_training as check_has_training
+from .storage.checkpoint import encode_state as encode_state
+from .storage.checkpoint import has_state as has_state
+from .storage.checkpoint import read_training as read_training
 from .storage.model_directory import DEFAULT_MODEL_DIR as DEFAULT_MODEL_DIR
 from .storage.model_directory import MOONBASE_WEIGHTS as MOONBASE_WEIGHTS
 from .storage.model_directory import TOKENIZER as TOKENIZER
@@ -206,11 +211,6 @@ from .storage.saved_model import meta_of as meta_of
 from .storage.saved_model import read_meta as read_meta
 from .storage.saved_model import restore_tokenizer as restore_tokenizer
 from .storage.saved_model import tokenizer_fields as tokenizer_fields
-from .storage.training_directory import TrainingDirectory as TrainingDirectory
-from .storage.training_directory import check_has_training as check_has_training
-from .storage.training_directory import encode_state as encode_state
-from .storage.training_directory import has_state as has_state
-from .storage.training_directory import read_training as read_training
 from .storage.weights_file import WEIGHTS_FILES as WEIGHTS_FILES
 from .storage.weights_file import Matrices as Matrices
 from .storage.weights_file import decode_tensors as decode_tensors

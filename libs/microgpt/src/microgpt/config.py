@@ -41,11 +41,11 @@ LESS_THAN_1: Limits = ("in [0, 1)", lambda x: 0 <= x < 1)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # a larger number is probably a typo, as it exceeds the number of cores
-MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits the memory
+MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; bounds memory use
 MUON_LR_RATIO = 6.0  # Muon's learning rate, as a multiple of AdamW's
 N_ALTERNATIVES = 5  # number of most likely tokens that `explain` returns per position
 DOCUMENT_HASHES = "documents.crc32"  # file with the hashes of the training documents
-NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # PEP 383 allows \udc80-\udcff
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # PEP 383 uses \udc80-\udcff for bytes
 training = partial(setting, panel="Training")
 
 
@@ -160,7 +160,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.min_p == 1:  # keep one token; rounding at high temperatures could keep several
+        if self.min_p == 1:  # top_k=1, as rounding at high temperatures could keep several tokens
             object.__setattr__(self, "top_k", 1)
 
 
@@ -181,7 +181,7 @@ def check_seed(seed: int) -> int:
 
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
     """Raise ConfigError unless an argument is a valid file path."""
-    if not os.fspath(path):  # for example, an unset shell variable; Path("") is "."
+    if not os.fspath(path):  # such as an unset shell variable; Path would turn it into "."
         raise ConfigError(f"{name} must not be empty; use . for the current directory")
     if NOT_IN_PATHS.search(os.fspath(path)):
         raise ConfigError(f"{name} contains a NUL or a lone surrogate: {os.fspath(path)!r:.80}")

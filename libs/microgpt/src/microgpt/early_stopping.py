@@ -6,8 +6,8 @@ from typing import Literal
 from microgpt.config import TrainConfig
 from microgpt.flat_weights import Numbers
 
-# "steps": all steps are done. "patience": the validation loss did not improve in the last
-# `config.patience` evaluations. "until": step `until` is done. "stopped": a hook ended the run.
+# "steps": all steps are done. "until": `config.until` steps are done. "stopped": a hook ended the
+# run. "patience": the validation loss did not improve in the last `config.patience` evaluations.
 Ending = Literal["steps", "patience", "until", "stopped"]
 
 

@@ -70,20 +70,20 @@ class ExactMatches:
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
         half = Z_95 * math.sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
-        # Include p, which rounding could put outside the interval if it is 0 or 1.
+        # If p is 0 or 1, rounding could put it outside the interval, so include it.
         return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
 def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
-    The prompt is the conversation up to the item, including expected replies. Long prompts are
+    The prompt is the conversation up to the item, with the expected replies. Long prompts are
     truncated as in a chat. If the tokenizer folds text, the expected reply is folded as well. A
     reply is None and counts as wrong if the question exceeds the context.
     """
     prompts: list[ChatPrompt | PromptError] = []
     for item in items:
-        # Cut conversations, which can have thousands of messages; at most block_size of them fit.
+        # Cut long conversations, because at most block_size messages fit into the context.
         first = max(0, item.place - model.config.block_size)
         try:
             prompts.append(model.chat_prompt(item.conversation[first : item.place]))
@@ -200,7 +200,7 @@ def explain(
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
 
-    The last prediction is for the end of the text; in running text, it does not count. A text
+    The last prediction is for the end of the text, which is not scored in running text. A text
     longer than the context is read in overlapping windows, as in `InferenceGpt.evaluate`.
 
     Args:
@@ -214,9 +214,9 @@ def explain(
         text = (Message("user", text),)
     tokens, has_end = gpt.tokenizer.encode_document(text), text_kind == "lines"
     if gpt.tokenizer.is_chat:
-        tokens.pop()  # the end of the conversation, which models are not trained to predict
+        tokens.pop()  # drop the end of the conversation, which models are not trained to predict
     checked("n_alternatives", n_alternatives, int, minimum=0)
-    size, first = gpt.config.block_size, None if has_end else tokens[0]  # BOS starts each chunk
+    size, first = gpt.config.block_size, None if has_end else tokens[0]  # BOS, for running text
     rows = (
         row
         for chunk, mask in SlidingWindows(tokens, size, default_stride(size), first)

@@ -21,7 +21,7 @@ class ExportRequest:
 class Verification:
     """The result of running an exported model in another program."""
 
-    lines: tuple[str, ...]  # descriptions of the comparisons, for the user
+    lines: tuple[str, ...]  # messages about the comparisons, shown to the user
     passed: bool  # whether the other program reproduced the results of microgpt
 
 
@@ -32,7 +32,7 @@ class ExportFormat:
     Args:
         encode: returns the content of each file, by path, without writing the files.
         mark: name of a file that identifies a directory of this format; None for single files.
-        verify: runs an exported model in the other program; returns None for another format.
+        verify: runs an exported model in the other program, or returns None if its format differs.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]

@@ -63,7 +63,7 @@ def other_version(content: bytes | str, field: str, *versions: int) -> str | Non
 
 def first_problem(error: Exception) -> str:
     """Return the first validation error on one line, or the message of any other exception."""
-    from pydantic import ValidationError  # imported on use, for a fast start
+    from pydantic import ValidationError  # imported lazily, for a fast start
 
     if not isinstance(error, ValidationError):
         return str(error)

@@ -29,7 +29,7 @@ class HeldOutLoss:
 
     @property
     def bits_per_character(self) -> float:
-        """The loss in bits per character, which is comparable between tokenizers."""
+        """The loss in bits per character, which is comparable across tokenizers."""
         return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 

@@ -53,7 +53,7 @@ class LanguageModel:
         once; after the first window, at least half a context precedes each predicted token.
 
         Args:
-            text: "stream" for running text, which has no start and no end.
+            text: "stream" for running text, whose end is not predicted.
 
         Raises:
             ConfigError: a setting is out of range or unknown.

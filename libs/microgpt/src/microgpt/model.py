@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return Gaussian weights, drawn row by row; `init_variant` is for other architectures."""
+    """Return Gaussian weights, drawn row by row; `init_variant` supports all architectures."""
     return {  # random, because units with equal weights would get equal gradients and stay equal
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()
@@ -96,7 +96,7 @@ class Gpt(Generic[Number]):
             attn_weights = self.attention_weights(query[head], [key[head] for key in keys])  # (T)
             for i in range(start, start + head_dim):  # weighted mean of the value vectors
                 out.append(dot(attn_weights, [value[i] for value in values]))
-        return linear(out, self.weights[f"layer{layer}.attn_wo"])  # mixes the heads
+        return linear(out, self.weights[f"layer{layer}.attn_wo"])  # mixes the heads' outputs
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
         """Return a head's attention weights, which sum to 1, for the tokens so far: (T)."""

@@ -65,12 +65,12 @@ class GptVariant(Gpt[Number]):
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Add a token to the cache; return the next token's logits."""
-        reading = copy(self)  # threads share a model; the state of one sequence is in a copy
+        reading = copy(self)  # threads share the model, so the state of a sequence is in a copy
         reading.cache, reading.position = cache, len(cache[0][0])
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Sum the embeddings of a token and its position (karpathy) or predecessor (modern)."""
+        """Return a token's embedding plus its position's (karpathy) or predecessor's (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]
@@ -99,7 +99,7 @@ class GptVariant(Gpt[Number]):
         return self.dropped(Gpt.attention(self, x, layer, cache), site=2 * layer + 1)
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
-        """Apply the two-layer MLP with the selected activation, and dropout: (C) -> (C)."""
+        """Apply the MLP with the activation of the architecture, and dropout: (C) -> (C)."""
         if self.config.architecture == "modern":
             n_layer, half = self.config.n_layer, self.config.n_embd // 2
             _, inputs = self.cache[n_layer]  # MLP inputs of all layers and tokens so far

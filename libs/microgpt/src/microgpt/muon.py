@@ -28,7 +28,7 @@ class MuonEngine(ReferenceEngine):
         """Update the blocks with one Muon step and the other weights with one AdamW step."""
         before = [param.data for param in self.params]
         m, v = self.adam_m.copy(), self.adam_v.copy()
-        super().update(lr)  # AdamW for all weights; the loop below overrides the blocks
+        super().update(lr)  # updates all weights with AdamW; the loop below overrides the blocks
         start, lr = 0, lr * MUON_LR_RATIO
         for name, (n_rows, n_columns) in weight_shapes(self.gpt.config).items():
             end = start + n_rows * n_columns

@@ -1,4 +1,4 @@
-"""Load plug-ins (see docs/plugins.md), forward messages of engines, and draw charts."""
+"""Load plug-ins (see docs/plugins.md), forward messages from engines, and draw charts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,7 +95,7 @@ class Plottable:
 
 @contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """In a `with` block, pass each distinct message of an engine to `tell` once."""
+    """In a `with` block, pass each distinct message from an engine to `tell` once."""
     token = _tell.set(cache(tell))  # `cache` suppresses repetitions
     try:
         yield
@@ -104,7 +104,7 @@ def on_compiling(tell: Tell) -> Iterator[None]:
 
 
 def report(line: str) -> None:
-    """Pass a message of an engine to the function that `on_compiling` was given, if any."""
+    """Pass a message from an engine to the function that `on_compiling` was given, if any."""
     if tell := _tell.get():
         tell(line)
 

@@ -33,7 +33,7 @@ class ReferenceEngine:
         beta2: float = 0.99,  # decay rate of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
         weight_decay: float = 0.0,  # AdamW weight decay; each step multiplies it by lr
-        gpt_type: type[Gpt[Value]] = Gpt,  # model class; subclasses have other architectures
+        gpt_type: type[Gpt[Value]] = Gpt,  # model class; `GptVariant` has other architectures
     ) -> None:
         values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
         self.gpt = gpt_type(model, values)

@@ -41,7 +41,7 @@ Targets = Sequence[Sequence[Target]]  # the targets of each document in a batch
 
 BYTES_PER_WEIGHT = 200  # a weight, its gradient and moments, and copies as Python floats
 BYTES_PER_PRODUCT = 32  # both operands and both local gradients are stored
-RUN_S = 0.02  # target duration of a call of `ReferenceBatch.run`
+RUN_S = 0.02  # target duration of each call of `ReferenceBatch.run`
 
 
 def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
@@ -55,7 +55,7 @@ def n_bytes(model: ModelConfig, longest: int) -> int:
 
 
 def shuffled(n: int, rng: Random, n_first: int) -> Sequence[int]:
-    """Shuffle range(n) by `rng.shuffle` and return the first n_first numbers."""
+    """Shuffle range(n) with `rng.shuffle` and return the first n_first numbers."""
     order = list(range(n))
     rng.shuffle(order)
     return order[:n_first]
@@ -232,7 +232,7 @@ class ReferenceModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the tokens of `sampling.decode`; other engines can draw from rng in advance."""
+        """Yield the tokens of `sampling.decode`; other engines can use rng ahead of the tokens."""
         return decode(self._gpt, prompt, rules, rng)
 
     def decode_many(

@@ -1,4 +1,4 @@
-"""Check the free memory, count the CPUs that this process may use, and run work in threads."""
+"""Check the free memory, count the CPUs that this process can use, and run work in threads."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ def check_memory(
 
 
 def n_cpus() -> int:
-    """Return the number of CPUs that this process may use."""
+    """Return the number of CPUs that this process can use."""
     # Without sched_getaffinity (macOS and Windows), count all CPUs.
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 

@@ -74,7 +74,7 @@ def sample(
     largest = max(logits[token] for token in allowed)
     # Subtract the maximum before dividing: the logits could overflow at temperatures close to 0.
     scores = {token: (logits[token] - largest) / sampling.temperature for token in allowed}
-    # Sorted by logits, because a high temperature can make all weights equal.
+    # Sort by logits rather than weights, which are all equal if the temperature is very high.
     by_logit = sorted(allowed, key=logits.__getitem__, reverse=True)  # ties stay in token order
     weights = {token: math.exp(score) for token, score in scores.items()}
     kept = _likeliest(by_logit, weights, sampling)

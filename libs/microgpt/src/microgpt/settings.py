@@ -1,7 +1,7 @@
 """All settings of a training run.
 
 A user, a preset (see presets.toml) or a genome (the result of a search) gives some of them as a
-mapping from names to values. The others are chosen by `training.choice` or are Karpathy's.
+mapping from names to values. The others are chosen by `training.choice` or have Karpathy's values.
 """
 
 import tomllib
@@ -133,7 +133,7 @@ def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError if the value of a setting is invalid; `typed` is its name in the error."""
+    """Raise ConfigError for an invalid value; the error calls the setting `typed`, if given."""
     checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 
@@ -144,7 +144,7 @@ def flag(name: str) -> str:
 
 
 def with_given(config: Config, given: Given) -> Config:
-    """Return a configuration in which the given fields are replaced."""
+    """Return a copy of a configuration with the given values for its fields."""
     names = (each.name for each in fields(config))  # type: ignore[arg-type]
     found = {name: given[name] for name in names if name in given}
     return replace(config, **found)  # type: ignore[type-var]

@@ -66,7 +66,7 @@ class Ensemble:
 
     n_teachers: Annotated[int, Field(ge=1, le=1000)]
     n_samples: Annotated[int, Field(ge=0, le=MAX_SIZE)]  # number of generated documents
-    teacher: TrainConfig  # settings of the teachers, with the seed of the run
+    teacher: TrainConfig  # settings of all teachers; `config_of` replaces the seed
 
     def config_of(self, i: int) -> TrainConfig:
         """Return the settings of teacher i, counted from 0."""
@@ -137,7 +137,7 @@ class TrainingPlan:
     given: Given = field(default_factory=dict)
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     ensemble: Ensemble | None = None  # models that are trained first, and then teach this one
-    teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
+    teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the training targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
     # Fraction of each held-out set that was read in training; None if unknown.
     contamination: dict[str, float | None] = field(default_factory=dict)
@@ -193,7 +193,7 @@ class TrainEvent:
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(TrainedModel, Plottable):
-    """A trained model and its training run. With validation, its weights are the best ones.
+    """A trained model and its training run; validation selects the weights with the lowest loss.
 
     `InferenceGpt(result)` generates text, `save(result, path)` writes the model, and
     `result.plot()` draws the losses.
@@ -201,7 +201,7 @@ class TrainResult(TrainedModel, Plottable):
 
     plan: TrainingPlan
     losses: Sequence[float]  # loss of each step of this `train` call, in nats per token
-    state: TrainState  # final state
+    state: TrainState  # state after the last step
     ending: Ending
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling
     test_loss: float | None = None  # loss of the test documents, in nats per token

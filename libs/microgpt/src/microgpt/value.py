@@ -97,7 +97,7 @@ class Value:
             else:  # all inputs of this node have been visited
                 path.pop()
                 order.append(node)
-                node.grad = 0.0  # a second `backward` begins anew, but adds to the leaves
+                node.grad = 0.0  # each `backward` recomputes it; only leaves accumulate gradients
         self.grad = 1.0
         for node in reversed(order):  # each node follows all its uses, so its grad is complete
             for source, local_grad in zip(node._inputs, node._local_grads, strict=True):

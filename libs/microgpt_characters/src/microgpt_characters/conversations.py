@@ -24,14 +24,14 @@ from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
 NEAR = 0.7  # texts at least this similar to a topic's wording are not used as foreign questions
-TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # possible numbers of exchanges; most in basic ones
+TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # exchanges per conversation; maximum in basic ones
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
 FOREIGN, OWN = 0.14, 0.5  # probability of a foreign question; of taking it from the character file
 FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of following up, using a value, giving one
 VARIED = 0.5  # probability of choosing among the topics with slots, if the threshold is not 0
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
-TWO, SHORT_OF_TWO = 0.19, 0.65  # probabilities: two questions in a message; a first wording of each
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; of first wordings in it
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
@@ -58,7 +58,7 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # drawn more: using values takes longest to learn
+        self._varied = varied or self._topics  # drawn more often: using values is learned last
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
         # By topic and set of slots: the first wording, which the model reads instead of the others.
         self._first = {
@@ -140,7 +140,7 @@ class Drawing:
         return topics[bisect(totals, self._rng.random() * totals[-1])]
 
     def _exchange(self, topic: Topic, short: float = SHORT) -> tuple[str, str]:
-        """Return a message about a topic, to which `_framed` may add text later, and the reply."""
+        """Return a message about a topic, without the text that `_framed` adds, and the reply."""
         pattern = topic.ask[0]
         if self._character.threshold:
             pattern = pick(self._rng, [*self._first[id(topic)].values()])

@@ -13,7 +13,7 @@ from microgpt import DataError, TextFile, count, first_problem, plain
 from microgpt_characters.pattern import draw, names_in, parse, slots_in
 from microgpt_characters.slots import Slot, computed, slot
 
-ENOUGH = 8  # recommended minimum of wordings per topic; with fewer, many messages match no wording
+ENOUGH = 8  # recommended number of wordings per topic; with fewer, many messages match no wording
 N_COMPARED = 16  # number of wordings to draw per pattern, to find any that two topics share
 _HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
 
@@ -24,7 +24,7 @@ class Topic(BaseModel, extra="forbid", strict=True):
     ask: list[str] = []
     reply: list[str] = Field(min_length=1)
     untold: list[str] = []  # replies if the user has not given a value that `reply` needs
-    remember: str = ""  # slot of `ask` whose value the replies of other topics may use
+    remember: str = ""  # slot of `ask` whose value the replies of other topics can use
     weight: float = Field(1.0, gt=0, le=1000, strict=False)  # relative frequency in training
     alone: bool = False  # whether messages with two questions leave this topic out
     like: str | None = None  # earlier topic whose `ask` is copied, with `words` replaced

@@ -77,7 +77,7 @@ def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
 
 
 def hook(extra: Any) -> Knowledge:
-    """Return the knowledge in `extra` of a checkpoint; raise CheckpointError if it is damaged."""
+    """Return the Knowledge in `extra`, a part of meta.json; raise CheckpointError if damaged."""
     try:
         found = Knowledge.model_validate_json(json.dumps(extra))
     except ValidationError as error:

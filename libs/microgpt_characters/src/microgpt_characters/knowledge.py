@@ -49,8 +49,8 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
         """Return the messages for the model to read, or a reply if the last one matches no topic.
 
-        The model reads the first wording of the topic, with words of the message in its slots,
-        after the exchanges that the topic needs. Return None if the last message is not the user's.
+        The model reads the exchanges that the topic needs, then the topic's first wording, with its
+        slots filled; if `threshold` is 0, all messages. Return None unless the last is the user's.
         """
         if not messages or messages[-1].role != "user":
             return None

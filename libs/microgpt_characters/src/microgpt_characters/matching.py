@@ -2,7 +2,7 @@
 
 A *message* is what the user writes. A *wording* (`Asking`) is one way to ask about a *topic*; its
 *slots*, {0} and {1}, are filled with words of the message, the *values*. Words are weighted by
-inverse document frequency (Spärck Jones 1972); they match synonyms and words with many common
+inverse document frequency (Spärck Jones 1972); they match synonyms and words that share many
 trigrams. The similarity, about 0 to 1, is the fraction of a message's weight that is in a wording,
 corrected by the *coverage*, the fraction of the wording's weight that is in the message.
 """
@@ -20,7 +20,7 @@ from microgpt import fold
 WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
 MOST_CHARACTERS = 500  # number of characters of a message that are compared; the rest is ignored
 NUMBER = "0"  # replaces each number of a message that occurs in no wording
-GROUP, LEAST_EQUAL = 3, 0.45  # letters of a trigram; similarity (Dice 1945) from which words match
+GROUP, LEAST_EQUAL = 3, 0.45  # trigram length; minimum similarity (Dice 1945) of matching words
 SYNONYM, TOPIC = 0.7, 0.5  # weight factors of synonyms, and of a topic's words outside a wording
 FUNCTION = {True: 0.15, False: 0.5}  # weight factor of function words; True is for a table
 COVERAGE = 0.2  # weight of a wording's coverage in the similarity
@@ -77,7 +77,7 @@ class Matcher:
         """Return a match for each wording that is similar to a text, in the order of `askings`."""
         shared: dict[int, Weights] = defaultdict(dict)  # weights of a text's words in each wording
         covered: dict[int, Weights] = defaultdict(dict)  # similarity of a wording's words to a text
-        most: Weights = {}  # largest weights of the text's words in any wording
+        most: Weights = {}  # largest weight of each word of the text in any wording
         words = words_of(text[:MOST_CHARACTERS])
         numbers = {w for w in words if w.isdecimal() and (w == NUMBER or w not in self._weights)}
         for word in dict.fromkeys(NUMBER if word in numbers else word for word in words):
@@ -111,7 +111,7 @@ class Matcher:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += COVERAGE * coverage * min(weight / self._most, 2)  # at most two rare words' weight
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # 1 is the weight of a rare word
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that ties are the same in JavaScript
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
         return Match(asking, rounded, text or asking.text)

@@ -1,6 +1,6 @@
 """Patterns from which texts are drawn: `[a|b]` is a or b, `<name>` a macro, and `{slot}` a slot.
 
-Texts are drawn one by one, because a list of all texts of a pattern may not fit into memory.
+Texts are drawn one by one, because a list of all texts of a pattern can exceed the memory.
 """
 
 import json

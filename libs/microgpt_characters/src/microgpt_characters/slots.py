@@ -85,7 +85,7 @@ def is_held_out(text: str) -> bool:
 
 
 def computed(text: str, slots: Mapping[str, Slot], values: Mapping[str, str]) -> str:
-    """Return the text for a slot such as `a` or `sum a b`; raise DataError if there is none."""
+    """Return the text for a slot, such as `a` or `sum a b`; raise DataError if it has no value."""
     function, *names = text.split()
     try:
         found = [values[name] for name in names or [function]]

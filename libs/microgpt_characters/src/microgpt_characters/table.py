@@ -6,14 +6,14 @@ from microgpt import ROLES, Document, Given, Tell, count, texts_of
 from microgpt_characters.knowledge import SEEN, Knowledge, Question
 from microgpt_characters.matching import Asking
 
-MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # memorising more would take too long
+MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # a larger table would take too long to memorise
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
 )  # fmt: skip
 THRESHOLD = 0.6  # minimum similarity of a message to a matching question
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each row is read; for sixty rows, 90 are enough
-WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum size of the table
+WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum number of characters
 RECIPE = {
     "n_head": 4, "n_layer": 2, "lr": 0.01, "batch_size": BATCH, "dropout": 0.0,
     "weight_decay": 0.0, "evaluations": 1, "val_fraction": 0.0, "test_fraction": 0.0,

@@ -99,7 +99,7 @@ def _of_discord(message: Any) -> Post:
 
 
 SLACK_USERS, SLACK_DAYS = "users.json", "????-??-??.json"
-SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # users write these
+SLACK_SUBTYPES = (None, "me_message", "thread_broadcast", "file_share")  # messages by users
 
 _LINK = re.compile(r"<([@#]?)!?(?:[^<>|\n]+\|)?([^<>|\n]+)>")  # such as <@U1> or <URL|label>
 
@@ -187,7 +187,7 @@ _ADDED = re.compile(  # text that WhatsApp adds to a message
     r"[\u200e\u200f]<[^<>\n]*>$|^[^\n]+\.\w{2,5}(?: •)?\s[\u200e\u200f][^\n]*"
     rf"|^\u200e?{_FILE} \([^()\n]+\)(?:\n|$)|^{_ANGLE}\n(?:{_FILE}$)?|\s{_ANGLE}$"
 )
-# Regular expressions of placeholders for missing texts: for all languages, then for single ones.
+# Regular expressions of placeholders for missing texts: for all languages, then for each language.
 _PLACEHOLDERS = Path(__file__).with_name("whatsapp_placeholders.txt").read_text(encoding="utf-8")
 _NO_TEXT = re.compile("|".join(_PLACEHOLDERS.splitlines()))
 

@@ -26,7 +26,7 @@ from microgpt_chat_exports.chat_formats import APPS, Post, one_line, whatsapp_he
 PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning at work does not
 MOST = 20  # maximum number of participants in an error message
 N_HEAD = 20  # number of lines that are searched for the beginning of a WhatsApp message
-JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # every JSON export has at least one
+JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # every JSON export has at least one of them
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
@@ -83,7 +83,7 @@ def _app_of(value: Any) -> str | None:
 def _conversations(
     app: str, content: Any, path: Path, me: str | None, tell: Tell | None
 ) -> Iterator[Conversation]:
-    """Yield conversations in which one participant is the assistant, and any other is the user."""
+    """Yield conversations in which one participant is the assistant; all others are the user."""
     channels = APPS[app](content, path)
     said = [[post for post in channel if post.text] for channel in channels]
     me = _assistant(app, Counter(post.who for channel in said for post in channel), path, me)

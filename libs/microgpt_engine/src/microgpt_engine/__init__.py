@@ -14,9 +14,9 @@
     random_numbers    a fast equivalent of `random.Random`
     kernels/          the operations of a model and their gradients, optimizers, sampling
     simd/             SIMD vectors, reductions within a vector, matrix tiles
-    compiler          compilation with Numba
+    compiler          compilation with Numba; `numba_internals` makes the object files
 
-Only `kernels/`, `simd/` and `compiler` import Numba, and only when something is compiled.
+Only `kernels/`, `simd/`, `compiler` and `numba_internals` import Numba, only to compile kernels.
 Each file names the layout of its arrays and a section of docs/engine.md. C = n_embd, N = tokens.
 
     columns   (features, N), for training and evaluation: a row per feature and a column per token;

@@ -23,7 +23,7 @@ NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules of tokens; no token has NO_RULE
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rule of a token; `sample` excludes rules >= `barred`
 
 
 class Dataset(NamedTuple):
@@ -76,7 +76,7 @@ class Buffers(NamedTuple):
     attn_norm: Annotated[Array, "L", "C", "N"]
     attn_norm_scale: Annotated[Array, "L", "N"]
     qkv: Annotated[Array, "L", "3 C", "N"]
-    qk_scale: Annotated[Array, "L", "2 H or 0", "N"]  # scales from `rmsnorm` of queries and keys
+    qk_scale: Annotated[Array, "L", "2 H or 0", "N"]  # scale that `rmsnorm` used, per head
     attn_weights: Annotated[Array, "L", "keys", "lanes"]
     attn_out: Annotated[Array, "L", "C", "N"]
     mlp_norm: Annotated[Array, "L", "C", "N"]  # input of the MLP, after any token shift
@@ -233,7 +233,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
         "1": 1, "N": N, "C": C, "3 C": 3 * C, "hidden": model.n_ff_exp * C,
         "H": model.n_head, "T": model.block_size, "V": model.vocab_size,
     }  # fmt: skip
-    return allocated(Rows, sizes, dtype, qkv=padded(C, dtype))  # values are read as whole vectors
+    return allocated(Rows, sizes, dtype, qkv=padded(C, dtype))  # whole-vector reads can exceed 3 C
 
 
 class DecodeArrays(NamedTuple):

@@ -124,7 +124,7 @@ class CompiledModel:
         probabilities: NDArray[np.float32] = NO_ROWS,
         share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
-        """Return the losses and the last buffers; add to `probabilities` unless it has no rows."""
+        """Return the losses, and the last micro-batch's buffers; see also `add_probabilities`."""
         # Losses are measured on the tokens, even if the documents have soft targets.
         dataset = Dataset.from_documents(docs)._replace(soft_targets=NO_ROWS)
         n_losses = dataset.tokens.size - len(docs)
@@ -152,7 +152,7 @@ class CompiledModel:
         decoder = Decoder(self, [prompt], rules)
         sequences, is_greedy = decoder.sequences, rules.sampling.temperature == 0
         end, n_known = int(sequences.goals[0]), len(prompt)
-        is_copied = type(rng) is random.Random  # a copy would lose the overrides of a subclass
+        is_copied = type(rng) is random.Random  # not a subclass, whose overrides a copy would lose
         n_at_once = 1 + WORK_5_MS // count_params(self.config) if is_copied else 1
         advances, ahead = is_copied and not is_greedy, rng
         if advances:

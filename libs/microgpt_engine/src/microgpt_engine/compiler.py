@@ -1,8 +1,8 @@
 """Compile kernels with Numba.
 
-Only modules that define kernels import this module, and only to compile them: loading Numba takes
-longer than loading the machine code of all kernels (see `machine_code`).
-Arrays may have any strides, but a vector is loaded from adjacent numbers of a row. See
+This module is imported only when kernels must be compiled, because loading Numba takes longer than
+loading the machine code of all kernels (see `machine_code`).
+Arrays can have any strides, but a vector is loaded from adjacent numbers of a row. See
 docs/engine.md#compilation.
 """
 

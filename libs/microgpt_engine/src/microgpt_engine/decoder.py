@@ -1,6 +1,6 @@
-"""Decode many sequences in a batch, about 20 ms per call; share a batch between several callers.
+"""Decode batches of sequences in calls of about 20 ms; several callers can share a batch.
 
-Arrays have one row per sequence (see `Sequences`), and one row per token in the kernel. See
+The arrays of `Sequences` have one row per sequence; those of the kernel have one row per token. See
 docs/engine.md#decoding.
 """
 
@@ -77,7 +77,7 @@ class Decoder:
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # more is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger is hardly faster
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether other decoders can reuse arrays
         n_slots = min(len(prompts), most_slots)
@@ -144,7 +144,7 @@ class Decoder:
         """Decode for about 20 ms; return whether any sequence is still running."""
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
-        n_positions = int(s.n_tokens.max()) + self._n_tokens  # the most that this call can reach
+        n_positions = int(s.n_tokens.max()) + self._n_tokens  # maximum length after this call
         settings = model_settings(self._config, self._dtype, n_positions)
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, s, settings, self._n_tokens)

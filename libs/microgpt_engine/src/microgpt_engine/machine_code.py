@@ -3,7 +3,7 @@
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
 processor, the compiler settings and the sources of this package. Because the files contain code,
 a file is not loaded if it is damaged or if another user could have written it.
-Arrays may have any layout: a kernel receives their addresses. See docs/engine.md#compilation.
+Arrays can have any layout: a kernel receives their addresses. See docs/engine.md#compilation.
 """
 
 import contextlib
@@ -48,10 +48,10 @@ class CompiledForWasmError(Exception):
 class EntryPoint:
     """A kernel that can be called from Python.
 
-    Arguments are arrays, named tuples of arguments, and numbers. A version is selected by the types
-    of the arguments and the dtype of the first array. All other arrays must have the same dtypes as
-    in the first call of that version. One-dimensional arrays must be contiguous. The result is an
-    integer.
+    Arguments are arrays, named tuples of arguments, and numbers. Their types and the dtype of the
+    first array select a compiled version of the kernel. All other arrays must have the same dtypes
+    as in the first call of that version. One-dimensional arrays must be contiguous. The result is
+    an integer.
     """
 
     def __init__(self, place: str) -> None:
@@ -136,7 +136,7 @@ def _function(place: str) -> Callable[..., Any]:
     return getattr(function, "py_func", function)  # type: ignore[no-any-return]
 
 
-_engines: list[llvm.ExecutionEngine] = []  # own the machine code of the loaded kernels
+_engines: list[llvm.ExecutionEngine] = []  # they own the machine code of the loaded kernels
 
 
 def _link(symbol: str, code: bytes) -> Callable[..., int]:
@@ -199,7 +199,7 @@ def _make_directory(path: Path) -> None:
 
 
 def read_kept(place: str, layout: str) -> bytes | None:
-    """Return the machine code in the cache, or None if there is no valid file."""
+    """Return the cached machine code of a kernel, or None if there is no valid file."""
     content = None
     with contextlib.suppress(OSError):
         path = _path(place, layout)

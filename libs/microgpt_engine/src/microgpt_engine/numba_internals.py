@@ -2,7 +2,7 @@
 
 No other module uses such names. They were tested with Numba `TRIED`. If another version lacks one,
 `compiler.numba_function` compiles the kernels instead.
-Arrays may have any layout: a kernel receives their addresses. See docs/engine.md#compilation.
+Arrays can have any layout: a kernel receives their addresses. See docs/engine.md#compilation.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def object_code(
 
     options = options | _OPTIONS
     dispatcher = numba.njit(**options)(function)
-    dispatcher.get_call_template  # noqa: B018  (`share_versions` needs it)
+    dispatcher.get_call_template  # noqa: B018  (raises if Numba lacks it; see `share_versions`)
     callee = types.Dispatcher(dispatcher)  # holds a weak reference: `dispatcher` must stay alive
 
     @intrinsic  # type: ignore[untyped-decorator]

@@ -25,8 +25,8 @@ Result = TypeVar("Result")
 # A barrier takes 0.1 ms, so each thread processes up to MAX_PER_THREAD micro-batches between two
 # barriers. More would take more memory for gradients, and delay a request to stop training.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
-# Work per step (number of weights times tokens) above which several threads are used. It takes
-# 0.3 ms on one thread, several times the overhead of threads.
+# Work per step (number of weights times tokens) above which several threads are used. Such a step
+# takes 0.3 ms on one thread, several times the overhead of threads.
 MIN_SHARED_WORK = 3e6
 
 add, add_and_clear, find_directions, update, publish_and_clear = (
@@ -59,7 +59,7 @@ class ThreadedTraining(CompiledTraining):
         self._threads, longest = threads, self._dataset.longest
         self._lengths, self._n_columns = np.diff(self._dataset.starts), n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
-        self._published_step = -1  # number of steps before `_published` was set; -1: not yet set
+        self._published_step = -1  # step for which `_published` has the weights; -1 if for none
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         params = [self._params, *self._copies]  # weights used by each thread
         buffers = [self.workspace.buffers] + [

@@ -29,7 +29,7 @@ from microgpt import (
 )
 from microgpt_exports.format import Arrays, zero_weights
 
-EPSILON = 1e-5  # epsilon of each RMSNorm
+EPSILON = 1e-5  # added to the mean square in each RMSNorm
 # For x > 0, xIELU is softplus(alpha_p) x² + beta x, here x². For x <= 0, it is (beta +
 # softplus(alpha_n)) (eˣ − 1 − x) + beta x, here 0; in eˣ, min(x, eps) replaces x.
 ACTIVATION = {"alpha_p": log(e - 1), "alpha_n": -100.0, "beta": 0.0, "eps": -1e-6}
@@ -80,7 +80,7 @@ def from_apertus(config: ModelConfig, tensors: Arrays) -> Arrays:
     """Return float64 weights with which microgpt computes the same results as Apertus.
 
     Each row of `wte` is scaled so that RMSNorm returns the embedding. The output of RMSNorm has a
-    root mean square below 1. If that of an embedding is not, all embeddings and the outputs of
+    root mean square below 1. If an embedding has a larger one, all embeddings and the outputs of
     all blocks are scaled down by a common factor, which later RMSNorms remove.
 
     Raises:
@@ -153,5 +153,5 @@ def _layers(config: ModelConfig) -> Iterator[tuple[int, str]]:
 
 
 def _turned(matrix: NDArray[Any], shape: tuple[int, int, int, int]) -> NDArray[Any]:
-    """Exchange the two axes of the rows of a head: (H, D/2, 2, C) or (H, 2, D/2, C) to (C, C)."""
+    """Return a matrix (C, C) with axes 1 and 2 of its view in `shape`, (H, …, …, C), swapped."""
     return matrix.reshape(shape).swapaxes(1, 2).reshape(prod(shape[:3]), shape[3])

@@ -14,7 +14,7 @@ class ForeignTokenizer:
     """The description of a tokenizer for llama.cpp and Hugging Face Transformers."""
 
     pieces: tuple[str, ...]  # text of each token, with one character per byte
-    merges: tuple[tuple[str, str], ...]  # pairs of pieces to join, in order
+    merges: tuple[tuple[str, str], ...]  # pairs of pieces to join, in order of priority
     special: dict[str, int]  # ids of special tokens by name, such as "<|bos|>", in ascending order
     end_id: int  # id of the token that ends a text or a reply
     suppressed: tuple[int, ...]  # ids of special tokens that are never generated
@@ -22,7 +22,7 @@ class ForeignTokenizer:
 
 
 def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
-    """Describe a tokenizer; raise TokenizerError if text and special tokens share a name."""
+    """Describe a tokenizer; raise TokenizerError if a text token has a special token's name."""
     chars = _byte_characters()
     pieces = tuple(
         "".join(chars[byte] for byte in (name.encode() if isinstance(name, str) else name))
@@ -53,7 +53,7 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
 
 
 def known_characters(saved: SavedModel) -> str:
-    """Return a remark on characters that other programs leave out, or "" if there are subwords."""
+    """Return a remark on characters that other programs leave out, or "" for subwords."""
     if not saved.tokenizer.chars:
         return ""
     chars = printable("".join(saved.tokenizer.chars))

@@ -1,6 +1,6 @@
 """Export models in the formats of other programs, and verify the exports in these programs.
 
-An export is accepted only if everything except its weights equals what microgpt writes for its
+An export is accepted only if everything except its weights equals what microgpt writes for the same
 receipt. So the weights are the only untrusted bytes that the other program reads.
 """
 
@@ -44,7 +44,7 @@ from microgpt_exports.receipt import (
 Arrays = dict[str, NDArray[Any]]
 
 MAX_FILE = 2**31 - 1  # maximum size of a file in bytes; protobuf reads no more
-RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # key in metadata; file name
+RECEIPT, RECEIPT_FILE = "microgpt.receipt", "receipt.json"  # metadata key; file name
 # Matches the key, the length of the receipt, and the receipt, which has no control characters.
 IN_FILE = re.compile(RECEIPT.encode() + rb'.{0,13}?(\{"format_version"[^\x00-\x1f]*\})', re.DOTALL)
 ALSO = (".md", "LICENSE")  # suffixes of extra files that are allowed in an exported directory
@@ -53,7 +53,7 @@ ALSO = (".md", "LICENSE")  # suffixes of extra files that are allowed in an expo
 class Numbers(bytes):
     """The bytes of an export that hold its weights. The receipt determines all other bytes."""
 
-    pattern = re.compile(rb".*", re.DOTALL)  # all bytes are valid weights
+    pattern = re.compile(rb".*", re.DOTALL)  # weights can be any bytes
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from microgpt_exports.format import RECEIPT, Arrays, Format, Numbers, running
 from microgpt_exports.receipt import MAX_TOKENS, PIECE, Program, Receipt
 
 ALIGNMENT = 32
-FLOATS, NORMAL, CONTROL = 0, 1, 3  # type of float32 tensors; types of normal and control tokens
+FLOATS, NORMAL, CONTROL = 0, 1, 3  # GGUF types of float32 tensors, normal tokens and control tokens
 STRING, ARRAY, INTEGER = 8, 9, 5  # GGUF value types; INTEGER (int32) is used only in arrays
 SCALARS = {bool: (7, "<?"), int: (4, "<I"), float: (6, "<f")}  # GGUF types and `struct` formats
 TENSORS = {  # names of tensors in Hugging Face Transformers, and in GGUF

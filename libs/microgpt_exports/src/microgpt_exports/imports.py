@@ -1,10 +1,10 @@
 """Import a model that another program has trained; refuse one of an unsupported architecture.
 
     MoonBase directory       written by a version of MoonBase with subword tokens
-    transformers directory   written by `microgpt export`; the weights can have been trained since:
-                             receipt.json, config.json and model.safetensors
+    transformers directory   receipt.json, config.json and model.safetensors, as `microgpt export`
+                             writes them; the weights can have been trained since
 
-Files may be untrusted: names and shapes are checked first, and no code in a file is run.
+The files are not trusted: names and shapes are checked first, and no code in a file is run.
 """
 
 import json
@@ -66,7 +66,7 @@ def _from_moonbase(directory: Path) -> TrainedModel:
     """Return the model in a MoonBase directory.
 
     The names of matrices and of fields in meta.json are those of microgpt. tokenizer.json is a
-    byte-level BPE: special tokens come first, and bytes that the training text lacks are missing.
+    byte-level BPE: special tokens come first, and bytes absent from the training text are missing.
     """
     path, file = directory / MOONBASE_WEIGHTS, directory / TOKENIZER
     meta = read_meta(directory)

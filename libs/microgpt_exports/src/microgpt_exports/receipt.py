@@ -40,7 +40,7 @@ from microgpt import (
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
 FORMAT_VERSION = 4  # receipts of earlier versions contain different results
-N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens after a text's first
+N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens per text after the first
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp supports no more
 MOST = 1e-3  # maximum accepted difference in a token's log-probability, in nats
@@ -74,7 +74,7 @@ class ReceiptTokenizer(BaseModel):
     special_tokens: SpecialTokens | None = None
     fold: bool | None = None
     ids: dict[str, int]  # ids of the special tokens by name
-    file: dict[str, Any] | None = None  # content of tokenizer.json, if it has subwords
+    file: dict[str, Any] | None = None  # content of tokenizer.json; None without subwords
 
 
 class Receipt(_Strict):
@@ -214,7 +214,7 @@ def generated_text(gpt: InferenceGpt, seed: int) -> list[int]:
 def _generated(
     gpt: InferenceGpt, first: list[int], temperature: float, seed: int, stop: tuple[int, ...] = ()
 ) -> list[int]:
-    """Return tokens that begin with `first`; end at a stop token, a full context or MAX_TOKENS."""
+    """Return tokens from `first` on, up to a stop token, a full context or MAX_TOKENS tokens."""
     stream = gpt.generate_from_prompt(
         first,
         stop=stop,

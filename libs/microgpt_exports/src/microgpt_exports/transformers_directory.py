@@ -1,6 +1,6 @@
 """Model directories for Hugging Face Transformers.
 
-config.json, generation_config.json     the architecture, and the settings of generation
+config.json, generation_config.json     the architecture, and the generation settings
 model.safetensors                       the weights in float32
 tokenizer.json, tokenizer_config.json   the tokenizer, and the chat template
 receipt.json                            results to compare; see `receipt`

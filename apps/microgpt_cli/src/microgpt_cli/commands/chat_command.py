@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
 LABEL = "microgpt> "  # printed before each reply on a terminal
-MAX_DRAWS = 100  # maximum number of replies to draw until one contains no line of --never
+MAX_DRAWS = 100  # maximum number of draws per reply if --never rejects replies
 QUIT_WORDS = ("exit", "quit", "bye")  # words that end a chat at a terminal, but not in piped input
 
 
@@ -89,13 +89,13 @@ class ChatSession:
     sampling: Sampling
     seed: int
     shows_doubt: bool = False  # whether to color the tokens of replies by their surprise
-    never: "re.Pattern[str] | None" = None  # a pattern that no reply may contain
+    never: "re.Pattern[str] | None" = None  # replies that match it are drawn again
     messages: list[Message] = field(default_factory=list)  # empty, or ending with a reply
     _has_dropped: bool = False
     _noted: str = ""  # unknown characters reported so far
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """Return a generator of the reply to a message; raise PromptError if there is no reply.
+        """Return a generator of a reply to a message; raise PromptError if it cannot be generated.
 
         When exhausted or closed, the generator adds the message and the reply so far to `messages`.
         """
@@ -115,7 +115,7 @@ class ChatSession:
 
     def _reply(self, question: Message, prompt: "ChatPrompt") -> Generator[str, None, None]:
         answer, decode = "", self.model.tokenizer.decode
-        colors = self.shows_doubt and prompt.fixed_reply is None  # a fixed reply has no probability
+        colors = self.shows_doubt and prompt.fixed_reply is None  # fixed replies lack probabilities
         for seed in range(self.seed, self.seed + MAX_DRAWS):
             job = self.model.reply_job(prompt, sampling=self.sampling, seed=seed)
             if not self.never or not self.never.search(decode(self.model.stream(job))):
@@ -148,7 +148,7 @@ class ChatSession:
         *tokens, end = reply_tokens(self.model, prompt, reply)
         mean = exp(sum(log_p for _, log_p in [*tokens, end]) / (len(tokens) + 1))
         note(f"mean probability of a token: {100 * mean:.0f} %")
-        if "".join(text for text, _ in tokens) != reply:  # colors would split characters
+        if "".join(text for text, _ in tokens) != reply:  # do not color parts of a character
             return terminal_safe(reply)
         return "".join(
             styled(terminal_safe(text), style_of(bits(-log_p))) for text, log_p in tokens

@@ -18,7 +18,7 @@ PACKAGES = {
 
 
 def formats() -> list[str]:
-    """Return the names of the installed formats."""
+    """Return the names of the installed export formats."""
     return [*OWN, *sorted(find_plugins("exports").keys() - {*OWN})]
 
 

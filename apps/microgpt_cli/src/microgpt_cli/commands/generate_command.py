@@ -95,14 +95,14 @@ def generate(
     if as_json:
         print(json.dumps({"samples": shown}))
     sys.stdout.flush()
-    n_given = len(prompt) if max_tokens else 0  # max_tokens does not count the prompt
+    n_given = len(prompt) if max_tokens else 0  # max_tokens counts only what follows the prompt
     note_faults([text[n_given:] for text in shown], saved, max_tokens)
     if seed == str(DEFAULT_SEED) and sampling.temperature and sys.stderr.isatty():
         note("the next run prints the same samples; for others, use --seed random")
 
 
 def words_of(file: Path) -> re.Pattern[str]:
-    """Return a pattern that matches each line of a file as whole words, ignoring case."""
+    """Return a pattern that matches any line of a file as whole words, ignoring case."""
     from microgpt import LINE, ReadOptions, load_documents
 
     lines = load_documents(file, ReadOptions(separator=LINE))

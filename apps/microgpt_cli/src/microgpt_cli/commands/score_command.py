@@ -15,7 +15,7 @@ from microgpt_cli.terminal.help import examples
 if TYPE_CHECKING:
     from microgpt import Score, TextKind
 
-BATCH = 1000  # number of lines that are scored at once; bounds the memory
+BATCH = 1000  # number of lines that are scored at once; limits memory use
 
 
 @examples("microgpt score --data data/names.txt --top 20")

@@ -24,7 +24,7 @@ def train(request: TrainRequest) -> None:
 def train_as(request: TrainRequest) -> None:
     """Train the requested model, save it and print the results."""
     started = running_time()
-    settings = request.settings()  # checked before NumPy is loaded
+    settings = request.settings()  # checked first, because loading NumPy takes time
 
     from microgpt import TrainingDirectory, check_engine, check_has_training, default_engine
     from microgpt_cli.training.inputs import planned

@@ -133,7 +133,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 class StopRequest:
-    """Records the first SIGINT or SIGTERM to let work be saved; a later one raises an exception."""
+    """Records the first SIGINT or SIGTERM, so work can be saved; later ones raise exceptions."""
 
     def __init__(self) -> None:
         self.reason: type[KeyboardInterrupt] | None = None  # None until a signal is received

@@ -64,7 +64,7 @@ class GroupedCommand(TyperCommand):
         return rest
 
     def _check_paths(self, given: dict[str, Any], values: dict[str, Any]) -> None:
-        """Replace `--data -` with standard input; refuse empty paths, as from an unset variable."""
+        """Replace `--data -` with standard input; raise BadParameter if a path is empty."""
         params: list[Any] = self.params
         for param in params:
             path = given.get(param.name)
@@ -107,7 +107,7 @@ class GroupedCommand(TyperCommand):
             else:
                 panel = param.rich_help_panel if isinstance(param, TyperOption) else None
                 sections.setdefault(panel or "Options", []).append(record)
-        sections["Options"] = sections.pop("Options")  # the section of --help comes last
+        sections["Options"] = sections.pop("Options")  # list the section with --help last
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=24 if rare else 30)

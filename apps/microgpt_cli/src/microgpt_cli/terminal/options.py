@@ -14,7 +14,7 @@ from microgpt_cli.terminal.console import note
 T = TypeVar("T")
 PANELS = ("Data", "Training", "Model", "Saving", "Output")  # in the order of `train --help-all`
 DEFAULT_MODEL_DIR = Path("output")
-DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # files in data/, else bundled copies
+DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # files in ./data, or bundled copies
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
@@ -32,7 +32,7 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-MODEL = ("--model", "--model-dir")  # second names come from programs that microgpt re-creates
+MODEL = ("--model", "--model-dir")  # the second name is from a program that microgpt re-creates
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # number of progress lines if stderr is not a terminal; slow work prints more
+N_LINES = 10  # number of progress lines if stderr is not a terminal; more if the work is slow
 LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
 REDRAW_S = 0.1  # minimum time between rewrites of the line on a terminal
 LOSS_WINDOW = 100  # number of steps over which the loss is averaged
@@ -68,8 +68,8 @@ class TrainingProgress(Progress):
         self._mark, self._total = mark, 0
         self._losses = deque[float](maxlen=LOSS_WINDOW)
         self._val_loss: float | None = None
-        self._began: float | None = None  # `seconds` of the first event
-        self._n_steps, self._n_tokens = 0, 0  # numbers since the first event
+        self._began: float | None = None  # seconds of training before the first event
+        self._n_steps, self._n_tokens = 0, 0  # numbers of steps and tokens since the first event
 
     def update(self, event: "TrainEvent") -> None:
         """Update the line after a training event; print a note if the number of steps changed."""

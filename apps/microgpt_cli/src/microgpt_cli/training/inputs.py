@@ -44,7 +44,7 @@ N_SEARCHED = 100  # number of conversations in which to look for examples
 
 def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     """Return a new training job: read and split the documents, and choose the missing settings."""
-    if given.get("budget") and "steps" in request.given:  # --steps changes the finished plan below
+    if given.get("budget") and "steps" in request.given:  # --steps is applied to the plan below
         given = {name: value for name, value in given.items() if name != "steps"}
     parent = load_model(request.from_) if request.from_ else None
     teachers = load_teachers(request.teacher or ())
@@ -124,7 +124,7 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
 
 
 def first_messages(sets: Split) -> tuple[str, ...]:
-    """Return a few short first messages of training conversations, to suggest to users."""
+    """Return a few short opening messages of training conversations, to suggest to users."""
     first = [doc[0] for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
     texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]
     return (*dict.fromkeys(texts),)[:N_EXAMPLES]

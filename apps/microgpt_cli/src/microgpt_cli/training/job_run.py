@@ -43,7 +43,7 @@ def run_job(job: TrainingJob, directory: TrainingDirectory, request: TrainReques
         _note_data(job, chunks, quiet=request.as_json)
         if job.plan.ensemble and not job.teachers:
             if not request.resume:
-                remove_teachers(directory.path)  # left by the run that is replaced
+                remove_teachers(directory.path)  # teachers of the run that is replaced
             job = with_teachers(job, directory, train, threads=threads, show=with_progress)
     except KeyboardInterrupt as signal:
         if signal.args:

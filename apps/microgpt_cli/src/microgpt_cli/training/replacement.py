@@ -1,4 +1,4 @@
-"""Refuse to replace models, unfinished runs or files of other programs without --force."""
+"""Refuse to replace models, unfinished runs or other programs' files unless --force is given."""
 
 import os
 from contextlib import suppress
@@ -30,7 +30,7 @@ MODEL_SUFFIXES = (".json", ".safetensors", ".crc32")  # suffixes of the files in
 def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
     """Raise CheckpointError if a new run would replace a model or an unfinished run.
 
-    A run without options may replace a model that it reproduces.
+    A run without options can replace a model that it reproduces.
     """
     if request.force:
         return
@@ -43,7 +43,7 @@ def check_output(path: Path, job: TrainingJob, request: TrainRequest) -> None:
                 "replace it with --force"
             )
     if request.from_ and os.path.realpath(request.from_) == os.path.realpath(path):
-        return  # fine-tuning may replace its parent
+        return  # fine-tuning is allowed to replace the parent model
     changes = request.input or request.teacher or request.genome or request.from_
     if changes or request.given.keys() - {"threads"} or not has_same_model(path, job.plan):
         check_replacement(path, unused_model(job.plan.input))
@@ -62,7 +62,7 @@ def check_replacement(directory: Path, option: str) -> None:
 
 
 def check_export(output: Path, mark: str | None, example: str, *, is_forced: bool) -> None:
-    """Raise CheckpointError if an export may not be written to `output`, or may not replace it.
+    """Raise CheckpointError if an export must not be written to `output` or replace what is there.
 
     `mark` is a file name that identifies an exported directory; None if the export is one file.
     """
@@ -82,8 +82,8 @@ def check_export(output: Path, mark: str | None, example: str, *, is_forced: boo
 
 
 def unused_model(data: Path | None) -> str:
-    """Return `--model NAME`, NAME being the stem of the data file; `--model` if NAME exists."""
-    name = Path(data.stem if data and data.exists() else ".")  # "." for a glob pattern
+    """Return `--model STEM` with the stem of the data file, or only `--model` if STEM exists."""
+    name = Path(data.stem if data and data.exists() else ".")  # a glob pattern has no stem
     return "--model" if name.exists() else f"--model {as_argument(name)}"
 
 
@@ -96,7 +96,7 @@ def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
 
 def _others(directory: Path) -> list[str]:
     """Return the names of another program's files that a model in the directory would replace."""
-    if committed_path(directory, STATE).exists():  # the directory has a run, but no model yet
+    if committed_path(directory, STATE).exists():  # the files are those of an unfinished run
         return []
     names = (META, TOKENIZER, *TRAINING_FILES, MOONBASE_WEIGHTS)
     return [name for name in names if os.path.lexists(directory / name)]

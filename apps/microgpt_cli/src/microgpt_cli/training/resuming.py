@@ -38,7 +38,7 @@ from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.inputs import load_teachers, read_input
 from microgpt_cli.training.train_request import TrainRequest
 
-CHANGES = ("steps", "until")  # settings that a resumed run may change
+CHANGES = ("steps", "until")  # settings that a resumed run can change
 MAY_DIFFER = ("engine", "minutes", "threads")  # options that every resumed run accepts
 
 
@@ -50,7 +50,7 @@ def resumed_job(
     ensemble, limit, given = open_ensemble(directory.path, plan, state), None, request.given
     for name in plan.extra:
         reply_plugin(name)  # raises an error if the plug-in is not installed
-    n_steps = state.step  # number of steps so far; those of teachers are added below
+    n_steps = state.step  # number of steps so far; the teachers' steps are added below
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
         note("its teachers are gone, so the model continues to learn from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
@@ -114,7 +114,7 @@ def _changed_config(
 def _tell_end(path: Path, step: int, reason: Ending, steps: int, request: TrainRequest) -> None:
     """Print that a run has ended and how to continue it."""
     if reason != "until":
-        remove_teachers(path)  # left by a process that was killed
+        remove_teachers(path)  # a process that was killed could not remove them
     more = "a larger --steps" if reason == "steps" else f"--steps {steps}"
     where = f"the training run in {path} ended after step {step} of {steps} ({reason})"
     note(f"{where}; to continue it, pass {more}, or --minutes")

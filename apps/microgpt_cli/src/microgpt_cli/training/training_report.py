@@ -97,7 +97,7 @@ def _print_losses(result: TrainResult, sets: Split) -> None:
     """Print the last training loss and the held-out losses."""
     state, config, shares = result.state, result.config, result.plan.contamination
     last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
-    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
+    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # as in Karpathy's script
     if state.best:
         loss = _format_loss(state.best.val_loss, result, sets.validation)
         where = f"at step {state.best.step}"

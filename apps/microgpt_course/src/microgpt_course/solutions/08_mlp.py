@@ -10,7 +10,7 @@ Without ReLU, two matrices could do no more than one: (fc2 fc1) x is a single ma
 """
 
 from microgpt.model import linear
-from microgpt.value import relu  # relu(x) of a number, a float or a Value
+from microgpt.value import relu  # relu(x), for floats and Values
 
 
 def mlp(x, fc1, fc2):

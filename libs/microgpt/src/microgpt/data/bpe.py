@@ -36,13 +36,13 @@ MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 # individually. Unlike Unicode, Python's \s treats U+001C to U+001F as white space.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS = 2**16  # memory: about 15 MB, at most 100 MB, because long words are not cached
+MAX_CACHED_WORDS = 2**16  # about 15 MB of memory; at most 100 MB, because long words are not cached
 MAX_CACHED_LENGTH = 32
 # Training time is quadratic in the word length, and the trainer uses 80 bytes of memory per
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
-MAX_LEARNED = 2**22  # maximum number of training characters; more are sampled (training takes 1 s)
+MAX_LEARNED = 2**22  # maximum characters to train on, which takes 1 s; larger texts are sampled
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
@@ -150,7 +150,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
     max_pieces = N_BYTES + sum(len(text.encode()) for text in texts)  # at most one merge per byte
     trainer = BpeTrainer(
-        vocab_size=min(n_pieces, max_pieces),  # the trainer allocates memory for this many tokens
+        vocab_size=min(n_pieces, max_pieces),  # limits the memory that the trainer allocates
         min_frequency=MIN_FREQUENCY,
         initial_alphabet=sorted(_byte_of()),
         show_progress=False,

@@ -31,7 +31,7 @@ STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON strin
 class Records(NamedTuple):
     """The rows of a table, the values of a JSON file, or conversations in another format."""
 
-    values: Iterable[tuple[int, Any]]  # (number, value); the value is an exception for invalid JSON
+    values: Iterable[tuple[int, Any]]  # (number, value) pairs; invalid JSON becomes an exception
     unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
@@ -97,7 +97,7 @@ def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str]
 
 
 def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str] | None:
-    """Return JSON strings, or the values of the only text field; None if a file is plain text."""
+    """Return JSON strings, or the values of the only text field; None if the file is plain text."""
     path, values = file.path, iter(records.values)
     sample = [*islice(values, N_EXAMINED)]
     records = records._replace(values=chain(sample, values))
@@ -114,7 +114,7 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     names = [*dict.fromkeys(name for row in rows for name in row)]
     texts = [name for name in names if all(isinstance(row.get(name, ""), str) for row in rows)]
     is_nested = any(isinstance(value, dict | list) for row in rows for value in row.values())
-    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as translations
+    if len(rows) == 1 and texts == names and len(names) > N_EXAMINED:  # such as a translation file
         return _strings(file, Records(enumerate(rows[0].values(), 1), "value"), tell)
     only = "text" if "text" in texts else texts[0] if len(texts) == 1 and not is_nested else None
     if only and (len(rows) > 1 or len(names) == 1):
@@ -166,7 +166,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
 
 def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) -> list[str]:
-    """Return the non-empty texts of (location, cell) pairs; errors contain the location."""
+    """Return the non-empty cells of (location, cell) pairs; error messages name the location."""
     texts = []
     for where, cell in cells:
         text = "" if cell is None else cell

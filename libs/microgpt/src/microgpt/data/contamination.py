@@ -24,7 +24,7 @@ Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unk
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
     """Return the fraction of each held-out set that was read in training.
 
-    The fraction is of the documents, or of the characters in running text or a single document.
+    Documents are counted; for running text or a single document, characters are counted.
     The result is empty if nothing was read and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
@@ -91,7 +91,7 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
 
 
 def form(doc: Document) -> str:
-    """Return a document without case, accents, white space and invisible characters."""
+    """Return a document in normalized form: lower case, no accents, single spaces."""
     if isinstance(doc, str):
         return plain(doc)
     return as_line([Message(one.role, plain(one.content)) for one in doc])
@@ -125,7 +125,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # a copy of the piece has one of these at a multiple of HALF
+        for i in range(HALF):  # a copy of the piece has one of the substrings at a multiple of HALF
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -158,7 +158,7 @@ class DocumentHashes(Container[str]):
         self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
 
     def __contains__(self, text: object) -> bool:
-        """Return whether a document, or a line of one, has the given text or conversation form."""
+        """Return whether a text or the `form` of a conversation is a document or a line of one."""
         return isinstance(text, str) and _hash(plain(text)) in self._hashes
 
 

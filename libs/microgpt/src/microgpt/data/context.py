@@ -145,7 +145,7 @@ class ChunkedDataset:
         """The number of predicted tokens of each document."""
         is_char = self.tokenizer.kind == "char" and not self.tokenizer.folds
         if is_char and are_texts(self.docs):
-            # A shortcut: otherwise, counting takes 5 ms of a 7 ms run with Karpathy's settings.
+            # A shortcut: otherwise, counting tokens takes 5 of the 7 ms of Karpathy's training run.
             n_ends = 1 if self.text == "lines" else 0
             return array("q", [len(doc) + n_ends for doc in self.docs])
         if self.text == "stream":
@@ -182,7 +182,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """Index of each document's first chunk, then the number of chunks; () if none is long."""
+        """Index of each document's first chunk, then the number of chunks; () if each has one."""
         if self.text == "lines" and not self.n_long:
             return ()
         size, stride = self.block_size, self._stride

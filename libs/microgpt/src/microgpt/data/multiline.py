@@ -13,7 +13,7 @@ from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
 BLANK, LINE = "blank", "line"  # separators: blank lines, or the end of each line
-MAX_RECORD_LINES = 40  # maximum mean number of lines per record separated by two blank lines
+MAX_RECORD_LINES = 40  # maximum mean lines per record, if two blank lines separate records
 MAX_VERSE = 60  # maximum mean number of characters per line of verse; lines of prose are longer
 MIN_RECORDS = 4  # minimum number of blocks in a file that is read as records
 # Marks that separate documents, such as <|endoftext|>, and wikiextractor's lines around articles.
@@ -118,7 +118,7 @@ def _are_alike(blocks: Sequence[list[str]]) -> bool:
     titled = [lines for lines in blocks if len(lines) > 1]
     firsts = {lines[0] for lines in blocks}
     if 5 * len(titled) < 4 * len(blocks) or 5 * len(firsts) < 4 * len(blocks):
-        return False  # paragraphs of one line, or speeches headed by their speaker's name
+        return False  # the blocks are one-line paragraphs, or speeches headed by a speaker's name
     n_letters = sum(len(line) for lines in blocks for line in lines)
     size, n_such = Counter(map(len, blocks)).most_common(1)[0]
     is_verse = n_letters < MAX_VERSE * sum(map(len, blocks))
@@ -135,7 +135,7 @@ def _are_alike(blocks: Sequence[list[str]]) -> bool:
 
 
 def _records(blocks: Iterable[Block], is_first: Callable[[Block], bool]) -> Iterator[str]:
-    """Yield records, each of which consists of a first block and the blocks up to the next one."""
+    """Yield records, each of which is a first block and the blocks before the next first block."""
     texts: list[str] = []
     for block in blocks:
         if texts and is_first(block):

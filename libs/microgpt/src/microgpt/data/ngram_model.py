@@ -32,7 +32,7 @@ MIN_DISCOUNT = 0.2  # leaves some probability for unseen tokens
 class NgramModel:
     """An n-gram model of tokenized documents.
 
-    The first token of each document and masked tokens are not predicted; they appear in contexts.
+    The first token of each document and masked tokens are not predicted, but appear in contexts.
     """
 
     def __init__(self, docs: TokenDataset, vocab_size: int, order: int = ORDER) -> None:
@@ -40,7 +40,7 @@ class NgramModel:
         self.vocab_size = vocab_size
         tokens, places = _tokens_and_places(docs)
         mask = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
-        at = np.flatnonzero(places * mask)  # indices of predicted tokens with enough context
+        at = np.flatnonzero(places * mask)  # indices of the predicted tokens
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
         found: list[tuple[Integers, Integers, Integers]] = []  # per level: contexts, pairs, counts
         for length in range(order):
@@ -78,7 +78,7 @@ class NgramModel:
         tokens, places = _tokens_and_places(docs)
         at = np.flatnonzero(places)
         found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
-        # Predictions whose context of the current length was counted, and the contexts' indices.
+        # Predictions whose context of this length is in the model, and the index of the context.
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:

@@ -17,7 +17,7 @@ HELD_OUT = ("validation", "test")
 SETS = ("docs", "train", *HELD_OUT)
 MAX_STRETCHES = 10  # maximum number of stretches per held-out set; enough to represent a text
 MIN_STRETCH = 2_000  # in characters; in a shorter stretch, most tokens would have little context
-HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
+HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy of the data in memory
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def split(docs: Iterable[AnyDocument], *, validation: float = 0.0, test: float =
 def split_stream(text: str, *, validation: float = 0.0, test: float = 0.0, gap: int = 256) -> Split:
     """Split running text by position. Each stretch of text is one document of its set.
 
-    10 evenly spaced stretches per set are held out, alternating between validation and test. There
+    Ten evenly spaced stretches per set are held out, alternating between validation and test. There
     are fewer if any stretch, including those for training, would be shorter than 2,000 characters
     or 4 times the gap.
 
@@ -199,7 +199,7 @@ def fingerprint(docs: Sequence[Document]) -> str:
 
 
 def as_line(doc: Document) -> str:
-    """Return a document as the text that is hashed: itself, or the JSON of a conversation."""
+    """Return the text that is hashed for a document: a text itself, or a conversation as JSON."""
     if isinstance(doc, str):
         return doc
     turns = [[message.role, message.content] for message in doc]

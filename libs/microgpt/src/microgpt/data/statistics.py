@@ -12,7 +12,7 @@ from microgpt.data.tokenizer import Document, Tokenizer, all_texts, count_all
 MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
 WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
 MIN_REPEATS = 3  # minimum mean number of occurrences of each distinct word in prose
-PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # sample size in characters; minimum docs to sample
+PROSE_SAMPLE, MIN_DOCUMENTS = 300_000, 100  # characters to sample; minimum documents for sampling
 MAX_SAMPLED = 10_000  # documents to sample from a larger dataset; rounding can double the number
 MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
 
@@ -80,7 +80,7 @@ def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> S
     """Return the sizes of documents, estimated from fewer than 2 * MAX_SAMPLED of them."""
     sampled = docs[:: max(1, len(docs) // MAX_SAMPLED)]
     per_character = 1.0
-    if tokenizer.kind != "char":  # estimated from the beginning of each document
+    if tokenizer.kind != "char":  # estimate tokens per character from the start of each document
         most = MAX_CHARACTERS // max(1, len(sampled)) + 1
         texts = [text[:most] for text in all_texts(sampled)]
         per_character = sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))

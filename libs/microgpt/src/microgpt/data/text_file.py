@@ -53,7 +53,7 @@ class TextFile:
         check_path("path", path)
         self.path = Path(path)
         self.is_strict = is_strict  # whether to refuse invalid UTF-8 instead of replacing it
-        self.is_chat_export = False  # whether it is a chat exported from an app; set by a reader
+        self.is_chat_export = False  # whether the file is an exported chat; set by a reader
         self.is_in_order = False  # set by a reader if training should not shuffle the documents
         self.kind = "line"  # what a document is, such as "line" or "record between blank lines"
         self.otherwise = ""  # options that would read the file in another way
@@ -111,7 +111,7 @@ class TextFile:
             return text
         line = n_lines_before + _with_plain_ends(chunk[:start].decode()).count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
-        # A sample around the invalid byte, from the beginning of a line if possible.
+        # Diagnose a sample around the invalid byte, from the start of a line if possible.
         first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
         what, remedy = _diagnose(chunk[first : first + SAMPLE])
         raise DataError(f"{self.path} is not {what} {where}; {remedy}")

@@ -72,7 +72,7 @@ class TokenDataset(Sequence[Tokens]):
         if not isinstance(i, slice):
             doc_id = range(len(self))[i]
             return self.tokens[self.starts[doc_id] : self.starts[doc_id + 1]]
-        first, end, _ = i.indices(len(self))  # the step is always 1
+        first, end, _ = i.indices(len(self))  # callers use only a step of 1
         if end - first == len(self):
             return self
         part, (start, *starts) = TokenDataset(), self.starts[first : end + 1]

@@ -130,10 +130,10 @@ class Tokenizer(ABC):
     file: bytes | None = None  # the content of tokenizer.json of a subword tokenizer
 
     def __init__(self, piece_names: Sequence[str | bytes], *, is_chat: bool) -> None:
-        self.piece_names = piece_names  # the text or bytes of each piece, in token order
+        self.piece_names = piece_names  # the text or bytes of each piece, by token ID
         self.is_chat = is_chat  # whether the vocabulary has chat tokens
         special = (*SPECIAL_TOKENS, "bos") if is_chat else ("bos",)
-        self.names = (*piece_names, *special)  # a unique name for each token, in token order
+        self.names = (*piece_names, *special)  # a unique name for each token, by token ID
         self.vocab_size = len(self.names)  # number of tokens, including special tokens
         self.special_ids = range(len(piece_names), self.vocab_size)
         self.bos_id = self.special_ids[-1]  # first and last token of a document
@@ -237,7 +237,7 @@ class CharTokenizer(Tokenizer):
     unit = "characters"
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
-        self.chars: tuple[str, ...] = tuple(chars)  # in token order
+        self.chars: tuple[str, ...] = tuple(chars)  # ordered by token ID
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
         self._id_of: dict[str, int] = {}

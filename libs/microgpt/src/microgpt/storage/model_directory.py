@@ -155,14 +155,14 @@ def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes |
         return None
     content = read_committed(directory, DOCUMENT_HASHES, HASH_BYTES * MAX_HASHES)
     if _sha256(content) != saved.meta.documents_sha256:
-        return None  # left by an older model: a save was killed before it removed this file
+        return None  # a save was killed before it could remove this file of an older model
     return DocumentHashes(content)
 
 
 def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[str]) -> None:
     """Write a model to a locked directory; remove the old model's files that are not in `kept`."""
     try:
-        old: Collection[str] = ()  # without a model, files with these names are the user's
+        old: Collection[str] = ()  # in a directory without a model, all files are the user's
         if has_model(directory):
             old = (*WEIGHTS_FILES.values(), TOKENIZER, DOCUMENT_HASHES, *TRAINING_FILES)
         publish(directory, files, is_held=True)
@@ -265,7 +265,7 @@ def _mismatch(path: Path) -> CheckpointError:
 
 def _load_unfinished(directory: Path) -> SavedModel:
     """Load the model of a training run as if the run had ended at its checkpoint."""
-    from microgpt.storage.training_directory import read_training
+    from microgpt.storage.checkpoint import read_training
 
     plan, state, _ = read_training(directory)
     if plan.ensemble and not state.step:

@@ -21,7 +21,7 @@ from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"
-# Files of a checkpoint. They are named here because importing `training_directory` is slow.
+# Files of a checkpoint. They are named here because importing `checkpoint` is slow.
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 MAX_META_BYTES = 2**24  # a vocabulary of all Unicode characters, as \u escapes, takes 14 MB
 MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
@@ -33,7 +33,7 @@ Record = TypeVar("Record", bound=BaseModel)
 def _check_training(facts: dict[str, Any]) -> dict[str, Any]:
     for field in fields(TrainConfig):
         value = facts.get(field.name, field.default)
-        if (field.name, value) != ("steps", 0):  # the run may have ended before its first step
+        if (field.name, value) != ("steps", 0):  # a run that ended early can have 0 steps
             checked(field.name, value, field.type, **field.metadata)
     return facts
 
@@ -194,7 +194,7 @@ def read_meta(directory: Path) -> Meta:
 
 
 def read_record(kind: type[Record], directory: Path, name: str) -> Record:
-    """Read a committed JSON file; raise CheckpointError if it is invalid, and say where."""
+    """Read a committed JSON file; raise CheckpointError with the location if it is invalid."""
     path, content = directory / name, read_committed(directory, name, MAX_META_BYTES)
     version_read = kind.model_fields["format_version"].default
     if problem := other_version(content, "format_version", version_read):

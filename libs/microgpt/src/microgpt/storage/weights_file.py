@@ -48,7 +48,7 @@ def encode_weights(
 def tensors_of(
     model: ModelConfig, weights: Weights[float], dtype: str
 ) -> "dict[str, NDArray[Any]]":
-    """Return the matrices as arrays; raise CheckpointError if one is too large for the dtype."""
+    """Return the matrices as arrays; raise CheckpointError if a weight exceeds the dtype."""
     import numpy as np
 
     with np.errstate(over="ignore"):

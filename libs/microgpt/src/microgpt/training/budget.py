@@ -38,7 +38,7 @@ OPTIMIZER = 20  # cost per weight and step
 MUON = 0.7  # cost per floating-point operation of Muon
 STEP = 5e6  # cost per step
 
-N_PARTS, PART_S = 4, 0.1  # number and duration of measurements; the median is robust to outliers
+N_PARTS, PART_S = 4, 0.1  # number of measurements, and seconds each; the median resists outliers
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed
 # Operations per second, assumed before a measurement: those of one core of an AMD EPYC (Zen 5).
 TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
@@ -46,10 +46,10 @@ TYPICAL: dict[EngineName, float] = {"compiled": 1.8e11, "reference": 2e7}
 # Seconds reserved for start-up and final samples, for writing each weight, and for chat replies.
 RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
-# Duration of the measurement: fraction of the time limit, and minimum in seconds.
+# Duration of the speed measurement: fraction of the time limit, and minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Fractions of the time limit. A run restarts if it is expected to end too early by more than the
-# first or too late by more than the second; it ends when the limit is exceeded by the third.
+# Fractions of the time limit. A run restarts if it is expected to end early by EXPECTED_EARLY, or
+# late by EXPECTED_LATE. It ends, even if incomplete, when it exceeds the time limit by LATE.
 EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
@@ -67,7 +67,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
     operations = n_tokens * (products + attention + ELEMENTS * L + SOFTMAX * V)
     operations += OPTIMIZER * count_params(model) + STEP
     if config.optimizer == "muon":
-        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # per matrix; a block has 4 and 2
+        square, tall = 6 * C**3, (4 * model.n_ff_exp + 2) * C**3  # operations per matrix, by shape
         operations += MUON * L * (N_ITERATIONS * (4 * square + 2 * tall))
     return operations
 
@@ -96,7 +96,7 @@ def operations_per_second(
 ) -> float:
     """Return the operations per second of training steps on random chunks, measured for 0.4 s."""
     n_tokens = max(1, round(length))
-    # The reference engine's time is proportional to the tokens, so one short document suffices.
+    # The reference engine's time is proportional to the tokens, so it is timed on a short document.
     is_scalar = config.engine == "reference"
     batch_size, n_read = (1, min(N_TIMED, n_tokens)) if is_scalar else (config.batch_size, n_tokens)
     rng = random.Random(0)

@@ -14,8 +14,8 @@ class RunningTime:
         self._paused, self._last, self._lock = 0.0, (perf_counter(), process_time()), Lock()
 
     def __call__(self) -> float:
-        """Return `perf_counter()` minus the time that the process was paused, in seconds."""
-        with self._lock:  # two threads would subtract the same pause twice
+        """Return `perf_counter()` minus the time for which the process was paused, in seconds."""
+        with self._lock:  # without it, two threads could subtract the same pause twice
             last, self._last = self._last, (perf_counter(), process_time())
             passed, worked = (now - then for now, then in zip(self._last, last, strict=True))
             if passed > MIN_PAUSE_S and worked < BUSY * passed:

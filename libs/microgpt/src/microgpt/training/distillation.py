@@ -58,9 +58,9 @@ class Teachers:
     models: Sequence[TrainedModel]
     n_samples: int = 0  # total number of documents that the teachers generate
     names: Sequence[str] = ()  # names of the models in error messages
-    # Wraps an iterable of n results, to show the progress: show(results, n, "portions").
+    # `show` wraps an iterable of n results to show the progress: show(results, n, "portions").
     show: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda work, n, what: work
-    # An n-gram model that also predicts the generated documents, and its weight in the mean.
+    # An n-gram model that also predicts the generated documents; its weight in the mean prediction.
     ngrams: "NgramModel | None" = None
     ngram_weight: float = 0.0
     _key: object = field(default=None, init=False, repr=False)  # identifies the dataset's inputs

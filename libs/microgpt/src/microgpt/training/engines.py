@@ -31,7 +31,7 @@ from microgpt.reference_engine import ReferenceBatch, ReferenceModel, ReferenceT
 from microgpt.resource_limits import check_memory
 
 TRAINING_ONLY: tuple[Use, ...] = ("training",)
-# Other engines provide classes with the same methods as these three.
+# The reference classes are the interface: other engines provide classes with the same methods.
 EngineTraining = ReferenceTraining
 EngineModel = ReferenceModel
 EngineBatch = ReferenceBatch
@@ -125,7 +125,7 @@ def prepare_engine(
 def make_training(
     model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
 ) -> EngineTraining:
-    """Return a model to train with an engine; raise ConfigError if it exceeds the free RAM."""
+    """Return a model to train with an engine; raise ConfigError if the free RAM is too small."""
     assert config.engine
     module = engine_module(config.engine)
     check_memory(module.n_bytes(model, docs.longest - 1), "training this model")

@@ -17,9 +17,9 @@ from microgpt.errors import ConfigError
 from microgpt.files import recorded_path
 from microgpt.settings import RECORDED
 from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
+from microgpt.storage.checkpoint import TrainingDirectory, has_state, read_training
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.training_directory import TrainingDirectory, has_state, read_training
 from microgpt.training.distillation import Teachers, add_ngrams
 from microgpt.training.fine_tuning import data_of
 from microgpt.training.loop import TrainingLoop

@@ -9,7 +9,7 @@ from microgpt.state import TrainEvent, TrainingPlan, TrainState
 if TYPE_CHECKING:
     from microgpt.training.loop import TrainingLoop
 
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # minimum interval, maximum time fraction of saving
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # minimum interval; maximum time fraction for saving
 
 
 class Hook:
@@ -21,7 +21,7 @@ class Hook:
     def on_step(self, run: "TrainingLoop") -> None:
         """Observe the run; called about every 20 ms, and after the step that `next_step` returned.
 
-        Not called after the last step, because the training result contains the final state.
+        It is not called after the last step, because the training result contains the final state.
         """
 
     def next_step(self, run: "TrainingLoop") -> int | None:

@@ -83,7 +83,7 @@ class TrainingLoop:
         if reason != "stopped":
             if not math.isfinite(self.engine.backward()):
                 raise self.diverged(f"after step {self.step}")
-            if reason != "until":  # otherwise, a resumed run completes the last point
+            if reason != "until":  # otherwise, a resumed run completes the last history point
                 self.history.mark()
             test_set = self._evaluation_set(self.job.sets.test)
             weights = self.best.weights if self.best else self.engine.flat_weights()

@@ -32,7 +32,7 @@ class Place(NamedTuple):
     name: str = ""  # such as "teacher 2 of 6"
     steps_before: int = 0  # total steps of the models that are trained before this one
     steps_after: int = 0  # total steps of the models that are trained after this one
-    # Cost of all models, as a multiple of this one's; None if this run does not measure its speed.
+    # Cost of all models relative to this model; None if this run does not measure its speed.
     cost_ratio: float | None = 1.0
 
 

@@ -93,7 +93,7 @@ def train(
 
 
 def train_job(job: TrainingJob, *, threads: int = 1, hooks: Sequence[Hook] = ()) -> TrainResult:
-    """Train the model of a job, within its time limit if it has one; see `train`."""
+    """Train the model of a job, within the job's time limit if there is one; see `train`."""
     if not job.limit:
         return TrainingLoop(job, threads, hooks).run()
     deadline = Deadline(job, None if job.resume else job.place.cost_ratio)

@@ -94,7 +94,7 @@ def attention_backward(
     D = C // model.n_head
     q, k, v = qkv[:C], qkv[C : 2 * C], qkv[2 * C :]
     dq, dk, dv = dqkv[:C], dqkv[C : 2 * C], dqkv[2 * C :]
-    clear(dqkv[C:], doc_starts[n_docs])  # zeros, to which each query adds gradients
+    clear(dqkv[C:], doc_starts[n_docs])  # set to 0, because each query adds its gradients
     for head in range(model.n_head):
         low, high = head * D, (head + 1) * D
         for doc in range(n_docs):

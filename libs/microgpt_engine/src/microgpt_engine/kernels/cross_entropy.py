@@ -113,7 +113,7 @@ def _subtract_target(b: Buffers, soft_targets: Array, m: int, weight: float) -> 
 
 @inlined
 def log(x: float) -> float:
-    """Return the logarithm in float64 of a normal x > 0, infinity or NaN, with an error < 1 ulp.
+    """Return ln x in float64 for a normal x > 0, infinity or NaN, with an error below 1 ulp.
 
     The result has the same bits on every computer, unlike that of C libraries.
 

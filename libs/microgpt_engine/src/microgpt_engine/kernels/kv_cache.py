@@ -2,8 +2,8 @@
 
 Queries are rows. A block holds the keys of as many tokens as a vector has lanes, with one row per
 feature, so that a query is compared with a block at once. Values have one row per token, so that
-the output is a weighted sum of rows. A token's result does not depend on others in the same step.
-See docs/engine.md#decoding. Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
+the output is a weighted sum of rows. The result of a token does not depend on the other tokens of a
+step. See docs/engine.md#decoding. Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def cached_attention(r: Rows, row: int, model: Settings, keys: Array, values: Ar
 
     Each loop over the heads has a short body, so that the processor can overlap several heads.
     """
-    weights, out, n_keys = r.attn_weights, r.attn_out, r.positions[row] + 1  # with this token's key
+    weights, out, n_keys = r.attn_weights, r.attn_out, r.positions[row] + 1  # + 1: this token's key
     D, T = model.n_embd // model.n_head, weights.shape[1]
     _compare(r.qkv, row, n_keys, model.n_head, D, keys, weights)
     _exponentiate(weights, n_keys, model.n_head, score_scale(model))
@@ -52,7 +52,7 @@ def cached_attention(r: Rows, row: int, model: Settings, keys: Array, values: Ar
 def _compare(
     qkv: Array, row: int, n_keys: int, n_head: int, D: int, keys: Array, scores: Array
 ) -> None:
-    """Set scores (n_head, T) to the dot products of query and keys, or -inf for future keys."""
+    """Set scores (n_head, T) to the dot products of a query and the keys, -inf for future keys."""
     step, never, block, T = lanes(scores), splat(scores, -np.inf), 0, scores.shape[1]
     for head in range(n_head):
         low = head * D

@@ -26,7 +26,7 @@ from microgpt_engine.weights import DecodeWeights, Weights
 def embed(
     w: Weights | DecodeWeights, read: Buffers | Rows, model: Settings, x_t: Array, N: int
 ) -> None:
-    """Set x_t (N, C) to the sum of the embeddings; compiled version of `GptVariant.embedding`."""
+    """Set x_t (N, C) to the sum of each token's embeddings; compiled `GptVariant.embedding`."""
     C, shift = model.n_embd, model.n_embd // 2
     for n in range(N):
         for c in range(0, w.wte.shape[1], lanes(w.wte)):

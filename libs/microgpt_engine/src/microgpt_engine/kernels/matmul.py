@@ -1,7 +1,7 @@
 """Matrix products on all columns at once; compiled version of `model.linear` and its gradients.
 
 Activations are columns, (n features, N tokens), and weights are (m outputs, n inputs); but in
-`linear_rows`, activations are rows, and weights are panels. Kernels may write to the padding of
+`linear_rows`, activations are rows, and weights are panels. Kernels can overwrite the padding of
 rows, which never affects a result. The padding of weights is always zero. See
 docs/engine.md#products-of-matrices.
 Shapes: C = n_embd, N = tokens.
@@ -37,13 +37,13 @@ def multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
 
 @kernel
 def multiply_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
-    """Compute one vector of columns of w x, from column j on, and set y to it or add it to y."""
+    """Compute one vector of columns of w x, from column j on; write it to y, or add it if `add`."""
     _strip(w, x, j, y, add, 1)
 
 
 @inlined
 def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> None:
-    """Compute n_vectors (a literal) vectors of columns of w x; the last rows use smaller tiles."""
+    """Compute n_vectors vectors of columns, like `multiply_strip`; n_vectors must be a literal."""
     n_rows, i = w.shape[0], 0
     while i + TALL <= n_rows:
         multiply_tile(w, i, x, j, y, add, TALL, n_vectors, 1)

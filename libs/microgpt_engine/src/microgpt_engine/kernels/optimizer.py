@@ -97,7 +97,7 @@ def muon(state: OptimizerState, lr: float, model: Settings, config: Settings) ->
     fc1 = n + 4 * model.n_layer * model.n_embd
     fc2 = fc1 + model.n_layer * model.n_ff_exp * model.n_embd
     for i in range(n, params.shape[0]):
-        # Muon scales updates by sqrt(rows / columns) if rows > columns, as only in fc1.
+        # Muon scales updates by sqrt(rows / columns) if rows > columns, which holds only for fc1.
         scale = lr * math.sqrt(model.n_ff_exp) if fc1 <= i < fc2 else lr
         for j in range(0, params.shape[1], lanes(params)):
             mean = momentum * load(m, i, j) + (1 - momentum) * load(state.grads, i, j)

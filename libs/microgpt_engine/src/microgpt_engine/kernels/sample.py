@@ -75,7 +75,7 @@ def _peak(logits: Array, row: int) -> float:
 
 @inlined
 def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
-    """Return the first token whose cumulative weight exceeds the draw, like `random.choices`.
+    """Return the first token whose cumulative weight exceeds uniform * the total weight.
 
     Lanes are added in pairs, so rounding can make a cumulative weight smaller than its predecessor.
     """

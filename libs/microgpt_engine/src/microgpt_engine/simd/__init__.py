@@ -1,4 +1,4 @@
-"""SIMD vectors. This module determines their size on the target processor.
+"""SIMD vectors and matrix tiles; this module determines the target processor's vector size.
 
 NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select a different processor, as in Numba. `wasm` sets
 MICROGPT_TARGET to wasm32 in the processes that compile for WebAssembly.

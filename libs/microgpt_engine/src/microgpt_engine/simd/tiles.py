@@ -1,6 +1,6 @@
 """Matrix multiplication and transposition of tiles that fit into registers.
 
-Arrays have two dimensions. The numbers of a row are adjacent, except in the left factor, which may
+Arrays have two dimensions. The numbers of a row are adjacent, except in the left factor, which can
 be transposed. See docs/engine.md#products-of-matrices.
 """
 

@@ -14,7 +14,7 @@ from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import TrainingPlan, TrainResult
-from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.checkpoint import TrainingDirectory, read_training
 from microgpt.training.hooks import StopWhen
 from microgpt.training.train import train
 
@@ -34,7 +34,7 @@ def parts() -> Split:
 
 @pytest.fixture(scope="module")
 def stopped(parts) -> TrainResult:
-    """A training run that was stopped halfway."""
+    """The result of a training run that was stopped halfway."""
     kept = StatesEvery(20)
     hooks = [kept, StopWhen(lambda: len(kept.states) == 2)]
     return train(parts, model=ModelConfig(n_embd=8, n_head=2), config=CONFIG, hooks=hooks)
@@ -112,14 +112,14 @@ def test_saving_another_model_removes_a_training_run(directory, parts, stopped, 
         held.finish(replace(ended, plan=plan_of(parts, stopped)))
         if not has_ended:
             held.keep(plan_of(parts, stopped), stopped.state)
-    save(load(directory), directory, weights_format="safetensors")  # saving it again keeps its run
+    save(load(directory), directory, weights_format="safetensors")  # this keeps the training run
     assert {*os.listdir(directory)} >= STATE_FILES
     other = train(["abba", "bab"], model=ModelConfig(block_size=4), config=TrainConfig(steps=2))
     save(other, directory)
     assert STATE_FILES.isdisjoint(os.listdir(directory))
 
 
-def test_load_prefers_the_model_to_a_newer_state(directory, parts, stopped, text_result) -> None:
+def test_load_returns_the_model_that_replaced_a_run(directory, parts, stopped, text_result) -> None:
     save(text_result, directory)
     assert load(directory).weights == text_result.weights
 

@@ -1,4 +1,4 @@
-"""A model directory during training: its lock, its checkpoint in two files, and the final model.
+"""The checkpoint of a training run: two files in its model directory, which the run locks.
 
 docs/reference/model_directory.md describes the files. train_state.json is read first: it determines
 the maximum valid size of train_state.safetensors.

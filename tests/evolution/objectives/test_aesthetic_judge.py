@@ -6,16 +6,15 @@ from hypothesis import strategies as st
 
 from microgpt import load_text
 from microgpt.data.documents import bundled
-from microgpt_evolution.objectives.fitness import (
+from microgpt_evolution.objectives.aesthetic_judge import (
     HEADS,
     find_repeats,
     judge,
     known_names,
-    loser_threshold,
     normal,
     score_names,
-    target,
 )
+from microgpt_evolution.objectives.fitness import loser_threshold, target
 
 ROUNDING = 1e-12  # tolerance for sums of a few numbers such as 1.2, which are not exact in binary
 NOTHING = frozenset[str]()
@@ -27,7 +26,7 @@ def names():
     return known_names(load_text(bundled("names.txt")))
 
 
-@pytest.mark.parametrize(  # calculated by hand from SOURCES.md, B4
+@pytest.mark.parametrize(  # scores calculated by hand from the rules of evolve-rust
     ("name", "flow", "symmetry", "total"),
     [
         ("zubeq", 0.5, 0.0, 2.5),
@@ -121,7 +120,7 @@ def test_scores_are_bounded_and_do_not_depend_on_the_order_of_names(names, known
 
 KNOWN = frozenset(["anna", "isabella"])
 
-# Calculated by hand from SOURCES.md, B5. All values are exact in binary.
+# The scores were calculated by hand from the rules of evolve-rust. All are exact in binary.
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ KNOWN = frozenset(["anna", "isabella"])
     [
         ("weaver", {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0,
                  "axxxxb": -2.0, "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0,
-                 "ab": None, "ab1": None, "": None}),  # known names do not count
+                 "ab": None, "ab1": None, "": None}),  # the weaver ignores whether a name is known
         ("mirror", {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
                   "kamon": 0.5, "karai": 0.0, "1-1": 3.0, " MaMa ": 2.5, "aa": None, "": None}),
         ("spark", {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,

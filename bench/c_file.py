@@ -25,7 +25,7 @@ from microgpt_exports.c_file import C_FORMAT, INT8_FORMAT, rounded
 
 N_HELD_OUT = 500  # number of held-out documents
 STEPS = 10_000  # number of steps to train the model of names
-N_TOKENS = 20_000  # number of tokens generated per call
+N_TOKENS = 20_000  # number of tokens generated per measurement
 PROGRAM = """\
 #define MICROGPT_NO_MAIN
 #include "model.c"

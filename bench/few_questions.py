@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def measured(name: str) -> dict[str, Any]:
-    """Train a model on the pairs of a set, and return its fractions of right and wrong answers."""
+    """Train a model on the pairs of a set, and return the fractions of right and wrong answers."""
     facts = json.loads((BENCH / f"questions/{name}.json").read_text())
     pairs = [(each["question"], each["answer"]) for each in facts["pairs"]]
     others = [(text, each["answer"]) for each in facts["pairs"] for text in each["wordings"]]

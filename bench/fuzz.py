@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
-    """Fuzz a parser in a separate process, and return its counts."""
+    """Fuzz a parser in a separate process; return the numbers of inputs and minutes."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         if not (pid := os.fork()):
             run_child(name, maker, seconds, folder)
@@ -92,7 +92,7 @@ def fuzzed(name: str, maker: Any, seconds: float) -> dict[str, float]:
 
 
 def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
-    """Fuzz a parser in a child process until its time is over; the process writes to a log."""
+    """Fuzz a parser in a child process until its time is over; its output goes to a log."""
     try:
         os.chdir(folder)
         os.dup2(os.open("log", os.O_WRONLY | os.O_CREAT), 2)

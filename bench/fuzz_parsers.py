@@ -75,7 +75,7 @@ def trained(folder: Path) -> None:
 
 
 def of_command(*words: str) -> Callable[[Path], object]:
-    """Return a source that runs a command, such as `evolve`, and keeps the directory of its run."""
+    """Return a function that writes the run of a command, such as `evolve`, to a directory."""
 
     def write(folder: Path) -> None:
         command = [Path(sys.executable).with_name("microgpt"), *words, "--data", "names.txt"]
@@ -103,7 +103,7 @@ def in_file(
     renew: Renew = lambda *_: None,
     seeds: Sequence[bytes] = (),
 ) -> Maker:
-    """Return a maker whose parser writes the input to a file, calls `renew`, and calls `read`."""
+    """Return a maker whose parser writes the input to a file, corrects checksums, and reads it."""
 
     def make(folder: Path) -> Made:
         source(folder)
@@ -115,7 +115,7 @@ def in_file(
             file.write_bytes(b"".join(lines))
         if not seeds:
             found.append(file.read_bytes())
-        if name in MORE:  # add keys that only some files have
+        if name in MORE:  # a second seed input has all optional keys
             edit(file, **MORE[name])
             found.append(file.read_bytes())
 

@@ -23,7 +23,7 @@ from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"
 MINUTES = 1.0
-N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # samples, printed samples, and printed characters of each
+N_SAMPLES, N_SHOWN, MOST = 100, 2, 400  # generated samples, printed samples, characters per sample
 ORDERS = range(3, 9)  # orders of the n-gram models; the lowest loss is printed
 N_COUNTED = 100_000  # maximum number of predictions over which an n-gram loss is measured
 

@@ -32,7 +32,7 @@ FOLDERS = {  # folder of the tests in tests/, by folder of code
     "evolution/src/microgpt_evolution": "evolution",
     "apis/microgpt_serve/src/microgpt_serve": "serve",
 }
-# Appended to a clone's HASHES, so that the compiled engine accepts mutants of its sources.
+# ACCEPT is appended to HASHES, so that the compiled engine of a clone accepts changed sources.
 HASHES = "libs/microgpt/src/microgpt/edited_sources.py"
 ACCEPT = "\n\ndef file_hashes() -> dict[str, str]:\n    return IMPLEMENTED\n"
 # Tests that are not run: many compare the text of sources, and would fail with any mutant.
@@ -98,7 +98,7 @@ def failure(tree: Path, tests: list[str]) -> str:
     """Return the failing test, or another reason such as "timeout"; "" if all tests pass."""
     if not tests:
         return ""
-    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # replace the installed ones
+    packages = [*tree.glob("*/*/src"), tree / "evolution/src"]  # shadow the installed packages
     # Cached bytecode could hide a mutant that changes neither the time nor the size of the source.
     more = {"PYTHONPATH": ":".join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"}
     options = ["-x", "-q", "-n0", "-knot edited", "-pno:cacheprovider", "--tb=line", "-rfE"]

@@ -95,7 +95,7 @@ class Ledger:
         return self.losses[seed][genome]
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
-        """Train a run up to an evaluation; return its losses. Raise SpentError beyond the budget.
+        """Train a run up to evaluation `until`; return its losses. Raise SpentError without budget.
 
         Points that the run has already reached cost nothing.
         """

@@ -1,3 +1,3 @@
-// NEON intrinsics for other processors, implemented by SIMDe.
+// SIMDe's NEON for other processors.
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/arm/neon.h>

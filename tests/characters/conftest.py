@@ -1,4 +1,4 @@
-"""A fixture: a chat model, trained in seconds on a table of questions."""
+"""A fixture that returns a chat model trained on a table of three questions."""
 
 import pytest
 from trainings import QUESTIONS, talks

@@ -145,7 +145,7 @@ def test_held_out_wordings_of_a_question_are_used_only_for_testing(tmp_path) -> 
 
 
 def test_drawing_from_a_huge_number_of_wordings_takes_little_memory(tmp_path) -> None:
-    groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # stands for 4^30 wordings
+    groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # generates 4^30 wordings
     (tmp_path / "owl.toml").write_text(HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n')
     tracemalloc.start()
     Drawing(read_character(TextFile(tmp_path / "owl.toml"))).conversation()

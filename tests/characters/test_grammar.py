@@ -79,7 +79,7 @@ def test_macros_of_exponential_length_are_refused(tmp_path) -> None:
         read(tmp_path, HEAD + f'[macros]\n{macros}m9 = "x"\n' + topic("<m0>"))
 
 
-def test_a_character_file_may_have_at_most_5000_topics(tmp_path) -> None:
+def test_a_character_file_can_have_at_most_5000_topics(tmp_path) -> None:
     topics = "".join(
         TOPIC.replace("night", f"n{i}").replace("sleep", f"sleep {i}") for i in range(5_000)
     )

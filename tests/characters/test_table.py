@@ -142,7 +142,7 @@ def trained(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
 
 @pytest.fixture
 def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
-    """The finished process of the fixture `trained`; its folder is copied to `tmp_path`."""
+    """The finished process from the fixture `trained`, whose folder is copied to `tmp_path`."""
     folder, done = trained
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return done

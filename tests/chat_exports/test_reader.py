@@ -21,7 +21,7 @@ Said = list[list[str]]
 
 
 def read(path: Path, me: str | None = None) -> tuple[Said, list[str]]:
-    """Return the texts of each conversation and the notes; check that the roles alternate."""
+    """Check that the roles alternate; return the texts of each conversation, and the notes."""
     notes: list[str] = []
     found = load_conversations(path, me=me, tell=notes.append)
     for conversation in found:
@@ -56,7 +56,7 @@ def test_a_chat_exported_from_each_app_can_be_read(name, me, said, n_left_out) -
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # numbers of all, of system or empty, and of unanswered messages
+    assert numbers == n_left_out  # number of messages left out, all, system or empty, unanswered
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"

@@ -23,7 +23,7 @@ STREAM = "train --text stream"
 
 @pytest.fixture
 def files(tmp_path: Path, text_model: Path) -> Path:
-    """A directory with the model text-model, trained on four names, and with unsuitable files."""
+    """A directory with the model `text-model`, a file of names, and files that commands refuse."""
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
     return tmp_path

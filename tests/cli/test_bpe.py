@@ -27,7 +27,7 @@ def ended(prepare) -> Path:
 
 @pytest.fixture
 def model(ended, names) -> Path:
-    """A copy of the directory `ended`, next to names.txt."""
+    """A copy of the directory that the fixture `ended` returns, next to names.txt."""
     return Path(shutil.copytree(ended, names.with_name("model")))
 
 

@@ -61,13 +61,13 @@ def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path) ->
     assert "\\u03c9" in done.stdout
 
 
-def test_a_model_may_be_given_as_an_argument_or_an_option(microgpt, text_model, tmp_path) -> None:
+def test_a_model_can_be_given_as_an_argument_or_an_option(microgpt, text_model, tmp_path) -> None:
     shutil.copytree(text_model, tmp_path / "output")
     (tmp_path / "lines.txt").write_text("anna\n")
     data = ("--data", "lines.txt")
     commands = [("explain", "anna"), ("generate", "an", "-n", "3"), ("score", *data)]
     for name, *rest in [*commands, ("eval", *data), ("info",), ("export", "--output", "copy")]:
-        expected = ok(microgpt(name, *rest)).stdout  # the default model is in output/
+        expected = ok(microgpt(name, *rest)).stdout  # by default, the model in output/ is used
         assert ok(microgpt(name, text_model, *rest)).stdout == expected, name
         assert ok(microgpt(name, *rest, "--model", text_model)).stdout == expected, name
 
@@ -233,7 +233,7 @@ def test_the_error_for_a_broken_export_format_names_its_package(
     ok(microgpt("export", text_model, "--output", "copy"))
 
 
-def test_a_broken_export_format_does_not_affect_others(microgpt, install, csv, tmp_path) -> None:
+def test_a_broken_export_format_affects_no_other_format(microgpt, install, csv, tmp_path) -> None:
     install("broken", "exports", "abc = nosuchmodule:abc")
     (tmp_path / "mine.csv").write_text("1,2")
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"

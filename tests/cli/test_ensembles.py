@@ -22,7 +22,7 @@ RUN = ("--data", "names.txt", *SMALL, "--steps=300", "--n-teachers=2", "--val-fr
 
 @pytest.fixture
 def unspoilt(tmp_path: Path) -> Path:
-    """A directory that contains only the names."""
+    """A directory that contains only names.txt."""
     (tmp_path / "names.txt").write_text(NAMES)
     return tmp_path
 

@@ -107,7 +107,7 @@ def test_list_shows_each_model_on_one_line(microgpt, text_model, chat_model, tmp
     edit(tmp_path / "below/line\nend/meta.json", training={"val_loss": 2.5})
     (tmp_path / "below/damaged/meta.json").write_text("{")
     (tmp_path / "below/other").mkdir()
-    (tmp_path / "below/other/meta.json").write_text("[]")  # a file of another program
+    (tmp_path / "below/other/meta.json").write_text("[]")  # a file of another program is not listed
     (tmp_path / "below/loop").symlink_to(tmp_path)
     done = ok(microgpt("list"))
     head, *rows = (line.split("  ") for line in done.stdout.splitlines())

@@ -102,7 +102,7 @@ def test_eval_counts_no_exact_replies_if_questions_have_no_task(microgpt, chat_m
 
 
 def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
-    """Two of three predictions at 90 % are correct, and so is the only prediction at 30 %."""
+    """Two of three predictions with probability 90 % are correct; so is the only one with 30 %."""
     found = Calibration.from_pairs([(0.9, True), (0.9, False), (0.9, True), (0.3, True)])
     (low, high) = found.bins
     assert (low.low, low.n, low.right) == (pytest.approx(0.3), 1, 1.0)

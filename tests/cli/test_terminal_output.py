@@ -78,7 +78,7 @@ def test_control_characters_in_tables_are_escaped(name) -> None:
     assert all(line.isprintable() for line in (*answers.lines(), *answers.samples()))
 
 
-def test_suggested_commands_begin_with_the_program_that_was_typed(monkeypatch, capsys) -> None:
+def test_suggested_commands_begin_with_uv_run_only_under_uv(monkeypatch, capsys) -> None:
     line = "try: microgpt generate, or `uv run microgpt train`; this microgpt reads only 1"
     say(line)
     monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")

@@ -56,7 +56,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def sentence_of(microgpt, folder):
-    """Return a command's error without file names; check that the command writes nothing."""
+    """A function that checks that a command writes nothing, and returns its error without paths."""
 
     def run(command: list[str]) -> str:
         before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}

@@ -111,7 +111,7 @@ def test_finishing_the_course_prints_what_to_read_next(microgpt, place: Path) ->
     assert "All fourteen are done" in ok(microgpt("course", "check", "1")).stdout
 
 
-def test_suggested_commands_repeat_uv_run_and_the_directory(microgpt, tmp_path: Path) -> None:
+def test_suggested_commands_include_uv_run_and_the_directory(microgpt, tmp_path: Path) -> None:
     def last_line(*words: str, **env: str) -> str:
         done = microgpt("course", *words, **env)
         return (done.stderr or done.stdout).splitlines()[-1]

@@ -34,7 +34,7 @@ SOURCE = re.compile(
 )
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(r"`[^`]*`|<[^>]*>|!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)")
-# Numbers that need no source: a pattern of the page, a pattern of the number, and the reason.
+# Numbers that need no source: a pattern for the page, a pattern for the number, and the reason.
 EXCUSED = (
     (r".", r"^95 %$", "the level of confidence intervals"),
     (r"docs/reference/", r"\d ?(s|seconds|[kKM]i?B|%)$", "settings, limits and formats"),
@@ -47,7 +47,7 @@ EXCUSED = (
 
 
 def unsourced(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each figure and table head of sections without a source, after the section heading."""
+    """Yield (section heading, figure or table header) pairs from sections without a source."""
     blocks: list[str] = []
 
     def kept(block: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Tests of studies: directories of settings and trials of searches and sweeps."""
+"""Tests of studies, the directories with the settings and trials of searches and sweeps."""
 
 import json
 import zlib

@@ -141,7 +141,7 @@ def test_a_lost_cluster_gives_a_one_line_error(monkeypatch, one_worker, vanish, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theirs", [None, "0.0.9"])
-def test_a_worker_with_another_version_gives_a_one_line_error(
+def test_a_worker_with_a_different_version_gives_a_one_line_error(
     scheduler: str, monkeypatch: pytest.MonkeyPatch, theirs: str | None
 ) -> None:
     from distributed import Client

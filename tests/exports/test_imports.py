@@ -121,7 +121,7 @@ def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
         ("receipt.json", '"chars": ["a"', '"chars": ["ab"', "'ab' is not a single character"),
     ],
 )
-def test_a_transformers_model_of_another_type_is_refused(tmp_path, name, old, new, problem) -> None:
+def test_transformers_models_of_unknown_type_are_refused(tmp_path, name, old, new, problem) -> None:
     file = written(TRANSFORMERS_FORMAT, saved_model(**PORTABLE), tmp_path, "there") / name
     text = file.read_text()
     assert old in text

@@ -16,7 +16,7 @@ def test_export_writes_the_page_of_a_model_as_one_html_file(microgpt, text_model
         (["--output", "page.html", "--format", "json"], "for a file, use --format html"),
     ],
 )
-def test_an_html_export_refuses_a_missing_model_or_another_format(
+def test_export_to_an_html_file_refuses_a_missing_model_or_the_json_format(
     microgpt, tmp_path, options, problem
 ) -> None:
     given = () if "--format" in options else ("--format", "html")

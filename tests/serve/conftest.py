@@ -110,7 +110,7 @@ class Server:
         return asyncio.run(ask())
 
     def _settings(self, max_connections: int | None = None) -> dict[str, Any]:
-        """Return the settings of an HTTP client without persistent connections and proxies."""
+        """Return the settings of an HTTP client without persistent connections or proxies."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=0)
         return {"base_url": f"http://{host}:{self.port}", "limits": limits, "trust_env": False}
@@ -236,7 +236,7 @@ def shared(tmp_path_factory) -> Iterator[Serve]:
 
 
 def _server_of(name: str) -> Any:
-    """Return a fixture: a service with the model of the given name, shared by all tests."""
+    """Return a fixture that starts a service with the named model, shared by all tests."""
 
     @pytest.fixture(scope="session", name=name)
     def server(request, shared) -> Server:
@@ -250,11 +250,11 @@ names, talk, subword = map(_server_of, ["names", "talk", "subword"])
 
 @pytest.fixture(scope="session")
 def slow(shared, slow_dir) -> Server:
-    """A shared service whose texts take many seconds."""
+    """A shared service with a model whose texts take many seconds to generate."""
     return shared(slow_dir, MICROGPT_TIMEOUT_S="600")
 
 
 @pytest.fixture(scope="session")
 def brief(shared, slow_dir) -> Server:
-    """A service like `slow`, with a time limit of one second per request."""
+    """A shared service with the model of `slow` and a time limit of one second per request."""
     return shared(slow_dir, MICROGPT_TIMEOUT_S="1")

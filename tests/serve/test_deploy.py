@@ -34,7 +34,7 @@ def test_the_image_installs_the_package_versions_that_are_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
-    assert requirements("build-requirements.txt").keys() >= backend  # dependencies are pinned too
+    assert requirements("build-requirements.txt").keys() >= backend  # dependencies are pinned, too
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
@@ -69,7 +69,7 @@ def compiled(kernels: Path) -> Iterator[None]:
     machine_code = pytest.importorskip("microgpt_engine.machine_code")
     kernels.mkdir(0o700, parents=True)
     for file in machine_code.cache_directory().glob("microgpt-*"):
-        os.utime(shutil.copy(file, kernels), (0, 0))  # the engine updates the time of a loaded file
+        os.utime(shutil.copy(file, kernels), (0, 0))  # the time stays 0 if the file is not loaded
     yield
     for file in kernels.iterdir():
         if not file.stat().st_mtime:
@@ -82,7 +82,7 @@ def build(folder: Path) -> Image:
     place, command, health_check = folder, [], []
     for word, rest in instructions():
         here = rest.replace("/opt/", f"{folder}/opt/")
-        here = here.replace("('float32', 'float64')", "['float32']")  # halves compile time
+        here = here.replace("('float32', 'float64')", "['float32']")  # halves the compile time
         if word == "WORKDIR":
             place = folder / rest.lstrip("/")
             place.mkdir()
@@ -135,7 +135,7 @@ def test_the_image_copies_only_files_in_its_build_context() -> None:
 
 def test_the_image_does_not_run_as_root() -> None:
     user, _, group = dict(instructions())["USER"].partition(":")
-    assert min(int(user), int(group)) > 0  # an orchestrator can check numeric ids
+    assert min(int(user), int(group)) > 0  # an orchestrator can check only numeric IDs
 
 
 @contextlib.contextmanager

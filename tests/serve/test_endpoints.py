@@ -76,7 +76,7 @@ def test_the_chat_route_reports_dropped_turns_and_the_finish_reason(talk) -> Non
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
 
 
-def test_generate_returns_the_number_of_texts_cut_at_the_context(names) -> None:
+def test_generate_returns_the_number_of_texts_that_the_context_cuts_off(names) -> None:
     body = {"temperature": 3, "seed": 1}
     choices = names.request("POST", "/v1/completions", {"n": 50, **body}).json["choices"]
     n_cut = sum(choice["finish_reason"] == "length" for choice in choices)

@@ -165,7 +165,7 @@ def test_each_malformed_http_request_gets_the_documented_status(names, sent, sta
     assert names.get("/health").status == 200
 
 
-def test_pipelined_requests_are_answered_in_order(names) -> None:
+def test_pipelined_requests_are_answered_in_the_order_of_arrival(names) -> None:
     one = b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
     last = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     received = names.raw(b"".join(one % i for i in range(10)) + last)

@@ -126,7 +126,7 @@ def test_the_usage_counts_prompt_and_completion_tokens(client, request) -> None:
         assert not any("usage" in one.to_dict() for one in events)
 
 
-def test_a_message_may_consist_of_several_text_parts(talker) -> None:
+def test_a_message_can_consist_of_several_text_parts(talker) -> None:
     parts = [{"type": "text", "text": "hi "}, {"type": "text", "text": "there"}]
     in_parts = ask(talker, {"role": "user", "content": parts}, seed=2, **HOT)
     assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message
@@ -147,7 +147,7 @@ def test_the_events_of_a_stream_add_up_to_the_reply(talker) -> None:
         assert chunk.object == "chat.completion.chunk"
         ids.add(chunk.id)
         for choice in chunk.choices:
-            assert reasons[choice.index] is None  # no chunk follows the last one
+            assert reasons[choice.index] is None  # no chunk follows the one with a finish reason
             roles[choice.index] = roles[choice.index] or choice.delta.role
             assert roles[choice.index] == "assistant"
             texts[choice.index] += choice.delta.content or ""

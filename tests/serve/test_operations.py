@@ -117,7 +117,7 @@ def test_a_disconnected_client_stops_its_generation(slow) -> None:
     names = (left, 'microgpt_tokens_total{model="slow"}')
     before = [*map(slow.metric, names)]
     with slow.send(GENERATE, {"num_samples": 50}):
-        slow.get("/health")  # replies are sent in order, so the first request has been accepted
+        slow.get("/health")  # the first request arrived earlier, so it has been accepted
         time.sleep(0.2)
     slow.until_idle()
     n_left, n_tokens = (slow.metric(name) - n for name, n in zip(names, before, strict=True))
@@ -131,7 +131,7 @@ def test_large_requests_do_not_delay_a_small_one(slow) -> None:
             clients.enter_context(slow.send(GENERATE, {"num_samples": 50, "seed": i}))
             for i in range(3)
         ]
-        slow.get("/health")  # replies are sent in order, so the other requests have been accepted
+        slow.get("/health")  # the large requests arrived earlier, so they have been accepted
         assert slow.generate(max_tokens=5).status == 200
         assert not select.select(large, [], [], 0)[0]
     slow.until_idle()
@@ -140,7 +140,7 @@ def test_large_requests_do_not_delay_a_small_one(slow) -> None:
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
     with server.send(GENERATE, {"max_tokens": 700}) as running:
-        server.get("/health")  # replies are sent in order, so the first request has been accepted
+        server.get("/health")  # the first request arrived earlier, so it has been accepted
         server.signal(signal.SIGTERM)
         time.sleep(0.3)
         assert not select.select([running], [], [], 0)[0]  # the first request is still running

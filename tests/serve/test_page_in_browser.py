@@ -67,5 +67,5 @@ def test_a_page_asks_for_the_key_until_it_is_right(serve, names_dir, page, compl
     other.fill("#key", "secret")
     other.keyboard.press("Enter")
     other.wait_for_selector("#said >> text=does not answer")
-    assert all("Failed to load resource" in each for each in complaints)  # for a 401 and a 404
+    assert all("Failed to load resource" in each for each in complaints)  # due to a 401 and a 404
     complaints.clear()

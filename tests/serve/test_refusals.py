@@ -158,12 +158,12 @@ def test_a_reply_can_report_thousands_of_unknown_characters(talk) -> None:
     assert len(talk.request("POST", CHAT, {"messages": wide}).json["unknown_characters"]) > 20_000
 
 
-def test_the_json_content_type_may_declare_a_charset(names) -> None:
+def test_the_json_content_type_can_declare_a_charset(names) -> None:
     kind = "Application/JSON; charset=utf-8"
     assert names.request("POST", GENERATE, b"{}", Content_Type=kind).status == 200
 
 
-def test_a_request_body_may_arrive_in_many_chunks(names) -> None:
+def test_a_request_body_can_arrive_in_many_chunks(names) -> None:
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
     pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"seed": 7}' + b" " * 20_000)

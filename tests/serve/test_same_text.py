@@ -110,7 +110,7 @@ cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
 
 
 def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoice, list[str]]:
-    """Return a choice after all parts of a continuation, and the text that each part added."""
+    """Return a choice extended by a continuation, and the text that each part of it added."""
     choice = GeneratedChoice(0, tokenizer, stop)
     pieces = []
     for continuation in growth:

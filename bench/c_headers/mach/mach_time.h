@@ -1,4 +1,4 @@
-// A replacement for Apple's clock on other systems, in nanoseconds.
+// Apple's clock on other systems, in nanoseconds.
 #include <stdint.h>
 #include <time.h>
 

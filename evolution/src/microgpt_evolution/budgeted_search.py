@@ -39,7 +39,7 @@ from microgpt_evolution.trial import (
 from microgpt_evolution.workers import Workers
 
 # Minimum mean length of a teacher's chunks, as a fraction of that of the winner's chunks.
-# It is about 0.99 if the teacher's context is shorter and splits one document in a hundred.
+# The fraction is 0.99 if the teacher's shorter context splits one document in a hundred.
 MIN_LENGTH = 0.99
 
 
@@ -109,7 +109,7 @@ class BudgetedSearch:
         return budget
 
     def _operations_left(self) -> float:
-        """Return how many operations the time left permits at this speed; infinity if no limit."""
+        """Return how many operations can be finished in time, or infinity without a time limit."""
         if not self._limit:
             return math.inf
         left, new = self._limit.seconds_left(), self.spent - self.recorded

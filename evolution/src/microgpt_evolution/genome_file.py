@@ -49,7 +49,7 @@ class GenomeRecord(Stored):
     contamination: float | None = None  # fraction of the held-out documents that training read
     score: float | None = None  # mean score of the samples; None if a loss was minimized
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # hash of all docs
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # hash of documents
 
     @property
     def is_budgeted(self) -> bool:

@@ -166,7 +166,7 @@ class Study(Generic[S]):
         return record
 
     def state(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
-        """Return the saved plan and state of an organism's training run, or None if not saved."""
+        """Return the saved training plan and state of an organism, or None if there are none."""
         try:
             return read_training(self.directory / STATES / id)[:2]
         except CheckpointError:

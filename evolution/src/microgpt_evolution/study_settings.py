@@ -51,8 +51,8 @@ class StudySettings(Stored):
     kind: str
     noun: ClassVar[str] = "search"  # the word for the study in messages
     resume_command: ClassVar[str] = "microgpt evolve --resume"  # the directory is appended
-    more: ClassVar[Set[str]] = frozenset()  # settings that resuming a study can increase
-    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that resuming can replace
+    more: ClassVar[Set[str]] = frozenset()  # settings that can be increased when a study is resumed
+    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that can then be replaced
     # Fields whose values can differ when a study is resumed from Python.
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 

@@ -23,7 +23,7 @@ MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # precedes the checksum at the end of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations per complete training run of a search with a budget
-RUNGS = (6, EVALUATIONS)  # evaluations after which training can pause; earlier losses predict badly
+RUNGS = (6, EVALUATIONS)  # evaluations after which a run can pause; earlier losses are unreliable
 # "refused": for example, too little memory; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, the evaluation that ends it
@@ -60,7 +60,7 @@ class Evaluation:
     test_loss: float | None = None  # measured only for the winner, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # In nats per character: one loss per evaluation; in research, the try's and the champion's.
+    # In nats per character: one loss per evaluation; in research, of the try and the champion.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # one line that says why there is no result
     seconds: float = field(default=0.0, compare=False)  # wall-clock time of the trial on a worker
@@ -150,7 +150,7 @@ class TrialRecord(Trial, Evaluation):
     genome: Genes
     seed: int
     n_params: int  # number of parameters; 0 in a research study
-    flops: float  # operations of training and, in a search with a budget, of evaluations
+    flops: float  # number of operations to train and, in a search with a budget, to evaluate
 
     @classmethod
     def join(cls, trial: Trial, evaluation: Evaluation, *, flops: float, n_params: int) -> Self:

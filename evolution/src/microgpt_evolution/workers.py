@@ -75,7 +75,7 @@ class Dask(AbstractContextManager["Dask"]):
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with self._reported():
-            # Check first that the service sends data: Dask's client would wait for it forever.
+            # Check first that the service sends data: Dask's client would wait for data forever.
             parts = urlsplit(address)
             with socket.create_connection((parts.hostname, parts.port), TIMEOUT_S) as line:
                 if parts.scheme == "tcp" and not line.recv(1):
@@ -136,7 +136,7 @@ class Dask(AbstractContextManager["Dask"]):
 
 
 Workers = Threads | Dask  # connected workers; a `with` statement closes them
-_unpickled = lru_cache(maxsize=2)(pickle.loads)  # 2: a worker can serve two studies
+_unpickled = lru_cache(maxsize=2)(pickle.loads)  # 2, because a worker can serve two studies
 
 
 def _measure_pickled(pickled: bytes, trial: Trial) -> Evaluation:
@@ -150,7 +150,7 @@ def _evaluation(result: Any) -> Evaluation:
     if isinstance(result, CancelledError):
         raise OSError("the connection was lost") from result
     _, error, _ = result  # a failed task gives the type, value and traceback of its exception
-    n_allowed = getattr(error, "allowed_failures", None)  # only KilledWorker has it
+    n_allowed = getattr(error, "allowed_failures", None)  # only KilledWorker has this attribute
     reason = describe_error(error) if n_allowed is None else f"{KILLED} {n_allowed + 1} times"
     return Evaluation("crashed", reason=reason)
 

@@ -1,4 +1,4 @@
-"""Documents and a small objective for tests of budgeted searches."""
+"""Documents, and an objective with a small budget, for tests of budgeted searches."""
 
 from dataclasses import replace
 

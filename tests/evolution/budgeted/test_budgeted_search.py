@@ -1,4 +1,4 @@
-"""Tests that stops, more workers and lost states do not change the result of a search."""
+"""Tests that interruptions, more workers and lost states do not change a search's result."""
 
 import hashlib
 import math
@@ -150,7 +150,7 @@ def test_the_student_has_the_shortest_context_of_its_teachers(
 ) -> None:
     student = student_of(begun(tmp_path, taught), small_parts, contexts=contexts)
     assert (student and student.model.block_size) == found
-    assert not student or student.test_loss is None  # measured later by `evolve`
+    assert not student or student.test_loss is None  # `evolve` measures it later
     assert not student or student.plan.contamination == {"validation": 0, "test": 0}
 
 
@@ -184,7 +184,7 @@ def test_a_student_stopped_and_restarted_has_the_same_result(tmp_path, taught, s
 def timed(folder, settings, parts, monkeypatch, slow: float):
     """Run a search on a simulated clock; evaluations take `slow` times as long as estimated.
 
-    Return its records, its outcome and the ratio of its duration to the time limit.
+    Return its records, the result of `finished`, and its duration divided by the time limit.
     """
     now, budgeted = 0.0, RungObjective(parts, settings.text, settings.operations)
 

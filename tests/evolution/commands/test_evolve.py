@@ -32,7 +32,7 @@ def test_run_and_train_use_the_winning_genome_and_resume_restores_it(microgpt, t
     assert microgpt("generate").returncode == 0
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
     weights = (tmp_path / "winner" / "weights.json").read_bytes()
-    for _ in range(2):  # with the winner's model, then without it
+    for _ in range(2):  # the winner's model exists only in the first iteration
         assert microgpt("evolve", "--resume", str(run_of(tmp_path))).returncode == 0
         assert (tmp_path / "winner" / "weights.json").read_bytes() == weights
         shutil.rmtree(tmp_path / "winner")
@@ -81,7 +81,7 @@ def test_invalid_evolve_options_create_no_study(microgpt, tmp_path, args, proble
     assert not (tmp_path / "experiments").exists()
 
 
-def test_a_resumed_search_refuses_other_settings_or_data(microgpt, tmp_path, searched) -> None:
+def test_a_resumed_search_refuses_changed_settings_or_data(microgpt, tmp_path, searched) -> None:
     shutil.copytree(searched(*SMALL)[1], tmp_path, dirs_exist_ok=True)
     run = f"experiments/{run_of(tmp_path).name}"
     edit(tmp_path / run / "settings.json", input=str(tmp_path / "names.txt"))
@@ -98,7 +98,7 @@ SEARCH = ("evolve", "--input", "names.txt")
 SHORT = (*SEARCH, "--population", "2", "--generations", "1")
 
 
-def test_evolve_does_not_replace_another_model(microgpt, text_model, tmp_path) -> None:
+def test_evolve_does_not_replace_the_model_of_another_run(microgpt, text_model, tmp_path) -> None:
     error = refused(microgpt(*SEARCH, "--train-winner", text_model))
     assert "use another directory with --train-winner" in error
     assert not (tmp_path / "experiments").exists()

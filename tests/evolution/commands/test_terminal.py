@@ -13,7 +13,7 @@ SMALL = ("--population", "4", "--generations", "3")
 
 @pytest.fixture
 def evolve(terminal, made_up_names):
-    """A function that runs a small search on a terminal, or with its log in a file."""
+    """A function that runs `evolve` on names.txt, on a pseudo-terminal."""
     return functools.partial(terminal, "evolve", "--input", "names.txt")
 
 

@@ -24,7 +24,7 @@ def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
 
 
 @pytest.mark.compiled
-def test_the_plot_of_a_search_shows_its_trials_in_order() -> None:
+def test_the_plot_of_a_search_numbers_its_trials_from_1() -> None:
     found = evolve(NAMES, population=4, generations=2)
     drawn = found.plot().to_dict()
     (rows,) = drawn["datasets"].values()

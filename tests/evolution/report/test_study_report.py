@@ -187,8 +187,8 @@ def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
     [((2.1, 2.2, 2.3), "0.1000 ± 0.0000 over the second is clear"),
      ((2.3, 2.1, 2.2), "0.1000 ± 0.4303 over the second may be chance")],
 )  # fmt: skip
-def test_the_headline_of_a_sweep_says_if_the_lead_may_be_due_to_chance(losses, verdict) -> None:
-    """Paired losses differ by 0.1, or by 0.3, 0 and 0 with the half-width 4.303 · 0.1732 / √3."""
+def test_a_sweep_headline_says_whether_the_lead_may_be_due_to_chance(losses, verdict) -> None:
+    """The pairs differ by 0.1; or by 0.3, 0 and 0, so the half-width is 4.303 · 0.1732 / √3."""
     ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
     report = study_report(ranking)
     expected = f"Lowest held-out loss 2.1000; its lead of {verdict}, 6 trials"

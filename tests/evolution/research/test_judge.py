@@ -101,7 +101,7 @@ def test_a_rule_violation_is_explained_in_one_line(judge, code, problem) -> None
         ("random._os.kill(1, 0)", "called os.kill"),
     ],
 )
-def test_an_experiment_may_access_only_its_own_directory(judge, line, problem) -> None:
+def test_an_experiment_can_access_only_its_own_directory(judge, line, problem) -> None:
     code = with_line(line).replace("from collections", "import random\nfrom collections", 1)
     reason = judge.measure(code, 7, "validation")[0].reason
     assert re.search(problem, reason)

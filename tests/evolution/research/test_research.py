@@ -20,7 +20,7 @@ FIRST = 'SETTINGS = {"lr": 0.01, "n_embd": 16}\n# 0'
 
 @dataclass
 class FakeJudge:
-    """Returns the loss in a program's last line, plus noise that depends on the seed."""
+    """A judge that returns the loss in a program's last line, plus noise set by the seed."""
 
     asked: list = field(default_factory=list)
     stops_after: int = 10**6

@@ -55,7 +55,7 @@ def test_a_change_without_a_clear_gain_is_rejected_at_the_last_look() -> None:
     "draw",
     [
         lambda rng: rng.gauss(0, 1),
-        lambda rng: rng.gauss(0, 1) ** 3,  # heavy tails
+        lambda rng: rng.gauss(0, 1) ** 3,  # a distribution with heavy tails
         lambda rng: rng.choice((-1, 0, 1)),
     ],
 )

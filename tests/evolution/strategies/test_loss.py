@@ -270,7 +270,7 @@ def test_a_random_genome_lies_in_the_given_space(rng, space) -> None:
 def test_a_mutation_changes_at_most_three_genes(genome, rng) -> None:
     mutant = mutate(genome, rng)
     changed = changes(genome, mutant)
-    assert len(changed - {"n_head"}) <= 3  # n_head may change so that it divides n_embd
+    assert len(changed - {"n_head"}) <= 3  # n_head can change, too, to divide n_embd
     allowed = {
         "n_embd": (8, 12, 16, 20, 24, 32),
         "block_size": (8, 12, 16, 24),

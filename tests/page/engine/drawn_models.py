@@ -2,7 +2,7 @@
 
     python drawn_models.py N KERNELS RESULT.json
 
-Environment variables of the compiler determine how the answers are rounded.
+The variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES determine how the answers are rounded.
 """
 
 import base64
@@ -255,7 +255,7 @@ def text_of(gpt: InferenceGpt, saved: SavedModel, body: dict[str, Any]) -> Text:
 
 
 def read_document(gpt: InferenceGpt, body: dict[str, Any]) -> tuple[Document, ChatPrompt | None]:
-    """Return a text and None; or a conversation, as the model reads it, and its last prompt."""
+    """Return (text, None), or (the conversation that the model reads, its last prompt)."""
     if "text" in body:
         return body["text"], None
     messages = messages_of(body)

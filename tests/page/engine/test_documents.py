@@ -38,7 +38,7 @@ def drawn(rng: random.Random) -> str:
 
 
 def chunks_in(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
-    """Return the vocabulary and the chunks that Python reads."""
+    """Return the vocabulary and the chunks, for training and held out, that Python reads."""
     path.write_bytes(content)
     size, kind, validation = how["size"], how["text"], how["validation"]
     lines = list(TextFile(path))
@@ -85,8 +85,8 @@ def test_javascript_reads_and_splits_texts_as_python_does(node, tmp_path) -> Non
             assert [chars, with_whole_masks(train), held_out] == wanted
 
 
-def test_documents_that_differ_only_in_form_are_in_the_same_set(node) -> None:
-    """Otherwise, a variant of a held-out document could be trained on. Duplicates are removed."""
+def test_documents_that_differ_only_in_case_or_accents_are_in_the_same_set(node) -> None:
+    """A variant of a held-out document must not be trained on; duplicates are removed."""
     names = bundled("names.txt").read_text().split("\n")[:300]
     names = [*dict.fromkeys(name.strip() for name in names)]
     same = [str.upper, str.title, " {}\u200b".format, "{}\u0301".format]
@@ -170,7 +170,7 @@ def layouts(rng: random.Random) -> Iterator[str]:
         if rng.random() < 0.3:
             prose = prose.replace("\n", rng.choice(("\n\t", "\n\n", " \n\u3000", "\n\n\n")))
         yield prose
-    for n in (3, 4):  # from 4 stanzas on, the text counts as running text
+    for n in (3, 4):  # with 4 stanzas or more, the text counts as running text
         yield "\n\n".join(["the sea was calm and nobody had slept\nsince the wind had died"] * n)
     yield shakespeare
     yield names

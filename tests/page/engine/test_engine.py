@@ -75,7 +75,7 @@ def comparable(answer: Any) -> Any:
         pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
         weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]
         weight["move"] = _clear(weight["gradient"], weight["move"])
-        if weight["matrix"] in ("wte", "wpe"):  # embeddings have no products
+        if weight["matrix"] in ("wte", "wpe"):  # embeddings are looked up, not multiplied
             weight.pop("factors")
         step = answer["backward"]
         step["bits_after"] = {step["optimizer"]: step["bits_after"]}
@@ -98,7 +98,7 @@ def differences(expected: Any, found: Any, scale: float, place: str = "") -> lis
         scale = max([scale, *numbers])
     elif isinstance(expected, float) and isinstance(found, float | int):
         _, is_after, optimizer = place.partition(".bits_after.")
-        close = 10 * CLOSE if ".backward." in place else CLOSE  # Python's gradients are float64
+        close = 10 * CLOSE if ".backward." in place else CLOSE  # gradients in float32 differ more
         close = CLOSE_AFTER[optimizer] if is_after else close
         is_close = math.isclose(expected, found, rel_tol=close, abs_tol=close * scale)
         return [] if is_close else [f"{place}: {expected} != {found}"]

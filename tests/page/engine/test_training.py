@@ -82,7 +82,7 @@ def test_training_computes_the_same_bits_as_python(node, runs, golden) -> None:
         assert run.get("others", []) == case["others"], number
         assert run["held_out"].keys() == case["held_out"].keys(), number
         if case["config"]["without"]:
-            continue  # Python removes the parts only after the evaluation, so losses differ
+            continue  # Python removes model parts after the evaluation, so losses differ
         for step, loss in case["held_out"].items():
             assert math.isclose(run["held_out"][step], loss, rel_tol=1e-13), (number, step)
     assert found[0]["names"] == golden["samples"]

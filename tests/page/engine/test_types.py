@@ -14,7 +14,7 @@ OPTIONS = (
 
 @pytest.mark.slow
 def test_the_engine_passes_the_typescript_check() -> None:
-    """The TypeScript compiler checks the types that comments of the engine state."""
+    """The TypeScript compiler checks the types in the comments of the engine."""
     if not shutil.which("tsc"):
         pytest.skip("needs tsc")
     done = run_process(["tsc", *OPTIONS, *ENGINE.glob("*.js")])

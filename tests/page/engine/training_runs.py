@@ -2,7 +2,7 @@
 
     python training_runs.py N KERNELS RESULT.json
 
-Environment variables of the compiler determine how the numbers are rounded.
+The variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES determine how the numbers are rounded.
 """
 
 import base64
@@ -60,7 +60,7 @@ def shape_of(rng: random.Random) -> ModelConfig:
 
 
 def text_of(rng: random.Random, n_lines: int) -> str:
-    """Return lines of different lengths; some are repeated, but none differ only in form."""
+    """Return lines of different lengths; some are repeated, but no two differ only in case."""
     chars = rng.sample(string.ascii_lowercase + "ж☃😀", rng.randint(2, 20))
     longest = rng.choice((5, 20, 200))
     texts = ["".join(rng.choices(chars, k=rng.randint(1, longest))) for _ in range(n_lines)]

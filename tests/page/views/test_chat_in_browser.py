@@ -22,7 +22,7 @@ GROWN = "document.querySelector('#turns li:last-child .said').innerText.length >
 
 @pytest.fixture(scope="module")
 def slow_talk(tmp_path_factory) -> Path:
-    """A chat model whose replies take many seconds and do not end by themselves."""
+    """The document of a chat model whose replies take many seconds and never end by themselves."""
     talk = (Message("user", "ab" * 9), Message("assistant", "ab" * 40))
     shape = ModelConfig(n_embd=128, n_layer=6, block_size=8192, init_std=0.02)
     result = train([talk], model=shape, config=TrainConfig(steps=1, lr=0.01))

@@ -274,7 +274,7 @@ def test_look_inside_shows_correct_attention_and_activations(architecture, page,
     )
     assert weights == pytest.approx(row, abs=1e-6)
     names = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
-    steps = {re.sub(r" \d+$", "", name) for name in names}  # the diagram has a node per head
+    steps = {re.sub(r" \d+$", "", name) for name in names}  # removes the head's number from a name
     assert sorted(steps) == sorted([*activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
     for name in names:  # each number is calculated from earlier numbers
@@ -466,7 +466,7 @@ def test_the_page_shows_gradients_from_probabilities_to_embeddings(names, page) 
     assert page.input_value("#text") == "anna"  # no letter was drawn
 
 
-def test_the_page_shows_the_gradient_of_a_weight_and_makes_a_step(names, names_model, page) -> None:
+def test_the_page_shows_the_gradient_of_a_weight_and_takes_a_step(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
         return backward(names_model, Text.from_document(names_model, "anna"), weight, 2)
 

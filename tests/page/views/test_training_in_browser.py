@@ -90,7 +90,7 @@ TOOLS = (
 
 @pytest.fixture
 def train_view(names, opened: Open) -> Callable[..., Any]:
-    """The view "Train" in each browser; its messages and saved files are recorded."""
+    """The view "Train" in each browser, with a record of worker messages and saved files."""
     run = opened(names, "#/train")
     run(BEFORE)
     return run

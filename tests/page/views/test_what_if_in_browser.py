@@ -55,7 +55,7 @@ def opened(page: "Page", file: Path, names: str) -> None:
 
 
 def pasted(page: "Page", text: str, about: str) -> None:
-    """Paste a text, and wait until the page has read it, because its layout may change then."""
+    """Paste a text, and wait until the page has read it, which can change the layout."""
     page.fill("#texts-pasted", text)
     page.locator("#texts-pasted").blur()
     page.wait_for_selector(f"#texts-about >> text={about}")

@@ -51,7 +51,7 @@ async def page(http: HttpRequest) -> Response:
     except TimeoutError:
         message = "the page is being made, which takes about 20 seconds the first time; try again"
         raise ServeError(503, message, headers={"retry-after": "5", "refresh": "5"}) from None
-    return _html(content, "frame-ancestors 'none'")  # the HTML has the rest of the policy
+    return _html(content, "frame-ancestors 'none'")  # the HTML contains the other directives
 
 
 def _start_making(model: ServedModel, models: ServedModels) -> Future[bytes]:

@@ -24,7 +24,7 @@ from microgpt_course.exercises import EXPERIMENTS, UNCHANGED, WHOLE, check_lines
 
 LIMIT = 5.0  # processor seconds for a check; a correct file takes less than one
 LONG_LIMIT = 600.0  # processor seconds for the whole program or an experiment
-MAX_MEMORY = 2 << 30  # maximum memory in bytes
+MAX_MEMORY = 2 << 30  # maximum memory of the process in bytes
 LOSS = re.compile(r"loss\s*[:=]?\s*(-?\d+\.\d+|nan|inf)\s*$", re.IGNORECASE)
 ENDS = {  # messages that replace the traceback of an exception
     "NotImplementedError": "`raise NotImplementedError` is still there; write your code instead",

@@ -16,9 +16,9 @@ MAX_BYTES = 1 << 20  # maximum size in bytes of an exercise file or of progress.
 class CourseProgress(BaseModel):
     """The progress of a learner, stored as progress.json."""
 
-    done: dict[str, str] = {}  # SHA-256, by exercise, of the file that passed the check
-    hints: dict[str, int] = {}  # number of hints that have been shown, by exercise
-    results: dict[str, tuple[float, float]] = {}  # by experiment: loss, number of active units
+    done: dict[str, str] = {}  # by exercise: SHA-256 of the file that passed the check
+    hints: dict[str, int] = {}  # by exercise: number of hints that have been shown
+    results: dict[str, tuple[float, float]] = {}  # by experiment: loss, mean number of active units
 
 
 def command(words: str, directory: Path = DIRECTORY) -> str:

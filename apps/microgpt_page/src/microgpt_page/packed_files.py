@@ -1,6 +1,6 @@
 """The two binary files with which the page runs and trains models: the engine and the model.
 
-Each file consists of a line of JSON and binary parts; `web/engine/file.js` reads it. The weights
+Each file is a line of JSON, then binary parts; `web/engine/file.js` reads both files. The weights
 are in the order of `weight_shapes`; the engine packs them for its kernels.
 """
 

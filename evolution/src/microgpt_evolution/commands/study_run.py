@@ -51,7 +51,7 @@ S = TypeVar("S", bound=StudySettings)
 # A function that returns the settings of a new study, given its documents, facts to record, and the
 # number of workers.
 Plan = Callable[[Split, dict[str, Any], int], S]
-N_REMARKS = 3  # maximum number of printed remarks; the study records all of them
+N_REMARKS = 3  # maximum number of notes on failed trials; the study records all failures
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def _resumable(study: Study[Any]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        n_recorded = len(read_trials(study.directory)[0])  # `study.records` can be outdated
+        n_recorded = len(read_trials(study.directory)[0])  # not `study.records`: it can be outdated
         raise type(stop)(f"after {count(n_recorded, 'training run')}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         # The hint on resuming is omitted if an option can be wrong or if no trial is recorded.

@@ -1,4 +1,4 @@
-"""What a search minimizes or maximizes, and which losses are its target or count as failures.
+"""Names of objectives and losses, a search's target loss, and the loss that counts as a failure.
 
 "held-out" is the loss on documents that are not used for training. "last-doc" is the loss on the
 last training document, as in evolve-rust; it is cheap to measure, but mostly noise.

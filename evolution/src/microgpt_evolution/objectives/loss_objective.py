@@ -33,7 +33,7 @@ N_SAMPLES = 200  # number of names to score; with 5, as in evolve-rust, scores a
 
 @dataclass(frozen=True)
 class LossObjective:
-    """Trains models, and measures losses or scores names; raises DataError for unfit documents."""
+    """Trains models to measure losses or score names; raises DataError for unsuitable documents."""
 
     sets: Split
     fitness: Fitness | None = "held-out"  # None to score generated names instead

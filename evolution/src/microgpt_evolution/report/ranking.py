@@ -61,7 +61,7 @@ class Ranking:
 
     @cached_property
     def measure(self) -> Measure:
-        """The loss or score that decides the ranking; for a Hydra, the winner's reported score."""
+        """The loss or score that decides the ranking; for a Hydra, that of --head or the judge."""
         settings, label = self.settings, f"held-out loss{self.settings.mark()}"
         if isinstance(settings, BudgetedSettings):
             axis = f"{label}, nats per character"
@@ -127,7 +127,7 @@ def read_ranking(directory: Path) -> Ranking:
     if (study.directory / GENOME).exists():
         winner = read_genome(study.directory / GENOME).genome
         ended = (each for each in records if each.origin == FRESH and each.genome == winner)
-        fresh = sorted(ended, key=lambda record: record.id)  # ids end in fresh1, fresh2, …
+        fresh = sorted(ended, key=lambda record: record.id)  # the order of seeds: fresh1, fresh2, …
     return Ranking(study.settings, records, fresh, study.directory.name)
 
 

@@ -85,7 +85,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
 
 
 def _try_rows(research: Research) -> list[Row]:
-    """Return a chart row for each try: the champion's loss minus the try's gain, with interval."""
+    """Return a chart row per try: the champion's loss minus the try's gain, with its interval."""
     first, *tries = research.tries
     level = fmean(each.fitness for each in first.records if each.origin == SEARCH)
     rows: list[Row] = [{"trial": 0, "best": level}]

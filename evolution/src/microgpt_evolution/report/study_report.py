@@ -65,7 +65,7 @@ def write_report(directory: Path) -> Path:
 def study_report(study: Ranking) -> Report:
     """Return the report of a search or a sweep, which can still be running."""
     settings, title = study.settings, f"{study.settings.kind.capitalize()}: {study.name}"
-    from microgpt_evolution.report import study_charts as charts  # needs Altair, which is optional
+    from microgpt_evolution.report import study_charts as charts  # lazy, because Altair is optional
 
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))
@@ -105,7 +105,7 @@ def _result(study: Ranking) -> str:
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # no interval, as one run each
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # single runs have no interval
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds

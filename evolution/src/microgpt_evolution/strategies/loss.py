@@ -17,7 +17,7 @@ from microgpt_evolution.trial import Evaluation
 
 CHAMPIONSHIP_AFTER = 2  # generations without progress after which only the best organisms breed
 CATACLYSM_AFTER = 4  # generations without progress after which random genomes restart the search
-PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones may be rounding errors
+PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones can be rounding errors
 MIN_FAILURES = 2  # number of failures after which random genomes avoid a species
 N_IMMIGRANTS = 2  # random organisms per generation; fewer if the population is smaller than 4
 N_CHAMPIONS = 3

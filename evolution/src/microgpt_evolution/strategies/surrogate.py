@@ -35,7 +35,7 @@ class SurrogateSearch:
         space: Space,
         first: Sequence[Genome],  # genomes of the first generation, which also has mutants of them
         budget: float,  # number of operations of the search
-        cost: Callable[[Genome, int], float],  # operations needed to train for n evaluations
+        cost: Callable[[Genome, int], float],  # number of operations needed for n evaluations
         *,
         n_finalists: int = 1,  # number of organisms whose complete training is budgeted in advance
         accepts: Callable[[Genome], bool] = lambda genome: True,  # whether a genome can be trained
@@ -92,7 +92,7 @@ class SurrogateSearch:
     def _accepted(
         self, draws: Iterator[Contestant], n: int, trained: Collection[Genome] = ()
     ) -> list[Contestant]:
-        """Return the first n drawn organisms with new genomes that are accepted, or fewer."""
+        """Return up to n drawn organisms whose genomes are new, distinct and accepted."""
         found: dict[Genome, Contestant] = {}
         for organism in islice(draws, MAX_DRAWS):
             if organism.genome not in trained and self._accepts(organism.genome):

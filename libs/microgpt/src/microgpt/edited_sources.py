@@ -17,7 +17,7 @@ IMPLEMENTED = {
     "model_variants.py": "c9bcfb49e07a6e53",
     "muon.py": "bd47cc4845711333",
     "reference.py": "40fcb6cc798dfdce",
-    "sampling.py": "2ef4bab110373cfa",
+    "sampling.py": "04feb1a660153933",
     "value.py": "5e4494bfe04d38b4",
 }
 

@@ -232,7 +232,7 @@ class ReferenceModel:
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: Random
     ) -> Generator[int, None, FinishReason]:
-        """Yield the tokens of `sampling.decode`; other engines can use rng ahead of the tokens."""
+        """Yield the tokens of `sampling.decode`; other engines can draw more numbers from rng."""
         return decode(self._gpt, prompt, rules, rng)
 
     def decode_many(

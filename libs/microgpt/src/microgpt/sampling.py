@@ -135,7 +135,7 @@ class TokenStream(Iterator[int]):
     """Iterator over the tokens of one sequence, which are generated lazily."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        # None until the sequence ends; "length" if max_tokens is reached or the context is full.
+        # The finish reason: "stop" for a stop token, else "length"; None until the sequence ends.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 

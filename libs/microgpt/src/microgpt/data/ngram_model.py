@@ -78,7 +78,7 @@ class NgramModel:
         tokens, places = _tokens_and_places(docs)
         at = np.flatnonzero(places)
         found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
-        # Predictions whose context of this length is in the model, and the index of the context.
+        # rows: predictions whose context was seen in training; contexts: the index of each context.
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:

@@ -22,7 +22,7 @@ from harness import TRAINING, command, headed, mean_and_sd, parsed, runs_of, tra
 
 import microgpt
 from microgpt import ModelConfig
-from microgpt_cli.counting import loss_of, to_score
+from microgpt_cli.baselines import loss_of, to_score
 from microgpt_cli.elman import train_elman
 from microgpt_cli.ladder import operations_of
 

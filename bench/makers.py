@@ -18,7 +18,7 @@ from harness import command
 
 from microgpt import InferenceGpt, Message, ReadOptions, hold_out, load, load_documents
 from microgpt.data.folding import char_tokenizer
-from microgpt_cli.counting import counted, losses_of, sampled
+from microgpt_cli.baselines import counted, losses_of, sampled
 from microgpt_cli.samples import usual_length, usual_temperature
 
 FILES = "descriptions.txt", "poems.txt", "tunes.abc", "sequences.fa", "lines.log", "chat.jsonl"

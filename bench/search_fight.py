@@ -30,7 +30,7 @@ from microgpt.training.choice import choose
 from microgpt_evolution.budget_plan import genome_of
 from microgpt_evolution.genome import Genome, Space
 from microgpt_evolution.objectives.rung_objective import RungObjective
-from microgpt_evolution.strategies.surrogate import SurrogateSearch
+from microgpt_evolution.strategies.surrogate_search import SurrogateSearch
 
 OPTUNA = "optuna==5.0.0"
 TABLE = RESULTS / "search_table.json.xz"  # made by bench/studies/search_table.py at a922fbb8

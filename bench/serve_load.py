@@ -69,7 +69,7 @@ def serve_bare() -> None:
     from fastapi import FastAPI
     from fastapi.responses import StreamingResponse
 
-    from microgpt_serve.bodies import GenerateRequest
+    from microgpt_serve.request_bodies import GenerateRequest
     from microgpt_serve.routes import GenerateResponse
 
     app = FastAPI()

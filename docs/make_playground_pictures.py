@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from microgpt import load
 from microgpt.data.documents import DEMO_MODEL, bundled
-from microgpt_page.document import document
+from microgpt_page.html_page import document
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 1280, "height": 800}

@@ -10,7 +10,7 @@ per line. `microgpt judge` prints the built-in judge's scores of these names.
 import sys
 
 from microgpt import InferenceGpt, bundled, load_text, train
-from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.loss_search import LossSearch
 from microgpt_evolution.strategies.population import Organism
 from microgpt_evolution.trial import Evaluation
 

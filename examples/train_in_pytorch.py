@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from microgpt import ModelConfig, TrainConfig, load_text, save, train
-from microgpt_exports.torch import Gpt
+from microgpt_exports.pytorch import Gpt
 
 MODEL = ModelConfig(n_embd=64, n_head=4, n_layer=2, block_size=16)
 BATCH_SIZE, LR, BETAS = 64, 0.003, (0.85, 0.99)

@@ -113,7 +113,7 @@ def compiled_engine(worker_id: str) -> None:
 
     if problem_of("compiled"):  # tests of the engine report the problem
         return
-    from microgpt_engine.machine_code import cache_directory
+    from microgpt_engine.kernel_cache import cache_directory
 
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
     with FileLock(cache_directory() / "tests.lock"):  # another worker might be compiling

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from microgpt import TrainResult, load, save
-from microgpt_page.document import document
+from microgpt_page.html_page import document
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

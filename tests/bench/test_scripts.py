@@ -78,7 +78,7 @@ SHORTEST = {
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.SERVICES = 2"),
     "startup": (
         "--rounds 1",
-        "from microgpt_engine.machine_code import cache_directory; timed = bench.seconds; "
+        "from microgpt_engine.kernel_cache import cache_directory; timed = bench.seconds; "
         "bench.seconds = lambda name, folder, _: timed(name, folder, str(cache_directory())); "
         "bench.FIRST_ROUNDS = 1; bench.COMMANDS = "
         "{name: bench.COMMANDS[name] for name in (bench.BASELINE, bench.FIRST, bench.SERVICE)}",

@@ -11,7 +11,7 @@ from commands import ok
 
 from microgpt import CharTokenizer, EvaluationSet, TokenDataset, Value, bundled, load_text, split
 from microgpt.errors import DataError
-from microgpt_cli.counting import counted, loss_of
+from microgpt_cli.baselines import counted, loss_of
 from microgpt_cli.elman import ElmanNetwork
 from microgpt_cli.ladder import Ladder, ladder
 

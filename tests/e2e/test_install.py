@@ -12,7 +12,7 @@ import pytest
 from commands import every_command, run_process, running
 
 from microgpt.data.documents import bundled
-from microgpt_engine.machine_code import cache_directory
+from microgpt_engine.kernel_cache import cache_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [

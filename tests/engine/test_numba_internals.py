@@ -13,7 +13,7 @@ import pytest
 from commands import run_process
 
 from microgpt.plugins import on_compiling
-from microgpt_engine.machine_code import EntryPoint
+from microgpt_engine.kernel_cache import EntryPoint
 
 CODEGEN = type(numba.core.registry.cpu_target.target_context.codegen())
 DISPATCHER = type(numba.njit(lambda: None))

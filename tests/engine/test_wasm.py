@@ -50,7 +50,7 @@ def test_webassembly_kernels_import_only_memory_and_a_stack(tmp_path) -> None:
 
 
 def test_a_failure_of_the_compiler_raises_a_config_error(monkeypatch) -> None:
-    monkeypatch.setattr(wasm.machine_code, "read_kept", lambda *args: None)
+    monkeypatch.setattr(wasm.kernel_cache, "read_kept", lambda *args: None)
     monkeypatch.setattr(wasm.preparation, "compile_together", lambda *args, **options: False)
     with pytest.raises(ConfigError, match="cannot be compiled to WebAssembly"):
         wasm.modules()

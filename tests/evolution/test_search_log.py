@@ -1,10 +1,13 @@
 import re
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, log_of, run_of
 
-from microgpt_evolution.search_log import describe
+from microgpt_evolution.search_log import SearchLog, describe
+from microgpt_evolution.trial import Evaluation
 
 pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn")]
 
@@ -42,3 +45,11 @@ def test_the_log_line_of_a_failed_organism_gives_the_reason(make_organism) -> No
     line = describe(replace(crashed, evaluation=evaluation), mark="")
     assert line.startswith("organism g3-5: crashed: OSError: broken | Emb:16 ")
     assert line.endswith("[random]")
+
+
+def test_the_target_for_held_out_losses_depends_on_the_loss_of_the_first_genome() -> None:
+    lines: list[str] = []
+    settings: Any = SimpleNamespace(objective="loss", fitness="held-out", fitness_mark="")
+    for primordial in (Evaluation("ok", fitness=2.5), None):
+        SearchLog(lines.append, settings).begin(primordial)
+    assert lines == ["Target: loss < 2.3", "Target: loss < 1.2"]

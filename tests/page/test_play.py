@@ -17,7 +17,7 @@ from commands import refused
 from microgpt import load, save
 from microgpt.data.documents import bundled
 from microgpt_cli.model_loading import bundled_chats
-from microgpt_page.document import document
+from microgpt_page.html_page import document
 
 
 @pytest.fixture
@@ -93,5 +93,5 @@ def test_play_without_a_model_serves_the_bundled_models(play) -> None:
 
 def test_play_refuses_a_missing_or_too_large_model(microgpt, text_model, monkeypatch) -> None:
     assert "none" in refused(microgpt("play", "none"))
-    monkeypatch.setattr("microgpt_page.document.MAX_BYTES", 1000)
+    monkeypatch.setattr("microgpt_page.html_page.MAX_BYTES", 1000)
     assert "at most 0 MB are allowed" in refused(microgpt("play", text_model))

@@ -66,9 +66,9 @@ def compiled(kernels: Path) -> Iterator[None]:
 
     At the end, only the kernels that were loaded are kept, as if only these had been compiled.
     """
-    machine_code = pytest.importorskip("microgpt_engine.machine_code")
+    kernel_cache = pytest.importorskip("microgpt_engine.kernel_cache")
     kernels.mkdir(0o700, parents=True)
-    for file in machine_code.cache_directory().glob("microgpt-*"):
+    for file in kernel_cache.cache_directory().glob("microgpt-*"):
         os.utime(shutil.copy(file, kernels), (0, 0))  # the time stays 0 if the file is not loaded
     yield
     for file in kernels.iterdir():

@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from microgpt_serve.bodies import MAX_MESSAGES
 from microgpt_serve.body_limits import MAX_BODY_BYTES
 from microgpt_serve.encoding import MAX_CHARACTERS
 from microgpt_serve.middleware import MAX_UNREAD_BYTES
+from microgpt_serve.request_bodies import MAX_MESSAGES
 
 GENERATE, CHAT = "/microgpt/v1/generate", "/microgpt/v1/chat"
 OPENAI_CHAT = "/v1/chat/completions"

@@ -9,7 +9,12 @@ import pytest
 from commands import run_process
 
 from microgpt import InferenceGpt, Message, Sampling
-from microgpt_serve.bodies import IGNORED, UNSUPPORTED, ChatCompletionRequest, CompletionRequest
+from microgpt_serve.request_bodies import (
+    IGNORED,
+    UNSUPPORTED,
+    ChatCompletionRequest,
+    CompletionRequest,
+)
 
 HI = {"role": "user", "content": "hi there"}
 HOT = {"temperature": 1.5}

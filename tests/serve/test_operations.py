@@ -18,8 +18,7 @@ from json_files import edit
 
 from microgpt_serve import ServiceSettings, create_app
 from microgpt_serve import server as command
-from microgpt_serve.request import QUEUE_LIMIT
-from microgpt_serve.scheduler import TOKENS_PER_PLACE
+from microgpt_serve.scheduler import QUEUE_LIMIT, TOKENS_PER_PLACE
 from microgpt_serve.service_settings import read_settings, unknown_variables
 
 GENERATE = "/microgpt/v1/generate"

@@ -79,7 +79,7 @@ def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, t
 
 @pytest.mark.slow
 def test_a_page_of_a_model_that_is_too_large_is_refused(slow_dir, talk_dir) -> None:
-    page = pytest.importorskip("microgpt_page.document")
+    page = pytest.importorskip("microgpt_page.html_page")
     page.document(load(talk_dir), "talk")  # compiles the page's engine now, so no request waits
     app = create_app(ServiceSettings(model_dir=(str(slow_dir), f"talk & co={talk_dir}")))
     large, other = ask_app(app, ("GET", "/", {}), ("GET", "/?model=talk%20%26%20co", {}))

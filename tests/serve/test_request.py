@@ -15,8 +15,8 @@ from microgpt.errors import ConfigError
 from microgpt_serve import scheduler
 from microgpt_serve.models import ServedModels
 from microgpt_serve.observability import RequestLog, set_up_logs
-from microgpt_serve.request import MAX_INLINE_BYTES, QUEUE_LIMIT, Service
-from microgpt_serve.scheduler import BatchScheduler
+from microgpt_serve.request import MAX_INLINE_BYTES, Service
+from microgpt_serve.scheduler import QUEUE_LIMIT, BatchScheduler
 from microgpt_serve.service_errors import QueueFullError, ServeError
 from microgpt_serve.service_settings import ServiceSettings
 

@@ -12,8 +12,7 @@ import pytest
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult, save
 from microgpt.errors import PromptError
 from microgpt.training.train import train
-from microgpt_serve import formats
-from microgpt_serve.formats import EventStream
+from microgpt_serve import response_formats
 from microgpt_serve.service_errors import ServeError
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
@@ -130,7 +129,7 @@ def test_a_stream_whose_generation_fails_ends_with_an_error(
     async def send(message) -> None:
         sent.append(message)
 
-    asyncio.run(EventStream(made())(scope, None, send))
+    asyncio.run(response_formats.EventStream(made())(scope, None, send))
     *_, last = sent
     assert not last["more_body"]
     assert json.loads(last["body"].removeprefix(b"data: "))["error"]["message"] == message
@@ -139,7 +138,7 @@ def test_a_stream_whose_generation_fails_ends_with_an_error(
 
 
 def test_the_stream_of_a_client_that_does_not_read_is_closed(monkeypatch) -> None:
-    monkeypatch.setattr(formats, "SEND_S", 0.05)
+    monkeypatch.setattr(response_formats, "SEND_S", 0.05)
     scope, closed = {"type": "http"}, []
 
     async def made():
@@ -153,5 +152,5 @@ def test_the_stream_of_a_client_that_does_not_read_is_closed(monkeypatch) -> Non
         if message["type"] == "http.response.body":
             await asyncio.sleep(30)
 
-    asyncio.run(EventStream(made())(scope, None, send))
+    asyncio.run(response_formats.EventStream(made())(scope, None, send))
     assert (scope["outcome"], closed) == (499, [True])

@@ -20,7 +20,7 @@ from microgpt import (
 )
 from microgpt_evolution.genome import BUDGETED_GENES, VALUES, Genome, Space
 from microgpt_evolution.objectives.rung_objective import STUDENT_LENGTH, RungObjective
-from microgpt_evolution.strategies.surrogate import SMALLEST
+from microgpt_evolution.strategies.surrogate_search import SMALLEST
 from microgpt_evolution.study_settings import BudgetedSettings
 from microgpt_evolution.trial import EVALUATIONS
 

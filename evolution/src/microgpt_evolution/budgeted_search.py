@@ -24,7 +24,7 @@ from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import Genome, Space
 from microgpt_evolution.genome_file import BUDGETED_VERSION, GENOME, GenomeRecord, write_genome
 from microgpt_evolution.objectives.rung_objective import STUDENT_LENGTH, RungObjective
-from microgpt_evolution.strategies.surrogate import SurrogateSearch
+from microgpt_evolution.strategies.surrogate_search import SurrogateSearch
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings
 from microgpt_evolution.trial import (

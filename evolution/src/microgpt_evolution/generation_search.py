@@ -11,12 +11,12 @@ from microgpt import DEFAULT_SEED, Document, Plottable, Split, split
 from microgpt_evolution.evolution_errors import NoWinnerError
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, score_of, write_genome
+from microgpt_evolution.objectives import Fitness, ObjectiveName
 from microgpt_evolution.objectives.aesthetic_judge import JUDGE, HeadName
-from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search_log import SearchLog
 from microgpt_evolution.strategies.hydra import AestheticPopulation, Hydra
-from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.loss_search import LossSearch
 from microgpt_evolution.strategies.population import (
     N_FRESH,
     N_REPEATS,

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from microgpt import MAX_SEED, TextKind, mark, other_version, publish, read
 from microgpt_evolution.evolution_errors import GenomeError, raised_as
 from microgpt_evolution.genome import BUDGETED_GENES, GENES, values_of
-from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
+from microgpt_evolution.objectives import Fitness, ObjectiveName
 from microgpt_evolution.trial import EVALUATIONS, Genes, Stored
 
 GENOME = "genome.json"

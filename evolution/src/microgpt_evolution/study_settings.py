@@ -23,8 +23,8 @@ from microgpt import (
 )
 from microgpt_evolution.evolution_errors import StudyError, raised_as
 from microgpt_evolution.genome import Gene, Genome
+from microgpt_evolution.objectives import Fitness, ObjectiveName
 from microgpt_evolution.objectives.aesthetic_judge import JUDGE, HeadName
-from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 from microgpt_evolution.trial import Genes, Stored, Trial
 
 SETTINGS, FORMAT_VERSION = "settings.json", 8

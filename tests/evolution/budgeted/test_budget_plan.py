@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from microgpt.data.folding import char_tokenizer
-from microgpt.training.budget import step_operations
 from microgpt.training.choice import choose
+from microgpt.training.operations import step_operations
 from microgpt_evolution.budget_plan import genome_of
 
 

@@ -10,8 +10,8 @@ import pytest
 from searches import contents, edit_evaluations
 
 from microgpt.state import TrainResult
-from microgpt.training.budget import TimeLimit
 from microgpt.training.hooks import OnEvent
+from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
 from microgpt_evolution.budgeted_search import BudgetedSearch
 from microgpt_evolution.evolution_errors import NoWinnerError, StudyError

@@ -74,7 +74,7 @@ def test_a_stopped_search_with_a_budget_resumes_to_the_same_result(
         assert not (tmp_path / "genome.json").exists()
     else:
         with commands.running(["microgpt", *search], cwd=tmp_path) as process:
-            while n_recorded(tmp_path) < 2:
+            while sum(p.read_bytes().count(b"\n") for p in tmp_path.glob("*/*/trials.jsonl")) < 2:
                 assert process.poll() is None
                 time.sleep(0.01)
     resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1")
@@ -97,12 +97,6 @@ def test_a_genome_records_the_gap_around_held_out_running_text(microgpt, tmp_pat
     winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
     parts = ("val_fraction", "test_fraction", "gap")
     assert [again[key] for key in parts] == [winner[key] for key in parts]
-
-
-def n_recorded(folder: Path) -> int:
-    """Return the number of recorded rungs."""
-    paths = (folder / "experiments").glob("*/trials.jsonl")
-    return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
 def test_resuming_an_ended_search_changes_nothing(microgpt, tmp_path, monkeypatch) -> None:

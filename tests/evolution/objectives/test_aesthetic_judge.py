@@ -14,7 +14,6 @@ from microgpt_evolution.objectives.aesthetic_judge import (
     normal,
     score_names,
 )
-from microgpt_evolution.objectives.fitness import loser_threshold, target
 
 ROUNDING = 1e-12  # tolerance for sums of a few numbers such as 1.2, which are not exact in binary
 NOTHING = frozenset[str]()
@@ -137,25 +136,3 @@ KNOWN = frozenset(["anna", "isabella"])
 )  # fmt: skip
 def test_each_hydra_head_gives_names_the_scores_of_evolve_rust(head, scores) -> None:
     assert {name: HEADS[head].score(name, KNOWN) for name in scores} == scores
-
-
-def test_the_target_for_held_out_losses_depends_on_the_loss_of_the_first_genome() -> None:
-    assert target("last-doc") == 1.2
-    assert target("held-out", primordial=2.5) == pytest.approx(2.3)
-
-
-@pytest.mark.parametrize(
-    ("values", "n_losers"),
-    [
-        ([2.1], 0),
-        ([2.1, 2.2, 9.0], 0),
-        ([2.1, 2.2, 2.3, 2.4], 1),
-        ([2.4, 2.3, 2.2, 2.1, 2.5, 2.6, 2.7], 1),
-        ([2.4, 2.3, 2.2, 2.1, 2.5, 2.6, 2.7, 2.8], 2),
-        ([2.2] * 8, 0),
-        ([2.1] * 4 + [2.9] * 4, 0),
-    ],
-)
-def test_held_out_losses_in_the_worst_quartile_count_as_failures(values, n_losers) -> None:
-    threshold = loser_threshold("held-out", values)
-    assert sum(value > threshold for value in values) == n_losers

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.strategies.loss import LossSearch
+from microgpt_evolution.strategies.loss_search import LossSearch
 from microgpt_evolution.strategies.population import Finalist, Organism, tournament
 from microgpt_evolution.trial import Evaluation, training_seed
 

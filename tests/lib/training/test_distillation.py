@@ -207,7 +207,9 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
     ngrams = NgramModel(encoded(WORD_PARTS.train, teacher), n)
     predictor = InferenceGpt(teacher)
     losses = dict.fromkeys(NGRAM_WEIGHTS, 0.0)
-    for doc, counted in zip(tested, split_rows(ngrams.probabilities(tested), tested), strict=True):
+    ends = np.cumsum([len(doc) - 1 for doc in tested])
+    rows = np.split(ngrams.probabilities(tested), ends[:-1])
+    for doc, counted in zip(tested, rows, strict=True):
         learned = np.exp([*predictor.log_probabilities(list(doc[:-1]))])
         for weight in NGRAM_WEIGHTS:
             mixed = (1 - weight) * np.array(learned) + weight * counted
@@ -215,11 +217,6 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
     best = min(losses, key=losses.__getitem__)
     assert 0 < best < NGRAM_WEIGHTS[-1]
     assert best_weight(Teachers([teacher], 9), ngrams, tested) == best
-
-
-def split_rows(rows, docs):
-    ends = np.cumsum([len(doc) - 1 for doc in docs])
-    return np.split(rows, ends[:-1])
 
 
 def test_an_ngram_model_of_unrelated_text_gets_a_weight_of_0(teacher) -> None:

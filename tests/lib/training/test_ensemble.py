@@ -20,13 +20,13 @@ from microgpt.state import TrainResult
 from microgpt.storage.checkpoint import TrainingDirectory, has_state, read_training
 from microgpt.storage.model_directory import load
 from microgpt.training import ensemble
-from microgpt.training.budget import TimeLimit
 from microgpt.training.distillation import Teachers
 from microgpt.training.ensemble import open_ensemble, teacher_paths, with_samples, with_teachers
 from microgpt.training.fine_tuning import hold_out
 from microgpt.training.fitting import MIN_BUDGET, MOST_TEACHERS, Fitting, choose_settings
 from microgpt.training.hooks import Checkpoints, Hook, StopWhen
 from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train_job
 
 pytestmark = pytest.mark.compiled

@@ -14,7 +14,7 @@ from microgpt.model import init_weights
 from microgpt.model_variants import init_variant
 from microgpt.muon import orthogonalized
 from microgpt.training.engines import make_training
-from microgpt_engine.weights import initial_weights
+from microgpt_engine.weight_layout import initial_weights
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
 MODERN = ModelConfig(n_embd=24, n_head=2, n_layer=2, block_size=8, architecture="modern")

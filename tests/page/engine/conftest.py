@@ -11,7 +11,7 @@ from filelock import FileLock
 from javascript import ENGINE, Node
 
 from microgpt_engine import wasm
-from microgpt_engine.machine_code import cache_directory
+from microgpt_engine.kernel_cache import cache_directory
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ from functools import lru_cache
 from typing import Any, TypedDict, TypeVar
 
 from microgpt import IGNORED_ROLES, MAX_SEED, Job, Message, MicrogptError, PluginError, Sampling
-from microgpt_serve.bodies import (
+from microgpt_serve.models import ServedModel
+from microgpt_serve.request import Request
+from microgpt_serve.request_bodies import (
     MAX_SAMPLES,
     ChatCompletionRequest,
     ChatMessage,
@@ -16,8 +18,6 @@ from microgpt_serve.bodies import (
     OpenAIRequest,
     PostBody,
 )
-from microgpt_serve.models import ServedModel
-from microgpt_serve.request import Request
 from microgpt_serve.service_errors import ServeError, shown
 
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat

@@ -16,11 +16,10 @@ from microgpt import Continuation, FinishReason, Job, Tokenizer
 from microgpt_serve.middleware import POLL_S
 from microgpt_serve.models import ServedModel, ServedModels
 from microgpt_serve.observability import Metrics
-from microgpt_serve.scheduler import BatchScheduler
+from microgpt_serve.scheduler import QUEUE_LIMIT, BatchScheduler
 from microgpt_serve.service_errors import QueueFullError, ServeError
 from microgpt_serve.service_settings import ServiceSettings
 
-QUEUE_LIMIT = 64  # maximum number of waiting requests; a small request counts as a fraction of one
 # Longer bodies are processed in a thread; a body of this size already takes a few ms.
 MAX_INLINE_BYTES = 4_000
 LONG_S = 0.002  # in seconds; a shorter call hardly delays other threads (see `_unhurried`)

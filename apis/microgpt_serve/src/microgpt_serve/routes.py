@@ -14,8 +14,12 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from microgpt import FinishReason
-from microgpt_serve import formats
-from microgpt_serve.bodies import (
+from microgpt_serve import response_formats
+from microgpt_serve.body_limits import JSON_TYPE, read_body, validated
+from microgpt_serve.encoding import encode
+from microgpt_serve.models import ServedModel
+from microgpt_serve.request import service_of
+from microgpt_serve.request_bodies import (
     ChatCompletionRequest,
     ChatRequest,
     CompletionRequest,
@@ -23,10 +27,6 @@ from microgpt_serve.bodies import (
     OpenAIRequest,
     PostBody,
 )
-from microgpt_serve.body_limits import JSON_TYPE, read_body, validated
-from microgpt_serve.encoding import encode
-from microgpt_serve.models import ServedModel
-from microgpt_serve.request import service_of
 
 
 class GenerateResponse(TypedDict):
@@ -89,7 +89,7 @@ async def generate(body: GenerateRequest, http: HttpRequest) -> Response:
 
     `microgpt generate` returns the same texts for the same seed. Chat models write user messages.
     """
-    return await _answer(body, http, formats.samples)
+    return await _answer(body, http, response_formats.samples)
 
 
 @texts.post("/microgpt/v1/chat", response_model=ChatResponse)
@@ -99,7 +99,7 @@ async def chat(body: ChatRequest, http: HttpRequest) -> Response:
     The oldest turns are dropped if the conversation does not fit into the context. Characters
     outside the vocabulary are removed. Models with a table of replies ignore temperature and seed.
     """
-    return await _answer(body, http, formats.reply)
+    return await _answer(body, http, response_formats.reply)
 
 
 @texts.post("/v1/chat/completions", responses=MAY_STREAM)
@@ -108,7 +108,7 @@ async def chat_completions(body: ChatCompletionRequest, http: HttpRequest) -> Re
 
     With `stream`, the reply is sent as server-sent events (`chat.completion.chunk`), then `[DONE]`.
     """
-    return await _answer(body, http, formats.MESSAGE)
+    return await _answer(body, http, response_formats.MESSAGE)
 
 
 @texts.post("/v1/completions", responses=MAY_STREAM)
@@ -117,18 +117,18 @@ async def completions(body: CompletionRequest, http: HttpRequest) -> Response:
 
     With `stream`, texts are sent as server-sent events in the same format, followed by `[DONE]`.
     """
-    return await _answer(body, http, formats.TEXT)
+    return await _answer(body, http, response_formats.TEXT)
 
 
-async def _answer(body: PostBody, http: HttpRequest, form: formats.Format) -> Response:
+async def _answer(body: PostBody, http: HttpRequest, form: response_formats.Format) -> Response:
     """Return the response to a body. With one model, OpenAI's routes accept any model name."""
     service = service_of(http)
     takes_any = isinstance(body, OpenAIRequest) and len(service.models) == 1
     model = service.models.find(None if takes_any else body.model)
     request = await service.run(http, partial(encode, body, model))
     pieces = service.pieces(http, request)
-    if request.is_streamed and isinstance(form, formats.OpenAIFormat):
-        return formats.EventStream(form.events(request, pieces))
+    if request.is_streamed and isinstance(form, response_formats.OpenAIFormat):
+        return response_formats.EventStream(form.events(request, pieces))
     async for choices in pieces:  # noqa: B007 - the last choices are finished
         pass
     return Response(to_json(form(request, choices)), media_type=JSON_TYPE)

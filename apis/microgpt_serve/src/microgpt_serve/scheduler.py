@@ -17,6 +17,7 @@ from functools import cached_property
 from microgpt import Continuation, EngineBatch, InferenceGpt, Job, n_cpus
 from microgpt_serve.service_errors import QueueFullError
 
+QUEUE_LIMIT = 64  # maximum number of waiting requests; a small request counts as a fraction of one
 TOKENS_PER_PLACE = 4096  # number of tokens that fill a slot of the queue
 MIN_TOKENS = 64  # minimum number of tokens that a request counts as; every request takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use

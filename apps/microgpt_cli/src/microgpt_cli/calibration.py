@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microgpt import Answer, ChatPrompt, Document, InferenceGpt, PromptError, TextKind
+from microgpt_cli.baselines import targets_of, to_score
 from microgpt_cli.charts import COLORS, GREY
-from microgpt_cli.counting import targets_of, to_score
 from microgpt_cli.ladder import predictions_of
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from microgpt import (
     printable,
     texts_of,
 )
-from microgpt_cli.counting import expect, expectation_lines
+from microgpt_cli.baselines import expect, expectation_lines
 from microgpt_cli.terminal.console import note, print_facts
 
 N_CHARACTERS = 160  # maximum number of characters listed as the alphabet

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt import ChunkedDataset, TokenDataset
-from microgpt_cli.counting import targets_of
+from microgpt_cli.baselines import targets_of
 
 Floats = NDArray[np.float32]
 Matrices = dict[str, Floats]

@@ -24,8 +24,8 @@ from microgpt import (
     plan_training,
     train_job,
 )
+from microgpt_cli.baselines import Predict, counted, loss_of, to_score
 from microgpt_cli.charts import BLUE, GREY, WIDTH
-from microgpt_cli.counting import Predict, counted, loss_of, to_score
 from microgpt_cli.elman import train_elman
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ def play(
     """
     from microgpt import bundled, model_sources
     from microgpt_cli.model_loading import bundled_chats, load_model
-    from microgpt_page.document import document
+    from microgpt_page.html_page import document
 
     given = one_of(models, model_option, "--model") or os.environ.get("MODEL_DIR")
     has_own = given or os.path.lexists(DEFAULT_MODEL_DIR)

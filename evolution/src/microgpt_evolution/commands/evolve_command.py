@@ -17,8 +17,8 @@ from microgpt_evolution.commands.study_options import (
     refuse_both,
     typed,
 )
+from microgpt_evolution.objectives import Fitness, ObjectiveName
 from microgpt_evolution.objectives.aesthetic_judge import HeadName
-from microgpt_evolution.objectives.fitness import Fitness, ObjectiveName
 
 LIMITS = ("minutes", "budget")
 ONLY_GENERATIONS = ("objective", "population", "generations", "fitness", "head", "trace")

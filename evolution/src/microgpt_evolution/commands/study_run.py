@@ -139,7 +139,7 @@ def _workers(given: Given, limit: TimeLimit | None) -> Iterator[Workers]:
         pool.n_workers()  # fail before creating a study if the cluster is unreachable
         compilation_s = prepare_engine(None, uses=["training", "evaluation", "generation"])
         if limit:
-            limit.extend(compilation_s)
+            limit.started += compilation_s
         yield pool
 
 

@@ -22,8 +22,8 @@ from microgpt import (
 )
 from microgpt import measure as sizes_of
 from microgpt_evolution.genome import PRIMORDIAL, Genome
+from microgpt_evolution.objectives import Fitness
 from microgpt_evolution.objectives.aesthetic_judge import known_names, score_names
-from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.objective import DIVERGED
 from microgpt_evolution.trial import Evaluation, ShouldStop, Trial
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.aesthetic_judge import HEADS, HeadName
-from microgpt_evolution.strategies.loss import crossover
+from microgpt_evolution.strategies.loss_search import crossover
 from microgpt_evolution.strategies.population import Finalist, Organism, Population, child, kept
 from microgpt_evolution.trial import Evaluation
 

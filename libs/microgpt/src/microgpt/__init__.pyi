@@ -218,10 +218,6 @@ from .storage.weights_file import decode_weights as decode_weights
 from .storage.weights_file import max_bytes as max_bytes
 from .storage.weights_file import rows_of as rows_of
 from .storage.weights_file import tensors_of as tensors_of
-from .training.budget import TimeLimit as TimeLimit
-from .training.budget import evaluation_operations as evaluation_operations
-from .training.budget import operations_per_second as operations_per_second
-from .training.budget import step_operations as step_operations
 from .training.choice import MAX_CONTEXT as MAX_CONTEXT
 from .training.choice import MIN_CHARACTERS_PER_SUBWORD as MIN_CHARACTERS_PER_SUBWORD
 from .training.choice import NAMES_SHA256 as NAMES_SHA256
@@ -251,9 +247,13 @@ from .training.hooks import Hook as Hook
 from .training.hooks import OnEvent as OnEvent
 from .training.hooks import StopWhen as StopWhen
 from .training.loop import DivergedError as DivergedError
+from .training.operations import evaluation_operations as evaluation_operations
+from .training.operations import operations_per_second as operations_per_second
+from .training.operations import step_operations as step_operations
 from .training.planning import Place as Place
 from .training.planning import TrainingJob as TrainingJob
 from .training.planning import plan_training as plan_training
+from .training.time_limit import TimeLimit as TimeLimit
 from .training.train import train as train
 from .training.train import train_job as train_job
 from .value import Number as Number

@@ -5,11 +5,11 @@
     threaded_trainer  training steps on several threads
     compiled_model    inference, used by `InferenceGpt`
     decoder           batched sampling with a KV cache
-    machine_code      the cache of compiled kernels
+    kernel_cache      the cache of compiled kernels
     preparation       loading and compilation of all kernels
     wasm              kernels as WebAssembly modules
     kernel_settings   settings of the model and of training, for the kernels
-    weights           all weights in one array
+    weight_layout     all weights in one array
     buffers           all other arrays
     random_numbers    a fast equivalent of `random.Random`
     kernels/          the operations of a model and their gradients, optimizers, sampling
@@ -31,4 +31,4 @@ value. Losses are in nats.
 docs/engine.md#the-work describes the engine. Tests compare it with the reference engine.
 """
 
-from microgpt_engine import machine_code as machine_code  # must hash the sources before they load
+from microgpt_engine import kernel_cache as kernel_cache  # must hash the sources before they load

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from microgpt import ModelConfig, TokenDataset, Tokens, TrainConfig
 from microgpt_engine.simd import lanes_of
-from microgpt_engine.weights import Array, Weights, aligned_zeros, allocated, padded
+from microgpt_engine.weight_layout import Array, Weights, aligned_zeros, allocated, padded
 
 NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.

@@ -39,9 +39,9 @@ from microgpt_engine.buffers import (
     allocate_buffers,
 )
 from microgpt_engine.decoder import WORK_5_MS, Batch, Decoder
+from microgpt_engine.kernel_cache import EntryPoint
 from microgpt_engine.kernel_settings import model_settings
-from microgpt_engine.machine_code import EntryPoint
-from microgpt_engine.weights import DecodeWeights, PackedWeights, for_decoding
+from microgpt_engine.weight_layout import DecodeWeights, PackedWeights, for_decoding
 
 EVAL_TOKENS = 256  # maximum number of tokens per micro-batch, unless one document has more
 CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms

@@ -1,7 +1,7 @@
 """Compile kernels with Numba.
 
 This module is imported only when kernels must be compiled, because loading Numba takes longer than
-loading the machine code of all kernels (see `machine_code`).
+loading the machine code of all kernels (see `kernel_cache`).
 Arrays can have any strides, but a vector is loaded from adjacent numbers of a row. See
 docs/engine.md#compilation.
 """

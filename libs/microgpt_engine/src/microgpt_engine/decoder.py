@@ -36,8 +36,8 @@ from microgpt_engine.buffers import (
     allocate_cache,
     allocate_rows,
 )
+from microgpt_engine.kernel_cache import EntryPoint
 from microgpt_engine.kernel_settings import model_settings
-from microgpt_engine.machine_code import EntryPoint
 
 if TYPE_CHECKING:
     from microgpt_engine.compiled_model import CompiledModel

@@ -10,7 +10,7 @@ from microgpt import ModelConfig, TokenDataset, TrainConfig, count_params
 from microgpt_engine.compiled_model import CompiledModel
 from microgpt_engine.preparation import prepare as prepare
 from microgpt_engine.random_numbers import shuffled as shuffled
-from microgpt_engine.weights import initial_weights
+from microgpt_engine.weight_layout import initial_weights
 
 if TYPE_CHECKING:
     from microgpt_engine.trainer import CompiledTraining

@@ -14,7 +14,7 @@ import numpy as np
 
 from microgpt import ModelConfig, TrainConfig, angles
 from microgpt_engine.simd import lanes_of
-from microgpt_engine.weights import aligned_zeros, padded
+from microgpt_engine.weight_layout import aligned_zeros, padded
 
 MIN_POSITIONS = 1024  # minimum number of positions in the tables, unless the context is shorter
 Settings = Any  # in a kernel: a named tuple from `model_settings` or `train_settings`

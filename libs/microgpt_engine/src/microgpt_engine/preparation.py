@@ -25,7 +25,7 @@ from microgpt import (
     on_compiling,
     report,
 )
-from microgpt_engine import machine_code, random_numbers
+from microgpt_engine import kernel_cache, random_numbers
 from microgpt_engine.compiled_model import CompiledModel
 
 # Each group of uses is compiled in its own process; INFERENCE and TRAINING take about equally long.
@@ -47,8 +47,8 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
             _load(kinds)
     except _NotCompiledError as error:
         report(str(error))
-        report(machine_code.COMPILING)
-        if machine_code.can_be_kept():
+        report(kernel_cache.COMPILING)
+        if kernel_cache.can_be_kept():
             shares = [TRAINING, INFERENCE, *([THREADS] if "threads" in uses else [])]
             compile_together({dtype for dtype, _ in kinds}, shares, stderr=subprocess.DEVNULL)
         _load(kinds)
@@ -88,7 +88,7 @@ def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
     for dtype, use in kinds:
         calls = _training_calls if use in ("training", "threads") else _inference_calls
         for call in calls(dtype, use):
-            with suppress(machine_code.CompiledForWasmError):
+            with suppress(kernel_cache.CompiledForWasmError):
                 call()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt_engine.machine_code import EntryPoint
+from microgpt_engine.kernel_cache import EntryPoint
 
 N_WORDS = 624  # number of words of a state
 GROUP = 32  # number of generators seeded in parallel

@@ -16,9 +16,9 @@ import numpy as np
 
 from microgpt import ModelConfig, Tokens, TrainConfig
 from microgpt_engine.buffers import allocate_buffers
-from microgpt_engine.machine_code import EntryPoint
+from microgpt_engine.kernel_cache import EntryPoint
 from microgpt_engine.trainer import CompiledTraining, n_columns
-from microgpt_engine.weights import PackedWeights, aligned_zeros
+from microgpt_engine.weight_layout import PackedWeights, aligned_zeros
 
 Result = TypeVar("Result")
 

@@ -21,9 +21,9 @@ from microgpt_engine.buffers import (
     allocate_buffers,
     muon_shapes,
 )
+from microgpt_engine.kernel_cache import EntryPoint
 from microgpt_engine.kernel_settings import model_settings, train_settings
-from microgpt_engine.machine_code import EntryPoint
-from microgpt_engine.weights import PackedWeights, aligned_zeros
+from microgpt_engine.weight_layout import PackedWeights, aligned_zeros
 
 # Tokens per micro-batch if the documents are short: enough to fill the vectors, and few enough for
 # the activations to fit into the cache and for several threads to share a batch.

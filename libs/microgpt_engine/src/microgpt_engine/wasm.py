@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from microgpt import ConfigError, DType, Use, report
-from microgpt_engine import machine_code, preparation
+from microgpt_engine import kernel_cache, preparation
 from microgpt_engine.kernel_settings import KINDS
 
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels to run a model
@@ -42,7 +42,7 @@ def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     for name, dtype in kernels:
-        if content := machine_code.read_kept(f"{__name__}:{name}", f"{KINDS}<{dtype}"):
+        if content := kernel_cache.read_kept(f"{__name__}:{name}", f"{KINDS}<{dtype}"):
             found[name] = content
     if len(found) == len(kernels):
         return found
@@ -52,7 +52,7 @@ def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
         write_modules(Path(folder), ("float32",), shares)
         for name, dtype in kernels:
             found[name] = Path(folder, f"{name}-{dtype}.wasm").read_bytes()
-            machine_code.keep(f"{__name__}:{name}", f"{KINDS}<{dtype}", found[name])
+            kernel_cache.keep(f"{__name__}:{name}", f"{KINDS}<{dtype}", found[name])
     return found
 
 

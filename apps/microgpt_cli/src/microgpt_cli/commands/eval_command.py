@@ -47,10 +47,10 @@ def evaluate(
     model_dir = opt.model_of(model, model_option)
 
     from microgpt import bits, mark
+    from microgpt_cli.baselines import comparison
     from microgpt_cli.calibration import draw_calibration, reply_calibration, token_calibration
     from microgpt_cli.charts import check_files, write_chart
     from microgpt_cli.chat_answers import ChatAnswers, generate_replies
-    from microgpt_cli.counting import comparison
     from microgpt_cli.model_loading import inference, load_model, note_training_data
 
     check_files(output or ())

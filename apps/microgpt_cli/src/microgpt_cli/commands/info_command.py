@@ -91,7 +91,7 @@ def _training_command(data: Path, how: ReadOptions, minutes: float | None) -> st
 
 def _print_model(model_dir: Path, *, as_json: bool) -> None:
     from microgpt import count_params
-    from microgpt_cli.counting import comparison
+    from microgpt_cli.baselines import comparison
     from microgpt_cli.model_loading import LOSSES, load_model, loss_text
 
     saved = load_model(model_dir)

@@ -30,8 +30,8 @@ from microgpt import (
     records_of,
     running_time,
 )
+from microgpt_cli.baselines import baselines
 from microgpt_cli.chosen_settings import explain_settings
-from microgpt_cli.counting import baselines
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT

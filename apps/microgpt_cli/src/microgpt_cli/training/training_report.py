@@ -22,7 +22,7 @@ from microgpt import (
     read_forms,
     read_meta,
 )
-from microgpt_cli.counting import compared
+from microgpt_cli.baselines import compared
 from microgpt_cli.hidden_units import note_on_units
 from microgpt_cli.samples import copied_share, note_faults, usual_length, usual_temperature
 from microgpt_cli.terminal.console import note, terminal_safe

@@ -20,13 +20,7 @@ from microgpt.formatting import DIGITS, in_short
 from microgpt.learning_rate import default_lr
 from microgpt.settings import Settings, with_given
 from microgpt.state import Ensemble
-from microgpt.training.budget import (
-    TYPICAL,
-    TimeLimit,
-    evaluation_operations,
-    operations_per_second,
-    step_operations,
-)
+from microgpt.training import operations
 from microgpt.training.choice import (
     DEFAULT_BUDGET,
     NAMES_SHA256,
@@ -38,6 +32,7 @@ from microgpt.training.choice import (
     useful_operations,
 )
 from microgpt.training.engines import default_engine, prepare_engine
+from microgpt.training.time_limit import TimeLimit
 
 # Settings of an ensemble. U stands for `useful_operations`, the most that a single model can use.
 MIN_BUDGET = 2.0  # minimum budget in multiples of U; with less, a single model is as good
@@ -74,13 +69,15 @@ class Fitting:
             if (has_recipe or self.sets.facts.sha256 == NAMES_SHA256) and not budget:
                 return self.for_budget(None)
             return self.for_budget(budget or DEFAULT_BUDGET[self.engine])
-        guess = self.for_budget(_operations(TYPICAL[self.engine], limit))
+        guess = self.for_budget(_operations(operations.TYPICAL[self.engine], limit))
         limit.reserve_for(guess.model, is_chat=guess.tokenizer.is_chat)
         uses: list[Use] = ["training"] if self.threads == 1 else ["training", "threads"]
-        limit.extend(prepare_engine(self.engine, self.dtype, uses=uses))
+        limit.started += prepare_engine(self.engine, self.dtype, uses=uses)
         config = replace(guess.config, engine=self.engine, dtype=self.dtype)
         length = guess.sizes.chunk_length(guess.model.block_size)
-        speed = operations_per_second(guess.model, config, length=length, threads=self.threads)
+        speed = operations.operations_per_second(
+            guess.model, config, length=length, threads=self.threads
+        )
         # Learn subwords, which takes time, before `_operations` reads the clock again.
         self._tokenizer(self._vocabulary(_operations(speed, limit)))
         return self.for_budget(_operations(speed, limit))._replace(operations_per_s=speed)
@@ -194,13 +191,15 @@ def _for_budget(fitting: Fitting, whole: Choice, n: int, of_teacher: float) -> C
     one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
     model, teacher, sizes = one.model, replace(one.config, until=None), one.sizes
     length = sizes.chunk_length(model.block_size)
-    per_step = step_operations(model, teacher, length)
+    per_step = operations.step_operations(model, teacher, length)
     of_teachers = n * one.operations
     evaluations = one.operations - teacher.steps * per_step
     left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
     n_samples = n_generated(one, int(left / per_step))
     made_up = max(0, n_samples) * length
-    predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)
+    predictions = operations.evaluation_operations(
+        model, length, n * (sizes.n_tokens + made_up) + made_up
+    )
     steps = int((left - predictions) / per_step)
     if n_samples < 0 or steps < teacher.steps / n:
         return None

@@ -18,12 +18,12 @@ from microgpt.learning_rate import default_lr
 from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
-from microgpt.training.budget import TimeLimit
 from microgpt.training.choice import Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fine_tuning import check_shape, data_of, inherited_tokenizer
 from microgpt.training.fitting import Fitting, choose_settings
+from microgpt.training.time_limit import TimeLimit
 
 
 class Place(NamedTuple):
@@ -62,7 +62,7 @@ class TrainingJob:
     def extend(self, seconds: float) -> None:
         """Exclude the given number of seconds from the time limit, if there is one."""
         if self.limit:
-            self.limit.extend(seconds)
+            self.limit.started += seconds
 
     @property
     def chunks(self) -> ChunkedDataset:

@@ -12,13 +12,13 @@ from microgpt.errors import DataError
 from microgpt.model_config import ModelConfig
 from microgpt.replies import prepare_replies
 from microgpt.state import TrainedModel, TrainResult, TrainState
-from microgpt.training.budget import Deadline
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine
 from microgpt.training.fine_tuning import data_of
 from microgpt.training.hooks import Hook
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.time_limit import Deadline
 
 
 def train(

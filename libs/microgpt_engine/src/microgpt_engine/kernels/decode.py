@@ -29,7 +29,7 @@ from microgpt_engine.kernels.matmul import linear_rows
 from microgpt_engine.kernels.rotary import adjust_row
 from microgpt_engine.kernels.sample import NONE_ALLOWED, NOT_FINITE, sample
 from microgpt_engine.simd.vector import lanes, load, store
-from microgpt_engine.weights import DecodeWeights
+from microgpt_engine.weight_layout import DecodeWeights
 
 
 def decode(

@@ -11,12 +11,12 @@ from microgpt_engine.compiler import inlined, kernel
 from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.kernels.attention import attention
 from microgpt_engine.kernels.cross_entropy import add_softmax, token_losses
+from microgpt_engine.kernels.dropout import add_dropped, drop
 from microgpt_engine.kernels.layers import copy, cut_at_starts, embed, relu, rmsnorm
-from microgpt_engine.kernels.masks import add_dropped, drop
 from microgpt_engine.kernels.matmul import linear, multiply, transpose
 from microgpt_engine.kernels.rotary import adjust, read_rotation
 from microgpt_engine.simd.vector import Array
-from microgpt_engine.weights import Weights
+from microgpt_engine.weight_layout import Weights
 
 
 def evaluate(

@@ -19,7 +19,7 @@ from microgpt_engine.simd.vector import (
     stream,
     where_positive,
 )
-from microgpt_engine.weights import DecodeWeights, Weights
+from microgpt_engine.weight_layout import DecodeWeights, Weights
 
 
 @inlined

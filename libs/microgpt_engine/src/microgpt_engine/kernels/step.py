@@ -16,6 +16,7 @@ from microgpt_engine.compiler import inlined
 from microgpt_engine.kernel_settings import Settings
 from microgpt_engine.kernels.attention import attention_backward
 from microgpt_engine.kernels.cross_entropy import cross_entropy
+from microgpt_engine.kernels.dropout import draw_keys, drop
 from microgpt_engine.kernels.forward import forward, read_documents
 from microgpt_engine.kernels.layers import (
     add_and_clear,
@@ -27,12 +28,11 @@ from microgpt_engine.kernels.layers import (
     rmsnorm_backward,
     rmsnorm_backward_in_place,
 )
-from microgpt_engine.kernels.masks import draw_keys, drop
 from microgpt_engine.kernels.matmul import add_outer, linear, transpose
 from microgpt_engine.kernels.optimizer import find_directions, optimize, squares_are_finite
 from microgpt_engine.kernels.rotary import adjust_backward
 from microgpt_engine.simd.vector import Array
-from microgpt_engine.weights import Weights
+from microgpt_engine.weight_layout import Weights
 
 
 def take_steps(

@@ -1,4 +1,4 @@
-// Allocate arrays in the memory of the kernels, and call kernels. JavaScript version of engine/machine_code.py.
+// Allocate arrays in the memory of the kernels, and call kernels. JavaScript version of engine/kernel_cache.py.
 //
 // An argument is a word of 64 bits: a number, or the address of an array, which is laid out like an
 // array of NumPy in a 64-bit CPython (see engine/wasm.py). The stack is below the arrays.

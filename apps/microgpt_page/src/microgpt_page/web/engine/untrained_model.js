@@ -3,7 +3,7 @@
 import { EngineError } from "./errors.js";
 import { countWeights } from "./weights.js";
 
-const MAX_WEIGHTS = 2 ** 24; // as in file_to_give.py
+const MAX_WEIGHTS = 2 ** 24; // as in html_export.py
 
 /**
  * Return the file of a model whose weights are 0.

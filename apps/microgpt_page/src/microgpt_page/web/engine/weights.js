@@ -1,4 +1,4 @@
-// Store the weights of a model in the layouts of the kernels. JavaScript version of engine/weights.py.
+// Store the weights of a model in the layouts of the kernels. JavaScript version of engine/weight_layout.py.
 //
 // Shapes: C = n_embd, V = vocab_size, L = n_layer. The numbers of a matrix are stored row by row, per layer.
 

@@ -17,8 +17,8 @@ from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import ConfigError
 from microgpt.learning_rate import default_lr
 from microgpt.training.train import train
-from microgpt_page.document import WEB, document, joined, policy
-from microgpt_page.file_to_give import file_to_give
+from microgpt_page.html_export import file_to_give
+from microgpt_page.html_page import WEB, document, joined, policy
 
 MAX_BYTES = {"models/names": 500_000, DEMO_MODEL: 1_200_000}  # maximum size of each HTML file
 

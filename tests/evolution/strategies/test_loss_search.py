@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, LIMITS, PRIMORDIAL, Genome
-from microgpt_evolution.strategies.loss import (
+from microgpt_evolution.strategies.loss_search import (
     NORMAL,
     WIDE,
     LossSearch,
     crossover,
     fine_tune,
     grow,
+    loser_threshold,
     mutate,
     random_genome,
 )
@@ -335,3 +336,20 @@ def test_random_genomes_draw_all_values_equally_often() -> None:
             assert n / N_DRAWS == pytest.approx(1 / len(values), abs=0.04)
     below = sum(genome.lr < 10**-2.5 for genome in drawn)  # geometric mean of 1e-4 and 1e-1
     assert below / N_DRAWS == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("values", "n_losers"),
+    [
+        ([2.1], 0),
+        ([2.1, 2.2, 9.0], 0),
+        ([2.1, 2.2, 2.3, 2.4], 1),
+        ([2.4, 2.3, 2.2, 2.1, 2.5, 2.6, 2.7], 1),
+        ([2.4, 2.3, 2.2, 2.1, 2.5, 2.6, 2.7, 2.8], 2),
+        ([2.2] * 8, 0),
+        ([2.1] * 4 + [2.9] * 4, 0),
+    ],
+)
+def test_held_out_losses_in_the_worst_quartile_count_as_failures(values, n_losers) -> None:
+    threshold = loser_threshold("held-out", values)
+    assert sum(value > threshold for value in values) == n_losers

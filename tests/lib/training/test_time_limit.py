@@ -8,14 +8,14 @@ from microgpt import CharTokenizer, ModelConfig, TrainConfig, count_params
 from microgpt.data.split import Split
 from microgpt.state import TrainEvent, TrainingPlan
 from microgpt.training import loop
-from microgpt.training.budget import (
-    TimeLimit,
+from microgpt.training.hooks import OnEvent
+from microgpt.training.operations import (
     evaluation_operations,
     operations_per_second,
     step_operations,
 )
-from microgpt.training.hooks import OnEvent
 from microgpt.training.planning import TrainingJob
+from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train, train_job
 from microgpt_engine import trainer
 

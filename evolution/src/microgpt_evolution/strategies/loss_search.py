@@ -11,12 +11,13 @@ from random import Random
 from typing import Any, TypeVar
 
 from microgpt_evolution.genome import GENES, LIMITS, Genome, values_of
-from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
+from microgpt_evolution.objectives import Fitness
 from microgpt_evolution.strategies.population import Organism, Population, child, kept, tournament
 from microgpt_evolution.trial import Evaluation
 
 CHAMPIONSHIP_AFTER = 2  # generations without progress after which only the best organisms breed
 CATACLYSM_AFTER = 4  # generations without progress after which random genomes restart the search
+LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-rust
 PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones can be rounding errors
 MIN_FAILURES = 2  # number of failures after which random genomes avoid a species
 N_IMMIGRANTS = 2  # random organisms per generation; fewer if the population is smaller than 4
@@ -223,3 +224,13 @@ class LossSearch(Population):
             if self.failures[genome.species] < MIN_FAILURES:
                 return genome
         return random_genome(self.rng, space)
+
+
+def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
+    """Return the fitness above which an evaluation counts as a failure of its species.
+
+    For held-out losses, the threshold is the largest value outside the worst quartile.
+    """
+    if fitness == "last-doc":
+        return LAST_DOC_LOSER
+    return sorted(values)[-1 - len(values) // 4]

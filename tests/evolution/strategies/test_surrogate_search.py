@@ -6,7 +6,7 @@ import pytest
 
 from microgpt_evolution.evolution_errors import GenomeError
 from microgpt_evolution.genome import VALUES, Space
-from microgpt_evolution.strategies.surrogate import SMALLEST, SurrogateSearch
+from microgpt_evolution.strategies.surrogate_search import SMALLEST, SurrogateSearch
 from microgpt_evolution.trial import EVALUATIONS, RUNGS
 
 SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})

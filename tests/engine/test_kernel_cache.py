@@ -14,8 +14,8 @@ import pytest
 
 from microgpt.errors import ConfigError
 from microgpt.plugins import on_compiling
-from microgpt_engine import machine_code as compiling
-from microgpt_engine.machine_code import EntryPoint
+from microgpt_engine import kernel_cache as compiling
+from microgpt_engine.kernel_cache import EntryPoint
 
 DOUBLE = f"{__name__}:double"
 COMPILING = compiling.COMPILING
@@ -108,7 +108,7 @@ def test_machine_code_of_another_version_or_cpu_is_never_loaded(
         if name == "NUMBA_OPT":
             monkeypatch.setenv(name, value)
         else:
-            monkeypatch.setattr(f"microgpt_engine.machine_code.{name}", value)
+            monkeypatch.setattr(f"microgpt_engine.kernel_cache.{name}", value)
     assert run()[1] == [COMPILING]
     assert len(files(tmp_path)) == 2
 

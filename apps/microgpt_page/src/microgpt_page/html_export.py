@@ -18,7 +18,7 @@ from microgpt import (
     tensors_of,
 )
 from microgpt_engine.compiled_model import CompiledModel
-from microgpt_page.document import built
+from microgpt_page.html_page import built
 
 MAX_WEIGHTS = 2**24
 N_GREEDY, N_PROMPTS = 200, 20  # total number of tokens, and of prompts, to compare

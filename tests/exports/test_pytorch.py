@@ -15,7 +15,7 @@ from microgpt.model_variants import gpt_type
 from microgpt.value import Value, total
 
 torch = pytest.importorskip("torch")
-from microgpt_exports.torch import Gpt  # noqa: E402
+from microgpt_exports.pytorch import Gpt  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 12}

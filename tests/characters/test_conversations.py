@@ -11,12 +11,12 @@ from commands import ok, refused
 
 from microgpt import ConversationsError, load_conversations, load_text
 from microgpt.data.text_file import TextFile
-from microgpt_characters import grammar
+from microgpt_characters import character_file
+from microgpt_characters.character_file import Character, read_character
 from microgpt_characters.conversations import Drawing
-from microgpt_characters.grammar import Character, read_character
 from microgpt_characters.slots import is_held_out
 
-OWL = Path(grammar.__file__).with_name("starter.toml")
+OWL = Path(character_file.__file__).with_name("starter.toml")
 HEAD = 'name = "Owl"\nunknown = ["Who?", "Hoo."]\nconversations = 500\n'
 SUMS = """
 [slots]

@@ -25,8 +25,8 @@ def try_file(
 ) -> None:
     """Check the file of a character, and show some exchanges of each topic."""
     from microgpt import TextFile
+    from microgpt_characters.character_file import read_character
     from microgpt_characters.conversations import Drawing
-    from microgpt_characters.grammar import read_character
 
     drawing = Drawing(found := read_character(TextFile(file)))
     if output:

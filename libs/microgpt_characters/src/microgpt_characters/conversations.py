@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from microgpt import Conversation, Message, plain
-from microgpt_characters.grammar import N_COMPARED, Character, Topic, wordings
+from microgpt_characters.character_file import N_COMPARED, Character, Topic, wordings
 from microgpt_characters.knowledge import SEEN, Question
 from microgpt_characters.matching import FUNCTION, NUMBER, Asking, Matcher, words_of
 from microgpt_characters.pattern import EARLY, draw, fill, names_in, parse, pick, slots_in

@@ -24,9 +24,9 @@ from microgpt import (
     first_problem,
     plain,
 )
-from microgpt_characters.character_file import SUFFIX
+from microgpt_characters.character_file import read_character
+from microgpt_characters.character_reader import SUFFIX
 from microgpt_characters.conversations import Drawing, general_questions
-from microgpt_characters.grammar import read_character
 from microgpt_characters.knowledge import Knowledge, Question
 from microgpt_characters.matching import FUNCTION, RULES
 from microgpt_characters.pattern import draw

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from microgpt.data.column_file import NOT_TEXT, Records, is_named_table, listed, read_records
+from microgpt.data.csv_and_json import NOT_TEXT, Records, is_named_table, listed, read_records
 from microgpt.data.message_formats import question_in, turns_in
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message, as_conversation

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-from microgpt.data.column_file import Records, read_table
 from microgpt.data.conversation_file import ChatTestSet, conversation_records, parse_conversations
+from microgpt.data.csv_and_json import Records, read_table
 from microgpt.data.folder import read_folder
 from microgpt.data.multiline import BLANK, read_multiline
 from microgpt.data.other_formats import refuse_markup

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
-from microgpt.data.column_file import JSON_SUFFIXES, TABLE_SUFFIXES
+from microgpt.data.csv_and_json import JSON_SUFFIXES, TABLE_SUFFIXES
 from microgpt.data.other_formats import refuse_markup
 from microgpt.data.text_file import ReadOptions, TextFile
 from microgpt.data.tokenizer import Documents

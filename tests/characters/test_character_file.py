@@ -4,7 +4,7 @@ import pytest
 
 from microgpt import DataError, load_text
 from microgpt.data.text_file import TextFile
-from microgpt_characters.grammar import Character, read_character
+from microgpt_characters.character_file import Character, read_character
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = 'name = "Owl"\nunknown = ["Who?"]\n'

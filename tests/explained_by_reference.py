@@ -15,7 +15,7 @@ from microgpt.errors import PromptError
 from microgpt.flat_weights import by_name
 from microgpt.model import add, cross_entropy, linear, rmsnorm
 from microgpt.model_variants import GptVariant
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.model_metadata import SavedModel
 from microgpt.value import Value, total
 from microgpt_engine.trainer import CompiledTraining
 

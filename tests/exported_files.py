@@ -7,7 +7,7 @@ import pytest
 
 from microgpt import ExportRequest
 from microgpt.errors import CheckpointError
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.model_metadata import SavedModel
 from microgpt_exports.c_file import C_FORMAT, INT8_FORMAT
 from microgpt_exports.format import Format
 from microgpt_exports.gguf_file import GGUF_FORMAT

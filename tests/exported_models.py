@@ -12,7 +12,7 @@ from microgpt.config import Architecture, DType
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.model_variants import init_variant
-from microgpt.storage.saved_model import Meta, SavedModel, tokenizer_fields
+from microgpt.storage.model_metadata import Meta, SavedModel, tokenizer_fields
 
 ARCHITECTURES = get_args(Architecture)
 PORTABLE = {"architecture": "portable"}

@@ -6,7 +6,7 @@ from apertus_model import forward
 from exported_models import PORTABLE, drawn_tokens, log_probabilities, saved_model
 
 from microgpt.errors import CheckpointError
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.model_metadata import SavedModel
 from microgpt_exports.apertus import from_apertus, to_apertus
 
 ATTENTION, MLP = "model.layers.1.self_attn", "model.layers.1.mlp"

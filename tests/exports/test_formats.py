@@ -14,7 +14,7 @@ from exported_models import PORTABLE, TOKENIZERS, drawn_shape, saved_model
 
 from microgpt import ExportRequest
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.model_metadata import SavedModel
 from microgpt_exports import gguf_file, onnx_file, transformers_directory
 from microgpt_exports.format import Format, Numbers
 from microgpt_exports.receipt import Comparison, compare

@@ -10,7 +10,7 @@ from microgpt.data.contamination import DocumentHashes, hashes_file, known_share
 from microgpt.data.folding import plain
 from microgpt.data.tokenizer import Message
 from microgpt.storage.model_directory import read_document_hashes
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.model_metadata import SavedModel
 from microgpt.training.train import train
 
 DOCS = ["anna", "emma", "anna", "漢字", ""]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from microgpt.plugins import Tell
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.model_metadata import SavedModel
 
 
 @dataclass(frozen=True)

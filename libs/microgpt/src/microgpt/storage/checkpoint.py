@@ -51,7 +51,7 @@ from microgpt.storage.model_directory import (
     has_model,
     publish_model,
 )
-from microgpt.storage.saved_model import (
+from microgpt.storage.model_metadata import (
     MAX_TOKENIZER_BYTES,
     STATE,
     STATE_DESCRIPTION,

@@ -35,7 +35,7 @@ from microgpt.files import (
 from microgpt.flat_weights import by_name, count_params
 from microgpt.formatting import printable
 from microgpt.state import TrainedModel, TrainResult
-from microgpt.storage.saved_model import (
+from microgpt.storage.model_metadata import (
     MAX_TOKENIZER_BYTES,
     META,
     STATE,

@@ -13,7 +13,7 @@ from microgpt.flat_weights import count_params
 from microgpt.formatting import first_problem, printable
 from microgpt.model import Weights, weight_shapes
 from microgpt.resource_limits import check_memory
-from microgpt.storage.saved_model import META
+from microgpt.storage.model_metadata import META
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

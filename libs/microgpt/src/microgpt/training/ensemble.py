@@ -19,7 +19,7 @@ from microgpt.settings import RECORDED
 from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.checkpoint import TrainingDirectory, has_state, read_training
 from microgpt.storage.model_directory import load
-from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.model_metadata import SavedModel
 from microgpt.training.distillation import Teachers, add_ngrams
 from microgpt.training.fine_tuning import data_of
 from microgpt.training.loop import TrainingLoop

@@ -1,4 +1,4 @@
-"""A model loaded from a directory, and its meta.json: shape, tokenizer and training record."""
+"""A model with its metadata, meta.json: shape, tokenizer and training record."""
 
 from collections.abc import Mapping
 from contextlib import suppress

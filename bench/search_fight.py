@@ -176,7 +176,7 @@ def objective_of(text: str) -> RungObjective:
     """Return the objective for a text of the table.
 
     One text is a tenth of the names, where training overfits without regularization. The other is
-    Shakespeare, which a training run reads only a few times.
+    Shakespeare, which a training run repeats only a few times.
     """
     if text == "names":
         sets = split(load_text(bundled("names.txt")), validation=0.05, test=0.05)

@@ -41,7 +41,7 @@ def train(microgpt, folder):
 
 
 @pytest.mark.parametrize("source", [("--from", "all"), ("--teacher", "all", "--n-embd", "8")])
-def test_losses_on_documents_that_an_ancestor_has_read_are_marked(train, microgpt, source) -> None:
+def test_losses_on_training_documents_of_an_ancestor_are_marked(train, microgpt, source) -> None:
     notes, out, training = train(*source, *FRACTIONS)
     told = "validation (contamination 100 %), test (contamination 100 %)"
     assert f"read in training, so its losses are too low: {told}" in notes
@@ -86,7 +86,7 @@ def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, fo
     assert facts["memorised"]["n_known"] == sum(each in names for each in facts["samples"]) > 0
 
 
-def test_commands_note_that_an_ancestor_may_have_read_the_text(microgpt, folder) -> None:
+def test_commands_note_that_a_text_may_be_an_ancestors_training_data(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")

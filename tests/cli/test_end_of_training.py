@@ -38,14 +38,14 @@ def test_train_reports_how_held_out_questions_are_answered(microgpt, talks) -> N
 
 
 @pytest.mark.compiled
-def test_held_out_questions_read_in_training_are_contaminated(microgpt, tmp_path, talks) -> None:
+def test_held_out_questions_used_in_training_are_contaminated(microgpt, tmp_path, talks) -> None:
     talks.write_text(talks.read_text().replace('"say ', '" say  ') + "\n" + talks.read_text())
     done = ok(microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5"))
     assert "95% interval (contamination " in done.stdout
 
 
 @pytest.mark.compiled
-def test_held_out_questions_that_the_parent_read_count_as_contaminated(microgpt, talks) -> None:
+def test_held_out_questions_used_by_the_parent_count_as_contaminated(microgpt, talks) -> None:
     assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
     more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
     child = ok(microgpt("train", "--data", talks, *more, "--val-fraction", "0.5"))

@@ -147,7 +147,7 @@ def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:
     assert prompted == [f"\n{sample}"]
 
 
-def test_generate_notes_samples_that_are_cut_or_repeat_themselves(capsys) -> None:
+def test_generate_prints_a_note_on_samples_that_are_truncated_or_end_in_a_loop(capsys) -> None:
     result = result_of(["a b c" * 9])
     note_faults(["a" * 16, "b"], result, 16)
     assert (

@@ -250,7 +250,7 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
-def test_train_reads_as_much_of_a_text_as_the_budget_allows(microgpt, texts, monkeypatch) -> None:
+def test_train_uses_as_much_of_a_text_as_the_budget_allows(microgpt, texts, monkeypatch) -> None:
     for name in ("READ", "MIN_READ"):
         monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
     for data in ("names.txt", "book.txt"):

@@ -40,7 +40,7 @@ def test_converting_embeddings_of_any_size_keeps_the_probabilities(saved, size, 
         ("lm_head.weight", np.nan, "a number that is not finite"),
     ],
 )
-def test_tensor_values_that_have_no_equivalent_are_refused(saved, name, number, problem) -> None:
+def test_values_that_microgpt_cannot_represent_are_refused(saved, name, number, problem) -> None:
     tensors = to_apertus(saved.model, saved.weights)
     tensors[name] = np.full(tensors[name].shape, number)
     with pytest.raises(CheckpointError, match=problem):

@@ -72,7 +72,7 @@ def test_a_saved_copy_of_a_model_keeps_the_record_of_a_plug_in(saved, tmp_path) 
     assert facts["extra"] == {"parrot": {"word": "hi", "none": None}}
 
 
-def test_the_error_for_a_model_without_its_plugin_names_it(saved, chat_model, microgpt) -> None:
+def test_the_error_for_a_missing_plug_in_contains_its_name(saved, chat_model, microgpt) -> None:
     with pytest.raises(PluginError, match="'parrot', which is not installed; install the package"):
         InferenceGpt(saved)
     assert "such as microgpt-parrot" in refused(microgpt("chat", "hi", "--model", chat_model))

@@ -37,7 +37,7 @@ class EvolutionResult(Plottable):
     """The winner of a search, and its results with fresh seeds."""
 
     record: GenomeRecord  # the content of genome.json
-    winner: Organism  # with its evaluation in the search
+    winner: Organism  # its evaluation is the one from the search
     fresh: tuple[Evaluation, ...]  # one per successful fresh seed; the search's seed comes first
     study: Study[SearchSettings] = field(compare=False)  # has the records of all trials
 

@@ -46,7 +46,7 @@ class GenomeRecord(Stored):
     text: TextKind | None = None  # lines or running text; only in version 4
     gap: Annotated[int, Field(ge=0)] | None = None  # unused characters around held-out passages
     val_loss: float | None = None  # held-out loss per token; in version 4, per character
-    contamination: float | None = None  # fraction of the held-out documents that training read
+    contamination: float | None = None  # fraction of the held-out documents used in training
     score: float | None = None  # mean score of the samples; None if a loss was minimized
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None  # seed of the search
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # hash of documents

@@ -65,7 +65,7 @@ class StudySettings(Stored):
     val_fraction: float = HELD_OUT  # fraction of the documents in the validation set
     test_fraction: float = HELD_OUT
     gap: int = 0  # number of unused characters around held-out passages of running text
-    # Fraction of each held-out set ("validation", "test") that training also reads.
+    # Fraction of each held-out set ("validation", "test") that was also used in training.
     contamination: dict[str, float | None] = Field({}, exclude_if=not_)
     train_winner: str | None = None  # path of the directory for the model of the winner
 

@@ -43,7 +43,7 @@ def test_a_trial_is_measured_by_the_reference_engine_if_no_other_is_installed(no
 
 
 def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
-    """As in evolve-rust, training reads the whole file in order, one document per step."""
+    """As in evolve-rust, training uses the whole file in order, one document per step."""
     objective = LossObjective(PARTS, "last-doc")
     still, model = replace(SMALL, block_size=16, lr=1e-6), replace(MODEL, block_size=16)
     for steps in (50, 51, 83):

@@ -325,7 +325,7 @@ def test_growth_chooses_each_of_four_directions_equally_often() -> None:
     assert all(n / N_DRAWS == pytest.approx(0.25, abs=0.04) for n in grown.values())
 
 
-def test_random_genomes_draw_all_values_equally_often() -> None:
+def test_all_values_of_a_gene_are_equally_frequent_in_random_genomes() -> None:
     rng = Random(1)
     drawn = [random_genome(rng, WIDE) for _ in range(N_DRAWS)]
     for gene in ("n_embd", "block_size", "n_layer", "n_ff_exp", "steps"):

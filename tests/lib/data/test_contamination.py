@@ -49,7 +49,7 @@ def test_a_document_is_contaminated_if_all_its_lines_are_in_the_training_data() 
     assert known_share(parts.validation, DocumentHashes(hashes_file(parts.train, "lines"))) == share
 
 
-def test_a_conversation_is_contaminated_only_if_all_of_it_was_read() -> None:
+def test_a_conversation_is_contaminated_only_if_training_used_all_of_it() -> None:
     shouted = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
     longer = [(*talk, *talk) for talk in TALKS]
     parts = split([*TALKS, *shouted, *longer], validation=0.1)
@@ -77,7 +77,7 @@ def divided(kind: str, way) -> Split:
 
 @settings(max_examples=30)
 @given(ancestors=st.lists(WAYS, min_size=1, max_size=3), own=WAYS, kind=st.sampled_from([*DATA]))
-def test_contamination_is_the_fraction_that_an_ancestor_has_read(ancestors, own, kind) -> None:
+def test_contamination_is_the_fraction_used_to_train_ancestors(ancestors, own, kind) -> None:
     def items(docs) -> set:
         return set("".join(docs)) if kind == "text" else set(docs)
 
@@ -85,7 +85,7 @@ def test_contamination_is_the_fraction_that_an_ancestor_has_read(ancestors, own,
     found = contamination(parts, [each.facts for each in read])
     for name in ("validation", "test"):
         held_out = items(getattr(parts, name))
-        # A validation set selects weights, so it counts as read when the test set is evaluated.
+        # A validation set selects weights, so it counts as used when the test set is evaluated.
         known = [
             items((*each.train, *(each.validation if name == "test" else ()))) for each in read
         ]
@@ -119,7 +119,7 @@ def test_custom_held_out_sets_are_checked_for_contamination() -> None:
     assert contamination(elsewhere, [read_train])["validation"] == CLEAN
 
 
-def test_a_custom_training_set_counts_as_another_dataset() -> None:
+def test_only_the_training_set_of_a_custom_split_is_recorded() -> None:
     parts = Split(DOCS, DOCS[:600], DOCS[600:900])
     assert contamination(parts, [parts.facts]) == {"validation": UNKNOWN}
     assert trained_share(DOCS[:600], [parts.facts]) == READ
@@ -166,7 +166,7 @@ def test_a_loss_is_marked_with_the_contaminated_fraction(share, text) -> None:
     assert recorded_share({"contamination": {"test": share}}, "test") == share
 
 
-def test_unknown_contamination_is_noted_as_text_that_may_have_been_read() -> None:
+def test_unknown_contamination_is_noted_as_possible_use_in_training() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
     assert "may have been read in training, so its losses may be too low: validation (" in note
     assert "test" not in note
@@ -203,7 +203,7 @@ def test_held_out_documents_in_the_training_set_are_contaminated() -> None:
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 
 
-def test_test_documents_read_for_validation_are_contaminated() -> None:
+def test_test_documents_used_for_validation_are_contaminated() -> None:
     parts = split(DOCS, validation=0.1, test=0.1)
     same = replace(parts, test=[doc.upper() for doc in parts.validation])
     assert contamination(same, ()) == {"validation": CLEAN, "test": READ}
@@ -215,14 +215,14 @@ def test_facts_of_the_models_own_training_data_do_not_add_contamination() -> Non
     assert contamination(parts, [parts.facts]) == contamination(parts, ())
 
 
-def test_a_short_last_piece_of_held_out_text_does_not_count_as_read() -> None:
+def test_a_short_last_piece_of_held_out_text_is_not_contaminated() -> None:
     text = " ".join(WORDS)[:110_010]  # a held-out stretch ends with a piece of 1 or 2 characters
     parts = split_stream(text, validation=0.1001, gap=256)
     assert {len(each) % PIECE for each in parts.validation} & {1, 2}
     assert contamination(parts, ()) == {}
 
 
-def test_running_text_read_in_capitals_counts_as_contaminated() -> None:
+def test_a_copy_of_running_text_in_capitals_is_contaminated() -> None:
     text, between = " ".join(WORDS[:30_000]), " ".join(WORDS[30_000:40_000])
     parts = split_stream(f"{text}\n\n{between} {text.upper()}", validation=0.1)
     assert contamination(split_stream(f"{text} {between}", validation=0.1), ()) == {}

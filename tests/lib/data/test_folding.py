@@ -69,7 +69,7 @@ def test_a_loaded_model_still_folds_its_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("texts", "folds"), [(("hi", "yo, 你"), True), (("hi", "Yo"), False)])
-def test_a_tokenizer_folds_if_its_conversations_have_no_capitals_or_accents(texts, folds) -> None:
+def test_conversations_without_capitals_and_accents_get_a_folding_tokenizer(texts, folds) -> None:
     conversation = tuple(map(Message, ("user", "assistant"), texts))
     found = train([conversation], config=TrainConfig(steps=1)).tokenizer
     assert isinstance(found, FoldingTokenizer) is folds

@@ -55,7 +55,7 @@ CUE = b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,500\r\nHi.\r\n"
         (b"\x89PNG\r\n\x1a\n", "picture", "text file"),
     ],
 )
-def test_a_binary_file_is_refused_with_its_kind_and_a_remedy(write, content, what, remedy) -> None:
+def test_errors_for_binary_files_name_the_format_and_remedy(write, content, what, remedy) -> None:
     for how in (ReadOptions(), ReadOptions("stream"), ReadOptions(chat=True)):
         with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*, not text; .*{remedy}"):
             load_documents(write(content), how)

@@ -262,7 +262,7 @@ def test_a_missing_or_foreign_subword_tokenizer_is_refused(tmp_path: Path) -> No
         load(tmp_path / "model")
 
 
-def test_a_loaded_model_lists_the_data_that_it_and_its_parent_read(tmp_path) -> None:
+def test_a_loaded_model_lists_its_own_and_its_parents_training_data(tmp_path) -> None:
     parent = train(["anna", "nana"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     child = train(["anna"], parent=parent, config=TrainConfig(steps=1))
     for name, result in (("parent", parent), ("child", child)):

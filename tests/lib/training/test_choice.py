@@ -108,7 +108,7 @@ def test_fine_tuning_keeps_the_shape_of_the_parent() -> None:
     assert model.vocab_size > 1
 
 
-def test_fine_tuning_reads_the_data_at_most_twenty_times() -> None:
+def test_fine_tuning_makes_at_most_twenty_passes_over_the_data() -> None:
     n_tokens = sum(len(town) + 1 for town in TOWNS)
     choice = tuned(TOWNS, 1e13, batch_size=10)
     assert choice.is_limited
@@ -132,7 +132,7 @@ def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7
 
 
-def test_only_evenly_spaced_parts_of_a_large_training_set_are_read(monkeypatch) -> None:
+def test_only_evenly_spaced_parts_of_a_large_training_set_are_used(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_READ", 20_000)
     whole = split([f"{i:04}" for i in range(9000)], validation=0.1)
     few = readable(whole, 1e6)

@@ -76,7 +76,7 @@ def test_a_fine_tuned_model_holds_out_the_same_documents_as_its_parent() -> None
         assert "contamination" not in repr(child)
 
 
-def test_fine_tuning_refuses_incompatible_data_shapes_and_alphabets(parent) -> None:
+def test_fine_tuning_refuses_data_or_a_shape_that_does_not_suit_the_parent(parent) -> None:
     chat = train([CONVERSATION], parent=parent, config=STILL)
     foreign, wide = ["мир и дом", "\u00a0лес\u3000"], ModelConfig(block_size=8)
     for docs, settings, problem in (

@@ -37,7 +37,7 @@ def test_the_saved_weights_are_the_best_of_twenty_evaluations(train) -> None:
     assert result.val_loss == best.val_loss
 
 
-def test_an_evaluation_reports_the_fraction_of_its_text_read_in_training(tmp_path) -> None:
+def test_an_evaluation_reports_the_fraction_of_its_text_used_in_training(tmp_path) -> None:
     result = microgpt.train(PARTS, model=SMALL, config=TrainConfig(steps=2))
     save(result, tmp_path / "model")
     for model in map(InferenceGpt, (result, load(tmp_path / "model"))):

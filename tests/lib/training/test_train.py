@@ -211,7 +211,7 @@ def test_training_events_are_not_sent_more_often_than_the_interval(monkeypatch) 
 
 
 def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
-    """With a learning rate of almost 0, each loss identifies the documents that were read."""
+    """With a learning rate of almost 0, each loss identifies the documents that were used."""
     config = TrainConfig(steps=10, lr=1e-300, dtype="float64")
     train = partial(train, model=SMALL)
     single = train(DOCS, config=config).losses
@@ -224,7 +224,7 @@ def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
         assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
 
 
-def test_documents_are_read_in_file_order_without_shuffling(train) -> None:
+def test_documents_are_used_in_file_order_without_shuffling(train) -> None:
     config = TrainConfig(steps=7, lr=1e-300, shuffle=False)
     losses = train(DOCS, model=SMALL, config=config).losses
     for i in range(5):

@@ -1,8 +1,8 @@
-"""Draw random models, and write their files, requests, and the library's answers.
+"""Draw N random models, and write their files, requests, and the library's answers.
 
-    python drawn_models.py N KERNELS RESULT.json
+    python drawn_models.py N FOLDER RESULT.json  # FOLDER has the kernels in WebAssembly
 
-The variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES determine how the answers are rounded.
+Numba's environment variables, which the fixture `runs` sets, determine how answers are rounded.
 """
 
 import base64

@@ -102,7 +102,7 @@ def drawn(number: int) -> dict[str, Any]:
     }
 
 
-def test_what_if_gives_the_bits_and_spread_of_single_training_runs(node, runs) -> None:
+def test_what_if_figures_equal_those_of_separate_training_runs(node, runs) -> None:
     cases = [drawn(number) for number in range(N_CASES)]
     results = node.with_runs(runs, CODE + COMPARE, cases)
     for number, (case, (found, again)) in enumerate(zip(cases, results, strict=True)):

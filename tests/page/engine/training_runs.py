@@ -1,8 +1,8 @@
-"""Train Karpathy's model and random models; write their inputs and results.
+"""Train Karpathy's model and N models with random settings; write their inputs and results.
 
-    python training_runs.py N KERNELS RESULT.json
+    python training_runs.py N FOLDER RESULT.json  # FOLDER has the kernels in WebAssembly
 
-The variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES determine how the numbers are rounded.
+Numba's environment variables, which the fixture `runs` sets, determine how numbers are rounded.
 """
 
 import base64

@@ -55,7 +55,7 @@ async def page(http: HttpRequest) -> Response:
 
 
 def _start_making(model: ServedModel, models: ServedModels) -> Future[bytes]:
-    """Make a page in a daemon thread, which does not delay process exit; return a future of it."""
+    """Return a future for a page that is made in a daemon thread, which does not delay exit."""
     others, future = [name for name in models if name != model.name], Future[bytes]()
     future.set_running_or_notify_cancel()  # so that the timeout of a request cannot cancel it
 
@@ -76,7 +76,7 @@ def _html(content: bytes, policy: str) -> HTMLResponse:
 
 @cache
 def key_form() -> tuple[bytes, str]:
-    """Return the form to enter the API key, and a content security policy for form and page."""
+    """Return the API-key form, and a content security policy for the form and the model's page."""
     form = KEY_FORM.read_bytes()
     policy = plugin("pages", "policy")()  # type: ignore[misc]
     for tag in ("script", "style"):

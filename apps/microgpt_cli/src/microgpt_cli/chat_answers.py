@@ -31,7 +31,7 @@ class ChatAnswers(NamedTuple):
     """A model's greedy replies to questions, and their scores per task."""
 
     answers: Sequence[Answer]
-    contamination: float | None = 0.0  # fraction of conversations read in training; None if unknown
+    contamination: float | None = 0.0  # fraction of conversations used in training; None if unknown
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of a table of exact matches per task, and each task's first errors."""

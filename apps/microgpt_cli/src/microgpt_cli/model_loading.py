@@ -88,7 +88,7 @@ def check_regular(path: Path, remedy: str) -> None:
 
 
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:
-    """Return the fraction of a held-out set that training read, according to a training record.
+    """Return the fraction of a held-out set used in training, according to a training record.
 
     The fraction is unknown (None) if the record has a parent or teachers, but no fraction.
     """

@@ -1,6 +1,6 @@
 """Search with a surrogate model: train the organisms with the highest expected improvement.
 
-The first generation consists of the given genomes and mutants of them. For each later generation, a
+The first generation consists of the given genomes and their mutants. For each later generation, a
 `Surrogate` predicts the final losses of mutants and crossovers of the best organisms, and of
 organisms whose training has paused. The most promising organisms are trained up to the next rung.
 """
@@ -33,7 +33,7 @@ class SurrogateSearch:
     def __init__(
         self,
         space: Space,
-        first: Sequence[Genome],  # genomes of the first generation, which also has mutants of them
+        first: Sequence[Genome],  # given genomes; mutants complete the first generation
         budget: float,  # number of operations of the search
         cost: Callable[[Genome, int], float],  # number of operations needed for n evaluations
         *,
@@ -68,7 +68,7 @@ class SurrogateSearch:
             self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
     def _first_generation(self) -> list[Contestant]:
-        """Return organisms with the given genomes and mutants of them."""
+        """Return organisms with the given genomes and their mutants."""
         given = [Contestant(genome, seed=0, origin="given") for genome in self._first]
         founders = self._accepted(chain(given, self._draws(given)), self.size)
         if not founders:

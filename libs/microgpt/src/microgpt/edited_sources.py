@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 # The first 16 hexadecimal digits of the SHA-256 of each file that the kernels reimplement.
 IMPLEMENTED = {
     "model.py": "da1c7e5d686b2319",
-    "model_variants.py": "c9bcfb49e07a6e53",
+    "model_variants.py": "d71e3888b1438730",
     "muon.py": "bd47cc4845711333",
     "reference.py": "40fcb6cc798dfdce",
     "sampling.py": "04feb1a660153933",

@@ -25,7 +25,7 @@ class HeldOutLoss:
     n_docs: int
     n_tokens: int  # number of unmasked tokens
     n_characters: int  # number of characters in the unmasked tokens; a special token counts as one
-    contamination: float | None = 0.0  # fraction of docs read in training; None if unknown
+    contamination: float | None = 0.0  # fraction of docs used in training; None if unknown
 
     @property
     def bits_per_character(self) -> float:

@@ -47,7 +47,7 @@ class LanguageModel:
     def evaluate(
         self, docs: Iterable[AnyDocument], *, text: TextKind = TrainConfig.text, threads: int = 1
     ) -> HeldOutLoss:
-        """Return the loss on documents, and the fraction of them that was read in training.
+        """Return the loss on documents, and the fraction of them that was used in training.
 
         Documents longer than the context are read in overlapping windows. Each token is predicted
         once; after the first window, at least half a context precedes each predicted token.

@@ -13,7 +13,7 @@
                 previous token, whose halves are swapped so that the two remain distinguishable
     portable  modern without token shift, so that llama.cpp and transformers can run the model
 
-In training, dropout (Srivastava et al. 2014) applies a mask at several sites of the model. The mask
+In training, dropout (Srivastava et al. 2014) applies a mask at several sites in the model. The mask
 is a hash of the seed, the document, the token position and the site. It is stateless, so all
 engines, threads and resumed runs use the same mask. SplitMix64 (Steele, Lea & Flood 2014) hashes
 document and position to a key. Wellons' "lowbias32" (2018) hashes key and site to a random number
@@ -47,7 +47,7 @@ class GptVariant(Gpt[Number]):
     """A GPT with the architecture that its `ModelConfig` selects, and with dropout."""
 
     architectures = get_args(Architecture)
-    drop: Drop[Number] | None = None  # applies dropout to a vector at a position and a site
+    drop: Drop[Number] | None = None  # (vector, token position, site) -> vector with dropout
     cache: KVCache[Number]  # cache of the sequence that is being read
     position: int  # position of the token that is being read
 
@@ -158,12 +158,12 @@ class Dropout:
     """Dropout for one document: zero each element with probability `rate` and scale the others."""
 
     def __init__(self, rate: float, seed: int, n_read: int) -> None:
-        """Derive the mask from the seed and the number of documents read so far."""
+        """Derive the mask from the seed and the number of documents processed before."""
         self._rate = rate
         self._of_doc = _mixed(seed + GOLDEN_64 * (n_read + 1), ROUNDS_64, 64)
 
     def __call__(self, x: list[Number], position: int, site: int, /) -> list[Number]:
-        """Apply dropout to a vector at a token position and a site of the model."""
+        """Apply dropout to a vector at a token position; `site` numbers the places with dropout."""
         if not self._rate:
             return x
         key = _mixed(self._of_doc + GOLDEN_64 * (position + 1), ROUNDS_64, 64) >> 32

@@ -139,7 +139,7 @@ class TrainingPlan:
     ensemble: Ensemble | None = None  # models that are trained first, and then teach this one
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the training targets
     ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
-    # Fraction of each held-out set that was read in training; None if unknown.
+    # Fraction of each held-out set that was used in training; None if unknown.
     contamination: dict[str, float | None] = field(default_factory=dict)
     # Held-out losses of count-based models, in nats per character, by name.
     baselines: dict[str, float] = field(default_factory=dict)

@@ -29,7 +29,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     askings: Sequence[Asking]
     replies: Sequence[str]  # by topic; empty for the topic of foreign questions
     follows: Sequence[int | None]  # by topic: the topic that must precede it, or None
-    needs: Sequence[Sequence[int]]  # by topic: topics whose last exchanges the model must also read
+    needs: Sequence[Sequence[int]]  # by topic: topics whose latest exchange is also in the prompt
     unknown: Sequence[str]  # replies to messages that match no wording
     threshold: float  # minimum similarity of a match; with 0, messages are not matched
     is_table: bool  # whether the model has memorised a table

@@ -149,7 +149,7 @@ class Workspace(NamedTuple):
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
     scratch: Array  # see `find_directions`
-    progress: Array  # (3): completed steps; documents read in the current step; their loss
+    progress: Array  # (3): completed steps; documents processed in this step; their loss
 
 
 def muon_shapes(

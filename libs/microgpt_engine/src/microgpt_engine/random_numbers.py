@@ -45,7 +45,7 @@ def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:
 
 
 def uniforms(seeds: Sequence[int], n: int) -> NDArray[np.float64]:
-    """Return the first n numbers of `random.Random(seed)` for each seed, as (seeds, n).
+    """Return the first n numbers of `random.Random(seed)` for each seed, with shape (seeds, n).
 
     Seeds must be less than 2**64.
     """

@@ -131,7 +131,7 @@ class ThreadedTraining(CompiledTraining):
         return places
 
     def _read_in_threads(self, step: int, places: Sequence[int]) -> int:
-        """Process micro-batches and sum their gradients; return the number of tokens read."""
+        """Process micro-batches and sum their gradients; return the number of their tokens."""
         if self._published_step != step:
             self._published.array[:] = self._params.array
             self._published_step = step
@@ -160,7 +160,7 @@ class ThreadedTraining(CompiledTraining):
             wait(futures)
 
     def _read(self, numbers: Sequence[int], is_first: bool) -> int:
-        """Process a micro-batch in each given workspace; return the number of tokens read.
+        """Process a micro-batch in each given workspace; return the number of their tokens.
 
         Before the first micro-batch of a step, the thread copies the published weights.
         """

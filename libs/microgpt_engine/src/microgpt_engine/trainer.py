@@ -127,7 +127,7 @@ class CompiledTraining:
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
     ) -> tuple[list[float], int]:
-        """Take steps; return their losses (NaN for a failed step) and the number of tokens read."""
+        """Take steps; return their losses (NaN for a failed step) and the number of tokens."""
         first = self.n_steps
         losses = np.zeros(min(until - first, MAX_STEPS), np.float64)
         n_read = self._work(self.workspace, losses, n_tokens, update=update)
@@ -138,7 +138,7 @@ class CompiledTraining:
     def _work(
         self, workspace: Workspace, losses: NDArray[Any], n_tokens: int, *, update: bool
     ) -> int:
-        """Take up to len(losses) training steps; return the number of tokens read."""
+        """Take up to len(losses) training steps; return the number of tokens processed."""
         first = int(workspace.progress[0])
         lrs = learning_rates(self.config, np.arange(first, first + losses.size))
         return take_steps(workspace, self._dataset, *self.settings, lrs, losses, update, n_tokens)

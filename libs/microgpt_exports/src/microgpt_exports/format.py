@@ -1,7 +1,7 @@
 """Export models in the formats of other programs, and verify the exports in these programs.
 
-An export is accepted only if everything except its weights equals what microgpt writes for the same
-receipt. So the weights are the only untrusted bytes that the other program reads.
+The receipt in an export describes the model, and holds results to compare. `verify` runs an export
+only if all bytes except its weights equal those that microgpt writes for the same receipt.
 """
 
 import hashlib

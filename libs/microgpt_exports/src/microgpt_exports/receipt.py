@@ -163,7 +163,7 @@ class Comparison:
 
     @property
     def verification(self) -> Verification:
-        """The outcome: success if all greedy tokens are equal and no difference exceeds MOST."""
+        """The outcome: success if the greedy continuations agree and no difference exceeds MOST."""
         is_equal = self.n_equal == self.n_greedy
         outcome = "equal" if is_equal else f"token {self.n_equal + 1} differs"
         lines = (

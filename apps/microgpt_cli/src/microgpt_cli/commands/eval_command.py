@@ -39,10 +39,10 @@ def evaluate(
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
     was not trained on. Documents longer than the context are read in overlapping windows.
 
-    The calibration compares the probability of the most likely tokens with the share that is right.
-    For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
-    task, the model generates these replies at temperature 0, and the command prints errors and the
-    share of exact matches per task.
+    The calibration compares the probability of the most likely tokens with how often these tokens
+    are right. For a chat model, the loss covers only the assistant's tokens. If replies in the file
+    have a field `task`, the model generates these replies at temperature 0, and the command prints
+    errors and the fraction of exact matches per task.
     """
     model_dir = opt.model_of(model, model_option)
 

@@ -1,4 +1,4 @@
-"""Contamination: the fraction of evaluated documents that a model or its ancestors have read.
+"""Contamination: the fraction of evaluated documents that a model or an ancestor used in training.
 
 A model is saved with hashes of its training documents, to recognise copies among its samples.
 """
@@ -17,15 +17,15 @@ from microgpt.data.tokenizer import Document, Message
 
 PIECE, HALF = 50, 25  # characters per piece of running text, and per indexed substring of a piece
 HASH_BYTES, MAX_HASHES = 4, 2**20
-Shares = dict[str, float | None]  # fraction of each held-out set that was read; None if unknown
+Shares = dict[str, float | None]  # fraction of each held-out set used in training; None if unknown
 Facts = Sequence[DataFacts | None]  # data of earlier training runs; None if unknown
 
 
 def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
-    """Return the fraction of each held-out set that was read in training.
+    """Return the fraction of each held-out set that was used in training.
 
     Documents are counted; for running text or a single document, characters are counted.
-    The result is empty if nothing was read and there are no earlier runs.
+    The result is empty if no held-out text was used and there are no earlier runs.
     """
     is_stream, key = text == "stream" or len(sets.docs) == 1, ("contamination", text, *runs)
     return dict(sets.once(key, lambda: _contamination(sets, runs, is_stream)))
@@ -52,7 +52,7 @@ def trained_share(
     *,
     is_stream: bool = False,
 ) -> float | None:
-    """Return the fraction of documents that a model or its ancestors have read; None if unknown.
+    """Return the fraction of docs that a model or an ancestor used in training; None if unknown.
 
     `own_docs` are the model's own training documents, if they are known. `is_stream` says whether
     `docs` or `own_docs` are running text.
@@ -72,14 +72,14 @@ def mark(share: float | None) -> str:
 
 
 def describe_read(found: Mapping[str, float | None]) -> str:
-    """Return a note on the held-out sets that were read in training; "" if none was."""
+    """Return a note on the held-out sets that were used in training; "" if none was."""
     marks = ", ".join(f"{name}{mark(share)}" for name, share in found.items() if share != 0)
     was, are = ("was", "are") if any(found.values()) else ("may have been", "may be")
     return marks and f"held-out data {was} read in training, so its losses {are} too low: {marks}"
 
 
 def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[Document]:
-    """Return the documents, or passages of running text, that earlier training runs have read."""
+    """Return the documents, or passages of running text, that earlier training runs used."""
     return [*dict.fromkeys(_read(docs, recorded_facts(docs, read), "train"))]
 
 

@@ -48,7 +48,7 @@ class Split:
     val_fraction: float = 0.0  # requested validation fraction
     test_fraction: float = 0.0
     gap: int | None = None  # see `DataFacts`
-    every: int = 1  # training reads every n-th document, or every n-th part of running text
+    every: int = 1  # training uses every n-th document, or every n-th part of running text
     _made: dict[object, Any] = field(default_factory=dict, init=False, compare=False)  # see `once`
 
     def __post_init__(self) -> None:

@@ -131,7 +131,7 @@ def has_state(directory: Path) -> bool:
 
 
 class _Description(BaseModel):
-    """The content of train_state.json, in key order."""
+    """The content of train_state.json; the fields are in the order in which they are written."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)
 

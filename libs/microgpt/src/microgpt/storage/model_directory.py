@@ -149,7 +149,7 @@ def has_copy(directory: Path, saved: SavedModel) -> bool:
 
 
 def read_document_hashes(directory: Path, saved: SavedModel) -> DocumentHashes | None:
-    """Return the hashes of all documents read by a model and its ancestors; None if unknown."""
+    """Return the hashes of all training documents of a model and its ancestors; None if unknown."""
     data, *ancestors = saved.trained_on
     if other_data(data, ancestors) or not has_any(directory, DOCUMENT_HASHES):
         return None

@@ -47,7 +47,7 @@ Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # a fiel
 
 
 class Meta(BaseModel):
-    """Content of meta.json in key order. The programs evolve-rust and MoonBase read some keys."""
+    """The content of meta.json, in its order. evolve-rust and MoonBase read some of the fields."""
 
     model_config = ConfigDict(strict=True)
 
@@ -162,7 +162,7 @@ def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
 
 
 def _settings(plan: TrainingPlan) -> dict[str, object]:
-    """Return the settings of a training run as recorded in meta.json, in key order."""
+    """Return the settings of a training run, in the order in which meta.json records them."""
     config, data, given = plan.config, plan.data, plan.given
     usual = {field.name: field.default for field in fields(TrainConfig)}
     always, never = ("seed", "steps", "batch_size", "lr"), ("engine", "dtype")

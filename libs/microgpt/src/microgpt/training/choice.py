@@ -131,7 +131,7 @@ def choose(
 
 
 def readable(sets: Split, budget: float | None) -> Split:
-    """Reduce the training set of a split so that training on a budget reads about half of it.
+    """Reduce the training set of a split so that a run with the given budget uses about half of it.
 
     Without held-out documents, return the split unchanged: its hash must cover all documents.
     """

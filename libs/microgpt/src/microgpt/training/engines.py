@@ -44,14 +44,14 @@ class EngineModule(Protocol):
         """Load the kernels for `uses`; return whether any had to be compiled (see `report`)."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
-        """Estimate the bytes that a thread needs to train on documents of `longest` predictions."""
+        """Estimate the bytes per training thread for documents with up to `longest` predictions."""
 
     def make_training(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
     ) -> EngineTraining:
         """Return a model to train, with the weights that `init_variant` draws from rng.
 
-        The documents have 2 to block_size + 1 tokens. They are read in the given order, cyclically.
+        The documents have 2 to block_size + 1 tokens. They are used in the given order, cyclically.
         """
 
     def make_model(
@@ -133,6 +133,6 @@ def make_training(
 
 
 def reading_order(n: int, config: TrainConfig, rng: Random, engine: EngineName) -> Sequence[int]:
-    """Return the indices of n documents in training order, up to the last that is read."""
+    """Return the indices of n documents in training order, up to the last that is used."""
     n_read = min(n, config.steps * config.batch_size)
     return engine_module(engine).shuffled(n, rng, n_read) if config.shuffle else range(n_read)

@@ -79,7 +79,7 @@ def _recorded_split(
 ) -> dict[str, Any]:
     """Return the split settings of an earlier run on the same documents; {} if there is none."""
     facts = next(iter(recorded_facts([docs] if isinstance(docs, str) else docs, read)), None)
-    # If the earlier run read running text, its split by position does not suit lines.
+    # If the earlier run used running text, its split by position does not suit lines.
     is_other = facts and facts.gap is not None and not isinstance(docs, str)
     if not facts or is_other or all(name in given for name in FRACTIONS):
         return {}

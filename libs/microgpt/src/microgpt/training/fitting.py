@@ -229,7 +229,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
 
 
 def n_generated(choice: Choice, steps: int, max_targets: int = MAX_TARGETS) -> int:
-    """Return how many documents the teachers generate, at most as many as the student reads.
+    """Return how many documents the teachers generate, at most as many as are used in training.
 
     The result is -1 if the predictions for the text alone would exceed max_targets bytes.
     """

@@ -70,7 +70,7 @@ class TrainingJob:
         return self.sets.chunked(self.plan.tokenizer, self.plan.model.block_size, self.plan.config)
 
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
-        """Return the encoded training chunks, in the order in which they are read."""
+        """Return the encoded training chunks, in the order in which they are used."""
         plan, chunks = self.plan, self.chunks
         if self.teachers:
             dataset = self.teachers.dataset(chunks, plan, rng, threads)

@@ -36,7 +36,7 @@ _GOLDEN = np.uint64(GOLDEN_64)
 def draw_keys(b: Buffers, n_docs: int, config: Settings, first: int) -> float:
     """Set the dropout key of each column; return the dropout probability.
 
-    `first` is the number of documents read before this micro-batch.
+    `first` is the number of documents processed before this micro-batch.
     """
     rate: float = config.dropout
     for doc in range(n_docs if rate else 0):

@@ -45,14 +45,14 @@ def take_steps(
     update: bool,  # if False, stop after computing the gradients of the first step
     n_tokens: int,  # stop after the micro-batch that reaches this number of tokens
 ) -> int:
-    """Train until n_tokens tokens are read, all lrs are used, or a step fails.
+    """Train until n_tokens tokens are processed, all lrs are used, or a step fails.
 
-    Return the number of tokens read. At least one micro-batch is read. A step fails if the loss or
-    the square of a gradient is not finite. It then has a loss of NaN and leaves the weights as they
-    are.
+    Return the number of tokens processed, at least those of one micro-batch. A step fails if the
+    loss or the square of a gradient is not finite. It then has a loss of NaN and leaves the weights
+    as they are.
     """
     state, buffers, progress = workspace.state, workspace.buffers, workspace.progress
-    # progress: number of completed steps; number of documents read in the current step; their loss
+    # progress: number of completed steps; documents processed in the current step; their loss
     batch_size, n_docs, first_step = config.batch_size, dataset.starts.size - 1, int(progress[0])
     targets_before, tokens_read = dataset.targets_before, 0
     while tokens_read < n_tokens and progress[0] < first_step + lrs.size:

@@ -249,7 +249,7 @@ def explained(
 
 
 def text_of(gpt: InferenceGpt, saved: SavedModel, body: dict[str, Any]) -> Text:
-    """Return a training text as the model reads it."""
+    """Return the tokens of a text or conversation to train on, and which predictions count."""
     document, _ = read_document(gpt, body)
     return Text.from_document(saved, document, unfinished=body.get("unfinished", False))
 

@@ -1,7 +1,7 @@
 """Export models in the formats of other programs, and verify the exports in these programs.
 
 An export is accepted only if everything except its weights equals what microgpt writes for the same
-receipt. So the weights are the only untrusted bytes that the other program reads.
+receipt (recorded results). So the other program reads no untrusted bytes except the weights.
 """
 
 import hashlib
@@ -113,7 +113,7 @@ class Format:
         return {output / name: b"".join(file) for name, file in files.items()}
 
     def verify(self, path: Path) -> Verification | None:
-        """Compare the program's results with the receipt; return None if there is no receipt."""
+        """Compare the program's results with the recorded ones; return None if there are none."""
         receipt = self.read(path)
         return compare(receipt, self.run(path)).verification if receipt else None
 

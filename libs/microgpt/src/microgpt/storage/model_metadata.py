@@ -117,7 +117,7 @@ class SavedModel(TrainedModel):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the weights file, or of the weights if meta.json contains no hash."""
+        """The SHA-256 of the weights file from meta.json; without one, of the weights in memory."""
         return self.meta.weights_sha256 or super().sha256
 
 

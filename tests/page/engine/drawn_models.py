@@ -29,8 +29,8 @@ from microgpt.evaluation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
 from microgpt.plugins import find_plugins
-from microgpt.state import TrainedModel
 from microgpt.storage.model_metadata import SavedModel, description_of
+from microgpt.training_state import TrainedModel
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 

@@ -17,7 +17,7 @@ from microgpt.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerKind
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError, TokenizerError
 from microgpt.files import read_committed
 from microgpt.formatting import first_problem, other_version
-from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
+from microgpt.training_state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"

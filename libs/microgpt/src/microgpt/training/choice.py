@@ -15,8 +15,8 @@ from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, is_prose, measure
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.settings import with_given
-from microgpt.state import Ensemble
 from microgpt.training.operations import held_out_operations, step_operations
+from microgpt.training_state import Ensemble
 
 # The `fingerprint` of the bundled names.txt, which is Karpathy's dataset.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"

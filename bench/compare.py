@@ -61,7 +61,7 @@ def run(config: TrainConfig) -> tuple[TrainResult, float]:
 
 @contextmanager
 def random_gradients(seed: int) -> Iterator[None]:
-    """Return a context in which random numbers replace the gradients of the reference engine."""
+    """Return a context manager that makes the reference engine use random gradients."""
     rng = random.Random(seed)
     update, backward = ReferenceEngine.update, Value.backward
 

@@ -7,7 +7,7 @@ Exports four models: Karpathy's (trained without the held-out names), the demo c
 portable models of the same shapes, of which the chat model is trained only briefly. "Speed" is the
 number of tokens per second when Python greedily generates one sequence on one core; its ratio is
 relative to microgpt's engine, measured alternately. "Difference" is the largest difference between
-a log-probability and microgpt's, which the receipt holds. "Bits" is the loss per token of held-out
+a log-probability and microgpt's, stored in the export. "Bits" is the loss per token of held-out
 names or replies minus microgpt's. The first command measures only onnxruntime, and stores nothing.
 """
 

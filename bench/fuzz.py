@@ -31,7 +31,7 @@ except ImportError:  # atheris is absent in tests, which need only `Attack`
 
 
 def instrumented() -> Any:
-    """Return a context in which imported modules of microgpt, except the engine, report coverage.
+    """Return a context manager that makes imported modules report coverage, except the engine.
 
     A module is instrumented when it is first imported, here or in the process that fuzzes a parser.
     """

@@ -37,7 +37,7 @@ def saved_model(
 
 
 def drawn_shape(seed: int) -> dict[str, Any]:
-    """Return a random model shape, whose architecture is also random."""
+    """Return a random model shape and a random architecture, as fields of `ModelConfig`."""
     rng = random.Random(seed)
     architecture, n_head = rng.choice(ARCHITECTURES), rng.randint(1, 5)
     head_dim = rng.choice(range(1, 10) if architecture == "karpathy" else (2, 4, 6, 8))

@@ -224,7 +224,7 @@ def test_export_and_verify_accept_a_format_from_a_plugin(microgpt, text_model, t
 
 
 @pytest.mark.parametrize("module", ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none")])
-def test_the_error_for_a_broken_export_format_names_its_package(
+def test_the_error_for_a_broken_export_format_names_the_broken_package(
     microgpt, install, module, text_model
 ) -> None:
     install("broken-tables", "exports", "csv = tables:csv", tables=module)
@@ -241,7 +241,7 @@ def test_a_broken_export_format_affects_no_other_format(microgpt, install, csv, 
     assert refused(microgpt("verify", "mine.txt")).startswith("broken cannot be imported")
 
 
-def test_the_error_for_a_missing_export_format_names_its_package(
+def test_the_error_for_a_missing_export_format_names_the_package_to_install(
     microgpt, monkeypatch, tmp_path
 ) -> None:
     installed = {**plugins._installed(), "exports": []}

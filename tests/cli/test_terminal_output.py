@@ -51,7 +51,7 @@ def test_the_progress_line_shows_the_model_and_losses(monkeypatch, capsys, optio
 
 ODD = "a\x1b[2J\x9b\u202eb\u2066\x07"
 ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
-JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # zero-width joiners, which emoji and Persian need
+JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # a zero-width joiner (emoji) and non-joiner (Persian)
 
 
 def test_control_characters_in_stderr_lines_are_escaped(capsys) -> None:

@@ -28,7 +28,7 @@ HEAD = re.compile(rf"^\|.*\b{UNIT}")
 SOURCE = re.compile(
     r"<!-- \w+ -->"  # a table of bench/report.py
     r"|(?:bench|docs)/[\w/]*\w+\.\w+"  # a script
-    r"|`\w+` at commit [0-9a-f]{8}\b"  # a deleted study, and its last commit
+    r"|`\w+`, (?:[\w ]+ )?in commit [0-9a-f]{8}\b"  # a deleted study, and its last commit
     r"|\]\((?:[./\w]*/)?(?:measurements|decisions)/\w"
     r"|^ *```console$"  # a command with its output
 )

@@ -36,7 +36,7 @@ def test_verify_confirms_an_exported_model(microgpt, file) -> None:
     assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
 
 
-def test_verify_fails_if_the_results_differ_from_the_receipt(microgpt, file, monkeypatch) -> None:
+def test_verify_fails_if_results_differ_from_the_recorded_ones(microgpt, file, monkeypatch) -> None:
     run = onnx_file.ONNX_FORMAT.run
 
     def wrong(path):

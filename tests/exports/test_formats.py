@@ -87,7 +87,7 @@ def test_verification_passes_if_all_differences_are_within_the_limits(facts, pas
     assert found.verification.passed == passes
 
 
-def test_verify_does_not_confirm_the_receipt_of_another_model(tmp_path) -> None:
+def test_verify_fails_with_results_recorded_for_another_model(tmp_path) -> None:
     format = onnx_file.ONNX_FORMAT
     receipt = format.read(written(format, saved_model(), tmp_path))
     other = format.run(written(format, saved_model(seed=1), tmp_path))

@@ -92,7 +92,7 @@ def content(tmp_path_factory) -> bytes:
         ({"weights_sha256": "0" * 64}, "its weights are not those of its receipt"),
     ],
 )
-def test_a_gguf_file_with_a_changed_receipt_is_refused(changes, problem, content, tmp_path) -> None:
+def test_a_gguf_file_with_changed_metadata_is_refused(changes, problem, content, tmp_path) -> None:
     found = IN_FILE.search(content)
     facts = json.loads(found[1])
     for name, value in changes.items():
@@ -102,7 +102,7 @@ def test_a_gguf_file_with_a_changed_receipt_is_refused(changes, problem, content
     assert problem in refusal(GGUF_FORMAT.read, tmp_path / "model", changed)
 
 
-def test_a_gguf_file_that_microgpt_has_not_written_has_no_receipt(content, tmp_path) -> None:
+def test_a_gguf_file_that_microgpt_has_not_written_is_not_verified(content, tmp_path) -> None:
     for foreign in (b"", b"GGUF", b"<!doctype html>", b"GGUF" + bytes(100), b"\xff" * 99):
         (tmp_path / "model").write_bytes(foreign)
         assert GGUF_FORMAT.read(tmp_path / "model") is None

@@ -66,7 +66,7 @@ def test_an_onnx_graph_with_external_data_is_refused(content, tmp_path) -> None:
     ("size", "problem"),
     [(2**31 - 1, "block_size times n_embd is above"), (10**6, "differs from what this version")],
 )
-def test_a_receipt_is_refused_if_its_context_length_is_not_that_of_the_graph(
+def test_an_onnx_file_is_refused_if_its_metadata_and_graph_differ_in_context_length(
     size, problem, content, tmp_path
 ) -> None:
     model = onnx.load_model_from_string(content)

@@ -1,4 +1,4 @@
-"""Tests that changed or damaged receipts are refused before the rest of a file is read."""
+"""Tests that a changed or damaged receipt (results recorded in an export) is refused."""
 
 import json
 from pathlib import Path
@@ -38,13 +38,13 @@ def receipt() -> str:
         ("model_sha256", "nan", "the receipt is damaged: model_sha256"),
     ],
 )
-def test_a_changed_receipt_is_refused(field, value, problem, receipt) -> None:
+def test_an_export_with_a_changed_receipt_is_refused(field, value, problem, receipt) -> None:
     facts = json.loads(receipt)
     facts[field] = facts[field] | value if isinstance(value, dict) else value
     assert problem in refused(json.dumps(facts))
 
 
-def test_a_damaged_receipt_is_refused(receipt) -> None:
+def test_an_export_with_a_damaged_receipt_is_refused(receipt) -> None:
     facts = json.loads(receipt)
     facts["texts"][3]["log_probabilities"].pop()
     assert "a text lacks log-probabilities" in refused(json.dumps(facts))

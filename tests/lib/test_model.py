@@ -29,7 +29,7 @@ def logits_along(gpt, tokens):
 
 
 @given(shapes(max_block_size=6), st.integers(0, 2**32))
-def test_the_forward_pass_on_values_equals_the_one_on_floats(model: ModelConfig, seed: int) -> None:
+def test_logits_from_autograd_values_equal_those_from_floats(model: ModelConfig, seed: int) -> None:
     rng = random.Random(seed)
     weights = init_weights(model, rng)
     tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size)]

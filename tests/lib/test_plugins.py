@@ -26,7 +26,7 @@ def test_a_plugin_is_found_by_name_and_imported_when_it_is_used(install) -> None
         ("that = 1", "has no attribute 'it'"),
     ],
 )
-def test_the_error_for_a_broken_plugin_names_its_package(install, text, problem) -> None:
+def test_the_error_for_a_broken_plugin_names_the_broken_package(install, text, problem) -> None:
     install("broken-package", "pages", "broken = broken:it", broken=text)
     with pytest.raises(PluginError) as error:
         plugin("pages", "broken")
@@ -43,7 +43,7 @@ def test_the_error_for_two_plugins_with_the_same_name_names_both_packages(instal
 
 
 @pytest.mark.parametrize("entry", ["gone:it", "torn:it", "gone.part:it"])
-def test_the_summary_of_a_broken_plugin_names_its_package(install, entry) -> None:
+def test_the_summary_of_a_broken_plugin_names_the_package_to_uninstall(install, entry) -> None:
     install("broken-package", "pages", f"broken = {entry}", torn="def")
     assert "uninstall broken-package" in summary(find_plugins("pages")["broken"])
 

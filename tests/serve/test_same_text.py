@@ -88,7 +88,7 @@ stops = st.lists(
 
 @st.composite
 def growths(draw, tokenizer) -> list[Continuation]:
-    """Draw the parts of a continuation, as the worker thread delivers them."""
+    """Draw the successive continuations of one choice that the worker thread delivers."""
     n_pieces = len(tokenizer.piece_names)
     texts = st.text("ab漢字é 👩‍🚀\ufffd", max_size=9).map(tokenizer.encode)
     anything = st.lists(st.integers(0, n_pieces - 1), max_size=9)
@@ -110,7 +110,7 @@ cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
 
 
 def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoice, list[str]]:
-    """Return a choice extended by a continuation, and the text that each part of it added."""
+    """Return a choice extended by each item of `growth`, and the text that each item added."""
     choice = GeneratedChoice(0, tokenizer, stop)
     pieces = []
     for continuation in growth:

@@ -140,7 +140,7 @@ class BudgetedSearch:
         self.strategy.tell([record.losses if record.is_ok else (math.inf,) for record in found])
 
     def _forget_ended_runs(self) -> None:
-        """Remove the states of ended training runs, except the winner's and the teachers'."""
+        """Remove the states of finished training runs, except the winner's and the teachers'."""
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.strategy.organisms.values():
             if organism.has_ended and organism.id not in kept:

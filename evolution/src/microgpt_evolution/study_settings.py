@@ -57,7 +57,7 @@ class StudySettings(Stored):
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 
     version: int = FORMAT_VERSION
-    n_trials: int | None = None  # number of trials of an ended study; None before its end
+    n_trials: int | None = None  # number of trials of a finished study; None before its end
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents
     column: str | None = None  # column or field with the documents
     text: TextKind = "lines"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from searches import contents, edit_evaluations
 
-from microgpt.state import TrainResult
 from microgpt.training.hooks import OnEvent
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
+from microgpt.training_state import TrainResult
 from microgpt_evolution.budgeted_search import BudgetedSearch
 from microgpt_evolution.evolution_errors import NoWinnerError, StudyError
 from microgpt_evolution.genome import VALUES

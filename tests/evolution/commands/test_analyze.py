@@ -71,7 +71,7 @@ def test_analyze_prints_losses_and_the_gain_per_training_step(microgpt, tmp_path
     assert len(table) == 5
 
 
-def test_analyze_marks_losses_on_documents_used_in_training(microgpt, tmp_path) -> None:
+def test_analyze_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
     write(tmp_path, contamination={"validation": 0.5, "test": 0.25})
     stdout = microgpt("analyze").stdout
     assert stdout.startswith("Loss: held-out loss (contamination 50 %), nats per token")

@@ -38,7 +38,7 @@ def test_run_and_train_use_the_winning_genome_and_resume_restores_it(microgpt, t
         shutil.rmtree(tmp_path / "winner")
 
 
-def test_evolve_marks_losses_on_documents_used_in_training(microgpt, tmp_path) -> None:
+def test_evolve_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
     names = dict.fromkeys((tmp_path / "data/names.txt").read_text().split())
     docs = [*names, *map(str.upper, names)]
     (tmp_path / "twice.txt").write_text("\n".join(docs))

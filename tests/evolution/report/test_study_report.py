@@ -108,7 +108,7 @@ MARK = " (contamination 50 %)"
 
 
 @pytest.mark.parametrize("record", [recorded, lambda folder, more: sweep(folder, (100,), **more)])
-def test_the_report_marks_losses_on_documents_used_in_training(tmp_path, record) -> None:
+def test_the_report_marks_losses_on_training_documents(tmp_path, record) -> None:
     settings = SETTINGS.model_copy(update=READ) if record is recorded else READ
     report = study_report(read_ranking(record(tmp_path, settings)))
     assert re.match(rf"(Held|Lowest held)-out loss{re.escape(MARK)} ", report.headline)

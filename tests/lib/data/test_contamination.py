@@ -250,7 +250,7 @@ def test_held_out_text_is_contaminated_at_any_position_in_the_training_text(star
     assert contamination(Split((*read, *own), read, own), (), "stream") == {"validation": READ}
 
 
-def test_contamination_of_running_text_is_the_fraction_that_training_read() -> None:
+def test_contamination_of_running_text_is_the_fraction_that_occurs_in_training_text() -> None:
     read, own = (TEXT[:9000],), (TEXT[3000:3400], TEXT[5000:5600], TEXT[20_000:21_000])
     parts = Split((*read, *own), read, own)
     assert contamination(parts, (), "stream")["validation"] == pytest.approx(0.5, abs=0.02)

@@ -140,7 +140,7 @@ def test_a_reader_from_a_plugin_reads_only_files_of_its_format(write) -> None:
         ("a.none", DataError, "upper-case found no texts in .*a.none; use another file"),
     ],
 )
-def test_the_error_of_a_reader_from_a_plugin_names_its_package(write, name, kind, problem) -> None:
+def test_an_error_in_a_plugins_reader_names_the_plugins_package(write, name, kind, problem) -> None:
     with pytest.raises(kind, match=problem) as error:
         load_text(write(NAMES, name))
     assert "upper-case" in str(error.value)

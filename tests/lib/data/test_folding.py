@@ -38,7 +38,7 @@ def test_folding_replaces_quotation_marks_and_dashes_with_ascii(dash: str) -> No
 
 
 @given(st.text())
-def test_folding_twice_changes_nothing(text: str) -> None:
+def test_fold_is_idempotent(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 

@@ -13,10 +13,10 @@ from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
-from microgpt.state import TrainingPlan, TrainResult
 from microgpt.storage.checkpoint import TrainingDirectory, read_training
 from microgpt.training.hooks import StopWhen
 from microgpt.training.train import train
+from microgpt.training_state import TrainingPlan, TrainResult
 
 DOCS = [a + b + c for a in "aei" for b in "mnr" for c in "aeo"]
 CONFIG = TrainConfig(steps=40, lr=0.01, patience=30)

@@ -17,10 +17,10 @@ from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import weight_shapes
-from microgpt.state import TrainResult
 from microgpt.storage.checkpoint import TrainingDirectory
 from microgpt.storage.model_directory import model_sources
 from microgpt.training.train import train
+from microgpt.training_state import TrainResult
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -9,10 +9,10 @@ from microgpt.data.ngram_model import NgramModel
 from microgpt.data.split import Split, split
 from microgpt.errors import ConfigError
 from microgpt.sampling import DecodeRules
-from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.training import distillation
 from microgpt.training.distillation import NGRAM_WEIGHTS, Teachers, best_weight
 from microgpt.training.train import train as train_model
+from microgpt.training_state import TrainedModel, TrainingPlan
 
 pytestmark = pytest.mark.compiled
 

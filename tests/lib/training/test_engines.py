@@ -30,7 +30,7 @@ def test_a_student_can_be_trained_without_the_compiled_engine(no_engine) -> None
     assert student.plan.engine == "reference"
 
 
-def test_the_error_for_a_missing_engine_names_its_package(no_engine, text_result) -> None:
+def test_the_error_for_a_missing_engine_names_the_missing_package(no_engine, text_result) -> None:
     with pytest.raises(ConfigError, match=f"{MISSING}; .*engine=.*install microgpt-engine"):
         train(["anna"], config=TrainConfig(engine="compiled"))
     with pytest.raises(ConfigError, match=MISSING):

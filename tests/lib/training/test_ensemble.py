@@ -16,7 +16,6 @@ from microgpt import files
 from microgpt.config import TrainConfig
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.settings import preset_settings
-from microgpt.state import TrainResult
 from microgpt.storage.checkpoint import TrainingDirectory, has_state, read_training
 from microgpt.storage.model_directory import load
 from microgpt.training import ensemble
@@ -28,6 +27,7 @@ from microgpt.training.hooks import Checkpoints, Hook, StopWhen
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train_job
+from microgpt.training_state import TrainResult
 
 pytestmark = pytest.mark.compiled
 

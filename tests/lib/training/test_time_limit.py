@@ -6,7 +6,6 @@ import pytest
 
 from microgpt import CharTokenizer, ModelConfig, TrainConfig, count_params
 from microgpt.data.split import Split
-from microgpt.state import TrainEvent, TrainingPlan
 from microgpt.training import loop
 from microgpt.training.hooks import OnEvent
 from microgpt.training.operations import (
@@ -17,6 +16,7 @@ from microgpt.training.operations import (
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train, train_job
+from microgpt.training_state import TrainEvent, TrainingPlan
 from microgpt_engine import trainer
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella", "noah", "liam"]

@@ -29,8 +29,8 @@ from microgpt.evaluation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
 from microgpt.plugins import find_plugins
-from microgpt.state import TrainedModel
 from microgpt.storage.model_metadata import SavedModel, description_of
+from microgpt.training_state import TrainedModel
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file
 
@@ -249,7 +249,7 @@ def explained(
 
 
 def text_of(gpt: InferenceGpt, saved: SavedModel, body: dict[str, Any]) -> Text:
-    """Return a training text as the model reads it."""
+    """Return the tokens of a text or conversation to train on, and which predictions count."""
     document, _ = read_document(gpt, body)
     return Text.from_document(saved, document, unfinished=body.get("unfinished", False))
 

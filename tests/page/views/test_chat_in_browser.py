@@ -43,7 +43,7 @@ def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_g
     expected = talk_gpt.chat([Message("user", "hi there")]).content
     assert replies(page, 2) == ["hi there", expected]
     talked = [Message("user", "hi there"), Message("assistant", expected)]
-    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # includes the end of turn
+    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # + the end-of-turn token
     mean = math.exp(statistics.fmean(math.log(each.probability) for each in own))
     page.wait_for_selector(f".assistant .role >> text=· {100 * mean:.0f} %")
     shades = "all => all.map(one => Number(one.style.getPropertyValue('--doubt')))"

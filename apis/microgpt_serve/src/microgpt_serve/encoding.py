@@ -75,7 +75,7 @@ def _sampling(**given: Any) -> Sampling:
 def _text_job(
     model: ServedModel, prompts: Sequence[str | list[int]], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and response fields; prompts are cut on the left to fit into the context."""
+    """Return a job and response fields; prompts are truncated on the left to the context."""
     _at_most("prompt", MAX_CHARACTERS, sum(map(len, prompts)), "the length of the prompt")
     job = _named(
         "prompt", prompts, model, lambda: model.gpt.text_job(n, prompts=prompts, **options)

@@ -44,7 +44,7 @@ class GeneratedChoice:
     """Text that grows during generation, with its number of tokens and its finish reason."""
 
     def __init__(self, index: int, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
-        """Create an empty choice. Its text is cut before the first stop string."""
+        """Create an empty choice. Its text is truncated before the first stop string."""
         self.index = index
         self.text = ""  # generated text that can no longer change
         self.n_tokens = 0  # number of tokens in the text
@@ -56,7 +56,7 @@ class GeneratedChoice:
         self._decoded = 0, 0  # number of tokens and characters up to the last complete character
 
     def extend(self, continuation: Continuation) -> None:
-        """Add new tokens, cut the text at the first stop string, and set the finish reason."""
+        """Add new tokens, truncate the text at the first stop string, and set the finish reason."""
         if self.finish_reason:
             return
         decode, tokens = self._tokenizer.decode, self._received

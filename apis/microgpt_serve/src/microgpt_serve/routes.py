@@ -30,7 +30,7 @@ from microgpt_serve.request_bodies import (
 
 
 class GenerateResponse(TypedDict):
-    """Texts that start with the prompt; the numbers of dropped prompt tokens and of cut texts."""
+    """Texts that start with the prompt; numbers of dropped prompt tokens and truncated texts."""
 
     samples: list[str]
     tokens_dropped: NotRequired[int]
@@ -38,9 +38,9 @@ class GenerateResponse(TypedDict):
 
 
 class ChatResponse(TypedDict):
-    """The assistant's reply; the finish reason `length` means that it was cut.
+    """The assistant's reply; the finish reason `length` means that it was truncated.
 
-    The model read the conversation without the dropped tokens and the unknown characters.
+    The model did not read the oldest `tokens_dropped` tokens or the `unknown_characters`.
     """
 
     role: Literal["assistant"]

@@ -230,7 +230,7 @@ class _RunningBatch:
         self._batch: EngineBatch | None = None
 
     def run(self) -> list[tuple[QueuedRequest, Outcome]]:
-        """Run for about 20 ms; return ended requests with results. An error ends all requests."""
+        """Run for about 20 ms; return finished requests and their results, or all with an error."""
         try:
             if self._batch is None:
                 jobs = [request.job for request in self.requests.values()]

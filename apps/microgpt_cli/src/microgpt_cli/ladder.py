@@ -107,7 +107,7 @@ def ladder(
     elman = partial(train_elman, gpt.chunks, cost, seed)
     rungs.append(rung("Elman network", lambda: elman().probabilities, cost))
     rungs.append(rung("GPT", lambda: _trained(gpt), cost))
-    if most > 2 * cost:  # otherwise, the text is too small to need more operations
+    if most > 2 * cost:  # otherwise, the text is too small to benefit from more operations
         rungs.append(rung(f"GPT, {most / cost:.0f} × operations", lambda: _trained(more), most))
     texts = tuple(tokenizer.decode(tokens) for tokens in beginnings)
     return Ladder(tuple(rungs), texts, test.n_docs, test.n_characters)

@@ -38,7 +38,7 @@ def usual_length(model: SavedModel | TrainResult) -> int | None:
 def note_faults(
     samples: Sequence[str], model: SavedModel | TrainResult, max_tokens: int | None
 ) -> None:
-    """Print notes on how many samples were cut at the maximum length, or end in a loop."""
+    """Print notes on how many samples were truncated at the maximum length, or end in a loop."""
     of = f"of {len(samples)} samples"
     limit, count = max_tokens or model.model.block_size, model.tokenizer.count
     n_cut = sum(count(text) >= limit for text in samples)

@@ -1,12 +1,12 @@
 """Sequential test of whether a change lowers the loss, given its gain with each seed.
 
-docs/reference/searches.md derives the error and states the power.
+docs/reference/searches.md derives the error rate of the test and states its power.
 """
 
-# After each number of pairs, a change passes if its p-value is at most the first bound, and is
-# rejected if it is above the second. The first bounds add up to the error of the search.
+# After 5, 10 and 20 pairs of runs, a change passes if its p-value is at most the first bound, and
+# is rejected if it is above the second. The first bounds add up to a false-positive rate of 0.05.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
-N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of pairs with fresh seeds, and their error rate
+N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of confirming pairs; their significance level
 CLEAR_EFFECT = 1.05  # a gain of 1.05 standard deviations of a pair is kept in 90 % of cases
 
 SEARCH, CONFIRM = "search", "confirm"  # the parts of a try, each with pairs of training runs

@@ -175,12 +175,6 @@ from .settings import check_names as check_names
 from .settings import check_setting as check_setting
 from .settings import flag as flag
 from .settings import preset_settings as preset_settings
-from .state import HistoryPoint as HistoryPoint
-from .state import TrainedModel as TrainedModel
-from .state import TrainEvent as TrainEvent
-from .state import TrainingPlan as TrainingPlan
-from .state import TrainResult as TrainResult
-from .state import TrainState as TrainState
 from .storage.checkpoint import TrainingDirectory as TrainingDirectory
 from .storage.checkpoint import check_has_training as check_has_training
 from .storage.checkpoint import encode_state as encode_state
@@ -256,6 +250,12 @@ from .training.planning import plan_training as plan_training
 from .training.time_limit import TimeLimit as TimeLimit
 from .training.train import train as train
 from .training.train import train_job as train_job
+from .training_state import HistoryPoint as HistoryPoint
+from .training_state import TrainedModel as TrainedModel
+from .training_state import TrainEvent as TrainEvent
+from .training_state import TrainingPlan as TrainingPlan
+from .training_state import TrainResult as TrainResult
+from .training_state import TrainState as TrainState
 from .value import Number as Number
 from .value import Value as Value
 from .value import dot as dot

@@ -20,8 +20,8 @@ from microgpt.errors import ConfigError, PromptError
 from microgpt.language_model import LanguageModel
 from microgpt.replies import reply_plugin
 from microgpt.sampling import Continuation, DecodeRules, FinishReason, Job, TokenStream, new_context
-from microgpt.state import TrainedModel
 from microgpt.training.engines import check_engine
+from microgpt.training_state import TrainedModel
 
 FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum batch size per thread
 

@@ -11,8 +11,8 @@ from microgpt.errors import ConfigError, PromptError
 from microgpt.flat_weights import count_params
 from microgpt.held_out_loss import EvaluationSet, HeldOutLoss
 from microgpt.model import Weights
-from microgpt.state import TrainedModel, TrainResult
 from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
+from microgpt.training_state import TrainedModel, TrainResult
 
 
 class LanguageModel:

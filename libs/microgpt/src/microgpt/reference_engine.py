@@ -243,7 +243,7 @@ class ReferenceModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`."""
+        """Yield the new tokens of each prompt, the same as `decode` with `Random(seed)`."""
         for prompt, seed in zip(prompts, seeds, strict=True):
             yield list(self.decode(prompt, rules, Random(seed)))
 

@@ -2,7 +2,7 @@
 
 A *topic* has *wordings* (ways to ask about it) and *replies*, both drawn from *patterns*. A *slot*,
 such as {name}, is filled with a *value*. A value is *given* if an earlier *message* of the user
-contained it. A *foreign question* is about none of the topics.
+contained it. An *off-topic question* is about none of the topics.
 """
 
 import re
@@ -23,11 +23,11 @@ from microgpt_characters.pattern import EARLY, draw, fill, names_in, parse, pick
 from microgpt_characters.slots import computed, is_held_out
 
 SEED = 42
-NEAR = 0.7  # texts at least this similar to a topic's wording are not used as foreign questions
+NEAR = 0.7  # texts at least this similar to a topic's wording are not used as off-topic questions
 TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # exchanges per conversation; maximum in basic ones
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
-FOREIGN, OWN = 0.14, 0.5  # probability of a foreign question; of taking it from the character file
+FOREIGN, OWN = 0.14, 0.5  # probability of an off-topic question; of one from the character file
 FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of following up, using a value, giving one
 VARIED = 0.5  # probability of choosing among the topics with slots, if the threshold is not 0
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
@@ -37,7 +37,7 @@ BASICS = 5  # one in five conversations is basic: it has only first wordings, an
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
 N_INDEXED = 64  # approximate minimum number of wordings to draw from the patterns of a topic
 LEAST_WORDINGS = 10  # topics with fewer wordings have none held out for tests
-N_FOREIGN = 6  # number of texts to draw per pattern of foreign questions, to compare messages with
+N_FOREIGN = 6  # texts to draw per pattern of off-topic questions, to compare messages with
 N_TESTS, N_REPLIES = 3, 50  # tests per topic with trained wordings; draws to find all replies
 
 _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word outside slots, of 4 letters or more
@@ -118,7 +118,7 @@ class Drawing:
         return self._framed(text), " ".join(replies)
 
     def _part(self) -> tuple[str, str]:
-        """Return one of two questions and its reply; a foreign question has three words or more."""
+        """Return one of two questions and its reply; an off-topic one has three words or more."""
         if self._chance(FOREIGN):
             return next(each for each in iter(self._foreign, None) if len(each[0].split()) > 2)
         topic = next(t for t in iter(self._topic, None) if not (t.alone or t.needs))
@@ -194,7 +194,7 @@ class Drawing:
         return word[:i] + pick(self._rng, wrong) + word[i + 2 :]
 
     def _foreign(self) -> tuple[str, str]:
-        """Return a foreign question, and one of the character's replies to unknown questions."""
+        """Return an off-topic question, and a random one of the character's `unknown` replies."""
         self._last, own = None, self._character.foreign
         pattern = pick(self._rng, own if own and self._chance(OWN) else general_questions())
         message = self._message(pattern, self._filled(pattern), typing=True)
@@ -213,7 +213,7 @@ class Drawing:
     def askings(self) -> tuple[list[Asking], list[str]]:
         """Return the wordings to match messages with, and replies by topic; none if threshold is 0.
 
-        The last topic has an empty reply; its wordings are foreign questions.
+        The last topic has an empty reply; its wordings are off-topic questions.
         """
         if not self._character.threshold:
             return [], []
@@ -252,6 +252,6 @@ class Drawing:
 
 @cache
 def general_questions() -> Sequence[str]:
-    """Return the patterns of foreign.toml: questions that no character is expected to answer."""
+    """Return the patterns in foreign.toml: questions that no character is expected to answer."""
     facts = tomllib.loads(Path(__file__).with_name("foreign.toml").read_text(encoding="utf-8"))
     return [parse(line, facts["macros"]) for line in facts["foreign"].strip().splitlines()]

@@ -32,7 +32,7 @@ from microgpt_characters.matching import FUNCTION, RULES
 from microgpt_characters.pattern import draw
 from microgpt_characters.table import is_table, known_of_table, recipe
 
-SEED = 1  # seed for drawing the foreign questions of a test
+SEED = 1  # seed for drawing the off-topic questions of a test
 DEFAULT_REPLY = "I don't know."
 
 
@@ -89,7 +89,7 @@ def hook(extra: Any) -> Knowledge:
 
 
 def tests(extra: Any) -> list[Item]:
-    """Return the test items of a model: the questions in its knowledge, and foreign questions."""
+    """Return the test items of a model: questions about its topics, and off-topic questions."""
     known, rng = hook(extra), Random(SEED)
     foreign = (plain(draw(rng, pattern)) for pattern in general_questions())
     questions = (Question("foreign questions", (text,), known.unknown) for text in foreign)

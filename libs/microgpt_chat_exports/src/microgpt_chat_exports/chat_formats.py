@@ -162,9 +162,9 @@ def _of_telegram(message: Any) -> Post:
 
 
 IMPOSSIBLE = -1.0  # `_time` returns this value if a date does not exist
-
+# In Japan, the year 2024 can be R6 (Reiwa era); in Thailand, it can be 2567 (Buddhist Era).
 _M = f"[{''.join(map(chr, MARKS))}]*+"
-_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"  # Japan: R6 is 2024
+_DATE = rf"(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}[A-Z]?(\d{{1,4}})"
 _HEAD = re.compile(
     rf"{_M}(\[)?{_M}{_DATE}(\D{{1,9}}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?"
     r"(\s?in the \w+|\D{0,9}?)(?(1)\]|(?:\s[-–]|(?(8):|(?!))))\s(.*)"  # a.m. or p.m., then the rest
@@ -241,7 +241,7 @@ def _time(head: re.Match[str], order: str) -> float:
     hour, half = int(head[6]), head[5] + head[9]
     if _PM.search(half) or _AM.search(half):
         hour = hour % 12 + (12 if _PM.search(half) else 0)
-    year = date["y"] + (2000 if date["y"] < 100 else -543 if date["y"] > 2400 else 0)  # Thai year
+    year = date["y"] + (2000 if date["y"] < 100 else -543 if date["y"] > 2400 else 0)  # see _DATE
     try:
         at = datetime(year, date["m"], date["d"], hour, int(head[7]), int(head[8] or 0))
     except ValueError:

@@ -166,7 +166,7 @@ def muon_shapes(
 class KVCache(NamedTuple):
     """KV cache of several sequences, with one slot per sequence."""
 
-    keys: Array  # (slots, L, n_head * token blocks * D, lanes)
+    keys: Array  # (slots, L, n_head * token groups * D, lanes)
     values: Array  # (slots, L, vectors per token * T, lanes)
     mlp_in: Array  # (slots, L, C // 2), half of the last token's MLP input, for token shift
 

@@ -1,7 +1,7 @@
 """GGUF files (version 3) for llama.cpp, ollama and LM Studio.
 
 header      "GGUF", version, number of tensors, number of metadata entries
-metadata    the receipt first, then the entries that other programs read
+metadata    the receipt (see `receipt`), then the entries that other programs read
 infos       the name, shape and offset of each tensor
 tensors     float32, each at a multiple of 32 bytes
 """

@@ -1,6 +1,6 @@
 """How far the weights move in a step depends on the learning rate. At first they are far from good
-values; near the end, large moves would only jump around them. So the rate falls in a straight line
-from `lr` in step 0 to 0 in step `steps`, which is no longer taken:
+values; near the end, large moves would only jump around them. So the rate falls linearly, from
+`lr` in step 0 to 0 in step `steps`, which is no longer taken:
 
     learning_rate(0, steps=10, lr=0.02)             # 0.02
     learning_rate(5, steps=10, lr=0.02)             # 0.01

@@ -27,7 +27,7 @@ predictions = {  # write a number instead of None, such as 0.1
     "no positions": None,
     "one head": None,
 }
-my_rate = 0.01  # the learning rate of the first step; it falls to 0 in a straight line
+my_rate = 0.01  # the learning rate of the first step; it falls linearly to 0
 
 
 def remove(matrix, weights, shapes):

@@ -32,8 +32,8 @@ N_BYTES = 256
 SURROGATE = re.compile("[\ud800-\udfff]")  # half of a UTF-16 pair; UTF-8 cannot encode it
 MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 
-# The library never merges tokens across words, so words (matches of WORDS) are encoded and cached
-# individually. Unlike Unicode, Python's \s treats U+001C to U+001F as white space.
+# The package tokenizers never merges across words, so each word (a match of WORDS) is encoded and
+# cached by itself. Python's \s matches U+001C to U+001F, where tokenizers does not split texts.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
 MAX_CACHED_WORDS = 2**16  # about 15 MB of memory; at most 100 MB, because long words are not cached
@@ -72,7 +72,7 @@ class BpeTokenizer(Tokenizer):
 
         Raises:
             ConfigError: vocab_size is too small for the 256 bytes and the special tokens.
-            TokenizerError: a document contains a lone surrogate, or the library is not installed.
+            TokenizerError: a document contains a lone surrogate, or tokenizers is not installed.
         """
         docs = as_documents(docs)
         texts, is_chat = all_texts(docs), not are_texts(docs)
@@ -178,7 +178,7 @@ def _unknown_error(chars: str) -> TokenizerError:
 
 
 def _new_library() -> "Library":
-    """Return an untrained tokenizer; raise TokenizerError if the library is not installed."""
+    """Return an untrained tokenizer; raise TokenizerError if tokenizers is not installed."""
     try:
         from tokenizers import Tokenizer as Library
         from tokenizers import decoders, models, pre_tokenizers
@@ -195,7 +195,7 @@ def _new_library() -> "Library":
 def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
     """Load the content of tokenizer.json; return the tokenizer and the bytes of each token.
 
-    Only the validated vocabulary and merges are passed to the library: the library panics on some
+    Only the validated vocabulary and merges are passed to tokenizers: this package panics on some
     invalid files, and allocates memory in proportion to the largest token id.
     """
     library = _new_library()
@@ -209,7 +209,7 @@ def _read_library(file: bytes) -> tuple["Library", list[bytes]]:
             f"unsupported tokenizer: {printable(wrong[0], 40)} is {printable(value, 80)}"
         )
     pieces = _pieces(vocabulary)
-    for first, second in merges:  # a merge of unknown tokens could make the library panic
+    for first, second in merges:  # a merge of unknown tokens could make tokenizers panic
         if unknown := [t for t in (first, second, first + second) if t not in vocabulary]:
             problem = f"the merge of {first!r} and {second!r} needs a missing token: {unknown[0]!r}"
             raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")
@@ -249,9 +249,9 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
 
 
 def _byte_of() -> dict[str, int]:
-    """Return the byte that each character of the library's vocabulary represents.
+    """Return the byte that each character of a tokenizers vocabulary represents.
 
-    The library represents a printable byte by the character with the same code point, and the
+    The package represents a printable byte by the character with the same code point, and the
     other bytes, in ascending order, by the characters from U+0100 on.
     """
     from tokenizers.pre_tokenizers import ByteLevel

@@ -206,7 +206,7 @@ class ChatPrompt:
     """The tokens of a conversation, truncated to the context."""
 
     tokens: Sequence[int]  # [BOS, turns…, assistant]
-    messages: Sequence[Message]  # the turns that are not dropped, as the model reads them
+    messages: Sequence[Message]  # the turns that are not dropped, without unknown characters
     tokens_dropped: int  # number of tokens in the dropped turns
     unknown_characters: str  # distinct unknown characters, removed from the prompt
     n_replies: int  # number of assistant turns, including dropped ones

@@ -1,4 +1,4 @@
-"""Recognise running text and prose, and estimate the lengths of documents in tokens."""
+"""Detect running text (one text, not documents) and prose; estimate lengths in tokens."""
 
 import re
 from collections.abc import Sequence

@@ -75,7 +75,7 @@ class TextFile:
         try:
             with self.path.open("rb") as file:
                 while chunk := file.read(CHUNK):
-                    # A chunk with a NUL byte is rejected, so do not read all of a very long line.
+                    # Read to the end of the line, except in binary data, whose lines can be huge.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
                         refuse_binary(chunk, self.path)

@@ -36,14 +36,6 @@ from microgpt.files import (
 from microgpt.flat_weights import count_params
 from microgpt.formatting import printable
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
-from microgpt.state import (
-    Ensemble,
-    HistoryPoint,
-    TeacherRecord,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
-)
 from microgpt.storage.model_directory import (
     TRAINING_FILES,
     encode_model,
@@ -61,6 +53,14 @@ from microgpt.storage.model_metadata import (
     tokenizer_fields,
 )
 from microgpt.storage.weights_file import max_bytes
+from microgpt.training_state import (
+    Ensemble,
+    HistoryPoint,
+    TeacherRecord,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+)
 
 FORMAT_VERSION = 7  # earlier versions split the data differently or have other settings
 TOKENIZER_BYTES = "tokenizer"  # name of the array with the content of tokenizer.json

@@ -34,7 +34,6 @@ from microgpt.files import (
 )
 from microgpt.flat_weights import by_name, count_params
 from microgpt.formatting import printable
-from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.model_metadata import (
     MAX_TOKENIZER_BYTES,
     META,
@@ -54,6 +53,7 @@ from microgpt.storage.weights_file import (
     encode_weights,
     max_bytes,
 )
+from microgpt.training_state import TrainedModel, TrainResult
 
 DEFAULT_MODEL_DIR = "output"
 TOKENIZER = "tokenizer.json"

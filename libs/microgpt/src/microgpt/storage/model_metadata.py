@@ -17,7 +17,7 @@ from microgpt.data.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerKind
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError, TokenizerError
 from microgpt.files import read_committed
 from microgpt.formatting import first_problem, other_version
-from microgpt.state import TrainedModel, TrainingPlan, TrainResult, TrainState
+from microgpt.training_state import TrainedModel, TrainingPlan, TrainResult, TrainState
 
 FORMAT_VERSION = 1
 META = "meta.json"
@@ -117,7 +117,7 @@ class SavedModel(TrainedModel):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the weights file, or of the weights if meta.json contains no hash."""
+        """The SHA-256 of the weights file from meta.json; without one, of the weights in memory."""
         return self.meta.weights_sha256 or super().sha256
 
 

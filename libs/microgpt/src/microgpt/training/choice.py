@@ -15,8 +15,8 @@ from microgpt.data.split import Split
 from microgpt.data.statistics import Sizes, is_prose, measure
 from microgpt.data.tokenizer import Document, Tokenizer, all_texts
 from microgpt.settings import with_given
-from microgpt.state import Ensemble
 from microgpt.training.operations import held_out_operations, step_operations
+from microgpt.training_state import Ensemble
 
 # The `fingerprint` of the bundled names.txt, which is Karpathy's dataset.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
@@ -179,7 +179,7 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
 def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return settings with as many steps as `operations` allow; the last step is evaluated."""
+    """Return settings with the steps that `operations` allow; an evaluation follows the last."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)

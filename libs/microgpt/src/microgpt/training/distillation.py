@@ -29,7 +29,6 @@ from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.errors import ConfigError, PromptError
 from microgpt.resource_limits import check_memory, map_in_threads
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
-from microgpt.state import TrainedModel, TrainingPlan
 from microgpt.training.engines import (
     EngineModel,
     default_engine,
@@ -37,6 +36,7 @@ from microgpt.training.engines import (
     prepare_engine,
     reading_order,
 )
+from microgpt.training_state import TrainedModel, TrainingPlan
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,6 @@ from microgpt.early_stopping import BestWeights, ending
 from microgpt.errors import ConfigError
 from microgpt.files import recorded_path
 from microgpt.settings import RECORDED
-from microgpt.state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.checkpoint import TrainingDirectory, has_state, read_training
 from microgpt.storage.model_directory import load
 from microgpt.storage.model_metadata import SavedModel
@@ -24,6 +23,7 @@ from microgpt.training.distillation import Teachers, add_ngrams
 from microgpt.training.fine_tuning import data_of
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import Place, TrainingJob
+from microgpt.training_state import Ensemble, TeacherRecord, TrainingPlan, TrainResult, TrainState
 
 TEACHERS = ".teachers"
 TOLERANCE = 0.05  # omit a teacher that would exceed the remaining time by more than this fraction

@@ -15,9 +15,9 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.model import weight_shapes
 from microgpt.plugins import Tell
 from microgpt.settings import flag
-from microgpt.state import TrainedModel
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.distillation import Teachers
+from microgpt.training_state import TrainedModel
 
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; converts a gap in tokens to characters
 FRACTIONS = {"val_fraction": "validation", "test_fraction": "testing"}

@@ -19,7 +19,6 @@ from microgpt.errors import ConfigError
 from microgpt.formatting import DIGITS, in_short
 from microgpt.learning_rate import default_lr
 from microgpt.settings import Settings, with_given
-from microgpt.state import Ensemble
 from microgpt.training import operations
 from microgpt.training.choice import (
     DEFAULT_BUDGET,
@@ -33,6 +32,7 @@ from microgpt.training.choice import (
 )
 from microgpt.training.engines import default_engine, prepare_engine
 from microgpt.training.time_limit import TimeLimit
+from microgpt.training_state import Ensemble
 
 # Settings of an ensemble. U stands for `useful_operations`, the most that a single model can use.
 MIN_BUDGET = 2.0  # minimum budget in multiples of U; with less, a single model is as good

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from microgpt.state import TrainEvent, TrainingPlan, TrainState
+from microgpt.training_state import TrainEvent, TrainingPlan, TrainState
 
 if TYPE_CHECKING:
     from microgpt.training.loop import TrainingLoop

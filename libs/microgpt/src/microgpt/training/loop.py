@@ -14,12 +14,12 @@ from microgpt.early_stopping import BestWeights, Ending, ending
 from microgpt.errors import MicrogptError
 from microgpt.flat_weights import Numbers, by_name
 from microgpt.held_out_loss import AT_ONCE, EvaluationSet
-from microgpt.state import HistoryPoint, TrainEvent, TrainResult, TrainState
 from microgpt.training.clock import running_time
 from microgpt.training.engines import check_engine, engine_module, make_training
 from microgpt.training.fine_tuning import inherited_weights
 from microgpt.training.hooks import Hook
 from microgpt.training.planning import TrainingJob
+from microgpt.training_state import HistoryPoint, TrainEvent, TrainResult, TrainState
 
 FINITE = ("a finite number", lambda rate: abs(rate) <= 1e308)
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss

@@ -17,13 +17,13 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.learning_rate import default_lr
 from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
-from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fine_tuning import check_shape, data_of, inherited_tokenizer
 from microgpt.training.fitting import Fitting, choose_settings
 from microgpt.training.time_limit import TimeLimit
+from microgpt.training_state import TrainedModel, TrainingPlan, TrainState
 
 
 class Place(NamedTuple):

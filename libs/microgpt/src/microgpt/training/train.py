@@ -11,7 +11,6 @@ from microgpt.data.tokenizer import AnyDocument, Tokenizer
 from microgpt.errors import DataError
 from microgpt.model_config import ModelConfig
 from microgpt.replies import prepare_replies
-from microgpt.state import TrainedModel, TrainResult, TrainState
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine
 from microgpt.training.fine_tuning import data_of
@@ -19,6 +18,7 @@ from microgpt.training.hooks import Hook
 from microgpt.training.loop import TrainingLoop
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.time_limit import Deadline
+from microgpt.training_state import TrainedModel, TrainResult, TrainState
 
 
 def train(

@@ -1,9 +1,9 @@
 """KV cache, and attention over the cached tokens.
 
-Queries are rows. A block holds the keys of as many tokens as a vector has lanes, with one row per
-feature, so that a query is compared with a block at once. Values have one row per token, so that
-the output is a weighted sum of rows. The result of a token does not depend on the other tokens of a
-step. See docs/engine.md#decoding. Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
+Keys are stored in groups of as many tokens as a vector has lanes, one row per feature, so that the
+scores of a query and a group are one vector. Values have one row per token, so that the output is
+a weighted sum of rows. Each query is processed alone, so its result does not depend on the batch.
+See docs/engine.md#decoding. Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
 
 import numpy as np

@@ -61,7 +61,7 @@ def uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
 
 @kernel
 def _seed(even: Array, odd: Array, words: Array) -> None:
-    """Seed a group of states like `random.seed`; `even` and `odd` (GROUP) are added alternately."""
+    """Seed a group of states like `random.seed`; even steps add `even` (GROUP), odd ones `odd`."""
     word = 19650218
     for i in range(N):
         words[i * GROUP : (i + 1) * GROUP].fill(word)

@@ -133,7 +133,7 @@ def test_each_unknown_character_adds_a_fixed_number_of_bits() -> None:
     assert score_texts(gpt, []) == []
 
 
-def test_a_folded_text_is_scored_as_the_model_reads_it() -> None:
+def test_a_text_is_folded_before_it_is_scored() -> None:
     docs = ["jorg", "strasse"]
     tokenizer = FoldingTokenizer.from_documents(docs)
     gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))

@@ -23,7 +23,7 @@ def test_a_small_fraction_is_not_rounded_to_0_percent() -> None:
     ]  # fmt: skip
 
 
-def test_control_characters_are_escaped_and_long_text_is_cut() -> None:
+def test_control_characters_are_escaped_and_long_text_is_truncated() -> None:
     assert printable("Jörg, 漢字 'quoted'") == "Jörg, 漢字 'quoted'"
     assert printable("a\x1b[2J\nb\x9b") == "a\\x1b[2J\\nb\\x9b"
     assert printable("abcdef", max_chars=3) == "abc…"

@@ -41,7 +41,7 @@ def bowl(genome, k) -> float:
     return 1 + sum(each * each for each in distances) / 10 + 0.3 / k
 
 
-def test_a_search_begins_with_the_given_genome_and_mutants_of_it(small) -> None:
+def test_a_search_begins_with_the_given_genome_and_its_mutants(small) -> None:
     first, *_ = played(small, 40.0, bowl)[0]
     assert len(first) == SMALLEST
     assert first[0].genome == small

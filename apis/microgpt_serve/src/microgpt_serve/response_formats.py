@@ -26,7 +26,7 @@ def samples(request: Request, choices: Sequence[GeneratedChoice]) -> JsonObject:
     """Return the response of /microgpt/v1/generate."""
     texts = [request.prompt + choice.text for choice in choices]
     n_cut = sum(choice.finish_reason == "length" for choice in choices)
-    if request.job.rules.max_tokens:  # texts cut at the client's max_tokens are not reported
+    if request.job.rules.max_tokens:  # texts that reached the client's max_tokens are not reported
         n_cut = 0
     return {"samples": texts, **request.notes, **({"samples_cut": n_cut} if n_cut else {})}
 

@@ -2,8 +2,8 @@
 
     uv run python bench/few_questions.py [--only museum]
 
-Trains on each set in questions/ with `microgpt train --chat --minutes 1`. A set has 40 to 55 pairs
-of question and answer, two unseen wordings per question (vet: for 20 questions), and 30 to 40
+Trains on each set in questions/ with `microgpt train --chat --minutes 1`. A set has 40 to 55
+question-answer pairs, two unseen wordings per question (in vet, for only 20 questions) and 30 to 40
 questions that no pair answers, at least a quarter of which share words with the pairs. The command
 was tuned on library, museum and note_app. All sets except library were written by a language model
 that did not know how the command trains; helpdesk, vet and hostel (in German) were written, or

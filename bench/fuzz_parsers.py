@@ -91,7 +91,7 @@ def of_command(*words: str) -> Callable[[Path], object]:
 
 
 def edit(path: Path, **facts: object) -> None:
-    """Set keys of a JSON file, and remove those whose value is None."""
+    """Set keys of the JSON object in a file, and remove the keys whose value is None."""
     found = {**json.loads(path.read_text()), **facts}
     path.write_text(json.dumps({name: fact for name, fact in found.items() if fact is not None}))
 
@@ -103,7 +103,7 @@ def in_file(
     renew: Renew = lambda *_: None,
     seeds: Sequence[bytes] = (),
 ) -> Maker:
-    """Return a maker whose parser writes the input to a file, corrects checksums, and reads it."""
+    """Return a maker; its parser writes an input to a file, corrects checksums and parses it."""
 
     def make(folder: Path) -> Made:
         source(folder)

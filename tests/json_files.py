@@ -6,7 +6,7 @@ from typing import Any
 
 
 def edit(path: Path, **changes: Any) -> None:
-    """Change keys of the JSON object in a file, also in nested objects; None removes a key."""
+    """Update the JSON object in a file, merging nested objects; a value of None removes a key."""
     path.write_text(json.dumps(_changed(json.loads(path.read_text()), changes)))
 
 

@@ -16,7 +16,7 @@ from microgpt_evolution.trial import TrialRecord, with_checksum
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
-SETTINGS = SearchSettings(  # for searches that a test records without running them
+SETTINGS = SearchSettings(  # for tests that write the records of a search without running it
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
     fitness="held-out",
 )  # fmt: skip

@@ -12,7 +12,7 @@ PICTURE = "image/png"
 
 
 def page(path: Path, shown: str) -> str:
-    """Run a notebook in an empty directory; return it as Markdown that names the path `shown`."""
+    """Run a notebook in an empty directory; return Markdown with a note of its path, `shown`."""
     notebook = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as folder:
         client = NotebookClient(

@@ -29,7 +29,7 @@ def test_a_wrong_derivative_fails_the_checks_of_the_reference_engine(monkeypatch
     monkeypatch.setattr(Value, "exp", wrong)
     checks = {check.name: check.passed for check in run_checks(steps=3)}
     assert checks.pop("names.txt")
-    for dtype in ("float64", "float32"):  # the compiled engine passes, as it does not use Value
+    for dtype in ("float64", "float32"):  # the compiled engine does not use Value.exp, so it passes
         assert checks.pop(f"compiled {dtype}: Karpathy's run, 3 of 1000 steps")
     assert not any(checks.values()), checks
 
@@ -66,7 +66,7 @@ def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgp
         assert ok(microgpt(*command)).stderr.count(REASON) == 1
 
 
-def test_verify_names_the_edited_sources(edited, microgpt) -> None:
+def test_verify_fails_and_names_a_source_file_that_was_edited(edited, microgpt) -> None:
     done = microgpt("verify", "--steps", "1")
     assert done.returncode == 1
     assert "FAIL sources: found edits in model.py, which only the reference" in done.stdout

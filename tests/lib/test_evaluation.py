@@ -51,7 +51,7 @@ texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8
 @pytest.mark.compiled
 @settings(max_examples=30)
 @given(st.lists(texts.filter(lambda some: len(some) % 2 == 0), max_size=9), st.integers(1, 3))
-def test_an_answer_is_greedy_and_follows_all_earlier_messages(chat, conversations, threads) -> None:
+def test_answers_are_greedy_replies_to_all_preceding_messages(chat, conversations, threads) -> None:
     items = [item(*some, place=place) for some in conversations for place in range(1, len(some), 2)]
     answers = list(answer_all(chat, items, threads=threads))
     assert [each.item for each in answers] == items

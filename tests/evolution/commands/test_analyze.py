@@ -78,7 +78,7 @@ def test_analyze_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
     assert "\nRanking by held-out loss (contamination 50 %), " in stdout
 
 
-def test_analyze_excludes_failed_runs_with_a_note(microgpt, tmp_path) -> None:
+def test_analyze_ignores_failed_runs_and_prints_how_many_runs_completed(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])])
     done = ok(microgpt("analyze"))
     assert done.stderr == f"note: 11 of 12 training runs in {run} completed\n"

@@ -59,7 +59,7 @@ def test_a_change_without_a_clear_gain_is_rejected_at_the_last_look() -> None:
         lambda rng: rng.choice((-1, 0, 1)),
     ],
 )
-def test_at_most_5_percent_of_changes_without_effect_pass_the_search(draw) -> None:
+def test_at_most_5_percent_of_ineffective_changes_proceed_to_confirmation(draw) -> None:
     rng, n = random.Random(1), 2000
     passed = sum(decide([draw(rng) for _ in range(20)], []) == CONFIRM for _ in range(n))
     assert passed / n < 0.05 + 0.01

@@ -59,7 +59,7 @@ def test_chunks_contain_each_token_to_be_learnt_once(kind, tokenizer, data, bloc
 
 
 @given(docs=texts, block_size=contexts)
-def test_running_text_is_learnt_once_without_an_end_token(docs, block_size) -> None:
+def test_chunks_of_running_text_predict_each_token_once_and_no_end_token(docs, block_size) -> None:
     read = reading(docs, block_size, text="stream")
     dataset = whole(read)
     assert dataset.longest <= block_size + 1

@@ -93,7 +93,7 @@ def test_a_run_that_would_end_in_time_keeps_its_number_of_steps(factor) -> None:
 
 @pytest.mark.parametrize("from_step", [20, 200, 360])
 @pytest.mark.parametrize("factor", [2, 5])
-def test_a_run_that_becomes_slow_stops_in_time_and_keeps_its_schedule(from_step, factor) -> None:
+def test_a_run_that_slows_down_stops_near_the_time_limit_and_can_resume(from_step, factor) -> None:
     machine = Machine(from_step, factor)
     result = machine.train(plan_of())
     assert 100 < machine.seconds <= 105

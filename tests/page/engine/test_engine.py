@@ -1,4 +1,4 @@
-"""Tests that the page's engine in Node gives the answers of the library."""
+"""Tests that the page's JavaScript engine, run in Node, gives the Python library's results."""
 
 import json
 import math

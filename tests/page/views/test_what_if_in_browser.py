@@ -118,7 +118,7 @@ def test_a_what_if_comparison_can_be_stopped(names, page) -> None:
     assert "it is not known whether this is chance" in page.inner_text("#compared-text")
 
 
-def test_adding_documents_of_a_name_makes_the_name_less_surprising(names, page) -> None:
+def test_copies_of_a_name_in_the_training_data_make_the_name_more_likely(names, page) -> None:
     opened(page, names, first_names())
     page.select_option("#wish-kind", "with")
     asked(page, texts="emmma\nemmma\n" * 20, asked="emmma", seeds="1")

@@ -52,7 +52,7 @@ class QueuedRequest:
             self.ready.set_result(None)
 
     def take(self) -> list[list[Continuation]]:
-        """Return the output that was added since the last call, or raise the error."""
+        """Return the output added since the last call; if generation failed, raise its error."""
         if self.error:
             raise self.error
         taken, self.output = self.output, []

@@ -22,7 +22,7 @@ class Verification:
     """The result of running an exported model in another program."""
 
     lines: tuple[str, ...]  # messages about the comparisons, shown to the user
-    passed: bool  # whether the other program reproduced the results of microgpt
+    passed: bool  # whether the program that loaded the export reproduced microgpt's results
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Topic(BaseModel, extra="forbid", strict=True):
     untold: list[str] = []  # replies if the user has not given a value that `reply` needs
     remember: str = ""  # slot of `ask` whose value the replies of other topics can use
     weight: float = Field(1.0, gt=0, le=1000, strict=False)  # relative frequency in training
-    alone: bool = False  # whether messages with two questions leave this topic out
+    alone: bool = False  # whether to exclude this topic from generated messages with two questions
     like: str | None = None  # earlier topic whose `ask` is copied, with `words` replaced
     words: dict[str, str] = {}
     follow: list["Topic"] = []  # topics that can be asked about only directly after this one

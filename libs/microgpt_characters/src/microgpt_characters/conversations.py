@@ -27,9 +27,9 @@ NEAR = 0.7  # texts at least this similar to a topic's wording are not used as o
 TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # exchanges per conversation; maximum in basic ones
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
-FOREIGN, OWN = 0.14, 0.5  # probability of an off-topic question; of one from the character file
+FOREIGN, OWN = 0.14, 0.5  # fraction of off-topic questions; fraction of them from a character file
 FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of following up, using a value, giving one
-VARIED = 0.5  # probability of choosing among the topics with slots, if the threshold is not 0
+VARIED = 0.5  # probability of a draw from only the topics with slots, if the threshold is not 0
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
 TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; of first wordings in it
 TYPING = 0.04  # probability of a typing error in a message
@@ -58,7 +58,7 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # drawn more often: using values is learned last
+        self._varied = varied or self._topics  # topics with slots, which models learn last
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
         # By topic and set of slots: the first wording, which the model reads instead of the others.
         self._first = {

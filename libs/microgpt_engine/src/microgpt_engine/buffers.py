@@ -164,7 +164,7 @@ def muon_shapes(
 
 
 class KVCache(NamedTuple):
-    """KV cache of several sequences, with one slot per sequence."""
+    """KV cache with a slot per sequence; L is the number of layers, and T is the block size."""
 
     keys: Array  # (slots, L, n_head * token groups * D, lanes)
     values: Array  # (slots, L, vectors per token * T, lanes)

@@ -52,7 +52,7 @@ def _verify_engines(steps: int | None, engine: EngineName | None) -> None:
 
 
 def _verify_file(file: Path) -> None:
-    """Run an exported model in a program for its format, and print how the results differ."""
+    """Run an exported model in another program; print how its results differ from microgpt's."""
     from microgpt import blaming, plugin
 
     if not os.path.lexists(file):

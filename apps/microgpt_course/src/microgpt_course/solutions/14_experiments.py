@@ -48,7 +48,7 @@ def remove(matrix, weights, shapes):
 
 
 def count_active(hidden):
-    """Return how many of the hidden units are active, given their numbers before ReLU."""
+    """Return how many hidden units are active, given their pre-activations (ReLU's inputs)."""
     # Your code goes here.
     return sum(number > 0 for number in hidden)
     # End of your code.

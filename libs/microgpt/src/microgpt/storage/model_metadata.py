@@ -47,7 +47,7 @@ Refused = Annotated[Any, AfterValidator(_refuse), Field(exclude=True)]  # a fiel
 
 
 class Meta(BaseModel):
-    """The content of meta.json, in its order. evolve-rust and MoonBase read some of the fields."""
+    """The keys of meta.json, in the file's order. evolve-rust and MoonBase read some of them."""
 
     model_config = ConfigDict(strict=True)
 

@@ -62,7 +62,7 @@ class Fitting:
             self._tokenizers[None] = self.tokenizer
 
     def fit(self, limit: TimeLimit | None = None) -> Choice:
-        """Return the settings for the time limit, for --budget, or for the default budget."""
+        """Return settings that make a run fit the time limit, --budget or the default budget."""
         if not limit:
             budget = self.given.get("budget")
             has_recipe = self.given.get("preset") or self.given.get("genome")

@@ -155,7 +155,7 @@ def true_changes(judged: Judge) -> list[dict[str, Any]]:
             publish(research.directory / "tries", {"0.py": CODE.encode()})
             started = perf_counter()
             kept = research.run(code, judged).verdict == KEPT
-            seconds = perf_counter() - started
+            seconds = round(perf_counter() - started, 2)
         row = {"change": change, "gain": gain, "effect": effect, "power": power(effect)}
         rows.append({**row, "kept": int(kept), "seconds": seconds})
         print(rows[-1], flush=True)

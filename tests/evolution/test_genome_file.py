@@ -111,14 +111,13 @@ def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, pro
     assert "\n" not in str(error.value)
 
 
-def _sparse(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(2**31)
-
-
 @pytest.mark.parametrize(
     ("make", "problem"),
-    [(os.mkfifo, "not a regular file"), (_sparse, "larger than"), (Path.mkdir, "Is a directory")],
+    [
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.touch() or os.truncate(path, 2**31), "larger than"),
+        (Path.mkdir, "Is a directory"),
+    ],
 )
 def test_run_files_that_are_pipes_or_too_large_are_refused(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "settings.json", "trials.jsonl"):

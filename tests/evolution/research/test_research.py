@@ -133,15 +133,16 @@ def test_a_research_study_cannot_be_opened_twice(research) -> None:
         Research(research.directory, ResearchSettings, is_locked=True)
 
 
-def test_each_proposal_changes_one_number_until_none_is_left_to_change(research) -> None:
+def test_each_proposal_at_most_doubles_or_halves_one_number(research, tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run(proposed := research.propose(), FakeJudge(stops_after=9))
     assert research.propose() == proposed
-    for _ in range(8):
-        research.run(research.propose(), FakeJudge())
-    assert FIRST.replace("16", "32") in [each.code for each in research.tries]
-    with pytest.raises(ConfigError, match="left to change"):
-        research.propose()
+    for _ in range(30):
+        research.run(code := research.propose(), FakeJudge())
+        lr, n_embd = eval(code.removeprefix("SETTINGS = ")).values()
+        assert (lr == 0.01 and 8 <= n_embd <= 32) != (n_embd == 16 and 0.005 <= lr <= 0.02)
+    with begin(tmp_path / "other") as without_numbers, pytest.raises(ConfigError, match="left to"):
+        without_numbers.run("# 0", FakeJudge()) and without_numbers.propose()
 
 
 def test_the_research_chart_shows_which_tries_were_kept_or_not_confirmed(research) -> None:

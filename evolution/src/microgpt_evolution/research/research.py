@@ -8,7 +8,6 @@ Verdicts follow from the recorded losses, so a killed try can be resumed.
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -25,7 +24,7 @@ from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
 FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test set
 PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # argument `repeat` of `training_seed`, by origin
-NUMBER, FACTORS = re.compile(r'(?<=": )\d[\d.e-]*'), (0.5, 0.7, 1.4, 2.0)
+NUMBER, MAX_DRAWS = re.compile(r'(?<=": )\d[\d.e-]*'), 1000
 
 
 @dataclass(frozen=True)
@@ -108,14 +107,14 @@ class Research(Study[ResearchSettings]):
 
     def propose(self) -> str:
         """Return the champion with one number changed; repeat a change that has no verdict yet."""
-        code, found = self.tries[-1].winner, list[str]()
+        code = self.tries[-1].winner
         known = [each.code for each in self.tries if each.verdict not in PARTS]
-        for number, factor in product(NUMBER.finditer(code), FACTORS):
-            new = float(number[0]) * factor
+        rng, numbers = Random(f"{self.settings.seed}/{len(known)}"), [*NUMBER.finditer(code)]
+        for number in rng.choices(numbers, k=MAX_DRAWS) if numbers else ():
+            new = float(number[0]) * 2 ** rng.uniform(-1, 1)
             text = str(max(1, round(new))) if number[0].isdigit() else f"{new:.2g}"
-            found.append(code[: number.start()] + text + code[number.end() :])
-        if found := [each for each in found if each not in known]:
-            return Random(f"{self.settings.seed}/{len(known)}").choice(found)
+            if (found := code[: number.start()] + text + code[number.end() :]) not in known:
+                return found
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 
     def read_test(self, judge: Judge) -> Mean:

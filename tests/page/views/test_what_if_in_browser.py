@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-N_NAMES, STEPS = 2000, 5000  # each name is read two or three times
+STEPS = 5000  # each of 2,000 names is read two or three times
 WORKERS = """
     window.workers = [];
     window.Worker = class extends Worker {
@@ -74,8 +74,8 @@ def cells(page: "Page", table: str) -> list[list[str]]:
     return page.locator(f"#{table} tbody tr").evaluate_all(rows)
 
 
-def first_names() -> str:
-    return "\n".join(list(load_text(bundled("names.txt")))[:N_NAMES])
+def first_names(n: int = 2000) -> str:
+    return "\n".join(list(load_text(bundled("names.txt")))[:n])
 
 
 def number(cell: str) -> float:
@@ -105,7 +105,7 @@ def test_a_name_gets_more_surprising_if_similar_names_are_left_out(names, page) 
 
 
 def test_a_what_if_comparison_can_be_stopped(names, page) -> None:
-    opened(page, names, first_names())
+    opened(page, names, first_names(500))
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
     page.wait_for_selector("#compared-text:not(:empty)")
@@ -119,7 +119,7 @@ def test_a_what_if_comparison_can_be_stopped(names, page) -> None:
 
 
 def test_copies_of_a_name_in_the_training_data_make_the_name_more_likely(names, page) -> None:
-    opened(page, names, first_names())
+    opened(page, names, first_names(500))
     page.select_option("#wish-kind", "with")
     asked(page, texts="emmma\nemmma\n" * 20, asked="emmma", seeds="1")
     assert page.inner_text("#compared-what").startswith("40 documents were added.")
@@ -130,7 +130,7 @@ def test_copies_of_a_name_in_the_training_data_make_the_name_more_likely(names, 
 
 def test_what_if_can_be_used_again_after_each_problem(names, page) -> None:
     page.add_init_script(WORKERS)
-    opened(page, names, first_names())
+    opened(page, names, first_names(500))
     asked(page, start="(")
     assert "documents begins with '('" in page.inner_text("#wish-problem")
     page.fill("#wish-start", "emm")

@@ -5,7 +5,7 @@ import pytest
 from commands import ok
 
 from microgpt import InferenceGpt, Message, answer_all, load, load_chat_tests
-from microgpt.evaluation import explain, score_texts
+from microgpt.surprise import explain, score_texts
 from microgpt_cli.calibration import (
     MAX_PREDICTIONS,
     Calibration,

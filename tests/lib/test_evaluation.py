@@ -16,17 +16,19 @@ from microgpt import (
     ModelConfig,
     TrainConfig,
     TrainResult,
+    train,
 )
 from microgpt.data.conversation_file import Item
-from microgpt.data.tokenizer import ROLES
 from microgpt.errors import ConfigError
-from microgpt.evaluation import UNKNOWN_BITS, ExactMatches, answer_all, explain, score_texts
-from microgpt.training.train import train
+from microgpt.evaluation import ExactMatches, answer_all
+from microgpt.surprise import UNKNOWN_BITS, explain, score_texts
 
 
 def item(*texts: str, place: int | None = None) -> Item:
     """Return a test item; the reply at the index `place`, by default the last, is expected."""
-    conversation = tuple(Message(ROLES[i % 2], text) for i, text in enumerate(texts))
+    conversation = tuple(
+        Message(("user", "assistant")[i % 2], text) for i, text in enumerate(texts)
+    )
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
 

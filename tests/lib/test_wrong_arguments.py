@@ -23,7 +23,7 @@ from microgpt import (
 )
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
-from microgpt.evaluation import explain, score_texts
+from microgpt.surprise import explain, score_texts
 
 DOCS = ["anna", "emma"]
 SMALL: dict[str, Any] = {

@@ -111,7 +111,7 @@ def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
 
 def test_a_trial_without_enough_memory_is_refused(monkeypatch) -> None:
     objective = LossObjective(PARTS)
-    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**20)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**20))
     found = measure(objective, Trial(Genome(n_embd=512, n_head=1), 1))
     assert found.status == "refused"
     assert "1,048,576 are free" in found.reason

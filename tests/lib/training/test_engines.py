@@ -5,8 +5,8 @@ import pytest
 from microgpt import InferenceGpt, TrainConfig, load, save, train
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
-from microgpt.evaluation import explain
 from microgpt.plugins import EngineWarning
+from microgpt.surprise import explain
 
 MISSING = "the compiled engine is not installed"
 

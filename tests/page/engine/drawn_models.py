@@ -25,11 +25,11 @@ from microgpt.data.context import ChatPrompt
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import MicrogptError, PromptError
-from microgpt.evaluation import explain
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
 from microgpt.plugins import find_plugins
 from microgpt.storage.model_metadata import SavedModel, description_of
+from microgpt.surprise import explain
 from microgpt.training_state import TrainedModel
 from microgpt_engine.wasm import TRAINING
 from microgpt_page.packed_files import engine_file, model_file

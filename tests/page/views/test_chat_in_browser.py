@@ -9,7 +9,7 @@ import pytest
 from page_in_browser import document_of, hold, opened, replies, say, until, until_held
 
 from microgpt import Message, ModelConfig, TrainConfig
-from microgpt.evaluation import explain
+from microgpt.surprise import explain
 from microgpt.training.train import train
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from explained_by_reference import Inside, Text, ablations, backward, changed
 from page_in_browser import READ, bars, document_of, opened, until
 
 from microgpt import Architecture, InferenceGpt, Message, ModelConfig, TrainConfig, load
-from microgpt.evaluation import explain
+from microgpt.surprise import explain
 from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow

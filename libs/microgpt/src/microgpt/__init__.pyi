@@ -80,11 +80,7 @@ from .errors import PromptError as PromptError
 from .errors import TokenizerError as TokenizerError
 from .evaluation import Answer as Answer
 from .evaluation import ExactMatches as ExactMatches
-from .evaluation import Explanation as Explanation
-from .evaluation import Score as Score
 from .evaluation import answer_all as answer_all
-from .evaluation import explain as explain
-from .evaluation import score_texts as score_texts
 from .exports import ExportFormat as ExportFormat
 from .exports import ExportRequest as ExportRequest
 from .exports import Verification as Verification
@@ -212,6 +208,10 @@ from .storage.weights_file import decode_weights as decode_weights
 from .storage.weights_file import max_bytes as max_bytes
 from .storage.weights_file import rows_of as rows_of
 from .storage.weights_file import tensors_of as tensors_of
+from .surprise import Explanation as Explanation
+from .surprise import Score as Score
+from .surprise import explain as explain
+from .surprise import score_texts as score_texts
 from .training.choice import MAX_CONTEXT as MAX_CONTEXT
 from .training.choice import MIN_CHARACTERS_PER_SUBWORD as MIN_CHARACTERS_PER_SUBWORD
 from .training.choice import NAMES_SHA256 as NAMES_SHA256

@@ -68,9 +68,7 @@ def first_problem(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     problem = error.errors(include_url=False)[0]
-    place = ""
-    for part in problem["loc"]:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    place = "".join(f"[{x}]" if isinstance(x, int) else f".{x}" for x in problem["loc"])
     message = problem["msg"][0].lower() + problem["msg"][1:]
     found = problem["input"]
     if problem["type"] != "json_invalid" and isinstance(found, str | int | float):

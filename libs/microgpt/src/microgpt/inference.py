@@ -98,8 +98,8 @@ class InferenceGpt(LanguageModel):
             ConfigError: a setting is out of range.
         """
         n = checked("num_samples", num_samples, int)
-        how: Any = {"prompt": prompt, "max_tokens": max_tokens, "seed": seed, "rng": rng}
-        return list(self.samples(n, threads=threads, **how, **sampling))
+        how: Any = {"max_tokens": max_tokens, "seed": seed, "rng": rng, "threads": threads}
+        return list(self.samples(n, prompt=prompt, **how, **sampling))
 
     def samples(
         self,
@@ -114,9 +114,8 @@ class InferenceGpt(LanguageModel):
     ) -> Iterator[str]:
         """Yield the texts of `generate` one by one, or infinitely many if num_samples is None."""
         check_engine(self.engine, None, threads)
-        settings, n = Sampling(**sampling), 1 if num_samples is None else num_samples
-        how: Any = {"sampling": settings, "max_tokens": max_tokens, "seed": seed}
-        job = self.text_job(n, prompts=[prompt], **how)
+        n, how = 1 if num_samples is None else num_samples, Sampling(**sampling)
+        job = self.text_job(n, prompts=[prompt], sampling=how, max_tokens=max_tokens, seed=seed)
         if rng is None:
             sequences: Iterator[Iterable[int]] = self._decode_batches(job, num_samples, threads)
         elif threads > 1:

@@ -15,20 +15,15 @@ Result = TypeVar("Result")
 NEGLIGIBLE = 2**24  # in bytes; smaller allocations are not checked, since a check takes 0.5 ms
 
 
-def free_bytes() -> int:
-    """Return the free memory of the computer, in bytes."""
-    import psutil
-
-    return int(psutil.virtual_memory().available)
-
-
 def check_memory(
     n_bytes: int, purpose: str, remedy: str = "use a smaller model or context"
 ) -> None:
-    """Raise ConfigError if n_bytes exceeds the free memory."""
+    """Raise ConfigError if n_bytes exceeds the free memory of the computer."""
     if n_bytes < NEGLIGIBLE:
         return
-    free = free_bytes()
+    import psutil
+
+    free = psutil.virtual_memory().available
     if n_bytes > free:
         raise ConfigError(
             f"{purpose} needs {n_bytes:,} bytes of memory, but only {free:,} are free; {remedy}"

@@ -138,9 +138,6 @@ class Tokenizer(ABC):
         self.special_ids = range(len(piece_names), self.vocab_size)
         self.bos_id = self.special_ids[-1]  # first and last token of a document
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.vocab_size} tokens)"
-
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""

@@ -1,4 +1,4 @@
-// Explain the predictions of the model at each position of a text. JavaScript version of evaluation.py.
+// Explain the predictions of the model at each position of a text. JavaScript version of surprise.py.
 
 import { withActivations } from "./activations.js";
 import { countedOf } from "./backward.js";

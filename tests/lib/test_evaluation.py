@@ -26,9 +26,7 @@ from microgpt.surprise import UNKNOWN_BITS, explain, score_texts
 
 def item(*texts: str, place: int | None = None) -> Item:
     """Return a test item; the reply at the index `place`, by default the last, is expected."""
-    conversation = tuple(
-        Message(("user", "assistant")[i % 2], text) for i, text in enumerate(texts)
-    )
+    conversation = tuple(map(Message, ("user", "assistant") * len(texts), texts))
     return Item("greet", conversation, len(texts) - 1 if place is None else place, line=1)
 
 

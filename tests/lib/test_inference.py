@@ -1,12 +1,11 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig, TrainedModel
 from microgpt.errors import PromptError
 from microgpt.model import Gpt
 from microgpt.reference import document_loss
@@ -66,7 +65,7 @@ def test_log_probabilities_match_the_reference_engine(block_size: int) -> None:
 
 def test_generating_with_too_large_weights_raises_an_error(text_result) -> None:
     huge = text_result.weights | {"lm_head": [[1e308] * 16] * text_result.model.vocab_size}
-    model = InferenceGpt(replace(text_result, weights=huge))
+    model = InferenceGpt(TrainedModel(text_result.model, huge, text_result.tokenizer, "float32"))
     for temperature in (0, 0.5):
         with pytest.raises(PromptError, match="not finite because the weights are too large"):
             model.generate(temperature=temperature)

@@ -6,15 +6,17 @@ import pytest
 from commands import ok, refused
 from searches import SETTINGS
 
+from microgpt import count_params
 from microgpt_evolution.commands.analyze_command import returns_on, series_on
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.report.ranking import Ranking
+from microgpt_evolution.strategies.grid import SIZES, STEPS
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
 from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
 
 SEEDS = (42, 43, 44)
-STEPS = tuple(Genome(steps=n) for n in (1000, 4000, 16_000, 64_000))
+TRIPLING = tuple(Genome(steps=n) for n in STEPS["tripling"])
 OFFSETS = {42: -0.01, 43: 0.0, 44: 0.01}  # offsets of losses, by seed
 
 
@@ -23,20 +25,13 @@ def loss_of(point: Genome) -> float:
     return 2 + 30 * point.steps**-0.5
 
 
-def write(
-    folder: Path,
-    genomes=STEPS,
-    *,
-    loss=loss_of,
-    failed=(),
-    **facts,
-) -> str:
+def write(folder: Path, genomes=TRIPLING, *, failed=(), **facts) -> str:
     """Record a sweep, and return its directory as a command-line argument."""
     data = {"input": "/abc.txt", "data_sha256": "abc", **facts}
     settings = SweepSettings(genomes=genomes, seeds=SEEDS, **data)
     with Study.begin(folder / "experiments", "sweep", settings) as records:
         for trial in settings.trials:
-            val_loss = loss(trial.genome) + OFFSETS[trial.seed]
+            val_loss = loss_of(trial.genome) + OFFSETS[trial.seed]
             losses = {"val_loss": val_loss, "last_loss": val_loss + 1}
             found = Evaluation("ok", samples=("anna", "em ma", "ava"), **losses)
             if (trial.genome, trial.seed) in failed:
@@ -56,19 +51,19 @@ def sections(text: str) -> dict[str, list[list[str]]]:
 
 def test_analyze_prints_losses_and_the_gain_per_training_step(microgpt, tmp_path) -> None:
     """The losses of the three seeds are 0.01 apart, so the half-width is 4.303 · 0.01 / √3. From
-    1,000 to 4,000 steps, the loss falls by 30 / √1,000 - 30 / √4,000 = 0.4743."""
+    1,000 to 3,000 steps, the loss falls by 30 / √1,000 - 30 / √3,000 = 0.4010."""
     write(tmp_path)
     done = microgpt("analyze")
     assert (done.returncode, done.stderr) == (0, "")
     table = sections(done.stdout)["Loss against steps"]
     assert table[0] == ["Steps", "Loss", "Last document", "Samples (First 3)"]
     assert table[1] == ["1,000", "2.9487 ± 0.0248", "3.95 ± 0.02", "anna, em ma, ava"]
-    assert [row[0] for row in table[2:]] == ["4,000", "16,000", "64,000"]
+    assert [row[0] for row in table[2:]] == ["3,000", "9,000"]
     table = sections(done.stdout)["Return on investment"]
     assert table[0] == ["Steps", "Loss", "Delta Loss", "Return"]
     assert table[1] == ["1,000", "2.9487", "-", "-"]
-    assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.158114 ± 0.000000"]
-    assert len(table) == 5
+    assert table[2] == ["3,000", "2.5477", "0.4010 ± 0.0000", "0.200480 ± 0.000000"]
+    assert len(table) == 4
 
 
 def test_analyze_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
@@ -79,14 +74,14 @@ def test_analyze_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
 
 
 def test_analyze_ignores_failed_runs_and_prints_how_many_runs_completed(microgpt, tmp_path) -> None:
-    run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])])
+    run = write(tmp_path, failed=[(TRIPLING[0], SEEDS[0])])
     done = ok(microgpt("analyze"))
-    assert done.stderr == f"note: 11 of 12 training runs in {run} completed\n"
+    assert done.stderr == f"note: 8 of 9 training runs in {run} completed\n"
     assert "2 of 3 seeds" in done.stdout
-    run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS[1:]])
+    run = write(tmp_path, failed=[(point, seed) for point in TRIPLING for seed in SEEDS[1:]])
     done = ok(microgpt("analyze", run))
     assert "±" not in done.stdout  # intervals need two seeds; one remains
-    assert done.stderr == f"note: 4 of 12 training runs in {run} completed\n"
+    assert done.stderr == f"note: 3 of 9 training runs in {run} completed\n"
 
 
 def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
@@ -117,17 +112,12 @@ def candidates_of(results):
     return Ranking(SWEEP, [*results]).candidates
 
 
-def steps(number: int) -> Genome:
-    return Genome(steps=number)
-
-
 def test_the_gain_from_more_parameters_is_stated_per_thousand_weights() -> None:
     """The loss falls by 0.22624 with 22,624 more weights, and by 0.174272 with 174,272 more."""
-    sizes = {4192: Genome(n_embd=16), 26_816: Genome(n_embd=32), 201_088: Genome(n_embd=64)}
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
     found = [
-        result(point, loss, n_params=n)
-        for (n, point), loss in zip(sizes.items(), losses, strict=True)
+        result(point, loss, n_params=count_params(point.model(vocab_size=27)))
+        for point, loss in zip(SIZES.values(), losses, strict=True)
     ]
     (series,) = series_on("parameters", candidates_of(found))
     assert [each.record.n_params for each in series] == [4192, 26_816, 201_088]
@@ -138,9 +128,9 @@ def test_the_gain_from_more_parameters_is_stated_per_thousand_weights() -> None:
 def test_the_confidence_interval_of_a_gain_compares_runs_of_equal_seeds() -> None:
     """The losses of the three seeds differ, but fall by 0.1, 0.2 and 0.3 in 2,000 more steps."""
     before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
-    results = [result(steps(1000), loss, seed=i) for i, loss in enumerate(before)]
+    results = [result(Genome(steps=1000), loss, seed=i) for i, loss in enumerate(before)]
     results += [
-        result(steps(3000), loss - gain, seed=i)
+        result(Genome(steps=3000), loss - gain, seed=i)
         for i, (loss, gain) in enumerate(zip(before, gains, strict=True))
     ]
     (series,) = series_on("steps", candidates_of(results))

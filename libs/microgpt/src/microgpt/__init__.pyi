@@ -96,7 +96,6 @@ from .files import read as read
 from .files import read_regular_file as read_regular_file
 from .files import recorded_path as recorded_path
 from .flat_weights import Numbers as Numbers
-from .flat_weights import count_params as count_params
 from .formatting import count as count
 from .formatting import duration as duration
 from .formatting import first_problem as first_problem
@@ -111,6 +110,7 @@ from .inference import InferenceGpt as InferenceGpt
 from .model import Gpt as Gpt
 from .model import Matrix as Matrix
 from .model import Weights as Weights
+from .model import count_params as count_params
 from .model import cross_entropy as cross_entropy
 from .model import init_weights as init_weights
 from .model import linear as linear

@@ -78,9 +78,12 @@ from .errors import DataError as DataError
 from .errors import MicrogptError as MicrogptError
 from .errors import PromptError as PromptError
 from .errors import TokenizerError as TokenizerError
-from .evaluation import Answer as Answer
-from .evaluation import ExactMatches as ExactMatches
-from .evaluation import answer_all as answer_all
+from .evaluation import EvaluationSet as EvaluationSet
+from .evaluation import HeldOutLoss as HeldOutLoss
+from .evaluation import bits as bits
+from .exact_match import Answer as Answer
+from .exact_match import ExactMatches as ExactMatches
+from .exact_match import answer_all as answer_all
 from .exports import ExportFormat as ExportFormat
 from .exports import ExportRequest as ExportRequest
 from .exports import Verification as Verification
@@ -103,9 +106,6 @@ from .formatting import in_short as in_short
 from .formatting import other_version as other_version
 from .formatting import percentage as percentage
 from .formatting import printable as printable
-from .held_out_loss import EvaluationSet as EvaluationSet
-from .held_out_loss import HeldOutLoss as HeldOutLoss
-from .held_out_loss import bits as bits
 from .inference import InferenceGpt as InferenceGpt
 from .model import Gpt as Gpt
 from .model import Matrix as Matrix

@@ -25,7 +25,7 @@ from harness import ROOT, headed, mean_and_sd, needs, parsed, store
 from search_fight import OPTUNA
 
 from microgpt import bundled, load_text, publish, split
-from microgpt.evaluation import ExactMatches
+from microgpt.exact_match import ExactMatches
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.research import Research, Try
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide

@@ -44,7 +44,7 @@ def train(microgpt, folder):
 def test_losses_on_training_documents_of_an_ancestor_are_marked(train, microgpt, source) -> None:
     notes, out, training = train(*source, *FRACTIONS)
     told = "validation (contamination 100 %), test (contamination 100 %)"
-    assert f"read in training, so its losses are too low: {told}" in notes
+    assert f"used in training, so its losses are too low: {told}" in notes
     assert training["contamination"] == {"validation": 1, "test": 1}
     for line in out.splitlines()[-2:]:
         assert line.endswith(" (contamination 100 %)")

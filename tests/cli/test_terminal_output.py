@@ -6,7 +6,7 @@ import pytest
 from microgpt import Place, TrainEvent
 from microgpt.data.context import Message
 from microgpt.data.conversation_file import Item
-from microgpt.evaluation import Answer
+from microgpt.exact_match import Answer
 from microgpt_cli.chat_answers import ChatAnswers
 from microgpt_cli.terminal import progress_bar as progress
 from microgpt_cli.terminal.console import print_or_discard, say, terminal_safe

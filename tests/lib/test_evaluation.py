@@ -20,7 +20,7 @@ from microgpt import (
 )
 from microgpt.data.conversation_file import Item
 from microgpt.errors import ConfigError
-from microgpt.evaluation import ExactMatches, answer_all
+from microgpt.exact_match import ExactMatches, answer_all
 from microgpt.surprise import UNKNOWN_BITS, explain, score_texts
 
 

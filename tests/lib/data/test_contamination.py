@@ -168,10 +168,10 @@ def test_a_loss_is_marked_with_the_contaminated_fraction(share, text) -> None:
 
 def test_unknown_contamination_is_noted_as_possible_use_in_training() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
-    assert "may have been read in training, so its losses may be too low: validation (" in note
+    assert "may have been used in training, so its losses may be too low: validation (" in note
     assert "test" not in note
     note = describe_read({"validation": 0.5, "test": UNKNOWN})
-    assert "was read in training, so its losses are too low: validation (" in note
+    assert "was used in training, so its losses are too low: validation (" in note
     assert not describe_read({"validation": CLEAN})
 
 

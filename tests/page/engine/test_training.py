@@ -12,7 +12,7 @@ JOB = ("training_runs.py", N_MODELS)
 CODE = """
 import { dataOf } from "./documents.js";
 import { Engine } from "./engine.js";
-import { heldOutLoss } from "./held_out_loss.js";
+import { heldOutLoss } from "./evaluation.js";
 import { Model } from "./model.js";
 import { samples } from "./samples.js";
 import { Trainer } from "./trainer.js";

@@ -35,7 +35,7 @@ TRAIN = """
 import { countTargets } from "./dataset.js";
 import { chunksOfDocument, dataOf } from "./documents.js";
 import { explain } from "./explanation.js";
-import { heldOutLoss } from "./held_out_loss.js";
+import { heldOutLoss } from "./evaluation.js";
 import { Model } from "./model.js";
 import { Trainer } from "./trainer.js";
 import { untrained } from "./untrained_model.js";

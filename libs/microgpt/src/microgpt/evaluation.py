@@ -1,87 +1,88 @@
-"""Count the exact answers of a chat model to test questions."""
+"""Held-out loss: mean negative log-likelihood (NLL) per token; exp(loss) is the perplexity."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from microgpt.config import Sampling
-from microgpt.data.context import ChatPrompt
-from microgpt.data.conversation_file import Item
-from microgpt.errors import PromptError, TokenizerError
-from microgpt.inference import InferenceGpt
+from microgpt.config import TextKind, checked
+from microgpt.data.context import Chunk, chunks_of
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import Document, Tokenizer, count_predictions
+from microgpt.errors import DataError
 
-Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
+AT_ONCE = 2**16  # number of tokens per portion; `should_stop` is called before each portion
+
+# A function that returns the summed NLL of all unmasked target tokens, in nats.
+Nll = Callable[[TokenDataset], float]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A model's reply to a test item."""
+class HeldOutLoss:
+    """The loss of a model on held-out documents."""
 
-    item: Item
-    expected: str  # the expected reply after encoding and decoding, which can fold its case
-    reply: str | None  # None if the question does not fit into the context
-    is_cut: bool = False  # whether old messages were dropped because the context is too small
-    problem: str | None = None  # error message if there is no reply
+    loss: float  # mean NLL per unmasked token, in nats
+    n_docs: int
+    n_tokens: int  # number of unmasked tokens
+    n_characters: int  # number of characters in the unmasked tokens; a special token counts as one
+    contamination: float | None = 0.0  # fraction of docs used in training; None if unknown
 
     @property
-    def is_exact(self) -> bool:
-        """Whether the reply equals the expected reply or an alternative correct reply."""
-        return self.reply == self.expected or self.reply in self.item.also
+    def bits_per_character(self) -> float:
+        """The loss in bits per character, which is comparable across tokenizers."""
+        return bits(self.loss) * (self.n_tokens / self.n_characters)
 
 
-@dataclass(frozen=True)
-class ExactMatches:
-    """The number of exact answers, and their fraction with a confidence interval."""
+def bits(nats: float) -> float:
+    """Convert nats to bits."""
+    return nats / math.log(2)
 
-    n: int
-    n_exact: int
+
+class EvaluationSet:
+    """Documents that are split into chunks once and evaluated repeatedly."""
+
+    def __init__(self, docs: Iterable[Iterable[Chunk]], *, at_once: int = AT_ONCE) -> None:
+        """Group the chunks of documents into portions of about `at_once` tokens."""
+        self.n_docs = 0
+        self.portions: list[TokenDataset] = []  # each has about `at_once` tokens
+        for doc in docs:
+            self.n_docs += 1
+            for tokens, mask in doc:
+                if not self.portions or len(self.portions[-1].tokens) >= at_once:
+                    self.portions.append(TokenDataset())
+                self.portions[-1].append(tokens, mask)
+        self.n_tokens = sum(portion.n_predictions for portion in self.portions)
+        self.n_characters = self.n_tokens  # `from_documents` replaces it with the exact number
 
     @classmethod
-    def from_answers(cls, answers: Sequence[Answer]) -> "ExactMatches":
-        """Count the exact answers among one or more answers."""
-        return cls(len(answers), sum(answer.is_exact for answer in answers))
+    def from_documents(
+        cls,
+        docs: Sequence[Document],
+        tokenizer: Tokenizer,
+        block_size: int,
+        text: TextKind,
+        *,
+        at_once: int = AT_ONCE,
+    ) -> Self:
+        """Return an evaluation set of documents, split into chunks for a context of block_size."""
+        checked("text", text, TextKind)
+        chunks = (chunks_of(doc, tokenizer, block_size, text) for doc in docs)
+        found = cls(chunks, at_once=at_once)
+        found.n_characters = sum(count_predictions(doc, text, len) for doc in docs)
+        if not found.n_tokens:
+            raise DataError(
+                "there are no documents to evaluate, or the held-out conversations have no "
+                "assistant replies; add conversations with replies"
+            )
+        return found
 
-    @property
-    def share(self) -> float:
-        """The fraction of exact answers, from 0 to 1."""
-        return self.n_exact / self.n
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson score interval of the fraction, which is also valid for small samples."""
-        # Wilson 1927, Journal of the American Statistical Association 22, p. 209
-        n, p, zz = self.n, self.share, Z_95**2
-        middle = (p + zz / (2 * n)) / (1 + zz / n)
-        half = Z_95 * math.sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
-        # If p is 0 or 1, rounding could put it outside the interval, so include it.
-        return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
-
-
-def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
-    """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
-
-    The prompt is the conversation up to the item, with the expected replies. Long prompts are
-    truncated as in a chat. If the tokenizer folds text, the expected reply is folded as well. A
-    reply is None and counts as wrong if the question exceeds the context.
-    """
-    prompts: list[ChatPrompt | PromptError] = []
-    for item in items:
-        # Cut long conversations, because at most block_size messages fit into the context.
-        first = max(0, item.place - model.config.block_size)
-        try:
-            prompts.append(model.chat_prompt(item.conversation[first : item.place]))
-        except PromptError as error:
-            prompts.append(error)
-    found = (prompt for prompt in prompts if isinstance(prompt, ChatPrompt))
-    jobs = (model.reply_job(prompt, sampling=Sampling(0)) for prompt in found)
-    replies = model.decode(jobs, threads=threads)
-    for item, prompt in zip(items, prompts, strict=True):
-        expected = item.expected
-        with suppress(TokenizerError):  # raised if the expected reply has unknown characters
-            expected = model.tokenizer.decode(model.tokenizer.encode(expected))
-        if isinstance(prompt, PromptError):
-            yield Answer(item, expected, None, problem=str(prompt))
-            continue
-        reply = model.tokenizer.decode(next(replies))
-        yield Answer(item, expected, reply, is_cut=prompt.tokens_dropped > 0)
+    def evaluate(
+        self, nll: Nll, should_stop: Callable[[], bool] = lambda: False
+    ) -> HeldOutLoss | None:
+        """Return the loss, or None if `should_stop`, called before each portion, returns True."""
+        total = 0.0
+        for portion in self.portions:
+            if should_stop():
+                return None
+            total += nll(portion)
+        return HeldOutLoss(total / self.n_tokens, self.n_docs, self.n_tokens, self.n_characters)

@@ -19,7 +19,7 @@ from microgpt.data.tokenizer import (
     as_documents,
 )
 from microgpt.errors import ConfigError, PromptError
-from microgpt.held_out_loss import EvaluationSet, bits
+from microgpt.evaluation import EvaluationSet, bits
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import NOT_FINITE_MESSAGE
 

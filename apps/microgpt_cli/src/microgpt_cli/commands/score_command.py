@@ -32,7 +32,7 @@ def score(
     """Print how much each line of a file surprises a model.
 
     The score is in bits per character. It is low if the line resembles the training data.
-    Each unknown character adds 20 bits; the share of unknown characters is printed.
+    Each unknown character adds 20 bits; the fraction of unknown characters is printed.
     """
     from microgpt import score_texts
     from microgpt_cli.model_loading import inference, load_model, note_training_data

@@ -33,8 +33,8 @@ from microgpt.files import (
     read_committed,
     read_consistently,
 )
-from microgpt.flat_weights import count_params
 from microgpt.formatting import printable
+from microgpt.model import count_params
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
 from microgpt.storage.model_directory import (
     TRAINING_FILES,

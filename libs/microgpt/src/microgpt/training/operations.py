@@ -10,7 +10,7 @@ from microgpt.config import MAX_SIZE, EngineName, ModelConfig, TextKind, TrainCo
 from microgpt.data.statistics import measure
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer
-from microgpt.flat_weights import count_params
+from microgpt.model import count_params
 from microgpt.muon import N_ITERATIONS
 from microgpt.training.engines import EngineTraining, make_training
 

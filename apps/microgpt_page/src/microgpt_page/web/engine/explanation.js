@@ -5,7 +5,7 @@ import { countedOf } from "./backward.js";
 import { edited } from "./edits.js";
 import { windows } from "./dataset.js";
 import { EngineError } from "./errors.js";
-import { heldOutLoss } from "./held_out_loss.js";
+import { heldOutLoss } from "./evaluation.js";
 import { together } from "./together.js";
 
 const N_CHANGES = 3; // number of tokens to list whose probability a part raises or lowers most

@@ -9,7 +9,7 @@ import { dataOf, textOf } from "./documents.js";
 import { Engine, pause } from "./engine.js";
 import { EngineError } from "./errors.js";
 import { packed } from "./file.js";
-import { heldOutLoss } from "./held_out_loss.js";
+import { heldOutLoss } from "./evaluation.js";
 import { pairsLoss } from "./letter_pairs.js";
 import { Model } from "./model.js";
 import { momentsOf } from "./moments.js";

@@ -5,7 +5,7 @@ import { countTargets } from "./dataset.js";
 import { chunksOfDocument } from "./documents.js";
 import { EngineError } from "./errors.js";
 import { explain } from "./explanation.js";
-import { heldOutLoss } from "./held_out_loss.js";
+import { heldOutLoss } from "./evaluation.js";
 import { DIVERGED, KeptTrainings } from "./kept_trainings.js";
 import { checkLength } from "./requests.js";
 

@@ -3,7 +3,7 @@
 import { query, write } from "../address.js";
 import { Bars } from "./bars.js";
 import { ask } from "../client.js";
-import { Maps } from "../maps.js";
+import { Maps } from "../attention_maps.js";
 import { Steps } from "./steps.js";
 import { Switches } from "./switches.js";
 import { Tour } from "./tour.js";

@@ -3,7 +3,7 @@
 import { ActiveUnits } from "./active_units.js";
 import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
-import { Maps } from "../maps.js";
+import { Maps } from "../attention_maps.js";
 import { byId, element, grouped, instead, known, plural, said } from "../text.js";
 
 const CLEAR = 0.01; // nats by which a held-out loss has risen before the model is said to overfit

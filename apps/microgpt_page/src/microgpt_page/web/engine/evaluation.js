@@ -1,4 +1,4 @@
-// Compute the loss of held-out documents. JavaScript version of held_out_loss.py.
+// Compute the loss of held-out documents. JavaScript version of evaluation.py.
 
 import { countTargets } from "./dataset.js";
 

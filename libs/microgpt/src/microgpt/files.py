@@ -225,7 +225,7 @@ class DirectoryLock:
                 self._names_holder = not isinstance(lock, SoftFileLock)
                 return lock
             except (FileExistsError, FileNotFoundError):
-                # Another process has just removed the directory, or it cannot be created.
+                # The directory cannot be created, or another process has just removed it.
                 n_removals += 1
                 if n_removals > MAX_REMOVALS:
                     raise

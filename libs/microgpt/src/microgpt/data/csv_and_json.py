@@ -29,9 +29,9 @@ STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON strin
 
 
 class Records(NamedTuple):
-    """The rows of a table, the values of a JSON file, or conversations in another format."""
+    """The records of a file: the rows of a table, JSON values, or conversations."""
 
-    values: Iterable[tuple[int, Any]]  # (number, value) pairs; invalid JSON becomes an exception
+    values: Iterable[tuple[int, Any]]  # (number, value); the value of invalid JSON is an exception
     unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
@@ -166,7 +166,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
 
 def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) -> list[str]:
-    """Return the non-empty cells of (location, cell) pairs; error messages name the location."""
+    """Return the non-empty cells, given (location, cell) pairs; errors name the location."""
     texts = []
     for where, cell in cells:
         text = "" if cell is None else cell

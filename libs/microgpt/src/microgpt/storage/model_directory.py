@@ -201,7 +201,7 @@ def name_of(path: str | os.PathLike[str]) -> str:
 
 
 def _models_at(text: str) -> list[tuple[str, Path]]:
-    """Return name and path of the model at `PATH` or `NAME=DIR`, or of each model in a folder."""
+    """Return the name and path of a model (`PATH` or `NAME=DIR`), or of each model in a folder."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
         name, directory = "", text

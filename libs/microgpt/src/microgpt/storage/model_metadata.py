@@ -117,7 +117,7 @@ class SavedModel(TrainedModel):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the weights file from meta.json; without one, of the weights in memory."""
+        """The recorded SHA-256 of the weights file, else the SHA-256 of the weights in memory."""
         return self.meta.weights_sha256 or super().sha256
 
 

@@ -43,7 +43,7 @@ def hold_out(
         first = sources[0]
         size = first.block_size if isinstance(first, Teachers) else first.model.block_size
         given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
-    gap: int = MAX_CONTEXT  # unused characters around a held-out stretch of running text
+    gap: int = MAX_CONTEXT  # unused characters on each side of a stretch of held-out running text
     if given.get("gap") is not None:
         gap = given["gap"]
     elif "block_size" in given:  # otherwise, the context is chosen after the split

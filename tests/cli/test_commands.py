@@ -124,7 +124,7 @@ def test_the_help_of_each_command_ends_with_examples_that_it_accepts(microgpt) -
 def test_the_help_of_train_is_short_and_help_all_is_complete(microgpt) -> None:
     short, whole = (microgpt("train", flag).stdout for flag in ("--help", "--help-all"))
     names = re.findall(r"^  (--[\w-]+)", short, re.M)
-    assert {"--data", "--model", "--minutes", "--steps"} <= {*names}
+    assert {"--data", "--model", "--minutes", "--steps", "--val-fraction"} <= {*names}
     assert len(names) <= 17
     assert len(re.findall(r"^    microgpt train", short, re.M)) == 3
     train = dict(every_command())["microgpt train"]

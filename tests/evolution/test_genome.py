@@ -32,8 +32,6 @@ def test_a_genome_records_only_settings_that_differ_from_the_defaults() -> None:
         "n_embd": 24, "block_size": 32, "n_head": 2, "n_ff_exp": 3, "steps": 500, "lr": 0.0119
     }  # fmt: skip
     assert Genome.from_dict(WINNER.to_dict()) == WINNER
-    with pytest.raises(GenomeError, match="unknown setting 'width'"):
-        Genome.from_dict({"width": 8})
 
 
 @pytest.mark.parametrize(
@@ -43,6 +41,7 @@ def test_a_genome_records_only_settings_that_differ_from_the_defaults() -> None:
         ("lr", 0.0, r"lr must be a number greater than 0, got 0\.0"),
         ("architecture", 1, "architecture must be .* got 1"),
         ("optimizer", "sgd", "optimizer must be .* got 'sgd'"),
+        ("width", 8, "unknown setting 'width'"),
         ("n_head", 3, r"n_embd \(16\) must be divisible by n_head \(3\)"),
     ],
 )
@@ -67,12 +66,12 @@ def test_mutants_and_crosses_lie_in_the_search_space(small, seed) -> None:
 @given(st.integers(0, 2**32))
 def test_a_mutation_moves_a_gene_by_at_most_two_positions_in_its_values(small, seed) -> None:
     rng = Random(seed)
-    genome = replace(small, **{gene: VALUES[gene][1] for gene in ("n_embd", "n_tokens", "lr")})
+    genome = replace(small, **{gene: VALUES[gene][2] for gene in ("n_embd", "n_tokens", "lr")})
     mutant = WHOLE.mutate(genome, rng)
     changed = [gene for gene in VALUES if getattr(mutant, gene) != getattr(genome, gene)]
     assert changed
     for gene in changed:
-        places = [VALUES[gene].index(getattr(each, gene)) for each in (genome, mutant)]
+        places = [sorted(VALUES[gene]).index(getattr(each, gene)) for each in (genome, mutant)]
         assert abs(places[0] - places[1]) in (1, 2)
 
 

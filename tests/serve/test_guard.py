@@ -83,11 +83,12 @@ def test_requests_to_configured_hosts_and_health_checks_are_allowed(names_dir) -
     assert [reply.status_code for reply in replies] == [*expected.values()]
 
 
-def test_a_public_service_without_key_or_hosts_logs_warnings(serve, names_dir) -> None:
+def test_a_public_service_without_key_or_hosts_logs_warnings(serve, names_dir, names) -> None:
     server = serve(names_dir, HOST="0.0.0.0", MICROGPT_APIKEY="secret")
     server.wait_for("warning: .*DNS rebinding.* MICROGPT_ALLOWED_HOSTS")
     server.wait_for("warning: MICROGPT_APIKEY is not a setting")
     server.wait_for("warning: .* set MICROGPT_API_KEY")
+    assert "MICROGPT_API_KEY" not in names.log
     assert server.get("/health", Host="10.1.2.3:8080").status == 200
     assert server.request("POST", GENERATE, {}, Host="chat.example").status == 200
 

@@ -126,6 +126,7 @@ def test_the_worker_thread_survives_errors_of_the_engine(monkeypatch, names_resu
         await asyncio.wait_for(queued.ready, 30)
         ((good,),) = queued.take()
         assert good.tokens
+        assert not queued.ready.done()  # there is no output left
         work.close()
         assert not any(each.name.startswith("generation") for each in threading.enumerate())
 

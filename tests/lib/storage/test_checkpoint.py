@@ -119,7 +119,7 @@ def test_saving_another_model_removes_a_training_run(directory, parts, stopped, 
     assert STATE_FILES.isdisjoint(os.listdir(directory))
 
 
-def test_load_returns_the_model_that_replaced_a_run(directory, parts, stopped, text_result) -> None:
+def test_load_returns_the_model_that_replaced_a_run(directory, text_result) -> None:
     save(text_result, directory)
     assert load(directory).weights == text_result.weights
 

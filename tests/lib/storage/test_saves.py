@@ -116,6 +116,13 @@ def test_only_one_process_holds_the_lock_of_a_directory_that_is_recreated(tmp_pa
     assert [*tmp_path.rglob("*")] in ([], [tmp_path / "model"])
 
 
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch) -> None:
+    save(OLD, tmp_path)
+    between_reads = "microgpt.storage.model_directory.check_fits"
+    monkeypatch.setattr(between_reads, lambda _: save(NEW, tmp_path))
+    assert found(tmp_path) == NEW.tokenizer.names
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_new) -> None:

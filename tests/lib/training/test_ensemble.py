@@ -95,10 +95,9 @@ def test_a_small_text_gets_an_ensemble_unless_the_budget_or_an_option_rules_it_o
     assert not planned(budget=MIN_BUDGET * 1e10).plan.ensemble
     assert not planned(single=True).plan.ensemble
     assert not planned(genome=Path("genome.json")).plan.ensemble
-    assert not plan_training(hold_out(NAMES, SMALL), SMALL, parent=whole).plan.ensemble
-    assert not plan_training(
-        hold_out(NAMES, SMALL), SMALL, config=TrainConfig(steps=3)
-    ).plan.ensemble
+    parts = hold_out(NAMES, SMALL)
+    assert not plan_training(parts, SMALL, parent=whole).plan.ensemble
+    assert not plan_training(parts, SMALL, config=TrainConfig(steps=3)).plan.ensemble
 
 
 def test_training_all_models_of_an_ensemble_stays_within_the_budget() -> None:
@@ -220,13 +219,12 @@ def test_a_student_of_fewer_teachers_than_planned_can_be_resumed(tmp_path) -> No
 
 
 def test_a_run_stopped_in_its_first_teacher_by_the_time_limit_can_resume(whole, tmp_path) -> None:
-    run, clock = tmp_path / "run", Clock()
+    run, clock = tmp_path / "run", Clock(late_in="teacher 1")
     with pytest.raises(Killed):
         trained(planned(), run, StopIn("teacher 1"))
-    job = replace(planned(), plan=read_training(run)[0], limit=clock.limit())
-    clock.now = 70.0
+    job = replace(planned(), plan=read_training(run)[0], limit=clock.limit(0.9))
     with pytest.raises(ConfigError, match="before the first teacher was trained; continue with "):
-        trained(job, run)
+        trained(job, run, clock)
     assert read_training(run)[2] == "running"
     assert resumed(run).weights == whole.weights
 

@@ -231,7 +231,7 @@ def test_a_reopened_study_returns_the_recorded_evaluations(begun) -> None:
     assert study.record_of(Trial(PRIMORDIAL, 4)) is None
 
 
-def test_the_error_of_a_study_without_a_winner_has_a_recorded_reason(begun) -> None:
+def test_a_study_without_a_winner_has_a_recorded_reason(begun) -> None:
     with Study(begun, SearchSettings, is_locked=True) as study:
         add(study, evaluation=Evaluation("crashed"))
         add(study, TRIALS[0], Evaluation("crashed", reason="broken"))

@@ -98,7 +98,7 @@ def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
 def finish_publish(directory: Path) -> None:
     """Complete the `publish` call of a killed process, if any. The caller must hold the lock."""
     saved = directory / SAVED
-    if os.path.isdir(saved) and not os.path.islink(saved):  # a symlink could point elsewhere
+    if os.path.isdir(saved) and not os.path.islink(saved):  # do not follow a symlink
         _move(saved, directory)
     shutil.rmtree(directory / SAVING, ignore_errors=True)
 

@@ -135,7 +135,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:
-    """Return the documents that training runs used before the set `name`; see `read_before`."""
+    """Return the documents that training runs used before they evaluated the set `name`."""
     return chain.from_iterable(split_again(docs, facts).read_before(name) for facts in runs)
 
 

@@ -53,7 +53,7 @@ Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 
 
 def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKind) -> Chunks:
-    """Return the chunks of a document for scoring or, unless it is running text, for training.
+    """Return the chunks of a document for scoring, and for training unless it is running text.
 
     Raise TokenizerError if the document contains an unknown character.
     """

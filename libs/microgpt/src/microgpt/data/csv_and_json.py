@@ -66,7 +66,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str] | None:
-    """Return the texts in a column or a field, or JSON strings; None if a file is plain text.
+    """Return the texts of a table column or JSON field, or JSON strings; None for plain text.
 
     JSON can be one object per line or an array of objects. Surrounding white space is removed, and
     rows without text are omitted.
@@ -213,7 +213,7 @@ def _table(path: Path, lines: list[str], column: str | None) -> Records:
 
 
 def _rows(path: Path, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield, for each table row that contains text, the number of its last line and its fields."""
+    """Yield the number of the last line and the fields of each table row that contains text."""
     try:
         for row in reader:
             fields = [*map(str.strip, row)]

@@ -62,7 +62,7 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The `DataFacts` to save with a model; without fractions, those of the training set."""
+        """The `DataFacts` of all documents or, if nothing is held out, of the training set."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)

@@ -79,7 +79,7 @@ def _check_given(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(kind: type[ModelConfig | TrainConfig], found: Any) -> Any:
-    """Return the settings of a JSON object; raise ConfigError if one is invalid."""
+    """Convert a JSON object to settings; raise ConfigError if a setting is invalid."""
     if not isinstance(found, dict):
         return found
     check_names(found, vars(kind()))

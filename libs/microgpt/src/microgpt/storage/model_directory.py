@@ -175,7 +175,7 @@ def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[
 
 
 def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
-    """Return the directories of models by name, given paths or NAME=DIR.
+    """Return model directories by name; `given` contains paths, or texts of the form NAME=DIR.
 
     The default is `output` or, if it does not exist, the demo model.
     """

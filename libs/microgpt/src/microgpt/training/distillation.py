@@ -138,7 +138,7 @@ class Teachers:
     def _prepared(
         self, chunks: ChunkedDataset, order: Sequence[int], seed: int, threads: int
     ) -> TokenDataset:
-        """Return chunks and samples with soft targets; samples are numbered after the chunks."""
+        """Return chunks and samples with soft targets; sample ids come after chunk ids."""
         n_chunks, dataset = len(chunks), TokenDataset()
         encoded = chunks.encode([i for i in order if i < n_chunks])
         texts = ((encoded[i], encoded.mask_of(i)) for i in range(len(encoded)))

@@ -133,6 +133,6 @@ def make_training(
 
 
 def reading_order(n: int, config: TrainConfig, rng: Random, engine: EngineName) -> Sequence[int]:
-    """Return the indices of n documents in training order, up to the last that is used."""
+    """Return the indices of those of n documents that training uses, in the order of use."""
     n_read = min(n, config.steps * config.batch_size)
     return engine_module(engine).shuffled(n, rng, n_read) if config.shuffle else range(n_read)

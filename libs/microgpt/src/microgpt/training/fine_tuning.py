@@ -62,7 +62,7 @@ def hold_out(
     except (ConfigError, DataError) as error:
         sets = split(0.0)  # raises an error if the given fractions cannot be used
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
-        if has_parent and not sets.validation:  # no held-out loss would show when to stop
+        if has_parent and not sets.validation:  # overfitting would go unnoticed
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
         uses = [use for name, use in FRACTIONS.items() if name not in given]
         tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")

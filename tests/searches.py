@@ -7,14 +7,14 @@ from itertools import chain
 from pathlib import Path
 from subprocess import PIPE, Popen
 
-from microgpt import InferenceGpt
+from microgpt import InferenceGpt, count_params
 from microgpt.data.split import split
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.report.ranking import Ranking
 from microgpt_evolution.study_settings import SearchSettings, SweepSettings
 from microgpt_evolution.trial import TrialRecord, with_checksum
 
-DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
 SETTINGS = SearchSettings(  # for tests that write the records of a search without running it
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
@@ -35,10 +35,9 @@ def changed(search: Sequence[str], *options: str) -> list[str]:
 
 def write_names(folder: Path) -> None:
     """Write a few hundred made-up names to names.txt and data/names.txt."""
-    docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
     (folder / "data").mkdir()
     for path in ("names.txt", "data/names.txt"):
-        (folder / path).write_text("\n".join(docs))
+        (folder / path).write_text("\n".join(DOCS))
 
 
 def begin(folder: Path, *options: str, until: str = "Generation 1/") -> Popen:
@@ -92,7 +91,8 @@ def ranking_of(losses: Mapping[Genome, Sequence[float | None]], **settings: obje
     records = [
         TrialRecord(
             genome=genome, seed=seed, status="diverged" if loss is None else "ok",
-            val_loss=loss, last_loss=loss, n_params=4192, flops=1,
+            val_loss=loss, last_loss=loss, flops=1,
+            n_params=count_params(genome.model(vocab_size=27)),
         )
         for genome, of_genome in losses.items()
         for seed, loss in zip(seeds, of_genome, strict=True)

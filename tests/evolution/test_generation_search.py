@@ -7,7 +7,7 @@ from searches import DOCS
 import microgpt_evolution
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
-from microgpt_evolution import EvolutionResult, SearchEvent, evolve, read_genome
+from microgpt_evolution import EvolutionResult, NoWinnerError, SearchEvent, evolve, read_genome
 
 pytestmark = pytest.mark.compiled
 
@@ -66,6 +66,12 @@ def test_a_search_resumes_only_with_its_own_settings_and_data(tmp_path: Path) ->
         evolve([*DOCS, "mira"], population=2, generations=2, run_dir=tmp_path / "run")
 
 
+def test_failures_with_all_fresh_seeds_are_an_error(monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.InferenceGpt.evaluate", None)  # measures only test losses
+    with pytest.raises(NoWinnerError, match=r"g1-\d, .*'NoneType' .*; use another seed"):
+        evolve(DOCS, population=2, generations=1)
+
+
 @pytest.mark.parametrize("objective", ["aesthetic", "hydra"])
 def test_aesthetic_and_hydra_searches_return_a_score(objective) -> None:
     found = evolve(DOCS, objective=objective, population=2, generations=1)
@@ -78,7 +84,6 @@ def test_aesthetic_and_hydra_searches_return_a_score(objective) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"population": 0}, "population"),
         ({"head": "spark"}, "head is only for objective hydra; omit"),
         ({"workers": 0}, "workers"),
         ({"objective": "hydra", "head": "origin"}, "head: input should be"),

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from searches import DOCS
 
 from microgpt.data.split import Split, split
 from microgpt_evolution.objectives.rung_objective import RungObjective
-
-DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
 
 
 @pytest.fixture(scope="session")

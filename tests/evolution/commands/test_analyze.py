@@ -4,16 +4,14 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
-from searches import SETTINGS
+from searches import SETTINGS, ranking_of
 
-from microgpt import count_params
 from microgpt_evolution.commands.analyze_command import returns_on, series_on
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.report.ranking import Ranking
 from microgpt_evolution.strategies.grid import SIZES, STEPS
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import SweepSettings
-from microgpt_evolution.trial import Evaluation, Trial, TrialRecord
+from microgpt_evolution.trial import Evaluation, Trial
 
 SEEDS = (42, 43, 44)
 TRIPLING = tuple(Genome(steps=n) for n in STEPS["tripling"])
@@ -100,26 +98,11 @@ def test_analyze_refuses_a_search_and_names_the_command_for_it(microgpt, tmp_pat
     assert error.endswith("microgpt report search")
 
 
-SWEEP = SweepSettings(genomes=(Genome(),), seeds=(1,), input="a", data_sha256="")
-
-
-def result(point, loss, *, seed=42, n_params=4192, status="ok") -> TrialRecord:
-    facts = {"seed": seed, "n_params": n_params, "status": status, "val_loss": loss}
-    return TrialRecord(genome=point, flops=1, **facts)
-
-
-def candidates_of(results):
-    return Ranking(SWEEP, [*results]).candidates
-
-
 def test_the_gain_from_more_parameters_is_stated_per_thousand_weights() -> None:
     """The loss falls by 0.22624 with 22,624 more weights, and by 0.174272 with 174,272 more."""
-    losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
-    found = [
-        result(point, loss, n_params=count_params(point.model(vocab_size=27)))
-        for point, loss in zip(SIZES.values(), losses, strict=True)
-    ]
-    (series,) = series_on("parameters", candidates_of(found))
+    losses = [2.5], [2.5 - 0.22624], [2.5 - 0.22624 - 0.174272]
+    found = ranking_of(dict(zip(SIZES.values(), losses, strict=True)))
+    (series,) = series_on("parameters", found.candidates)
     assert [each.record.n_params for each in series] == [4192, 26_816, 201_088]
     returns = [each.value for _, each in returns_on("parameters", series).values()]
     assert returns == pytest.approx([0.01, 0.001])
@@ -127,13 +110,8 @@ def test_the_gain_from_more_parameters_is_stated_per_thousand_weights() -> None:
 
 def test_the_confidence_interval_of_a_gain_compares_runs_of_equal_seeds() -> None:
     """The losses of the three seeds differ, but fall by 0.1, 0.2 and 0.3 in 2,000 more steps."""
-    before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
-    results = [result(Genome(steps=1000), loss, seed=i) for i, loss in enumerate(before)]
-    results += [
-        result(Genome(steps=3000), loss - gain, seed=i)
-        for i, (loss, gain) in enumerate(zip(before, gains, strict=True))
-    ]
-    (series,) = series_on("steps", candidates_of(results))
+    losses = {Genome(steps=1000): [2.0, 3.0, 4.0], Genome(steps=3000): [1.9, 2.8, 3.7]}
+    (series,) = series_on("steps", ranking_of(losses).candidates)
     ((_, found),) = returns_on("steps", series).values()
     assert found.value == pytest.approx(0.1)
     assert found.half_width == pytest.approx(4.303 * 0.05 / 3**0.5, rel=1e-3)
@@ -142,9 +120,7 @@ def test_the_confidence_interval_of_a_gain_compares_runs_of_equal_seeds() -> Non
 def test_each_series_of_runs_varies_one_setting_and_fixes_all_others() -> None:
     points = [Genome(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
     points += [Genome(steps=100, n_embd=32)]
-    found = candidates_of(
-        result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
-    )
+    found = ranking_of(dict.fromkeys(points, (2.0,))).candidates
     steps, sizes = (
         [[each.record.genome for each in series] for series in series_on(axis, found)]
         for axis in ("steps", "parameters")

@@ -2,12 +2,12 @@ import json
 
 import pytest
 from commands import ok, refused
+from searches import DOCS
 
 
 @pytest.mark.compiled
 def test_run_and_evolve_can_read_one_column_of_a_table(microgpt, tmp_path, undrawn) -> None:
-    docs = (a + b + c for a in "aei" for b in "mnrl" for c in ["a", "e", "la", "ne"])
-    (tmp_path / "towns.csv").write_text("\n".join(["name,land", *(f"{doc},AT" for doc in docs)]))
+    (tmp_path / "towns.csv").write_text("\n".join(["name,land", *(f"{doc},AT" for doc in DOCS)]))
     column = ("--data", "towns.csv", "--column", "name")
     ok(microgpt("run", *column, "--steps", "50"))
     ok(microgpt("evolve", "--population", "2", "--generations", "1", *column))

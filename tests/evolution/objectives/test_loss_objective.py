@@ -46,7 +46,7 @@ def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
     """As in evolve-rust, training uses the whole file in order, one document per step."""
     objective = LossObjective(PARTS, "last-doc")
     still, model = replace(SMALL, block_size=16, lr=1e-6), replace(MODEL, block_size=16)
-    for steps in (50, 51, 83):
+    for steps in (50, 51, 227):
         found = objective.measure(Trial(replace(still, steps=steps), 3))
         config = TrainConfig(steps=1, lr=1e-6, seed=3, shuffle=False)
         last = DOCS[(steps - 1) % len(DOCS)]

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from commands import ok
 from searches import PARTS as SETS
+from searches import write_names
 
 from microgpt import CheckpointError, ConfigError
 from microgpt_evolution.evolution_errors import StudyError
@@ -80,6 +82,16 @@ def test_no_seed_is_used_in_two_comparisons(research) -> None:
     research.read_test(judge)
     assert len({seed for _, seed, _ in judge.asked}) == 3 * (5 + 16) + 8
     assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
+
+
+def test_research_try_runs_the_changed_program(microgpt, tmp_path, monkeypatch) -> None:
+    write_names(tmp_path)
+    judge = "microgpt_evolution.commands.research_command.Judge"
+    monkeypatch.setattr(judge, lambda *_: FakeJudge())
+    for command, code in (("start program.py", "# 0"), ("try", "# -0.1")):
+        (tmp_path / "program.py").write_text(code)
+        done = ok(microgpt("research", *command.split()))
+    assert done.stdout.startswith("try 1, verdict kept")
 
 
 def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:

@@ -45,7 +45,7 @@ MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; bounds memo
 MUON_LR_RATIO = 6.0  # Muon's learning rate, as a multiple of AdamW's
 N_ALTERNATIVES = 5  # number of most likely tokens that `explain` returns per position
 DOCUMENT_HASHES = "documents.crc32"  # file with the hashes of the training documents
-NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # PEP 383 uses \udc80-\udcff for bytes
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are valid (PEP 383)
 training = partial(setting, panel="Training")
 
 

@@ -1,4 +1,4 @@
-"""Decide when a training run ends, and describe the best weights so far."""
+"""Decide when a training run ends, and record the best weights so far."""
 
 from dataclasses import dataclass, field
 from typing import Literal

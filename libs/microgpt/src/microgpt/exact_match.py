@@ -61,9 +61,9 @@ class ExactMatches:
 def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) -> Iterator[Answer]:
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
-    The prompt is the conversation up to the item, with the expected replies. Long prompts are
-    truncated as in a chat. If the tokenizer folds text, the expected reply is folded as well. A
-    reply is None and counts as wrong if the question exceeds the context.
+    The prompt is the conversation before the item, with its earlier replies from the test set. Long
+    prompts are truncated as in a chat. If the tokenizer folds text, the expected reply is folded as
+    well. A reply is None and counts as wrong if the question exceeds the context.
     """
     prompts: list[ChatPrompt | PromptError] = []
     for item in items:

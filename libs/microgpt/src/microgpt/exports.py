@@ -32,7 +32,7 @@ class ExportFormat:
     Args:
         encode: returns the content of each file, by path, without writing the files.
         mark: name of a file that identifies a directory of this format; None for single files.
-        verify: runs an exported model in the other program, or returns None if its format differs.
+        verify: runs an exported model in that program; returns None for a model in another format.
     """
 
     encode: Callable[[SavedModel, ExportRequest], Mapping[Path, bytes]]

@@ -98,7 +98,7 @@ def read_committed(directory: Path, name: str, max_bytes: int) -> bytes:
 def finish_publish(directory: Path) -> None:
     """Complete the `publish` call of a killed process, if any. The caller must hold the lock."""
     saved = directory / SAVED
-    if os.path.isdir(saved) and not os.path.islink(saved):  # a symlink could point elsewhere
+    if os.path.isdir(saved) and not os.path.islink(saved):  # do not follow a symlink
         _move(saved, directory)
     shutil.rmtree(directory / SAVING, ignore_errors=True)
 
@@ -225,7 +225,7 @@ class DirectoryLock:
                 self._names_holder = not isinstance(lock, SoftFileLock)
                 return lock
             except (FileExistsError, FileNotFoundError):
-                # Another process has just removed the directory, or it cannot be created.
+                # The directory cannot be created, or another process has just removed it.
                 n_removals += 1
                 if n_removals > MAX_REMOVALS:
                     raise

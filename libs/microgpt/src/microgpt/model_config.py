@@ -91,7 +91,7 @@ def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:
     for rule, holds in rules(kind, **facts):
         if not holds(value):
             text = hex(value) if type(value) is int and abs(value) > 10**4000 else repr(value)
-            got = text if len(text) <= 24 else f"{text[:24]}…"  # hex where repr raises ValueError
+            got = text if len(text) <= 24 else f"{text[:24]}…"  # hex, as repr fails for huge ints
             raise ConfigError(f"{name} must be {rule}, got {got}")
     return value
 

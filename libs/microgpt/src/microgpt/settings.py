@@ -133,7 +133,7 @@ def check_names(given: Given, names: Iterable[str] = FIELDS) -> None:
 
 
 def check_setting(name: str, value: Any, typed: str = "") -> None:
-    """Raise ConfigError for an invalid value; the error calls the setting `typed`, if given."""
+    """Raise ConfigError for an invalid value; its name in the error is `typed`, if given."""
     checked(typed or name, value, FIELDS[name].type, **FIELDS[name].metadata)
 
 

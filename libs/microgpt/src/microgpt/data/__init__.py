@@ -4,7 +4,7 @@ from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 
-# Classes by the `tokenizer` of meta.json; if that is "char" and `fold` is set, the key is "fold".
+# Tokenizer classes by the value of `tokenizer` in meta.json; "fold" is for "char" with `fold` set.
 TOKENIZERS: dict[str, type[Tokenizer]] = {
     "char": CharTokenizer,
     "fold": FoldingTokenizer,

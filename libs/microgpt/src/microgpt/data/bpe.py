@@ -1,7 +1,7 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
-The vocabulary contains all 256 bytes and the most frequent byte sequences of the training data, so
-it can encode any text; an imported vocabulary can lack some bytes. This module adds special tokens.
+A learned vocabulary has all 256 bytes and the most frequent byte sequences of the training data, so
+it can encode any text; an imported one can lack some bytes. `BpeTokenizer` adds special tokens.
 """
 
 import json
@@ -36,7 +36,7 @@ MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 # cached by itself. Python's \s matches U+001C to U+001F, where tokenizers does not split texts.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS = 2**16  # about 15 MB of memory; at most 100 MB, because long words are not cached
+MAX_CACHED_WORDS = 2**16  # usually 15 MB; at most 100 MB, because only short words are cached
 MAX_CACHED_LENGTH = 32
 # Training time is quadratic in the word length, and the trainer uses 80 bytes of memory per
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
@@ -134,7 +134,7 @@ class _EncodedWords(dict[str, Sequence[int]]):
         self._library = library
 
     def __missing__(self, word: str) -> Sequence[int]:
-        # Use the batch method, which releases the GIL: encoding a word takes quadratic time.
+        # The batch method releases the GIL, as encoding can be slow: quadratic in the word length.
         tokens = tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         if len(word) <= MAX_CACHED_LENGTH:
             if len(self) >= MAX_CACHED_WORDS:
@@ -249,10 +249,10 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
 
 
 def _byte_of() -> dict[str, int]:
-    """Return the byte that each character of a tokenizers vocabulary represents.
+    """Return the byte for each character of a vocabulary in the format of tokenizers.
 
-    The package represents a printable byte by the character with the same code point, and the
-    other bytes, in ascending order, by the characters from U+0100 on.
+    The package tokenizers represents a printable byte by the character with the same code point,
+    and the other bytes, in ascending order, by the characters from U+0100 on.
     """
     from tokenizers.pre_tokenizers import ByteLevel
 

@@ -33,7 +33,7 @@ def contamination(sets: Split, runs: Facts, text: TextKind = "lines") -> Shares:
 
 def _contamination(sets: Split, runs: Facts, is_stream: bool) -> Shares:
     same = recorded_facts(sets.docs, runs)
-    # In running text, short overlaps are not found, so a fraction of 0 becomes None (unknown).
+    # Short overlaps of running text are not found: 0 becomes None unless all runs used this split.
     finds_all = not is_stream or {*same} <= {sets.facts}
     found: Shares = {}
     for name in HELD_OUT:
@@ -84,7 +84,7 @@ def trained_documents(docs: Sequence[Document], read: Iterable[DataFacts | None]
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a note if the data of an ancestor is unknown or differs from `data`; else ""."""
+    """Return a note that other data of ancestors is not counted; "" if all of them used `data`."""
     facts = data and (data.n_docs, data.sha256)
     is_same = all(facts and each and (each.n_docs, each.sha256) == facts for each in read)
     return "" if is_same else "without other data of its parent or teacher"
@@ -125,7 +125,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
     found = {piece for piece in {*pieces} if len(piece) < PIECE and piece in text}
     having = defaultdict[str, set[str]](set)
     for piece in pieces:
-        for i in range(HALF):  # a copy of the piece has one of the substrings at a multiple of HALF
+        for i in range(HALF):  # one of these starts at a multiple of HALF in any copy of the piece
             having[piece[i : i + HALF]].add(piece)
     for start in range(0, len(text), HALF):
         for piece in having.get(text[start : start + HALF], ()):
@@ -135,7 +135,7 @@ def _share(docs: Sequence[Document], read: Iterable[Document], is_stream: bool) 
 
 
 def _read(docs: Sequence[Document], runs: Sequence[DataFacts], name: str) -> Iterable[Document]:
-    """Return the documents that training runs used before they evaluated a held-out set."""
+    """Return the documents that training runs used before they evaluated the set `name`."""
     return chain.from_iterable(split_again(docs, facts).read_before(name) for facts in runs)
 
 

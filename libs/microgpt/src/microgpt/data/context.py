@@ -53,7 +53,7 @@ Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 
 
 def chunks_of(doc: Document, tokenizer: Tokenizer, block_size: int, text: TextKind) -> Chunks:
-    """Return the chunks of a document for scoring or, unless it is running text, for training.
+    """Return the chunks of a document for scoring, and for training unless it is running text.
 
     Raise TokenizerError if the document contains an unknown character.
     """
@@ -92,10 +92,10 @@ def conversation_windows(
 ) -> list[Chunk]:
     """Return the training chunks of a conversation, in the format of a chat prompt.
 
-    A chunk is [BOS, turns…] and begins with the first user turn within half a context before the
-    tokens to predict. If there is none, it begins with the question that these tokens answer. If
-    question and reply exceed `room_for_turns`, the rest of the reply is chunked as in
-    `SlidingWindows`. Each unmasked token is predicted in exactly one chunk.
+    A chunk is [BOS, turns…]. Its first turn is the first user turn within half a context before the
+    tokens to predict or, if there is none, the question that these tokens answer. If the question
+    and the reply exceed `room_for_turns`, the rest of the reply is chunked as in `SlidingWindows`.
+    Each unmasked token is predicted in exactly one chunk.
     """
     starts = [i for i, token in enumerate(tokens) if token == user_id]
     chunks: list[Chunk] = []
@@ -182,7 +182,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """Index of each document's first chunk, then the number of chunks; () if each has one."""
+        """First chunk index of each document, then the total; () if each document is one chunk."""
         if self.text == "lines" and not self.n_long:
             return ()
         size, stride = self.block_size, self._stride

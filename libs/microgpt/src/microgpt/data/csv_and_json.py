@@ -29,9 +29,9 @@ STRING = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a line that is one JSON strin
 
 
 class Records(NamedTuple):
-    """The rows of a table, the values of a JSON file, or conversations in another format."""
+    """The records of a file: the rows of a table, JSON values, or conversations."""
 
-    values: Iterable[tuple[int, Any]]  # (number, value) pairs; invalid JSON becomes an exception
+    values: Iterable[tuple[int, Any]]  # (number, value); the value of invalid JSON is an exception
     unit: str = "line"  # unit of the numbers: "line", "item" (of a JSON array) or "conversation"
     columns: Sequence[str] | None = None  # column names of a table, whose rows are dictionaries
     has_header: bool = True  # whether a table has a header; otherwise, its columns are numbered
@@ -66,7 +66,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def read_table(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[str] | None:
-    """Return the texts in a column or a field, or JSON strings; None if a file is plain text.
+    """Return the texts of a table column or JSON field, or JSON strings; None for plain text.
 
     JSON can be one object per line or an array of objects. Surrounding white space is removed, and
     rows without text are omitted.
@@ -166,7 +166,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
 
 def _texts(cells: Iterable[tuple[str, object]], column: str, tell: Tell | None) -> list[str]:
-    """Return the non-empty cells of (location, cell) pairs; error messages name the location."""
+    """Return the non-empty cells, given (location, cell) pairs; errors name the location."""
     texts = []
     for where, cell in cells:
         text = "" if cell is None else cell
@@ -213,7 +213,7 @@ def _table(path: Path, lines: list[str], column: str | None) -> Records:
 
 
 def _rows(path: Path, reader: Any, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield, for each table row that contains text, the number of its last line and its fields."""
+    """Yield the number of the last line and the fields of each table row that contains text."""
     try:
         for row in reader:
             fields = [*map(str.strip, row)]

@@ -25,7 +25,7 @@ from microgpt.errors import DataError
 from microgpt.formatting import count
 from microgpt.plugins import PluginError, Tell, blaming, find_plugins, package, plugin
 
-FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a file of one longer line is running text
+FEW, LONG_LINE = 3, 1_000  # fewer documents cause a note; a longer single line is running text
 DEMO_MODEL = "models/chat"  # bundled assistant, used if the user has no model
 
 # A reader returns conversations if `chat` is set, and None if it does not recognise the file. It

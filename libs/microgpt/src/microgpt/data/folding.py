@@ -47,7 +47,7 @@ def plain(text: str) -> str:
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer, which folds if docs are chats without capitals and accents."""
+    """Return a character tokenizer; it folds text if docs are chats without capitals or accents."""
     exact = CharTokenizer.from_documents(docs)
     folds = exact.is_chat and all(fold(char) == char for char in exact.chars)
     return FoldingTokenizer(exact.chars, is_chat=True) if folds else exact

@@ -13,7 +13,7 @@ from microgpt.formatting import printable
 from microgpt.plugins import Tell
 
 BLANK, LINE = "blank", "line"  # separators: blank lines, or the end of each line
-MAX_RECORD_LINES = 40  # maximum mean lines per record, if two blank lines separate records
+MAX_RECORD_LINES = 40  # maximum mean number of lines per record after two blank lines
 MAX_VERSE = 60  # maximum mean number of characters per line of verse; lines of prose are longer
 MIN_RECORDS = 4  # minimum number of blocks in a file that is read as records
 # Marks that separate documents, such as <|endoftext|>, and wikiextractor's lines around articles.

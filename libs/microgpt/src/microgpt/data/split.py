@@ -28,8 +28,8 @@ class DataFacts:
     sha256: str
     val_fraction: float = 0.0
     test_fraction: float = 0.0
-    # Number of unused characters around each held-out stretch of running text, which is split by
-    # position; None for documents, which are split by hash, and if nothing is held out.
+    # Number of unused characters on each side of a held-out stretch of running text, which is split
+    # by position; None for documents, which are split by hash, and if nothing is held out.
     gap: int | None = None
 
 
@@ -62,13 +62,13 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The `DataFacts` to save with a model; without fractions, those of the training set."""
+        """The `DataFacts` of all documents or, if nothing is held out, of the training set."""
         fractions = float(self.val_fraction), float(self.test_fraction)  # converts NumPy numbers
         docs = self.docs if any(fractions) else self.train
         return DataFacts(len(docs), fingerprint(docs), *fractions, self.gap)
 
     def read_before(self, name: str) -> Sequence[Document]:
-        """Return the documents that a run uses before a held-out set; the test set is used last."""
+        """Return the documents that a run uses before it evaluates a set; the test set is last."""
         return (*self.train, *self.validation) if name == "test" else self.train
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:

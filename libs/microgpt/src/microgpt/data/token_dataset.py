@@ -21,7 +21,7 @@ class TokenDataset(Sequence[Tokens]):
         # Loss mask: 1 for tokens that count towards the loss, 0 for context; empty if all count.
         # The value for a document's first token is unused, because that token is never predicted.
         self.mask = bytearray()
-        # Target distribution of each prediction, (predictions, V); None if the targets are tokens.
+        # Target distributions of shape (predictions, vocab_size); None if the targets are tokens.
         self.soft_targets: NDArray[np.float32] | None = None
         for doc in docs:
             self.append(doc)

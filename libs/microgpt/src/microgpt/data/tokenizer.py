@@ -1,4 +1,4 @@
-"""Tokenizer base class and character tokenizer.
+"""Tokenizer base class and character tokenizer; the table shows the token IDs of n pieces.
 
     pieces                   0 … n−1: sorted characters, or pieces learned by `bpe`
     special tokens (text)    BOS = n

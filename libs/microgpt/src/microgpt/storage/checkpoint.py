@@ -79,7 +79,7 @@ def _check_given(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(kind: type[ModelConfig | TrainConfig], found: Any) -> Any:
-    """Return the settings of a JSON object; raise ConfigError if one is invalid."""
+    """Convert a JSON object to settings; raise ConfigError if a setting is invalid."""
     if not isinstance(found, dict):
         return found
     check_names(found, vars(kind()))
@@ -97,7 +97,7 @@ class TrainingDirectory(DirectoryLock):
     def keep(self, plan: TrainingPlan, state: TrainState, status: Status = "running") -> bool:
         """Write a checkpoint; if that fails, the previous one is kept.
 
-        Return False, without writing, if a state without steps would replace a finished model.
+        Return False, without writing, if a state at step 0 would replace a finished model.
         """
         is_new = not (state.step or self.has_own_state)
         if is_new and has_model(self.path):
@@ -168,7 +168,7 @@ class _Description(BaseModel):
     def model_post_init(self, _: Any) -> None:
         """Raise CheckpointError if fields contradict each other, ConfigError if settings do."""
         data = {"text": self.config.text, "tokenizer": self.tokenizer, "chat": self.special_tokens}
-        check_conflicts({**self.given, **data, "budget": None})  # ignore a budget due to --minutes
+        check_conflicts({**self.given, **data, "budget": None})  # --minutes records a budget too
         if self.step > self.config.steps:
             raise CheckpointError(f"step is {self.step}, but config.steps is {self.config.steps}")
 

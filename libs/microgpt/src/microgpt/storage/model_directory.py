@@ -175,7 +175,7 @@ def publish_model(directory: Path, files: Mapping[str, bytes], kept: Collection[
 
 
 def model_sources(given: str | Sequence[str] | None) -> dict[str, Path]:
-    """Return the directories of models by name, given paths or NAME=DIR.
+    """Return model directories by name; `given` contains paths, or texts of the form NAME=DIR.
 
     The default is `output` or, if it does not exist, the demo model.
     """
@@ -201,7 +201,7 @@ def name_of(path: str | os.PathLike[str]) -> str:
 
 
 def _models_at(text: str) -> list[tuple[str, Path]]:
-    """Return name and path of the model at `PATH` or `NAME=DIR`, or of each model in a folder."""
+    """Return the name and path of a model (`PATH` or `NAME=DIR`), or of each model in a folder."""
     name, separator, directory = text.partition("=")
     if not separator or os.path.lexists(text):
         name, directory = "", text

@@ -117,7 +117,7 @@ class SavedModel(TrainedModel):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the weights file from meta.json; without one, of the weights in memory."""
+        """The recorded SHA-256 of the weights file, else the SHA-256 of the weights in memory."""
         return self.meta.weights_sha256 or super().sha256
 
 
@@ -189,12 +189,12 @@ def _settings(plan: TrainingPlan) -> dict[str, object]:
 
 
 def read_meta(directory: Path) -> Meta:
-    """Read meta.json; raise CheckpointError with the location of the error if it is not valid."""
+    """Read meta.json; raise CheckpointError with the location of the error if it is invalid."""
     return read_record(Meta, directory, META)
 
 
 def read_record(kind: type[Record], directory: Path, name: str) -> Record:
-    """Read a committed JSON file; raise CheckpointError with the location if it is invalid."""
+    """Read and validate a JSON file; raise CheckpointError with the location of an error."""
     path, content = directory / name, read_committed(directory, name, MAX_META_BYTES)
     version_read = kind.model_fields["format_version"].default
     if problem := other_version(content, "format_version", version_read):

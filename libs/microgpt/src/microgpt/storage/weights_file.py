@@ -47,7 +47,7 @@ def encode_weights(
 def tensors_of(
     model: ModelConfig, weights: Weights[float], dtype: str
 ) -> "dict[str, NDArray[Any]]":
-    """Return the matrices as arrays; raise CheckpointError if a weight exceeds the dtype."""
+    """Return the matrices as arrays; raise CheckpointError if a weight is too large for dtype."""
     import numpy as np
 
     with np.errstate(over="ignore"):

@@ -152,7 +152,7 @@ def useful_operations(sizes: Sizes) -> float:
 
 
 def _model(width: int, context: int, given: Given) -> ModelConfig:
-    """Return the shape of a model with n_embd `width`, unless n_embd is given; vocab_size is 0."""
+    """Return a model shape with the given n_embd or else `width`; vocab_size is set later."""
     width = given.get("n_embd", width)
     is_even = width % (2 * given.get("n_head", ModelConfig.n_head)) == 0  # whether head_dim is even
     rule = {
@@ -179,7 +179,7 @@ def _config(length: float, useful: float, text: TextKind, given: Given) -> Train
 def config_for_operations(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return settings with the steps that `operations` allow; an evaluation follows the last."""
+    """Return settings with the steps that `operations` allow, in multiples of `evaluations`."""
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
     return replace(config, steps=steps, warmup_steps=steps // WARMUP)

@@ -15,7 +15,7 @@ class RunningTime:
 
     def __call__(self) -> float:
         """Return `perf_counter()` minus the time for which the process was paused, in seconds."""
-        with self._lock:  # without it, two threads could subtract the same pause twice
+        with self._lock:  # without the lock, two threads could subtract the same pause twice
             last, self._last = self._last, (perf_counter(), process_time())
             passed, worked = (now - then for now, then in zip(self._last, last, strict=True))
             if passed > MIN_PAUSE_S and worked < BUSY * passed:

@@ -60,7 +60,7 @@ class Teachers:
     names: Sequence[str] = ()  # names of the models in error messages
     # `show` wraps an iterable of n results to show the progress: show(results, n, "portions").
     show: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda work, n, what: work
-    # An n-gram model that also predicts the generated documents; its weight in the mean prediction.
+    # `ngrams` also predicts the generated documents, with weight `ngram_weight` in the mean.
     ngrams: "NgramModel | None" = None
     ngram_weight: float = 0.0
     _key: object = field(default=None, init=False, repr=False)  # identifies the dataset's inputs
@@ -138,7 +138,7 @@ class Teachers:
     def _prepared(
         self, chunks: ChunkedDataset, order: Sequence[int], seed: int, threads: int
     ) -> TokenDataset:
-        """Return chunks and samples with soft targets; samples are numbered after the chunks."""
+        """Return chunks and samples with soft targets; sample ids come after chunk ids."""
         n_chunks, dataset = len(chunks), TokenDataset()
         encoded = chunks.encode([i for i in order if i < n_chunks])
         texts = ((encoded[i], encoded.mask_of(i)) for i in range(len(encoded)))

@@ -41,10 +41,10 @@ class EngineModule(Protocol):
     """An engine: `microgpt.reference_engine`, or a plug-in of the group `engines`."""
 
     def prepare(self, dtypes: Iterable[DType], uses: Collection[Use]) -> bool:
-        """Load the kernels for `uses`; return whether any had to be compiled (see `report`)."""
+        """Load the kernels for `uses`; return whether any was compiled (see `plugins.report`)."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
-        """Estimate the bytes per training thread for documents with up to `longest` predictions."""
+        """Estimate the bytes that a thread needs for documents with up to `longest` predictions."""
 
     def make_training(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
@@ -64,7 +64,7 @@ class EngineModule(Protocol):
 
 
 def engine_module(name: str) -> EngineModule:
-    """Return an engine; raise ConfigError if it is missing or does not implement edited sources."""
+    """Return an engine; raise ConfigError if it cannot be used, as `problem_of` explains."""
     if problem := problem_of(name):
         why, remedy = problem
         raise ConfigError(
@@ -114,7 +114,7 @@ def prepare_engine(
 ) -> float:
     """Load the kernels of an engine (None: the default engine); compile those that are not cached.
 
-    Return the duration in seconds if anything was compiled, otherwise 0; see `on_compiling`.
+    Return the duration in seconds if anything was compiled, else 0; see `plugins.on_compiling`.
     """
     engine = engine or default_engine()
     module, started = engine_module(engine), perf_counter()
@@ -133,6 +133,6 @@ def make_training(
 
 
 def reading_order(n: int, config: TrainConfig, rng: Random, engine: EngineName) -> Sequence[int]:
-    """Return the indices of n documents in training order, up to the last that is used."""
+    """Return the indices of those of n documents that training uses, in the order of use."""
     n_read = min(n, config.steps * config.batch_size)
     return engine_module(engine).shuffled(n, rng, n_read) if config.shuffle else range(n_read)

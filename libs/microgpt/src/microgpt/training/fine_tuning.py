@@ -43,7 +43,7 @@ def hold_out(
         first = sources[0]
         size = first.block_size if isinstance(first, Teachers) else first.model.block_size
         given = {"block_size": size, "tokenizer": first.tokenizer.kind, **given}
-    gap: int = MAX_CONTEXT  # unused characters around a held-out stretch of running text
+    gap: int = MAX_CONTEXT  # unused characters on each side of a stretch of held-out running text
     if given.get("gap") is not None:
         gap = given["gap"]
     elif "block_size" in given:  # otherwise, the context is chosen after the split
@@ -62,7 +62,7 @@ def hold_out(
     except (ConfigError, DataError) as error:
         sets = split(0.0)  # raises an error if the given fractions cannot be used
         has_parent = any(isinstance(each, TrainedModel) for each in sources)
-        if has_parent and not sets.validation:  # no held-out loss would show when to stop
+        if has_parent and not sets.validation:  # overfitting would go unnoticed
             raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
         uses = [use for name, use in FRACTIONS.items() if name not in given]
         tell(f"nothing is held out for {' or '.join(uses)} by default: {error}")

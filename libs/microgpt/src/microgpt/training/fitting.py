@@ -62,7 +62,7 @@ class Fitting:
             self._tokenizers[None] = self.tokenizer
 
     def fit(self, limit: TimeLimit | None = None) -> Choice:
-        """Return settings that make a run fit the time limit, --budget or the default budget."""
+        """Return settings for the time limit; without one, for --budget or the default budget."""
         if not limit:
             budget = self.given.get("budget")
             has_recipe = self.given.get("preset") or self.given.get("genome")
@@ -224,7 +224,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
         warmup_steps=steps // WARMUP,
         dropout=0.0,
         weight_decay=0.0,
-        patience=None,  # it would end training before the student beats its best teacher
+        patience=None,  # patience would end training before the student beats its best teacher
     )
 
 

@@ -9,7 +9,7 @@ from microgpt.training_state import TrainEvent, TrainingPlan, TrainState
 if TYPE_CHECKING:
     from microgpt.training.loop import TrainingLoop
 
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # minimum interval; maximum time fraction for saving
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # saving: minimum interval, maximum fraction of time
 
 
 class Hook:

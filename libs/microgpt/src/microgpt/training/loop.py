@@ -235,13 +235,13 @@ class TrainingLoop:
 
 
 class LossHistory:
-    """The rolling and down-sampled loss history of a training run, which can be a resumed one."""
+    """The rolling and down-sampled loss history of a new or resumed training run."""
 
     def __init__(self, steps: int, state: TrainState | None) -> None:
         self._interval, self._step = max(1, steps // N_POINTS), state.step if state else 0
         self.points = list(state.history if state else ())
         self.recent = deque(state.recent_losses if state else (), maxlen=N_RECENT)
-        self.since_point = state.since_history if state else (0.0, 0)  # (sum, count) of new losses
+        self.since_point = state.since_history if state else (0.0, 0)  # sum, count since last point
 
     def add(self, losses: Sequence[float]) -> None:
         """Append the losses of consecutive steps."""

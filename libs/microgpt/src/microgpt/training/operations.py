@@ -15,7 +15,7 @@ from microgpt.muon import N_ITERATIONS
 from microgpt.training.engines import EngineTraining, make_training
 
 # A floating-point operation of a matrix product counts as one. Other work counts by its relative
-# time, measured for 80 shapes on an AMD EPYC (bench/studies/operations.py at a922fbb8).
+# time, measured for 80 shapes on an AMD EPYC (bench/studies/operations.py at commit a922fbb8).
 ATTENTION = 2.0  # cost per floating-point operation in attention
 ELEMENTS = 20_000  # cost per token and layer of norms, activations and residual connections
 SOFTMAX = 40  # cost per token and entry of the vocabulary
@@ -48,7 +48,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
 
 
 def evaluation_operations(model: ModelConfig, length: float, n_tokens: float) -> float:
-    """Return the cost of computing the loss of n_tokens tokens, a third of the training cost."""
+    """Return the cost of the loss of n_tokens tokens: a third of the cost of training on them."""
     step = step_operations(model, TrainConfig(batch_size=1), length)
     return (step - (OPTIMIZER * count_params(model) + STEP)) / 3 * n_tokens / length
 

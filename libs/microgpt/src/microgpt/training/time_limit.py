@@ -1,8 +1,8 @@
 """The time limit of a training run, and the hook that keeps the run within it.
 
 `Fitting.fit` measures the speed on random documents, and `choice.choose` derives the settings from
-it. During the run, `Deadline` measures again, and restarts a run that would end too early or late.
-`--budget` and `--steps` reproduce the result without a measurement.
+it. In training, `Deadline` measures again, and restarts a run that would end too early or too late.
+`--budget`, with `--steps` if the run has restarted, gives the same result without a measurement.
 """
 
 import math

@@ -236,7 +236,7 @@ def shared(tmp_path_factory) -> Iterator[Serve]:
 
 
 def _server_of(name: str) -> Any:
-    """Return a fixture that starts a service with the named model, shared by all tests."""
+    """Return the fixture `name`: a service with the model of this name, shared by all tests."""
 
     @pytest.fixture(scope="session", name=name)
     def server(request, shared) -> Server:

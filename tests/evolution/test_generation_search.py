@@ -66,7 +66,7 @@ def test_a_search_resumes_only_with_its_own_settings_and_data(tmp_path: Path) ->
         evolve([*DOCS, "mira"], population=2, generations=2, run_dir=tmp_path / "run")
 
 
-def test_a_search_whose_winner_fails_with_all_fresh_seeds_has_no_winner(monkeypatch) -> None:
+def test_failures_with_all_fresh_seeds_are_an_error(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.InferenceGpt.evaluate", None)  # measures only test losses
     with pytest.raises(NoWinnerError, match=r"g1-\d, .*'NoneType' .*; use another seed"):
         evolve(DOCS, population=2, generations=1)

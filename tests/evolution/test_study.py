@@ -223,7 +223,7 @@ def test_a_reopened_study_returns_the_recorded_evaluations(begun) -> None:
     scored = Evaluation("ok", samples=("mama",), scores=score_names(["mama"], set()))
     found = {1: MEASURED, 2: Evaluation("diverged"), 3: scored}
     with Study(begun, SearchSettings, is_locked=True) as study:
-        add(study, Trial(PRIMORDIAL, 1, "g1-1"), Evaluation("crashed"))  # the last record counts
+        add(study, Trial(PRIMORDIAL, 1, "g1-1"), Evaluation("crashed"))  # replaced by a later one
         for seed, evaluation in found.items():
             add(study, Trial(PRIMORDIAL, seed, f"g1-{seed}"), evaluation)
     study = Study(begun, SearchSettings)
@@ -231,7 +231,7 @@ def test_a_reopened_study_returns_the_recorded_evaluations(begun) -> None:
     assert study.record_of(Trial(PRIMORDIAL, 4)) is None
 
 
-def test_the_error_of_a_study_without_a_winner_has_a_recorded_reason(begun) -> None:
+def test_a_study_without_a_winner_has_a_recorded_reason(begun) -> None:
     with Study(begun, SearchSettings, is_locked=True) as study:
         add(study, evaluation=Evaluation("crashed"))
         add(study, TRIALS[0], Evaluation("crashed", reason="broken"))

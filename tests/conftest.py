@@ -43,7 +43,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 # a container disables it; otherwise, a thousand commands would start three times as slowly.
 os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
-NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # set by uv; suggested commands would begin with "uv run"
+NOT_A_USERS += " UV_RUN_RECURSION_DEPTH"  # set by `uv run`; it changes suggested commands
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm"
@@ -82,7 +82,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first, so that no processor idles; skip tests of a missing engine."""
+    """Run long tests first, so that no processor idles; skip tests that need a missing engine."""
     # Long files come before long tests: one worker then runs a file, and sets its fixture up once.
     items.sort(key=lambda one: sum(not n.get_closest_marker("long") for n in (one, one.parent)))
     for item in items if not HAS_ENGINE else ():

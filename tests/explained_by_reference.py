@@ -72,7 +72,7 @@ def after_step(saved: SavedModel, text: Text) -> SavedModel:
 
 
 def ablations(saved: SavedModel, text: Text, position: int | None = None) -> list[dict[str, Any]]:
-    """Return the effects of removing each head, all heads of a layer, and each MLP (head None)."""
+    """Return the effects of removing each head, all heads of a layer, or an MLP (head: None)."""
     (tokens, counted), label = text, saved.tokenizer.label
     places = [i for i, counts in enumerate(counted) if counts] or range(len(counted))
 
@@ -134,7 +134,7 @@ class _Recording(GptVariant[Any]):
         return self.keep(self.layer + "attention", super().attention_weights(query, keys))
 
 
-# The names of the activations that are multiplied by each matrix.
+# The activations that each matrix multiplies (INPUTS), and those that it returns (OUTPUTS).
 INPUTS = {"attn_wq": "attention_input", "attn_wo": "heads", "mlp_fc1": "mlp_input"}
 INPUTS |= {"mlp_fc2": "hidden"}
 OUTPUTS = {"attn_wv": "value", "attn_wo": "attention_output", "mlp_fc2": "mlp_output"}

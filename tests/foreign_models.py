@@ -18,7 +18,7 @@ MOONBASE_TOKENS = ("<bos>", "<user>", "<assistant>", "<end_turn>")
 
 
 def tokenizer_file(texts: Iterable[str], vocab_size: int, special: Iterable[str] = ()) -> bytes:
-    """Return a tokenizer file like MoonBase's: special tokens first, then only bytes that occur."""
+    """Return a tokenizer file like MoonBase's: special tokens, bytes that occur, merged pairs."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     library = Tokenizer(models.BPE())

@@ -11,7 +11,7 @@ from microgpt_page.html_page import document
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-# Environment to compute like WebAssembly, with 16-byte vectors and no fused multiply-add.
+# In this environment, engines compute as in WebAssembly: 16-byte vectors, no fused multiply-add.
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
 # JavaScript that holds back the requests named NAME instead of sending them to the engine.

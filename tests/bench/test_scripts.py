@@ -28,7 +28,7 @@ def small(*words: str) -> str:
 
 
 # The options of a short run of each script, and code that patches the script to shorten the run.
-# The patches also leave out other programs, with which microgpt is compared.
+# The patches also skip the programs with which a script compares microgpt.
 SHORTEST = {
     "all": ("", "bench.TRAINING = bench.TIMING = ()"),
     "c_file": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 5; bench.N_TOKENS = 300"),
@@ -85,7 +85,7 @@ SHORTEST = {
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = (); bench.SETTINGS = bench.SETTINGS[:1]"),
 }
-# Code that runs a script's commands in the script's process: starting Python takes the most time.
+# Code that runs a script's commands in its own process, because starting Python is slow.
 IN_PROCESS = f"""
 import subprocess, sys, threading
 sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]

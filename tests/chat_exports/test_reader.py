@@ -56,7 +56,7 @@ def test_a_chat_exported_from_each_app_can_be_read(name, me, said, n_left_out) -
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
-    assert numbers == n_left_out  # number of messages left out, all, system or empty, unanswered
+    assert numbers == n_left_out  # messages: left out, in total, system or empty, unanswered
 
 
 BUILD = "does the build work for you, @ben?\nnot <here>: see the log in #random"

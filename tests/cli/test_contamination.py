@@ -29,7 +29,7 @@ def trained(prepare) -> Path:
 
 @pytest.fixture
 def train(microgpt, folder):
-    """A function that trains the model `child`; returns its notes, output and training record."""
+    """A function that trains the model `child`, and returns stderr, stdout and training facts."""
 
     def run(*options: str, data: str = "names.txt") -> tuple[str, str, dict]:
         steps = () if "--budget" in options else ("--steps", "20")
@@ -96,7 +96,7 @@ def test_commands_note_that_a_text_may_be_an_ancestors_training_data(microgpt, f
     done = microgpt("score", "child", stdin="anna")
     assert "may be training data of the model, its parent or its teachers" in done.stderr
     assert "training data" in microgpt("score", "running", "--data", "text.txt").stderr
-    done = microgpt("score", "running", stdin="abba\n")  # without hashes, every text gets the note
+    done = microgpt("score", "running", stdin="abba\n")  # `running` has no hashes of its data
     assert "may be training data" in done.stderr
 
 

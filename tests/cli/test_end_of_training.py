@@ -105,7 +105,7 @@ def test_active_units_are_counted_only_in_small_karpathy_models() -> None:
 
 @pytest.mark.compiled
 def test_train_and_info_compare_a_loss_with_simple_baselines(microgpt) -> None:
-    """The loss of a uniform guess is always printed; with held-out names, also those of n-grams."""
+    """The loss of a uniform guess is always printed; n-grams are compared if names are held out."""
     done = ok(microgpt("train", "--steps", "20", "-n", "0", "--model", "a"))
     assert "a uniform guess has a loss of 3.2958" in done.stderr
     held_out = ("--val-fraction", "0.1", "--steps", "20", "-n", "0", "--model", "b")

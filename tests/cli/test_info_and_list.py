@@ -39,7 +39,7 @@ def test_info_with_json_prints_one_json_object(microgpt, names) -> None:
     assert facts["lengths"]["median"] == 5
 
 
-def test_info_ends_with_the_loss_that_a_trained_model_would_reach(microgpt, tmp_path) -> None:
+def test_info_ends_with_the_expected_loss_of_a_trained_model(microgpt, tmp_path) -> None:
     (tmp_path / "sums.txt").write_text("\n".join(f"{i} + 1 = {i + 1}" for i in range(500)))
     done = ok(microgpt("info", "sums.txt"))
     assert done.stdout == ok(microgpt("info", "--data", "sums.txt")).stdout

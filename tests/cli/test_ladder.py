@@ -48,7 +48,7 @@ def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
 
 
 def test_the_losses_of_ngram_models_agree_with_counts_made_by_hand() -> None:
-    """Each letter has only one successor, so a bigram model is almost certain of it."""
+    """The letter a is always followed by b, so the loss of a bigram model is much lower."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")
@@ -125,12 +125,12 @@ def test_the_gradients_of_the_elman_network_agree_with_finite_differences() -> N
 
 
 def test_the_elman_network_on_arrays_has_the_gradients_of_the_scalar_one() -> None:
-    """The loss is the mean over all predictions, or over those that a mask selects."""
+    """The loss is the mean over all predictions except those that a mask excludes."""
     weights = values()
     docs, n = TokenDataset(DOCS[1:]), sum(len(doc) - 1 for doc in DOCS[1:]) + sum(MASK)
     docs.append(DOCS[0], MASK)
     losses = [Elman(weights).loss(doc) for doc in DOCS[1:]]
-    # The mask selects the second and the third prediction.
+    # The mask selects predictions 2 and 3, whose loss is that of the first three minus the first.
     losses += [Elman(weights).loss(DOCS[0][:4]), -1 * Elman(weights).loss(DOCS[0][:2])]
     for loss in losses:
         ((1 / n) * loss).backward()

@@ -189,7 +189,7 @@ TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps
 
 @pytest.fixture(scope="module")
 def trained(prepare) -> Path:
-    """A directory with names.txt and a model, to which the user has added a picture."""
+    """A directory with names.txt and a model's directory, to which the user has added a picture."""
     folder = prepare("anna\nemma\n", (*TRAIN[3:], "1234"))
     (folder / "output" / "mine.png").touch()
     return folder

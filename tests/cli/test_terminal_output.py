@@ -19,7 +19,7 @@ def clock(monkeypatch) -> None:
     monkeypatch.setattr(progress, "perf_counter", lambda: next(ticks) / 1000)
 
 
-def test_progress_without_a_terminal_prints_a_line_per_tenth_of_steps(monkeypatch, capsys) -> None:
+def test_progress_without_a_terminal_is_printed_ten_times(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress() as shown:
         for step in range(5, 1001, 5):

@@ -22,7 +22,7 @@ WRONG = {  # (setting, invalid value): the error message after the name of the s
     ("architecture", "gpt2"): "must be 'karpathy' or 'modern' or 'portable', got 'gpt2'",
     ("n_embd", 9): "(9) must be divisible by n_head (2); try n_embd 8",
 }
-# A genome of evolve-rust has fewer settings, with other limits.
+# Only these are tested in a genome: evolve-rust has fewer settings, and their limits differ.
 IN_A_GENOME = {("steps", "many"), ("lr", "fast"), ("n_embd", 9)}
 CASES = [
     (source, name, value)

@@ -26,9 +26,9 @@ FIGURE = re.compile(
 )
 HEAD = re.compile(rf"^\|.*\b{UNIT}")
 SOURCE = re.compile(
-    r"<!-- \w+ -->"  # a table of bench/report.py
+    r"<!-- \w+ -->"  # a table that bench/report.py writes
     r"|(?:bench|docs)/[\w/]*\w+\.\w+"  # a script
-    r"|`\w+`, (?:[\w ]+ )?in commit [0-9a-f]{8}\b"  # a deleted study, and its last commit
+    r"|`\w+`, (?:[\w ]+ )?in commit [0-9a-f]{8}\b"  # a study that was deleted after this commit
     r"|\]\((?:[./\w]*/)?(?:measurements|decisions)/\w"
     r"|^ *```console$"  # a command with its output
 )

@@ -101,7 +101,7 @@ def test_the_models_in_the_site_generate_and_learn_names(page) -> None:
     given.get_by_text(re.compile("^mar[a-z]*$")).first.wait_for()
 
 
-def test_the_search_finds_explanations_before_functions_on_pages_opened_as_files(browser) -> None:
+def test_the_search_lists_explanations_before_functions_on_pages_opened_as_files(browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")

@@ -68,7 +68,7 @@ PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}
 def outside_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a user without uv, with an empty home directory.
 
-    Compiled kernels are read from the cache of the tests; the installed sources are the same.
+    The compiled kernels of the tests are reused, because the installed sources are the same.
     """
     (folder / "home").mkdir()
     for_pip = {

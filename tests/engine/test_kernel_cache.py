@@ -30,7 +30,7 @@ def double(x):  # compiled by Numba
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run `double` as a new process would; return the result and the reported messages."""
+    """A function that runs `double` like a new process; it returns the result and the messages."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
 
     def run(dtype: str = "float64") -> tuple[list[float], list[str]]:

@@ -95,7 +95,7 @@ numba.njit = documented
 @pytest.mark.slow
 @pytest.mark.long
 def test_training_without_undocumented_numba_options_gives_the_same_weights(tmp_path) -> None:
-    """The weights equal those that the engine's own machine code computes."""
+    """The weights equal those of machine code that is compiled with these options."""
     command = [sys.executable, "-c", f"{DOCUMENTED}{TRAIN}print(weights)"]
     # Less optimization shortens compilation by a fifth, and does not change the results.
     env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}

@@ -48,7 +48,7 @@ def test_unknown_keys_in_a_genome_file_are_ignored(path: Path) -> None:
     assert read_genome(path).genome == GENOME
 
 
-def test_evolve_rust_keys_come_first_with_one_key_per_line(path: Path) -> None:
+def test_a_genome_file_lists_the_keys_of_evolve_rust_first(path: Path) -> None:
     write_genome(path, RECORD)
     lines = path.read_text().splitlines()
     source = EVOLVE_RUST_FILE.splitlines()
@@ -119,7 +119,7 @@ def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, pro
         (Path.mkdir, "Is a directory"),
     ],
 )
-def test_run_files_that_are_pipes_or_too_large_are_refused(tmp_path: Path, make, problem) -> None:
+def test_study_files_that_are_pipes_or_too_large_are_refused(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "settings.json", "trials.jsonl"):
         make(tmp_path / name)
     for read in (read_settings, read_trials):

@@ -223,7 +223,7 @@ def test_a_reopened_study_returns_the_recorded_evaluations(begun) -> None:
     scored = Evaluation("ok", samples=("mama",), scores=score_names(["mama"], set()))
     found = {1: MEASURED, 2: Evaluation("diverged"), 3: scored}
     with Study(begun, SearchSettings, is_locked=True) as study:
-        add(study, Trial(PRIMORDIAL, 1, "g1-1"), Evaluation("crashed"))  # the last record counts
+        add(study, Trial(PRIMORDIAL, 1, "g1-1"), Evaluation("crashed"))  # replaced by a later one
         for seed, evaluation in found.items():
             add(study, Trial(PRIMORDIAL, seed, f"g1-{seed}"), evaluation)
     study = Study(begun, SearchSettings)

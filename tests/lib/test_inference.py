@@ -35,7 +35,7 @@ def test_consecutive_samples_have_consecutive_seeds(text: InferenceGpt) -> None:
     assert len(set(samples)) > 1
 
 
-def test_an_overlong_prompt_is_cut_to_bos_and_its_last_half_context(text: InferenceGpt) -> None:
+def test_an_overlong_prompt_is_truncated_to_its_last_half_context(text: InferenceGpt) -> None:
     longest, long = "a" * 15, "e" * 10 + "a" * 8
     assert text.text_job(prompts=[longest]).tokens_dropped == 0
     job = text.text_job(prompts=[long, ""])

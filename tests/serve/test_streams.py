@@ -68,7 +68,7 @@ def test_a_stop_string_stops_the_generation_in_the_engine(slow) -> None:
     before = slow.metric(TOKENS)
     reply = slow.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
-    assert slow.metric(TOKENS) - before < 1000  # without the stop string, it would be 2048
+    assert slow.metric(TOKENS) - before < 1000  # without the stop string, there would be 2,048
     slow.until_idle()
 
 

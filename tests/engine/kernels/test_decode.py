@@ -183,7 +183,7 @@ def test_sequences_before_an_infinite_logit_are_still_returned(broken_at_3) -> N
 
 
 def test_both_engines_keep_the_same_tokens_if_top_p_is_almost_reached() -> None:
-    """The likeliest token has a probability of 0.5 - 1e-14, just too little for a top_p of 0.5."""
+    """The two likeliest tokens have a probability of 0.5 - 1e-14 each; one alone is below top_p."""
     model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
     weights["wte"] = [[1.0]] * 300

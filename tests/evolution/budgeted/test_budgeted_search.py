@@ -112,7 +112,7 @@ def test_a_study_with_changed_genomes_is_not_resumed(tmp_path, small_parts, expe
         finished(opened(tmp_path / "run"), small_parts, Threads(1))
 
 
-def test_a_diverged_winner_is_trained_to_its_last_loss(tmp_path, settings, small_parts) -> None:
+def test_training_of_the_winner_ends_before_it_diverges(tmp_path, settings, small_parts) -> None:
     (genome,) = settings.first
     losses = (*(2.0 - i / 10 for i in range(RUNGS[0])), math.inf)
     with Threads(1) as pool, begun(tmp_path, settings) as records:

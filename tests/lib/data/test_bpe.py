@@ -37,7 +37,7 @@ def test_decoding_reverses_encoding_for_any_text(text) -> None:
 
 
 @given(st.lists(st.integers(0, CHAT.vocab_size - 1)))
-def test_decoding_tokens_as_a_stream_gives_the_same_text_as_at_once(tokens) -> None:
+def test_decoding_tokens_one_by_one_gives_the_same_text_as_all_at_once(tokens) -> None:
     assert "".join(CHAT.decode_stream(tokens)) == CHAT.decode(tokens)
 
 

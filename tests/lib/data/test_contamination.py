@@ -77,7 +77,7 @@ def divided(kind: str, way) -> Split:
 
 @settings(max_examples=30)
 @given(ancestors=st.lists(WAYS, min_size=1, max_size=3), own=WAYS, kind=st.sampled_from([*DATA]))
-def test_contamination_is_the_fraction_used_to_train_ancestors(ancestors, own, kind) -> None:
+def test_contamination_is_the_fraction_that_ancestors_were_trained_on(ancestors, own, kind) -> None:
     def items(docs) -> set:
         return set("".join(docs)) if kind == "text" else set(docs)
 

@@ -27,7 +27,7 @@ lines_and_ends = st.lists(
 @given(lines_and_ends, st.sampled_from([1, 3, 2**16]), st.booleans())
 def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chunk, bom) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
-    text = "a" + "".join(line + end for line, end in content)  # so that it is not taken for binary
+    text = "a" + "".join(line + end for line, end in content)  # begins like no binary format
     path.write_bytes(text.encode("utf-8-sig" if bom else "utf-8"))
     file = TextFile(path)
     with patch.object(text_file, "CHUNK", chunk):

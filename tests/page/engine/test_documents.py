@@ -38,7 +38,7 @@ def drawn(rng: random.Random) -> str:
 
 
 def chunks_in(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
-    """Return the vocabulary and the chunks, for training and held out, that Python reads."""
+    """Return the vocabulary, the training chunks and the held-out chunks that Python computes."""
     path.write_bytes(content)
     size, kind, validation = how["size"], how["text"], how["validation"]
     lines = list(TextFile(path))

@@ -49,7 +49,7 @@ KNOWN = Knowledge(
 
 
 def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None:
-    """Compare JavaScript and Python: replies and ranked wordings for texts that follow `before`."""
+    """Check that JavaScript gives Python's reply and ranked wordings for texts after `before`."""
     told = [{"role": "user", "content": before}, {"role": "assistant", "content": "ÀB"}]
     talks = [[*told, {"role": "user", "content": text}] for text in texts]
     facts = json.loads(json.dumps(page_facts(known.model_dump())))

@@ -64,7 +64,7 @@ async function answer(number) {
 
 
 def test_training_computes_the_same_bits_as_python(node, runs, golden) -> None:
-    """Losses, weights and Karpathy's names are equal; held-out losses may differ by rounding."""
+    """Losses, weights and the names of Karpathy's run are equal; held-out losses are only close."""
     expected = json.loads(runs.read_text())["cases"]
     found = node.with_runs(runs, CODE, range(len(expected)))
     for number, (case, run) in enumerate(zip(expected, found, strict=True)):

@@ -16,7 +16,7 @@ from microgpt.training.train import train
 
 pytestmark = pytest.mark.slow
 
-# JavaScript that checks that the selected number is not the first and is in its calculation.
+# JavaScript that is true if the calculation shows the selected number, and it is not the first.
 FOLLOWS = """(() => {
     const text = (id) => document.getElementById(id).innerText.replaceAll("−", "-");
     const numbers = (id) => (text(id).match(/-?[0-9]+([.][0-9]+)?(e-?[0-9]+)?/g) ?? []).map(Number);

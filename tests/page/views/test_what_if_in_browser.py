@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-STEPS = 5000  # each of 2,000 names is read two or three times
+STEPS = 5000  # each of 2,000 names is used in two or three steps
 WORKERS = """
     window.workers = [];
     window.Worker = class extends Worker {

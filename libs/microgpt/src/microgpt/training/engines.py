@@ -79,7 +79,7 @@ def default_engine() -> EngineName:
     if problem := problem_of("compiled"):
         why, remedy = problem
         line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"
-        warnings.warn(line, EngineWarning, stacklevel=1)  # Python shows each warning once
+        warnings.warn(line, EngineWarning, stacklevel=1)  # one location, so Python shows it once
         return "reference"
     return "compiled"
 

@@ -5,7 +5,7 @@
 Mutants are drawn from the lines of the library, the searches and the service. Each is judged in a
 clone of this repository: first by the test files that are named after its module or import it, then
 by those of the same folder, then by all other quick tests. Verdicts are
-recorded in bench/results/mutation.jsonl, so that an interrupted run can be continued, and counted
+recorded in bench/results/mutation.json, so that an interrupted run can be continued, and counted
 at the end (docs/measurements/faults.md). Takes hours on two cores.
 """
 
@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 
-from harness import RESULTS, ROOT, parsed
+from harness import ROOT, parsed, results_file
 from mutants import Mutant, draw
 
 FOLDERS = {  # folder of the tests in tests/, by folder of code
@@ -38,13 +38,14 @@ ACCEPT = "\n\ndef file_hashes() -> dict[str, str]:\n    return IMPLEMENTED\n"
 # Tests that are not run: many compare the text of sources, and would fail with any mutant.
 TEXT = re.compile(r"tests/(docs|bench|e2e)/|test_edited_sources|browser")
 WORK = ROOT / "build/mutation"
-RECORD = RESULTS / "mutation.jsonl"
+RECORD = results_file("mutation")
 SECONDS, SECONDS_PER_FILE = 60, 4  # processor-time limit: a constant, plus a time per test file
 
 
 def main() -> None:
     options = parsed(__doc__, n=100, seed=83, workers=2)
-    known = {(each["path"], each["line"], each["kind"]) for each in verdicts()}
+    verdicts = json.loads(RECORD.read_text()) if RECORD.exists() else []
+    known = {(each["path"], each["line"], each["kind"]) for each in verdicts}
     drawn = draw(ROOT, tuple(FOLDERS), options.n, options.seed)
     todo = [each for each in drawn if (each.path, each.line, each.kind) not in known]
     trees: SimpleQueue[Path] = SimpleQueue()
@@ -53,19 +54,19 @@ def main() -> None:
     paths = [str(each.relative_to(ROOT)) for each in sorted((ROOT / "tests").rglob("test_*.py"))]
     files = {path: (ROOT / path).read_text() for path in paths if not TEXT.search(path)}
 
-    def judge(mutant: Mutant) -> None:
+    def judge(mutant: Mutant) -> dict[str, str]:
         tree = trees.get()
         try:
-            verdict = judged(mutant, tree, judges(mutant, files))
+            return judged(mutant, tree, judges(mutant, files))
         finally:
             trees.put(tree)
-        print(f"{verdict}: {mutant.path}:{mutant.line} {mutant.kind}", flush=True)
-        with RECORD.open("a") as file:
-            file.write(json.dumps({**asdict(mutant), **verdict}) + "\n")
 
     with ThreadPoolExecutor(options.workers) as pool:
-        list(pool.map(judge, todo))
-    print(table())
+        for mutant, verdict in zip(todo, pool.map(judge, todo), strict=True):
+            print(f"{verdict}: {mutant.path}:{mutant.line} {mutant.kind}", flush=True)
+            verdicts.append({**asdict(mutant), **verdict})
+            RECORD.write_text(json.dumps(verdicts, indent=0) + "\n")
+    print(table(verdicts))
 
 
 def clone(tree: Path) -> Path:
@@ -152,15 +153,9 @@ def judges(mutant: Mutant, files: dict[str, str]) -> Iterator[list[str]]:
     yield others[n_beside:]
 
 
-def verdicts() -> list[dict[str, str]]:
-    """Return the recorded verdicts."""
-    lines = RECORD.read_text().splitlines() if RECORD.exists() else []
-    return [json.loads(line) for line in lines]
-
-
-def table() -> str:
+def table(verdicts: list[dict[str, str]]) -> str:
     """Return the number of mutants with each verdict in one sentence."""
-    counts = Counter(each["verdict"] for each in verdicts())
+    counts = Counter(each["verdict"] for each in verdicts)
     found = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
     return f"Verdicts on {counts.total()} mutants: {found}."
 

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 # The first 16 hexadecimal digits of the SHA-256 of each file that the kernels reimplement.
 IMPLEMENTED = {
     "model.py": "266c3840de83e79d",
-    "model_variants.py": "d71e3888b1438730",
+    "model_variants.py": "9e2705800c090077",
     "muon.py": "bd47cc4845711333",
     "reference.py": "40fcb6cc798dfdce",
     "sampling.py": "04feb1a660153933",

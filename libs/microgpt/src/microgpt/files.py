@@ -77,7 +77,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
 def check_is_directory(path: Path, remedy: str) -> None:
     """Raise CheckpointError, with a remedy, unless the path is a directory."""
     exists = os.path.exists(path)  # must precede isdir: a save could create the path in between
-    if not os.path.isdir(path):  # Path.is_dir can raise OSError
+    if not os.path.isdir(path):  # unlike os.path.isdir, Path.is_dir can raise OSError
         what = "is not a directory" if exists else "does not exist"
         raise CheckpointError(f"{path} {what}; {remedy}")
 

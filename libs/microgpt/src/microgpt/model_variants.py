@@ -70,7 +70,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return a token's embedding plus its position's (karpathy) or predecessor's (modern)."""
+        """Return a token embedding plus that of its position (karpathy) or predecessor (modern)."""
         if self.config.is_karpathys:
             return Gpt.embedding(self, token, position)
         embeddings, _ = self.cache[self.config.n_layer]

@@ -33,7 +33,7 @@ class ReplyHook(Protocol):
     greeting: str  # the model's first message; "" if the user begins
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
-        """Return the messages that the model reads instead, a fixed reply, or None for neither."""
+        """Return messages that replace `messages`, a fixed reply, or None to change nothing."""
 
 
 class ReplyPlugin(Protocol):

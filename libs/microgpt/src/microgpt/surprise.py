@@ -23,7 +23,7 @@ from microgpt.evaluation import EvaluationSet, bits
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import NOT_FINITE_MESSAGE
 
-UNKNOWN_BITS = math.log2(0x110000)  # the score of an unknown character: any code point
+UNKNOWN_BITS = math.log2(0x110000)  # for an unknown character: all code points are equally likely
 
 
 class Score(NamedTuple):

@@ -134,7 +134,7 @@ class _EncodedWords(dict[str, Sequence[int]]):
         self._library = library
 
     def __missing__(self, word: str) -> Sequence[int]:
-        # The batch method releases the GIL, as encoding can be slow: quadratic in the word length.
+        # The batch method releases the GIL: the encoding time is quadratic in the word length.
         tokens = tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         if len(word) <= MAX_CACHED_LENGTH:
             if len(self) >= MAX_CACHED_WORDS:

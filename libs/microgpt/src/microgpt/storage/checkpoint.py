@@ -176,7 +176,7 @@ class _Description(BaseModel):
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> dict[str, bytes]:
     """Return the contents of train_state.safetensors and train_state.json, by file name."""
     arrays = {"weights": state.weights, "adam_m": state.adam_m, "adam_v": state.adam_v}
-    # Pydantic ignores keys that are not fields of `_Description`.
+    # `facts` has keys that are not fields of `_Description`; Pydantic ignores them.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
     if state.best:
         facts["best"] = {**vars(state.best)}

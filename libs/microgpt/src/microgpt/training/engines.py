@@ -44,7 +44,7 @@ class EngineModule(Protocol):
         """Load the kernels for `uses`; return whether any was compiled (see `plugins.report`)."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
-        """Estimate the bytes that a thread needs for documents with up to `longest` predictions."""
+        """Estimate the bytes that a thread needs to train on documents of `longest` predictions."""
 
     def make_training(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int
@@ -79,7 +79,7 @@ def default_engine() -> EngineName:
     if problem := problem_of("compiled"):
         why, remedy = problem
         line = f"{why}; using the reference engine, which is slow; to avoid this, {remedy}"
-        warnings.warn(line, EngineWarning, stacklevel=1)  # Python shows each warning once
+        warnings.warn(line, EngineWarning, stacklevel=1)  # one location, so Python shows it once
         return "reference"
     return "compiled"
 

@@ -9,7 +9,7 @@ from microgpt_serve.service_errors import ServeError
 
 JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
-MAX_BODY_BYTES = 2**20  # the longest allowed text has 786,432 bytes with every character escaped
+MAX_BODY_BYTES = 2**20  # enough for the longest text, 786,432 bytes if every character is escaped
 # Maximum number of JSON values per body; a body with the maximum of 2,048 messages has about 6,000.
 MAX_VALUES = 20_000
 

@@ -1,4 +1,4 @@
-"""The topics of a character or a table, and the choice of the messages that its model reads."""
+"""The topics of a character or a table, and the choice of the messages that the model reads."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     """The wordings and replies of a model's topics, and its replies to all other messages."""
 
     askings: Sequence[Asking]
-    replies: Sequence[str]  # by topic; empty for that of off-topic questions
+    replies: Sequence[str]  # by topic; empty for the topic of off-topic questions
     follows: Sequence[int | None]  # by topic: the topic that must precede it, or None
     needs: Sequence[Sequence[int]]  # by topic: topics whose latest exchange is also in the prompt
     unknown: Sequence[str]  # replies to messages that match no wording

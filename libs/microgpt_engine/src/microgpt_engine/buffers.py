@@ -23,7 +23,7 @@ NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rule of a token; `sample` excludes rules >= `barred`
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rules of tokens; `sample` excludes those >= `barred`
 
 
 class Dataset(NamedTuple):

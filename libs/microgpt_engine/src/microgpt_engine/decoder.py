@@ -46,7 +46,7 @@ RUN_S = 0.02  # target duration of one `run` call, in seconds
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
-CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights are larger
+CACHE_BYTES = 2**22  # maximum bytes of all keys and values, but at least the size of the weights
 MAX_REUSED_BYTES = 2**23  # maximum size of a sequence's keys and values in reusable arrays
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # finish reason by status
 

@@ -1,7 +1,7 @@
 """Export models in the formats of other programs, and verify the exports in these programs.
 
-The receipt in an export describes the model, and holds results to compare. `verify` runs an export
-only if all bytes except its weights equal those that microgpt writes for the same receipt.
+The receipt in an export describes the model, and contains the model's results. `verify` runs an
+export only if all bytes except its weights equal those that microgpt writes for the same receipt.
 """
 
 import hashlib

@@ -24,7 +24,7 @@ class Question(NamedTuple):
 
 
 class Knowledge(BaseModel, frozen=True, strict=True):
-    """The wordings and replies of a model's topics, and its replies to all other messages."""
+    """The wordings and replies of a model's topics, and its replies if a message matches none."""
 
     askings: Sequence[Asking]
     replies: Sequence[str]  # by topic; empty for the topic of off-topic questions

@@ -241,7 +241,7 @@ def _time(head: re.Match[str], order: str) -> float:
     hour, half = int(head[6]), head[5] + head[9]
     if _PM.search(half) or _AM.search(half):
         hour = hour % 12 + (12 if _PM.search(half) else 0)
-    year = date["y"] + (2000 if date["y"] < 100 else -543 if date["y"] > 2400 else 0)  # 2567 → 2024
+    year = date["y"] + (2000 if date["y"] < 100 else -543 if date["y"] > 2400 else 0)  # see _DATE
     try:
         at = datetime(year, date["m"], date["d"], hour, int(head[7]), int(head[8] or 0))
     except ValueError:

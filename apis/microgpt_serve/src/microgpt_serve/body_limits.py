@@ -40,7 +40,7 @@ def validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
 def _has_many_values(content: bytes) -> bool:
     """Return whether a body has more than MAX_VALUES values, counted without parsing it."""
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if text.count(b'"') > 4 * MAX_VALUES:  # a value can have two quotes, and its name two
+    if text.count(b'"') > 4 * MAX_VALUES:  # a value can have two quotes, and so can its name
         return True
     outside = b"".join(text.split(b'"')[::2])  # omit strings, whose commas separate no values
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES

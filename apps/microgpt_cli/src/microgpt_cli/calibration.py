@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 N_BINS = 10
-MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number to use per engine
+MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number used, by engine
 MAX_REPLIES = 1000  # if there are more replies, an evenly spaced sample of them is used
 SIZE = 320  # width and height of the chart in pixels
 

@@ -1,4 +1,4 @@
-"""Choose the temperature and length of samples, and detect cut, looping and copied samples."""
+"""Choose the temperature and length of samples, and detect truncated, looping and copied ones."""
 
 import re
 from collections.abc import Sequence

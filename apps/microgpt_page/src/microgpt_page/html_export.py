@@ -21,7 +21,7 @@ from microgpt_engine.compiled_model import CompiledModel
 from microgpt_page.html_page import built
 
 MAX_WEIGHTS = 2**24
-N_GREEDY, N_PROMPTS = 200, 20  # total number of tokens, and number of prompts, for `_dtype`
+N_GREEDY, N_PROMPTS = 200, 20  # number of tokens in all, and of prompts, that `_dtype` compares
 
 
 def file_to_give(saved: SavedModel, name: str) -> bytes:

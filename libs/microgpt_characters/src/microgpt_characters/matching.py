@@ -37,7 +37,7 @@ class Asking(NamedTuple):
 
     text: str
     topic: int
-    reads: str = ""  # text for the model to read instead; {0} is the first slot
+    reads: str = ""  # text that the model reads instead of `text`; {0} is the first slot
 
 
 class Match(NamedTuple):

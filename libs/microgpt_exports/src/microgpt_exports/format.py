@@ -113,7 +113,7 @@ class Format:
         return {output / name: b"".join(file) for name, file in files.items()}
 
     def verify(self, path: Path) -> Verification | None:
-        """Compare the program's results with the recorded ones; return None if there are none."""
+        """Compare the program's results with the receipt's; return None if there is no receipt."""
         receipt = self.read(path)
         return compare(receipt, self.run(path)).verification if receipt else None
 

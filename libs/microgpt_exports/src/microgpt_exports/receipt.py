@@ -89,7 +89,7 @@ class Receipt(_Strict):
     weights_sha256: Sha256  # hash of the weights in the export
     tokenizer: ReceiptTokenizer
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
-    greedy: Tokens  # BOS and its greedy continuation, until the context is full
+    greedy: Tokens  # BOS, and a greedy continuation of up to MAX_TOKENS tokens
 
     def to_json(self) -> str:
         """Return the receipt as one line of ASCII."""

@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from microgpt import ConfigError, count
+from microgpt import ConfigError, count, publish
+from microgpt_cli.terminal.console import as_typed
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import argument, option
 
@@ -15,7 +16,7 @@ character = command_group("Write a character of your own, for a chat model.")
 def new(file: Path = argument(..., "File to write.", "FILE")) -> None:
     """Write a commented file to start from."""
     _write(file, Path(__file__).with_name("starter.toml").read_text(encoding="utf-8"))
-    print(f"Wrote {file}; try it with: microgpt character try {file}")
+    print(as_typed(f"Wrote {file}; try it with: microgpt character try {file}"))
 
 
 @character.command("try", cls=GroupedCommand, epilog="microgpt character try owl.toml")
@@ -42,6 +43,4 @@ def try_file(
 def _write(file: Path, text: str) -> None:
     if file.exists():
         raise ConfigError(f"{file} exists; use another file, or remove it")
-    from microgpt import publish
-
     publish(file.parent, {file.name: text.encode()})

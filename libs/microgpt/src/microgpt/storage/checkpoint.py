@@ -119,10 +119,10 @@ class TrainingDirectory(DirectoryLock):
 
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no checkpoint."""
-    remedy = "use another directory, or train from scratch"
-    check_is_directory(directory, remedy)
+    remedy = "use another directory"
+    check_is_directory(directory, f"{remedy}, or train from scratch")
     if not has_state(directory):
-        raise CheckpointError(f"{directory} has no checkpoint; {remedy}")
+        raise CheckpointError(f"{directory} has no checkpoint; {remedy}, or train with --from")
 
 
 def has_state(directory: Path) -> bool:

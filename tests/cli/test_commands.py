@@ -263,5 +263,6 @@ def test_the_suffix_of_the_output_selects_the_export_format(microgpt, text_model
     ok(microgpt("export", text_model, "-o", "mine.csv"))
     ok(microgpt("export", text_model, "-o", "same", "--format", "csv"))
     assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "same").read_bytes()
-    ok(microgpt("export", text_model, "-o", "a.directory"))
-    assert (tmp_path / "a.directory/model.safetensors").exists()
+    assert "suffix .docx; add" in refused(microgpt("export", text_model, "-o", "a.docx"))
+    ok(microgpt("export", text_model, "-o", "names-1.5"))
+    assert (tmp_path / "names-1.5/model.safetensors").exists()

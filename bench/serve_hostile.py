@@ -5,8 +5,8 @@
 An honest client requests chat replies from the demo model, or short texts from a model of names, at
 a steady rate: first alone, and then while a second process repeatedly sends one kind of hostile
 request on several connections. The names model is served once with a context of a million tokens,
-and once with subwords. Prints the median and 99th percentile latency of the honest client, its
-ratio to that without an attack, the peak memory of the server, and the responses to the attackers.
+and once with subwords. Prints the honest client's median and 99th percentile latency, the ratio of
+the latter to that without an attack, the server's peak memory, and the responses to the attackers.
 """
 
 import argparse

@@ -38,7 +38,7 @@ from microgpt_evolution.trial import (
 )
 from microgpt_evolution.workers import Workers
 
-# A teacher's chunks must have at least this fraction of the mean length of the winner's chunks.
+# On average, a teacher's chunks must have at least this fraction of the length of the winner's.
 # The fraction is 0.99 if the teacher's shorter context splits one document in a hundred.
 MIN_LENGTH = 0.99
 

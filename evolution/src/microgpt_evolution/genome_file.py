@@ -36,7 +36,7 @@ class GenomeRecord(Stored):
     genome: Genes
     loss: float | None = None  # loss on the last training document; None in version 4
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
-    evolved: bool = True  # true in every file that a search writes
+    evolved: bool = True  # a key of evolve-rust, true in every file that a search writes
     version: Literal[1, 4] = 1
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested
@@ -76,7 +76,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
     if version == VERSION:
         names, keys, genes = GENES, RUST_KEYS, facts
-        if facts.get("objective", "loss") == "loss":  # evolve-rust's files lack `fitness`
+        if facts.get("objective", "loss") == "loss":  # evolve-rust knows only the fitness last-doc
             facts["fitness"] = facts.get("fitness") or "last-doc"
     genes = genes if isinstance(genes, dict) else {}
     missing = [key for key in keys if key not in genes]

@@ -34,7 +34,7 @@ from microgpt.files import (
     read_consistently,
 )
 from microgpt.formatting import printable
-from microgpt.model import count_params
+from microgpt.parameters import count_params
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
 from microgpt.storage.model_directory import (
     TRAINING_FILES,

@@ -36,7 +36,7 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, sear
     assert " saved to genome.json" in winner.stdout
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert (genome["version"], genome["seed"], genome["budget"]) == (4, 7, 2e9)
-    (steps,) = re.findall(r"of ([\d,]+) steps: held-out", winner.stdout)
+    (steps,) = re.findall(r"of ([\d,]+) steps: best", winner.stdout)
     steps = int(steps.replace(",", ""))
     assert "with a budget; train it with: microgpt train --genome gen" in refused(microgpt("run"))
     assert microgpt("generate", "--model", "winner").returncode == 0

@@ -177,7 +177,7 @@ def subword_result() -> "TrainResult":
 
 
 def _directory_of(name: str) -> Any:
-    """Return a fixture that saves the model of another fixture and returns its directory."""
+    """Return the fixture `{name}_dir`: the directory of the saved model of `{name}_result`."""
 
     @pytest.fixture(scope="session", name=f"{name}_dir")
     def directory(request, tmp_path_factory) -> Path:
@@ -196,7 +196,7 @@ names_dir, slow_dir, subword_dir, talk_dir = map(
 
 
 def _loaded(name: str, fixture: str) -> Any:
-    """Return a fixture that returns the model of another fixture as an `InferenceGpt`."""
+    """Return the fixture `fixture`: an `InferenceGpt` with the model of `{name}_result`."""
 
     @pytest.fixture(scope="session", name=fixture)
     def gpt(request) -> "library.InferenceGpt":

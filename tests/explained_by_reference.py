@@ -199,7 +199,7 @@ def backward(
     moves = {name: np.subtract(later.weights[name], rows) for name, rows in saved.weights.items()}
     first = [index - index % WINDOW for index in (row, column)]
     part = tuple(slice(start, start + WINDOW) for start in first)
-    products = inside.products.get(matrix, ())  # embeddings are looked up, not multiplied
+    products = inside.products.get(matrix, ())  # none for embeddings, which are looked up
     return {
         "loss": losses[0] / sum(counted),
         "bits_before": losses[0] / math.log(2),

@@ -51,7 +51,7 @@ def until(page: "Page", script: str) -> None:
 
 
 def hold(page: "Page", name: str) -> None:
-    """Make pages that are opened later hold back the engine requests that are called `name`."""
+    """Make pages that are opened later hold back the engine requests named `name`."""
     page.add_init_script(HOLD.replace("NAME", name))
 
 

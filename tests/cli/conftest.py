@@ -13,7 +13,7 @@ Prepare = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
-    """A function that trains a model per tuple of options, in a new directory with names.txt."""
+    """A function that makes a directory with names.txt, and trains a model per tuple of options."""
 
     def make(names: str, *options: Sequence[str]) -> Path:
         folder = tmp_path_factory.mktemp("prepared")

@@ -39,7 +39,7 @@ def test_an_exception_in_an_engine_is_reported_as_a_failed_check(monkeypatch, er
     monkeypatch.setattr(Value, "log", Mock(side_effect=error))
     checks = {check.name: check for check in run_checks(steps=2)}
     failed = [check for check in checks.values() if not check.passed]
-    assert len(failed) == 2  # the checks of gradients and of a training run
+    assert len(failed) == 2  # the check of the gradients and that of a training run
     assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
 
 

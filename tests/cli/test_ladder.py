@@ -48,7 +48,7 @@ def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
 
 
 def test_the_losses_of_ngram_models_agree_with_counts_made_by_hand() -> None:
-    """The letter a is always followed by b, so the loss of a bigram model is much lower."""
+    """As a is always followed by b, a bigram model has a lower loss than a unigram model."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
     model_of = counted(docs, tokenizer, "lines")

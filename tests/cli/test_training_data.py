@@ -23,7 +23,7 @@ HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
 def test_held_out_stretches_of_text_have_gaps_around_them(microgpt, tmp_path, tokenizer) -> None:
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
-    size = "16" if tokenizer == CHARS else "4"  # train estimates 4 characters per subword
+    size = "16" if tokenizer == CHARS else "4"  # 16 characters: train estimates 4 per subword
     options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)
     done = microgpt("train", "--input", "book.txt", *options)
     said = (

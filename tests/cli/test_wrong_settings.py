@@ -31,7 +31,7 @@ CASES = [
     if source != "genome" or (name, value) in IN_A_GENOME
 ]
 
-CONFLICTS = [  # settings that exclude each other, and the error
+CONFLICTS = [  # conflicting or incomplete settings, and the error
     ({"minutes": 1, "budget": 1e9}, "--minutes cannot be used with --budget; omit one of them"),
     (
         {"column": "name", "separator": "blank"},

@@ -81,7 +81,7 @@ def test_replies_computed_in_a_batch_equal_single_replies(
     for prompt, job in zip(prompts, jobs, strict=True):
         stream = chat.stream(job)
         expected.append(list(stream))
-        room = chat.config.block_size - len(prompt.tokens) + 1  # for new tokens and an end token
+        room = chat.config.block_size - len(prompt.tokens) + 1  # for the reply and its end token
         assert stream.finish_reason == ("stop" if len(expected[-1]) < room else "length")
     assert list(chat.decode(jobs, threads=threads)) == expected
 

@@ -30,7 +30,7 @@ DTYPES = list(TOLERANCE)
 
 
 def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> list[list[int]]:
-    """Return random documents with the given numbers of predictions, or as many as fit."""
+    """Return random documents with the given numbers of predictions, but at most `block_size`."""
     return [
         [rng.randrange(model.vocab_size) for _ in range(min(length, model.block_size) + 1)]
         for length in lengths

@@ -67,7 +67,7 @@ def test_a_search_resumes_only_with_its_own_settings_and_data(tmp_path: Path) ->
 
 
 def test_failures_with_all_fresh_seeds_are_an_error(monkeypatch) -> None:
-    monkeypatch.setattr("microgpt.InferenceGpt.evaluate", None)  # measures only test losses
+    monkeypatch.setattr("microgpt.InferenceGpt.evaluate", None)  # it is called only for test losses
     with pytest.raises(NoWinnerError, match=r"g1-\d, .*'NoneType' .*; use another seed"):
         evolve(DOCS, population=2, generations=1)
 

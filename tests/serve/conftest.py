@@ -17,7 +17,8 @@ import httpx2
 import pytest
 from commands import SERVE
 
-START_S = 300  # time limit for a start, which can include compiling the engine on a busy machine
+# Time limits for a start, which can include compiling the engine, and for a line of the log.
+START_S, LOG_S = 300, 30
 
 
 class Reply(NamedTuple):
@@ -69,7 +70,7 @@ class Server:
                 command, cwd=log.parent, env=env, stdout=out, stderr=out
             )
         try:
-            found = self.wait_for(r"at http://(\S+):(\d+)")
+            found = self.wait_for(r"at http://(\S+):(\d+)", START_S)
         except AssertionError:
             self.process.kill()
             self.process.wait()
@@ -81,9 +82,9 @@ class Server:
     def log(self) -> str:
         return self.log_path.read_text()
 
-    def wait_for(self, pattern: str) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: int = LOG_S) -> re.Match[str]:
         """Wait until the log of the server matches a pattern, and return the match."""
-        for _ in range(START_S * 50):
+        for _ in range(seconds * 50):
             if found := re.search(pattern, self.log):
                 return found
             assert self.process.poll() is None, self.log
@@ -236,7 +237,7 @@ def shared(tmp_path_factory) -> Iterator[Serve]:
 
 
 def _server_of(name: str) -> Any:
-    """Return a fixture that starts a service with the named model, shared by all tests."""
+    """Return the fixture `name`: a service with the model of this name, shared by all tests."""
 
     @pytest.fixture(scope="session", name=name)
     def server(request, shared) -> Server:

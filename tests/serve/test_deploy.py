@@ -78,7 +78,7 @@ def compiled(kernels: Path) -> Iterator[None]:
 
 def build(folder: Path) -> Image:
     """Run the instructions of the Dockerfile without Docker, with all stages in one folder."""
-    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # 0: no bytecode, as in the image
+    env = {"PATH": os.environ["PATH"], "PIP_NO_COMPILE": "0"}  # with 0, pip writes no bytecode
     place, command, health_check = folder, [], []
     for word, rest in instructions():
         here = rest.replace("/opt/", f"{folder}/opt/")

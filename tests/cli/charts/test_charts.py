@@ -23,7 +23,7 @@ RESULT = train(["ab"], model=ModelConfig(n_embd=2, n_head=1, block_size=2), conf
 
 
 def trained(directory: Path, history: Sequence[HistoryPoint] = POINTS) -> Path:
-    """Write a checkpoint, which is the only file that `plot` needs."""
+    """Write only a training checkpoint, because `plot` needs nothing else."""
     with TrainingDirectory(directory) as held:
         held.keep(RESULT.plan, replace(RESULT.state, history=tuple(history)))
     return directory

@@ -51,7 +51,7 @@ def whole(steps) -> tuple[list[int], str]:
     st.integers(1, 9),
 )
 @example(ModelConfig(vocab_size=27, init_std=0.4), Sampling(0.5), 42, None, 0, 9)
-@example(ModelConfig(n_embd=8, n_head=2, vocab_size=6, init_std=0.5), Sampling(2), 1, None, 2, 40)
+@example(ModelConfig(n_embd=8, n_head=2, vocab_size=6, init_std=0.5), Sampling(2), 1, None, 2, 60)
 @example(  # wide matrices, wide heads, a long context
     ModelConfig(n_embd=160, n_head=2, n_ff_exp=1, block_size=40, vocab_size=9, init_std=0.1),
     Sampling(1.0, top_k=5, top_p=0.9), 3, None, 0, 2,

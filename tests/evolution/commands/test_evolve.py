@@ -32,7 +32,7 @@ def test_run_and_train_use_the_winning_genome_and_resume_restores_it(microgpt, t
     assert microgpt("generate").returncode == 0
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
     weights = (tmp_path / "winner" / "weights.json").read_bytes()
-    for _ in range(2):  # the winner's model exists only in the first iteration
+    for _ in range(2):  # the second iteration has to train the winner again
         assert microgpt("evolve", "--resume", str(run_of(tmp_path))).returncode == 0
         assert (tmp_path / "winner" / "weights.json").read_bytes() == weights
         shutil.rmtree(tmp_path / "winner")

@@ -19,7 +19,7 @@ MODEL = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
 SMALL = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
 
 
-def test_a_trial_has_the_losses_and_samples_of_train() -> None:
+def test_a_trial_has_the_same_losses_and_samples_as_train() -> None:
     objective = LossObjective(PARTS, n_samples=3, measures_test=True)
     found = objective.measure(Trial(SMALL, 7))
     config = TrainConfig(steps=60, lr=0.02, seed=7)
@@ -65,7 +65,7 @@ def test_evaluating_in_threads_or_after_pickling_gives_the_same_result() -> None
     assert len({evaluation.fitness for evaluation in alone}) == 8
 
 
-def test_the_loss_of_conversations_equals_that_of_evaluate() -> None:
+def test_the_loss_of_conversations_equals_the_one_that_evaluate_returns() -> None:
     docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
     parts, genome = split(docs, validation=0.2, test=0.2), Genome(steps=60, n_embd=8, lr=0.01)
     found = LossObjective(parts, n_samples=3).measure(Trial(genome, 7))

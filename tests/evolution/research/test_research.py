@@ -22,7 +22,7 @@ FIRST = 'SETTINGS = {"lr": 0.01, "n_embd": 16}\n# 0'
 
 @dataclass
 class FakeJudge:
-    """A judge that returns the loss in a program's last line, plus noise set by the seed."""
+    """A judge that adds noise, which depends on the seed, to the loss in a program's last line."""
 
     asked: list = field(default_factory=list)
     stops_after: int = 10**6

@@ -170,7 +170,7 @@ def turn(message: Message) -> list[int]:
 
 @given(in_any_order, st.integers(1, 80))
 def test_a_prompt_consists_of_bos_the_latest_turns_and_the_assistant_role(messages, size) -> None:
-    """A quarter of the context is left for the reply; replies are dropped with their questions."""
+    """A quarter of the context is left for a reply; an old reply is dropped with its question."""
     turns, room = [*map(turn, messages)], size - size // 4 - 2
     last, said = turns[-1], messages[-1].content
     problem = ""

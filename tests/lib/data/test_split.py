@@ -25,7 +25,7 @@ def test_a_fingerprint_depends_on_the_order_of_documents(docs: list[str]) -> Non
 
 def test_a_fingerprint_depends_on_where_multi_line_documents_end() -> None:
     assert fingerprint(["a\nb", "c"]) != fingerprint(["a", "b\nc"])
-    assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # compatible with earlier versions
+    assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # equal, as in earlier versions
 
 
 @given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))

@@ -130,7 +130,7 @@ def test_a_finished_ensemble_run_removes_its_teachers(whole, tmp_path) -> None:
     assert result.test_loss is not None
 
 
-N_WRITES = 9  # writes in a run: two or three per model, and two before the student
+N_WRITES = 9  # writes in a run: two or three per model, and two before the student is trained
 
 
 @pytest.mark.parametrize("n", range(N_WRITES))

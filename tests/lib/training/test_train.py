@@ -244,7 +244,7 @@ def test_a_chat_model_learns_only_the_replies(train) -> None:
     assert InferenceGpt(result).evaluate(asked).loss > 1
 
 
-def test_the_held_out_loss_of_conversations_equals_that_of_evaluate(train) -> None:
+def test_the_held_out_loss_of_conversations_equals_the_one_from_evaluate(train) -> None:
     parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
     result = train(parts, model=SMALL, config=TrainConfig(steps=40))
     model = InferenceGpt(result, engine=result.plan.engine)

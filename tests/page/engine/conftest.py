@@ -41,7 +41,7 @@ def kernels(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(request, kernels, tmp_path_factory) -> Path:
-    """The result file of the script in a test module's `JOB`, which rounds as WebAssembly does."""
+    """The results that the script in the test module's `JOB` writes, rounded as in WebAssembly."""
     script, n = request.module.JOB
     file = tmp_path_factory.mktemp("runs") / "runs.json"
     env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}

@@ -8,7 +8,7 @@ from page_in_browser import document_of
 
 
 def _document_of(name: str) -> Any:
-    """Return a fixture that returns the document of another fixture's model."""
+    """Return the fixture `name`: the HTML document of the model of `{name}_result`."""
 
     @pytest.fixture(scope="session", name=name)
     def file(request, tmp_path_factory) -> Path:

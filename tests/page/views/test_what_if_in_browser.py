@@ -31,7 +31,7 @@ RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
 
 
 def opened(page: "Page", file: Path, names: str) -> None:
-    """Open the view with the given names, and set the number of steps."""
+    """Open "What if" for a run of STEPS steps on the given names, and fill in its fields."""
     page.goto(f"{file.as_uri()}#/train")
     page.get_by_text("The training is finished.").wait_for()  # training starts automatically
     page.click("#plan-fold summary")

@@ -9,7 +9,7 @@ from microgpt_serve.service_errors import ServeError
 
 JSON_TYPE = "application/json"
 _IS_JSON = re.compile(r"application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE).fullmatch
-MAX_BODY_BYTES = 2**20  # the longest allowed text has 786,432 bytes with every character escaped
+MAX_BODY_BYTES = 2**20  # enough for the longest text, 786,432 bytes if every character is escaped
 # Maximum number of JSON values per body; a body with the maximum of 2,048 messages has about 6,000.
 MAX_VALUES = 20_000
 
@@ -40,7 +40,7 @@ def validated(body_model: type[BaseModel], content: bytearray) -> BaseModel:
 def _has_many_values(content: bytes) -> bool:
     """Return whether a body has more than MAX_VALUES values, counted without parsing it."""
     text = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if text.count(b'"') > 4 * MAX_VALUES:  # a value can have two quotes, and its name two
+    if text.count(b'"') > 4 * MAX_VALUES:  # a value can have two quotes, and so can its name
         return True
     outside = b"".join(text.split(b'"')[::2])  # omit strings, whose commas separate no values
     return sum(map(outside.count, (b",", b"[", b"{"))) > MAX_VALUES

@@ -22,7 +22,7 @@ from microgpt_serve.service_errors import ServeError, shown
 
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 MAX_PROMPT_COPIES = 2**20  # maximum of num_samples times the length of the prompt in characters
-SEED_BITS = 53  # size of a random seed, which JSON parsers that use doubles read exactly
+SEED_BITS = 53  # bits of a random seed, so that JSON parsers that use doubles read it exactly
 T = TypeVar("T")
 
 
@@ -75,7 +75,7 @@ def _sampling(**given: Any) -> Sampling:
 def _text_job(
     model: ServedModel, prompts: Sequence[str | list[int]], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and response fields; prompts are truncated on the left to the context."""
+    """Return a job and extra response fields; prompts are truncated on the left to the context."""
     _at_most("prompt", MAX_CHARACTERS, sum(map(len, prompts)), "the length of the prompt")
     job = _named(
         "prompt", prompts, model, lambda: model.gpt.text_job(n, prompts=prompts, **options)
@@ -86,7 +86,7 @@ def _text_job(
 def _reply_job(
     model: ServedModel, messages: Sequence[ChatMessage], n: int, options: Options
 ) -> tuple[Job, Mapping[str, object]]:
-    """Return a job and response fields; omit system messages, and old turns beyond the context."""
+    """Return a job and extra response fields; omit system messages, and turns that do not fit."""
     if not model.gpt.tokenizer.is_chat:
         what = "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
         raise ServeError(400, what, field="model")

@@ -5,8 +5,8 @@ client that is still sending would lose the response if the connection were clos
 `body_limits` limits the size of a body, and `scheduler` limits the number of waiting requests.
 
 In a DNS rebinding attack, the domain of a web page resolves to the address of this service, and the
-browser sends requests with that domain as Host and Origin. Starlette's TrustedHostMiddleware does
-not read Origin, and supports no address ranges.
+browser sends requests with that domain as Host and Origin. `Guard` checks both; Starlette's
+TrustedHostMiddleware does not read Origin, and supports no address ranges.
 """
 
 import asyncio

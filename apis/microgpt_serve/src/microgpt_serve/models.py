@@ -26,7 +26,7 @@ from microgpt_serve.service_settings import ServiceSettings
 
 LOG = logging.getLogger("microgpt_serve")
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
-MAX_CONTEXT_BYTES = 2**25  # maximum size in bytes of a full context, unless the weights are larger
+MAX_CONTEXT_BYTES = 2**25  # maximum bytes for a full context, but at least the size of the weights
 
 
 @dataclass(frozen=True)

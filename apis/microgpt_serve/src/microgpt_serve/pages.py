@@ -36,7 +36,7 @@ assets = StaticFiles(packages=[("fastapi_offline", "static")])
 
 @router.get(PAGE)
 async def page(http: HttpRequest) -> Response:
-    """Return the page of `?model=` or of the first model, or a form to enter a missing API key."""
+    """Return the page of the model in `?model=` (default: the first), or a form for the API key."""
     if not plugin("pages", "document"):
         raise ServeError(404, "this service has no page; see /docs")
     if not http.scope["is_authorised"]:

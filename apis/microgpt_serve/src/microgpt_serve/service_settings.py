@@ -48,7 +48,7 @@ def _check_host(text: str) -> str:
 
 
 def variable(name: str) -> str:
-    """Return a setting's variable name: PORT for `port`, because Kubernetes sets MICROGPT_PORT."""
+    """Return a setting's variable; for `port`, it is PORT: Kubernetes itself sets MICROGPT_PORT."""
     return name.upper() if name in UNPREFIXED else f"MICROGPT_{name.upper()}"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 N_BINS = 10
-MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number to use per engine
+MAX_PREDICTIONS = {"compiled": 2**17, "reference": 2**11}  # maximum number used, by engine
 MAX_REPLIES = 1000  # if there are more replies, an evenly spaced sample of them is used
 SIZE = 320  # width and height of the chart in pixels
 
@@ -80,7 +80,7 @@ def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKin
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:
-    """Return the calibration of replies; the probabilities of a reply's tokens are multiplied."""
+    """Return the calibration of replies; a reply's probability is the product over its tokens."""
     pairs, size = list[tuple[float, bool]](), gpt.config.block_size
     for answer in answers[:: -(-len(answers) // MAX_REPLIES) or 1]:
         place = answer.item.place

@@ -23,7 +23,7 @@ TOKENS, TOKENS_POWER = 260, 0.4  # number of tokens per step, and the exponent o
 LR, LR_POWER = 0.01, -0.1
 BETA1, BETA2, EPS = 0.9, 0.99, 1e-8
 MAX_NORM = 1.0  # gradients are clipped to this norm, as they can explode in a recurrent network
-RADIUS = 0.9  # scale of the initial memory matrix; it is orthogonal, so gradients do not vanish
+RADIUS = 0.9  # scale of the initial memory matrix; it is orthogonal, so gradients vanish slowly
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 
 

@@ -1,4 +1,4 @@
-"""Choose the temperature and length of samples, and detect cut, looping and copied samples."""
+"""Choose the temperature and length of samples, and detect truncated, looping and copied ones."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from microgpt_cli.terminal.console import note
 LETTERS = {*ascii_uppercase, "*", "-"}  # characters of DNA and protein sequences
 SEQUENCES, LONG_TEXTS = 1.0, 0.8  # default temperatures; 1 keeps the letters' frequencies
 MAX_CONTEXTS, MAX_TOKENS = 4, 4000  # maximum length of a sample: in contexts, and in tokens
-COPIED, STEP = 50, 25  # length of substrings to look up in documents, and distance between starts
+COPIED, STEP = 50, 25  # length of the substrings that are looked up; distance between their starts
 # A loop: a string repeated at least five times, for at least 60 characters, at the end of a text.
 LOOP, LOOP_CHARS = re.compile(r"(.{1,80}?)\1{4,}\Z", re.DOTALL), 60
 

@@ -11,7 +11,7 @@ from microgpt import ConfigError, bundled
 
 SOLUTIONS = Path(__file__).with_name("solutions")
 WHOLE, EXPERIMENTS = "13_karpathy", "14_experiments"  # exercises with a longer time limit
-UNCHANGED = "unchanged"  # name of the experiment with which others are compared
+UNCHANGED = "unchanged"  # name of the experiment with which the others are compared
 HOLE = re.compile(r"( *)# Your code(.*?)\n(.*?) *# End of your code\.\n", re.DOTALL)
 STEP = 1e-5  # step of a finite difference
 

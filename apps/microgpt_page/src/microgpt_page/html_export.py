@@ -21,7 +21,7 @@ from microgpt_engine.compiled_model import CompiledModel
 from microgpt_page.html_page import built
 
 MAX_WEIGHTS = 2**24
-N_GREEDY, N_PROMPTS = 200, 20  # total number of tokens, and of prompts, to compare
+N_GREEDY, N_PROMPTS = 200, 20  # number of tokens in all, and of prompts, that `_dtype` compares
 
 
 def file_to_give(saved: SavedModel, name: str) -> bytes:
@@ -58,7 +58,7 @@ def _dtype(saved: SavedModel) -> Literal["float16", "float32"]:
 
 
 def _greedy(saved: SavedModel, rounding: str, dtype: DType) -> list[list[int]]:
-    """Return greedy continuations of up to N_PROMPTS prompts, with weights rounded to a dtype."""
+    """Return greedy continuations of some prompts, with the weights rounded to dtype `rounding`."""
     tensors = tensors_of(saved.model, saved.weights, rounding).values()
     model = CompiledModel(saved.model, np.concatenate([each.ravel() for each in tensors]), dtype)
     tokenizer = saved.tokenizer

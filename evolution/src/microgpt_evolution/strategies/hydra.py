@@ -42,9 +42,9 @@ def mutate(genome: Genome, rng: Random) -> Genome:
     """Return a copy of the genome with one mutated gene, whose new value can equal the old one."""
     match rng.randrange(4):
         case 0:
-            return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
+            return _with_divisible_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
         case 1:
-            return _with_shared_width(genome, genome.n_embd, rng.choice(HEAD_COUNTS))
+            return _with_divisible_width(genome, genome.n_embd, rng.choice(HEAD_COUNTS))
         case 2:
             n_layer = genome.n_layer + rng.choice((-1, 1))
             return replace(genome, n_layer=min(max(n_layer, 1), MAX_DEPTH))
@@ -53,7 +53,7 @@ def mutate(genome: Genome, rng: Random) -> Genome:
             return replace(genome, lr=min(max(lr, MUTATED_LR[0]), MUTATED_LR[1]))
 
 
-def _with_shared_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
+def _with_divisible_width(genome: Genome, n_embd: int, n_head: int) -> Genome:
     """Return a copy with the given width and head count, or with an even width and two heads.
 
     If n_head does not divide n_embd, n_head becomes 2, and an odd n_embd is rounded down.

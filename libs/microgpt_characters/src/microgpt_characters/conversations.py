@@ -28,10 +28,10 @@ TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # exchanges per conversation; m
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
 FOREIGN, OWN = 0.14, 0.5  # fraction of off-topic questions; fraction of them from a character file
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities of following up, using a value, giving one
-VARIED = 0.5  # probability of a draw from only the topics with slots, if the threshold is not 0
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities to follow up, use a given value, give one
+VARIED = 0.5  # if `threshold` is not 0: probability that a topic is drawn from those with slots
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
-TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; of first wordings in it
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; SHORT in such messages
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
@@ -48,7 +48,7 @@ class Drawing:
 
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
-        self._is_basic = self._is_waiting = False  # waiting: a given value is still to be used
+        self._is_basic = self._is_waiting = False  # waiting: no reply has used a given value yet
         self._is_noisy = not character.threshold  # whether to draw all wordings and typing errors
         self._told: dict[str, str] = {}  # values given in this conversation, by slot
         self._last: Topic | None = None
@@ -237,7 +237,7 @@ class Drawing:
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
-        """Return wordings for training, and for tests unless a topic has few or `threshold` is 0.
+        """Return wordings for training and, unless there are few or `threshold` is 0, for tests.
 
         All words and slots of the test wordings also occur in the training wordings.
         """

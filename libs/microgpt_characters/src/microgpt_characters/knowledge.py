@@ -1,4 +1,4 @@
-"""The topics of a character or a table, and the choice of the messages that its model reads."""
+"""The topics of a character or a table, and the choice of the messages that the model reads."""
 
 import re
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ class Question(NamedTuple):
 
 
 class Knowledge(BaseModel, frozen=True, strict=True):
-    """The wordings and replies of a model's topics, and its replies to all other messages."""
+    """The wordings and replies of a model's topics, and its replies if a message matches none."""
 
     askings: Sequence[Asking]
-    replies: Sequence[str]  # by topic; empty for that of off-topic questions
+    replies: Sequence[str]  # by topic; empty for the topic of off-topic questions
     follows: Sequence[int | None]  # by topic: the topic that must precede it, or None
     needs: Sequence[Sequence[int]]  # by topic: topics whose latest exchange is also in the prompt
     unknown: Sequence[str]  # replies to messages that match no wording
@@ -58,7 +58,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
             return [Message(m.role, plain(m.content)) if m.role == "user" else m for m in messages]
         asked = [i for i, message in enumerate(messages) if message.role == "user"]
         topic: int | None = None
-        latest: dict[int | None, list[Message]] = {}  # last exchange by topic, the most recent last
+        latest: dict[int | None, list[Message]] = {}  # last exchange of each topic, oldest first
         for i, end in pairwise([*asked, len(messages)]):
             match = self._meant(messages[i].content, topic)
             topic = match.asking.topic if match else None

@@ -19,7 +19,7 @@ from microgpt import fold
 
 WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
 MOST_CHARACTERS = 500  # number of characters of a message that are compared; the rest is ignored
-NUMBER = "0"  # replaces each number of a message that occurs in no wording
+NUMBER = "0"  # replaces each number that is in a message, but in no wording
 GROUP, LEAST_EQUAL = 3, 0.45  # trigram length; minimum similarity (Dice 1945) of matching words
 SYNONYM, TOPIC = 0.7, 0.5  # weight factors of synonyms, and of a topic's words outside a wording
 FUNCTION = {True: 0.15, False: 0.5}  # weight factor of function words; True is for a table
@@ -37,7 +37,7 @@ class Asking(NamedTuple):
 
     text: str
     topic: int
-    reads: str = ""  # text for the model to read instead; {0} is the first slot
+    reads: str = ""  # text that the model reads instead of `text`; {0} is the first slot
 
 
 class Match(NamedTuple):
@@ -111,13 +111,13 @@ class Matcher:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
-        share += COVERAGE * coverage * min(weight / self._most, 2)  # 1 is the weight of a rare word
+        share += COVERAGE * coverage * min(weight / self._most, 2)  # a rare word weighs `_most`
         rounded = math.floor(share * 1e9 + 0.5) / 1e9  # so that ties are the same in JavaScript
         text = SLOT.sub(lambda slot: values[int(slot[1])], asking.reads)
         return Match(asking, rounded, text or asking.text)
 
     def _weight(self, word: str) -> float:
-        """Return the weight of a word; an unknown word weighs as much as a word of one topic."""
+        """Return the weight of a word; a word of no topic weighs as much as a word of one topic."""
         topics = {self._askings[i].topic for i in self._places.get(word, ())}
         weight = self._most - math.log(len(topics) or 1)
         return self._function * weight if word in FUNCTION_WORDS else weight

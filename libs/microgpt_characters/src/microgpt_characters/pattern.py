@@ -83,4 +83,4 @@ def names_in(*texts: str) -> set[str]:
 
 def pick(rng: Random, values: Sequence[T], early: float = 1.0) -> T:
     """Return a random value, an early one more often if `early` is above 1."""
-    return values[int(rng.random() ** early * len(values))]  # independent of the Python version
+    return values[int(rng.random() ** early * len(values))]  # the same in every Python version

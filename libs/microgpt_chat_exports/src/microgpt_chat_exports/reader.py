@@ -30,7 +30,7 @@ JSON_FIELDS = ("mapping", "guild", "from_id", "ts")  # every JSON export has at 
 
 
 def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversation] | None:
-    """Return a chat export's conversations, or None for other files and exports read as text."""
+    """Return a chat export's conversations; None for other files, or if it is read as text."""
     is_folder = os.path.isdir(file.path)
     is_plain = how.column is not None or how.separator is not None or how.text == "stream"
     if not how.chat and (is_folder or is_plain):

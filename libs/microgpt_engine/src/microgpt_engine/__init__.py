@@ -31,4 +31,4 @@ value. Losses are in nats.
 docs/engine.md#the-work describes the engine. Tests compare it with the reference engine.
 """
 
-from microgpt_engine import kernel_cache as kernel_cache  # must hash the sources before they load
+from microgpt_engine import kernel_cache as kernel_cache  # it hashes the sources before they load

@@ -2,8 +2,8 @@
 
 Documents are in flat int64 arrays, one after another. Training and evaluation use the layout
 "columns": a row is a feature, or a token of the vocabulary, and a column is a token. Decoding uses
-"rows"; in the KV cache, a block of keys has one row per feature and one lane per token, and values
-have one row per token. The optimizer uses "weights". See docs/engine.md#vectors
+"rows"; in the KV cache, the keys of a group of tokens have one row per feature and one lane per
+token, and values have one row per token. The optimizer uses "weights". See docs/engine.md#vectors
 and #decoding. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size, L = n_layer,
 H = n_head, n = tokens or sequences, N = columns or rows, at least one per token.
 """
@@ -23,7 +23,7 @@ NO_ROWS = np.empty((0, 0), np.float32)
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rule of a token; `sample` excludes rules >= `barred`
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # rules of tokens; `sample` excludes those >= `barred`
 
 
 class Dataset(NamedTuple):
@@ -120,9 +120,9 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
 
 
 def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
-    """Return the maximum total number of keys of all query vectors and heads in a micro-batch.
+    """Return the maximum total number of keys of all vectors of queries in a micro-batch.
 
-    A document of n query vectors has lanes · n (n + 1) / 2 keys in total and at least
+    Per head, a document of n vectors has lanes · n (n + 1) / 2 keys in total and at least
     lanes · (n - 1) + 1 tokens. The number of keys per token is largest for n = 1 or the largest n.
     """
     lanes = lanes_of(dtype)
@@ -233,7 +233,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
         "1": 1, "N": N, "C": C, "3 C": 3 * C, "hidden": model.n_ff_exp * C,
         "H": model.n_head, "T": model.block_size, "V": model.vocab_size,
     }  # fmt: skip
-    return allocated(Rows, sizes, dtype, qkv=padded(C, dtype))  # whole-vector reads can exceed 3 C
+    return allocated(Rows, sizes, dtype, qkv=padded(C, dtype))  # for vector reads beyond 3 C
 
 
 class DecodeArrays(NamedTuple):

@@ -46,7 +46,7 @@ RUN_S = 0.02  # target duration of one `run` call, in seconds
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
-CACHE_BYTES = 2**22  # maximum size of all keys and values, unless the weights are larger
+CACHE_BYTES = 2**22  # maximum bytes of all keys and values, but at least the size of the weights
 MAX_REUSED_BYTES = 2**23  # maximum size of a sequence's keys and values in reusable arrays
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # finish reason by status
 
@@ -77,7 +77,7 @@ class Decoder:
         config, dtype = model.config, model.dtype
         n_bytes = np.dtype(dtype).itemsize
         slot_bytes = 2 * config.n_layer * config.block_size * config.n_embd * n_bytes
-        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger is hardly faster
+        cache_bytes = max(CACHE_BYTES, count_params(config) * n_bytes)  # larger caches hardly help
         most_slots = max(1, min(MAX_SLOTS, cache_bytes // slot_bytes))
         self.is_reusable = slot_bytes <= MAX_REUSED_BYTES  # whether other decoders can reuse arrays
         n_slots = min(len(prompts), most_slots)

@@ -59,7 +59,7 @@ class ThreadedTraining(CompiledTraining):
         self._threads, longest = threads, self._dataset.longest
         self._lengths, self._n_columns = np.diff(self._dataset.starts), n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
-        self._published_step = -1  # step for which `_published` has the weights; -1 if for none
+        self._published_step = -1  # step whose weights `_published` has; -1 for none
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         params = [self._params, *self._copies]  # weights used by each thread
         buffers = [self.workspace.buffers] + [

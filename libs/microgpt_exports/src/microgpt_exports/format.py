@@ -1,7 +1,7 @@
 """Export models in the formats of other programs, and verify the exports in these programs.
 
-The receipt in an export describes the model, and holds results to compare. `verify` runs an export
-only if all bytes except its weights equal those that microgpt writes for the same receipt.
+The receipt in an export describes the model, and contains the model's results. `verify` runs an
+export only if all bytes except its weights equal those that microgpt writes for the same receipt.
 """
 
 import hashlib
@@ -113,7 +113,7 @@ class Format:
         return {output / name: b"".join(file) for name, file in files.items()}
 
     def verify(self, path: Path) -> Verification | None:
-        """Compare the program's results with the recorded ones; return None if there are none."""
+        """Compare the program's results with the receipt's; return None if there is no receipt."""
         receipt = self.read(path)
         return compare(receipt, self.run(path)).verification if receipt else None
 

@@ -59,7 +59,7 @@ class Gpt(nn.Module):
         return F.linear(x if self.config.is_karpathys else rmsnorm(x), self.lm_head)
 
     def embedding(self, tokens: Tensor) -> Tensor:
-        """Return the sum of the embeddings of tokens: (B, T) -> (B, T, C)."""
+        """Return, for each token, the sum of its embeddings: (B, T) -> (B, T, C)."""
         x = embedded = F.embedding(tokens, self.wte)
         if self.config.is_karpathys:
             x = x + self.wpe[: tokens.shape[1]]

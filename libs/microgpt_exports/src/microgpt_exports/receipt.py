@@ -39,7 +39,7 @@ from microgpt import (
 # each token read, (T, V), and the new cache.
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
-FORMAT_VERSION = 4  # receipts of earlier versions contain different results
+FORMAT_VERSION = 4  # receipts of earlier versions contain different results, and are refused
 N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens per text after the first
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp supports no more
@@ -89,7 +89,7 @@ class Receipt(_Strict):
     weights_sha256: Sha256  # hash of the weights in the export
     tokenizer: ReceiptTokenizer
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
-    greedy: Tokens  # BOS and its greedy continuation, until the context is full
+    greedy: Tokens  # BOS, and a greedy continuation of up to MAX_TOKENS tokens
 
     def to_json(self) -> str:
         """Return the receipt as one line of ASCII."""

@@ -3,7 +3,7 @@
 config.json, generation_config.json     the architecture, and the generation settings
 model.safetensors                       the weights in float32
 tokenizer.json, tokenizer_config.json   the tokenizer, and the chat template
-receipt.json                            results to compare; see `receipt`
+receipt.json                            the model's results, for `verify`; see `receipt`
 """
 
 import json

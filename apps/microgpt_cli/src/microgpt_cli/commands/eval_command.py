@@ -67,7 +67,7 @@ def evaluate(
         write_chart(draw_calibration(calibrations), output)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
-        del facts["contamination"]  # replaced by training_share, which can come from hashes
+        del facts["contamination"]  # replaced by training_share, which also uses document hashes
         facts["training_share"] = share
         facts["calibration"] = {name: asdict(each) for name, each in calibrations.items()}
         if answers:

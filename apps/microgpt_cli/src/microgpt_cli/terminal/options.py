@@ -32,7 +32,7 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-MODEL = ("--model", "--model-dir")  # the second name is from a program that microgpt re-creates
+MODEL = ("--model", "--model-dir")  # --model-dir: as in the systems of docs/original_apis.md
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."

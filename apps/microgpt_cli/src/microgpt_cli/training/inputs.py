@@ -44,7 +44,7 @@ N_SEARCHED = 100  # number of conversations in which to look for examples
 
 def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     """Return a new training job: read and split the documents, and choose the missing settings."""
-    if given.get("budget") and "steps" in request.given:  # --steps is applied to the plan below
+    if given.get("budget") and "steps" in request.given:  # --steps is applied after planning
         given = {name: value for name, value in given.items() if name != "steps"}
     parent = load_model(request.from_) if request.from_ else None
     teachers = load_teachers(request.teacher or ())

@@ -1,6 +1,6 @@
 """Contamination: the fraction of evaluated documents that a model or an ancestor used in training.
 
-A model is saved with hashes of its training documents, to recognise copies among its samples.
+Hashes of the training documents are saved with a model; they identify copies among its samples.
 """
 
 import re

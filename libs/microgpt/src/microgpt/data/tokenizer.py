@@ -170,7 +170,7 @@ class Tokenizer(ABC):
 
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
-        return (self.decode([token]) for token in tokens)  # no character spans several tokens
+        return (self.decode([token]) for token in tokens)  # for tokens that are whole characters
 
     def label(self, token: int) -> str:
         r"""Return the text of a token, or a name like "<|user|>" or "bytes:\xf0" if it has none."""

@@ -32,7 +32,7 @@ def attention(
 ) -> None:
     """Set `out` to the attention-weighted mean of the values.
 
-    The weights of a query vector have one row per key, zero-padded to a multiple of `lanes` rows.
+    The weights of a vector of queries have one row per key, zero-padded to a multiple of `lanes`.
     """
     C, step, row, scale = out.shape[0], lanes(out), 0, score_scale(model)
     D = C // model.n_head
@@ -57,7 +57,7 @@ def attention(
 
 @inlined
 def _softmax(scores: Array, n_before: int, scale: float) -> None:
-    """Replace the scores of a query vector with attention weights; future keys have weight 0."""
+    """Replace the scores of a vector of queries with weights, which are 0 for future keys."""
     never = splat(scores, -np.inf)
     peak = never
     for key in range(n_before):

@@ -24,7 +24,7 @@ def evaluate(
     buffers: Buffers,
     dataset: Dataset,
     losses: Array,  # loss of each predicted token in nats, in document order; 0 if masked
-    probabilities: Array,  # (predictions, V), increased by share * softmax(logits); may be empty
+    probabilities: Array,  # (predictions, V), increased by share * softmax(logits); can be empty
     share: float,
     model: Settings,
     first: int,

@@ -62,8 +62,8 @@ def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> N
 def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
     """Set y = x w^T for the first N rows of x, with shapes (N, n), (m, n) -> (N, m).
 
-    `panels` is w as returned by `weights.in_panels`. y is padded to whole vectors. The result for a
-    row does not depend on N.
+    `panels` is the result of `weight_layout.in_panels` for w. y is padded to whole vectors. The
+    result for a row does not depend on N.
     """
     if N == 1 and y.shape[1] <= NARROW * lanes(x):  # inlined to avoid call overhead
         for j in range(0, y.shape[1], lanes(x)):

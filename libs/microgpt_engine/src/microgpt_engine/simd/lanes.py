@@ -29,7 +29,7 @@ def total(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x: x.dtype(x))
 def largest_lane(e: Emitter, x: Any) -> Any:
-    """Return the largest lane. If a lane is NaN, the result is an arbitrary lane."""
+    """Return the largest number in any lane, or that of an arbitrary lane if one is NaN."""
     return _fold(
         e.builder, x, lambda a, b: e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
     )
@@ -55,7 +55,7 @@ def swap_pairs(e: Emitter, x: Any) -> Any:
 
 @emitted(lambda x: x.dtype(x))
 def last_lane(e: Emitter, x: Any) -> Any:
-    """Return the last lane."""
+    """Return the number in the last lane."""
     return e.builder.extract_element(x, ir.Constant(INT32, x.type.count - 1))
 
 

@@ -27,7 +27,7 @@ from microgpt_evolution.trial import EVALUATIONS
 MAX_SHARE = 1 / 8  # fraction of the budget that a complete training run can use
 MAX_RUNS = 200  # maximum number of complete training runs; more would overfit the validation set
 MAX_STUDENT_SHARE = 1 / 3  # maximum fraction of a worker's budget for training a student
-N_TEACHERS = 6  # number of organisms that teach the student; a large text gets no student
+N_TEACHERS = 6  # maximum number of organisms that teach the student
 MAX_TARGETS = 2**28  # maximum size of the teachers' predictions in bytes
 
 

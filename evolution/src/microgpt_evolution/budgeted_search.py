@@ -38,7 +38,7 @@ from microgpt_evolution.trial import (
 )
 from microgpt_evolution.workers import Workers
 
-# Minimum mean length of a teacher's chunks, as a fraction of that of the winner's chunks.
+# A teacher's chunks must have at least this fraction of the mean length of the winner's chunks.
 # The fraction is 0.99 if the teacher's shorter context splits one document in a hundred.
 MIN_LENGTH = 0.99
 
@@ -78,8 +78,8 @@ class BudgetedSearch:
         )
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None  # record of the trial that ended last
-        self.budget = self._planned  # maximum number of operations, without the student
-        self.spent = self.recorded = 0.0  # operations so far, and those of an earlier process
+        self.budget = self._planned  # maximum number of operations, without those of the student
+        self.spent = self.recorded = 0.0  # operations so far; how many of them were recorded before
 
     @property
     def best(self) -> Contestant | None:
@@ -98,7 +98,7 @@ class BudgetedSearch:
                 return
 
     def _next_budget(self) -> float:
-        """Return the next generation's budget: the recorded one, or what budget and time allow."""
+        """Return the next generation's budget, recorded or limited by the budget and time left."""
         recorded = self.study.settings.remaining
         if self.strategy.generation < len(recorded):
             budget = recorded[self.strategy.generation]

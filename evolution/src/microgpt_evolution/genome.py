@@ -34,8 +34,8 @@ VALUES: dict[str, tuple[Gene, ...]] = {
     "architecture": ("karpathy", "portable", "modern"),
 }
 BUDGETED_GENES = (*[*VALUES][:4], "block_size", "vocab_size", *[*VALUES][4:])
-# Relative probabilities of mutation that differ from 1. They are low for two genes, because the
-# values that `train` chooses were better in most cases (docs/measurements/quality.md).
+# Relative probabilities of mutation; all other genes have 1. These two genes rarely mutate, because
+# the values that `train` chooses were better in most cases (docs/measurements/quality.md).
 RATES = {"optimizer": 0.1, "architecture": 0.1}
 MORE_GENES = 0.35  # probability of mutating one more gene, drawn after each mutation
 JUMP = 0.25  # probability that a gene moves by two values instead of one

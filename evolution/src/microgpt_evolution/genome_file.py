@@ -76,7 +76,7 @@ def _record(facts: dict[str, Any]) -> GenomeRecord:
     names, keys, genes = BUDGETED_GENES, BUDGETED_GENES, facts.get("genome")
     if version == VERSION:
         names, keys, genes = GENES, RUST_KEYS, facts
-        if facts.get("objective", "loss") == "loss":  # evolve-rust's files lack `fitness`
+        if facts.get("objective", "loss") == "loss":  # evolve-rust knows only the fitness last-doc
             facts["fitness"] = facts.get("fitness") or "last-doc"
     genes = genes if isinstance(genes, dict) else {}
     missing = [key for key in keys if key not in genes]

@@ -52,7 +52,7 @@ class StudySettings(Stored):
     noun: ClassVar[str] = "search"  # the word for the study in messages
     resume_command: ClassVar[str] = "microgpt evolve --resume"  # the directory is appended
     more: ClassVar[Set[str]] = frozenset()  # settings that can be increased when a study is resumed
-    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that can then be replaced
+    free: ClassVar[Set[str]] = frozenset({"train_winner"})  # settings that resuming can replace
     # Fields whose values can differ when a study is resumed from Python.
     facts: ClassVar[Set[str]] = frozenset({"version", "n_trials", "contamination", "input"})
 

@@ -60,7 +60,7 @@ class Evaluation:
     test_loss: float | None = None  # measured only for the winner, with fresh seeds
     samples: tuple[str, ...] = ()  # names that the model generates
     scores: Scores | None = None  # scores of the names, if the search computes them
-    # In nats per character: one loss per evaluation; in research, of the try and the champion.
+    # In nats per character: one loss per evaluation; in research, those of a try and the champion.
     losses: tuple[float, ...] = ()
     reason: str = field(default="", compare=False)  # one line that says why there is no result
     seconds: float = field(default=0.0, compare=False)  # wall-clock time of the trial on a worker

@@ -95,8 +95,8 @@ class Dask(AbstractContextManager["Dask"]):
         """Yield the index and the evaluation of each trial when the trial ends."""
         from distributed import as_completed
 
-        # If a worker dies, Dask repeats its tasks but does not restore scattered data. Thus, a task
-        # returns the objective, which is pickled, as trials change its caches during transfers.
+        # If a worker dies, Dask repeats its tasks, but does not restore scattered data. So a task
+        # returns the objective. It is pickled first, because trials change its caches meanwhile.
         client = self._client
         if self._sent[0] is not objective:
             self._sent = objective, client.submit(bytes, pickle.dumps(objective), pure=False)

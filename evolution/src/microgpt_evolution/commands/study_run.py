@@ -105,7 +105,7 @@ def open_study(
 def read_documents(
     path: Path, given: Given, limits: Mapping[str, float] | None, kind: type[StudySettings]
 ) -> Split:
-    """Return the split documents of a new study; hide options of `train` in messages."""
+    """Return the split documents of a new study; its messages do not name options of `train`."""
     # Without a time limit or budget, each line is a document; notes must not suggest --text.
     options = ReadOptions.from_settings(given if limits else {**given, "text": "lines"})
     try:

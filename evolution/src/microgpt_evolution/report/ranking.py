@@ -18,7 +18,7 @@ from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, StudySettings
 from microgpt_evolution.trial import FRESH, RETEST, STUDENT, TrialRecord
 
-AFTERWARDS = (RETEST, FRESH, STUDENT)  # origins of trials that cannot win
+AFTERWARDS = (RETEST, FRESH, STUDENT)  # origins of trials after the search, which are not ranked
 Rows = Sequence[Sequence[str]]  # a table; its first row has the headings
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from microgpt import ConfigError, TrainConfig, TrainedModel, bundled, prepare_engine, save, train
 
 EXPERIMENT, MODEL = "experiment.py", "model"  # the program, and the directory of its model
-# Audit events whose paths are checked, events to allow, and prefixes of all events to refuse.
+# Audit events whose paths `guard` checks, events that it allows, and prefixes that it refuses.
 CHECKED = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 ALLOWED = (*CHECKED, "os.listdir", "os.scandir")
 REFUSED = ("gc.", "os.", "pty.", "socket.", "subprocess.")

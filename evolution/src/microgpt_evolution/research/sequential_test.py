@@ -7,7 +7,7 @@ docs/reference/searches.md derives the error rate of the test and states its pow
 # is rejected if it is above the second. The first bounds add up to a false-positive rate of 0.05.
 LOOKS = {5: (1 / 32, 0.5), 10: (0.009375, 0.25), 20: (0.009375, 0.009375)}
 N_CONFIRMED, CONFIRM_ERROR = 16, 0.02  # number of confirming pairs; their significance level
-CLEAR_EFFECT = 1.05  # a gain of 1.05 standard deviations of a pair is kept in 90 % of cases
+CLEAR_EFFECT = 1.05  # a mean gain of 1.05 standard deviations of the gains is kept in 90 % of cases
 
 SEARCH, CONFIRM = "search", "confirm"  # the parts of a try, each with pairs of training runs
 KEPT, REJECTED, UNCONFIRMED = "kept", "not better", "not confirmed"

@@ -29,7 +29,7 @@ DIGITS = 8  # results are rounded to this many decimal places before they are co
 JITTER = 0.05  # standard deviation of the noise, relative to that of the values
 # Grids of the kernel's hyper-parameters; the marginal likelihood selects a value from each grid.
 GENE_SCALES = (0.5, 0.8, 1.2, 2.0)  # length scales of the genes
-CURVE_VARIANCES = (0.3, 0.8)  # variances of the learning curves' dependence on the genes
+CURVE_VARIANCES = (0.3, 0.8)  # variances of the part of a learning curve that depends on the genes
 RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # standard deviations between training runs of a genome
 
 

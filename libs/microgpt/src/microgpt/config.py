@@ -100,8 +100,8 @@ class TrainConfig:
     )
     text: TextKind = setting(
         "lines",
-        "lines: one document per line. stream: one running text.  "
-        "[default: stream for files that look like a book, else lines]",
+        "lines: one document per line. stream: one running text, the default of files that look "
+        "like a book.",
         panel="Data",
     )
     shuffle: bool = setting(True, "Whether to read the documents in random order.")

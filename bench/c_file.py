@@ -2,10 +2,10 @@
 
     uv run python bench/c_file.py [--rounds 5]
 
-The models are Karpathy's (trained without the held-out names) and the demo chat model. The speed of
-greedy decoding, one sequence at a time, is in tokens per second of processor time, with `cc -O3
--march=native`; its ratio is relative to microgpt's engine, measured alternately. The loss is the
-mean over 500 held-out names or replies, in nats per token, with float32 and with int8 weights.
+The models are Karpathy's (trained without the held-out names) and the demo chat model. They decode
+greedily, one sequence at a time. The speed is in tokens per second of processor time; its ratio is
+to that of microgpt's engine, which takes turns with the C programs (`cc -O3 -march=native`). The
+loss is the mean over 500 held-out names or replies, in nats per token.
 """
 
 import random

@@ -4,7 +4,7 @@
 
 Tests the bundled model of the character Skerry, and models trained for three minutes on Skerry's
 file with eight or twenty-five wordings of each topic, drawn from the file's patterns. The questions
-in characters/skerry.json were written before that file: two wordings per topic, thirty questions
+in characters/skerry.json are older than Skerry's file: two wordings per topic, thirty questions
 that Skerry cannot answer, and ten five-turn talks, in which a user gives a name and asks for it.
 Each question is asked again in capitals. Takes eight minutes on one core.
 """

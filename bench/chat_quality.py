@@ -3,8 +3,8 @@
     uv run python bench/chat_quality.py [--seeds 3]
 
 Trains with the `microgpt` command, on one core. `microgpt eval` then counts exact answers on three
-sets in data/: chat_heldout.jsonl with held-out words, names and numbers, chat_fresh.jsonl, whose
-writers had not seen the training data, and chat_fourth.jsonl, on which nothing was tuned.
+sets in data/. chat_heldout.jsonl has held-out words, names and numbers. The writers of
+chat_fresh.jsonl had not seen the training data. Nothing was tuned on chat_fourth.jsonl.
 Takes about ten minutes per seed on one core of an AMD EPYC (Zen 5).
 """
 

@@ -4,11 +4,11 @@
     uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py
 
 Exports four models: Karpathy's (trained without the held-out names), the demo chat model, and two
-portable models of the same shapes, of which the chat model is trained only briefly. "Speed" is the
-number of tokens per second when Python greedily generates one sequence on one core; its ratio is
-relative to microgpt's engine, measured alternately. "Difference" is the largest difference between
-a log-probability and microgpt's, stored in the export. "Bits" is the loss per token of held-out
-names or replies minus microgpt's. The first command measures only onnxruntime, and stores nothing.
+portable models of the same shapes; the portable chat model is trained only briefly. "Speed" is the
+number of tokens per second when Python greedily generates one sequence on one core; its ratio is to
+that of microgpt's engine, which takes turns. "Difference" is the largest difference between a
+log-probability and the one that microgpt recorded in the export. "Bits" is the loss per held-out
+token minus microgpt's loss. The first command measures only onnxruntime, and stores nothing.
 """
 
 import random

@@ -1,8 +1,8 @@
 """The parsers that bench/fuzz.py attacks, each with valid seed inputs written by this project.
 
-A maker gets a folder and returns seed inputs and a function that parses an input. The files come
-from tests/exports, from a model that a maker trains, or from a command. Checksums that an attacker
-could compute are corrected after a mutation, so that the input passes the check.
+A maker gets a folder and returns seed inputs and a function that parses an input. The inputs are in
+this file or below tests/, or the maker creates them with a model or a command. Checksums that an
+attacker could compute are corrected after a mutation, so that the input passes the check.
 """
 
 import hashlib
@@ -103,7 +103,7 @@ def in_file(
     renew: Renew = lambda *_: None,
     seeds: Sequence[bytes] = (),
 ) -> Maker:
-    """Return a maker; its parser writes an input to a file, corrects checksums and parses it."""
+    """Return a maker whose parser writes an input to a file, corrects checksums and reads it."""
 
     def make(folder: Path) -> Made:
         source(folder)

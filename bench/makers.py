@@ -3,7 +3,7 @@
     uv run --with markovify==0.9.4 python bench/makers.py FOLDER > bench/results/makers.txt
 
 FOLDER contains the files in FILES; docs/measurements/quality.md says where they come from. Losses
-are in nats per character, on a tenth of the documents, the test set. Takes ten minutes.
+are in nats per character of the test set, which is a tenth of the documents. Takes ten minutes.
 """
 
 import random

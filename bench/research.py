@@ -2,11 +2,11 @@
 
     uv run python bench/research.py [--only nulls|changes|proposer] [--nulls 200] [--minutes 40]
 
-Null changes are tried one after the other in one study: 160 alter only the random stream, by
-unused draws or another order of the vocabulary, and the others only rename a variable. Improvements
-of Karpathy's settings, most of them in the direction of the presets, are tried against these
-settings; their sizes are measured with 12 other seeds, and the power is simulated from the sizes.
-All of this takes an hour.
+Null changes do not improve the program. They are tried one by one in one study: 160 alter only the
+random stream, by unused draws or another order of the vocabulary, and 40 only rename a variable.
+Improvements of Karpathy's settings, most of them towards the presets, are tried against his
+settings. Their sizes are measured with 12 other seeds, and the power of the test is simulated for
+these sizes. All of this takes an hour.
 
 `--only proposer`: for 80 minutes, the built-in proposer and Optuna search the settings in turns
 with the same number of operations; three fresh seeds score what they find on the test part.
@@ -46,8 +46,8 @@ class Later(random.Random):
 
 random.Random = Later
 """
-# A NOISY change is tried with another order of the vocabulary: paired runs then share no initial
-# rows, so that a gain of the same size is harder to detect.
+# A NOISY change is tried with another order of the vocabulary: paired runs then give the tokens
+# different initial embeddings, so that a gain of the same size is harder to detect.
 NOISY = "noisy"
 CHANGES: tuple[dict[str, Any], ...] = (
     *({"lr": lr, NOISY: True} for lr in (0.0105, 0.011, 0.0115, 0.012, 0.0125, 0.013, 0.0135)),
@@ -210,7 +210,7 @@ def suggested(trial: Any, name: str, value: float) -> float:
 
 
 def null_table(kept: dict[str, Any]) -> str:
-    """Return the table of the null changes that each rule keeps."""
+    """Return a table of how many null changes each rule keeps."""
     n, m = kept["nulls"], kept["altering"]
     research = f"{kept['kept']} of {n} (at most {kept['upper_limit']:.1%} with 95 % confidence)"
     lines = [

@@ -33,7 +33,7 @@ from microgpt_evolution.objectives.rung_objective import RungObjective
 from microgpt_evolution.strategies.surrogate_search import SurrogateSearch
 
 OPTUNA = "optuna==5.0.0"
-TABLE = RESULTS / "search_table.json.xz"  # made by bench/studies/search_table.py at a922fbb8
+TABLE = RESULTS / "search_table.json.xz"  # made at commit a922fbb8, by studies/search_table.py
 OPERATIONS = 3e11  # number of operations per training run of the table
 GRID: dict[str, tuple[float, ...]] = {
     "n_embd": (24, 40, 64, 104),
@@ -47,7 +47,7 @@ POINTS = 8  # number of evaluations of a complete training run
 BUDGET = 30  # budget of a search, in complete training runs
 MAX_TRIALS = 1000  # repeated trials cost nothing, so a search could otherwise be endless
 COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets, in complete runs
-COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the others
+COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the other searches
 N_DRAWN = 10_000  # number of bootstrap samples
 
 # By seed and genome: the validation loss at each point, and then the test loss; empty if the run
@@ -64,7 +64,7 @@ class Ledger:
     """The training runs of a search and their cost: one point of training costs 1.
 
     Attributes:
-        points: the run and the point of each evaluation that was paid for, in order.
+        points: the run and the point of each evaluation that was paid for, oldest first.
     """
 
     def __init__(self, losses: Losses, seed: int) -> None:
@@ -159,7 +159,7 @@ def read_table() -> dict[str, dict[str, Any]]:
 def start_of(text: str) -> Genome:
     """Return the genome that `train --minutes` chooses for a text, rounded to values of the grid.
 
-    A value is rounded to the one with the closest logarithm, unless a value of the gene is 0.
+    The rounding is on a logarithmic scale, except for genes of which one value in the grid is 0.
     """
     objective, genes = objective_of(text), {}
     tokens = objective.tokens()

@@ -5,8 +5,8 @@
 An honest client requests chat replies from the demo model, or short texts from a model of names, at
 a steady rate: first alone, and then while a second process repeatedly sends one kind of hostile
 request on several connections. The names model is served once with a context of a million tokens,
-and once with subwords. Prints the median and 99th percentile latency of the honest client, its
-ratio to that without an attack, the peak memory of the server, and the responses to the attackers.
+and once with subwords. Prints the honest client's median and 99th percentile latency, the ratio of
+the latter to that without an attack, the server's peak memory, and the responses to the attackers.
 """
 
 import argparse
@@ -148,7 +148,7 @@ async def honest(data: bytes, port: int, options: argparse.Namespace) -> list[fl
 
 
 async def attackers(kind: str, data: bytes, port: int, n: int, until: float) -> Counter[str]:
-    """Send an attack's request over n connections; return the number of responses by status."""
+    """Repeat an attack's request over n connections; return the number of responses by status."""
     statuses = Counter[str]()
 
     async def send() -> None:

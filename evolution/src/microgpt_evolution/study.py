@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase settings in `more` and replace those in `free`; raise ConfigError for others."""
+        """Increase settings in `more`, replace settings in `free`, refuse all other changes."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():

@@ -104,7 +104,7 @@ def _result(study: Ranking) -> str:
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # single runs have no interval
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each is one run, so without ±
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds

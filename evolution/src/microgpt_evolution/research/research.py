@@ -105,7 +105,7 @@ class Research(Study[ResearchSettings]):
         return last
 
     def propose(self) -> str:
-        """Return the champion with one number changed; repeat a change that has no verdict yet."""
+        """Return the champion with one number changed: the same change until it has a verdict."""
         code = self.tries[-1].winner
         known = [each.code for each in self.tries if each.verdict not in PARTS]
         rng, numbers = Random(f"{self.settings.seed}/{len(known)}"), [*NUMBER.finditer(code)]

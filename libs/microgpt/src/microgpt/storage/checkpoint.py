@@ -34,7 +34,7 @@ from microgpt.files import (
     read_consistently,
 )
 from microgpt.formatting import printable
-from microgpt.model import count_params
+from microgpt.parameters import count_params
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
 from microgpt.storage.model_directory import (
     TRAINING_FILES,
@@ -122,7 +122,7 @@ def check_has_training(directory: Path) -> None:
     remedy = "use another directory, or train from scratch"
     check_is_directory(directory, remedy)
     if not has_state(directory):
-        raise CheckpointError(f"{directory} has no checkpoint, like a model of `evolve`; {remedy}")
+        raise CheckpointError(f"{directory} has no checkpoint, as after evolve; {remedy}")
 
 
 def has_state(directory: Path) -> bool:

@@ -190,9 +190,10 @@ class Study(Generic[S]):
             if name in self.settings.more:
                 is_possible = new[: len(before)] == before if name == "seeds" else new > before
             if not is_possible:
+                size = len if name == "seeds" else str
                 raise ConfigError(
-                    f"{name} is {new!s:.80}, but {self.directory} has {before!s:.80}; pass more, "
-                    "or begin a new study"
+                    f"{name} is {size(new)!s:.80}, but {self.directory} has "
+                    f"{size(before)!s:.80}; pass more, or begin a new study"
                 )
         if found:
             self.change(**found)

@@ -52,7 +52,7 @@ def resumed_job(
         reply_plugin(name)  # raises an error if the plug-in is not installed
     n_steps = state.step  # number of steps so far; the teachers' steps are added below
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
-        note("its teachers are gone, so the model continues to learn from the text alone")
+        note("its teachers are gone, so it learns from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
         plan = replace(plan, ensemble=None, teachers=())
     if minutes := given.get("minutes"):

@@ -122,7 +122,7 @@ def check_has_training(directory: Path) -> None:
     remedy = "use another directory, or train from scratch"
     check_is_directory(directory, remedy)
     if not has_state(directory):
-        raise CheckpointError(f"{directory} has no checkpoint; {remedy}")
+        raise CheckpointError(f"{directory} has no checkpoint, as after evolve; {remedy}")
 
 
 def has_state(directory: Path) -> bool:

@@ -6,9 +6,9 @@
 Exports four models: Karpathy's (trained without the held-out names), the demo chat model, and two
 portable models of the same shapes; the portable chat model is trained only briefly. "Speed" is the
 number of tokens per second when Python greedily generates one sequence on one core; its ratio is to
-that of microgpt's engine, which takes turns. "Difference" is the largest difference between a log-
-probability and the one that microgpt recorded in the export. "Bits" is the loss per held-out token
-minus microgpt's loss. The first command measures only onnxruntime, and stores nothing.
+that of microgpt's engine, which takes turns. "Difference" is the largest difference between a
+log-probability and the one that microgpt recorded in the export. "Bits" is the loss per held-out
+token minus microgpt's loss. The first command measures only onnxruntime, and stores nothing.
 """
 
 import random

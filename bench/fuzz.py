@@ -99,7 +99,7 @@ def run_child(name: str, maker: Any, seconds: float, folder: str) -> NoReturn:
         with instrumented():
             seeds, parse = maker(Path(folder, "files"))
             for seed in seeds:
-                parse(seed)  # imports the parser's modules; a seed input must be valid
+                parse(seed)  # instruments the parser's modules, and fails if a seed is invalid
         Path("corpus").mkdir()
         for i, seed in enumerate(seeds):
             Path("corpus", str(i)).write_bytes(seed)

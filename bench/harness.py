@@ -77,7 +77,7 @@ def machine(*, all_cores: bool = False) -> str:
     """
     found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     cpu = re.sub(r"\(R\)|\(TM\)| Processor", "", found[1] if found else platform.machine())
-    # LLVM's znver4 becomes AMD's "Zen 4"; Intel's names, such as sapphirerapids, are clear.
+    # LLVM's znver4 becomes AMD's "Zen 4"; Intel's names, such as sapphirerapids, are kept.
     name = re.sub(r"^znver(\d)$", r"Zen \1", simd.NAME)
     n_cores = len(os.sched_getaffinity(0))
     parts = [

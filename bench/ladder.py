@@ -1,4 +1,4 @@
-"""Compare the losses of models from a uniform guess to a GPT, and of an Elman network and a GPT.
+"""Measure losses of models from a uniform guess to a GPT, and compare Elman networks with a GPT.
 
 `microgpt ladder` trains the models on four texts, two of which depend on the version of Python. An
 Elman network trains on names with as many operations as 1,000 and 10,000 steps of Karpathy's GPT.

@@ -46,8 +46,8 @@ class Later(random.Random):
 
 random.Random = Later
 """
-# A NOISY change is tried with another order of the vocabulary: paired runs then share no initial
-# rows, so that a gain of the same size is harder to detect.
+# A NOISY change is tried with another order of the vocabulary: paired runs then give the tokens
+# different initial embeddings, so that a gain of the same size is harder to detect.
 NOISY = "noisy"
 CHANGES: tuple[dict[str, Any], ...] = (
     *({"lr": lr, NOISY: True} for lr in (0.0105, 0.011, 0.0115, 0.012, 0.0125, 0.013, 0.0135)),
@@ -210,7 +210,7 @@ def suggested(trial: Any, name: str, value: float) -> float:
 
 
 def null_table(kept: dict[str, Any]) -> str:
-    """Return the table of the null changes that each rule keeps."""
+    """Return a table of how many null changes each rule keeps."""
     n, m = kept["nulls"], kept["altering"]
     research = f"{kept['kept']} of {n} (at most {kept['upper_limit']:.1%} with 95 % confidence)"
     lines = [

@@ -47,7 +47,7 @@ POINTS = 8  # number of evaluations of a complete training run
 BUDGET = 30  # budget of a search, in complete training runs
 MAX_TRIALS = 1000  # repeated trials cost nothing, so a search could otherwise be endless
 COSTS = (1, 5, 10, BUDGET)  # costs in the table of regrets, in complete runs
-COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the others
+COMPARED = (10, BUDGET)  # costs at which microgpt's search is compared with the other searches
 N_DRAWN = 10_000  # number of bootstrap samples
 
 # By seed and genome: the validation loss at each point, and then the test loss; empty if the run
@@ -64,7 +64,7 @@ class Ledger:
     """The training runs of a search and their cost: one point of training costs 1.
 
     Attributes:
-        points: the run and the point of each evaluation that was paid for, in order.
+        points: the run and the point of each evaluation that was paid for, oldest first.
     """
 
     def __init__(self, losses: Losses, seed: int) -> None:

@@ -148,7 +148,7 @@ async def honest(data: bytes, port: int, options: argparse.Namespace) -> list[fl
 
 
 async def attackers(kind: str, data: bytes, port: int, n: int, until: float) -> Counter[str]:
-    """Send an attack's request over n connections; return the number of responses by status."""
+    """Repeat an attack's request over n connections; return the number of responses by status."""
     statuses = Counter[str]()
 
     async def send() -> None:

@@ -71,7 +71,7 @@ class Load:
         self.names, self.seconds = names, seconds
         self.service = -1  # number of the running service
         self.stopped_at: float | None = None
-        self.timed_out: Counter[str] = Counter()  # number of replies cut off at the time limit
+        self.timed_out: Counter[str] = Counter()  # replies cut off by a stop's time limit, by kind
         self.texts: dict[tuple[int, str, int], bytes] = {}  # text by model, kind and seed
         self.n_compared, self.n_different, self.n_again = 0, 0, 0
         self.statuses: Counter[tuple[str, int]] = Counter()

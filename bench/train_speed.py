@@ -25,8 +25,8 @@ from harness import headed, machine, needs, parsed, pin, store
 
 from microgpt import CharTokenizer, ModelConfig, TrainConfig, bundled, load_text
 
-# Tolerance in nats for each of the first ten losses; float32 sums differ in their order. Later, the
-# differences grow at this high learning rate, but all contenders converge to similar losses.
+# Tolerance in nats of the first ten losses, as contenders add float32 numbers in different orders.
+# Later, the differences grow at this high learning rate, but all converge to similar losses.
 AGREEMENT = 0.01
 TEXT = ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128)
 

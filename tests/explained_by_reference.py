@@ -12,9 +12,9 @@ from microgpt import InferenceGpt
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Message
 from microgpt.errors import PromptError
-from microgpt.flat_weights import by_name
 from microgpt.model import add, cross_entropy, linear, rmsnorm
 from microgpt.model_variants import GptVariant
+from microgpt.parameters import by_name
 from microgpt.storage.model_metadata import SavedModel
 from microgpt.value import Value, total
 from microgpt_engine.trainer import CompiledTraining

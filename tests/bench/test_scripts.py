@@ -105,7 +105,7 @@ DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rgl
 DOCS.remove(ROOT / "docs" / "removed.md")
 PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_text("utf-8"))
 # Paths of scripts; a path with a commit is not matched, because it names a deleted script.
-CITED = re.compile(r"bench/[\w/]+\.\w+\b(?!,? (?:removed after commit|at) [0-9a-f]{8})")
+CITED = re.compile(r"bench/[\w/]+\.\w+\b(?!,? (?:removed after commit|at|at commit) [0-9a-f]{8})")
 
 
 def test_every_benchmark_script_is_tested() -> None:

@@ -46,8 +46,8 @@ def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
     said = "hi\n" * 6 + "/clear\n" + "hi\n" * 4
     notes = microgpt("chat", "--model-dir", chat_model, stdin=said).stderr.splitlines()
     assert notes == 2 * [
-        "note: the conversation no longer fits into the context of 32 tokens; the model no longer "
-        "sees the oldest turns (8 tokens so far)"
+        "note: the conversation exceeds the context of 32 tokens; the model ignores the oldest "
+        "turns (8 tokens so far)"
     ]
 
 

@@ -2,6 +2,7 @@ from unittest.mock import Mock
 
 import pytest
 from commands import ok, refused
+from json_files import edit
 from trainings import training_of
 
 from microgpt import TrainConfig, Value
@@ -63,7 +64,15 @@ def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgp
     assert [*training_of(names.parent / "output")["edited_sources"]] == ["model.py"]
     data = ["--data", "names.txt"]
     for command in (["generate", "-n", "2"], ["eval", *data], ["score", "output", *data]):
-        assert ok(microgpt(*command)).stderr.count(REASON) == 1
+        notes = ok(microgpt(*command)).stderr
+        assert notes.count(REASON) == 1
+        assert "trained with edits" not in notes
+
+
+def test_commands_note_that_a_model_was_trained_with_edited_sources(microgpt, names) -> None:
+    ok(microgpt("train", *SMALL))
+    edit(names.parent / "output/meta.json", training={"edited_sources": {"model.py": "a"}})
+    assert "note: output was trained with edits" in ok(microgpt("generate", "-n", "1")).stderr
 
 
 def test_verify_fails_and_names_a_source_file_that_was_edited(edited, microgpt) -> None:

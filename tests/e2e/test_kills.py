@@ -17,7 +17,7 @@ from trainings import made_up_names
 from microgpt import read_training
 
 pytestmark = pytest.mark.slow
-NOTE = "note: compiling the engine (once on this computer, takes about ten seconds)\n"
+NOTE = "note: compiling the engine (kept for later runs, takes about ten seconds)\n"
 
 
 @pytest.fixture

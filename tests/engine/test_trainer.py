@@ -16,9 +16,9 @@ from small_engines import numbers, run_to
 
 from microgpt import ModelConfig, TrainConfig, count_params
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.flat_weights import by_name
 from microgpt.model import init_weights, weight_shapes
 from microgpt.model_variants import Dropout, GptVariant, batch_dropout
+from microgpt.parameters import by_name
 from microgpt.reference import ReferenceEngine
 from microgpt.reference_engine import compute_gradients
 from microgpt_engine.trainer import CompiledTraining

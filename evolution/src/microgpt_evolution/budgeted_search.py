@@ -38,7 +38,7 @@ from microgpt_evolution.trial import (
 )
 from microgpt_evolution.workers import Workers
 
-# A teacher's chunks must have at least this fraction of the mean length of the winner's chunks.
+# On average, a teacher's chunks must have at least this fraction of the length of the winner's.
 # The fraction is 0.99 if the teacher's shorter context splits one document in a hundred.
 MIN_LENGTH = 0.99
 
@@ -79,7 +79,7 @@ class BudgetedSearch:
         self._limit, self._began = limit, limit.clock() if limit else 0.0
         self.last: TrialRecord | None = None  # record of the trial that ended last
         self.budget = self._planned  # maximum number of operations, without those of the student
-        self.spent = self.recorded = 0.0  # operations so far; how many of them were recorded before
+        self.spent = self.recorded = 0.0  # operations so far; of these, those of an earlier process
 
     @property
     def best(self) -> Contestant | None:

@@ -167,7 +167,7 @@ class _Measuring:
     def records_of(
         self, trials: Sequence[Trial], objective: LossObjective, n_later: int
     ) -> list[TrialRecord]:
-        """Return the records of trials; the search will measure up to `n_later` more trials."""
+        """Return the records of trials; after these, the search measures up to `n_later` others."""
         n_left = n_later + sum(not self.study.record_of(trial) for trial in trials)
         self.on_event(SearchEvent(self.search, None, self.n_measured, n_left))
 

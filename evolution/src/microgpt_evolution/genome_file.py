@@ -36,7 +36,7 @@ class GenomeRecord(Stored):
     genome: Genes
     loss: float | None = None  # loss on the last training document; None in version 4
     generation: Annotated[int, Field(ge=0)]  # generation of the winner, counted from 1
-    evolved: bool = True  # true in every file that a search writes
+    evolved: bool = True  # a key of evolve-rust, true in every file that a search writes
     version: Literal[1, 4] = 1
     objective: ObjectiveName = "loss"
     head: str | None = None  # Hydra head whose champion won; None if no head was requested

@@ -35,7 +35,7 @@ class SearchLog:
         if self._settings.objective == "hydra":
             for line in (TITLE.format(len(HEADS), self._settings.generations), RULE, MOTTO):
                 self._write(line)
-        if self._settings.fitness:  # `primordial` is None for the fitness "last-doc"
+        if self._settings.fitness:  # for "last-doc", `primordial` is None, and the target is fixed
             goal = primordial.fitness - HELD_OUT_GAIN if primordial else LAST_DOC_TARGET
             self._write(f"Target: loss < {round(goal, 4)}{self._mark}")
 

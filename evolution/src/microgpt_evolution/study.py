@@ -182,7 +182,7 @@ class Study(Generic[S]):
         return f"no training run completed: {next(reasons, 'use other documents')}"
 
     def extend(self, changes: Mapping[str, Any]) -> None:
-        """Increase settings in `more` and replace those in `free`; raise ConfigError for others."""
+        """Increase settings in `more`, replace settings in `free`, refuse all other changes."""
         old = dict(self.settings)
         found = {name: value for name, value in changes.items() if value != old[name]}
         for name, new in found.items():
@@ -190,9 +190,10 @@ class Study(Generic[S]):
             if name in self.settings.more:
                 is_possible = new[: len(before)] == before if name == "seeds" else new > before
             if not is_possible:
+                size = len if name == "seeds" else str
                 raise ConfigError(
-                    f"{name} is {new!s:.80}, but {self.directory} has {before!s:.80}; pass more, "
-                    "or begin a new study"
+                    f"{name} is {size(new)!s:.80}, but {self.directory} has "
+                    f"{size(before)!s:.80}; pass more, or begin a new study"
                 )
         if found:
             self.change(**found)

@@ -63,7 +63,7 @@ class Dask(AbstractContextManager["Dask"]):
     def __init__(self, address: str) -> None:
         """Connect to a scheduler; raise ClusterError if it cannot be reached or used."""
         self.address = address
-        self._sent: tuple[object, Any] = (None, None)  # last objective; its pickle as a Dask future
+        self._sent: tuple[object, Any] = (None, None)  # last objective; Dask future of its pickle
         try:
             import dask
             from distributed import Client

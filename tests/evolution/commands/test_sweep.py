@@ -56,7 +56,7 @@ def test_resuming_a_finished_sweep_requires_more_seeds(microgpt, tmp_path) -> No
     run, before = run_of(tmp_path), contents(tmp_path)
     assert "so nothing changed" in ok(microgpt("sweep", "resume", run)).stderr
     assert contents(tmp_path) == before
-    assert "pass more" in refused(microgpt("sweep", "resume", run, "--seeds", "2"))
+    assert "has 3" in refused(microgpt("sweep", "resume", run, "--seeds", "2"))
     assert "so nothing changed" in ok(microgpt("sweep", "resume", run, "--seeds", "3")).stderr
     done = ok(microgpt("sweep", "resume", run, "--seeds", "4"))
     assert "16 of 16 training runs completed; ran 4 in " in done.stdout

@@ -20,7 +20,7 @@ def evolve(terminal, made_up_names):
 def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> None:
     child, shown = evolve(*SMALL, NO_COLOR="1"), io.StringIO(newline="")
     child.logfile_read = shown
-    child.expect(r"study \d+ % \| ")
+    child.expect(r"\d+ % \| ")
     child.expect(r"champion \d\.\d{4}")
     assert child.exit_code() == 0
     assert "organism g" not in shown.getvalue()

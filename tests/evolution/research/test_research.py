@@ -108,8 +108,10 @@ def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_pa
 def test_a_changed_program_after_a_killed_try_is_a_new_try(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run("# a\n# 0", FakeJudge(stops_after=9))
+    with pytest.raises(ConfigError, match="no verdict"):
+        research.read_test(None)
     assert research.run("# b\n# 1", FakeJudge()).number == 2
-    assert research.tries[1].verdict == "search"
+    assert research.tries[1].facts["verdict"] == "none yet"
     assert research.run("# a\n# 0", FakeJudge()).number == 3
 
 

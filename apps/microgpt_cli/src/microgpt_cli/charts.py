@@ -190,5 +190,5 @@ def read_training_runs(directories: Sequence[Path]) -> list[TrainingRun]:
 
 
 def _run(label: str, plan: TrainingPlan, state: TrainState) -> TrainingRun:
-    val_mark = mark(plan.contamination.get("validation", 0.0))
-    return TrainingRun(label, state.history, val_mark)
+    label += " (subwords)" if plan.tokenizer.kind == "bpe" else ""
+    return TrainingRun(label, state.history, mark(plan.contamination.get("validation", 0.0)))

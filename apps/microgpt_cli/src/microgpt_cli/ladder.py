@@ -76,7 +76,7 @@ def ladder(
     """
     if not (sets.validation and sets.test):
         raise DataError(
-            "there are too few documents to hold some out for validation and testing; add documents"
+            "too few documents to hold some out for validation and testing; add documents"
         )
     engine = default_engine()
     given = {"single": True, "tokenizer": "char", "text": text, "seed": seed, "engine": engine}

@@ -13,6 +13,7 @@ from microgpt import (
     SavedModel,
     Use,
     bundled,
+    find_edited_sources,
     find_plugins,
     known_share,
     load,
@@ -30,8 +31,10 @@ LOSSES = {"train_loss": "", "val_loss": "validation", "test_loss": "test"}
 
 
 def load_model(directory: Path) -> SavedModel:
-    """Load a model with `load`; print a note if its training run is unfinished."""
+    """Load a model; note if it is of an unfinished run, or of source code that was edited."""
     saved = load(directory)
+    if saved.meta.training.get("edited_sources") not in (None, find_edited_sources()):
+        note(f"{directory} was trained with edits of microgpt, and is wrong without them")
     if saved.progress:
         note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
     return saved

@@ -25,7 +25,7 @@ Next: docs/change.md repeats these experiments with ten seeds; change a part you
 docs/measurements/loss.md says what a loss is worth, and docs/own_text.md how to train on your own
 text."""
 
-course = command_group("Write a GPT yourself, in twelve exercises and a program.")
+course = command_group("Write a GPT yourself, in fourteen exercises.")
 
 
 @course.command(cls=GroupedCommand, epilog="microgpt course start && microgpt course check")

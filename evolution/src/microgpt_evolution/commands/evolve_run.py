@@ -90,8 +90,8 @@ class Winner:
         """Write genome.json to the current directory, and print its path and its loss or score."""
         write_genome(DEFAULT_GENOME, record)
         print_or_discard(f"Genome of generation {record.generation} saved to {DEFAULT_GENOME}")
-        how = "" if record.is_budgeted else ", measured with fresh seeds"
-        note(f"{DEFAULT_GENOME} has {score_of(record)}{how}")
+        how = "lowest of all trials" if record.is_budgeted else "measured with fresh seeds"
+        note(f"{DEFAULT_GENOME} has {score_of(record)}, {how}")
 
     def train(self, study: Study[SearchSettings]) -> None:
         """Train a model with a search's genome, unless this model is already saved."""
@@ -108,7 +108,7 @@ class Winner:
         if self.directory:
             plan = replace(trained.plan, given={"genome": _checksum(record)})
             save(replace(trained, plan=plan), self.directory)
-            note(f"the model of the winner is in {self.directory}")
+            note(f"the model is in {self.directory}")
 
 
 def _checksum(record: GenomeRecord) -> str:
@@ -219,7 +219,7 @@ def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
-        f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} {unit}"
+        f"{trained.config.steps:,} steps: best held-out loss {best.loss:.4f} {unit}"
     )
     with StudyProgress() as progress:
         follow = OnEvent(lambda e: progress.update(e.step, e.steps - e.step, "student"))
@@ -227,10 +227,9 @@ def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
     if student and student.val_loss and trained.val_loss:
         loss = student.val_loss * search.objective.tokens(best.genome.vocab_size).per_character
         print_or_discard(f"Student: held-out loss {loss:.4f} {unit}")
-        if student.val_loss < trained.val_loss:
-            trained = student
-        else:
-            note("the winner is better than its student and is kept")
+        is_better = student.val_loss < trained.val_loss
+        trained = student if is_better else trained
+        note(f"the {'student' if is_better else 'winner'} is better and is kept")
     model = InferenceGpt(trained)
     test = model.evaluate(search.sets.test, text=settings.text)
     loss = test.bits_per_character * math.log(2)

@@ -212,7 +212,7 @@ class StudyProgress(Progress):
         speed = (work - recorded) / (perf_counter() - self._started)
         left = time_left(work_left, speed) if work_left else "done"
         done = round(100 * work / (work + work_left)) if work + work_left else 0
-        self.show(done / 100, f"study {done} % | {left} | {figures}")
+        self.show(done / 100, f"{done} % | {left} | {figures}")
 
     def remark(self, kind: str, evaluation: Evaluation) -> None:
         """Print why a trial has no result, once per `kind` and status, at most N_REMARKS times."""

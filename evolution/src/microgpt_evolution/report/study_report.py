@@ -24,14 +24,13 @@ from microgpt_evolution.trial import STUDENT, TrialRecord
 N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of the winner's names
 SHOWN = ("input", "seed", "seeds", "population", "generations", "fitness", "head")
 SEARCHED = (
-    "One mark per trial, in the order in which they ended; {} is better. Line: the best so far. "
-    "Retests with other seeds show how much of a value is luck."
+    "One mark per trial, in order of completion; {} is better. Line: the best so far. "
+    "The best value is partly luck; only retests with other seeds show how much."
 )
 SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
 TRIED = (
-    "One mark per measured try: the champion's loss less its gain, with a 95 % interval over its "
-    "pairs of seeds. Line: the champion's loss, which falls by each gain that fresh seeds confirm. "
-    "Orange tries looked better at first, but not with fresh seeds."
+    "One mark per try: the champion's loss less its gain, with a 95 % interval. Line: the "
+    "champion's loss. Orange: tries that looked better only at first."
 )
 # Vega writes a point's description into `aria-label`; `render` turns it into a tooltip.
 POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')
@@ -105,7 +104,7 @@ def _result(study: Ranking) -> str:
     label, winner, others = study.measure.label, study.winner, study.candidates[1:]
     if not isinstance(study.settings, SweepSettings):
         first = min(study.candidates, key=lambda each: each.record.place)
-        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # single runs have no interval
+        return f"{label.capitalize()} {first.mean} → {winner.mean}"  # each is one run, so without ±
     loss = f"Lowest {label} {winner.mean.value:.4f}"
     if not others or len(others[0].values) < len(winner.values):
         return loss  # no other configuration has results for all seeds

@@ -28,8 +28,7 @@ class Judge:
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
         """Run a program with a seed, and return the evaluation of its model on the set `part`.
 
-        The loss is in nats per character. The number of training operations is returned, too; it is
-        0 if the program has its own training loop.
+        Return the training operations, too; they are 0 if the program has its own training loop.
         """
         started = perf_counter()
         with TemporaryDirectory(ignore_cleanup_errors=True) as directory:

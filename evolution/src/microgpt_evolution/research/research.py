@@ -1,8 +1,7 @@
 """A research study consists of tries, each of which compares a program with the champion.
 
 The champion is the program of the last try that was kept; champion.py is a copy of it. tries/0.py
-is the initial program, which is compared with itself, and tries/3.py is that of the third try.
-Verdicts follow from the recorded losses, so a killed try can be resumed.
+is the initial program. Verdicts follow from the recorded losses, so a killed try can be resumed.
 """
 
 import re
@@ -65,7 +64,7 @@ class Try:
         runs = [each for each in self.records if each.is_ok]
         return {
             "try": str(self.number),
-            "verdict": self.verdict,
+            "verdict": "none yet" if self.verdict in PARTS else self.verdict,
             "gain": str(self.gain or ""),
             "pairs": f"{len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))}",
             "lines": f"+{(new - old).total()} -{(old - new).total()}",
@@ -106,7 +105,7 @@ class Research(Study[ResearchSettings]):
         return last
 
     def propose(self) -> str:
-        """Return the champion with one number changed; repeat a change that has no verdict yet."""
+        """Return the champion with one number changed: the same change until it has a verdict."""
         code = self.tries[-1].winner
         known = [each.code for each in self.tries if each.verdict not in PARTS]
         rng, numbers = Random(f"{self.settings.seed}/{len(known)}"), [*NUMBER.finditer(code)]
@@ -119,8 +118,10 @@ class Research(Study[ResearchSettings]):
 
     def read_test(self, judge: Judge) -> Mean:
         """Return the gain of the champion over the first program on the test set; end the study."""
-        while len((first := self.tries[0]).gains(FINAL)) < N_FINAL:
-            self._measure(replace(first, code=self.tries[-1].winner), FINAL, judge)
+        while len((first := (tries := self.tries)[0]).gains(FINAL)) < N_FINAL:
+            if (last := tries[-1]).verdict in PARTS:
+                raise ConfigError(f"try {last.number} has no verdict; run: microgpt research try")
+            self._measure(replace(first, code=last.winner), FINAL, judge)
         self.end()
         return Mean.over(first.gains(FINAL))
 

@@ -14,7 +14,7 @@ TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
 N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
 N_FRESH = 3  # number of training runs of the winner that do not influence the search
-POPULATION = "champion"  # name of the population in reports, if a search has only one
+POPULATION = "champion"  # name in the progress line, if a search has only one population
 
 
 @dataclass(frozen=True)

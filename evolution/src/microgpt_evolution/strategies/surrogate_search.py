@@ -92,7 +92,7 @@ class SurrogateSearch:
     def _accepted(
         self, draws: Iterator[Contestant], n: int, trained: Collection[Genome] = ()
     ) -> list[Contestant]:
-        """Return up to n drawn organisms whose genomes are new, distinct and accepted."""
+        """Return up to n drawn organisms with distinct, accepted genomes, none of them trained."""
         found: dict[Genome, Contestant] = {}
         for organism in islice(draws, MAX_DRAWS):
             if organism.genome not in trained and self._accepts(organism.genome):

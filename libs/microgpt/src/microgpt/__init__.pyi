@@ -98,7 +98,6 @@ from .files import publish as publish
 from .files import read as read
 from .files import read_regular_file as read_regular_file
 from .files import recorded_path as recorded_path
-from .flat_weights import Numbers as Numbers
 from .formatting import count as count
 from .formatting import duration as duration
 from .formatting import first_problem as first_problem
@@ -110,7 +109,6 @@ from .inference import InferenceGpt as InferenceGpt
 from .model import Gpt as Gpt
 from .model import Matrix as Matrix
 from .model import Weights as Weights
-from .model import count_params as count_params
 from .model import cross_entropy as cross_entropy
 from .model import init_weights as init_weights
 from .model import linear as linear
@@ -136,6 +134,8 @@ from .muon import COEFFICIENTS as COEFFICIENTS
 from .muon import MUON_MOMENTUM as MUON_MOMENTUM
 from .muon import N_ITERATIONS as N_ITERATIONS
 from .muon import NORM_EPS as NORM_EPS
+from .parameters import Numbers as Numbers
+from .parameters import count_params as count_params
 from .plugins import EngineWarning as EngineWarning
 from .plugins import Plottable as Plottable
 from .plugins import PluginError as PluginError

@@ -100,8 +100,7 @@ class TrainConfig:
     )
     text: TextKind = setting(
         "lines",
-        "lines: one document per line. stream: one running text.  "
-        "[default: stream for files that look like a book, else lines]",
+        "lines: one document per line. stream: one running text, the default of book-like files.",
         panel="Data",
     )
     shuffle: bool = setting(True, "Whether to read the documents in random order.")

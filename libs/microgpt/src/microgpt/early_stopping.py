@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from microgpt.config import TrainConfig
-from microgpt.flat_weights import Numbers
+from microgpt.parameters import Numbers
 
 # "steps": all steps are done. "until": `config.until` steps are done. "stopped": a hook ended the
 # run. "patience": the validation loss did not improve in the last `config.patience` evaluations.

@@ -9,7 +9,8 @@ from microgpt.data.contamination import trained_share
 from microgpt.data.tokenizer import AnyDocument, Document, as_documents
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation import EvaluationSet, HeldOutLoss
-from microgpt.model import Weights, count_params
+from microgpt.model import Weights
+from microgpt.parameters import count_params
 from microgpt.training.engines import EngineModel, check_engine, default_engine, engine_module
 from microgpt.training_state import TrainedModel, TrainResult
 

@@ -35,12 +35,6 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     return {name: (rows, columns) for name, (rows, columns) in shapes.items() if rows}
 
 
-def count_params(config: ModelConfig) -> int:
-    """Return the number of weights of a model."""
-    C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
-    return (2 * config.vocab_size + config.n_positions) * C + config.n_layer * block
-
-
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
     """Return Gaussian weights, drawn row by row; `init_variant` supports all architectures."""
     return {  # random, because units with equal weights would get equal gradients and stay equal

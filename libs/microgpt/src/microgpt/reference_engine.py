@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.errors import PromptError
-from microgpt.flat_weights import Numbers, by_name
-from microgpt.model import Gpt, Weights, count_params, cross_entropy
+from microgpt.model import Gpt, Weights, cross_entropy
 from microgpt.model_variants import Dropout, GptVariant, batch_dropout, gpt_type, init_variant
 from microgpt.muon import MuonEngine
+from microgpt.parameters import Numbers, by_name, count_params
 from microgpt.reference import Batch, ReferenceEngine
 from microgpt.sampling import (
     NOT_FINITE_MESSAGE,

@@ -91,8 +91,8 @@ class Settings(TrainConfig, ModelConfig):
     single: bool = setting(False, "Whether to train one model instead of an ensemble.")
     n_teachers: int = training(
         0,
-        "Number of models that teach the final one, if the text is small enough for an ensemble.  "
-        "[default: as many as the budget allows]",
+        "Number of models that teach the final one, if the text is small enough. 0: as "
+        "many as the budget allows.",
         minimum=0,
     )
     student_length: float = setting(

@@ -15,9 +15,9 @@ from microgpt.config import MAX_SIZE, DType, EngineName, Given, ModelConfig, Tra
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.early_stopping import BestWeights, Ending
 from microgpt.errors import ConfigError
-from microgpt.flat_weights import Numbers
 from microgpt.learning_rate import default_lr
-from microgpt.model import Weights, count_params, weight_shapes
+from microgpt.model import Weights, weight_shapes
+from microgpt.parameters import Numbers, count_params
 from microgpt.plugins import Plottable
 from microgpt.value import total
 

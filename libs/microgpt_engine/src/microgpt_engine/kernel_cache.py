@@ -38,7 +38,7 @@ _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CP
 
 _NUMBA = b"numba"  # stands for machine code that Numba caches itself
 
-COMPILING = "compiling the engine (once on this computer, takes about ten seconds)"
+COMPILING = "compiling the engine (kept for later runs, takes about ten seconds)"
 
 
 class CompiledForWasmError(Exception):

@@ -103,11 +103,11 @@ class ChatSession:
         prompt = self.model.chat_prompt([*self.messages, question])
         if new := [char for char in prompt.unknown_characters if char not in self._noted]:
             self._noted += "".join(new)
-            note(f"removed characters that are not in the vocabulary: {', '.join(map(repr, new))}")
+            note(f"removed characters not in the vocabulary: {', '.join(map(repr, new))}")
         if prompt.tokens_dropped and not self._has_dropped:  # report dropped tokens only once
             note(
-                "the conversation no longer fits into the context of "
-                f"{self.model.config.block_size} tokens; the model no longer sees the oldest "
+                "the conversation exceeds the context of "
+                f"{self.model.config.block_size} tokens; the model ignores the oldest "
                 f"turns ({prompt.tokens_dropped} tokens so far)"
             )
         self._has_dropped = prompt.tokens_dropped > 0

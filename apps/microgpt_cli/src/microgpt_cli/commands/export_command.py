@@ -1,6 +1,5 @@
 """`microgpt export`: convert a model to another format."""
 
-import os
 from pathlib import Path
 from typing import cast, get_args
 
@@ -11,10 +10,8 @@ from microgpt_cli.terminal.help import examples
 
 OWN = get_args(WeightsFormat)
 # Documented formats, and the optional packages that provide them.
-PACKAGES = {
-    "html": "microgpt-page",
-    **dict.fromkeys(("c", "c-int8", "gguf", "onnx", "transformers"), "microgpt-exports"),
-}
+PACKAGES = dict.fromkeys(("c", "c-int8", "gguf", "onnx", "transformers"), "microgpt-exports")
+PACKAGES["html"] = "microgpt-page"
 
 
 def formats() -> list[str]:
@@ -34,28 +31,29 @@ def export(
     model_option: Path | None = opt.MODEL_OPTION,
     format: str | None = opt.option(
         None,
-        "Format of the weights, two bytes each in float16; html: a page that runs the model in a "
-        "browser; c, gguf, onnx and transformers: for other programs.  [default: the suffix of the "
-        "output, else safetensors]",
+        "Format, see above.  [default: the suffix of the output, else safetensors]",
         metavar=f"<{'|'.join(formats())}>",
         autocompletion=formats,
     ),
-    force: bool = opt.flag(
-        "--force", "Replace an existing file, or another model in the output directory."
-    ),
+    force: bool = opt.flag("--force", "Replace an existing file or model."),
 ) -> None:
     """Write a model in another format.
 
-    Other programs can read safetensors and float16; JSON is human-readable. Every command reads all
-    three. An HTML file contains the model, the engine and the playground, and works in a browser
-    without a network connection. A C file needs only a compiler. An ONNX file runs in onnxruntime,
-    a GGUF file in llama.cpp, ollama and LM Studio, and a transformers directory in Python;
-    `microgpt verify PATH` compares their results with those of the model. GGUF and transformers
-    require `train --architecture portable`; the model can learn from another one (`--teacher`).
+    Other programs can read safetensors and float16, which takes two bytes per weight; JSON is
+    human-readable. Every command reads all three. An HTML file contains the model, the engine and
+    the playground, and works in a browser without a network connection. A C file needs only a
+    compiler. An ONNX file runs in onnxruntime, a GGUF file in llama.cpp, ollama and LM Studio, and
+    a transformers directory in Python; `microgpt verify PATH` compares their results with those of
+    the model. GGUF and transformers require `train --architecture portable`; the model can learn
+    from another one (`--teacher`).
     """
     model_dir = opt.model_of(model, model_option)
     if format is None:
         format = _format_of(output) or "safetensors"
+        if format in OWN and output.suffix[1:].isalpha() and not output.is_dir():
+            raise ConfigError(
+                f"no format has the suffix {output.suffix}; add --format, or omit the suffix"
+            )
     if format in OWN:
         files = _write_model(model_dir, output, cast("WeightsFormat", format), is_forced=force)
     else:
@@ -82,7 +80,7 @@ def _write_model(
     if other := _format_of(output):
         raise ConfigError(f"--format {format} writes a directory; for a file, use --format {other}")
     saved = load_model(model_dir)
-    is_in_place = os.path.realpath(output) == os.path.realpath(model_dir)
+    is_in_place = output.exists() and output.samefile(model_dir)
     if not (is_forced or is_in_place or has_copy(output, saved)):
         check_replacement(output, "--output")
     save(saved, output, weights_format=format)

@@ -23,7 +23,7 @@ def ladder(
     ),
     column: str | None = opt.COLUMN,
     budget: float | None = opt.option(
-        None, "Training operations of the first GPT.  [default: 1e11, about a second]"
+        None, "Training operations of the first GPT.  [default: 1e11]"
     ),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
     output: list[Path] | None = opt.option(None, opt.CHART_HELP, metavar="<path>"),
@@ -31,8 +31,8 @@ def ladder(
 ) -> None:
     """Compare the losses of ever larger models on a text, from a uniform guess to a GPT.
 
-    The models in between are n-grams, an Elman network and a small GPT. The network and the small
-    GPT are trained with the same number of operations, the last GPT with about ten times as many.
+    In between are n-grams, an Elman network and a small GPT, the latter two with the same number of
+    operations. The last GPT has up to ten times as many; on a small text, it is left out.
     """
     check_setting("seed", seed, "--seed")
     check_setting("budget", budget, "--budget")

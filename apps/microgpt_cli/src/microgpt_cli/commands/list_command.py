@@ -23,7 +23,7 @@ def list_models(
         raise ConfigError(f"the directory {directory} does not exist; use another one")
     found = list(_models(directory))
     if not found:
-        note(f"there is no model in {directory}; train a model with `microgpt train`")
+        note(f"no model in {directory}; train one with `microgpt train`")
         return
     rows = [("model", "kind", "weights", "loss")]
     rows += [(printable(path), kind, f"{n_params:,}", loss) for path, kind, n_params, loss in found]

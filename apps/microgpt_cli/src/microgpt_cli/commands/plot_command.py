@@ -18,7 +18,7 @@ def plot(
     """Plot the loss curves of training runs.
 
     Points show the held-out loss, and a dashed line shows the smoothed training loss. Unfinished
-    runs are also plotted.
+    runs are also plotted. Losses per subword cannot be compared with losses per character.
     """
     from microgpt_cli.charts import check_files, draw, read_training_runs, write_chart
 

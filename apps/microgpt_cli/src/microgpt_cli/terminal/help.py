@@ -100,6 +100,8 @@ class GroupedCommand(TyperCommand):
             record = param.get_help_record(ctx)
             if record is None or param in rare:
                 continue
+            if HELP_ALL in record[0]:
+                record = record[0], "Show common or all options."
             if isinstance(param, TyperArgument):
                 sections.setdefault("Arguments", []).append((param.display_name_raw, record[1]))
             elif rare:

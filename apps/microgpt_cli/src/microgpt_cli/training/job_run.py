@@ -1,7 +1,6 @@
 """Run a training job: print a header, notes and progress, and save checkpoints."""
 
 import random
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from microgpt import (
     Checkpoints,
     ChunkedDataset,
     DivergedError,
-    Document,
     OnEvent,
     StopWhen,
     TrainingDirectory,
@@ -20,6 +18,7 @@ from microgpt import (
     TrainResult,
     Use,
     as_argument,
+    count,
     count_params,
     has_model,
     mark,
@@ -73,7 +72,7 @@ def _train(
                 raise stop.reason(f"at {place}{_save_interrupted(directory, result, hint)}")
             if is_cut := result.ending == "until" and job.limit:
                 more = "--minutes 1" if of else f"--steps {result.config.steps}"
-                rest = f"; if the loss still falls, use --resume {as_argument(model_dir)} {more}"
+                rest = f"; if the loss falls, use --resume {as_argument(model_dir)} {more}"
                 note(f"the time was up after {place}{'' if is_teacher else rest}")
             directory.finish(result)
         except DivergedError as error:
@@ -100,8 +99,7 @@ def _prepare(job: TrainingJob, chunks: ChunkedDataset, threads: int, *, has_samp
     job.extend(prepare_engine(plan.engine, plan.dtype, uses=uses))
     if teachers := job.teachers:
         job.extend(teachers.prepare())
-        n = len(teachers.models)
-        note(f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}")
+        note(f"the targets are the predictions of {count(len(teachers.models), 'teacher')}")
         teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
 
 
@@ -125,26 +123,23 @@ def _resume_hint(model_dir: Path) -> str:
     return f"resume with: microgpt train --resume {as_argument(model_dir)}"
 
 
-def _n_chars(texts: Sequence[Document]) -> int:
-    return sum(map(len, texts))
-
-
 def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None:
     """Print the sizes of data and model, unless quiet, and notes on held-out and long documents."""
     plan, sets = job.plan, job.sets
     is_stream = plan.config.text == "stream"
-    what, count = ("characters", _n_chars) if is_stream else ("documents", len)
+    what = "characters" if is_stream else "documents"
+    size = (lambda texts: sum(map(len, texts))) if is_stream else len
     if not quiet:
         folds = plan.tokenizer.folds
         folding = '\nfolding: case and accents ("Jörg" is read as "jorg")' if folds else ""
         unit = "chars" if is_stream else "convos" if plan.tokenizer.is_chat else "docs"
         print_or_discard(
-            f"num {unit}: {count(sets.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
+            f"num {unit}: {size(sets.docs)}\nvocab size: {plan.tokenizer.vocab_size}\n"
             f"num params: {count_params(plan.model)}{folding}"
         )
     if sets.validation or sets.test:
         held_out = {"validation": sets.validation, "testing": sets.test}
-        sizes = [f"{count(docs)} for {use}" for use, docs in held_out.items() if docs]
+        sizes = [f"{size(docs)} for {use}" for use, docs in held_out.items() if docs]
         extra, n_left_out = "", len(sets.docs) - sum(map(len, (sets.train, *held_out.values())))
         if sets.gap is not None:
             n_stretches = len(sets.validation) + len(sets.test)
@@ -153,7 +148,7 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             extra = f"; {n_left_out} duplicates are left out"
         if sets.every > 1:
             extra += f"; one part in {sets.every} is read, as there is no time for more"
-        note(", ".join([f"{count(sets.train)} {what} for training", *sizes]) + extra)
+        note(", ".join([f"{size(sets.train)} {what} for training", *sizes]) + extra)
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(sets.train), chunks.n_long
         n_chunks = len(chunks) - n_docs + n_long

@@ -52,7 +52,7 @@ def resumed_job(
         reply_plugin(name)  # raises an error if the plug-in is not installed
     n_steps = state.step  # number of steps so far; the teachers' steps are added below
     if plan.ensemble and not ensemble and given.keys() & {"steps", "minutes"}:
-        note("its teachers are gone, so the model continues to learn from the text alone")
+        note("its teachers are gone, so it learns from the text alone")
         n_steps += plan.ensemble.n_teachers * plan.ensemble.teacher.steps
         plan = replace(plan, ensemble=None, teachers=())
     if minutes := given.get("minutes"):
@@ -128,7 +128,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
     Raise ConfigError if the data has changed, or if the given file has different documents.
     """
     if plan.input and not given:
-        check_regular(plan.input, "pass the documents of this run with --data")
+        check_regular(plan.input, "pass its documents with --data")
     path = given or plan.input
     recorded = ReadOptions.from_settings({**plan.given, "chat": plan.tokenizer.is_chat})
     file, docs = read_input(path, vars(recorded), plan.config.text)
@@ -136,9 +136,8 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
     sets = split_documents(docs, *held_out, plan.data.gap or 0)
     if sets.facts.sha256 != plan.data.sha256:
         raise ConfigError(
-            f"{file.path} is not the input of the run: the sha256 of its "
-            f"documents is {sets.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
-            "original file with --data, or train the model on another text with --from"
+            f"{file.path} is not the input of the run: its documents differ; pass the original "
+            "file with --data, or train on another text with --from"
         )
     return file.path, sets
 

@@ -34,7 +34,7 @@ from microgpt.files import (
     read_consistently,
 )
 from microgpt.formatting import printable
-from microgpt.model import count_params
+from microgpt.parameters import count_params
 from microgpt.settings import check_conflicts, check_names, check_setting, with_given
 from microgpt.storage.model_directory import (
     TRAINING_FILES,
@@ -119,10 +119,10 @@ class TrainingDirectory(DirectoryLock):
 
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no checkpoint."""
-    remedy = "use another directory"
-    check_is_directory(directory, f"{remedy}, or train from scratch")
+    remedy = "use another directory, or --from"
+    check_is_directory(directory, remedy)
     if not has_state(directory):
-        raise CheckpointError(f"{directory} has no checkpoint; {remedy}, or train with --from")
+        raise CheckpointError(f"{directory} has no checkpoint, as after evolve; {remedy}")
 
 
 def has_state(directory: Path) -> bool:

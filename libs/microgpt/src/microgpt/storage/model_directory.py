@@ -32,9 +32,8 @@ from microgpt.files import (
     read_committed,
     read_consistently,
 )
-from microgpt.flat_weights import by_name
 from microgpt.formatting import printable
-from microgpt.model import count_params
+from microgpt.parameters import by_name, count_params
 from microgpt.storage.model_metadata import (
     MAX_TOKENIZER_BYTES,
     META,

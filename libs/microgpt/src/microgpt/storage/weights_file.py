@@ -10,7 +10,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from microgpt.config import ModelConfig, WeightsFormat, checked
 from microgpt.errors import CheckpointError
 from microgpt.formatting import first_problem, printable
-from microgpt.model import Weights, count_params, weight_shapes
+from microgpt.model import Weights, weight_shapes
+from microgpt.parameters import count_params
 from microgpt.resource_limits import check_memory
 from microgpt.storage.model_metadata import META
 

@@ -24,8 +24,8 @@ from microgpt.config import (
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.edited_sources import edit_missing_in
 from microgpt.errors import ConfigError
-from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
+from microgpt.parameters import Numbers
 from microgpt.plugins import EngineWarning, find_plugins, plugin
 from microgpt.reference_engine import ReferenceBatch, ReferenceModel, ReferenceTraining
 from microgpt.resource_limits import check_memory

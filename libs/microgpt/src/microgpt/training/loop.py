@@ -13,7 +13,7 @@ from microgpt.data.tokenizer import Document
 from microgpt.early_stopping import BestWeights, Ending, ending
 from microgpt.errors import MicrogptError
 from microgpt.evaluation import AT_ONCE, EvaluationSet
-from microgpt.flat_weights import Numbers, by_name
+from microgpt.parameters import Numbers, by_name
 from microgpt.training.clock import running_time
 from microgpt.training.engines import check_engine, engine_module, make_training
 from microgpt.training.fine_tuning import inherited_weights

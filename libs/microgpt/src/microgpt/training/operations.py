@@ -10,8 +10,8 @@ from microgpt.config import MAX_SIZE, EngineName, ModelConfig, TextKind, TrainCo
 from microgpt.data.statistics import measure
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, Tokenizer
-from microgpt.model import count_params
 from microgpt.muon import N_ITERATIONS
+from microgpt.parameters import count_params
 from microgpt.training.engines import EngineTraining, make_training
 
 # A floating-point operation of a matrix product counts as one. Other work counts by its relative

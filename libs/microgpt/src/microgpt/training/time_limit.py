@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from microgpt.config import ModelConfig
-from microgpt.model import count_params
+from microgpt.parameters import count_params
 from microgpt.training.hooks import Hook
 from microgpt.training.operations import held_out_operations, step_operations
 

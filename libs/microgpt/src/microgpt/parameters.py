@@ -1,4 +1,4 @@
-"""Convert flat weights to named matrices."""
+"""Count the parameters of a model, its weights; convert flat weights to named matrices."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -14,6 +14,12 @@ class Numbers(Protocol):
 
     def tolist(self) -> list[float]:
         """Return the numbers as Python floats."""
+
+
+def count_params(config: ModelConfig) -> int:
+    """Return the number of weights of a model."""
+    C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
+    return (2 * config.vocab_size + config.n_positions) * C + config.n_layer * block
 
 
 def by_name(

@@ -151,7 +151,7 @@ def main() -> None:
 
 
 def read_table() -> dict[str, dict[str, Any]]:
-    """Return the validation losses followed by the test loss, by text, seed and index in GENES."""
+    """Return the validation losses, then the test loss, as found[text][seed][index in GENES]."""
     found: dict[str, dict[str, Any]] = json.loads(lzma.decompress(TABLE.read_bytes()))
     return found
 

@@ -78,7 +78,7 @@ def test_the_ladder_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
     assert [f"{rung['loss']:.3f}" in row for rung, row in zip(facts["rungs"], rows, strict=False)]
 
 
-def test_ladders_of_conversations_and_running_text_have_seven_models(microgpt, tmp_path) -> None:
+def test_the_ladder_of_conversations_or_running_text_has_seven_models(microgpt, tmp_path) -> None:
     talks = [
         [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
         for name in NAMES[:240]

@@ -25,7 +25,7 @@ def models(dtype: str, **settings):
 
 
 def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float) -> np.ndarray:
-    """Return all probabilities, times the sum of `shares` (by default, 1): (predictions, V)."""
+    """Return the probabilities, one row per prediction, times the sum of `shares` (or 1)."""
     found = np.zeros((sum(len(doc) - 1 for doc in docs), 11), np.float32)
     for share in shares or (1.0,):
         compiled.add_probabilities(docs, found, share=share)

@@ -23,7 +23,7 @@ MAX_TRIALS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # precedes the checksum at the end of a line
 REMEDY = "remove the line and resume the study, which repeats the trial"
 EVALUATIONS = 8  # number of evaluations per complete training run of a search with a budget
-RUNGS = (6, EVALUATIONS)  # evaluations after which a run can pause; earlier losses are unreliable
+RUNGS = (6, EVALUATIONS)  # evaluations at the end of each rung; earlier losses say little
 # "refused": for example, too little memory; "diverged": non-finite loss; "crashed": other errors.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Key = tuple[Genome, int, int | None]  # genome, seed and, for a rung, the evaluation that ends it

@@ -105,7 +105,7 @@ def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_pa
     assert len(again.asked) == 2 * (len(resumed.records) - 4)
 
 
-def test_a_changed_program_after_a_killed_try_is_a_new_try(research) -> None:
+def test_a_program_changed_after_its_try_was_killed_is_tried_anew(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run("# a\n# 0", FakeJudge(stops_after=9))
     with pytest.raises(ConfigError, match="no verdict"):

@@ -128,7 +128,7 @@ def test_copies_of_a_name_in_the_training_data_make_the_name_more_likely(names, 
     assert page.is_hidden("#compared")
 
 
-def test_what_if_can_be_used_again_after_each_problem(names, page) -> None:
+def test_what_if_can_be_used_again_after_an_error(names, page) -> None:
     page.add_init_script(WORKERS)
     opened(page, names, first_names(500))
     asked(page, start="(")

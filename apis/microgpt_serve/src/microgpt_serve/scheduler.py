@@ -158,7 +158,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the next request, if it is its turn, and all requests that can join its batch."""
+        """Dequeue the first request and all that can join its batch; none if it has to wait."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < MAX_LARGE]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))

@@ -45,7 +45,7 @@ class Character(BaseModel, extra="forbid", strict=True):
     greeting: str = ""
     unknown: list[str] = Field(min_length=1)
     foreign: list[str] = []
-    message: str = "{message}[?|?|?|!|.|||||]"  # pattern of a message; {message} is the question
+    message: str = "{message}[?|?|?|!|.|||||]"  # pattern of what a user types; {message}: a wording
     two: list[str] = []
     # Minimum similarity of a message to a matching wording; with 0, messages are not matched.
     threshold: float = Field(0.48, ge=0, le=1, strict=False)

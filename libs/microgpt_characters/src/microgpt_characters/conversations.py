@@ -48,7 +48,7 @@ class Drawing:
 
     def __init__(self, character: Character) -> None:
         self._character, self._rng = character, Random(SEED)
-        self._is_basic = self._is_waiting = False  # waiting: no reply has used a given value yet
+        self._is_basic = self._is_waiting = False  # waiting: a value given by the user is unused
         self._is_noisy = not character.threshold  # whether to draw all wordings and typing errors
         self._told: dict[str, str] = {}  # values given in this conversation, by slot
         self._last: Topic | None = None

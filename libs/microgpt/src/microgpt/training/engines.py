@@ -44,7 +44,7 @@ class EngineModule(Protocol):
         """Load the kernels for `uses`; return whether any was compiled (see `plugins.report`)."""
 
     def n_bytes(self, model: ModelConfig, longest: int) -> int:
-        """Estimate the bytes that a thread needs to train on documents of `longest` predictions."""
+        """Estimate the bytes that a thread needs if no document has more than `longest` tokens."""
 
     def make_training(
         self, model: ModelConfig, config: TrainConfig, docs: TokenDataset, rng: Random, threads: int

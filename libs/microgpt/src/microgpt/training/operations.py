@@ -48,7 +48,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
 
 
 def evaluation_operations(model: ModelConfig, length: float, n_tokens: float) -> float:
-    """Return the cost of the loss of n_tokens tokens: a third of the cost of training on them."""
+    """Return the cost of evaluating n_tokens tokens: a third of the cost of training on them."""
     step = step_operations(model, TrainConfig(batch_size=1), length)
     return (step - (OPTIMIZER * count_params(model) + STEP)) / 3 * n_tokens / length
 

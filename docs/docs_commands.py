@@ -67,7 +67,6 @@ SHORTER = (
 )
 # Commands, by page, that write the files that the reader of the page already has.
 BEFORE = {
-    "docs/serving.md": "cp -r data/models/chat output",
     "docs/character.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
     "> faq.csv",
 }
@@ -89,7 +88,6 @@ microgpt() {
     *) command microgpt "$@" ;;
   esac
 }
-microgpt-serve() { serve microgpt-serve "$@"; }
 is_up() { curl --output /dev/null "localhost:$PORT/health" 2> /dev/null; }
 stop() {
   [ ! -e service.pid ] || kill "$(cat service.pid)" 2> /dev/null || true

@@ -53,7 +53,7 @@ export class Chat {
     byId("greeting").hidden = !model.greeting;
     byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
     sendOnEnter(message);
-    byId("chat-sampling").hidden = model.answers_few;
+    byId("chat-sampling").hidden = byId("doubt").hidden = model.answers_few;
     addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && !byId("chat").hidden) this.#stop();
     });

@@ -121,7 +121,7 @@ def test_models_that_no_other_program_can_run_are_refused(format) -> None:
     request = ExportRequest(Path("model"), "model", print)
     saved = saved_model("chat", **PORTABLE)
     known = saved.meta.model_copy(update={"extra": {"characters": {}}})
-    with pytest.raises(ConfigError, match="a plug-in chooses what the model reads"):
+    with pytest.raises(ConfigError, match="cannot compare messages with the wordings"):
         format.write(replace(saved, meta=known), request)
     with pytest.raises(ConfigError, match="at most 512 layers, not 513; use --format html"):
         format.write(saved_model(n_layer=513, n_embd=2, n_head=1, **PORTABLE), request)

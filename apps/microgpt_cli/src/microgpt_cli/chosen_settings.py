@@ -11,7 +11,7 @@ def explain_settings(choice: Choice) -> tuple[str, ...]:
     read = ensemble.teacher if ensemble else config
     is_stream, models, steps = config.text == "stream", "", config.steps
     if ensemble:
-        models = f"{ensemble.n_teachers} teachers and then their student, each with "
+        models = f"up to {ensemble.n_teachers} teachers and then their student, each with "
         steps += ensemble.n_teachers * ensemble.teacher.steps
     subwords = f"{model.vocab_size:,} subwords, " if choice.vocab_size is not None else ""
     chosen = (

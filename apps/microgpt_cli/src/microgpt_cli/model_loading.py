@@ -85,9 +85,9 @@ def note_training_data(
 
 
 def check_regular(path: Path, remedy: str) -> None:
-    """Raise ConfigError if a path is a device or a pipe, such as standard input."""
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise ConfigError(f"{path} is not a regular file; {remedy}")
+    """Raise ConfigError if recorded data have moved, or were a pipe."""
+    if not (os.path.isfile(path) or os.path.isdir(path) or {*"*?["} & {*str(path)}):
+        raise ConfigError(f"cannot read the recorded {path}; {remedy}")
 
 
 def recorded_share(record: Mapping[str, Any], name: str) -> float | None:

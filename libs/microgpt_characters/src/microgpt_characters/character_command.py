@@ -4,24 +4,25 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from microgpt import ConfigError, count
+from microgpt import ConfigError, count, publish
+from microgpt_cli.terminal.console import as_typed
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import argument, option
 
-character = command_group("Write a character of your own, for a chat model.")
+character = command_group("Write a character for a chat model.")
 
 
 @character.command(cls=GroupedCommand, epilog="microgpt character new owl.toml")
 def new(file: Path = argument(..., "File to write.", "FILE")) -> None:
     """Write a commented file to start from."""
     _write(file, Path(__file__).with_name("starter.toml").read_text(encoding="utf-8"))
-    print(f"Wrote {file}; try it with: microgpt character try {file}")
+    print(as_typed(f"Wrote {file}; try it: microgpt character try {file}"))
 
 
 @character.command("try", cls=GroupedCommand, epilog="microgpt character try owl.toml")
 def try_file(
-    file: Path = argument(..., "TOML file of a character.", "FILE"),
-    output: Path | None = option(None, "JSONL file for the conversations of a training."),
+    file: Path = argument(..., "Character file.", "FILE"),
+    output: Path | None = option(None, "JSONL file for training conversations."),
 ) -> None:
     """Check the file of a character, and show some exchanges of each topic."""
     from microgpt import TextFile
@@ -41,7 +42,5 @@ def try_file(
 
 def _write(file: Path, text: str) -> None:
     if file.exists():
-        raise ConfigError(f"{file} exists; use another file, or remove it")
-    from microgpt import publish
-
+        raise ConfigError(f"{file} exists; use another, or remove it")
     publish(file.parent, {file.name: text.encode()})

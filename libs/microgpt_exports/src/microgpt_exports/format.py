@@ -155,8 +155,8 @@ def check_exportable(saved: SavedModel) -> None:
     """Raise ConfigError or CheckpointError if other programs cannot run a model."""
     if saved.extra:
         raise ConfigError(
-            "a plug-in chooses what the model reads before it replies, which other programs cannot "
-            "do; use --format html"
+            "other programs cannot compare messages with the wordings of a character or table; use "
+            "--format html, or serve the model"
         )
     if (n := saved.model.n_layer) > MAX_LAYERS:
         raise ConfigError(f"exports have at most {MAX_LAYERS} layers, not {n}; use --format html")

@@ -23,7 +23,7 @@ Fault = Callable[[str], object]  # returns a true value for an unwanted sample
 MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `generate` stops
 
 
-@examples("microgpt generate an -n 5")
+@examples("microgpt generate names em -n 5")
 def generate(
     words: list[str] | None = opt.argument(
         None,

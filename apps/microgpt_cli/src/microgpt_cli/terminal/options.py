@@ -107,10 +107,7 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
             note(f"using the model in {path}; to use {texts[0]!r} as text, add --model")
         return texts[1:], path
     if len(texts) > 1:
-        raise ConfigError(
-            f"{texts[0]!r:.80} is not a model; put a text of several words in quotes, and choose a "
-            "model with --model"
-        )
+        raise ConfigError(f"{texts[0]!r:.80} is not a model; name a model, then one quoted text")
     return texts, None
 
 

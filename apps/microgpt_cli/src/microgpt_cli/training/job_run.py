@@ -70,9 +70,9 @@ def _train(
             if result.ending == "stopped":
                 assert stop.reason
                 raise stop.reason(f"at {place}{_save_interrupted(directory, result, hint)}")
-            if is_cut := result.ending == "until" and job.limit is not None:
+            if is_cut := result.ending == "until" and job.limit:
                 more = "--minutes 1" if of else f"--steps {result.config.steps}"
-                rest = f"; train the rest with --resume {as_argument(model_dir)} {more}"
+                rest = f"; if the loss falls, use --resume {as_argument(model_dir)} {more}"
                 note(f"the time was up after {place}{'' if is_teacher else rest}")
             directory.finish(result)
         except DivergedError as error:

@@ -128,7 +128,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path, Sp
     Raise ConfigError if the data has changed, or if the given file has different documents.
     """
     if plan.input and not given:
-        check_regular(plan.input, "pass the documents of this run with --data")
+        check_regular(plan.input, "pass its documents with --data")
     path = given or plan.input
     recorded = ReadOptions.from_settings({**plan.given, "chat": plan.tokenizer.is_chat})
     file, docs = read_input(path, vars(recorded), plan.config.text)

@@ -11,7 +11,6 @@ page links to its file there.
 
 import ast
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -76,11 +75,13 @@ def main() -> int:
     (PAGES / "assets/colors.css").write_text(colors(), encoding="utf-8")
     (BUILD / "zensical.toml").write_text(settings, encoding="utf-8")
     command = ["zensical", "build", "--clean", "--strict", "--config-file", BUILD / "zensical.toml"]
-    status = subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"}).returncode
-    if not status:
+    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    warnings, _, trace = done.stderr.partition("Traceback")  # Zensical's reaction to warnings
+    print(warnings if "--strict" in trace else done.stderr, end="", file=sys.stderr)
+    if not done.returncode:
         rank_search()
         print(f"open {BUILD / 'site' / 'index.html'} in a browser")
-    return status
+    return done.returncode
 
 
 def settings_of(address: str) -> str:
@@ -95,16 +96,12 @@ def settings_of(address: str) -> str:
 
 
 def origin() -> str:
-    """Return the URL of the Git remote `origin`, or "" if there is none."""
-    command = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
-    try:
-        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
-    except OSError:  # git is not installed
-        return ""
+    """Return the URL of the Git remote `origin`, or Git's error message if there is none."""
+    return subprocess.getoutput(f'git -C "{ROOT}" remote get-url origin')
 
 
 def web_address(remote: str) -> str:
-    """Return the URL of a Git remote's web page, without credentials, or "" if there is none."""
+    """Return the URL of a Git remote's web page, without credentials, or "" for other texts."""
     known = re.fullmatch(
         r"(?:(?:https|ssh)://(?:[^@/]+@)?|\w+@)([\w.-]+)[/:](.+?)(?:\.git)?/?", remote
     )

@@ -14,6 +14,7 @@ from microgpt.data.text_file import TextFile
 from microgpt_characters import character_file
 from microgpt_characters.character_file import Character, read_character
 from microgpt_characters.conversations import Drawing
+from microgpt_characters.matching import FUNCTION, Matcher
 from microgpt_characters.slots import is_held_out
 
 OWL = Path(character_file.__file__).with_name("starter.toml")
@@ -126,6 +127,13 @@ def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_sl
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
+def test_a_foreign_question_of_the_file_is_refused_even_if_it_resembles_a_wording(owl) -> None:
+    askings, replies = Drawing(owl).askings()
+    matches = Matcher(askings, replies, FUNCTION[False]).rank("do you like chess")
+    best = max(matches, key=lambda match: match.similarity)
+    assert (best.asking.text, replies[best.asking.topic]) == ("do you like chess", "")
+
+
 def test_messages_of_a_character_with_threshold_0_vary_in_punctuation(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + "threshold = 0\n" + SUMS)
     assert any(re.fullmatch(r"\d+ \+ \d+[?!]", asked) for asked, _ in made)
@@ -167,18 +175,12 @@ def test_load_text_refuses_a_character_file(tmp_path) -> None:
         load_text(tmp_path / "owl.toml")
 
 
-def test_the_character_command_writes_a_file_and_prints_conversations(microgpt, tmp_path) -> None:
+def test_the_character_command_writes_a_file_and_prints_conversations(microgpt) -> None:
     ok(microgpt("character", "new", "owl.toml"))
-    assert "owl.toml exists; use another file, or" in refused(
+    assert "owl.toml exists; use another, or" in refused(
         microgpt("character", "new", "owl.toml")
     )
     tried = ok(microgpt("character", "try", "owl.toml")).stdout
     assert tried.count("user:") >= 6
     assert re.search("assistant: You are [A-Z]", tried)
     assert tried.endswith("\n7 topics: no mistakes\n")
-    (tmp_path / "owl.toml").write_text("conversations = 100\n" + OWL.read_text())
-    words = ("character", "try", "owl.toml", "--output", "owl.jsonl")
-    ok(microgpt(*words))
-    drawn = load_conversations(tmp_path / "owl.jsonl")
-    assert [*drawn] == Drawing(read_character(TextFile(tmp_path / "owl.toml"))).lessons()
-    assert "owl.jsonl exists" in refused(microgpt(*words))

@@ -229,11 +229,12 @@ class Drawing:
         said = (" ".join(topic.reply) for topic in self._character.all_topics)
         replies = [fill(draw(Random(SEED), text), lambda _: "") for text in said]
         known = Matcher([*found], replies, FUNCTION[False])
-        for pattern in (*self._character.foreign, *general_questions()):
-            for _ in range(N_FOREIGN):
-                text = re.sub(r"\d+", NUMBER, self._message(pattern, self._filled(pattern)))
-                if all(match.similarity < NEAR for match in known.rank(text)):
-                    found[Asking(text, len(replies))] = None
+        own, general = self._character.foreign, general_questions()
+        drawn = [pattern for pattern in (*own, *general) for _ in range(N_FOREIGN)]
+        for pattern in (*drawn, *wordings(own, N_COMPARED)):
+            text = re.sub(r"\d+", NUMBER, self._message(pattern, self._filled(pattern)))
+            if pattern not in general or all(each.similarity < NEAR for each in known.rank(text)):
+                found[Asking(text, len(replies))] = None
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:

@@ -177,9 +177,7 @@ def test_load_text_refuses_a_character_file(tmp_path) -> None:
 
 def test_the_character_command_writes_a_file_and_prints_conversations(microgpt) -> None:
     ok(microgpt("character", "new", "owl.toml"))
-    assert "owl.toml exists; use another, or" in refused(
-        microgpt("character", "new", "owl.toml")
-    )
+    assert "owl.toml exists; use another, or" in refused(microgpt("character", "new", "owl.toml"))
     tried = ok(microgpt("character", "try", "owl.toml")).stdout
     assert tried.count("user:") >= 6
     assert re.search("assistant: You are [A-Z]", tried)

@@ -1,8 +1,8 @@
 /* @FILE@: a language model with @COUNT@ weights, trained with microgpt.
 
-   This file is C99, needs only the math library, and allocates no memory. To include it as a
-   header, define MICROGPT_NO_MAIN. `microgpt_next` reads a token, and `microgpt_sample` draws the
-   next one. To start a new text, set the state to zeros. */
+   This C99 file needs only the math library: cc -O2 FILE -lm. Arguments: see main(). To include it
+   as a header, define MICROGPT_NO_MAIN. `microgpt_next` reads a token, and `microgpt_sample` draws
+   the next one. To start a new text, set the state to zeros. */
 
 #ifndef MICROGPT_VOCAB
 #include <math.h>

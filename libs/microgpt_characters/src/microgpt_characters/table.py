@@ -43,8 +43,9 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
     """Return the questions of a table as Knowledge, each with the first of its answers."""
     answers: dict[str, str] = {}
     pairs = map(texts_of, docs)
-    if n := len({asked for asked, said in pairs if answers.setdefault(asked, said) != said}):
-        tell(f"{count(n, 'question')} {'has' if n == 1 else 'have'} several answers; keep one")
+    unclear = {asked for asked, said in pairs if answers.setdefault(asked, said) != said}
+    for asked in sorted(unclear):
+        tell(f"the question {asked!r:.60} has several answers; keep one")
     questions = count(len(answers), "question")
     tell(f'learn the table by heart ({questions}); other questions get "{unknown}"')
     replies = [*dict.fromkeys(answers.values())]

@@ -120,11 +120,16 @@ class _Reading:
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise DataError(f"{self._path} is not valid TOML: {error}; fix that line") from error
         except ValidationError as error:
-            problem = error.errors()[0]
+            problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
             place = [part for part in problem["loc"] if isinstance(part, str)]
-            start = max(self._headers.get(part, 1) for part in place)
+            message = first_problem(error)
+            start = max((self._headers.get(part, 1) for part in place[:-1]), default=1)
             text = "" if problem["type"] == "missing" else f"{place[-1]} ="
-            raise self._error(first_problem(error), start, text) from error
+            if problem["type"] == "extra_forbidden":
+                keys = (Topic if "topics" in place[:-1] else Character).model_fields
+                usable = ", ".join(sorted(keys.keys() - {"line"}))
+                message = f"{place[-1]} is an unknown key; use {usable}"
+            raise self._error(message, start, text) from error
 
     def _error(self, problem: str, start: int, text: str) -> DataError:
         """Return an error that names the first line, from `start` on, that contains a text."""

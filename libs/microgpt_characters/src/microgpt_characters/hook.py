@@ -94,8 +94,8 @@ def tests(extra: Any) -> list[Item]:
     foreign = (plain(draw(rng, pattern)) for pattern in general_questions())
     questions = (Question("foreign questions", (text,), known.unknown) for text in foreign)
     return [
-        Item(each.task, talk, len(each.messages), 1, also=tuple(each.replies))
-        for each in (*known.tests, *questions)
+        Item(each.task, talk, len(each.messages), n, "question", tuple(each.replies))
+        for n, each in enumerate((*known.tests, *questions), start=1)
         for talk in [tuple(map(Message, cycle(ROLES), (*each.messages, each.replies[0])))]
     ]
 

@@ -20,7 +20,7 @@ WRONG = {  # (setting, invalid value): the error message after the name of the s
     ("lr", "fast"): "must be a number greater than 0, got 'fast'",
     ("dropout", 1.5): "must be in [0, 1), got 1.5",
     ("architecture", "gpt2"): "must be 'karpathy' or 'modern' or 'portable', got 'gpt2'",
-    ("n_embd", 9): "(9) must be divisible by n_head (2); try n_embd 8, or an n_head that divides 9",
+    ("n_embd", 9): "(9) must be divisible by n_head (2); change n_head, or try n_embd 8",
 }
 # Only these are tested in a genome: evolve-rust has fewer settings, and their limits differ.
 IN_A_GENOME = {("steps", "many"), ("lr", "fast"), ("n_embd", 9)}

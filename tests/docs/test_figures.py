@@ -41,7 +41,6 @@ EXCUSED = (
     (r"docs/teach\.md", r"minutes|bits", "the plan of a lesson, and sums to do by hand"),
     (r"docs/glossary\.md", r"nats|bits", "definitions"),
     (r"docs/explain\.md", r"bits$", "a definition"),
-    (r"docs/own_text\.md", r"(1\.65|19 %|1\.6 %)$", "calculated from the output shown"),
     (r"docs/engine\.md", r"^20 ms$", "how long a call is made to last"),
 )
 

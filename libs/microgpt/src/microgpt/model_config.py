@@ -42,9 +42,8 @@ class ModelConfig:
         check_fields(self)
         if self.n_embd % self.n_head:
             raise ConfigError(
-                f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
-                f"try n_embd {self.n_head * max(1, round(self.n_embd / self.n_head))}, or an "
-                f"n_head that divides {self.n_embd}"
+                f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); change "
+                f"n_head, or try n_embd {self.n_head * max(1, round(self.n_embd / self.n_head))}"
             )
         if not self.is_karpathys and self.head_dim % 2:
             raise ConfigError(

@@ -178,7 +178,7 @@ def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
-    assert "'open?' has several answers; keep one" in done.stderr
+    assert "'open?' have several answers; keep the first" in done.stderr
     assert "left out 2 final user messages without a reply" in done.stderr
 
 

@@ -44,8 +44,8 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
     answers: dict[str, str] = {}
     pairs = map(texts_of, docs)
     unclear = {asked for asked, said in pairs if answers.setdefault(asked, said) != said}
-    for asked in sorted(unclear):
-        tell(f"the question {asked!r:.60} has several answers; keep one")
+    for asked in sorted(unclear)[:1]:
+        tell(f"questions such as {asked!r:.60} have several answers; keep the first")
     questions = count(len(answers), "question")
     tell(f'learn the table by heart ({questions}); other questions get "{unknown}"')
     replies = [*dict.fromkeys(answers.values())]

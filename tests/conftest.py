@@ -53,6 +53,8 @@ sys.dont_write_bytecode = False  # otherwise, pytest would rewrite all assertion
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # undo nohup, which makes processes ignore SIGHUP
 
+gc.set_threshold(100_000)  # the default, 700, takes a tenth of the time of the reference engine
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -114,10 +116,13 @@ def compiled_engine(worker_id: str) -> None:
 
     if problem_of("compiled"):  # tests of the engine report the problem
         return
+    from compiling import one_process_per_dtype
+
     from microgpt_engine.kernel_cache import cache_directory
 
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
-    with FileLock(cache_directory() / "tests.lock"):  # another worker might be compiling
+    # Another worker might be compiling.
+    with FileLock(cache_directory() / "tests.lock"), one_process_per_dtype():
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
 
 

@@ -2,9 +2,9 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
-import openai
 import pytest
 from commands import run_process
 
@@ -45,11 +45,13 @@ def write(client, prompt="", **fields):
 
 
 def test_the_served_model_is_listed_and_found_by_its_name(writer) -> None:
+    from openai import NotFoundError
+
     (model,) = writer.models.list().data
     assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
     assert model.created > 1_700_000_000
     assert writer.models.retrieve("names") == model
-    with pytest.raises(openai.NotFoundError, match="'a/b' does not exist; use names") as error:
+    with pytest.raises(NotFoundError, match="'a/b' does not exist; use names") as error:
         writer.models.retrieve("a/b")
     assert error.value.code == "model_not_found"
 
@@ -240,10 +242,10 @@ def test_an_empty_assistant_message_counts_as_an_ordinary_turn(talk, talk_gpt, c
 
 @pytest.mark.parametrize(
     ("module", "body"),
-    [(openai.types.chat, ChatCompletionRequest), (openai.types, CompletionRequest)],
+    [("openai.types.chat", ChatCompletionRequest), ("openai.types", CompletionRequest)],
 )
 def test_the_service_knows_every_field_that_the_openai_client_can_send(module, body) -> None:
-    kinds = module.completion_create_params.CompletionCreateParams.__args__
+    kinds = import_module(module).completion_create_params.CompletionCreateParams.__args__
     fields = {field for kind in kinds for field in kind.__annotations__}
     assert "seed" in fields
     assert fields <= {*body.model_fields, *IGNORED, *UNSUPPORTED}

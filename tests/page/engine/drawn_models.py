@@ -6,6 +6,7 @@ Numba's environment variables, which the fixture `runs` sets, determine how answ
 """
 
 import base64
+import gc
 import json
 import random
 import string
@@ -230,9 +231,9 @@ def explained(
         "predictions": predictions,
         "read": list(explained.read),
     }
-    rows = Inside(saved, text).found if heads else {}
+    inside = Inside(saved, text) if heads else None
     found["attention"] = {
-        f"{layer}.{head}": [of_heads[head] for of_heads in rows[f"layer{layer}.attention"]]
+        f"{layer}.{head}": [of_heads[head] for of_heads in inside.found[f"layer{layer}.attention"]]
         for layer, head in body.get("attention", ())
     }
     if body.get("unfinished") and saved.config.text == "lines":
@@ -240,7 +241,7 @@ def explained(
         found["n_scored"] -= 1
     found |= {"activations": {}, "ablations": [], "backward": {}}
     if position is not None:
-        found["activations"] = Inside(saved, text).at(position)
+        found["activations"] = inside.at(position)
     if "ablations" in body:
         found["ablations"] = ablations(saved, text, position)
     if weight:
@@ -292,6 +293,7 @@ def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # it would scan the graphs of scalars and of the compiler repeatedly
     n, folder, result = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
     kernels = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     numbers = range(FIRST, FIRST + n)

@@ -1,4 +1,4 @@
-"""Run the benchmarks for the tables of docs/measurements; takes four hours on two cores.
+"""Run the benchmarks for the tables of docs/measurements; takes three hours on two cores.
 
     uv run python bench/all.py
 
@@ -6,6 +6,7 @@ Benchmarks that train or fuzz run first, two at a time, each on one core. Benchm
 time then run alone, and finally the tables are written. The following take longer and are not run:
 
     uv run python bench/quality.py --only text-1000s    # 35 minutes per seed
+    uv run python bench/research.py                     # an hour
     uv run python bench/research.py --only proposer     # 80 minutes; needs Optuna
     uv run python bench/fuzz.py --seconds 3600          # an hour per parser
     uv run --group dev python bench/mutation.py         # hours
@@ -21,8 +22,8 @@ import report
 from harness import BENCH, parsed
 
 TRAINING = (  # the longest benchmarks first
-    "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "research.py",
-    "ladder.py --again", "characters.py", "few_questions.py",
+    "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "ladder.py --again",
+    "characters.py", "few_questions.py",
 )  # fmt: skip
 TIMING = (
     "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",

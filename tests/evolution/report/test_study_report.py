@@ -120,11 +120,11 @@ def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
     organism = TrialRecord(
         id="g1-1", genome=GENOME, seed=1, until=2, status="ok", losses=(2.5,), n_params=9, flops=7
     )
-    student = {"id": "student", "origin": STUDENT, "parents": ("g1-1",), "losses": (2.25,)}
+    student = {"id": "student", "origin": STUDENT, "parents": ("g1-1", "g1-2"), "losses": (2.25,)}
     taught = replace(organism, **student)
     report = study_report(Ranking(settings, [organism, taught]))
     assert report.headline.startswith(f"Held-out loss{MARK} 2.5000 → 2.5000, ")
-    assert report.facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-1"
+    assert report.facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-2"
     test_loss = "test loss (contamination 25 %)"
     assert report.facts[f"student, {test_loss}"] == "2.3750 nats per character"
     failed = replace(taught, status="crashed", losses=())

@@ -83,7 +83,7 @@ def _clamped(rows: Sequence[Row]) -> tuple[alt.Scale, Any]:
     shape = alt.condition(
         f"inrange(datum.value, {domain})", alt.value("circle"), alt.value("diamond")
     )
-    return alt.Scale(domain=domain, clamp=True, zero=False, nice=True, padding=8), shape
+    return alt.Scale(domain=domain, clamp=True, nice=True, padding=8), shape
 
 
 def _trial_rows(ranking: Ranking) -> list[Row]:

@@ -135,7 +135,7 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
     kept = "winner"
     for each in study.records:
         if each.origin == STUDENT and (loss := measure.value_of(each)) is not None:
-            yield "student", f"{measure.label} {loss:.4f}, taught by {', '.join(each.parents)}"
+            yield "student", f"{measure.label} {loss:.4f}, taught by {', '.join(each.parents[1:])}"
             kept = "student" if loss < study.winner.mean.value else kept
     if (loss := getattr(settings, "test_loss", None)) is not None:
         yield f"{kept}, test loss{settings.mark('test')}", f"{loss:.4f} nats per character"

@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import pytest
 
-from microgpt import DataError, load_text
+from microgpt import DataError, bundled, load_text
 from microgpt.data.text_file import TextFile
 from microgpt_characters.character_file import Character, read_character
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAD = 'name = "Owl"\nunknown = ["Who?"]\n'
+SLOT = HEAD + "[slots]\na = "
 TOPIC = '[topics.night]\nask = ["do you sleep"]\nreply = ["No."]\n'
 
 
@@ -36,15 +34,15 @@ def topic(ask: str, reply: str = "Yes.", more: str = "") -> str:
         (HEAD + topic("a {} b"), 4, "'{' has no partner.* write {{ and }}"),
         (HEAD + topic("<waht> is"), 4, "no macro is called <waht>; add it to"),
         (HEAD + topic("say {word}"), 4, "{word} cannot be filled; use a name of \\[slots\\]"),
-        (HEAD + '[slots]\na = "x"\n' + topic("{a}"), 4, "slots.a: must be a list, .* got 'x'"),
-        (HEAD + '[slots]\na = "9..1"\n' + topic("{a}"), 4, "slots.a: must be .* got '9..1'"),
-        (HEAD + '[slots]\na = "0..b"\nb = "0..a"\n' + topic("{a}"), 4, "'a' must end at a"),
-        (HEAD + '[slots]\na = ["{b}"]\n' + topic("{a}"), 4, "slots.a: must be plain words"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("{a} {a}", "{sum a a}"), 7, "sum, .* two names"),
-        (HEAD + '[slots]\na = "0..9"\n' + topic("{a}", "{sum a}"), 7, "{sum a} cannot .* with two"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("{a}", "{value a}"), 7, "or value with one of a ta"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("{a}", "{cube a}"), 7, "{cube a} cannot be filled"),
-        (HEAD + '[slots]\na = ["x"]\n' + topic("[{a}|b]", "{a}"), 6, "{a} is in the reply, but"),
+        (SLOT + '"x"\n' + topic("{a}"), 4, "slots.a: must be a list, .* got 'x'"),
+        (SLOT + '"9..1"\n' + topic("{a}"), 4, "slots.a: must be .* got '9..1'"),
+        (SLOT + '"0..b"\nb = "0..a"\n' + topic("{a}"), 4, "'a' must end at a"),
+        (SLOT + '["{b}"]\n' + topic("{a}"), 4, "slots.a: must be plain words"),
+        (SLOT + '["x"]\n' + topic("{a} {a}", "{sum a a}"), 7, "sum, .* two names"),
+        (SLOT + '"0..9"\n' + topic("{a}", "{sum a}"), 7, "{sum a} cannot .* with two"),
+        (SLOT + '["x"]\n' + topic("{a}", "{value a}"), 7, "or value with one of a ta"),
+        (SLOT + '["x"]\n' + topic("{a}", "{cube a}"), 7, "{cube a} cannot be filled"),
+        (SLOT + '["x"]\n' + topic("[{a}|b]", "{a}"), 6, "{a} is in the reply, but"),
         (HEAD + '[slots]\nn = "names"\n' + topic("{n}", "Hi", 'remember = "n"')
          + topic("who am i", "You are {n}.").replace("topics.t", "topics.u"), 9,
          "{n} may not have been told; add untold"),
@@ -61,7 +59,7 @@ def test_an_error_in_a_character_file_names_its_line(tmp_path, text, line, probl
 
 @pytest.mark.parametrize("name", ["assistant", "skerry"])
 def test_the_bundled_character_files_have_no_mistakes(name) -> None:
-    assert read_character(TextFile(ROOT / f"data/characters/{name}.toml")).topics
+    assert read_character(TextFile(bundled(f"characters/{name}.toml"))).topics
 
 
 def test_a_toml_file_that_is_not_a_character_is_read_as_text(tmp_path) -> None:
@@ -81,9 +79,7 @@ def test_macros_of_exponential_length_are_refused(tmp_path) -> None:
 
 
 def test_a_character_file_can_have_at_most_5000_topics(tmp_path) -> None:
-    topics = "".join(
-        TOPIC.replace("night", f"n{i}").replace("sleep", f"sleep {i}") for i in range(5_000)
-    )
+    topics = "".join(topic(f"go {i}").replace("topics.t", f"topics.n{i}") for i in range(5_000))
     assert len(read(tmp_path, HEAD + topics).topics) == 5_000
     with pytest.raises(DataError, match="at most 5000"):
         read(tmp_path, HEAD + topics + TOPIC)

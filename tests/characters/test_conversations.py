@@ -35,23 +35,23 @@ reply = ["{spell word} {reverse word} {count word} {first word}{last word} {titl
 ask = ["[the|] {sound} says"]
 reply = ["{{{sound}}} <b>{value sound}</b>"]
 """
-
-
 ABOUT = re.compile(r"about \w+\W*")
+
+
+def character(tmp_path, text: str) -> Character:
+    (tmp_path / "owl.toml").write_text(text)
+    return read_character(TextFile(tmp_path / "owl.toml"))
 
 
 @pytest.fixture
 def owl(tmp_path) -> Character:
-    (tmp_path / "owl.toml").write_text("conversations = 500\n" + OWL.read_text())
-    return read_character(TextFile(tmp_path / "owl.toml"))
+    return character(tmp_path, "conversations = 500\n" + OWL.read_text())
 
 
 def exchanges(tmp_path, text: str) -> list[tuple[str, str]]:
     (tmp_path / "owl.toml").write_text(text)
-    talks = load_conversations(tmp_path / "owl.toml")
-    return [
-        (a.content, b.content) for talk in talks for a, b in zip(talk[::2], talk[1::2], strict=True)
-    ]
+    talks = [[m.content for m in talk] for talk in load_conversations(tmp_path / "owl.toml")]
+    return [pair for talk in talks for pair in zip(talk[::2], talk[1::2], strict=True)]
 
 
 def test_computed_slots_contain_correct_sums_and_word_properties(tmp_path) -> None:
@@ -62,16 +62,15 @@ def test_computed_slots_contain_correct_sums_and_word_properties(tmp_path) -> No
     for a, b, said in sums:
         assert said == f"{a + b} {a - b} {a * b} {a} {b}"
     words = {asked.split()[1].strip("?!."): said for asked, said in made if ABOUT.fullmatch(asked)}
-    assert {"-".join(w) + f" {w[::-1]} {len(w)} {w[0]}{w[-1]} {w.title()}" for w in words} == {
-        *words.values()
-    }
+    for word, said in words.items():
+        letters = "-".join(word)
+        assert said == f"{letters} {word[::-1]} {len(word)} {word[0]}{word[-1]} {word.title()}"
     assert {said for asked, said in made if "cat says" in asked} == {"{cat} <b>meow</b>"}
 
 
 def test_held_out_slot_values_do_not_occur_in_training_conversations(tmp_path) -> None:
-    (tmp_path / "owl.toml").write_text(HEAD + SUMS)
-    character = read_character(TextFile(tmp_path / "owl.toml"))
-    asked = [m.content for talk in Drawing(character).lessons() for m in talk[::2]]
+    lessons = Drawing(character(tmp_path, HEAD + SUMS)).lessons()
+    asked = [m.content for talk in lessons for m in talk[::2]]
     pairs = {tuple(sorted(map(int, re.findall(r"\d+", text)))) for text in asked if "+" in text}
     assert not any(is_held_out(f"{a} {b}") for a, b in pairs if b > 9)
     assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
@@ -127,6 +126,13 @@ def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_sl
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
+def test_a_slot_takes_only_its_values(tmp_path) -> None:
+    matcher = Matcher(*Drawing(character(tmp_path, HEAD + SUMS)).askings(), FUNCTION[False])
+    texts = "99 + 5", "100 + 5", "5 + 99", "dog + 5", "dogs says", "cow says", "about zyx"
+    ranked = [match for text in texts for match in matcher.rank(text) if match.asking.allowed]
+    assert [*dict.fromkeys(m.read for m in ranked)] == ["99 + 5", "the dog says", "about zyx"]
+
+
 def test_a_foreign_question_of_the_file_is_refused_even_if_it_resembles_a_wording(owl) -> None:
     askings, replies = Drawing(owl).askings()
     matches = Matcher(askings, replies, FUNCTION[False]).rank("do you like chess")
@@ -143,10 +149,9 @@ def test_held_out_wordings_of_a_question_are_used_only_for_testing(tmp_path) -> 
     words = ("red", "green", "blue", "pale", "dark")
     asked = [f"{a} and {b}" for a in words for b in words]
     topic = f'[topics.t]\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
-    (tmp_path / "owl.toml").write_text(HEAD + topic)
-    character = read_character(TextFile(tmp_path / "owl.toml"))
-    seen = {asking.text for asking in Drawing(character).askings()[0]}
-    tests = [each for each in Drawing(character).questions() if each.task == "t, held out"]
+    drawing = Drawing(character(tmp_path, HEAD + topic))
+    seen = {asking.text for asking in drawing.askings()[0]}
+    tests = [each for each in drawing.questions() if each.task == "t, held out"]
     assert {*asked} - seen == {each.messages[0] for each in tests} != set()
     assert all(each.replies == ["A.", "B."] for each in tests)
     assert asked[0] in seen
@@ -154,9 +159,9 @@ def test_held_out_wordings_of_a_question_are_used_only_for_testing(tmp_path) -> 
 
 def test_drawing_from_a_huge_number_of_wordings_takes_little_memory(tmp_path) -> None:
     groups = "".join(f"[a{i}|b{i}|c{i}|d{i}]" for i in range(30))  # generates 4^30 wordings
-    (tmp_path / "owl.toml").write_text(HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n')
+    text = HEAD + f'[topics.t]\nask = ["{groups}"]\nreply = ["Yes."]\n'
     tracemalloc.start()
-    Drawing(read_character(TextFile(tmp_path / "owl.toml"))).conversation()
+    Drawing(character(tmp_path, text)).conversation()
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
 
@@ -169,10 +174,9 @@ def test_a_message_with_two_questions_gets_both_replies_even_if_one_is_unknown(t
     assert any(re.fullmatch(r"\d+ .* (Who\?|Hoo\.)", said) for _, said in both)
 
 
-def test_load_text_refuses_a_character_file(tmp_path) -> None:
-    (tmp_path / "owl.toml").write_text(OWL.read_text())
+def test_load_text_refuses_a_character_file() -> None:
     with pytest.raises(ConversationsError, match="read them with --chat"):
-        load_text(tmp_path / "owl.toml")
+        load_text(OWL)
 
 
 def test_the_character_command_writes_a_file_and_prints_conversations(microgpt) -> None:

@@ -39,9 +39,8 @@ def test_each_chat_route_answers_only_the_questions_of_the_table(directory, text
     )
     assert (reply.json()["content"], reply.json()["finish_reason"]) == (said, "stop")
     assert [choice["message"]["content"] for choice in whole.json()["choices"]] == [said, said]
-    events = [
-        json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")
-    ]
+    lines = streamed.text.splitlines()
+    events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
     deltas = [event["choices"][0]["delta"].get("content", "") for event in events]
     assert "".join(deltas) == said
     assert events[-1]["choices"][0]["finish_reason"] == "stop"

@@ -20,25 +20,27 @@ from microgpt.training.fine_tuning import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt_characters.table import MOST_CHARACTERS, MOST_QUESTIONS, is_table, recipe
 
+TABLE = talks(PAIRS)
+
 
 @pytest.mark.parametrize(
     ("docs", "given", "expected"),
     [
-        (talks(PAIRS), {"engine": "compiled"}, True),
-        (talks(PAIRS), {"minutes": 1.0, "n_embd": 16, "seed": 3}, True),
-        (talks([(f"and {i}?", f"{i}.") for i in range(MOST_QUESTIONS)]), {}, True),
-        (talks([(f"and {i}?", f"{i}.") for i in range(MOST_QUESTIONS + 1)]), {}, False),
+        (TABLE, {"engine": "compiled"}, True),
+        (TABLE, {"minutes": 1.0, "n_embd": 16, "seed": 3}, True),
+        (TABLE[:1] * MOST_QUESTIONS, {}, True),
+        (TABLE[:1] * (MOST_QUESTIONS + 1), {}, False),
         (talks([("long", "x" * MOST_CHARACTERS)]), {}, False),
         ([], {}, False),
         (["anna", "emma"], {}, False),
         ([(Message("user", "hi"),)], {}, False),
-        ([(*talks(PAIRS)[0], *talks(PAIRS)[1])], {}, False),
-        (talks(PAIRS), {"steps": 10}, False),
-        (talks(PAIRS), {"val_fraction": 0.1}, False),
-        (talks(PAIRS), {"val_fraction": 0.0}, True),
-        (talks(PAIRS), {"engine": "reference"}, False),
-        (talks(PAIRS), {"architecture": "karpathy"}, True),
-        (talks(PAIRS), {"architecture": "portable"}, False),
+        ([(*TABLE[0], *TABLE[1])], {}, False),
+        (TABLE, {"steps": 10}, False),
+        (TABLE, {"val_fraction": 0.1}, False),
+        (TABLE, {"val_fraction": 0.0}, True),
+        (TABLE, {"engine": "reference"}, False),
+        (TABLE, {"architecture": "karpathy"}, True),
+        (TABLE, {"architecture": "portable"}, False),
     ],
 )
 def test_a_table_of_questions_is_memorised_unless_options_forbid_it(docs, given, expected) -> None:
@@ -60,11 +62,11 @@ def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
 
 
 def test_the_option_named_unknown_requires_a_table() -> None:
-    for docs, given in ((talks(PAIRS), {"steps": 10}), (["anna"], {})):
+    for docs, given in ((TABLE, {"steps": 10}), (["anna"], {})):
         with pytest.raises(ConfigError, match=r"--unknown requires a table .*; omit --unknown"):
             planned(docs, unknown="?", **given)
     with pytest.raises(ConfigError, match="--unknown must not be blank; write a reply"):
-        planned(talks(PAIRS), unknown=" ")
+        planned(TABLE, unknown=" ")
 
 
 @pytest.mark.compiled
@@ -92,14 +94,6 @@ def test_a_batch_can_contain_known_and_unknown_questions(result) -> None:
     jobs = [gpt.reply_job(prompt, sampling=Sampling(0)) for prompt in prompts]
     texts = [gpt.tokenizer.decode(tokens) for tokens in gpt.decode(jobs)]
     assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
-
-
-def test_a_saved_model_keeps_the_questions_of_its_table(result, tmp_path) -> None:
-    save(result, tmp_path / "m")
-    saved = load(tmp_path / "m")
-    assert saved.extra == result.extra
-    facts = json.loads((tmp_path / "m/meta.json").read_text())
-    assert facts["extra"]["characters"]["unknown"] == ["I don't know."]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def test_active_units_are_counted_only_in_small_karpathy_models() -> None:
 def test_train_and_info_compare_a_loss_with_simple_baselines(microgpt) -> None:
     """The loss of a uniform guess is always printed; n-grams are compared if names are held out."""
     done = ok(microgpt("train", "--steps", "20", "-n", "0", "--model", "a"))
-    assert "a uniform guess has a loss of 3.2958" in done.stderr
+    assert "a uniform guess has a loss of 3.2958; " in done.stderr
+    assert "--val-fraction 0.1" in done.stderr
     held_out = ("--val-fraction", "0.1", "--steps", "20", "-n", "0", "--model", "b")
     done = ok(microgpt("train", *held_out))
     assert "; a uniform guess 3.30, pairs 2.46, n-grams 2.0" in done.stderr

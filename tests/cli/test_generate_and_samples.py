@@ -110,12 +110,7 @@ def result_of(docs: list[str], **config):
     ],
 )
 def test_the_default_temperature_depends_on_the_kind_of_text(doc, text, expected) -> None:
-    result = train(
-        [doc],
-        model=ModelConfig(n_embd=8, block_size=16),
-        config=TrainConfig(steps=1, text=text),
-    )
-    assert usual_temperature(result) == expected
+    assert usual_temperature(result_of([doc], text=text)) == expected
 
 
 @pytest.mark.compiled

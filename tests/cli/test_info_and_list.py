@@ -1,7 +1,6 @@
 import json
 import shutil
 from math import log
-from pathlib import Path
 
 import pytest
 from commands import ok, refused
@@ -30,13 +29,8 @@ def test_info_prints_the_number_and_lengths_of_the_documents_in_a_file(microgpt,
     assert facts["tokens to predict"] == "30"
     assert "8 characters: aeilmnvx" in done.stdout
     assert facts["lengths"] == "min 4, median 5, max 11"
-
-
-def test_info_with_json_prints_one_json_object(microgpt, names) -> None:
-    facts = json.loads(microgpt("info", "--data", names, "--json").stdout)
-    assert (facts["n_docs"], facts["n_tokens"], facts["n_repeats"]) == (5, 30, 1)
-    assert facts["char_counts"]["a"] == 9
-    assert facts["lengths"]["median"] == 5
+    as_json = json.loads(microgpt("info", "--data", names, "--json").stdout)
+    assert as_json["char_counts"]["a"] == 9
 
 
 def test_info_ends_with_the_expected_loss_of_a_trained_model(microgpt, tmp_path) -> None:
@@ -124,14 +118,9 @@ def test_list_shows_each_model_on_one_line(microgpt, text_model, chat_model, tmp
 
 
 def test_list_shows_an_unfinished_run(microgpt, tmp_path) -> None:
+    assert "no model" in ok(microgpt("list")).stderr
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     ok(microgpt("train", "--data", "names.txt", "--steps", "3", "--model", "half"))
     assert "./half  text  " in ok(microgpt("list")).stdout
     (tmp_path / "half/weights.json").unlink()
     assert "./half  text, unfinished  " in ok(microgpt("list")).stdout
-
-
-def test_list_says_that_there_are_no_models(microgpt, tmp_path: Path) -> None:
-    done = ok(microgpt("list"))
-    assert done.stdout == ""
-    assert "no model" in done.stderr

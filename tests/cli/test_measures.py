@@ -1,16 +1,18 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from commands import ok
 
-from microgpt import InferenceGpt, Message, answer_all, load, load_chat_tests
+from microgpt import CharTokenizer, InferenceGpt, Message, answer_all, load, load_chat_tests
 from microgpt.surprise import explain, score_texts
+from microgpt_cli.baselines import standard_error
 from microgpt_cli.calibration import (
     MAX_PREDICTIONS,
     Calibration,
+    measure_tokens,
     reply_calibration,
-    token_calibration,
 )
 
 
@@ -21,18 +23,9 @@ def test_eval_prints_the_loss_in_nats_and_bits(microgpt, text_model, tmp_path) -
     as_json = microgpt("eval", text_model, "--data", "held-out.txt", "--json")
     facts = json.loads(as_json.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (2, 9)
-    bits = facts["loss"] / math.log(2)
-    assert (
-        f"{facts['loss']:.4f} nats per token ({bits:.4f} bits) (contamination 100 %)\n"
-        in done.stdout
-    )
-
-
-def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_path) -> None:
-    line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
-    (tmp_path / "chat.jsonl").write_text(json.dumps(line))
-    done = microgpt("eval", chat_model, "--data", "chat.jsonl")
-    assert done.stdout.startswith("documents:  1\ntokens:     3 in assistant messages\n")
+    bits = f"({facts['loss'] / math.log(2):.4f} bits)"
+    spread = f"standard error over documents {facts['standard_error']:.4f} (contamination 100 %)"
+    assert f"{facts['loss']:.4f} nats per token {bits}, {spread}\n" in done.stdout
 
 
 @pytest.fixture
@@ -93,12 +86,15 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
 
 def test_eval_counts_no_exact_replies_if_questions_have_no_task(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
+    assert done.stdout.startswith("documents:  1\ntokens:     3 in assistant messages\n")
     assert "exact" not in done.stdout
     assert "replies" not in done.stdout
     as_json = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)), "--json")
     facts = json.loads(as_json.stdout)
     sizes = ["n_docs", "n_tokens", "n_characters"]
-    assert list(facts) == ["loss", *sizes, "bits_per_character", "training_share", "calibration"]
+    others = ["bits_per_character", "standard_error", "training_share", "calibration"]
+    assert list(facts) == ["loss", *sizes, *others]
+    assert facts["standard_error"] is None  # of one document
 
 
 def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
@@ -121,7 +117,9 @@ def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
         rows = gpt.log_probabilities(tokens[:-1])
         for target, row in zip(tokens[1:], rows, strict=True):
             pairs.append((math.exp(max(row)), max(row) == row[target]))
-    found, expected = token_calibration(gpt, docs, "lines"), Calibration.from_pairs(pairs)
+    measured = measure_tokens(gpt, docs, "lines")
+    assert measured[:, 2].mean() == pytest.approx(gpt.evaluate(docs).loss)
+    found, expected = Calibration.from_pairs(measured[:, :2]), Calibration.from_pairs(pairs)
     assert found.n == expected.n
     assert found.error == pytest.approx(expected.error, abs=1e-5)
 
@@ -129,19 +127,28 @@ def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
 @pytest.mark.compiled
 def test_token_calibration_uses_a_limited_number_of_predictions(names_result, monkeypatch) -> None:
     monkeypatch.setitem(MAX_PREDICTIONS, "compiled", 20)
-    found = token_calibration(InferenceGpt(names_result), ["nia", "mel"] * 500, "lines")
-    assert 20 <= found.n < 100
+    measured = measure_tokens(InferenceGpt(names_result), ["nia", "mel"] * 500, "lines")
+    assert 20 <= len(measured) < 100
 
 
-def test_the_probability_of_a_reply_is_the_product_over_its_tokens(chat_result, tmp_path) -> None:
+def test_the_standard_error_of_a_loss_treats_documents_as_independent() -> None:
+    """The losses of the documents, of 2 and 4 tokens, differ from the mean by 8 / 3 in sum."""
+    losses = np.array([1, 1, 3, 3, 3, 3])
+
+    def error(*docs: str, n: int = 6) -> float | None:
+        return standard_error(losses[:n], docs, CharTokenizer("abc"), "lines")
+
+    assert error("a", "abc") == pytest.approx(8 / 9)
+    assert error("a", "abc", "c") == pytest.approx(8 / 9 * math.sqrt(2 / 3))  # c is not measured
+    assert error("a", "abc", n=5) is None  # only one document is measured completely
+
+
+def test_the_probability_of_a_reply_is_the_product_over_its_tokens(
+    chat_result, exam, tmp_path
+) -> None:
     """The model has memorized the reply "yo" to "hi"."""
-    turns = [
-        {"role": "user", "content": "hi"},
-        {"role": "assistant", "content": "yo", "task": "greet"},
-    ]
-    (tmp_path / "exam.jsonl").write_text(json.dumps(turns))
-    gpt = InferenceGpt(chat_result)
-    answers = [*answer_all(gpt, load_chat_tests(tmp_path / "exam.jsonl").items)]
+    gpt, file = InferenceGpt(chat_result), tmp_path / exam(("hi", "yo", "greet"))
+    answers = [*answer_all(gpt, load_chat_tests(file).items)]
     (only,) = reply_calibration(gpt, answers).bins
     assert (only.n, only.right) == (1, 1.0)
     tokens = gpt.chat_prompt(answers[0].item.conversation[:1]).tokens

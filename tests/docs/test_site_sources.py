@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import build
 import command_line
@@ -47,20 +48,41 @@ def test_the_annotated_page_shows_the_current_source_code() -> None:
     assert with_code(text, code) == text
 
 
+FOLDERS = ("apis", "apps", "bench", "data", "docs", "evolution", "examples", "libs", "tests")
+PAGES = [*ROOT.glob("*.md"), *(page for each in FOLDERS for page in (ROOT / each).rglob("*.md"))]
+TO_HEADING = re.compile(r"\]\(([^)#:\s]*\.md|)#([^)\s]+)\)")
+
+
+def without_code(page: Path) -> str:
+    return re.sub(r"(?ms)^ *(`{3,}).*?^ *\1", "", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as on GitHub."""
+    headings = re.findall(r"(?m)^#+ (.*)", without_code(page))
+    return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+
+
+def test_every_link_to_a_heading_leads_to_one() -> None:
+    links = [(page, *link) for page in PAGES for link in TO_HEADING.findall(without_code(page))]
+    assert len(links) > 100
+    dead = [
+        (str(page), f"{path}#{anchor}")
+        for page, path, anchor in links
+        if anchor not in anchors(page.parent / (path or page.name))
+    ]
+    assert not dead
+
+
 def test_every_relative_link_leads_to_a_file_of_the_repository() -> None:
     """Links to pages that exist only on the site are checked when the site is built."""
-    folders = ("apis", "apps", "bench", "data", "docs", "evolution", "examples", "libs", "tests")
-    pages = [
-        *ROOT.glob("*.md"),
-        *(page for each in folders for page in (ROOT / each).rglob("*.md")),
-    ]
     dead = [
         f"{page.relative_to(ROOT)}: {link[2]}"
-        for page in pages
+        for page in PAGES
         for link in build.LINK.finditer(page.read_text(encoding="utf-8"))
         if link[2] and not re.match("[a-z]+:", link[2]) and not (page.parent / link[2]).exists()
     ]
-    assert len(pages) > 50
+    assert len(PAGES) > 50
     assert not dead
 
 

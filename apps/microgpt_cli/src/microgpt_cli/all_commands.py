@@ -69,8 +69,8 @@ class _Commands(TyperGroup):
             formatter.write_dl([record for record in records if record])
 
 
-def summary(found: EntryPoint) -> str:
-    """Return the first line of a plug-in module's docstring, without importing the module."""
+def _about(found: EntryPoint) -> str:
+    """Return the description of a command from its module's docstring, without importing it."""
     name, path = "", None
     spec: Any = None
     try:
@@ -81,13 +81,8 @@ def summary(found: EntryPoint) -> str:
         text = ast.get_docstring(ast.parse(spec.loader.get_source(name)))
     except (AttributeError, ImportError, SyntaxError, OSError, ValueError):
         return f"(cannot be read; repair or uninstall {package_of(found)})"
-    return (text or "").partition("\n")[0]
-
-
-def _about(found: EntryPoint) -> str:
-    """Return the description of a command from its module's docstring."""
-    text = summary(found).removeprefix(f"`microgpt {found.name}`: ")
-    return text[:1].upper() + text[1:]
+    line = (text or "").partition("\n")[0].removeprefix(f"`microgpt {found.name}`: ")
+    return line[:1].upper() + line[1:]
 
 
 def commands() -> typer.Typer:

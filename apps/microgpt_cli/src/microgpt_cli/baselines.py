@@ -1,4 +1,4 @@
-"""Count-based baselines for losses, and estimates of the loss that a training run can reach.
+"""Count-based baselines for losses, standard errors, and the loss that training can reach.
 
 Here, a model is a function from documents to probabilities of shape (predictions, vocab_size).
 """
@@ -27,6 +27,7 @@ from microgpt import (
     all_texts,
     char_tokenizer,
     count_characters,
+    count_predictions,
     split_documents,
 )
 
@@ -109,6 +110,22 @@ def losses_of(predict: Predict, docs: TokenDataset) -> NDArray[np.float64]:
 def loss_of(predict: Predict, docs: EvaluationSet) -> float:
     """Return the mean loss of a model on documents, in nats per token."""
     return sum(float(losses_of(predict, each).sum()) for each in docs.portions) / docs.n_tokens
+
+
+def standard_error(
+    losses: NDArray[Any], docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind
+) -> float | None:
+    """Return the standard error of the mean loss per token of documents (Cochran 1977, 6.4).
+
+    `losses` are those of the first documents; if fewer than two are complete, return None.
+    """
+    sizes = np.array([count_predictions(doc, text, tokenizer.count) for doc in docs[: len(losses)]])
+    sizes = sizes[np.cumsum(sizes) <= len(losses)]
+    if np.count_nonzero(sizes) < 2:
+        return None
+    losses, places = losses[: sizes.sum()], np.repeat(np.arange(len(sizes)), sizes)
+    excess = np.bincount(places, losses - losses.mean(), len(sizes))
+    return float(np.sqrt(excess @ excess / (len(sizes) - 1) / len(docs)) / sizes.mean())
 
 
 def baselines(sets: Split, text: TextKind) -> dict[str, float]:

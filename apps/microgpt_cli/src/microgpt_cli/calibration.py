@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import exp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microgpt import Answer, ChatPrompt, Document, InferenceGpt, PromptError, TextKind
 from microgpt_cli.baselines import targets_of, to_score
@@ -45,7 +46,7 @@ class Calibration:
     error: float
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[tuple[float, bool]]) -> "Calibration":
+    def from_pairs(cls, pairs: Iterable[Sequence[float]]) -> "Calibration":
         """Return the calibration of predictions, given as pairs (probability, is correct)."""
         found = np.array([*pairs], np.float64).reshape(-1, 2)
         places = np.minimum((found[:, 0] * N_BINS).astype(int), N_BINS - 1)
@@ -66,17 +67,16 @@ class Calibration:
             yield f"  {between:<12} {each.n:>8,} {each.probability:>7.1%} {each.right:>7.1%}"
 
 
-def token_calibration(gpt: InferenceGpt, docs: Sequence[Document], text: TextKind) -> Calibration:
-    """Return the calibration of the most likely token at up to MAX_PREDICTIONS positions."""
-    pairs, predict = list[tuple[float, bool]](), predictions_of(gpt)
-    most = MAX_PREDICTIONS[gpt.engine]
+def measure_tokens(gpt: InferenceGpt, docs: Sequence[Document], text: TextKind) -> NDArray[Any]:
+    """Return up to MAX_PREDICTIONS rows (probability of the likeliest token, is it right, loss)."""
+    found, predict, most = list[NDArray[Any]](), predictions_of(gpt), MAX_PREDICTIONS[gpt.engine]
     for portion in to_score(docs, gpt.tokenizer, text, gpt.config.block_size, most).portions:
         (targets, counts), rows = targets_of(portion), predict(portion)
-        is_right = rows.argmax(1) == targets
-        pairs += zip(rows.max(1)[counts].tolist(), is_right[counts].tolist(), strict=True)
-        if len(pairs) >= most:
+        losses = -np.log(np.maximum(rows[np.arange(len(rows)), targets], 1e-38))  # without log(0)
+        found.append(np.stack([rows.max(1), rows.argmax(1) == targets, losses], 1)[counts])
+        if sum(map(len, found)) >= most:
             break
-    return Calibration.from_pairs(pairs)
+    return np.concatenate(found)
 
 
 def reply_calibration(gpt: InferenceGpt, answers: Sequence[Answer]) -> Calibration:

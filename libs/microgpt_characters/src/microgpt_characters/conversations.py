@@ -38,6 +38,7 @@ SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to b
 N_INDEXED = 64  # approximate minimum number of wordings to draw from the patterns of a topic
 LEAST_WORDINGS = 10  # topics with fewer wordings have none held out for tests
 N_FOREIGN = 6  # texts to draw per pattern of off-topic questions, to compare messages with
+MOST = "999999999"  # end of a range if the slot at which it ends is not in the wording
 N_TESTS, N_REPLIES = 3, 50  # tests per topic with trained wordings; draws to find all replies
 
 _OWN_WORD = re.compile(r"\b[a-z]{4,}\b(?![\w ]*\})")  # a word outside slots, of 4 letters or more
@@ -169,7 +170,7 @@ class Drawing:
             for name in slots:
                 if name in names or name in ends:
                     values[name] = slots[name].draw(self._rng, values)
-            numbers = sorted(int(values[name]) for name in names if slots[name].are_numbers)
+            numbers = sorted(int(values[name]) for name in names if ".." in slots[name].allowed)
             is_free = len(numbers) < 2 or numbers[-1] <= SMALL
             if is_free or not is_held_out(" ".join(map(str, numbers))):
                 return values
@@ -217,19 +218,23 @@ class Drawing:
         """
         if not self._character.threshold:
             return [], []
-        numbers = {name: NUMBER for name, slot in self._character.slots.items() if slot.are_numbers}
+        slots, own = self._character.slots, self._character.foreign
+        numbers = {name: NUMBER for name, slot in slots.items() if ".." in slot.allowed}
         found = dict[Asking, None]()
         for i, (of, (texts, _)) in enumerate(self._wordings.items()):
             for text in texts:
-                slots = enumerate(dict.fromkeys(slots_in(text)))
-                places = {slot: f"{{{i}}}" for i, slot in slots}
+                places = {name: f"{{{n}}}" for n, name in enumerate(dict.fromkeys(slots_in(text)))}
                 reads = fill(self._first[of][frozenset(places)], places.__getitem__)
                 shown = fill(text, lambda slot: numbers.get(slot, ""))
-                found[Asking(plain(shown), i, plain(reads))] = None
+                ends = {**dict.fromkeys(slots, MOST), **places}.__getitem__
+                allowed = (
+                    fill(slots[name].allowed, ends) if name in slots else "" for name in places
+                )
+                found[Asking(plain(shown), i, plain(reads), tuple(allowed))] = None
         said = (" ".join(topic.reply) for topic in self._character.all_topics)
         replies = [fill(draw(Random(SEED), text), lambda _: "") for text in said]
         known = Matcher([*found], replies, FUNCTION[False])
-        own, general = self._character.foreign, general_questions()
+        general = general_questions()
         drawn = [pattern for pattern in (*own, *general) for _ in range(N_FOREIGN)]
         for pattern in (*drawn, *wordings(own, N_COMPARED)):
             text = re.sub(r"\d+", NUMBER, self._message(pattern, self._filled(pattern)))
@@ -238,10 +243,7 @@ class Drawing:
         return [*found], [*replies, ""]
 
     def _divided(self, topic: Topic) -> tuple[list[str], list[str]]:
-        """Return wordings for training and, unless there are few or `threshold` is 0, for tests.
-
-        All words and slots of the test wordings also occur in the training wordings.
-        """
+        """Return wordings for training and, unless there are few or `threshold` is 0, for tests."""
         texts = wordings(topic.ask, max(N_COMPARED, N_INDEXED // len(topic.ask)))
         if not self._character.threshold or len(texts) < LEAST_WORDINGS:
             return texts, []

@@ -12,7 +12,7 @@ from microgpt import Message, Sampling, plain
 from microgpt_characters.matching import FUNCTION, Asking, Match, Matcher
 
 SEEN = "questions of the training"  # task name of the test questions that occur in training
-PART = re.compile(r"[,.;:!?]+")  # separates the parts of a message
+PART = re.compile(r"[,.;:!?]+(?![0-9])")  # separates the parts of a message, but no decimals
 
 
 class Question(NamedTuple):

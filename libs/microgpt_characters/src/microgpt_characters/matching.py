@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from microgpt import fold
 
-WORD, SLOT = re.compile(r"\w+"), re.compile(r"\{(\d)\}")
+WORD, SLOT, RANGE = map(re.compile, (r"\w+", r"\{(\d)\}", r"([0-9]+)\.\.([0-9]+)"))
 MOST_CHARACTERS = 500  # number of characters of a message that are compared; the rest is ignored
 NUMBER = "0"  # replaces each number that is in a message, but in no wording
 GROUP, LEAST_EQUAL = 3, 0.45  # trigram length; minimum similarity (Dice 1945) of matching words
@@ -25,6 +25,7 @@ SYNONYM, TOPIC = 0.7, 0.5  # weight factors of synonyms, and of a topic's words 
 FUNCTION = {True: 0.15, False: 0.5}  # weight factor of function words; True is for a table
 COVERAGE = 0.2  # weight of a wording's coverage in the similarity
 OPEN = 0.6  # minimum coverage of a wording if words of the message fill its slots
+ENDING = 2  # maximum number of letters, such as a plural's s, that a message adds to a value
 
 _FOLDER = Path(__file__).parent
 FUNCTION_WORDS = dict.fromkeys((_FOLDER / "function_words.txt").read_text("utf-8").split())
@@ -38,6 +39,7 @@ class Asking(NamedTuple):
     text: str
     topic: int
     reads: str = ""  # text that the model reads instead of `text`; {0} is the first slot
+    allowed: Sequence[str] = ()  # by slot: words, and ranges such as 0..9 or 0..{0}; "" for all
 
 
 class Match(NamedTuple):
@@ -106,8 +108,11 @@ class Matcher:
             words = (word for word in free if word in most and not word.isdecimal())
             gaps = {word: most[word] - shared.get(word, 0.0) for word in words}
             fillers = sorted(gaps, key=gaps.__getitem__)[len(gaps) - n_open :]
-            values += (word for word in free if word in fillers or word.isdecimal())
-            if len(values) != len(slots) or (n_open and coverage < OPEN):
+            said = [word for word in free if word in fillers or word.isdecimal()]
+            if len(said) != len(slots) or (n_open and coverage < OPEN):
+                return None
+            values += map(value_of, said, (each.format(*said) for each in asking.allowed or said))
+            if "" in values:
                 return None
             read -= sum(gaps[word] for word in fillers)
         share = weight / read * (1 - COVERAGE + COVERAGE * coverage)
@@ -144,6 +149,17 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(fold(text).replace("-", ""))
 
 
+def value_of(word: str, allowed: str) -> str:
+    """Return the allowed word or number that a word of a message means, or ""."""
+    if not allowed or word in allowed.split():
+        return word
+    if word.isdecimal():
+        ends = RANGE.findall(allowed) if word.isascii() else ()
+        return word if any(int(low) <= int(word) <= int(high) for low, high in ends) else ""
+    near = (each for each in allowed.split() if len(word) - len(each) <= ENDING)
+    return next(filter(word.startswith, near), "")
+
+
 def groups_of(word: str) -> Sequence[str]:
     """Return the distinct trigrams of `^word`, or none for a function word."""
     marked = f"^{word}"
@@ -158,6 +174,6 @@ def _raise(numbers: Weights, key: str, number: float) -> None:
 
 RULES = {  # constants for the HTML page, which matches messages in JavaScript
     "mostCharacters": MOST_CHARACTERS, "number": NUMBER, "group": GROUP, "leastEqual": LEAST_EQUAL,
-    "synonym": SYNONYM, "topic": TOPIC, "coverage": COVERAGE, "open": OPEN, "synonyms": SYNONYMS,
-    "functionWords": [*FUNCTION_WORDS],
+    "synonym": SYNONYM, "topic": TOPIC, "coverage": COVERAGE, "open": OPEN, "ending": ENDING,
+    "synonyms": SYNONYMS, "functionWords": [*FUNCTION_WORDS],
 }  # fmt: skip

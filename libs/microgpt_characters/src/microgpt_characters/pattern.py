@@ -33,10 +33,8 @@ def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> st
     while not macros.keys().isdisjoint(_MACRO.findall(found)):
         found = _MACRO.sub(lambda m: f"[{macros[m[1]]}]" if m[1] in macros else m[0], found)
         if len(found) > MOST_CHARACTERS:
-            raise DataError(
-                f"with its macros, it exceeds {MOST_CHARACTERS:,} characters; shorten it, or "
-                "change a macro that contains itself"
-            )
+            problem = f"with its macros, it exceeds {MOST_CHARACTERS:,} characters"
+            raise DataError(f"{problem}; shorten it, or a macro that contains itself")
     if not is_reply and (unknown := _MACRO.search(found)):
         raise DataError(f"no macro is called {unknown[0]}; add it to [macros]")
     if wrong := re.search(r"[{}]", _SLOT.sub("", found)):

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from pydantic_core import PydanticCustomError
 
 from microgpt import DataError, bundled, load_text
+from microgpt_characters.matching import words_of
 from microgpt_characters.pattern import pick
 
 HELD_OUT = 0.1  # fraction of words, pairs of numbers and wordings that is held out from training
-LEAST_VALUES = 10  # in slots with fewer words, none is held out
+LEAST_VALUES = 10  # in tables, and in slots with fewer words, none is held out
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "sum": lambda a, b: int(a) + int(b), "difference": lambda a, b: int(a) - int(b),
     "product": lambda a, b: int(a) * int(b), "larger": lambda a, b: max(a, b, key=int),
@@ -39,7 +40,7 @@ class Slot(NamedTuple):
     """The values that a slot can have."""
 
     sources: tuple[Source, ...]  # one is drawn; a slot's name means the numbers from 0 to its value
-    are_numbers: bool = False
+    allowed: str = ""  # words and ranges, such as 0..9 or 0..{a}, of a message; "" for all words
     table: Mapping[str, str] = {}
 
     def draw(self, rng: Random, others: Mapping[str, str]) -> str:
@@ -53,14 +54,16 @@ def slot(given: object) -> Slot:
     """Return the slot described by an entry of [slots], or raise PydanticCustomError."""
     if isinstance(given, str):
         texts = given.split("|")
-        return Slot(tuple(map(_source, texts)), are_numbers=texts[0] not in WORD_LISTS)
+        ranges = re.sub(r"[a-z_]\w*", r"{\g<0>}", " ".join(texts))  # 0..a becomes 0..{a}
+        return Slot(tuple(map(_source, texts)), "" if WORD_LISTS.keys() & texts else ranges)
     table = given if isinstance(given, dict) else {}
     words = [*given] if isinstance(given, list | dict) else []
     texts = [*words, *table.values()]
     if not words or any(not isinstance(text, str) or _NO_WORD.search(text) for text in texts):
         raise PydanticCustomError("slot", "must be plain words without [ ] | < > or braces")
-    are_few = len(words) < LEAST_VALUES
-    return Slot(([word for word in words if are_few or not is_held_out(word)],), table=table)
+    is_whole = table or len(words) < LEAST_VALUES
+    drawn = [word for word in words if is_whole or not is_held_out(word)]
+    return Slot((drawn,), " ".join(words_of(" ".join(words))), table)
 
 
 @cache

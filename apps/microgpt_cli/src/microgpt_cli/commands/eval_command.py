@@ -37,7 +37,7 @@ def evaluate(
 
     The loss is in nats and bits per token, including the end of each document. For subword tokens,
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
-    was not trained on. Documents longer than the context are read in overlapping windows.
+    was not trained on. Other such documents would change the loss by about its standard error.
 
     The calibration compares the probability of the most likely tokens with how often these tokens
     are right. For a chat model, the loss covers only the assistant's tokens. If replies in the file
@@ -47,8 +47,8 @@ def evaluate(
     model_dir = opt.model_of(model, model_option)
 
     from microgpt import bits, mark
-    from microgpt_cli.baselines import comparison
-    from microgpt_cli.calibration import draw_calibration, reply_calibration, token_calibration
+    from microgpt_cli import calibration
+    from microgpt_cli.baselines import comparison, standard_error
     from microgpt_cli.charts import check_files, write_chart
     from microgpt_cli.chat_answers import ChatAnswers, generate_replies
     from microgpt_cli.model_loading import inference, load_model, note_training_data
@@ -60,24 +60,25 @@ def evaluate(
     result = gpt.evaluate(docs, text=saved.config.text, threads=threads)
     share = note_training_data(docs, result.contamination, saved, model_dir)
     answers = generate_replies(gpt, items, threads) if items else ()
-    calibrations = {"tokens": token_calibration(gpt, docs, saved.config.text)}
+    measured = calibration.measure_tokens(gpt, docs, saved.config.text)
+    error = standard_error(measured[:, 2], docs, saved.tokenizer, saved.config.text)
+    calibrations = {"tokens": calibration.Calibration.from_pairs(measured[:, :2].tolist())}
     if answers:
-        calibrations["replies"] = reply_calibration(gpt, answers)
+        calibrations["replies"] = calibration.reply_calibration(gpt, answers)
     if output:
-        write_chart(draw_calibration(calibrations), output)
+        write_chart(calibration.draw_calibration(calibrations), output)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
+        facts |= {"standard_error": error, "training_share": share}
         del facts["contamination"]  # replaced by training_share, which also uses document hashes
-        facts["training_share"] = share
         facts["calibration"] = {name: asdict(each) for name, each in calibrations.items()}
-        if answers:
-            facts |= ChatAnswers(answers, share).facts()
+        facts |= ChatAnswers(answers, share).facts() if answers else {}
         print(json.dumps(facts))
         return
     where = " in assistant messages" if saved.tokenizer.is_chat else ""
-    in_bits = f"({bits(result.loss):.4f} bits){mark(share)}"
-    print(f"documents:  {result.n_docs}")
-    print(f"tokens:     {result.n_tokens}{where}")
+    print(f"documents:  {result.n_docs}\ntokens:     {result.n_tokens}{where}")
+    spread = "" if error is None else f", standard error over documents {error:.4f}"
+    in_bits = f"({bits(result.loss):.4f} bits){spread}{mark(share)}"
     print(f"loss:       {result.loss:.4f} nats per token {in_bits}")
     if saved.tokenizer.kind != "char":
         print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")

@@ -15,7 +15,8 @@ from microgpt_cli.terminal.console import styled
 from microgpt_cli.terminal.help import examples
 
 CLIP = 24  # maximum number of characters of a printed token
-BOLD, DIM = "1", "2"
+BOLD = "1"
+LIKELY = ("2", BOLD)  # styles of a likely token: dim, or bold if it is the actual token
 # Styles by the maximum surprise of a token in bits: bold in green, the default color, yellow, red.
 STYLES = {1: "1;32", 3: BOLD, 6: "1;33", math.inf: "1;31"}
 MIN_PROBABILITY = 0.005  # minimum probability of a printed alternative
@@ -66,10 +67,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     for each in scored:
         label = _shown(each.text)
         likely = [
-            styled(
-                f"{_shown(one.text)} {one.probability:.0%}",
-                BOLD if one.token == each.token else DIM,
-            )
+            styled(f"{_shown(one.text)} {one.probability:.0%}", LIKELY[one.token == each.token])
             for one in each.alternatives
             if one.probability >= MIN_PROBABILITY
         ]

@@ -29,6 +29,7 @@ from microgpt_cli.terminal.console import note, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.train_request import N_SAMPLES, N_STREAM_SAMPLES, TrainRequest
 
+ENOUGH = 100  # minimum number of documents for a hint to hold some out
 STREAM_SAMPLE_TOKENS = 300  # length of a sample from a model of running text
 
 
@@ -79,7 +80,9 @@ def print_results(
     if n_trained or (samples and text != "stream"):
         of_others = other_data(result.plan.data, result.plan.ancestor_data)
         which = f"in the training data{of_others and f' ({of_others})'}"
-        note(f"{n_trained} of {len(samples)} samples are {which}")
+        n_read = min(len(sets.train), result.state.step * result.config.batch_size)
+        read = f"the run read {n_read:,} of its {len(sets.train):,} documents"
+        note(f"{n_trained} of {len(samples)} samples are {which}; {read}")
     if copied := copied_share(samples, result.documents):
         note(f"{copied:.0%} of the samples' text is copied from the training data")
     note_faults(samples, result, usual_length(result))
@@ -113,7 +116,10 @@ def _worth(result: TrainResult, sets: Split) -> str:
     """Return a sentence that compares the loss with count-based baselines or a uniform guess."""
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
-        return f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
+        guess = f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
+        hint = "; for the held-out loss, train with --val-fraction 0.1"
+        is_known = sets.validation or result.extra or result.plan.given.get("budget")
+        return guess if is_known or len(sets.train) < ENOUGH else guess + hint
     loss = _per_character(loss, result, sets.validation)
     return f"held-out loss per character: {loss:.2f}; {compared(baselines)}"
 

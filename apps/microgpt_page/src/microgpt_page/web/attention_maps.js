@@ -86,9 +86,10 @@ export class Maps {
     const nInRow = Math.min(n, room < NARROW && n <= 4 ? 2 : 4);
     const wide = Math.floor((room - GAP * (nInRow - 1)) / nInRow);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
+      const [layer, head] = name.split(".").map(Number);
       const cell = Math.max(0.1, Math.min(28, (wide - MARGIN) / rows.length)); // a hidden view has the width 0
       const side = MARGIN + cell * rows.length;
-      return { name, rows, cell, side, canvas: element("canvas"), mark: element("i") };
+      return { layer, head, rows, cell, side, canvas: element("canvas"), mark: element("i") };
     });
     this.#place.maps.replaceChildren(...this.#maps.map((map) => this.#figure(map)));
     this.#tell();
@@ -96,14 +97,13 @@ export class Maps {
   }
 
   #figure(map) {
-    const number = Number(map.name.split(".")[1]) + 1;
+    const { layer, head } = map;
     const place = element("div", { className: "map", tabIndex: 0, role: "application" });
-    place.ariaLabel = `Attention of head ${number}; use the arrow keys`;
+    place.ariaLabel = `Attention of head ${head + 1}; use the arrow keys`;
     place.append(map.canvas, map.mark);
     map.mark.style.width = map.mark.style.height = `${map.cell}px`;
     let frame = 0;
     const last = map.rows.length - 1;
-    const [layer, head] = map.name.split(".").map(Number);
     const step = `layer${layer}.attention ${head}`;
     let at = [last, last];
     const point = (row, column) => {
@@ -139,11 +139,11 @@ export class Maps {
       const row = Math.max(0, Math.min(last, at[0] + move[0]));
       point(row, Math.max(0, Math.min(last, at[1] + move[1])));
     });
-    return element("figure", {}, place, element("figcaption", {}, this.#on.caption?.(layer, head) ?? `head ${number}`));
+    return element("figure", {}, place, element("figcaption", {}, this.#on.caption?.(layer, head) ?? `head ${head + 1}`));
   }
 
   #point(map, step, row, column) {
-    const { cell, mark, rows } = map;
+    const { head, cell, mark, rows } = map;
     mark.style.transform = `translate(${MARGIN + column * cell}px, ${MARGIN + row * cell}px)`;
     mark.style.visibility = "visible";
     const [from, to] = [this.#read[row], this.#read[column]];
@@ -155,7 +155,7 @@ export class Maps {
     this.#on.pointed(rows[row], row, step, column);
     const what = row === column ? "itself" : `${quoted(to)} at position ${column}`;
     const share = percent(rows[row][column]);
-    this.#tell(`Head ${Number(map.name.split(".")[1]) + 1}: ${quoted(from)} at position ${row} takes ${share} from ${what}.`);
+    this.#tell(`Head ${head + 1}: ${quoted(from)} at position ${row} takes ${share} from ${what}.`);
   }
 
   #tell(text = this.#rest) {

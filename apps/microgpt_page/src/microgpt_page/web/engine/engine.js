@@ -44,16 +44,17 @@ export class Engine {
 
   /** Return the answer to a request: a value, a promise of one, or a generator of parts. */
   answer(/** @type {string} */ name, body, /** @type {AbortSignal | undefined} */ signal) {
+    const alone = (work) => () => this.#alone(signal, () => this.#changed(body, work));
     const answers = {
       model: () => ({ ...this.#file.model, lr: this.#file.step.lr }),
-      generate: () => this.#alone(signal, () => this.#changed(body, () => this.#generate(body, signal))),
-      explain: () => this.#alone(signal, () => this.#changed(body, () => this.#explain(body))),
-      matrix: () => this.#alone(signal, () => this.#changed(body, () => this.#matrix(body.name))),
-      chat: () => this.#alone(signal, () => this.#changed(body, () => this.#chat(body, signal))),
-      heads: () => this.#alone(signal, () => this.#changed(body, () => headsOf(this.#model, this.#tokenizer, this.#tokensOf(body)))),
-      units: () => this.#alone(signal, () => this.#changed(body, () => this.#units(body))),
-      parts: () => this.#alone(signal, () => this.#changed(body, () => lossesWithout(this.#model, this.#tokensOf(body)))),
-      decode: () => this.#decoded(body.tokens),
+      generate: alone(() => this.#generate(body, signal)),
+      explain: alone(() => this.#explain(body)),
+      matrix: alone(() => this.#matrix(body.name)),
+      chat: alone(() => this.#chat(body, signal)),
+      heads: alone(() => headsOf(this.#model, this.#tokenizer, this.#tokensOf(body))),
+      units: alone(() => this.#units(body)),
+      parts: alone(() => lossesWithout(this.#model, this.#tokensOf(body))),
+      decode: () => ({ text: this.#tokenizer.decode(body.tokens), label: this.#tokenizer.label(body.tokens.at(-1)) }),
       reply: () => this.#inTurn(signal, this.#reply(body, signal)),
       continue: () => this.#inTurn(signal, this.#continue(body, signal)),
     };
@@ -105,7 +106,7 @@ export class Engine {
     const texts = new Array(n).fill(prompt);
     const decode = texts.map(() => this.#tokenizer.decoder());
     const prompts = texts.map(() => read);
-    const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
+    const rules = this.#rules(body, [...this.#tokenizer.special.values()]);
     let nCut = 0; // texts that end with a full context
     for await (const taken of this.#decode(prompts, rules, body.seed ?? 42, signal)) {
       taken.forEach(({ tokens }, i) => (texts[i] += decode[i](tokens)));
@@ -144,7 +145,7 @@ export class Engine {
     checkNumbers(body);
     const { read } = this.#prompts.ofText(body.prompt);
     const decode = this.#tokenizer.decoder();
-    const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
+    const rules = this.#rules(body, [...this.#tokenizer.special.values()]);
     for await (const [{ tokens, end }] of this.#decode([read], rules, seedOf(body), signal)) {
       yield { text: decode(tokens, end !== null) };
     }
@@ -211,13 +212,8 @@ export class Engine {
     }
   }
 
-  /** Return the text of tokens, and the label of the last one. */
-  #decoded(tokens) {
-    return { text: this.#tokenizer.decode(tokens), label: this.#tokenizer.label(tokens.at(-1)) };
-  }
-
   /** @returns {import("./decoder.js").Rules} */
-  #rules(body, stop, forbidden, minTokens) {
+  #rules(body, stop, forbidden = /** @type {number[]} */ ([]), minTokens = 0) {
     const most = this.#file.model.block_size > MAX_NEW_TOKENS ? MAX_NEW_TOKENS : null; // null: as many tokens as fit
     const maxTokens = body.max_tokens ?? most;
     const sampling = samplingOf(this.#file.questions?.is_table ? { temperature: 0 } : body); // see `reply_job`

@@ -38,7 +38,7 @@ export class Knowledge {
     const { askings, follows, is_table: isTable, replies, threshold } = this.#facts;
     const exact = askings.find(([asked]) => isTable && asked === text);
     if (exact) return { asking: exact, read: text };
-    const found = [...new Set([text, ...text.split(/[,.;:!?]+/)])].flatMap((part) =>
+    const found = [...new Set([text, ...text.split(/[,.;:!?]+(?![0-9])/)])].flatMap((part) =>
       this.#matcher.rank(part).filter(({ asking: [, topic, reads] }) => {
         return (part === text || reads.includes("{")) && [null, before].includes(follows[topic]);
       }),

@@ -3,13 +3,14 @@
 import { fold } from "./folding.js";
 
 const SLOT = /\{(\d)\}/g;
+const RANGE = /([0-9]+)\.\.([0-9]+)/g;
 const DIGITS = /^\p{Nd}+$/u;
 
 /** Return the words of a text without case and accents; "e-mail" is one, "I'm" two words. */
 export const wordsOf = (/** @type {string} */ text) => fold(text).replaceAll("-", "").match(/[\p{L}\p{N}_]+/gu) ?? [];
 
 export class Matcher {
-  #askings; // text, index of the topic, what the model reads
+  #askings; // text, index of the topic, what the model reads, what each slot allows
   #rules; // the numbers and lists of matching.py, by their names there
   #places = new Map(); // by known word and asking: the fraction of its weight that counts
   #weights = new Map(); // weights by word
@@ -18,7 +19,7 @@ export class Matcher {
   #most; // weight of an unknown word
   #sizes; // weight of the words of each asking
 
-  /** @param {{askings: [string, number, string][], replies: string[], matching: any}} facts */
+  /** @param {{askings: [string, number, string, string[]][], replies: string[], matching: any}} facts */
   constructor({ askings, replies, matching }) {
     this.#askings = askings;
     this.#rules = matching;
@@ -64,28 +65,28 @@ export class Matcher {
 
   /** Return the match of an asking; [] if required words, or words for its slots, are missing. */
   #match(i, free, most, shared, covered) {
-    const { coverage: part, number, open } = this.#rules;
-    const [text, , reads] = this.#askings[i];
+    const { coverage: part, number, open, ending } = this.#rules;
+    const [text, , reads, allowed] = this.#askings[i];
     const nSlots = new Set(reads.match(SLOT)).size;
     const coverage = sum(Array.from(covered, ([word, part]) => part * this.#weights.get(word))) / (this.#sizes[i] || 1);
     const weight = sum(shared.values());
     let total = sum(most.values());
-    /** @type {string[]} */
-    let values = [];
+    const values = [];
     if (nSlots) {
       const nOpen = nSlots - wordsOf(text).filter((word) => word === number).length;
       const gap = (word) => most.get(word) - (shared.get(word) ?? 0);
       const gaps = new Set(free.filter((word) => most.has(word) && !DIGITS.test(word)));
       const fillers = [...gaps].sort((a, b) => gap(a) - gap(b)).slice(gaps.size - nOpen);
-      values = free.filter((word) => fillers.includes(word) || DIGITS.test(word));
-      if (values.length !== nSlots || (nOpen && coverage < open)) return [];
+      const said = free.filter((word) => fillers.includes(word) || DIGITS.test(word));
+      if (said.length !== nSlots || (nOpen && coverage < open)) return [];
+      values.push(...said.map((word, slot) => valueOf(word, filled(allowed[slot] ?? "", said), ending)));
+      if (values.includes("")) return [];
       total -= sum(fillers.map(gap));
     }
     const share = (weight / total) * (1 - part + part * coverage);
     const bonus = part * coverage * Math.min(weight / this.#most, 2); // at most the weight of two rare words
     const similarity = Math.floor((share + bonus) * 1e9 + 0.5) / 1e9;
-    const read = reads.replace(SLOT, (_, slot) => values[slot]) || text;
-    return { asking: this.#askings[i], similarity, read };
+    return { asking: this.#askings[i], similarity, read: filled(reads, values) || text };
   }
 
   /** Return the weight of a word; an unknown word weighs as much as a word of a single topic. */
@@ -120,6 +121,18 @@ export class Matcher {
     const marked = functionWords.includes(word) ? [] : ["^", ...word];
     return [...new Set(marked.slice(n - 1).map((_, i) => marked.slice(i, i + n).join("")))];
   }
+}
+
+/** Return a text in which words replace the slots {0}, {1}, … */
+const filled = (text, words) => text.replace(SLOT, (_, slot) => words[slot]);
+
+/** Return the one of the allowed words and numbers that a word means, or "". */
+function valueOf(word, allowed, ending) {
+  const words = allowed.split(" ");
+  if (!allowed || words.includes(word)) return word;
+  const isIn = ([, low, high]) => +low <= word && word <= +high;
+  if (DIGITS.test(word)) return [...allowed.matchAll(RANGE)].some(isIn) ? word : "";
+  return words.find((each) => word.startsWith(each) && word.length - each.length <= ending) ?? "";
 }
 
 const sum = (numbers) => [...numbers].reduce((total, number) => total + number, 0);

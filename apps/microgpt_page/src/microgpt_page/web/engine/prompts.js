@@ -1,6 +1,5 @@
 // Encode prompts and conversations. JavaScript version of parts of microgpt/inference.py.
 
-import { lengthOf } from "./characters.js";
 import { fitConversation, translated } from "./chat_truncation.js";
 import { EngineError } from "./errors.js";
 import { checkLength, checkMessages } from "./requests.js";
@@ -56,10 +55,8 @@ export class Prompts {
     const tokenizer = this.#tokenizer;
     checkMessages(messages);
     const { block_size: size } = this.#config;
-    if (!this.#questions || messages.at(-1)?.role !== "user") {
-      return fitConversation(messages, tokenizer, size);
-    }
-    const chosen = this.#questions.choose(messages);
+    const isAsked = messages.at(-1)?.role === "user";
+    const chosen = isAsked && this.#questions ? this.#questions.choose(messages) : messages;
     const isReply = typeof chosen === "string";
     const prompt = fitConversation(isReply ? [{ role: "user", content: "" }] : chosen, tokenizer, size);
     prompt.nReplies = messages.filter(({ role }) => role === "assistant").length;
@@ -84,10 +81,7 @@ export class Prompts {
     const reply = before.at(-1)?.role === "assistant" ? before.splice(-1) : [];
     const prompt = this.ofChat(before);
     const read = [...prompt.messages, ...reply];
-    const n = read.reduce((total, { content }) => total + lengthOf(content), 0);
-    if (n > MAX_EXPLAINED) {
-      throw new EngineError(`messages have ${n} characters; at most ${MAX_EXPLAINED} are allowed`);
-    }
+    checkMessages(read, MAX_EXPLAINED);
     return { tokens: [bos, ...read.flatMap((message) => this.#tokenizer.encodeTurn(message))], prompt };
   }
 }

@@ -52,11 +52,9 @@ export function checkLength(name, text, most) {
 }
 
 /** Throw an error if the messages are too long. */
-export function checkMessages(messages) {
+export function checkMessages(messages, most = MAX_CHARACTERS) {
   const n = messages.reduce((total, { content }) => total + lengthOf(content), 0);
-  if (n > MAX_CHARACTERS) {
-    throw new EngineError(`messages have ${n} characters; at most ${MAX_CHARACTERS} are allowed`);
-  }
+  if (n > most) throw new EngineError(`messages have ${n} characters; at most ${most} are allowed`);
 }
 
 /** Return the sampling settings in a body. */

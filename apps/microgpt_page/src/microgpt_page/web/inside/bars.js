@@ -7,7 +7,7 @@ const topK = byId("bar-top-k");
 const N_BARS = 12;
 
 /** Return the probabilities of logits: `softmax` of model.py, with temperature and top-k. */
-export function probabilities(logits, temperature, k) {
+export function probabilities(logits, { temperature, k }) {
   const order = logits.map((_, i) => i).sort((a, b) => logits[b] - logits[a] || a - b);
   const kept = order.slice(0, temperature === 0 ? 1 : k);
   const exps = new Array(logits.length).fill(0);
@@ -100,7 +100,7 @@ export class Bars {
   #update() {
     byId("bar-temperature-value").textContent = Number(temperature.value).toFixed(2);
     byId("bar-top-k-value").textContent = topK.value === topK.max ? "all" : topK.value;
-    const found = this.#logits && this.#probabilities();
+    const found = this.#logits && probabilities(this.#logits, this.sampling);
     const bars = this.#bars();
     const shown = new Set(bars.map(({ token }) => token));
     const rest = found?.reduce((sum, p, token) => (shown.has(token) ? sum : sum + p), 0);
@@ -115,14 +115,9 @@ export class Bars {
     });
   }
 
-  #probabilities() {
-    const { temperature, k } = this.sampling;
-    return probabilities(this.#logits, temperature, k);
-  }
-
   #draw() {
     let left = Math.random() * (1 - 1e-9); // the sum of the probabilities may be rounded down
-    const all = this.#probabilities();
+    const all = probabilities(this.#logits, this.sampling);
     const token = all.findIndex((p) => (left -= p) < 0);
     this.#drawn(token, all[token]);
   }

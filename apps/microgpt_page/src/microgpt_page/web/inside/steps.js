@@ -201,8 +201,8 @@ export class Steps {
   /** Show the probabilities at another temperature or top-k. */
   sample() {
     if (!this.#numbers || this.isBackward) return;
-    const [{ temperature, k }, { logits }] = [this.#on.sampling(), this.#found.activations];
-    this.#numbers.probabilities = probabilities(logits, temperature, k);
+    const { logits } = this.#found.activations;
+    this.#numbers.probabilities = probabilities(logits, this.#on.sampling());
     this.flow.draw(this.#numbers, this.chosen, this.number, this.#isOff);
     this.#show();
   }

@@ -116,13 +116,18 @@ def compiled_engine(worker_id: str) -> None:
 
     if problem_of("compiled"):  # tests of the engine report the problem
         return
-    from compiling import one_process_per_dtype
-
+    from microgpt_engine import preparation
     from microgpt_engine.kernel_cache import cache_directory
 
+    in_processes = preparation.compile_together
+
+    def compile_together(dtypes, shares, **options) -> bool:
+        """Start one process per dtype, which compiles functions that kernels share only once."""
+        return in_processes(dtypes, [sum(reversed(shares), ())], **options)
+
+    preparation.compile_together = compile_together
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
-    # Another worker might be compiling.
-    with FileLock(cache_directory() / "tests.lock"), one_process_per_dtype():
+    with FileLock(cache_directory() / "tests.lock"):  # another worker might be compiling
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))
 
 
@@ -143,8 +148,8 @@ def text_result() -> "TrainResult":
 def chat_result() -> "TrainResult":
     """A small model that always answers "hi" with "yo"."""
     conversation = (library.Message("user", "hi"), library.Message("assistant", "yo"))
-    model, config = library.ModelConfig(block_size=32), library.TrainConfig(steps=80, lr=0.02)
-    return library.train([conversation], model=model, config=config)
+    config = library.TrainConfig(steps=80, lr=0.02)
+    return library.train([conversation], model=library.ModelConfig(block_size=32), config=config)
 
 
 @pytest.fixture(scope="session")
@@ -188,8 +193,7 @@ def _directory_of(name: str) -> Any:
     def directory(request, tmp_path_factory) -> Path:
         path = tmp_path_factory.mktemp("models") / name
         result = request.getfixturevalue(f"{name}_result")
-        is_large = name == "slow"
-        library.save(result, path, weights_format="safetensors" if is_large else "json")
+        library.save(result, path, weights_format="safetensors" if name == "slow" else "json")
         return path
 
     return directory
@@ -200,19 +204,19 @@ names_dir, slow_dir, subword_dir, talk_dir = map(
 )
 
 
-def _loaded(name: str, fixture: str) -> Any:
-    """Return the fixture `fixture`: an `InferenceGpt` with the model of `{name}_result`."""
+def _loaded(name: str) -> Any:
+    """Return the fixture `name`: an `InferenceGpt` with the model of the result of that name."""
 
-    @pytest.fixture(scope="session", name=fixture)
+    @pytest.fixture(scope="session", name=name)
     def gpt(request) -> "library.InferenceGpt":
-        return library.InferenceGpt(request.getfixturevalue(f"{name}_result"))
+        saved = f"{name.removesuffix('_gpt')}_result"
+        return library.InferenceGpt(request.getfixturevalue(saved))
 
     return gpt
 
 
-text, chat = _loaded("text", "text"), _loaded("chat", "chat")
-names_gpt, talk_gpt, subword_gpt = (
-    _loaded(name, f"{name}_gpt") for name in ("names", "talk", "subword")
+text, chat, names_gpt, talk_gpt, subword_gpt = map(
+    _loaded, ["text", "chat", "names_gpt", "talk_gpt", "subword_gpt"]
 )
 
 

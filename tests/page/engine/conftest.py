@@ -7,7 +7,6 @@ from pathlib import Path
 
 import commands
 import pytest
-from compiling import one_process_per_dtype
 from filelock import FileLock
 from javascript import ENGINE, Node
 
@@ -33,7 +32,7 @@ def node(tmp_path_factory) -> Node:
 def kernels(tmp_path_factory) -> Path:
     """A directory with the WebAssembly kernels of the page, taken from the cache if possible."""
     folder = tmp_path_factory.mktemp("kernels")
-    with FileLock(cache_directory() / "tests.lock"), one_process_per_dtype():
+    with FileLock(cache_directory() / "tests.lock"):
         modules = wasm.modules(wasm.TRAINING)
     for name, dtype in wasm.TRAINING:
         (folder / f"{name}-{dtype}.wasm").write_bytes(modules[name])

@@ -23,8 +23,7 @@ from harness import BENCH, parsed
 
 TRAINING = (  # the longest benchmarks first
     "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "ladder.py --again",
-    "characters.py", "few_questions.py",
-)  # fmt: skip
+    "characters.py", "few_questions.py")  # fmt: skip
 TIMING = (
     "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",
     "--with=llama-cpp-python --with=torch --with=transformers elsewhere.py",

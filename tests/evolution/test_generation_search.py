@@ -84,7 +84,6 @@ def test_aesthetic_and_hydra_searches_return_a_score(objective) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"head": "spark"}, "head is only for objective hydra; omit"),
         ({"workers": 0}, "workers"),
         ({"objective": "hydra", "head": "origin"}, "head: input should be"),
         ({"objective": []}, "objective must be"),

@@ -231,13 +231,6 @@ def test_a_reopened_study_returns_the_recorded_evaluations(begun) -> None:
     assert study.record_of(Trial(PRIMORDIAL, 4)) is None
 
 
-def test_a_study_without_a_winner_has_a_recorded_reason(begun) -> None:
-    with Study(begun, SearchSettings, is_locked=True) as study:
-        add(study, evaluation=Evaluation("crashed"))
-        add(study, TRIALS[0], Evaluation("crashed", reason="broken"))
-    assert study.why_no_winner().endswith(": broken")
-
-
 def test_an_ended_study_changes_only_if_it_is_extended(begun) -> None:
     def contents() -> dict[str, tuple[bytes, int]]:
         return {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in begun.iterdir()}

@@ -1,4 +1,5 @@
 import logging
+import pickle
 import socket
 import sys
 import threading
@@ -16,7 +17,7 @@ from microgpt_evolution.trial import Evaluation, Trial
 from microgpt_evolution.workers import Dask, Threads, Workers
 
 sys.path.append(str(Path(__file__).parent))  # inherited by worker processes
-from worker_objectives import KILLER, Squares
+from worker_objectives import KILLER, Squares, Tally
 
 N = 12
 SQUARES = [float(i * i) for i in range(N)]
@@ -106,6 +107,12 @@ def test_closing_the_results_stops_the_trials_in_all_threads() -> None:
     measured.close()
     assert len(started) < 100
     assert threading.active_count() == n_threads
+
+
+def test_a_worker_unpickles_the_objectives_of_two_studies_only_once() -> None:
+    pickles = [pickle.dumps(Tally(n=n)) for n in (0, 100)]
+    found = [workers._measure_pickled(each, *trials(1)) for each in pickles * 2]
+    assert [each.fitness for each in found] == [1, 101, 2, 102]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from microgpt_evolution.trial import Evaluation, Trial
 KILLER = 3  # seed of a trial that kills its worker
 
 
-@dataclass(frozen=True)
+@dataclass
 class Squares:
     """An objective that measures the square of the seed; if `kills`, one trial kills its worker."""
 
@@ -25,3 +25,14 @@ class Squares:
         if trial.seed == KILLER and self.kills:
             os.kill(os.getpid(), signal.SIGKILL)
         return Evaluation("ok", trial.seed**2)
+
+
+@dataclass
+class Tally(Squares):
+    """An objective that counts its trials, beginning after `n`."""
+
+    n: int = 0
+
+    def measure(self, trial: Trial, should_stop: object = None) -> Evaluation:
+        self.n += 1
+        return Evaluation("ok", self.n)

@@ -1,5 +1,6 @@
 """Genomes: the settings of a model and of its training, and the space of a search with a budget."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from random import Random
@@ -116,6 +117,12 @@ def check_genes(genes: Mapping[str, Any]) -> None:
         check_names(genes, Genome.__dataclass_fields__)
         for name, gene in genes.items():
             check_setting(name, gene)
+
+
+def fit_together(settings: Mapping[str, str]) -> bool:
+    """Return whether a genome can have settings, given as JSON; unknown names are ignored."""
+    known = settings.keys() & Genome.__dataclass_fields__
+    return _valid(Genome(), {name: json.loads(settings[name]) for name in known}) is not None
 
 
 @dataclass(frozen=True)

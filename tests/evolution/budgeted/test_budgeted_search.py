@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from searches import contents, edit_evaluations
+from searches import contents
 
 from microgpt.training.hooks import OnEvent
 from microgpt.training.time_limit import TimeLimit
@@ -107,9 +107,10 @@ def test_a_budgeted_search_never_reads_the_test_set(tmp_path, settings, small_pa
 
 def test_a_study_with_changed_genomes_is_not_resumed(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
-    edit_evaluations(tmp_path / "run", '"n_head":2', '"n_head":1')
-    with pytest.raises(StudyError, match="a different genome for g1-"):
-        finished(opened(tmp_path / "run"), small_parts, Threads(1))
+    study = opened(tmp_path / "run")
+    study.change(first=(replace(study.settings.first[0], n_head=1),))
+    with pytest.raises(StudyError, match="a different genome for g1-1"):
+        finished(study, small_parts, Threads(1))
 
 
 def test_training_of_the_winner_ends_before_it_diverges(tmp_path, settings, small_parts) -> None:

@@ -108,15 +108,6 @@ def test_the_gain_from_more_parameters_is_stated_per_thousand_weights() -> None:
     assert returns == pytest.approx([0.01, 0.001])
 
 
-def test_the_confidence_interval_of_a_gain_compares_runs_of_equal_seeds() -> None:
-    """The losses of the three seeds differ, but fall by 0.1, 0.2 and 0.3 in 2,000 more steps."""
-    losses = {Genome(steps=1000): [2.0, 3.0, 4.0], Genome(steps=3000): [1.9, 2.8, 3.7]}
-    (series,) = series_on("steps", ranking_of(losses).candidates)
-    ((_, found),) = returns_on("steps", series).values()
-    assert found.value == pytest.approx(0.1)
-    assert found.half_width == pytest.approx(4.303 * 0.05 / 3**0.5, rel=1e-3)
-
-
 def test_each_series_of_runs_varies_one_setting_and_fixes_all_others() -> None:
     points = [Genome(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
     points += [Genome(steps=100, n_embd=32)]

@@ -151,7 +151,7 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [
         line
         for line in done.stderr.splitlines()
-        if not line.startswith(("note: ", "organism ", "study "))
+        if not re.match(r"note: |organism |\d+ % \| ", line)
     ]
 
 

@@ -49,11 +49,13 @@ def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, sear
     assert re.findall("test.*", winner.stdout, re.IGNORECASE) == [
         f"Test loss: {tested:.4f} nats per character"
     ]
+    page = (run_of(tmp_path) / "report.html").read_text()
+    assert f"<dt>winner, test loss</dt><dd>{tested:.4f} nats per character</dd>" in page
     ok(microgpt("train", "--genome", "genome.json", "--model", "again"))
     again = json.loads((tmp_path / "again" / "meta.json").read_text())
     assert again["training"]["steps"] == steps
     assert again["training"]["budget"] == genome["operations"]
-    for key in ("batch_size", "warmup_steps", "evaluations"):
+    for key in ("batch_size", "warmup_steps", "evaluations", "baselines"):
         assert again["training"].get(key) == model["training"].get(key)
     assert again["n_embd"] == model["n_embd"]
     ok(microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer"))

@@ -18,7 +18,7 @@ def test_the_log_file_of_a_search_equals_its_printed_lines(searched, search) -> 
     assert first.endswith(f"; run: experiments/{run.name}")
     lines = [line for line in log.splitlines() if " saved to genome.json" not in line]
     assert lines == log_of(run).splitlines()
-    assert sum(line.startswith("study ") for line in done.stderr.splitlines()) <= 10
+    assert sum(" % | " in line for line in done.stderr.splitlines()) <= 10
     assert "organism g" not in done.stderr
 
 

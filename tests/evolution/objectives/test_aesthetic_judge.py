@@ -8,7 +8,6 @@ from microgpt import load_text
 from microgpt.data.documents import bundled
 from microgpt_evolution.objectives.aesthetic_judge import (
     HEADS,
-    find_repeats,
     judge,
     known_names,
     normal,
@@ -99,10 +98,6 @@ def test_a_repeated_name_scores_zero() -> None:
     result = score_names(["mama", "MAMA ", "mama", "mama"], NOTHING)
     expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
     assert result == pytest.approx(expected, abs=ROUNDING)
-
-
-def test_repeated_and_known_names_are_found_regardless_of_case() -> None:
-    assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
 
 
 @given(names=texts, known=texts, data=st.data())

@@ -19,8 +19,19 @@ def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
     chart = draw_means(ranking_of(seeds)).to_dict()
     (rows,) = chart["datasets"].values()
     assert [row["settings"] for row in rows] == ["steps 10,000", "steps 1,000", "steps 100"]
-    assert [row["high"] - row["loss"] for row in rows] == [pytest.approx(0.0025, abs=1e-4)] * 3
+    assert [row["high"] - row["value"] for row in rows] == [pytest.approx(0.0025, abs=1e-4)] * 3
     assert rows[0]["about"] == "steps 10,000: 2.0020 ± 0.0025"
+
+
+def test_a_huge_loss_is_drawn_as_a_diamond_at_the_end_of_the_axis() -> None:
+    seeds = {Genome(lr=lr): (loss, loss + 0.01) for lr, loss in ((0.01, 2), (0.02, 2.1), (1, 9e9))}
+    _, points = draw_means(ranking_of(seeds)).to_dict()["layer"]
+    scale, shape = points["encoding"]["x"]["scale"], points["encoding"]["shape"]
+    low, high = scale["domain"]
+    assert scale["clamp"]
+    assert low < 2 < 2.2 < high < 9
+    assert (shape["condition"]["value"], shape["value"]) == ("circle", "diamond")
+    assert shape["condition"]["test"] == f"inrange(datum.value, [{low}, {high}])"
 
 
 @pytest.mark.compiled

@@ -116,17 +116,21 @@ def test_the_report_marks_losses_on_training_documents(tmp_path, record) -> None
 
 
 def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
-    settings = BUDGETED.model_copy(update=READ)
+    settings = BUDGETED.model_copy(update={**READ, "test_loss": 2.375})
     organism = TrialRecord(
         id="g1-1", genome=GENOME, seed=1, until=2, status="ok", losses=(2.5,), n_params=9, flops=7
     )
-    student = {"id": "student", "origin": STUDENT, "parents": ("g1-1",), "losses": (2.25,)}
+    student = {"id": "student", "origin": STUDENT, "parents": ("g1-1", "g1-2"), "losses": (2.25,)}
     taught = replace(organism, **student)
     report = study_report(Ranking(settings, [organism, taught]))
     assert report.headline.startswith(f"Held-out loss{MARK} 2.5000 → 2.5000, ")
-    assert report.facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-1"
+    assert report.facts["student"] == f"held-out loss{MARK} 2.2500, taught by g1-2"
+    test_loss = "test loss (contamination 25 %)"
+    assert report.facts[f"student, {test_loss}"] == "2.3750 nats per character"
     failed = replace(taught, status="crashed", losses=())
-    assert "student" not in study_report(Ranking(settings, [organism, failed])).facts
+    facts = study_report(Ranking(settings, [organism, failed])).facts
+    assert "student" not in facts
+    assert f"winner, {test_loss}" in facts
 
 
 def test_the_headline_compares_the_first_and_the_best_score_of_the_search() -> None:
@@ -152,13 +156,6 @@ def test_a_study_with_an_invalid_organism_id_is_refused(tmp_path) -> None:
     edit_evaluations(run, '"id":"g1-2"', '"id":"other"')
     with pytest.raises(StudyError, match="'other' is not an organism's id, such as g3-5; restore"):
         study_report(read_ranking(run))
-
-
-def test_an_evaluation_without_its_score_is_not_ranked(tmp_path) -> None:
-    run = recorded(tmp_path, AESTHETIC)
-    edit_evaluations(run, '"judge":', '"other":')
-    found = read_ranking(run)
-    assert len(found.candidates) == len({record.id for record in found.records}) - 1
 
 
 def test_trials_of_a_budgeted_search_are_ranked_by_loss(tmp_path) -> None:
@@ -189,10 +186,13 @@ def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
 )  # fmt: skip
 def test_a_sweep_headline_says_whether_the_lead_may_be_due_to_chance(losses, verdict) -> None:
     """The pairs differ by 0.1; or by 0.3, 0 and 0, so the half-width is 4.303 · 0.1732 / √3."""
-    ranking = ranking_of({Genome(): (2.0, 2.1, 2.2), Genome(lr=0.01): losses}, n_trials=6)
+    genome = Genome(dropout=0.1)
+    ranking = ranking_of({genome: (2.0, 2.1, 2.2), replace(genome, lr=0.01): losses}, n_trials=6)
     report = study_report(ranking)
     expected = f"Lowest held-out loss 2.1000; its lead of {verdict}, 6 trials"
     assert report.headline.startswith(expected)
+    assert report.facts["settings"] == "lr 0.005"
+    assert report.facts["settings of all trials"].endswith("steps 1,000, dropout 0.1")
 
 
 def test_a_report_page_escapes_control_characters() -> None:

@@ -98,7 +98,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        message = f"cannot listen on {host}:{port}: {reason}; choose another PORT or HOST"
+        message = f"cannot listen on {host}:{port}: {reason}; choose another port or host"
         raise ConfigError(message) from error
 
 

@@ -24,6 +24,7 @@ from microgpt import (
     read_meta,
     save,
 )
+from microgpt_cli.baselines import baselines
 from microgpt_cli.commands.train_command import train_as
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.training.replacement import check_replacement
@@ -103,10 +104,11 @@ class Winner:
                 TrainRequest(given, path, self.directory, genome=genome, force=True, num_samples=0)
             )
 
-    def save(self, trained: TrainResult, record: GenomeRecord) -> None:
-        """Save a model that the search trained, and record the checksum of genome.json in it."""
+    def save(self, trained: TrainResult, record: GenomeRecord, losses: dict[str, float]) -> None:
+        """Save a model of the search, with its baselines and the checksum of genome.json."""
         if self.directory:
-            plan = replace(trained.plan, given={"genome": _checksum(record)})
+            given = {"genome": _checksum(record)}
+            plan = replace(trained.plan, given=given, baselines=losses)
             save(replace(trained, plan=plan), self.directory)
             note(f"the model is in {self.directory}")
 
@@ -233,7 +235,9 @@ def _save_winner(search: BudgetedSearch, winner: Winner) -> None:
     model = InferenceGpt(trained)
     test = model.evaluate(search.sets.test, text=settings.text)
     loss = test.bits_per_character * math.log(2)
+    search.study.change(test_loss=loss)
     print_or_discard(f"Test loss: {loss:.4f} nats per character{settings.mark('test')}")
     for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
         print_or_discard(f"> {terminal_safe(sample)}")
-    winner.save(replace(trained, test_loss=test.loss), record)
+    losses = baselines(search.sets, settings.text)
+    winner.save(replace(trained, test_loss=test.loss), record, losses)

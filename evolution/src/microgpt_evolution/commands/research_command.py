@@ -4,6 +4,7 @@ from pathlib import Path
 from statistics import stdev
 
 from microgpt import DEFAULT_SEED, ConfigError, recorded_path
+from microgpt_cli.baselines import baselines, compared
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
@@ -43,6 +44,7 @@ def start(
         losses = [each.fitness for each in study.run(code, judge).records]
     noise = 2**0.5 * stdev(losses)  # standard deviation of the difference between two runs
     print_or_discard(f"The program has loss {Mean.over(losses)} nats per character (5 seeds)")
+    print_or_discard(f"For comparison: {compared(baselines(sets, 'lines'))}")
     print_or_discard(f"A gain of {CLEAR_EFFECT * noise:.4f} is kept nine times in ten")
     print_or_discard(f"Next: change {experiment}, then run: microgpt research try")
     print_or_discard(f"The champion is {study.directory / CHAMPION}")

@@ -10,7 +10,7 @@ from typing import Self
 from microgpt import in_short
 from microgpt_evolution.confidence_intervals import Mean, paired_difference
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.genome import GENES, Genome, values_of
+from microgpt_evolution.genome import GENES, VALUES, Genome, values_of
 from microgpt_evolution.genome_file import GENOME, read_genome
 from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.strategies.grid import describe, differing, show
@@ -115,9 +115,16 @@ class Ranking:
         """The names of the settings in which the trials differ."""
         return differing(record.genome for record in self.records)
 
+    @cached_property
+    def shared(self) -> list[str]:
+        """The names of the genes, and of changed settings, in which the trials do not differ."""
+        genes = (*VALUES, "block_size") if isinstance(self.settings, BudgetedSettings) else GENES
+        names = dict.fromkeys([*genes, *self.records[0].genome.to_dict()])
+        return [name for name in names if name not in self.differing]
+
     def describe(self, genome: Genome) -> str:
-        """Format the settings in which the trials differ, or all genes if they do not differ."""
-        return describe(values_of(genome, self.differing or GENES))
+        """Format the settings in which the trials differ, or those that they share if none do."""
+        return describe(values_of(genome, self.differing or self.shared))
 
 
 def read_ranking(directory: Path) -> Ranking:

@@ -1,7 +1,9 @@
 """Charts of studies: trials of a search, settings of a sweep, tries of a research study."""
 
 from collections.abc import Sequence
-from statistics import fmean
+from math import inf
+from statistics import fmean, median_low
+from typing import Any
 
 import altair as alt
 from altair.typing import ChartType
@@ -18,6 +20,7 @@ WIDTH, HEIGHT = 760, 300  # chart size in pixels
 N_CHARACTERS = 500  # maximum length of a tooltip
 VERDICTS = {KEPT: GREEN, UNCONFIRMED: ORANGE, REJECTED: GREY}  # only these verdicts are drawn
 N_SETTINGS = 30  # maximum number of settings in the chart of a sweep
+FAR = 10  # the axis ends at this multiple of the median distance from the best value
 
 
 def draw_result(result: EvolutionResult) -> ChartType:
@@ -45,12 +48,15 @@ def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> 
         axis=alt.Axis(format="d", tickMinStep=1, grid=False),
         scale=alt.Scale(zero=False, nice=False, padding=10),
     )
+    scale, shape = _clamped(rows)
     best_y, value_y, low_y = (
-        alt.Y(f"{y}:Q", title=axis, scale=alt.Scale(zero=False)) for y in ("best", "value", "low")
+        alt.Y(f"{y}:Q", title=axis, scale=scale) for y in ("best", "value", "low")
     )
     base = alt.Chart(alt.InlineData(values=rows), width=WIDTH, height=HEIGHT).encode(x=x)
     marks = base.transform_filter("isValid(datum.value)").encode(
-        color=alt.Color("origin:N", title=None, scale=colors)
+        color=alt.Color(
+            "origin:N", title=None, scale=colors, legend=alt.Legend(symbolType="circle")
+        )
     )
     points = marks.mark_point(filled=True, size=42, opacity=0.9)
     best = base.mark_line(interpolate="step-after", strokeWidth=2, style="ink")
@@ -58,8 +64,26 @@ def _staircase(rows: Sequence[Row], name: str, axis: str, colors: alt.Scale) -> 
     return alt.layer(
         best.encode(y=best_y),
         intervals.encode(y=low_y, y2="high:Q"),
-        points.encode(y=value_y, tooltip="about:N", description="about:N"),
+        points.encode(y=value_y, shape=shape, tooltip="about:N", description="about:N"),
     )
+
+
+def _clamped(rows: Sequence[Row]) -> tuple[alt.Scale, Any]:
+    """Return a scale that draws values far from the best at its end, and their shape, a diamond.
+
+    Otherwise, one huge loss would hide the differences between all others.
+    """
+    bests, ends, distances = [row["best"] for row in rows], list[float](), list[float]()
+    for row in rows:
+        ends += (found := [row[name] for name in ("best", "value", "low", "high") if name in row])
+        if row.get("value", row["best"]) != row["best"]:
+            distances.append(max(abs(end - row["best"]) for end in found))
+    far = max(FAR * median_low(distances or [inf]), max(bests) - min(bests))
+    domain = [max(min(ends), min(bests) - far), min(max(ends), max(bests) + far)]
+    shape = alt.condition(
+        f"inrange(datum.value, {domain})", alt.value("circle"), alt.value("diamond")
+    )
+    return alt.Scale(domain=domain, clamp=True, nice=True, padding=8), shape
 
 
 def _trial_rows(ranking: Ranking) -> list[Row]:
@@ -77,7 +101,7 @@ def _trial_rows(ranking: Ranking) -> list[Row]:
                 "trial": len(rows) + 1,
                 "origin": record.origin,
                 "value": round(value, 4),
-                "best": best,
+                "best": round(best, 4),
                 "about": printable(about, N_CHARACTERS),
             }
         )
@@ -108,13 +132,17 @@ def draw_means(ranking: Ranking) -> ChartType:
         settings = ranking.describe(each.record.genome)
         ends = {"low": mean.value - half, "high": mean.value + half}
         about = {"settings": settings, "about": f"{settings}: {mean}"}
-        rows.append({"loss": mean.value, **ends, **about})
+        rows.append(
+            {"value": mean.value, "best": ranking.candidates[0].mean.value, **ends, **about}
+        )
     y = alt.Y("settings:N", sort=None, title=None, axis=alt.Axis(labelLimit=WIDTH // 2))
     means = alt.Chart(alt.InlineData(values=rows), width=WIDTH * 2 // 3).encode(y=y)
-    scale = alt.Scale(zero=False, padding=8)
-    loss, low = (alt.X(f"{x}:Q", title=ranking.measure.axis, scale=scale) for x in ("loss", "low"))
+    scale, shape = _clamped(rows)
+    value, low = (
+        alt.X(f"{x}:Q", title=ranking.measure.axis, scale=scale) for x in ("value", "low")
+    )
     points = means.mark_point(filled=True, size=42, opacity=1)
     return alt.layer(
         means.mark_rule(opacity=0.6).encode(x=low, x2="high:Q"),
-        points.encode(x=loss, tooltip="about:N", description="about:N"),
+        points.encode(x=value, shape=shape, tooltip="about:N", description="about:N"),
     )

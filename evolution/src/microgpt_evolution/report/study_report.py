@@ -14,23 +14,27 @@ from microgpt import duration, in_short, printable, publish
 from microgpt_cli.charts import FONT, SCHEMES, check_plots, picture
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
+from microgpt_evolution.genome import values_of
 from microgpt_evolution.objectives.aesthetic_judge import first_names
 from microgpt_evolution.report.ranking import Ranking, best_of, read_ranking
 from microgpt_evolution.research.research import FINAL, Research
 from microgpt_evolution.research.sequential_test import KEPT, SEARCH
+from microgpt_evolution.strategies.grid import describe
 from microgpt_evolution.study_settings import ResearchSettings, SweepSettings, read_settings
 from microgpt_evolution.trial import STUDENT, TrialRecord
 
 N_ROWS, N_NAMES = 30, 12  # maximum number of rows in the table, and of the winner's names
 SHOWN = ("input", "seed", "seeds", "population", "generations", "fitness", "head")
 SEARCHED = (
-    "One mark per trial, in order of completion; {} is better. Line: the best so far. "
-    "The best value is partly luck; only retests with other seeds show how much."
+    "One mark per trial, in order of completion; {} is better. Line: the best so far. Diamonds: "
+    "beyond the axis. The best value is partly luck; the test loss and fresh seeds show how much."
 )
-SWEPT = "Means over the seeds with 95 % confidence intervals, best first."
+SWEPT = (
+    "Means over the seeds with 95 % confidence intervals, best first. Diamonds: beyond the axis."
+)
 TRIED = (
     "One mark per try: the champion's loss less its gain, with a 95 % interval. Line: the "
-    "champion's loss. Orange: tries that looked better only at first."
+    "champion's loss. Orange: tries that looked better only at first. Diamonds: beyond the axis."
 )
 # Vega writes a point's description into `aria-label`; `render` turns it into a tooltip.
 POINT = re.compile(r'<path aria-label="([^"]*)"([^>]* aria-roledescription="point"[^>]*)/>')
@@ -118,6 +122,8 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
     measure, settings, record = study.measure, study.settings, study.winner.record
     yield "winner", f"{measure.label} {study.winner.mean}, {record.id}".removesuffix(", ")
     yield "settings", study.describe(record.genome)
+    if study.differing and study.shared:
+        yield "settings of all trials", describe(values_of(record.genome, study.shared))
     measured: dict[str, Callable[[TrialRecord], float | None]] = {
         measure.label: measure.value_of,
         f"held-out loss{settings.mark()}": lambda each: each.val_loss,
@@ -126,9 +132,13 @@ def _outcome(study: Ranking) -> Iterator[tuple[str, str]]:
     for name, value_of in measured.items():
         if values := [value for each in study.fresh if (value := value_of(each)) is not None]:
             yield f"winner, {name}", f"{Mean.over(values)}, {len(values)} fresh seeds"
+    kept = "winner"
     for each in study.records:
         if each.origin == STUDENT and (loss := measure.value_of(each)) is not None:
-            yield "student", f"{measure.label} {loss:.4f}, taught by {', '.join(each.parents)}"
+            yield "student", f"{measure.label} {loss:.4f}, taught by {', '.join(each.parents[1:])}"
+            kept = "student" if loss < study.winner.mean.value else kept
+    if (loss := getattr(settings, "test_loss", None)) is not None:
+        yield f"{kept}, test loss{settings.mark('test')}", f"{loss:.4f} nats per character"
     if samples := (study.fresh or [record])[0].samples:
         yield "names", first_names(samples, N_NAMES)
 

@@ -26,10 +26,7 @@ class Judge:
     seconds: float = 60  # time limit per training run, or per 1e9 operations if that is longer
 
     def measure(self, code: str, seed: int, part: str) -> tuple[Evaluation, float]:
-        """Run a program with a seed, and return the evaluation of its model on the set `part`.
-
-        Return the training operations, too; they are 0 if the program has its own training loop.
-        """
+        """Return the evaluation of a program's model on the set `part`, and its operations."""
         started = perf_counter()
         with TemporaryDirectory(ignore_cleanup_errors=True) as directory:
             try:
@@ -42,19 +39,17 @@ class Judge:
         loss = log(2) * sum(each.bits for each in scores) / sum(each.n_scored for each in scores)
         return Evaluation("ok", loss, seconds=perf_counter() - started), operations
 
-    def _train(self, code: str, seed: int, directory: Path) -> None:
+    def _train(self, code: str, seed: int, folder: Path) -> None:
         """Run a program in a separate process; raise StudyError if it fails or takes too long."""
-        (directory / sandbox.EXPERIMENT).write_text(code, encoding="utf-8")
-        seconds = self.seconds * max(1, self.operations / 1e9)
+        (folder / sandbox.EXPERIMENT).write_text(code, encoding="utf-8")
+        limit = self.seconds * max(1, self.operations / 1e9)
         command = [sys.executable, "-IBc", f"from {sandbox.__name__} import main; main()"]
-        request = json.dumps([self.sets.train, seed, self.operations]).encode()
+        data = json.dumps([self.sets.train, seed, self.operations]).encode()
         try:
-            ended = run(
-                command, input=request, stdout=DEVNULL, stderr=PIPE, cwd=directory, timeout=seconds
-            )
+            ended = run(command, input=data, stdout=DEVNULL, stderr=PIPE, cwd=folder, timeout=limit)
         except TimeoutExpired as error:
-            raise StudyError(f"it was still running after {seconds:g} seconds") from error
-        if ended.returncode or not (directory / sandbox.MODEL).exists():
+            raise StudyError(f"it was still running after {limit:g} seconds") from error
+        if ended.returncode or not (folder / sandbox.MODEL).exists():
             text = ended.stderr.decode(errors="replace").strip()
             *_, line = ["", *re.findall(r'experiment.py", (line \d+)', text)]
             problem = text.rpartition("\n")[2] or "it ended without a model or for lack of memory"
@@ -73,6 +68,7 @@ class Judge:
                 raise StudyError(f"its {name} is {found!s:.12}, not {value!s:.12}; {how}")
         length = measure(docs, model.tokenizer, "lines").chunk_length(model.model.block_size)
         config = replace(model.config, batch_size=facts.get("batch_size", 1))
+        # A model from the program's own training loop has no recorded steps.
         used: float = facts.get("steps", 0) * step_operations(model.model, config, length)
         if used > self.operations:
             raise StudyError(f"it used {used:.4g} operations, but may use {self.operations:.4g}")

@@ -13,7 +13,7 @@ from random import Random
 from microgpt import ConfigError, in_short, publish, read
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.evolution_errors import StudyError
-from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome import Genome, fit_together
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.sequential_test import CONFIRM, KEPT, SEARCH, decide
 from microgpt_evolution.study import Study
@@ -23,7 +23,7 @@ from microgpt_evolution.trial import Trial, TrialRecord, training_seed
 TRIES, CHAMPION, MAX_BYTES = "tries", "champion.py", 2**20
 FINAL, N_FINAL = "final", 8  # origin and number of the trials on the test set
 PARTS = {SEARCH: 1, CONFIRM: 2, FINAL: 3}  # argument `repeat` of `training_seed`, by origin
-NUMBER, MAX_DRAWS = re.compile(r'(?<=": )\d[\d.e-]*'), 1000
+NUMBER, MAX_DRAWS = re.compile(r'"(\w+)": (\d+(?:\.\d+)?(?:e-?\d+)?)'), 1000
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,19 @@ class Try:
 
     @property
     def facts(self) -> dict[str, str]:
-        """The verdict and the figures of the try as texts, by name."""
+        """The verdict, the figures and the change of the try as texts, by name."""
         new, old = (Counter(filter(str.strip, c.splitlines())) for c in (self.code, self.champion))
+        n_new, n_old = (new - old).total(), (old - new).total()
+        change = " → ".join(line.strip(" ,") for line in (*(old - new), *(new - old)))
         runs = [each for each in self.records if each.is_ok]
         return {
             "try": str(self.number),
             "verdict": "none yet" if self.verdict in PARTS else self.verdict,
             "gain": str(self.gain or ""),
             "pairs": f"{len(self.gains(SEARCH))} + {len(self.gains(CONFIRM))}",
-            "lines": f"+{(new - old).total()} -{(old - new).total()}",
             "seconds": f"{Mean.over([each.seconds for each in runs]).value:.2f}" if runs else "",
             "operations": in_short(runs[0].flops) if runs and runs[0].flops else "",
+            "change": change if n_new == n_old == 1 else f"+{n_new} -{n_old} lines",
         }
 
     def describe(self) -> str:
@@ -110,9 +112,11 @@ class Research(Study[ResearchSettings]):
         known = [each.code for each in self.tries if each.verdict not in PARTS]
         rng, numbers = Random(f"{self.settings.seed}/{len(known)}"), [*NUMBER.finditer(code)]
         for number in rng.choices(numbers, k=MAX_DRAWS) if numbers else ():
-            new = float(number[0]) * 2 ** rng.uniform(-1, 1)
-            text = str(max(1, round(new))) if number[0].isdigit() else f"{new:.2g}"
-            if (found := code[: number.start()] + text + code[number.end() :]) not in known:
+            new = float(number[2]) * 2 ** rng.uniform(-1, 1)
+            text = str(max(1, round(new))) if number[2].isdigit() else f"{new:.2g}"
+            found = code[: number.start(2)] + text + code[number.end(2) :]
+            fit = [fit_together(dict(NUMBER.findall(each))) for each in (code, found)]
+            if found not in known and fit != [True, False]:
                 return found
         raise ConfigError('no number of SETTINGS, such as "lr": 0.01, is left to change')
 

@@ -1,7 +1,4 @@
-"""Sequential test of whether a change lowers the loss, given its gain with each seed.
-
-docs/reference/searches.md derives the error rate of the test and states its power.
-"""
+"""Sequential test of whether a change lowers the loss (proof: docs/reference/searches.md)."""
 
 # After 5, 10 and 20 pairs of runs, a change passes if its p-value is at most the first bound, and
 # is rejected if it is above the second. The first bounds add up to a false-positive rate of 0.05.

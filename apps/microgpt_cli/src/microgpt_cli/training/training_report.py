@@ -117,7 +117,7 @@ def _worth(result: TrainResult, sets: Split) -> str:
     loss, baselines = result.val_loss, result.plan.baselines
     if loss is None or not baselines:
         guess = f"a uniform guess has a loss of {log(result.model.vocab_size):.4f}"
-        hint = "; to measure the held-out loss, add --val-fraction 0.1"
+        hint = "; for the held-out loss, train with --val-fraction 0.1"
         is_known = sets.validation or result.extra or result.plan.given.get("budget")
         return guess if is_known or len(sets.train) < ENOUGH else guess + hint
     loss = _per_character(loss, result, sets.validation)

@@ -110,7 +110,7 @@ def _default_data(preset: str | None, *, chat: bool) -> Path:
     if "data" not in facts:
         raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
     if facts.get("reader", "") not in ("", *find_plugins("readers")):
-        raise ConfigError(f"--preset {preset} needs --data, or microgpt-characters; add one")
+        raise ConfigError(f"--preset {preset} needs --data or microgpt-characters; add one")
     return default_input(facts["data"])
 
 

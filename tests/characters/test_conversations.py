@@ -183,6 +183,7 @@ def test_the_character_command_writes_a_file_and_prints_conversations(microgpt) 
     ok(microgpt("character", "new", "owl.toml"))
     assert "owl.toml exists; use another, or" in refused(microgpt("character", "new", "owl.toml"))
     tried = ok(microgpt("character", "try", "owl.toml")).stdout
-    assert tried.count("user:") >= 6
-    assert re.search("assistant: You are [A-Z]", tried)
+    assert re.search("Owl: You are [A-Z]", tried)
+    assert re.search("Owl: .*\nYou: .*why.*\nOwl: Because mice hear well.", tried)
+    assert "Owl: At night, I hunt. | I fly" in tried
     assert tried.endswith("\n7 topics: no mistakes\n")

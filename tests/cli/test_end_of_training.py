@@ -61,18 +61,11 @@ def test_replies_to_training_questions_are_reported_if_none_are_held_out(microgp
     assert shown[0] == "user:      say av"
 
 
-DOCS = [
-    (Message("user", text), Message("assistant", reply))
-    for text, reply in (
-        ("hi", "no"), ("x" * 61, "yes"), ("is it open?", "yes"), ("hi", "yes"),
-        ("my secret", "yes"), ("how much?", "secret"), ("where?", "yes"), ("when?", "yes"),
-    )
-]  # fmt: skip
-
-
-def test_the_first_short_messages_become_the_examples_of_a_chat_model() -> None:
-    parts = split([(Message("assistant", "hello"),), *DOCS])
-    assert first_messages(parts) == ("hi", "is it open?", "my secret", "how much?")
+def test_the_first_short_messages_of_several_kinds_become_the_examples_of_a_chat_model() -> None:
+    texts = ("1 + 1", "2 + 1", "hi", "x" * 61, "is it open?", "hi", "my secret", "how much?")
+    docs = [(Message("user", text), Message("assistant", "yes")) for text in texts]
+    assert first_messages(split(docs)) == ("1 + 1", "hi", "is it open?", "my secret")
+    assert first_messages(split(docs[:3])) == ("1 + 1", "hi", "2 + 1")
 
 
 def test_the_example_messages_of_a_chat_model_are_never_held_out() -> None:

@@ -46,6 +46,7 @@ def test_a_c_file_prints_the_same_texts_as_generate(architecture, compiler, tmp_
         texts = InferenceGpt(saved).generate(9, prompt=prompt, temperature=temperature, seed=seed)
         lines = [f"sample {i:2}: {text}" for i, text in enumerate(texts, 1)]
         assert output_of(model, 9, temperature, seed, prompt).splitlines() == lines
+    assert subprocess.run([model, "many"], check=False).returncode == 2
 
 
 def test_the_c_program_of_a_chat_model_replies_to_each_line(tmp_path) -> None:

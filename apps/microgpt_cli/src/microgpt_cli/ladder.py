@@ -75,9 +75,7 @@ def ladder(
     a line before each training run. Raise DataError if there is no validation set or no test set.
     """
     if not (sets.validation and sets.test):
-        raise DataError(
-            "too few documents to hold some out for validation and testing; add documents"
-        )
+        raise DataError("too few documents for validation and testing; add documents")
     engine = default_engine()
     given = {"single": True, "tokenizer": "char", "text": text, "seed": seed, "engine": engine}
     budgets = (n * (budget or BUDGET[engine]) for n in (1, 10))

@@ -81,8 +81,7 @@ def model_file(
     extra = saved.extra.items()
     questions = next((reply_plugin(name).page_facts(facts) for name, facts in extra), None)
     facts: dict[str, object] = {
-        "model": model_facts(saved, name)
-        | {"is_plain": is_plain, "greeting": questions["greeting"] if questions else ""},
+        "model": model_facts(saved, name) | {"is_plain": is_plain},
         "text": saved.config.text,
         "dtype": dtype,
         "rates": angles(saved.model, 1),

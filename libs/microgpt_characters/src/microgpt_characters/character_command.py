@@ -1,5 +1,6 @@
 """The command `microgpt character`: write an example of a character file, and check a file."""
 
+from itertools import cycle
 from pathlib import Path
 
 from microgpt import ConfigError, count, publish
@@ -27,5 +28,7 @@ def try_file(file: Path = argument(..., "Character file.", "FILE")) -> None:
     from microgpt_characters.conversations import Drawing
 
     for question in Drawing(found := read_character(TextFile(file))).questions():
-        print(f"user:      {question.messages[-1]}\nassistant: {question.replies[0]}\n")
+        texts = *question.messages, " | ".join(question.replies)
+        turns = zip(cycle(("You", found.name)), texts, strict=False)
+        print(*(f"{who}: {text}" for who, text in turns), "", sep="\n")
     print(*found.advice(), f"{count(len(found.all_topics), 'topic')}: no mistakes", sep="\n")

@@ -118,7 +118,8 @@ class _Reading:
         try:
             return Character.model_validate(tomllib.loads("\n".join(self._lines)))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise DataError(f"{self._path} is not valid TOML: {error}; fix that line") from error
+            wrong = f"{self._path} is not valid TOML: {error}"
+            raise DataError(f"{wrong}; fix that line (a table needs no try)") from error
         except ValidationError as error:
             problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
             place = [part for part in problem["loc"] if isinstance(part, str)]

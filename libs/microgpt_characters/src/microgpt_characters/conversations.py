@@ -87,18 +87,21 @@ class Drawing:
             made += [Message("user", message), Message("assistant", reply)]
         return tuple(made)
 
-    def questions(self) -> Iterator[Question]:
+    def questions(self, topics: Mapping[str, Topic] = {}, *before: Topic) -> Iterator[Question]:
         """Yield test questions for each topic: some from training, and all held-out wordings."""
-        for name, topic in self._character.topics.items():
+        for name, topic in (topics or self._character.topics).items():
             asked, held_out = self._wordings[id(topic)]
             texts = [(SEEN, pick(self._rng, asked)) for _ in range(N_TESTS)]
             for task, text in [*texts, *((f"{name}, held out", text) for text in held_out)]:
                 self._told = {}
-                told = [self._exchange(other) for other in self._telling if topic.needs]
+                telling = self._telling if topic.needs else ()
+                told = [self._exchange(other) for other in (*telling, *before)]
                 values = self._filled(text)
                 replies = [reply for reply in topic.reply for _ in range(N_REPLIES)]
                 said = {self._with(values, draw(self._rng, reply)) for reply in replies}
                 yield Question(task, [*chain(*told), self._message(text, values)], sorted(said))
+            for each in topic.follow:
+                yield from self.questions({name: each}, *before, topic)
 
     def _turn(self) -> tuple[str, str]:
         """Return a random message of a user and the character's reply."""

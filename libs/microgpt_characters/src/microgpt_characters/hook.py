@@ -59,8 +59,7 @@ def prepare(
 
 
 def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
-    character = read_character(file)
-    drawing = Drawing(character)
+    drawing = Drawing(character := read_character(file))
     tell(f"draw conversations about {count(len(character.topics), 'topic')}")
     for line in character.advice():
         tell(line)
@@ -72,7 +71,7 @@ def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
     return Knowledge(
         askings=askings, replies=replies, follows=follows, needs=[*needs, []],
         unknown=character.unknown, threshold=character.threshold, is_table=False,
-        tests=[*drawing.questions()], greeting=character.greeting,
+        tests=[*drawing.questions()], name=character.name, greeting=character.greeting,
     )  # fmt: skip
 
 

@@ -264,7 +264,7 @@ int main(int n_arguments, char **arguments) {
     microgpt_state *state = &microgpt_main_state;
     double temperature = n_arguments > 1 ? atof(arguments[1]) : 0.5;
     uint64_t seed = n_arguments > 2 ? strtoull(arguments[2], NULL, 10) : 42;
-    int token, n_tokens = MICROGPT_CONTEXT;
+    int token;
     for (; fgets(line, sizeof line, stdin); seed++) {
         line[strcspn(line, "\r\n")] = 0;
         if (state->n_read + (int)strlen(line) + 8 > MICROGPT_CONTEXT || !state->n_read) {
@@ -272,12 +272,12 @@ int main(int n_arguments, char **arguments) {
             microgpt_next(state, MICROGPT_BOS);
         }
         microgpt_next(state, MICROGPT_USER);
-        for (const char *text = line; *text && state->n_read < n_tokens - 4;) {
+        for (const char *text = line; *text && state->n_read < MICROGPT_CONTEXT - 4;) {
             const char *start = text;
-            if ((token = microgpt_token(&text)) < 0) { /* unknown: try lower case */
-                char lower[2] = {(char)(*start >= 'A' && *start <= 'Z' ? *start + 32 : 0), 0};
+            if ((token = microgpt_token(&text)) < 0 && *start >= 'A' && *start <= 'Z') {
+                char lower[2] = {(char)(*start + 32), 0}; /* unknown: try lower case */
                 const char *other = lower;
-                token = *other ? microgpt_token(&other) : -1;
+                token = microgpt_token(&other);
             }
             if (token >= 0) microgpt_next(state, token);
         }
@@ -291,10 +291,10 @@ int main(int n_arguments, char **arguments) {
             token = microgpt_sample(state, &microgpt_main_random, temperature);
             if (token == MICROGPT_END_TURN) break;
             microgpt_print(token);
-            if (state->n_read == n_tokens) break;
+            if (state->n_read == MICROGPT_CONTEXT) break;
             microgpt_next(state, token);
         }
-        if (state->n_read < n_tokens) microgpt_next(state, MICROGPT_END_TURN);
+        if (state->n_read < MICROGPT_CONTEXT) microgpt_next(state, MICROGPT_END_TURN);
         putchar('\n');
         fflush(stdout);
     }
@@ -307,16 +307,15 @@ int main(int n_arguments, char **arguments) {
     int n_texts = n_arguments > 1 ? atoi(arguments[1]) : 20, token;
     double temperature = n_arguments > 2 ? atof(arguments[2]) : 0.5;
     uint64_t seed = n_arguments > 3 ? strtoull(arguments[3], NULL, 10) : 42;
+    if (n_texts < 1) return fputs("error: pass a number of texts\n", stderr), 2;
     for (int i = 1; i <= n_texts; i++, seed++) {
         memset(state, 0, sizeof *state);
         microgpt_seed(&microgpt_main_random, seed);
         microgpt_next(state, MICROGPT_BOS);
         printf("sample %2d: ", i);
         for (const char *text = n_arguments > 4 ? arguments[4] : ""; *text;) {
-            if ((token = microgpt_token(&text)) < 0 || state->n_read == MICROGPT_CONTEXT) {
-                fprintf(stderr, "error: the model cannot read this beginning\n");
-                return 2;
-            }
+            if ((token = microgpt_token(&text)) < 0 || state->n_read == MICROGPT_CONTEXT)
+                return fputs("error: cannot read this prompt\n", stderr), 2;
             microgpt_print(token);
             microgpt_next(state, token);
         }

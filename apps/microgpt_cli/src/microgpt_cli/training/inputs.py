@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from string import digits
 
 from microgpt import (
     LINE,
@@ -44,7 +45,8 @@ N_SEARCHED = 100  # number of conversations in which to look for examples
 
 def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     """Return a new training job: read and split the documents, and choose the missing settings."""
-    if given.get("budget") and "steps" in request.given:  # --steps is applied after planning
+    later = request.given.get("steps") if given.get("budget") else None  # applied after planning
+    if later:
         given = {name: value for name, value in given.items() if name != "steps"}
     parent = load_model(request.from_) if request.from_ else None
     teachers = load_teachers(request.teacher or ())
@@ -70,8 +72,8 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     )
     for line in explain_settings(job.choice) if job.choice else ():
         note(line)
-    if given.get("budget") and "steps" in request.given:
-        job = job.with_steps(request.given["steps"])
+    if later:
+        job = job.with_steps(later)
     typed = {n: value for n, value in request.given.items() if n not in ("steps", "threads")}
     plan = replace(
         job.plan,
@@ -108,9 +110,7 @@ def _default_data(preset: str | None, *, chat: bool) -> Path:
     if "data" not in facts:
         raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
     if facts.get("reader", "") not in ("", *find_plugins("readers")):
-        raise ConfigError(
-            f"--preset {preset} without --data requires the package microgpt-characters; install it"
-        )
+        raise ConfigError(f"--preset {preset} needs --data or microgpt-characters; add one")
     return default_input(facts["data"])
 
 
@@ -124,7 +124,10 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
 
 
 def first_messages(sets: Split) -> tuple[str, ...]:
-    """Return a few short opening messages of training conversations, to suggest to users."""
-    first = [doc[0] for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
-    texts = [one.content for one in first if one.role == "user" and len(one.content) <= MAX_EXAMPLE]
-    return (*dict.fromkeys(texts),)[:N_EXAMPLES]
+    """Return a few short opening messages of training conversations, if possible of all kinds."""
+    first = [doc[0].content for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
+    texts = [text for text in first if len(text) <= MAX_EXAMPLE]
+    kinds: dict[str, str] = {}
+    for text in texts:
+        kinds.setdefault(text.strip(digits)[:5], text)  # many users ask for sums
+    return (*dict.fromkeys((*kinds.values(), *texts)),)[:N_EXAMPLES]

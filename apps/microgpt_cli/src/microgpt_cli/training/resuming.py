@@ -95,8 +95,7 @@ def _changed_config(
         other.append("--model")
     if other:
         raise ConfigError(
-            f"{other[0]} cannot be used with --resume, as the run in {directory} keeps its "
-            f"settings; omit {other[0]}"
+            f"{other[0]} cannot be used with --resume, which keeps the settings; omit {other[0]}"
         )
     changes = {name: request.given[name] for name in changeable if name in request.given}
     config = replace(plan.config, **changes)

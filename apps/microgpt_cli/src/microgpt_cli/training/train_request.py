@@ -98,9 +98,7 @@ class TrainRequest:
     def _genome_settings(self, path: Path) -> dict[str, Any]:
         read_recipe = plugin("recipes", "genome")
         if read_recipe is None:
-            raise ConfigError(
-                "--genome requires microgpt-evolution, which is not installed; install this package"
-            )
+            raise ConfigError("--genome requires microgpt-evolution; install it")
         facts = {name: fact for name, fact in read_recipe(path).items() if fact is not None}
         if self.given.keys() & {"minutes", "budget", "steps"}:  # ignore the genome's duration
             facts = {n: f for n, f in facts.items() if n not in ("steps", "budget", "evaluations")}

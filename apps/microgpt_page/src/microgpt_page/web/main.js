@@ -13,6 +13,7 @@ import { WhatIf } from "./what_if/what_if.js";
 async function start() {
   byId("damaged").remove();
   const model = await ask("model");
+  if (model.is_plain && model.speaker) model.name = model.speaker;
   byId("save-this").addEventListener("click", () => save(pageText(), "text/html", `${model.name}.html`));
   document.body.className = model.chat ? "is-chat" : "is-text";
   const shape = [[model.num_params, "weight"], [model.n_layer, "layer"], [model.n_head, "head"]].map((each) => plural(...each));

@@ -9,7 +9,7 @@ const REST_MS = 120; // how long the pointer rests on a token before its alterna
 const END = "<|end_turn|>";
 const BYTES = /^bytes:/; // labels of parts of a character
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
-const LABEL = "Reply. The arrow keys show what else could have come, Enter chooses.";
+const LABEL = "Reply. Arrow keys show alternatives, Enter chooses.";
 
 export class Alternatives {
   #model;

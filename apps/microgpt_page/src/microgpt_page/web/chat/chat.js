@@ -4,11 +4,10 @@ import { address, write } from "../address.js";
 import { Alternatives } from "./alternatives.js";
 import { number, sendOnEnter } from "../forms.js";
 import { stream } from "../client.js";
-import { button, byId, conversation, element, printable, said, tell, unknown, unread } from "../text.js";
+import { button, byId, conversation, element, printable, said, showText, tell, unknown, unread } from "../text.js";
 
 const turns = byId("turns");
 const message = byId("message");
-const GREETING = "hello"; // the example for a model without any
 
 const page = document.documentElement;
 const SLACK = 40; // pixels from the end of the page at which new text is followed
@@ -47,10 +46,9 @@ export class Chat {
     this.#talk = stored ?? [];
     this.#isReloaded = stored && performance.getEntriesByType("navigation")[0]?.type === "reload";
     this.#alternatives = new Alternatives(model, turns, (...all) => this.#branch(...all));
-    const texts = model.examples.length ? model.examples : [GREETING].filter((text) => !unknown(text, model));
+    const texts = model.examples.length ? model.examples : ["hello"].filter((text) => !unknown(text, model));
     byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
-    byId("greeting").textContent = printable(model.greeting ?? "");
-    byId("greeting").hidden = !model.greeting;
+    showText("greeting", printable(model.greeting ?? ""));
     byId("say").addEventListener("submit", () => this.#send(message.value.trim())); // as on the command line
     sendOnEnter(message);
     byId("chat-sampling").hidden = byId("doubt").hidden = model.answers_few;
@@ -100,8 +98,7 @@ export class Chat {
 
   #stored() {
     try {
-      const stored = JSON.parse(sessionStorage.getItem(this.#place));
-      return Array.isArray(stored) ? stored : undefined; // an earlier version stored something else
+      return JSON.parse(sessionStorage.getItem(this.#place));
     } catch {
       // A page in a frame may have no storage, or the stored text is not JSON.
     }
@@ -233,7 +230,7 @@ export class Chat {
   /** Append a message; if its index is given, the message is complete and gets its buttons. */
   #append({ role, content }, i) {
     const item = element("li", { className: role });
-    item.append(element("span", { className: "role" }, role), said(content));
+    item.append(said(role === "user" ? "You" : this.#model.speaker || "Assistant", "role"), said(content));
     turns.append(item);
     if (i === undefined) return item;
     item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));

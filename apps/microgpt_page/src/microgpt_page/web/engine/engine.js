@@ -44,9 +44,10 @@ export class Engine {
 
   /** Return the answer to a request: a value, a promise of one, or a generator of parts. */
   answer(/** @type {string} */ name, body, /** @type {AbortSignal | undefined} */ signal) {
+    const { model, questions, step } = this.#file;
     const alone = (work) => () => this.#alone(signal, () => this.#changed(body, work));
     const answers = {
-      model: () => ({ ...this.#file.model, lr: this.#file.step.lr }),
+      model: () => ({ ...model, lr: step.lr, greeting: questions?.greeting, speaker: questions?.name }),
       generate: alone(() => this.#generate(body, signal)),
       explain: alone(() => this.#explain(body)),
       matrix: alone(() => this.#matrix(body.name)),

@@ -69,8 +69,7 @@ export class Backward {
   #show() {
     byId("forward").ariaPressed = String(!this.isOn);
     byId("backward").ariaPressed = String(this.isOn);
-    byId("learning").hidden = !this.isOn;
-    byId("why").hidden = !this.isOn;
+    byId("learning").hidden = byId("why").hidden = !this.isOn;
   }
 
   /** Return the fields of a request. Args: the name of the matrix of the current step, if it has one. */

@@ -121,7 +121,7 @@ def compiled_engine(worker_id: str) -> None:
 
     in_processes = preparation.compile_together
 
-    def compile_together(dtypes, shares, **options) -> bool:
+    def compile_together(dtypes, shares, **options):
         """Start one process per dtype, which compiles functions that kernels share only once."""
         return in_processes(dtypes, [sum(reversed(shares), ())], **options)
 
@@ -140,8 +140,8 @@ def golden() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def text_result() -> "TrainResult":
     """A small model that was trained on four names."""
-    names, config = ["anna", "emma", "ava", "mia"], library.TrainConfig(steps=30)
-    return library.train(names, model=library.ModelConfig(), config=config)
+    config = library.TrainConfig(steps=30)
+    return library.train(["anna", "emma", "ava", "mia"], model=library.ModelConfig(), config=config)
 
 
 @pytest.fixture(scope="session")
@@ -192,8 +192,8 @@ def _directory_of(name: str) -> Any:
     @pytest.fixture(scope="session", name=f"{name}_dir")
     def directory(request, tmp_path_factory) -> Path:
         path = tmp_path_factory.mktemp("models") / name
-        result = request.getfixturevalue(f"{name}_result")
-        library.save(result, path, weights_format="safetensors" if name == "slow" else "json")
+        kind = "safetensors" if name == "slow" else "json"
+        library.save(request.getfixturevalue(f"{name}_result"), path, weights_format=kind)
         return path
 
     return directory
@@ -208,9 +208,8 @@ def _loaded(name: str) -> Any:
     """Return the fixture `name`: an `InferenceGpt` with the model of the result of that name."""
 
     @pytest.fixture(scope="session", name=name)
-    def gpt(request) -> "library.InferenceGpt":
-        saved = f"{name.removesuffix('_gpt')}_result"
-        return library.InferenceGpt(request.getfixturevalue(saved))
+    def gpt(request):
+        return library.InferenceGpt(request.getfixturevalue(f"{name.removesuffix('_gpt')}_result"))
 
     return gpt
 
@@ -271,14 +270,11 @@ def microgpt(tmp_path: Path) -> Run:
     The command runs in this process or, with `cold`, in a new Python process.
     """
 
-    def run(
-        *args: str | Path, stdin: str = "", cold: bool = False, **env: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(*args: str | Path, stdin: str = "", cold: bool = False, **env: str):
         if not (cold or env.keys() & {"PYTHONPATH", "PYTHONIOENCODING"}):
             return commands.run(*args, cwd=tmp_path, env=env, stdin=stdin)
-        environment = {**os.environ, **env}
-        command = [commands.COMMAND, *args]
-        return commands.run_process(command, cwd=tmp_path, env=environment, stdin=stdin)
+        env = {**os.environ, **env}
+        return commands.run_process([commands.COMMAND, *args], cwd=tmp_path, env=env, stdin=stdin)
 
     return run
 
@@ -308,10 +304,7 @@ def browser() -> "Iterator[Browser]":
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        reason = f"pages are opened in a browser, and there is none of {', '.join(BROWSERS)}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Chromium or Chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         yield browser

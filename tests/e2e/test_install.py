@@ -97,15 +97,15 @@ def test_every_command_succeeds_after_installation_with_pip(dist, tmp_path) -> N
         return done.stderr if code else done.stdout
 
     # With --no-compile, Python compiles only the modules that the commands import.
+    install = f"venv/bin/pip install --quiet --no-compile --find-links {dist}"
     run(f"{sys.executable} -m venv venv")
-    run(f"venv/bin/pip install --quiet --no-compile --find-links {dist} 'microgpt-cli[all]'")
+    run(f"{install} 'microgpt-cli[all]'")
     (tmp_path / "names.txt").write_text("\n".join(bundled("names.txt").read_text().split()[:500]))
     run("venv/bin/microgpt train --data names.txt --steps 2 --architecture karpathy --model plain")
     for command, extra in (("plot plain", "cli[plots]"), ("train --tokenizer bpe", "lib[bpe]")):
         missing = run(f"venv/bin/microgpt {command}", code=2)
         assert f"pip install 'microgpt-{extra}'" in missing
-    everything = "'microgpt-cli[all,bpe,plots]'"
-    run(f"venv/bin/pip install --quiet --no-compile --find-links {dist} {everything}")
+    run(f"{install} 'microgpt-cli[all,bpe,plots]'")
     shutil.copy(ROOT / "examples/research/experiment.py", tmp_path)
     *commands, play, serve = EVERY_COMMAND.strip().splitlines()
     for command in commands:

@@ -19,9 +19,7 @@ def node(tmp_path_factory) -> Node:
     """Node with the page's engine modules; without Node, tests are skipped, or fail in CI."""
     program = shutil.which("node") or shutil.which("nodejs")
     if not program:
-        if os.environ.get("CI"):
-            pytest.fail("needs Node")
-        pytest.skip("needs Node")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Node")
     folder = tmp_path_factory.mktemp("engine")
     shutil.copytree(ENGINE, folder, dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}')  # lets Node import the modules

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from commands import ok
+from commands import ok, refused
 from searches import PARTS as SETS
 from searches import write_names
 
@@ -93,6 +93,12 @@ def test_research_try_runs_the_changed_program(microgpt, tmp_path, monkeypatch) 
         (tmp_path / "program.py").write_text(code)
         done = ok(microgpt("research", *command.split()))
     assert done.stdout.startswith("try 1, verdict kept")
+
+
+def test_a_research_study_in_use_is_refused(microgpt, research) -> None:
+    for command in ("try", "test"):
+        done = microgpt("research", command, "--run", research.directory)
+        assert "being searched by process" in refused(done)
 
 
 def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:

@@ -1,13 +1,13 @@
 """Calibration: compare predicted probabilities with the fraction of correct predictions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import exp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from microgpt import Answer, ChatPrompt, Document, InferenceGpt, PromptError, TextKind
 from microgpt_cli.baselines import targets_of, to_score
@@ -46,9 +46,9 @@ class Calibration:
     error: float
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[Sequence[float]]) -> "Calibration":
+    def from_pairs(cls, pairs: ArrayLike) -> "Calibration":
         """Return the calibration of predictions, given as pairs (probability, is correct)."""
-        found = np.array([*pairs], np.float64).reshape(-1, 2)
+        found = np.asarray(pairs, np.float64).reshape(-1, 2)
         places = np.minimum((found[:, 0] * N_BINS).astype(int), N_BINS - 1)
         bins = tuple(
             Bin(i / N_BINS, len(some), *some.mean(0).tolist())

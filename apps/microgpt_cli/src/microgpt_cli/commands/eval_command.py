@@ -62,7 +62,7 @@ def evaluate(
     answers = generate_replies(gpt, items, threads) if items else ()
     measured = calibration.measure_tokens(gpt, docs, saved.config.text)
     error = standard_error(measured[:, 2], docs, saved.tokenizer, saved.config.text)
-    calibrations = {"tokens": calibration.Calibration.from_pairs(measured[:, :2].tolist())}
+    calibrations = {"tokens": calibration.Calibration.from_pairs(measured[:, :2])}
     if answers:
         calibrations["replies"] = calibration.reply_calibration(gpt, answers)
     if output:

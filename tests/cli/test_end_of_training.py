@@ -61,7 +61,7 @@ def test_replies_to_training_questions_are_reported_if_none_are_held_out(microgp
     assert shown[0] == "user:      say av"
 
 
-def test_the_first_short_messages_of_several_kinds_become_the_examples_of_a_chat_model() -> None:
+def test_short_messages_of_several_kinds_become_the_examples_of_a_chat_model() -> None:
     texts = ("1 + 1", "2 + 1", "hi", "x" * 61, "is it open?", "hi", "my secret", "how much?")
     docs = [(Message("user", text), Message("assistant", "yes")) for text in texts]
     assert first_messages(split(docs)) == ("1 + 1", "hi", "is it open?", "my secret")

@@ -63,13 +63,13 @@ class _Commands(TyperGroup):
         width = max(map(len, found))
         for title, entries in sections.items():
             with formatter.section(title):
-                formatter.write_dl([(f"{each.name:<{width}}", _about(each)) for each in entries])
+                formatter.write_dl([(f"{each.name:<{width}}", summary(each)) for each in entries])
         with formatter.section("Options"):
             records = (param.get_help_record(ctx) for param in self.get_params(ctx))
             formatter.write_dl([record for record in records if record])
 
 
-def _about(found: EntryPoint) -> str:
+def summary(found: EntryPoint) -> str:
     """Return the description of a command from its module's docstring, without importing it."""
     name, path = "", None
     spec: Any = None

@@ -44,8 +44,8 @@ def note_faults(
     n_cut = sum(count(text) >= limit for text in samples)
     if n_cut and (max_tokens or 2 * n_cut > len(samples)) and model.config.text != "stream":
         note(f"{n_cut} {of} end at {limit} tokens; for more, use --max-tokens {4 * limit}")
-    ends = filter(None, map(LOOP.search, (text[-1000:] for text in samples)))
-    if n_loops := sum(len(end[0]) >= LOOP_CHARS for end in ends):
+    ends = (LOOP.search(text[-1000:]) for text in samples if len(text) >= LOOP_CHARS)
+    if n_loops := sum(end is not None and len(end[0]) >= LOOP_CHARS for end in ends):
         note(f"{n_loops} {of} end in a loop; use a higher --temperature, or train for longer")
 
 

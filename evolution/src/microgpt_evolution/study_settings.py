@@ -133,7 +133,7 @@ class BudgetedSettings(StudySettings):
     remaining: tuple[Annotated[float, Field(ge=0)], ...] = ()
     distill: int = 0  # maximum number of organisms that teach a student at the end
     teacher_samples: int = 0  # number of documents that the teachers generate
-    test_loss: float | None = None  # of the winner or its better student, in nats per character
+    test_loss: float | None = None  # the loss of the model that was saved, in nats per character
     # Genomes of the first generation.
     first: Annotated[tuple[Genes, ...], Field(min_length=1)]
     values: dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]  # allowed values by gene

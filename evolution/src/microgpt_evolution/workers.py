@@ -136,7 +136,7 @@ class Dask(AbstractContextManager["Dask"]):
 
 
 Workers = Threads | Dask  # connected workers; a `with` statement closes them
-_unpickled = lru_cache(maxsize=2)(pickle.loads)  # of two studies, with their tokenizers
+_unpickled = lru_cache(maxsize=2)(pickle.loads)  # a worker can serve two studies
 
 
 def _measure_pickled(pickled: bytes, trial: Trial) -> Evaluation:

@@ -35,7 +35,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     is_table: bool  # whether the model has memorised a table
     tests: Sequence[Question]
     greeting: str = ""
-    name: str = ""  # of the character, for the page
+    name: str = ""  # the page shows the character's name
 
     @property
     def sampling(self) -> Sampling | None:

@@ -39,7 +39,7 @@ def an_event_per_step(monkeypatch) -> None:
 
 
 class Machine:
-    """Simulates a training run of 100 s; steps after `from_step` take `factor` times as long."""
+    """Simulates a run planned for 57 s; steps after `from_step` take `factor` times as long."""
 
     def __init__(self, from_step: int = 0, factor: float = 1.0) -> None:
         self.n_done, self.from_step, self.factor = 0, from_step, factor
@@ -47,13 +47,13 @@ class Machine:
     @property
     def seconds(self) -> float:
         n = self.n_done
-        return (min(n, self.from_step) + self.factor * max(0, n - self.from_step)) * 100 / STEPS
+        return (min(n, self.from_step) + self.factor * max(0, n - self.from_step)) * 57 / STEPS
 
     def follow(self, event: TrainEvent) -> None:
         self.n_done += len(event.losses)
 
     def train(self, plan: TrainingPlan, **options):
-        limit = TimeLimit(100 / 60, 0, 0, lambda: self.seconds)
+        limit = TimeLimit(1, 0, 0, lambda: self.seconds)
         job = TrainingJob(plan, PARTS, limit=limit, **options)
         return train_job(job, hooks=[OnEvent(self.follow)])
 
@@ -67,26 +67,26 @@ def test_a_slow_run_restarts_with_as_many_steps_as_the_time_allows(factor) -> No
     machine = Machine(factor=factor)
     result = machine.train(plan_of(warmup_steps=40))
     assert result.ending == "steps"
-    assert 95 <= machine.seconds <= 101
+    assert 54 <= machine.seconds <= 58
     steps = result.config.steps
-    assert steps < STEPS / factor
     assert result.plan == plan_of(steps=steps, warmup_steps=40 * steps // STEPS)
     repeated = again(result.plan)
     assert result.weights == repeated.weights
-    assert (result.losses, result.test_loss) == (repeated.losses, repeated.test_loss)
+    assert result.losses == repeated.losses
+    assert result.test_loss == repeated.test_loss
 
 
 def test_a_run_that_is_faster_than_estimated_gets_more_steps_if_it_has_a_budget() -> None:
     plan = replace(plan_of(), given={"budget": STEPS * 5e6})
     machine = Machine(factor=0.5)
     result = machine.train(plan)
-    assert 95 <= machine.seconds <= 101
+    assert 54 <= machine.seconds <= 58
     assert result.plan == replace(plan, config=plan.config.with_steps(result.config.steps))
 
 
-@pytest.mark.parametrize("factor", [1.01, 1.0, 0.5])
-def test_a_run_that_would_end_in_time_keeps_its_number_of_steps(factor) -> None:
-    result = Machine(factor=factor).train(plan_of())
+@pytest.mark.parametrize("machine", [Machine(0, 1.01), Machine(0, 0.5), Machine(20, 1.08)])
+def test_a_run_that_would_end_in_time_keeps_its_number_of_steps(machine) -> None:
+    result = machine.train(plan_of())
     assert result.plan == plan_of()
     assert result.weights == again(plan_of()).weights
 
@@ -96,7 +96,7 @@ def test_a_run_that_would_end_in_time_keeps_its_number_of_steps(factor) -> None:
 def test_a_run_that_slows_down_stops_near_the_time_limit_and_can_resume(from_step, factor) -> None:
     machine = Machine(from_step, factor)
     result = machine.train(plan_of())
-    assert 100 < machine.seconds <= 105
+    assert 60 < machine.seconds <= 63
     assert result.ending == "until"
     assert result.plan == plan_of(until=result.state.step)
     assert result.test_loss is not None
@@ -109,7 +109,7 @@ def test_a_resumed_run_keeps_its_number_of_steps() -> None:
     state = again(plan_of(until=100)).state
     result = Machine(factor=2).train(plan_of(), resume=state)
     assert result.plan == plan_of(until=result.state.step)
-    assert 300 <= result.state.step <= 310
+    assert 310 <= result.state.step <= 320
 
 
 def test_patience_can_end_a_run_before_its_deadline() -> None:

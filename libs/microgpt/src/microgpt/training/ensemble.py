@@ -128,7 +128,7 @@ def _teacher(job: TrainingJob, i: int, resume: TrainState | None) -> TrainingJob
         f"teacher {i + 1} of {n}",
         steps_before=i * steps,
         steps_after=(n - i - 1) * steps + plan.config.steps,
-        cost_ratio=None if i else n + _student_cost(job),
+        cost_ratio=0 if i else n + _student_cost(job),
     )
     config = replace(ensemble.config_of(i), engine=plan.engine)  # resuming can change the engine
     given = {name: plan.given[name] for name in RECORDED if name in plan.given}

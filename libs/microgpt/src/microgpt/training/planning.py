@@ -32,8 +32,7 @@ class Place(NamedTuple):
     name: str = ""  # such as "teacher 2 of 6"
     steps_before: int = 0  # total steps of the models that are trained before this one
     steps_after: int = 0  # total steps of the models that are trained after this one
-    # Cost of all models relative to this model; None if this run does not measure its speed.
-    cost_ratio: float | None = 1.0
+    cost_ratio: float = 1.0  # cost of all models relative to this one; 0: do not measure the speed
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ RESERVE_S, RESERVE_PER_WEIGHT_S, REPLIES_S = 0.4, 3e-6, 0.6
 WARM_UP_S = 0.5  # time before the measurement; the first steps are slower, because caches are cold
 # Duration of the speed measurement: fraction of the time limit, and minimum in seconds.
 MEASURED, MEASURED_S = 0.02, 1.0
-# Fractions of the time limit. A run restarts if it is expected to end early by EXPECTED_EARLY, or
-# late by EXPECTED_LATE. It ends, even if incomplete, when it exceeds the time limit by LATE.
-EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.06, 0.015, 0.03
+# Fractions of the time limit. A run is planned to end early by MARGIN, because machines slow down.
+# It restarts if it is expected to end earlier than planned by EXPECTED_EARLY, or later by
+# EXPECTED_LATE. It is stopped, even if incomplete, when it is later than planned by LATE.
+MARGIN, EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.05, 0.06, 0.015, 0.08
 LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
 
@@ -47,8 +48,8 @@ class TimeLimit:
         return 60 * self.minutes
 
     def seconds_left(self) -> float:
-        """Return the remaining time for training, in seconds."""
-        return self.started + self.seconds - self.reserve_s - self.clock()
+        """Return the remaining time for training, in seconds; negative within the margin."""
+        return self.started + (1 - MARGIN) * self.seconds - self.reserve_s - self.clock()
 
     def reserve_for(self, model: ModelConfig, *, is_chat: bool) -> None:
         """Reserve the time to write a model and to generate the replies of a chat model."""
@@ -58,8 +59,8 @@ class TimeLimit:
 class Deadline(Hook):
     """A hook that ends a run at its time limit, and measures how many steps fit into the time."""
 
-    def __init__(self, job: "TrainingJob", cost_ratio: float | None) -> None:
-        """Measure the speed, unless cost_ratio (see `Place`) is None; `job` must have a limit."""
+    def __init__(self, job: "TrainingJob", cost_ratio: float) -> None:
+        """Measure the speed, unless cost_ratio (see `Place`) is 0; `job` must have a limit."""
         assert job.limit
         self.restart_with_steps: int | None = None  # number of steps for a restart, if needed
         self._job, self._limit, self._cost_ratio = job, job.limit, cost_ratio
@@ -69,8 +70,8 @@ class Deadline(Hook):
     def on_step(self, run: "TrainingLoop") -> None:
         """Measure the speed of the run, and end the run if its time is up."""
         left = self._limit.seconds_left()
-        if self._cost_ratio is not None:
-            self._measure(run, left, self._cost_ratio)
+        if self._cost_ratio:
+            self._measure(run, left)
         if run.step and left < -LATE * self._limit.seconds:
             run.end()
 
@@ -78,7 +79,7 @@ class Deadline(Hook):
         """Return whether the run must restart with another number of steps."""
         return self.restart_with_steps is not None
 
-    def _measure(self, run: "TrainingLoop", left: float, cost_ratio: float) -> None:
+    def _measure(self, run: "TrainingLoop", left: float) -> None:
         """Set `restart_with_steps` if the run would end too early or too late."""
         step_cost, validation, test = self._costs
 
@@ -95,9 +96,9 @@ class Deadline(Hook):
         seconds = max(MEASURED_S, MEASURED * self._limit.seconds)
         if not self._first or done == self._first[1] or self._first[0] - left < seconds:
             return
-        self._cost_ratio = None
         per_step = (self._first[0] - left) / (done - self._first[1])
-        whole = cost_ratio * work(steps) + test
+        whole = self._cost_ratio * work(steps) + test
+        self._cost_ratio = 0
         late = ((whole - done) * per_step - left) / self._limit.seconds
         # A student's steps are not increased: its teachers would have to predict more targets.
         given = {} if self._job.teachers else self._job.plan.given

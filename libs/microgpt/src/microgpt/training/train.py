@@ -96,9 +96,9 @@ def train_job(job: TrainingJob, *, threads: int = 1, hooks: Sequence[Hook] = ())
     """Train the model of a job, within the job's time limit if there is one; see `train`."""
     if not job.limit:
         return TrainingLoop(job, threads, hooks).run()
-    deadline = Deadline(job, None if job.resume else job.place.cost_ratio)
+    deadline = Deadline(job, 0 if job.resume else job.place.cost_ratio)
     result = TrainingLoop(job, threads, (*hooks, deadline)).run()
     if deadline.restart_with_steps is None:
         return result
     job = job.with_steps(deadline.restart_with_steps)
-    return TrainingLoop(job, threads, (*hooks, Deadline(job, None))).run()
+    return TrainingLoop(job, threads, (*hooks, Deadline(job, 0))).run()

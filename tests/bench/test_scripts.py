@@ -61,7 +61,7 @@ SHORTEST = {
     "report": ("", ""),
     "research": (
         "--nulls 2",
-        "bench.OPERATIONS = 1e7; bench.CHANGES = bench.CHANGES[:1]; bench.N_SIMULATED = 10",
+        "bench.N_SIZE = 2; bench.OPERATIONS = 1e7; bench.CHANGES = bench.CHANGES[:1]",
     ),
     "search_fight": (
         "--searches 2",

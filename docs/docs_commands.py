@@ -61,8 +61,7 @@ SHORTER = (
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
     (r"(?<= .)0000\b", "000"),
     (r"steps=1000\)", "steps=4)"),
-    (r"steps \+ 500", "steps + 5"),
-    (r"(names\[:5|--random 2)0+", r"\1"),
+    (r"(\[:5|\+ 5|random 2)0+", r"\1"),
     (r"in range\(10\)\]", "in range(2)]"),
 )
 # Commands, by page, that write the files that the reader of the page already has.

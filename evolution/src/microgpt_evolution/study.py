@@ -48,7 +48,6 @@ from microgpt_evolution.trial import (
 )
 from microgpt_evolution.workers import Threads, Workers
 
-USE = "being searched"  # inserted into the error message about a locked directory
 STATES = ".organisms"
 
 OnMeasured = Callable[[int, TrialRecord], None]  # called with the index of a trial and its record
@@ -64,8 +63,8 @@ class Study(Generic[S]):
         An incomplete last line of trials.jsonl is ignored. A study must be locked to be continued.
         """
         self.directory = directory
-        self.log = self.directory.with_name(f"{self.directory.name}.log")
-        settings = read_settings(self.directory)
+        self.log = directory.with_name(f"{directory.name}.log")
+        settings = read_settings(directory)
         if not isinstance(settings, kind):
             expected = kind.model_fields["kind"].default
             raise StudyError(
@@ -76,7 +75,7 @@ class Study(Generic[S]):
         self.settings: S = settings
         self._records: dict[Key, TrialRecord] = {}
         self._genomes: dict[str, Genome] = {}  # genome by trial id
-        self._lock = DirectoryLock(self.directory, USE) if is_locked else None
+        self._lock = DirectoryLock(self.directory, "being searched") if is_locked else None
         try:
             records, self._n_bytes = read_trials(self.directory)
             for record in records:

@@ -10,6 +10,7 @@ from searches import PARTS as SETS
 from searches import write_names
 
 from microgpt import ConfigError
+from microgpt_evolution.commands import research_command
 from microgpt_evolution.evolution_errors import StudyError
 from microgpt_evolution.report.study_charts import draw_tries
 from microgpt_evolution.report.study_report import write_report
@@ -85,14 +86,15 @@ def test_no_seed_is_used_in_two_comparisons(research) -> None:
     assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
 
 
-def test_research_try_runs_the_changed_program(microgpt, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_try_can_be_resumed(microgpt, tmp_path, monkeypatch) -> None:
     write_names(tmp_path)
-    judge = "microgpt_evolution.commands.research_command.Judge"
-    monkeypatch.setattr(judge, lambda *_: FakeJudge())
-    for command, code in (("start program.py", "# 0"), ("try", "# -0.1")):
-        (tmp_path / "program.py").write_text(code)
-        done = ok(microgpt("research", *command.split()))
-    assert done.stdout.startswith("try 1, verdict kept")
+    judges = [FakeJudge(), FakeJudge(stops_after=3), FakeJudge()]
+    monkeypatch.setattr(research_command, "Judge", lambda *_: judges.pop())
+    (tmp_path / "program.py").write_text("# 0")
+    ok(microgpt("research", "start", "program.py"))
+    (tmp_path / "program.py").write_text("# -0.1")
+    assert "with: microgpt research try" in microgpt("research", "try").stderr
+    assert ok(microgpt("research", "try")).stdout.startswith("try 1, verdict kept")
 
 
 def test_a_research_study_in_use_is_refused(microgpt, research) -> None:

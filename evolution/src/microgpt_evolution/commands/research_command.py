@@ -10,7 +10,7 @@ from microgpt_cli.terminal.console import print_or_discard
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.training.inputs import default_input
 from microgpt_evolution.commands.study_options import INPUT, RUNS, given_of, newest_run
-from microgpt_evolution.commands.study_run import read_documents, read_documents_again
+from microgpt_evolution.commands.study_run import read_documents, read_documents_again, resumable
 from microgpt_evolution.confidence_intervals import Mean
 from microgpt_evolution.research.judge import Judge
 from microgpt_evolution.research.research import CHAMPION, Research, read_code
@@ -53,14 +53,15 @@ def start(
 @research.command("try", cls=GroupedCommand, epilog="microgpt research try --random 20")
 def try_(
     run: Path | None = RUN,
-    random_tries: int = opt.option(0, "Number of tries to draw at random instead.", "--random"),
+    n_random: int = opt.option(0, "Number of tries to draw at random instead.", "--random"),
 ) -> None:
     """Compare the program with the champion until there is a verdict; resume a killed try."""
     with Research(run or newest_run("research start"), ResearchSettings, is_locked=True) as study:
         judge = Judge(read_documents_again(study.settings, None), study.settings.operations)
-        for _ in range(random_tries or 1):
-            code = study.propose() if random_tries else read_code(Path(study.settings.experiment))
-            print_or_discard(study.run(code, judge).describe())
+        with resumable(study):
+            for _ in range(n_random or 1):
+                code = study.propose() if n_random else read_code(Path(study.settings.experiment))
+                print_or_discard(study.run(code, judge).describe())
 
 
 @research.command(cls=GroupedCommand, epilog="microgpt research log")

@@ -96,7 +96,7 @@ def open_study(
             study = stack.enter_context(Study[S].begin(RUNS, name, settings))
         if line := describe_read(study.settings.contamination):
             note(line)
-        with _resumable(study):
+        with resumable(study):
             yield study, sets, pool
         study.end()
         _write_report(study.directory)
@@ -170,7 +170,7 @@ def read_documents_again(settings: StudySettings, path: Path | None) -> Split:
 
 
 @contextmanager
-def _resumable(study: Study[Any]) -> Iterator[None]:
+def resumable(study: Study[Any]) -> Iterator[None]:
     """Add the command that resumes the study to the message of an error or a signal."""
     how = f"resume with: {study.settings.resume_command} {as_argument(study.directory)}"
     try:

@@ -119,7 +119,7 @@ class _Reading:
             return Character.model_validate(tomllib.loads("\n".join(self._lines)))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             wrong = f"{self._path} is not valid TOML: {error}"
-            raise DataError(f"{wrong}; fix that line (a table needs no try)") from error
+            raise DataError(f"{wrong}; fix that line, or pass a character file") from error
         except ValidationError as error:
             problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
             place = [part for part in problem["loc"] if isinstance(part, str)]

@@ -1,6 +1,7 @@
 """Tests of the estimated number of operations of a training run, and of its time limit."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,7 @@ from microgpt_engine import trainer
 DOCS = ["anna", "emma", "ava", "mia", "isabella", "noah", "liam"]
 PARTS = Split(DOCS, DOCS[2:], DOCS[:1], DOCS[1:2], 0.1, 0.1)
 STEPS = 400
+CHOICE = SimpleNamespace(is_limited=False)
 TOKENIZER = CharTokenizer.from_documents(DOCS)
 
 
@@ -75,12 +77,17 @@ def test_a_slow_run_restarts_with_as_many_steps_as_the_time_allows(factor) -> No
     assert (result.losses, result.test_loss) == (repeated.losses, repeated.test_loss)
 
 
-def test_a_run_that_is_faster_than_estimated_gets_more_steps_if_it_has_a_budget() -> None:
-    plan = replace(plan_of(), given={"budget": STEPS * 5e6})
+def test_a_run_faster_than_estimated_gets_more_steps_and_dropout() -> None:
     machine = Machine(factor=0.5)
-    result = machine.train(plan)
+    config = machine.train(plan_of(), choice=CHOICE).config
     assert 54 <= machine.seconds <= 58
-    assert result.plan == replace(plan, config=plan.config.with_steps(result.config.steps))
+    assert config.dropout == round(0.1 * config.steps / STEPS, 2) > 0.1
+
+
+def test_a_given_dropout_does_not_depend_on_the_number_of_steps() -> None:
+    plan = replace(plan_of(), given={"dropout": 0.1})
+    job = TrainingJob(plan, PARTS, choice=CHOICE).with_steps(2 * STEPS)
+    assert job.plan.config == plan.config.with_steps(2 * STEPS)
 
 
 @pytest.mark.parametrize("machine", [Machine(0, 1.01), Machine(0, 0.5), Machine(20, 1.08)])
@@ -134,6 +141,5 @@ def test_an_evaluation_needs_a_third_of_the_operations_of_a_training_step() -> N
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_speed_of_muon_can_be_measured_with_1_or_2_threads(threads) -> None:
-    config = TrainConfig(batch_size=64, optimizer="muon", lr=0.01, weight_decay=0.1, dropout=0.1)
-    config = replace(config, engine="compiled", dtype="float32")
+    config = TrainConfig(batch_size=64, optimizer="muon", engine="compiled", dtype="float32")
     assert operations_per_second(TIMED, config, length=8, threads=threads) > 0

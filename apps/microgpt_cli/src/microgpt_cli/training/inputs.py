@@ -72,8 +72,6 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
     )
     for line in explain_settings(job.choice) if job.choice else ():
         note(line)
-    if later:
-        job = job.with_steps(later)
     typed = {n: value for n, value in request.given.items() if n not in ("steps", "threads")}
     plan = replace(
         job.plan,
@@ -83,7 +81,8 @@ def planned(given: Given, request: TrainRequest, started: float) -> TrainingJob:
         teachers=records_of(teachers),
         examples=() if file.is_chat_export else first_messages(sets),  # an exported chat is private
     )
-    return replace(job, plan=plan)
+    job = replace(job, plan=plan)
+    return job.with_steps(later) if later else job
 
 
 def load_teachers(paths: Sequence[Path]) -> Teachers | None:

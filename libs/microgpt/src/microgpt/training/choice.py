@@ -28,7 +28,6 @@ MAX_CONTEXT = 256  # maximum context length; longer documents are split into win
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 MAX_HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum fraction of the operations to spend on evaluations
-# `useful_operations` returns max(MIN_USEFUL, USEFUL * (n_tokens / 150,000) ** USEFUL_POWER).
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
 WIDTH, WIDTH_POWER = 55, 0.2  # n_embd for 1e12 operations; it grows as operations**WIDTH_POWER
 WIDTH_PER_LAYER = 30
@@ -94,7 +93,7 @@ def choose(
     The choice depends only on the documents, the budget, the given settings and the parent's shape.
     """
     sizes = measure(sets.train, tokenizer, text)
-    limit, whole = useful_operations(sizes), budget
+    limit = useful_operations(sizes)
     useful = min(budget, limit)
     unit = lcm(8, 2 * given.get("n_head", ModelConfig.n_head))  # so that head_dim is even
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
@@ -112,8 +111,7 @@ def choose(
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
     spent = held_out * (evaluations + 1)  # one more evaluation for the test set
-    steps = max(1, int((useful - spent) / per_step))
-    steps = given.get("steps", steps)
+    steps = given.get("steps", max(1, int((useful - spent) / per_step)))
     used = min(steps * per_step, limit) if "steps" in given else useful
     found = {
         "steps": steps,
@@ -125,8 +123,7 @@ def choose(
     config = with_given(config, {**found, **given})
     is_limited = limit < budget and "steps" not in given
     operations = steps * per_step + spent
-    if "steps" in given:
-        whole = float(f"{operations:.2g}")
+    whole = float(f"{operations:.2g}") if "steps" in given else budget
     return Choice(model, config, tokenizer, sizes, operations, whole, is_limited)
 
 

@@ -17,7 +17,7 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.learning_rate import default_lr
 from microgpt.plugins import Tell
 from microgpt.settings import RECORDED, with_given
-from microgpt.training.choice import Choice, readable
+from microgpt.training.choice import DROPOUT, Choice, readable
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import default_engine, reading_order
 from microgpt.training.fine_tuning import check_shape, data_of, inherited_tokenizer
@@ -54,8 +54,11 @@ class TrainingJob:
         if ensemble:
             n = max(1, plan.config.steps * steps // ensemble.teacher.steps)
             ensemble = replace(ensemble, teacher=ensemble.teacher.with_steps(steps))
+        config, ratio = plan.config.with_steps(n), n / plan.config.steps
+        if self.choice and not (self.parent or plan.given.keys() & {"dropout", "preset", "genome"}):
+            config = replace(config, dropout=round(min(DROPOUT, ratio * config.dropout), 2))
         after = self.place.steps_after * n // plan.config.steps
-        plan = replace(plan, config=plan.config.with_steps(n), ensemble=ensemble)
+        plan = replace(plan, config=config, ensemble=ensemble)
         return replace(self, plan=plan, place=self.place._replace(steps_after=after))
 
     def extend(self, seconds: float) -> None:

@@ -5,7 +5,6 @@ it. In training, `Deadline` measures again, and restarts a run that would end to
 `--budget`, with `--steps` if the run has restarted, gives the same result without a measurement.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +29,6 @@ MEASURED, MEASURED_S = 0.02, 1.0
 # It restarts if it is expected to end earlier than planned by EXPECTED_EARLY, or later by
 # EXPECTED_LATE. It is stopped, even if incomplete, when it is later than planned by LATE.
 MARGIN, EXPECTED_EARLY, EXPECTED_LATE, LATE = 0.05, 0.06, 0.015, 0.08
-LIMITING = 0.9  # a run that uses more than this fraction of its budget is limited by the budget
 
 
 @dataclass
@@ -81,7 +79,7 @@ class Deadline(Hook):
 
     def _measure(self, run: "TrainingLoop", left: float) -> None:
         """Set `restart_with_steps` if the run would end too early or too late."""
-        step_cost, validation, test = self._costs
+        validation, test = self._costs
 
         def work(step: int) -> float:
             """Return the cost of the first `step` steps with evaluations, relative to one step."""
@@ -101,20 +99,19 @@ class Deadline(Hook):
         self._cost_ratio = 0
         late = ((whole - done) * per_step - left) / self._limit.seconds
         # A student's steps are not increased: its teachers would have to predict more targets.
-        given = {} if self._job.teachers else self._job.plan.given
-        budget = given.get("budget", math.inf) / step_cost
-        if late > EXPECTED_LATE or (late < -EXPECTED_EARLY and whole > LIMITING * budget):
+        choice = None if self._job.teachers else self._job.choice
+        can_grow = choice and not choice.is_limited  # a small text does not need the whole time
+        if late > EXPECTED_LATE or (can_grow and late < -EXPECTED_EARLY):
             setup_s = self._left_before - self._left_at_start  # a restart repeats the preparation
             self.restart_with_steps = max(1, int(steps * (left - setup_s) / (whole * per_step)))
 
     @cached_property
-    def _costs(self) -> tuple[float, float, float]:
-        """The cost of a step in operations, and the cost of scoring each held-out set in steps."""
+    def _costs(self) -> list[float]:
+        """The cost of scoring the validation and the test set, relative to one step."""
         sets, plan, chunks = self._job.sets, self._job.plan, self._job.chunks
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
         step = step_operations(plan.model, plan.config, length)
-        validation, test = (
+        return [
             held_out_operations(docs, plan.model, plan.tokenizer, plan.config.text) / step
             for docs in (sets.validation, sets.test)
-        )
-        return step, validation, test
+        ]

@@ -48,7 +48,7 @@ def topic(ask: str, reply: str = "Yes.", more: str = "") -> str:
          "{n} may not have been told; add untold"),
         (HEAD + '[macros]\na = "x <b>"\nb = "<a>"\n' + topic("<a>"), 7, "exceeds 20,000 .*itself"),
         (HEAD + TOPIC + topic("[will|do] you sleep"), 7, "'do you sleep' is .* in line 3"),
-        (HEAD + TOPIC + '[topics.x]\nlike = "y"\nreply = ["Z."]', 7, "no topic .* is called 'y'"),
+        (HEAD + TOPIC + '[topics]\n"x" = { like = "y", reply = ["Z."] }', 7, "no topic"),
     ],
 )  # fmt: skip
 def test_an_error_in_a_character_file_names_its_line(tmp_path, text, line, problem) -> None:

@@ -15,7 +15,7 @@ from microgpt_characters.slots import Slot, computed, slot
 
 ENOUGH = 8  # recommended number of wordings per topic; with fewer, many messages match no wording
 N_COMPARED = 16  # number of wordings to draw per pattern, to find any that two topics share
-_HEADER = re.compile(r"""\s*\[(?!\[)\s*(?:topics\s*\.\s*)?["']?(.*?)["']?\s*\]""")
+_HEADER = re.compile(r"\s*(\[(?!\[)\s*(?:topics\s*\.\s*)?)?\W?(?!words *=)(.*?)\W?\s*(?(1)\]|= \{)")
 
 
 class Topic(BaseModel, extra="forbid", strict=True):
@@ -88,7 +88,7 @@ class _Reading:
     def __init__(self, file: TextFile) -> None:
         self._lines, self._path = [*file], file.path
         headers = ((n, _HEADER.match(line)) for n, line in enumerate(self._lines, 1))
-        self._headers = {header[1]: n for n, header in headers if header}
+        self._headers = {header[2]: n for n, header in headers if header}
         self.found = found = self._validated()
         self._samples: dict[str, str] = {}  # a sample value of each slot
         for name, values in found.slots.items():

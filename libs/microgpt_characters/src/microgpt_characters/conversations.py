@@ -27,11 +27,11 @@ NEAR = 0.7  # texts at least this similar to a topic's wording are not used as o
 TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # exchanges per conversation; maximum in basic ones
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
-FOREIGN, OWN = 0.14, 0.5  # fraction of off-topic questions; fraction of them from a character file
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.07  # probabilities to follow up, use a given value, give one
+FOREIGN, OWN = 0.13, 0.6  # fraction of off-topic questions; fraction of them from a character file
+FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.08  # probabilities to follow up, use a given value, give one
 VARIED = 0.5  # if `threshold` is not 0: probability that a topic is drawn from those with slots
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
-TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; SHORT in such messages
+TWO, SHORT_OF_TWO = 0.18, 0.65  # probability of two questions in a message; SHORT in such messages
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
@@ -167,15 +167,15 @@ class Drawing:
         """
         slots = self._character.slots
         names = names_in(pattern) & slots.keys()
-        ends = [end for name in names for end in slots[name].sources if isinstance(end, str)]
+        names |= {end for name in names for end in slots[name].sources if isinstance(end, str)}
         while True:
             values = dict(self._told)
             for name in slots:
-                if name in names or name in ends:
+                if name in names:
                     values[name] = slots[name].draw(self._rng, values)
-            numbers = sorted(int(values[name]) for name in names if ".." in slots[name].allowed)
-            is_free = len(numbers) < 2 or numbers[-1] <= SMALL
-            if is_free or not is_held_out(" ".join(map(str, numbers))):
+            texts = [computed(each, slots, values) for each in {*slots_in(pattern)} - {"message"}]
+            numbers = sorted(filter(str.isdecimal, texts), key=int)
+            if len(numbers) < 2 or int(numbers[-1]) <= SMALL or not is_held_out(" ".join(numbers)):
                 return values
 
     def _message(self, pattern: str, values: Mapping[str, str], *, typing: bool = False) -> str:

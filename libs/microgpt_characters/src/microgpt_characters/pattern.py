@@ -19,7 +19,7 @@ EARLY = 2.5  # exponent that makes early alternatives likelier; with 1, all are 
 _MACRO, _SLOT = re.compile(r"<(\w+)>"), re.compile(r"\{([\w ]+)\}")
 _BRACES = str.maketrans({"\ue000": "{", "\ue001": "}"})  # private-use characters for {{ and }}
 _LISTS = str.maketrans({"[": '",[["', "|": '"],["', "]": '"]],"'})  # turns a pattern into JSON
-_GAP = re.compile(r"(?<=\w) (?=[,.!?;:](?:\s|$))")  # a space left by an empty alternative
+_GAP = re.compile(r"(?<=[\w}]) (?=[,.!?;:](?:\s|$))")  # a space left by an empty alternative
 
 
 def parse(text: str, macros: Mapping[str, str], *, is_reply: bool = False) -> str:

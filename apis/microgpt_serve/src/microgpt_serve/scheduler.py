@@ -151,7 +151,8 @@ class BatchScheduler:
                     self._changed.notify()
             batch = _RunningBatch(requests) if requests else turn.running(batches)
             if outcomes := [*batch.run(), *batch.updates()]:
-                self.loop.call_soon_threadsafe(_deliver, outcomes)
+                with contextlib.suppress(RuntimeError):  # closed loop, after a second Ctrl-C
+                    self.loop.call_soon_threadsafe(_deliver, outcomes)
             if batch.requests:
                 batches.append(batch)
 

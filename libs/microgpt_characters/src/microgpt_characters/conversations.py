@@ -35,6 +35,7 @@ TWO, SHORT_OF_TWO = 0.18, 0.65  # probability of two questions in a message; SHO
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
+MOST_DRAWS = 100  # draws to find numbers that are not held out; a file can have only such numbers
 N_INDEXED = 64  # approximate minimum number of wordings to draw from the patterns of a topic
 LEAST_WORDINGS = 10  # topics with fewer wordings have none held out for tests
 N_FOREIGN = 6  # texts to draw per pattern of off-topic questions, to compare messages with
@@ -109,8 +110,7 @@ class Drawing:
             return self._exchange(self._topic())
         if self._character.two and self._chance(TWO):
             return self._two()
-        is_foreign = self._chance(FOREIGN)
-        message, reply = self._foreign() if is_foreign else self._exchange(self._topic())
+        message, reply = self._foreign() if self._chance(FOREIGN) else self._exchange(self._topic())
         return self._framed(message), reply
 
     def _two(self) -> tuple[str, str]:
@@ -168,7 +168,7 @@ class Drawing:
         slots = self._character.slots
         names = names_in(pattern) & slots.keys()
         names |= {end for name in names for end in slots[name].sources if isinstance(end, str)}
-        while True:
+        for _ in range(MOST_DRAWS):
             values = dict(self._told)
             for name in slots:
                 if name in names:
@@ -176,7 +176,8 @@ class Drawing:
             texts = [computed(each, slots, values) for each in {*slots_in(pattern)} - {"message"}]
             numbers = sorted(filter(str.isdecimal, texts), key=int)
             if len(numbers) < 2 or int(numbers[-1]) <= SMALL or not is_held_out(" ".join(numbers)):
-                return values
+                break
+        return values
 
     def _message(self, pattern: str, values: Mapping[str, str], *, typing: bool = False) -> str:
         """Return a message drawn from a pattern, perhaps with a typing error outside its slots."""

@@ -76,7 +76,7 @@ def test_held_out_slot_values_do_not_occur_in_training_conversations(tmp_path) -
     assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
 
 
-def test_numbers_are_drawn_even_if_all_that_a_file_allows_are_held_out(tmp_path) -> None:
+def test_numbers_are_drawn_even_if_all_are_held_out(tmp_path) -> None:
     topic = '[topics.sums]\nask = ["{a} + {b}"]\nreply = ["{sum a b}"]'
     made = exchanges(tmp_path, f'{HEAD}[slots]\na = "10..10"\nb = "15..15"\n{topic}')
     assert is_held_out("10 15")

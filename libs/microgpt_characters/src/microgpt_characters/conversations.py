@@ -28,10 +28,10 @@ TURNS, MOST_TURNS = (1, 1, 1, 1, 2, 2, 3, 4), 6  # exchanges per conversation; m
 MOST_TOKENS = 240  # maximum length of a conversation, to fit into a context of 256 tokens
 SHORT = 0.3  # probability of a topic's first wording, which should be its shortest
 FOREIGN, OWN = 0.13, 0.6  # fraction of off-topic questions; fraction of them from a character file
-FOLLOWS, RECALLS, TELLS = 0.5, 0.5, 0.1  # probabilities to follow up, use a given value, give one
+FOLLOWS, RECALLS, TELLS = 0.5, 0.45, 0.085  # of a follow-up, of the use of a value, of a new value
 VARIED = 0.5  # if `threshold` is not 0: probability that a topic is drawn from those with slots
 TELLS_MORE = 0.3  # probability that a user who has given one value gives another
-TWO, SHORT_OF_TWO = 0.18, 0.65  # probability of two questions in a message; SHORT in such messages
+TWO, SHORT_OF_TWO = 0.19, 0.65  # probability of two questions in a message; SHORT in such messages
 TYPING = 0.04  # probability of a typing error in a message
 BASICS = 5  # one in five conversations is basic: it has only first wordings, and is read first
 SMALL = 9  # numbers up to 9 are never held out, because users expect 1 + 1 to be right
@@ -105,10 +105,10 @@ class Drawing:
                 yield from self.questions({name: each}, *before, topic)
 
     def _turn(self) -> tuple[str, str]:
-        """Return a random message of a user and the character's reply."""
+        """Return a random message, of two questions only if no recall is due, and the reply."""
         if not self._is_noisy:
             return self._exchange(self._topic())
-        if self._character.two and self._chance(TWO):
+        if self._character.two and not self._is_waiting and self._chance(TWO):
             return self._two()
         message, reply = self._foreign() if self._chance(FOREIGN) else self._exchange(self._topic())
         return self._framed(message), reply

@@ -45,8 +45,7 @@ def read_progress(directory: Path) -> CourseProgress:
     path = directory / PROGRESS
     if not path.is_file():
         raise ConfigError(
-            f"{directory} is not a directory of the course; go to yours, or start one with: "
-            f"{command('start')}"
+            f"{directory} contains no course; go to yours, or start one with: {command('start')}"
         )
     try:
         found = CourseProgress.model_validate_json(read(path, MAX_BYTES, ConfigError))
@@ -55,8 +54,9 @@ def read_progress(directory: Path) -> CourseProgress:
             f"{path} is damaged ({first_problem(error)}); replace it with {{}} to check all "
             "exercises again"
         ) from error
-    kept = {name: sha for name, sha in found.done.items() if file_hash(directory, name) == sha}
-    return found.model_copy(update={"done": kept})
+    done = {name: found.done[name] for name in names() if name in found.done}
+    found.done = {name: sha for name, sha in done.items() if file_hash(directory, name) == sha}
+    return found
 
 
 def write_progress(directory: Path, progress: CourseProgress) -> None:

@@ -61,7 +61,7 @@ STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn
 
 
 def main() -> None:
-    needs("atheris")
+    needs("atheris", "onnx")
     with instrumented():
         from fuzz_parsers import PARSERS
     options = parsed(__doc__, only=PARSERS, seconds=60.0, again=False)
@@ -70,7 +70,7 @@ def main() -> None:
     for name in [options.only] if options.only else PARSERS:
         found = fuzzed(name, PARSERS[name], options.seconds)
         print(f"{name}: {found}", flush=True)
-        before = json.loads(path.read_text()) if path.exists() else {}
+        before = json.loads(path.read_text())
         kept = {each: before[each] for each in PARSERS if each in before}
         if name in kept and not options.again:
             found = {fact: round(n + kept[name][fact], 3) for fact, n in found.items()}

@@ -107,7 +107,7 @@ def test_finishing_the_course_prints_what_to_read_next(microgpt, place: Path) ->
     for name in exercises.names():
         solve(place, name)
         done[name] = hashlib.sha256(exercises.solution(name).encode()).hexdigest()
-    done["a\nb"] = "no exercise"
+    done["a\nb"] = ""
     progress.write_text(json.dumps({"done": done}))
     assert "All fourteen are done" in ok(microgpt("course", "check", "1")).stdout
 
@@ -131,7 +131,7 @@ def test_suggested_commands_include_uv_run_and_the_directory(microgpt, tmp_path:
 def test_course_refuses_invalid_input_with_a_one_line_error(microgpt, place: Path) -> None:
     assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
     problem = refused(microgpt("course", "check", "--directory", "none"))
-    assert "contains no course; go" in problem
+    assert "contains no course" in problem
     place.joinpath(f"{FIRST}.py").unlink()
     assert f"course/{FIRST}.py does not exist; put" in refused(microgpt("course", "check", "1"))
     path = place / f"{exercises.EXPERIMENTS}.py"

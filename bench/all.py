@@ -26,7 +26,7 @@ TRAINING = (  # the longest benchmarks first
     "characters.py", "few_questions.py")  # fmt: skip
 TIMING = (
     "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",
-    "--with=llama-cpp-python --with=torch --with=transformers elsewhere.py",
+    "--group=onnx --with=llama-cpp-python --with=torch --with=transformers elsewhere.py",
     "search_fight.py", "serve_load.py",
 )  # fmt: skip
 

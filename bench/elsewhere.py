@@ -1,7 +1,7 @@
 """Measure models exported for other programs: size, speed and loss of accuracy.
 
-    uv run python bench/elsewhere.py [--rounds 9]
-    uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py
+    uv run --group onnx python bench/elsewhere.py [--rounds 9]
+    uv run --group onnx --with llama-cpp-python --with torch --with transformers python elsewhere.py
 
 Exports four models: Karpathy's (trained without the held-out names), the demo chat model, and two
 portable models of the same shapes; the portable chat model is trained only briefly. "Speed" is the
@@ -18,7 +18,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from math import log
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def main() -> None:
         {"model": name, "programs": measured(saved, docs, options.rounds)}
         for name, saved, docs in models()
     ]
-    options.is_short = options.is_short or not all(map(is_installed, FORMATS))
+    options.is_short |= not all(map(is_installed, FORMATS))
     print(elsewhere_table(store("elsewhere", {"models": found}, options)))
 
 
@@ -132,13 +132,12 @@ def log_softmax(session: Program, tokens: list[int]) -> list[list[float]]:
 
 def bits(rows: list[list[list[float]]], tokens: list[list[int]], masks: Sequence[bytes]) -> float:
     """Return the mean loss, in bits, of the tokens whose mask is 1."""
-    losses = [
+    return fmean(
         -row[token] / log(2)
         for each, read, mask in zip(rows, tokens, masks, strict=True)
         for row, token, counts in zip(each, read[1:], mask[1:], strict=False)
         if counts
-    ]
-    return sum(losses) / len(losses)
+    )
 
 
 def elsewhere_table(kept: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Measure models exported for other programs: size, speed and loss of accuracy.
 
     uv run --group onnx python bench/elsewhere.py [--rounds 9]
-    uv run --group onnx --with llama-cpp-python --with torch --with transformers python elsewhere.py
+    uv run --group onnx --with llama-cpp-python --with torch --with transformers bench/elsewhere.py
 
 Exports four models: Karpathy's (trained without the held-out names), the demo chat model, and two
 portable models of the same shapes; the portable chat model is trained only briefly. "Speed" is the

@@ -189,7 +189,7 @@ def test_shell_completion_lists_commands_and_options(microgpt) -> None:
 
 
 CSV = '''"""Tables."""
-from microgpt.exports import ExportFormat, Verification
+from microgpt import ExportFormat, Verification
 
 def encode(saved, request):
     rows = (",".join(map(str, row)) for row in saved.weights["wte"])
@@ -218,7 +218,10 @@ def test_export_and_verify_accept_a_format_from_a_plugin(microgpt, text_model, t
     assert (done.returncode, done.stdout) == (1, "a table\n")
 
 
-@pytest.mark.parametrize("module", ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none")])
+@pytest.mark.parametrize(
+    "module",
+    ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none"), CSV.replace(".encode()", "")],
+)
 def test_the_error_for_a_broken_export_format_names_the_broken_package(
     microgpt, install, module, text_model
 ) -> None:

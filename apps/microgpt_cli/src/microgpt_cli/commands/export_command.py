@@ -107,7 +107,8 @@ def _write_export(model_dir: Path, output: Path, format: str, *, is_forced: bool
     saved = load_model(model_dir)
     with on_compiling(note), blaming(find_plugins("exports")[format], "failed"):
         check_export(output, found.mark, f"model.{format}", is_forced=is_forced)
-        files = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
+        encoded = found.encode(saved, ExportRequest(output, name_of(model_dir), note))
+        files = {Path(path): bytes(content) for path, content in encoded.items()}
     if not found.mark:
         for beside in files.keys() - {output}:
             check_export(beside, None, beside.name, is_forced=is_forced)

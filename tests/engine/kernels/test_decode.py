@@ -110,14 +110,17 @@ def test_a_stream_draws_the_same_random_numbers_as_the_reference_engine() -> Non
             assert states[0] == states[1]
 
 
-def test_equal_logits_are_filtered_as_in_the_reference_engine() -> None:
-    """All weights are 0, so the ten tokens are equally likely, and all sums are exact."""
-    model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
+@pytest.mark.parametrize(("n", "slope"), [(10, 0.0), (2, 1.0), (3, 1.0), (6, 1.0), (7, 1.0)])
+def test_sampling_filters_keep_the_same_tokens_in_both_engines(n, slope) -> None:
+    """The logits of the n tokens are equal, with exact sums, or each is larger than the last."""
+    model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=n)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
+    weights |= {"wpe": [[1.0] * 4] * 40, "lm_head": [[slope * i] * 4 for i in range(n)]}
+    filters = ({"top_k": 1}, {"top_k": 3}, {"top_p": 0.8}, {"min_p": 1})
     for dtype in ("float32", "float64"):
         compiled = CompiledModel(model, weights, dtype)
-        for sampling in (Sampling(1, top_k=3), Sampling(1, top_p=0.8), Sampling(1, min_p=1)):
-            rules = DecodeRules(sampling=sampling)
+        for filter in filters:
+            rules = DecodeRules(sampling=Sampling(9, **filter))
             expected = whole(decode(GptVariant(model, weights), [0], rules, random.Random(1)))
             assert whole(compiled.decode([0], rules, random.Random(1))) == expected
 

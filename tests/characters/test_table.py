@@ -143,7 +143,7 @@ def faq(trained, tmp_path: Path) -> CompletedProcess[str]:
 
 
 def test_training_on_a_table_reports_how_many_answers_are_right(faq) -> None:
-    assert "learn the table by heart (3 questions)" in faq.stderr
+    assert "the model memorizes the table (3 questions)" in faq.stderr
     tasks = json.loads(faq.stdout)["replies"]["tasks"]
     assert tasks["questions of the training"]["n_exact"] == 3
     assert 0 < tasks["foreign questions"]["n_exact"] <= tasks["foreign questions"]["n"] == 108
@@ -172,7 +172,7 @@ def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
-    assert "'open?' have several answers; keep the first" in done.stderr
+    assert "'open?' have several answers; using the first" in done.stderr
     assert "left out 2 final user messages without a reply" in done.stderr
 
 

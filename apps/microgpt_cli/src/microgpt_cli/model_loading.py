@@ -31,7 +31,7 @@ LOSSES = {"train_loss": "", "val_loss": "validation", "test_loss": "test"}
 
 
 def load_model(directory: Path) -> SavedModel:
-    """Load a model; note if it is of an unfinished run, or of source code that was edited."""
+    """Load a model; note an unfinished run, or edits of microgpt that the source now lacks."""
     saved = load(directory)
     if saved.meta.training.get("edited_sources") not in (None, find_edited_sources()):
         note(f"{directory} was trained with edits of microgpt, and is wrong without them")

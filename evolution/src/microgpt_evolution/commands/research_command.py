@@ -31,7 +31,7 @@ def start(
     budget: float = opt.option(1e9, "Most operations of a training run."),
     seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
 ) -> None:
-    """Start a research study: train the program with five seeds, and measure the noise."""
+    """Start a research study: run the program with five seeds, and measure the noise."""
     given_of({"budget": budget, "seed": seed})  # raises ConfigError for values out of range
     code, path = read_code(experiment), input or default_input()
     sets = read_documents(path, {}, None, ResearchSettings)

@@ -76,7 +76,7 @@ class Ranking:
 
     @cached_property
     def measured(self) -> list[tuple[float, TrialRecord]]:
-        """The value (the lowest over the rungs) and the record of each finished training run."""
+        """The lowest value over the rungs, and its record, of each training run with a value."""
         found: dict[Hashable, tuple[float, TrialRecord]] = {}
         for record in self.records:
             if record.is_ok and (value := self.measure.value_of(record)) is not None:

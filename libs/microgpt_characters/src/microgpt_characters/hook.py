@@ -60,7 +60,7 @@ def prepare(
 
 def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:
     drawing = Drawing(character := read_character(file))
-    tell(f"draw conversations about {count(len(character.topics), 'topic')}")
+    tell(f"drawing conversations about {count(len(character.topics), 'topic')}")
     for line in character.advice():
         tell(line)
     topics = character.all_topics

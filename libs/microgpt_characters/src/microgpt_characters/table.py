@@ -45,9 +45,9 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
     pairs = map(texts_of, docs)
     unclear = {asked for asked, said in pairs if answers.setdefault(asked, said) != said}
     for asked in sorted(unclear)[:1]:
-        tell(f"questions such as {asked!r:.60} have several answers; keep the first")
+        tell(f"questions such as {asked!r:.60} have several answers; using the first")
     questions = count(len(answers), "question")
-    tell(f'learn the table by heart ({questions}); other questions get "{unknown}"')
+    tell(f'the model memorizes the table ({questions}); other questions get "{unknown}"')
     replies = [*dict.fromkeys(answers.values())]
     askings = [Asking(asked, replies.index(said)) for asked, said in answers.items()]
     tests = [Question(SEEN, [asked], [said]) for asked, said in answers.items()]

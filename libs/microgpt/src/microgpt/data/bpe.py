@@ -173,7 +173,7 @@ def _stretches(text: str) -> Iterator[str]:
 
 def _unknown_error(chars: str) -> TokenizerError:
     unknown = ", ".join(map(repr, dict.fromkeys(chars)))
-    remedy = "remove it, or read the text as UTF-8"
+    remedy = "remove them, or read the text as UTF-8"
     return TokenizerError(f"the vocabulary has no token for {unknown}; {remedy}")
 
 

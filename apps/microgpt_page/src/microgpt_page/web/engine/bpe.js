@@ -50,7 +50,7 @@ export class BpeTokenizer extends Tokenizer {
   /** @returns {number[]} */
   encode(/** @type {string} */ text) {
     const named = this.unknown(text).map(repr).join(", ");
-    const remedy = "remove it, or read the text as UTF-8";
+    const remedy = "remove them, or read the text as UTF-8";
     if (named) throw new EngineError(`the vocabulary has no token for ${named}; ${remedy}`);
     return (text.match(WORDS) ?? []).flatMap((word) => this.#word(word));
   }

@@ -1,4 +1,4 @@
-"""Run the benchmarks for the tables of docs/measurements; takes three hours on two cores.
+"""Run the benchmarks for the tables of docs/measurements; takes two hours on two cores.
 
     uv run python bench/all.py
 
@@ -22,7 +22,7 @@ import report
 from harness import BENCH, parsed
 
 TRAINING = (  # the longest benchmarks first
-    "quality.py --again", "fuzz.py --again", "chat_quality.py --again", "ladder.py --again",
+    "quality.py --again", "fuzz.py", "chat_quality.py --again", "ladder.py --again",
     "characters.py", "few_questions.py")  # fmt: skip
 TIMING = (
     "train_speed.py --c ../build/c", "decode_speed.py", "startup.py", "compare.py", "c_file.py",

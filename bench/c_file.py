@@ -98,7 +98,7 @@ def c_table(kept: dict[str, Any]) -> str:
         ours, *others = found["tokens_per_s"].values()
         speeds = [f"{speed:,.0f} ({speed / ours:.2g})" for speed in others]
         loss, rounded_loss = found["losses"]
-        lines.append([name, *speeds, f"{loss:.4f} nats", f"{rounded_loss - loss:+.4f}"])
+        lines.append([name, *speeds, f"{loss:.4f} nats", f"{rounded_loss - loss:+z.4f}"])
     return headed(["model", "float32", "int8", "loss in float32", "in int8"], lines, kept)
 
 

@@ -150,7 +150,7 @@ def elsewhere_table(kept: dict[str, Any]) -> str:
             cells = ["", speed, "", ""]
             if "bytes" in one:
                 cells = [f"{one['bytes'] / 1000:,.0f} kB", speed, f"{one['difference']:.0e}",
-                         f"{one['bits']:+.5f}"]  # fmt: skip
+                         f"{one['bits']:+z.5f}"]  # fmt: skip
             lines.append([model["model"], program, *cells])
     head = ["model", "runs in", "size", "tokens per second", "largest difference", "bits"]
     return headed(head, lines, kept)

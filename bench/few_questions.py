@@ -65,7 +65,7 @@ def questions_table(kept: dict[str, Any]) -> str:
     lines = []
     for name, found in kept["sets"].items():
         shares = [f"{found[of]:.0%}" for of in ("exact", "right", "wrong", "answered")]
-        lines.append([name, str(found["pairs"]), *shares])
+        lines.append([name.replace("_", " "), str(found["pairs"]), *shares])
     return headed(head, lines, kept)
 
 

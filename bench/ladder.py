@@ -5,7 +5,7 @@ Elman network trains on names with as many operations as 1,000 and 10,000 steps 
 
     uv run python bench/ladder.py [--only names] [--seeds 3]
 
-Reuses existing results unless --again is given. Takes 20 minutes on one core (AMD EPYC, Zen 5).
+Reuses existing results unless --again is given. Takes five minutes on one core (AMD EPYC, Zen 4).
 """
 
 import re

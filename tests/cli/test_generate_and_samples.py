@@ -44,7 +44,7 @@ def test_a_random_seed_is_printed_and_gives_the_same_samples(microgpt, text_mode
     ]
 
 
-def test_the_start_of_an_overlong_prompt_is_dropped_with_a_note(microgpt, text_model) -> None:
+def test_a_note_says_how_much_of_an_overlong_prompt_is_ignored(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "anna" * 5, "--json")
     assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
     assert "does not fit into the context; its first 12 tokens are ignored" in done.stderr

@@ -159,7 +159,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("body", ENDINGS)
-def test_an_exception_in_a_file_is_reported_in_one_sentence(tmp_path: Path, body: str) -> None:
+def test_each_fault_in_a_learners_file_is_explained(tmp_path: Path, body: str) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"{SCHEDULE}    {body}\n")
     assert re.search(ENDINGS[body], check_file("11_schedule", path).wrong)

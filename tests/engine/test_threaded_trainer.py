@@ -47,7 +47,7 @@ def test_the_number_of_threads_does_not_change_the_weights(batch_size, dtype, ki
         assert numbers(together) == numbers(alone)
 
 
-def test_an_infinite_loss_changes_no_weights() -> None:
+def test_a_step_that_overflows_changes_no_weights() -> None:
     huge = np.full(count_params(MODEL), 1e30)
     for threads in (1, 3):
         engine = make(threads, TrainConfig(steps=6, batch_size=64))

@@ -28,7 +28,7 @@ def test_the_package_exports_its_public_names() -> None:
         _ = microgpt_evolution.colony
 
 
-def test_the_winning_genome_can_be_trained(found) -> None:
+def test_the_loss_of_the_winner_is_its_mean_over_fresh_seeds(found) -> None:
     genome = found.genome
     trained = train(DOCS, model=genome.model(), config=genome.train_config(seed=1))
     assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_embd)

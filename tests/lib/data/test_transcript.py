@@ -42,7 +42,7 @@ def test_conversations_in_plain_text_are_read(write, content, talks) -> None:
     ["X:1\nQ:1/4=120\nA:Donegal\n", "ROMEO: hi\nJULIET: yo\n", "A: hi\nB: yo\n", "User: hi\n" * 3,
      "Hello.\nUser: hi\nBot: yo\n", "user hi\nbot yo\n"],
 )  # fmt: skip
-def test_unknown_labels_in_a_transcript_are_not_taken_for_roles(text) -> None:
+def test_text_that_only_resembles_a_transcript_is_not_read_as_one(text) -> None:
     assert not is_transcript(text.splitlines())
 
 

@@ -96,7 +96,7 @@ def train_view(names, opened: Open) -> Callable[..., Any]:
     return run
 
 
-def test_karpathys_run_can_be_rewound_and_continued(train_view, golden) -> None:
+def test_karpathys_run_gives_the_same_losses_after_a_rewind(train_view, golden) -> None:
     script = f"""{TOOLS}
         await read();
         const first = [await trained(), losses(), await names()];

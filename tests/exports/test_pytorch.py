@@ -28,7 +28,7 @@ def computed(gpt: Gpt, tokens: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_torch_module_gives_the_same_logits_for_any_shape(seed) -> None:
+def test_the_torch_module_gives_the_log_probabilities_of_microgpt(seed) -> None:
     saved = saved_model(seed=seed, **drawn_shape(seed))
     tokens = drawn_tokens(saved, saved.model.block_size)
     assert np.abs(log_probabilities(saved, tokens) - computed(Gpt(saved), tokens)).max() < 1e-4

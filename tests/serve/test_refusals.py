@@ -58,7 +58,7 @@ def refused(server, path: str, body: Any = None, status: int = 400, **headers: s
         ({"messages": [{**HI, "content": "日 本"}]}, "no character of the message is in the voc"),
     ],
 )
-def test_the_error_for_an_invalid_field_gives_its_value_and_limit(request, body, problem) -> None:
+def test_the_error_for_an_invalid_request_says_what_is_wrong(request, body, problem) -> None:
     name, path = ("talk", CHAT) if "messages" in body else ("names", GENERATE)
     assert problem in refused(request.getfixturevalue(name), path, body)
 

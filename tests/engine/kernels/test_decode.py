@@ -176,7 +176,7 @@ def test_tokens_before_an_infinite_logit_are_still_returned(broken_at_3) -> None
     assert results[0] == results[1]
 
 
-def test_sequences_before_an_infinite_logit_are_still_returned(broken_at_3) -> None:
+def test_sequences_before_one_with_an_infinite_logit_are_returned(broken_at_3) -> None:
     compiled = CompiledModel(*broken_at_3, "float64")
     rules = DecodeRules(max_tokens=2, sampling=Sampling(1))
     some = compiled.decode_many([[0], [0], [0, 1, 2, 3]], range(3), rules)

@@ -161,7 +161,7 @@ def test_training_on_a_table_of_questions_can_be_resumed(faq, microgpt, tmp_path
     assert "the plug-in 'gone', which is not installed" in refused(more)
 
 
-def test_a_model_trained_on_a_table_of_questions_cannot_be_fine_tuned(faq, microgpt) -> None:
+def test_a_model_that_memorized_a_table_cannot_be_fine_tuned(faq, microgpt) -> None:
     tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
     assert "put all conversations into one file" in refused(microgpt(*tuning))
     assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))

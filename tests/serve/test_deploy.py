@@ -105,7 +105,7 @@ def build(folder: Path) -> Image:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_image_serves_a_model_and_its_health(serve, talk_dir, talk_result, tmp_path) -> None:
+def test_the_image_serves_and_reports_its_health(serve, talk_dir, talk_result, tmp_path) -> None:
     pytest.importorskip("microgpt_page")
     with compiled(tmp_path / "opt/microgpt/kernels"):
         image = build(tmp_path)

@@ -18,7 +18,7 @@ from microgpt_evolution.objectives import loss_objective
 pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn", "made_up_names")]
 
 
-def test_run_and_train_accept_the_winner_and_resume_restores_its_model(microgpt, tmp_path) -> None:
+def test_a_winner_can_be_run_trained_and_restored(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
     done = ok(microgpt("evolve", *SMALL, "--train-winner", "winner"))

@@ -141,7 +141,7 @@ def test_long_white_space_is_stripped_and_read_in_linear_time(node) -> None:
     assert node(code, [4_000_000]) == [[True, "lines"]]  # quadratic time would take hours
 
 
-def test_javascript_refuses_a_file_without_text_and_names_the_invalid_byte(node, tmp_path) -> None:
+def test_javascript_refuses_files_that_are_not_text(node, tmp_path) -> None:
     how = {"text": "lines", "validation": 0, "size": 4}
     contents = [b"a\r\nb\ncaf\xe9", b"\xef\xbb\xbfa\0b", b"", b" \n\t"]
     *found, empty, blank = [

@@ -105,7 +105,7 @@ def inherited_tokenizer(
     tokenizer = parent.tokenizer.extended(docs, is_chat=is_chat)
     chars = "".join("".join(set[str]().union(*all_texts(docs))).split())  # without white space
     if chars and {*chars} == {*parent.tokenizer.unknown_characters(chars)}:
-        raise ConfigError("the parent knows none of the characters of the text; train without one")
+        raise ConfigError("the parent knows none of the characters of the text; omit the parent")
     inherited = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}
     for name, found in inherited.items():
         if (wanted := given.get(name, found)) != found:

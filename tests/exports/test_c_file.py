@@ -19,6 +19,7 @@ from microgpt_exports.c_file import C_FORMAT, INT8_FORMAT
 ROOT = Path(__file__).parents[2]
 COMPILERS = [each for each in ("gcc", "clang") if shutil.which(each)]
 STRICT = ["-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+MANY = 'error: argument 1 must be a number from {} to 9e15, got "many"'
 pytestmark = pytest.mark.skipif(not COMPILERS, reason="needs a C compiler")
 
 
@@ -31,10 +32,7 @@ def program(path: Path, compiler: str = "") -> Path:
 
 
 def output_of(*command: object, text: str = "") -> str:
-    done = subprocess.run(
-        [*map(str, command)], input=text, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    return subprocess.check_output([*map(str, command)], input=text, text=True)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -46,20 +44,23 @@ def test_a_c_file_prints_the_same_texts_as_generate(architecture, compiler, tmp_
         texts = InferenceGpt(saved).generate(9, prompt=prompt, temperature=temperature, seed=seed)
         lines = [f"sample {i:2}: {text}" for i, text in enumerate(texts, 1)]
         assert output_of(model, 9, temperature, seed, prompt).splitlines() == lines
-    assert subprocess.run([model, "many"], check=False).returncode == 2
 
 
-def test_the_c_program_of_a_chat_model_replies_to_each_line(tmp_path) -> None:
+@pytest.mark.parametrize(("kind", "least"), [("names", 1), ("chat", 0)])
+def test_a_c_program_refuses_an_argument_that_is_no_number(kind, least, tmp_path) -> None:
+    model = program(written(C_FORMAT, saved_model(kind, block_size=100), tmp_path, "model.c"))
+    done = subprocess.run([model, "many"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, MANY.format(least))
+
+
+def test_the_c_program_of_a_chat_model_replies_like_chat(tmp_path) -> None:
     saved = saved_model("chat", block_size=100)
-    model, said = (
-        program(written(C_FORMAT, saved, tmp_path, "model.c")),
-        [{"role": "user", "content": "Hello."}],
-    )
-    reply = InferenceGpt(saved).chat(said, temperature=0.5)
+    model = program(written(C_FORMAT, saved, tmp_path, "model.c"))
+    reply = InferenceGpt(saved).chat([{"role": "user", "content": "Hello."}], temperature=0.5)
     assert output_of(model, text="Hello.\n") == reply.content + "\n"
 
 
-def test_an_exported_c_header_runs_in_a_game_loop(tmp_path) -> None:
+def test_the_c_example_in_the_docs_prints_a_generated_name(tmp_path) -> None:
     """The example in the docs compiles without a warning, and prints names."""
     saved = saved_model(architecture="modern")
     written(INT8_FORMAT, saved, tmp_path, "names.h")
@@ -81,14 +82,14 @@ def test_int8_weights_differ_by_at_most_half_a_quantization_step() -> None:
 
 
 @pytest.mark.compiled
-def test_models_that_c_files_do_not_support_are_refused(tmp_path) -> None:
+def test_c_export_refuses_models_with_subwords(tmp_path) -> None:
     request = ExportRequest(tmp_path / "model.c", "model", print)
     for format in (C_FORMAT, INT8_FORMAT):
         with pytest.raises(ConfigError, match="only character models; train with --tokenizer"):
             format.write(saved_model("text"), request)
 
 
-def test_verify_does_not_compile_a_changed_c_file(tmp_path) -> None:
+def test_a_changed_or_truncated_c_file_is_not_accepted(tmp_path) -> None:
     path = written(C_FORMAT, saved_model(), tmp_path, "model.c")
     content = path.read_bytes()
     receipt = content[content.index(b"microgpt.receipt") :]
@@ -108,7 +109,7 @@ def test_verify_does_not_compile_a_changed_c_file(tmp_path) -> None:
     assert C_FORMAT.read(path) is None
 
 
-def test_verifying_without_a_c_compiler_names_a_remedy(tmp_path, monkeypatch) -> None:
+def test_a_missing_or_failing_c_compiler_is_explained(tmp_path, monkeypatch) -> None:
     path = written(C_FORMAT, saved_model(), tmp_path, "model.c")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="install gcc, or set CC"):

@@ -1,8 +1,8 @@
 /* @FILE@: a language model with @COUNT@ weights, trained with microgpt.
 
-   This C99 file needs only the math library: cc -O2 FILE -lm. Arguments: see main(). To include it
-   as a header, define MICROGPT_NO_MAIN. `microgpt_next` reads a token, and `microgpt_sample` draws
-   the next one. To start a new text, set the state to zeros. */
+   This C99 file needs only the math library: cc -O2 FILE -lm. Arguments: see MICROGPT_ARGUMENTS.
+   To include the file as a header, define MICROGPT_NO_MAIN. `microgpt_next` reads a token, and
+   `microgpt_sample` draws the next one. To start a new text, set the state to zeros. */
 
 #ifndef MICROGPT_VOCAB
 #include <math.h>
@@ -258,12 +258,30 @@ static microgpt_state microgpt_main_state;
 static microgpt_random microgpt_main_random;
 
 #if MICROGPT_CHAT
-/* Reply to each line of standard input. Arguments: temperature, seed. */
-int main(int n_arguments, char **arguments) {
+#define MICROGPT_ARGUMENTS "[temperature] [seed]"
+#else
+#define MICROGPT_ARGUMENTS "[number of texts] [temperature] [seed] [prompt]"
+#endif
+
+/* Return argument i as a number, or `missing` if there are fewer; exit if it is not a number. */
+static double microgpt_argument(int n, char **arguments, int i, double least, double missing) {
+    char *end = NULL;
+    double number = i < n ? strtod(arguments[i], &end) : missing;
+    if (i < n && (end == arguments[i] || *end || !(number >= least && number <= 9e15))) {
+        fprintf(stderr, "error: argument %d must be a number from %g to 9e15, got \"%s\"\n"
+            "usage: %s " MICROGPT_ARGUMENTS "\n", i, least, arguments[i], arguments[0]);
+        exit(2);
+    }
+    return number;
+}
+
+#if MICROGPT_CHAT
+/* Reply to each line of standard input. */
+int main(int n, char **arguments) {
     static char line[4096];
     microgpt_state *state = &microgpt_main_state;
-    double temperature = n_arguments > 1 ? atof(arguments[1]) : 0.5;
-    uint64_t seed = n_arguments > 2 ? strtoull(arguments[2], NULL, 10) : 42;
+    double temperature = microgpt_argument(n, arguments, 1, 0, 0.5);
+    uint64_t seed = (uint64_t)microgpt_argument(n, arguments, 2, 0, 42);
     int token;
     for (; fgets(line, sizeof line, stdin); seed++) {
         line[strcspn(line, "\r\n")] = 0;
@@ -301,19 +319,19 @@ int main(int n_arguments, char **arguments) {
     return 0;
 }
 #else
-/* Print texts. Arguments: number of texts, temperature, seed, prompt. */
-int main(int n_arguments, char **arguments) {
+/* Print texts. */
+int main(int n, char **arguments) {
     microgpt_state *state = &microgpt_main_state;
-    int n_texts = n_arguments > 1 ? atoi(arguments[1]) : 20, token;
-    double temperature = n_arguments > 2 ? atof(arguments[2]) : 0.5;
-    uint64_t seed = n_arguments > 3 ? strtoull(arguments[3], NULL, 10) : 42;
-    if (n_texts < 1) return fputs("error: pass a number of texts\n", stderr), 2;
-    for (int i = 1; i <= n_texts; i++, seed++) {
+    long long n_texts = (long long)microgpt_argument(n, arguments, 1, 1, 20);
+    double temperature = microgpt_argument(n, arguments, 2, 0, 0.5);
+    uint64_t seed = (uint64_t)microgpt_argument(n, arguments, 3, 0, 42);
+    int token;
+    for (long long i = 1; i <= n_texts; i++, seed++) {
         memset(state, 0, sizeof *state);
         microgpt_seed(&microgpt_main_random, seed);
         microgpt_next(state, MICROGPT_BOS);
-        printf("sample %2d: ", i);
-        for (const char *text = n_arguments > 4 ? arguments[4] : ""; *text;) {
+        printf("sample %2lld: ", i);
+        for (const char *text = n > 4 ? arguments[4] : ""; *text;) {
             if ((token = microgpt_token(&text)) < 0 || state->n_read == MICROGPT_CONTEXT)
                 return fputs("error: cannot read this prompt\n", stderr), 2;
             microgpt_print(token);

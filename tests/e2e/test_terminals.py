@@ -109,7 +109,7 @@ def test_the_demo_model_answers_the_messages_that_it_suggests(talk_to) -> None:
 def test_a_character_greets_the_user_before_the_first_message(talk_to) -> None:
     pytest.importorskip("microgpt_characters")
     child = talk_to(bundled("models/skerry"))
-    assert re.search(rf"microgpt> {ESCAPES}Good evening\. I am Skerry, a lighthouse", child.before)
+    assert re.search(rf"Skerry> {ESCAPES}Good evening\. I am Skerry, a lighthouse", child.before)
 
 
 def test_ctrl_c_clears_the_line_without_ending_the_chat(talk) -> None:

@@ -69,6 +69,11 @@ class InferenceGpt(LanguageModel):
         """The model's message before the user's first one; "" if there is none."""
         return next((hook.greeting for hook in self._hooks), "")
 
+    @property
+    def speaker(self) -> str:
+        """The name of the character that replies; "" if there is none."""
+        return next((hook.name for hook in self._hooks), "")
+
     def generate(
         self,
         num_samples: int = 1,

@@ -31,6 +31,7 @@ class ReplyHook(Protocol):
 
     sampling: Sampling | None  # sampling settings of all replies; None uses the caller's settings
     greeting: str  # the model's first message; "" if the user begins
+    name: str  # the name of the character that replies; "" for none
 
     def choose(self, messages: Sequence[Message]) -> Sequence[Message] | str | None:
         """Return messages that replace `messages`, a fixed reply, or None to change nothing."""

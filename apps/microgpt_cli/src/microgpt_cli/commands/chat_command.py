@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from microgpt import ChatPrompt, InferenceGpt, SavedModel
 
 N_EXAMPLES = 3  # number of messages that the banner suggests
-LABEL = "microgpt> "  # printed before each reply on a terminal
 MAX_DRAWS = 100  # maximum number of draws per reply if --never rejects replies
 QUIT_WORDS = ("exit", "quit", "bye")  # words that end a chat at a terminal, but not in piped input
 
@@ -77,7 +76,7 @@ def chat(
     if at_terminal:
         _greet(saved)
         if model.greeting:
-            print(f"{styled(LABEL, '36')}{terminal_safe(model.greeting)}")
+            print(f"{session.label}{terminal_safe(model.greeting)}")
     _run_chat(session, at_terminal=at_terminal)
 
 
@@ -93,6 +92,11 @@ class ChatSession:
     messages: list[Message] = field(default_factory=list)  # empty, or ending with a reply
     _has_dropped: bool = False
     _noted: str = ""  # unknown characters reported so far
+
+    @property
+    def label(self) -> str:
+        """The text before each reply on a terminal."""
+        return styled(f"{terminal_safe(self.model.speaker) or 'microgpt'}> ", "36")
 
     def ask(self, text: str) -> Generator[str, None, None]:
         """Return a generator of a reply to a message; raise PromptError if it cannot be generated.
@@ -234,7 +238,7 @@ def _answer(session: ChatSession, text: str, *, at_terminal: bool = False) -> No
     """Print the reply to a message; after Ctrl-C at a terminal, keep the partial reply."""
     reply = session.ask(text)
     if at_terminal:
-        print(styled(LABEL, "36"), end="", flush=True)
+        print(session.label, end="", flush=True)
     try:
         with closing(reply):
             for piece in reply:

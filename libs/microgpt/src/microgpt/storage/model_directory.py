@@ -241,8 +241,7 @@ def _load(directory: Path) -> SavedModel:
             raise _mismatch(file[0])
     path, content = _read_weights(directory, meta, model)
     tokenizer = restore_tokenizer(directory / META, meta, file, model.vocab_size)
-    weights = decode_weights(content, path, model)
-    return SavedModel(model, weights, tokenizer, meta.dtype, meta)
+    return SavedModel(model, decode_weights(content, path, model), tokenizer, meta.dtype, meta)
 
 
 def _read_weights(directory: Path, meta: Meta, model: ModelConfig) -> tuple[Path, bytes]:

@@ -1,8 +1,8 @@
 """Knowledge distillation: a student learns from the predictions of teachers.
 
 The target of each prediction is the mean of the teachers' probabilities (Hinton, Vinyals & Dean
-2015) instead of the next token in the text. The teachers can also generate documents for the
-student. All targets and documents are computed before training.
+2015) instead of the next token; the loss is the engines' cross-entropy. The teachers can generate
+documents for the student. All targets and documents are computed before training.
 
 An n-gram model predicts a small text about as well as a neural network, but makes different errors.
 It is therefore an additional teacher for the documents that the teachers generate, but not for the

@@ -10,8 +10,8 @@ per line. `microgpt judge` prints the built-in judge's scores of these names.
 import sys
 
 from microgpt import InferenceGpt, bundled, load_text, train
-from microgpt_evolution.strategies.loss_search import LossSearch
-from microgpt_evolution.strategies.population import Organism
+from microgpt_evolution.strategies.organism import Organism
+from microgpt_evolution.strategies.population import LossPopulation
 from microgpt_evolution.trial import Evaluation
 
 N_NAMES = 200
@@ -31,7 +31,7 @@ def new_names(organism: Organism) -> set[str]:
 
 
 def main() -> None:
-    search = LossSearch(size=8, fitness="held-out", seed=1)
+    search = LossPopulation(size=8, fitness="held-out", seed=1)
     for _ in range(5):  # generations; the search minimises the negative mean beauty
         scores = [sum(map(beauty, new_names(each))) / N_NAMES for each in search.ask()]
         search.tell([Evaluation("ok", -score) for score in scores])

@@ -11,7 +11,7 @@ import pytest
 from searches import write_names
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.strategies.population import Organism, rank
+from microgpt_evolution.strategies.organism import Organism, rank
 from microgpt_evolution.trial import Evaluation
 
 Searched = Callable[..., tuple[subprocess.CompletedProcess[str], Path]]

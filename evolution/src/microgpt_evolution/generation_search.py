@@ -16,14 +16,8 @@ from microgpt_evolution.objectives.aesthetic_judge import JUDGE, HeadName
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search_log import SearchLog
 from microgpt_evolution.strategies.hydra import AestheticPopulation, Hydra
-from microgpt_evolution.strategies.loss_search import LossSearch
-from microgpt_evolution.strategies.population import (
-    N_FRESH,
-    N_REPEATS,
-    Finalist,
-    Organism,
-    Population,
-)
+from microgpt_evolution.strategies.organism import N_FRESH, N_REPEATS, Finalist, Organism
+from microgpt_evolution.strategies.population import LossPopulation, Population
 from microgpt_evolution.study import Study, open_in_python
 from microgpt_evolution.study_settings import HELD_OUT, SearchSettings, facts_of
 from microgpt_evolution.trial import Evaluation, Trial, TrialRecord, training_seed
@@ -132,8 +126,7 @@ def run_search(
         (primordial,) = measure([first], objective, n_generations * n_bred + n_last)
     lines.begin(primordial)
     for n_left in reversed(range(n_generations)):
-        found = measure(breeding.ask(), objective, n_left * n_bred + n_last)
-        breeding.tell(found)
+        breeding.tell(measure(breeding.ask(), objective, n_left * n_bred + n_last))
         lines.generation(breeding, n_generations)
     best = breeding.finalists()
     trials = [trial for each in best for trial in each.retests(seed)]
@@ -196,7 +189,7 @@ def breeding_of(settings: SearchSettings) -> Population | Hydra:
     """Return the population of a search, or the Hydra with one population per head."""
     size, seed = settings.population, settings.seed
     if settings.fitness:
-        return LossSearch(size, seed=seed, fitness=settings.fitness)
+        return LossPopulation(size, seed=seed, fitness=settings.fitness)
     if settings.objective == "aesthetic":
         return AestheticPopulation(size, seed=seed, measure=JUDGE)
     return Hydra(size=size, seed=seed, head=settings.head)

@@ -146,8 +146,7 @@ class Space:
 
     def crossover(self, a: Genome, b: Genome, rng: Random) -> Genome:
         """Draw each of BUDGETED_GENES from a or b; return `a` if the new genome is invalid."""
-        genes = {gene: getattr(rng.choice((a, b)), gene) for gene in BUDGETED_GENES}
-        return _valid(a, genes) or a
+        return _valid(a, {g: getattr(rng.choice((a, b)), g) for g in BUDGETED_GENES}) or a
 
     def coordinates(self, genome: Genome) -> list[float]:
         """Return a coordinate per gene; the values of a gene are spaced evenly in [0, 1]."""

@@ -5,12 +5,8 @@ from collections.abc import Callable, Sequence
 from microgpt_evolution import confidence_intervals
 from microgpt_evolution.objectives.aesthetic_judge import HEADS, first_names
 from microgpt_evolution.strategies.hydra import Hydra
-from microgpt_evolution.strategies.population import (
-    N_REPEATS,
-    Finalist,
-    Organism,
-    Population,
-)
+from microgpt_evolution.strategies.organism import N_REPEATS, Finalist, Organism
+from microgpt_evolution.strategies.population import Population
 from microgpt_evolution.study_settings import SearchSettings
 from microgpt_evolution.trial import Evaluation
 

@@ -226,9 +226,7 @@ def _free_directory(folder: Path, name: str) -> Path:
 
 @contextmanager
 def open_in_python(
-    run_dir: str | os.PathLike[str] | None,
-    settings: S,
-    workers: int | Workers | None = None,
+    run_dir: str | os.PathLike[str] | None, settings: S, workers: int | Workers | None = None
 ) -> Iterator[tuple[Study[S], Workers]]:
     """Yield the study in `run_dir`, by default a temporary one, and workers; then end the study."""
     if not isinstance(workers, Workers):

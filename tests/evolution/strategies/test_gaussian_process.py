@@ -34,7 +34,7 @@ def test_the_surrogate_reproduces_the_order_of_known_losses(trained) -> None:
     assert all(each.deviation < 0.2 for each in predictions)
 
 
-def test_the_surrogate_predicts_a_genome_from_its_neighbours(trained, small) -> None:
+def test_the_surrogate_interpolates_and_is_less_certain_far_away(trained, small) -> None:
     surrogate = Surrogate(SPACE, [trained[i] for i in (0, 1, 2, 4, 8, 11)])
     near, far = (organism(replace(small, lr=VALUES["lr"][i]), "new") for i in (3, 10))
     (low,), (high,) = surrogate.predict([near]), surrogate.predict([far])
@@ -67,8 +67,7 @@ def test_an_expected_loss_reduces_the_uncertainty_of_neighbours(trained, small) 
 
 @pytest.mark.parametrize("losses", [(math.inf,), (3.0, math.inf), (0.0,) * EVALUATIONS])
 def test_the_surrogate_makes_predictions_from_a_single_organism(small, losses) -> None:
-    (prediction,) = Surrogate(SPACE, [organism(small, "g1-1", losses)]).predict(
-        [organism(replace(small, lr=0.016), "new")]
-    )
+    surrogate = Surrogate(SPACE, [organism(small, "g1-1", losses)])
+    (prediction,) = surrogate.predict([organism(replace(small, lr=0.016), "new")])
     assert math.isfinite(prediction.mean)
     assert prediction.deviation > 0

@@ -16,7 +16,7 @@ from microgpt_evolution.strategies.hydra import (
     mutate,
     random_genome,
 )
-from microgpt_evolution.strategies.population import Finalist, Organism
+from microgpt_evolution.strategies.organism import Finalist, Organism
 from microgpt_evolution.trial import Evaluation, training_seed
 
 SIZES = st.integers(1, 10)
@@ -206,8 +206,8 @@ def test_each_generation_keeps_its_size_and_the_two_best_organisms(size, seed) -
             assert born.seed == training_seed(42, generation + 1, born.place[1])
 
 
-def test_the_organism_with_the_highest_judge_score_ranks_first() -> None:
+def test_a_judge_score_of_zero_ranks_like_any_other() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
-    assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
+    assert [-o.fitness for o in ranked] == [0.0, -1.0, -100.0, -math.inf]
     assert len(population.ask()) == 2  # unlike in evolve-rust, no elite that scored 0 is retrained

@@ -59,8 +59,7 @@ class SearchOptions(WorkerOptions):
     )
     seed: int | None = search(None, f"{opt.SEED_HELP}  [default: 42]")
     minutes: float | None = search(
-        None,
-        "Search all settings of `train` for this time; everything but compilation counts.",
+        None, "Search all settings of `train` for this time; everything but compilation counts."
     )
     budget: float | None = rare_search(None, "Like --minutes, but limits the number of operations.")
     resume: Path | None = output(

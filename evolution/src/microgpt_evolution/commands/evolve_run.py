@@ -44,7 +44,7 @@ from microgpt_evolution.genome_file import (
     write_genome,
 )
 from microgpt_evolution.search_log import describe, winner_table
-from microgpt_evolution.strategies.population import rank
+from microgpt_evolution.strategies.organism import rank
 from microgpt_evolution.study import Study
 from microgpt_evolution.study_settings import BudgetedSettings, SearchSettings, read_settings
 
@@ -174,8 +174,7 @@ def _follow(progress: StudyProgress, mark: str, is_traced: bool, event: SearchEv
 def run_budgeted(given: Given, started: float) -> None:
     """Run or resume a search with a budget; the time limit counts from `started`."""
     limits = {name: given[name] for name in ("minutes", "budget") if name in given}
-    minutes = given.get("minutes")
-    limit = TimeLimit(minutes, started) if minutes else None
+    limit = TimeLimit(given["minutes"], started) if "minutes" in given else None
     winner = Winner.from_settings(given)
 
     def plan(sets: Split, facts: dict[str, Any], n_workers: int) -> BudgetedSettings:

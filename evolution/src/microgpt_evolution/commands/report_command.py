@@ -20,5 +20,4 @@ def report(
     """
     from microgpt_evolution.report.study_report import write_report
 
-    file = write_report(run or newest_run())
-    print(terminal_safe(str(file)))
+    print(terminal_safe(str(write_report(run or newest_run()))))

@@ -5,15 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from microgpt import (
-    FIELDS,
-    ConfigError,
-    Given,
-    check_conflicts,
-    check_setting,
-    checked,
-    setting,
-)
+from microgpt import FIELDS, ConfigError, Given, check_conflicts, check_setting, checked, setting
 from microgpt_cli.terminal import options as opt
 
 RUNS = Path("experiments")  # default directory for searches and sweeps

@@ -119,8 +119,7 @@ def read_documents(
         return split(docs, validation=HELD_OUT, test=HELD_OUT)
     sets = hold_out(docs, limits, tell=note)
     if not sets.validation:
-        problem = "has too few documents to hold some out; use more documents"
-        raise DataError(f"{path} {problem}")
+        raise DataError(f"{path} has too few documents to hold some out; use more documents")
     return sets
 
 
@@ -217,7 +216,6 @@ class StudyProgress(Progress):
     def remark(self, kind: str, evaluation: Evaluation) -> None:
         """Print why a trial has no result, once per `kind` and status, at most N_REMARKS times."""
         key = f"{kind}: {evaluation.status}, "
-        is_new = key not in self._remarks and len(self._remarks) < N_REMARKS
-        if evaluation.reason and is_new:
+        if evaluation.reason and key not in self._remarks and len(self._remarks) < N_REMARKS:
             self._remarks.add(key)
             note(f"{key}{evaluation.reason}")

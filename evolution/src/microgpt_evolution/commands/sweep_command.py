@@ -134,8 +134,7 @@ def resume(
     from microgpt_evolution.commands.sweep_run import run_sweep
 
     options = {"input": input, "seeds": seeds, "workers": workers, "scheduler": scheduler}
-    found = run or newest_run("sweep steps")
-    run_sweep(given_of({**options, "resume": found}))
+    run_sweep(given_of({**options, "resume": run or newest_run("sweep steps")}))
 
 
 def _axis(typed: str) -> tuple[str, list[Any]]:

@@ -102,8 +102,7 @@ class LossObjective:
         """Return the validation documents as an evaluation set with a context of `block_size`."""
         key, docs = ("held out", block_size), self.sets.validation
         return self.sets.once(
-            key,
-            lambda: EvaluationSet.from_documents(docs, self.tokenizer, block_size, self.text),
+            key, lambda: EvaluationSet.from_documents(docs, self.tokenizer, block_size, self.text)
         )
 
     def _train(self, trial: Trial, should_stop: ShouldStop) -> TrainResult:

@@ -192,8 +192,7 @@ def rows_of(candidates: Iterable[Candidate], cells: Cells) -> Rows:
 
 def text_of(rows: Rows, left: Collection[str] = ()) -> Iterator[str]:
     """Yield the lines of a table; columns in `left` are left-aligned, all others right-aligned."""
-    columns = [*zip(*rows, strict=True)]
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = zip(rows[0], row, widths, strict=True)
         padded = (f"{cell:{'<' if head in left else '>'}{width}}" for head, cell, width in cells)

@@ -30,8 +30,7 @@ def draw_result(result: EvolutionResult) -> ChartType:
 
 def draw_trials(ranking: Ranking) -> ChartType:
     """Return a chart of a search's trials in order of completion, with the best value so far."""
-    rows = _trial_rows(ranking)
-    return _staircase(rows, "trial", ranking.measure.axis, alt.Scale(range=COLORS))
+    return _staircase(_trial_rows(ranking), "trial", ranking.measure.axis, alt.Scale(range=COLORS))
 
 
 def draw_tries(research: Research) -> ChartType:

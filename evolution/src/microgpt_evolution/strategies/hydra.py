@@ -12,8 +12,9 @@ from typing import Any
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.aesthetic_judge import HEADS, HeadName
-from microgpt_evolution.strategies.loss_search import crossover
-from microgpt_evolution.strategies.population import Finalist, Organism, Population, child, kept
+from microgpt_evolution.strategies.genetic_operators import crossover
+from microgpt_evolution.strategies.organism import Finalist, Organism, child, kept
+from microgpt_evolution.strategies.population import Population
 from microgpt_evolution.trial import Evaluation
 
 N_ELITES = 2

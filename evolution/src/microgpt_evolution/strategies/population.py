@@ -1,111 +1,32 @@
-"""Organisms, the choice of finalists, and the base class of populations that breed organisms."""
+"""Populations, which breed organisms: the base class, and the population of a search by loss.
+
+The latter selects parents in tournaments, and avoids species that have failed repeatedly. The
+constants come from evolve-rust.
+"""
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
-from statistics import fmean
+from typing import Any
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.trial import FRESH, RETEST, Evaluation, Trial, training_seed
+from microgpt_evolution.objectives import Fitness
+from microgpt_evolution.strategies import genetic_operators as operators
+from microgpt_evolution.strategies import stagnation
+from microgpt_evolution.strategies.organism import Finalist, Organism, child, kept, rank, tournament
+from microgpt_evolution.trial import Evaluation, training_seed
 
-TOURNAMENT_SIZE = 3
 N_FINALISTS = 3
-N_REPEATS = 2  # number of training runs per finalist, in addition to the run in the search
-N_FRESH = 3  # number of training runs of the winner that do not influence the search
 POPULATION = "champion"  # name in the progress line, if a search has only one population
-
-
-@dataclass(frozen=True)
-class Organism(Trial):
-    """A member of a population: a trial, and its evaluation when it has ended.
-
-    The origin is "random" in the first generation; "elite", "immigrant", "cross", "mutant" or
-    "hyper" later; "re-eval", "grown", "champion", "tuned" or "cataclysm" during stagnation;
-    "migrant" if it comes from another head of the Hydra. An elite has already been evaluated.
-    """
-
-    evaluation: Evaluation | None = None
-    measure: str | None = None  # the name of the score to maximize; None for the loss
-
-    @property
-    def fitness(self) -> float:
-        """The loss or the negated score, which the search minimizes; infinity without a result."""
-        e = self.evaluation
-        if not e or not e.is_ok:
-            return math.inf
-        fitness = -e.scores[self.measure] if e.scores and self.measure else e.fitness
-        return fitness if math.isfinite(fitness) else math.inf
-
-    @property
-    def figure(self) -> float:
-        """The loss (lower is better), or the score (higher is better)."""
-        return -self.fitness if self.evaluation and self.evaluation.scores else self.fitness
-
-    @property
-    def has_finished(self) -> bool:
-        """Whether the organism has a finite fitness; only finished organisms can win."""
-        return self.fitness < math.inf
-
-    def retests(self, seed: int) -> list[Trial]:
-        """Return trials of the genome with N_REPEATS other seeds, used to choose the winner."""
-        seeds = [training_seed(seed, *self.place, i) for i in range(1, N_REPEATS + 1)]
-        return self._again(seeds, "again", RETEST)
-
-    def fresh_trials(self, seed: int) -> list[Trial]:
-        """Return N_FRESH trials with `seed` and seeds that were not used to choose the winner."""
-        others = range(N_REPEATS + 1, N_REPEATS + N_FRESH)
-        seeds = [seed, *(training_seed(seed, *self.place, i) for i in others)]
-        return self._again(seeds, "fresh", FRESH)
-
-    def _again(self, seeds: Sequence[int], name: str, origin: str) -> list[Trial]:
-        ids = (f"{self.id}-{name}{i}" for i in range(1, len(seeds) + 1))
-        pairs = zip(ids, seeds, strict=True)
-        return [Trial(self.genome, seed, id, origin, (self.id,)) for id, seed in pairs]
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """One of the best organisms, and its evaluations with further seeds; some may have failed.
-
-    The best of many noisy measurements is partly due to luck, so the best mean wins.
-    """
-
-    organism: Organism
-    retests: Sequence[Evaluation]
-
-    def values(self, measure: str | None) -> list[float]:
-        """Return the score `measure`, or else the fitness, of each evaluation without an error."""
-        found = [each for each in (self.organism.evaluation, *self.retests) if each and each.is_ok]
-        if measure is None:
-            return [evaluation.fitness for evaluation in found]
-        return [evaluation.scores[measure] for evaluation in found if evaluation.scores]
-
-    def fitness(self, measure: str | None) -> float:
-        """Return the mean of `values`; for a score, it is negated, so that lower is better."""
-        mean = fmean(self.values(measure))
-        return mean if measure is None else -mean
-
-
-def rank(organisms: Sequence[Organism]) -> list[Organism]:
-    """Return the organisms sorted from best to worst; those without a result come last."""
-    return sorted(organisms, key=lambda organism: organism.fitness)
-
-
-def tournament(organisms: Sequence[Organism], rng: Random) -> Organism:
-    """Return the best of TOURNAMENT_SIZE organisms, which are drawn with replacement."""
-    return rank([rng.choice(organisms) for _ in range(TOURNAMENT_SIZE)])[0]
-
-
-def child(genome: Genome, origin: str, *parents: Organism) -> Organism:
-    """Return a new organism; `Population` sets its id and seed."""
-    return Organism(genome, seed=0, origin=origin, parents=tuple(each.id for each in parents))
-
-
-def kept(organism: Organism, origin: str) -> Organism:
-    """Return a copy of an evaluated organism for the next generation, with the old id as parent."""
-    return replace(organism, origin=origin, parents=(organism.id,))
+LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-rust
+PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones can be rounding errors
+MIN_FAILURES = 2  # number of failures after which random genomes avoid a species
+N_IMMIGRANTS = 2  # random organisms per generation; fewer if the population is smaller than 4
+CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds of a uniform draw that selects an operator
+MAX_TRIES = 20  # maximum number of redraws, after which a blacklisted species is accepted
 
 
 class Population(ABC):
@@ -184,3 +105,94 @@ class Population(ABC):
             id = f"g{generation}-{slot}"
             placed.append(replace(each, id=id, seed=seed, measure=self.measure))
         return placed
+
+
+class LossPopulation(Population):
+    """A population that minimizes a loss."""
+
+    random_genome = staticmethod(operators.random_genome)
+
+    def __init__(self, size: int, *, fitness: Fitness, **options: Any) -> None:
+        """Create the first generation; the options are those of `Population`."""
+        super().__init__(size, **options)
+        self.stagnation: int = 0
+        self.failures = Counter[str]()  # failed evaluations per species
+        self._fitness = fitness
+        self._values: list[float] = []  # the fitness of each finished evaluation
+        self._best: float | None = None  # best fitness of the last generation
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
+        """Assign the evaluations, in the order of `ask`; return the population, best first."""
+        ranked = super().tell(evaluations)
+        self._note_failures(ranked)
+        self._note_progress(ranked[0].fitness)
+        return ranked
+
+    def _note_failures(self, generation: Sequence[Organism]) -> None:
+        """Count losses above the failure threshold per species; elites were counted before."""
+        new = [o for o in generation if o.has_finished and o.origin != "elite"]
+        if new:
+            self._values += [organism.fitness for organism in new]
+            threshold = loser_threshold(self._fitness, self._values)
+            self.failures.update(o.genome.species for o in new if o.fitness > threshold)
+
+    def _note_progress(self, best: float) -> None:
+        """Update the number of generations without a lower fitness.
+
+        In evolve-rust, any change counts as progress, even that of an elite that a championship
+        evaluates again with a new seed. For this reason, evolve-rust never reaches a cataclysm.
+        """
+        if self._best is not None:
+            has_gained = best < math.inf and best <= self._best - PROGRESS
+            self.stagnation = 0 if has_gained else self.stagnation + 1
+        self._best = best
+
+    def _children(self) -> list[Organism]:
+        """Return the next generation; organisms without a finite fitness have no offspring."""
+        winners = [organism for organism in self.organisms if organism.has_finished]
+        if self.stagnation >= stagnation.CATACLYSM_AFTER:
+            self.stagnation = 0
+            return stagnation.cataclysm(winners, self.size, self._newcomer)
+        if not winners:
+            return [self._newcomer() for _ in self.organisms]
+        if self.stagnation >= stagnation.CHAMPIONSHIP_AFTER:
+            return stagnation.championship(winners, self.size, self.rng, self._newcomer)
+        return self._normal(winners)
+
+    def _normal(self, winners: Sequence[Organism]) -> list[Organism]:
+        children = [kept(winners[0], "elite")]
+        children += [self._newcomer() for _ in range(min(N_IMMIGRANTS, self.size - 2))]
+        children += [self._offspring(winners) for _ in range(self.size - len(children))]
+        return children
+
+    def _offspring(self, winners: Sequence[Organism]) -> Organism:
+        draw = self.rng.random()
+        parent = tournament(winners, self.rng)
+        if draw < CROSS_BELOW:
+            other = tournament(winners, self.rng)
+            crossed = operators.crossover(parent.genome, other.genome, self.rng)
+            return child(operators.mutate(crossed, self.rng), "cross", parent, other)
+        genome = operators.mutate(parent.genome, self.rng)
+        if draw < MUTANT_BELOW:
+            return child(genome, "mutant", parent)
+        return child(operators.mutate(genome, self.rng), "hyper", parent)
+
+    def _newcomer(
+        self, origin: str = "immigrant", space: operators.Values = operators.NORMAL
+    ) -> Organism:
+        """Draw a genome; while its species has failed repeatedly, redraw up to MAX_TRIES times."""
+        for _ in range(MAX_TRIES + 1):
+            genome = operators.random_genome(self.rng, space)
+            if self.failures[genome.species] < MIN_FAILURES:
+                break
+        return child(genome, origin)
+
+
+def loser_threshold(fitness: Fitness, values: Sequence[float]) -> float:
+    """Return the fitness above which an evaluation counts as a failure of its species.
+
+    For held-out losses, the threshold is the largest value outside the worst quartile.
+    """
+    if fitness == "last-doc":
+        return LAST_DOC_LOSER
+    return sorted(values)[-1 - len(values) // 4]

@@ -1,0 +1,41 @@
+"""Stagnation: generations without progress lead to a championship, and then to a cataclysm.
+
+The constants come from evolve-rust. `winners` are the organisms with a finite fitness, best first.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from microgpt_evolution.strategies.genetic_operators import WIDE, crossover, fine_tune, grow
+from microgpt_evolution.strategies.organism import Organism, child
+
+CHAMPIONSHIP_AFTER = 2  # generations without progress after which only the best organisms breed
+CATACLYSM_AFTER = 4  # generations without progress after which random genomes restart the search
+N_CHAMPIONS = 3
+
+
+def championship(
+    winners: Sequence[Organism], size: int, rng: Random, newcomer: Callable[..., Organism]
+) -> list[Organism]:
+    """Return the best genome, offspring of the N_CHAMPIONS best genomes, and a newcomer."""
+    best, champions = winners[0], winners[:N_CHAMPIONS]
+    children = [child(best.genome, "re-eval", best)]
+    if size > 1:
+        children.append(child(grow(best.genome, rng), "grown", best))
+    for i in range(min(len(champions), size - len(children))):
+        a, b = champions[i], champions[(i + 1) % len(champions)]
+        crossed = crossover(a.genome, b.genome, rng)
+        children.append(child(fine_tune(crossed, rng), "champion", a, b))
+    while len(children) < size - 1:
+        children.append(child(fine_tune(best.genome, rng), "tuned", best))
+    if len(children) < size:
+        children.append(newcomer())
+    return children
+
+
+def cataclysm(
+    winners: Sequence[Organism], size: int, newcomer: Callable[..., Organism]
+) -> list[Organism]:
+    """Return the best genome, if any has a finite fitness, and newcomers from wide ranges."""
+    children = [child(best.genome, "re-eval", best) for best in winners[:1]]
+    return children + [newcomer("cataclysm", WIDE) for _ in range(size - len(children))]

@@ -108,7 +108,7 @@ PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_
 CITED = re.compile(r"bench/[\w/]+\.\w+\b(?!,? (?:removed after commit|at|at commit) [0-9a-f]{8})")
 
 
-def test_every_benchmark_script_is_tested() -> None:
+def test_every_bench_file_is_a_tested_script_or_a_known_part() -> None:
     assert SHORTEST.keys() | PARTS == SCRIPTS
 
 
@@ -136,7 +136,7 @@ def test_every_benchmark_script_completes_a_short_run(name: str, tmp_path: Path)
     ("loss", "speed", "expected"),
     [(2.4, "12.5 steps/s", 0.08), (2.4, "Average step: 80.0 us", 8e-5), (3.3, "1 steps/s", None)],
 )
-def test_a_c_program_whose_loss_stays_high_is_not_timed(loss, speed, expected, tmp_path) -> None:
+def test_a_c_program_is_timed_only_if_it_learns(loss, speed, expected, tmp_path) -> None:
     program = tmp_path / "train"
     program.write_text(f"#!/bin/sh\necho 'step 1000 | loss {loss}'; echo '{speed}'\n")
     program.chmod(0o755)
@@ -216,7 +216,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict:
         ("--seconds 1.5 --rounds 9", False),
     ],
 )
-def test_a_short_run_keeps_stored_results(kept, monkeypatch, capsys, options, is_stored) -> None:
+def test_only_full_runs_replace_old_results(kept, monkeypatch, capsys, options, is_stored) -> None:
     found = run(monkeypatch, *options.split())
     assert found["names"] == 2
     if is_stored:

@@ -54,7 +54,7 @@ def exchanges(tmp_path, text: str) -> list[tuple[str, str]]:
     return [pair for talk in talks for pair in zip(talk[::2], talk[1::2], strict=True)]
 
 
-def test_computed_slots_contain_correct_sums_and_word_properties(tmp_path) -> None:
+def test_computed_slots_contain_sums_and_properties_of_words(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + SUMS)
     sums = [(re.fullmatch(r"(\d+) \+ (\d+)\W*", asked), said) for asked, said in made]
     sums = [(int(found[1]), int(found[2]), said) for found, said in sums if found]

@@ -43,7 +43,7 @@ TABLE = talks(PAIRS)
         (TABLE, {"architecture": "portable"}, False),
     ],
 )
-def test_a_table_of_questions_is_memorised_unless_options_forbid_it(docs, given, expected) -> None:
+def test_only_a_small_table_is_memorised_if_options_allow_it(docs, given, expected) -> None:
     assert is_table(docs, given) == expected
 
 
@@ -61,7 +61,7 @@ def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
     assert (known["askings"][-1][0], known["replies"][-1]) == ("a" * 300, "b" * 400)
 
 
-def test_the_option_named_unknown_requires_a_table() -> None:
+def test_a_reply_to_unknown_questions_needs_a_table_and_a_text() -> None:
     for docs, given in ((TABLE, {"steps": 10}), (["anna"], {})):
         with pytest.raises(ConfigError, match=r"--unknown requires a table .*; omit --unknown"):
             planned(docs, unknown="?", **given)
@@ -76,7 +76,7 @@ def test_a_table_of_questions_is_not_memorised_if_some_are_held_out() -> None:
     assert train(split(docs, validation=0.3), hooks=hooks).extra == {}
 
 
-def test_the_questions_of_a_table_are_all_answered_exactly(result) -> None:
+def test_a_table_model_gives_stored_replies_up_to_max_tokens(result) -> None:
     gpt = InferenceGpt(result)
     for asked, said in PAIRS:
         assert gpt.chat(asked).content == said
@@ -149,15 +149,19 @@ def test_training_on_a_table_reports_how_many_answers_are_right(faq) -> None:
     assert 0 < tasks["foreign questions"]["n_exact"] <= tasks["foreign questions"]["n"] == 108
 
 
-def test_training_on_a_table_of_questions_can_be_resumed(faq, microgpt, tmp_path) -> None:
+def test_resuming_a_table_model_keeps_its_replies(faq, microgpt) -> None:
     other = microgpt("train", "--resume", "output", "--unknown", "Ask us.")
     assert "--unknown cannot be used with --resume" in refused(other)
     more = microgpt("train", "--resume", "output", "--steps", "310")
     assert re.search(r"^questions of the training +3 +3 +100.0%", more.stdout, re.MULTILINE)
     assert "\nforeign questions " in more.stdout
     assert microgpt("chat", "xyzzy", "--model", "output").stdout == "I don't know.\n"
+
+
+@pytest.mark.usefixtures("faq")
+def test_a_run_whose_plug_in_is_missing_cannot_be_resumed(microgpt, tmp_path) -> None:
     edit(tmp_path / "output/train_state.json", extra={"gone": {}})
-    more = microgpt("train", "--resume", "output", "--steps", "320")
+    more = microgpt("train", "--resume", "output", "--steps", "310")
     assert "the plug-in 'gone', which is not installed" in refused(more)
 
 

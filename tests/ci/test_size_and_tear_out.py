@@ -81,7 +81,7 @@ def exceeded(folder: Path, *args: str, **files: str) -> tuple[list[str], list[st
         ("data/code.bin", "x" * 1000, ["data: other files: 2 kB"]),
     ],
 )  # fmt: skip
-def test_packages_above_a_size_limit_are_named(folder: Path, path: str, text: str, above) -> None:
+def test_only_rows_above_a_size_limit_are_named(folder: Path, path: str, text: str, above) -> None:
     assert exceeded(folder, **{path: text})[0] == above
 
 
@@ -108,7 +108,7 @@ PACKAGES = {str(folder.relative_to(ROOT)) for folder in FOLDERS} - KEPT
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_train_and_generate_work_if_any_optional_package_is_removed(package, tmp_path) -> None:
+def test_train_and_generate_succeed_without_an_optional_package(package, tmp_path) -> None:
     script = [sys.executable, ROOT / ".ci/tear_out", tmp_path / "copy", package]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

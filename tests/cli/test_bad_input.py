@@ -99,6 +99,8 @@ def files(tmp_path: Path, text_model: Path) -> Path:
         ("fly", "no such command 'fly'; see 'microgpt --help'"),
         ("generatte", "Did you mean 'generate'?"),
         ("gener", "did you mean 'generate'?"),
+        ("info names.txt empty.txt latin.txt", "--data takes one path: pass a folder"),
+        (f"{TRAIN} empty.txt", "--data takes one path: pass a folder"),
         ("info --data my file.txt", "quote a path with spaces"),
     ],
 )
@@ -110,7 +112,7 @@ def test_invalid_input_is_refused_and_changes_no_files(microgpt, files, command,
     assert {path: path.stat().st_mtime_ns for path in files.rglob("*")} == before
 
 
-def test_a_diverged_run_keeps_the_old_model(microgpt, files) -> None:
+def test_a_diverged_run_fails_and_keeps_the_old_model(microgpt, files) -> None:
     old = (files / "text-model/weights.json").read_bytes()
     done = microgpt(*TRAIN.split(), "--output", "text-model", "--lr", "1e200", "--force")
     assert "the loss or its gradient became nan or infinite at step 2 of " in refused(done, 1)

@@ -16,7 +16,7 @@ def bundled_reply() -> str:
     return model.chat([Message("user", "hi")]).content
 
 
-def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
+def test_the_seed_determines_the_replies_of_chat(microgpt, chat_model) -> None:
     options = ["chat", "--model-dir", chat_model, "--temperature", "20"]
     said = "hi\noh\nyo\n"
     first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
@@ -42,7 +42,7 @@ def test_chat_runs_slash_commands_from_standard_input(microgpt, chat_model) -> N
 
 
 @pytest.mark.compiled
-def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
+def test_chat_notes_dropped_turns_once_per_conversation(microgpt, chat_model) -> None:
     said = "hi\n" * 6 + "/clear\n" + "hi\n" * 4
     notes = microgpt("chat", "--model-dir", chat_model, stdin=said).stderr.splitlines()
     assert notes == 2 * [
@@ -52,7 +52,7 @@ def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
 
 
 @pytest.mark.compiled
-def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model) -> None:
+def test_chat_continues_after_refusing_a_message(microgpt, chat_model) -> None:
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n"))
     assert done.stdout == "\n\nyo\n"
     assert done.stderr.splitlines()[1].startswith("error: no character of the message is in")
@@ -65,16 +65,20 @@ def test_an_argument_too_long_for_a_file_name_is_read_as_a_message(microgpt) -> 
 
 
 @pytest.mark.compiled
-def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, "hi", stdin="hi\n")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
-    done = microgpt("chat", "--model-dir", chat_model, "hi", "--doubt")  # a pipe gets no colors
-    assert (done.stdout, done.stderr) == ("yo\n", "note: mean probability of a token: 100 %\n")
-    done = ok(microgpt("chat", "--model-dir", chat_model, "hi", "--seed=random"))
-    assert done.stderr.startswith("note: --seed ")
-    done = microgpt("chat", "--model-dir", chat_model, "/quit hi")
+def test_chat_answers_a_nonempty_message_argument_once(microgpt, chat_model) -> None:
+    done = ok(microgpt("chat", chat_model, "hi", stdin="hi\n"))
+    assert (done.stdout, done.stderr) == ("yo\n", "")
+    done = microgpt("chat", chat_model, "/quit hi")
     assert done.stderr.endswith("not in the vocabulary: '/', 'q', 'u', 't', ' '\n")
-    assert "message is empty" in refused(microgpt("chat", "--model-dir", chat_model, " "))
+    assert "message is empty" in refused(microgpt("chat", chat_model, " "))
+
+
+@pytest.mark.compiled
+def test_chat_notes_the_doubt_and_the_random_seed_of_a_reply(microgpt, chat_model) -> None:
+    done = microgpt("chat", chat_model, "hi", "--doubt")  # a pipe gets no colors
+    assert (done.stdout, done.stderr) == ("yo\n", "note: mean probability of a token: 100 %\n")
+    done = ok(microgpt("chat", chat_model, "hi", "--seed=random"))
+    assert done.stderr.startswith("note: --seed ")
 
 
 def test_replies_contain_no_word_of_the_never_file(microgpt, chat_model, tmp_path) -> None:
@@ -88,18 +92,18 @@ def test_replies_contain_no_word_of_the_never_file(microgpt, chat_model, tmp_pat
 
 @pytest.mark.compiled
 def test_chat_uses_a_bundled_model_if_no_model_has_been_trained(microgpt, bundled_reply) -> None:
-    done = microgpt("chat", stdin="hi\n")
-    assert (done.returncode, done.stdout) == (0, f"{bundled_reply}\n")
+    done = ok(microgpt("chat", stdin="hi\n"))
+    assert done.stdout == f"{bundled_reply}\n"
     name = next(iter(bundled_chats()))
     assert done.stderr == f"note: output not found; using the bundled model {name}\n"
 
 
-def test_chat_uses_the_bundled_model_if_output_has_no_chat_model(
+def test_chat_skips_a_text_model_in_output_but_not_a_damaged_one(
     microgpt, text_model, tmp_path, bundled_reply
 ) -> None:
     text_model.rename(tmp_path / "output")
-    done = microgpt("chat", "hi")
-    assert (done.returncode, done.stdout) == (0, f"{bundled_reply}\n")
+    done = ok(microgpt("chat", "hi"))
+    assert done.stdout == f"{bundled_reply}\n"
     assert "note: output has no chat model" in done.stderr
     (tmp_path / "output/meta.json").unlink()
     assert "cannot read output/meta.json" in refused(microgpt("chat", "hi"))

@@ -31,19 +31,21 @@ def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     assert described.stderr.count(told) == 1
 
 
-def test_train_uses_the_bundled_conversations_by_default(microgpt) -> None:
+def test_chat_training_uses_bundled_conversations_by_default(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
     assert "using the bundled chat.jsonl" in done.stderr
     assert done.stdout.startswith("num convos: 4000\n")
 
 
 def test_the_command_without_arguments_prints_its_help(microgpt) -> None:
-    assert microgpt("--version").stdout == "microgpt 0.1.0\n"
     assert microgpt().stdout == ok(microgpt("--help")).stdout
-    assert "[default: 1000]" in microgpt("train", "--help").stdout
 
 
-def test_help_does_not_import_the_engine_or_other_heavy_modules(microgpt) -> None:
+def test_the_version_option_prints_the_version(microgpt) -> None:
+    assert microgpt("--version").stdout == "microgpt 0.1.0\n"
+
+
+def test_help_does_not_import_numpy_or_other_slow_modules(microgpt) -> None:
     done = microgpt("--help", cold=True, PYTHONPROFILEIMPORTTIME="1")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
@@ -103,7 +105,7 @@ def test_help_lists_first_the_main_commands_and_then_those_of_each_package(micro
     assert {name for each in named for name in each} == installed
 
 
-def test_the_help_of_each_command_fits_on_one_screen(monkeypatch) -> None:
+def test_each_help_text_fits_into_40_lines_of_80_characters(monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for name, command in every_command():
         context = command.make_context(name, [], resilient_parsing=True)
@@ -112,7 +114,7 @@ def test_the_help_of_each_command_fits_on_one_screen(monkeypatch) -> None:
         assert len(lines) <= 40, name
 
 
-def test_the_help_of_each_command_ends_with_examples_that_it_accepts(microgpt) -> None:
+def test_each_command_accepts_the_examples_in_its_help(microgpt) -> None:
     known = dict(every_command())
     for name in known:
         _, examples = microgpt(*name.split()[1:], "--help").stdout.split("\n  Examples:\n")
@@ -126,6 +128,7 @@ def test_the_help_of_train_is_short_and_help_all_is_complete(microgpt) -> None:
     names = re.findall(r"^  (--[\w-]+)", short, re.M)
     assert {"--data", "--model", "--minutes", "--steps", "--val-fraction"} <= {*names}
     assert len(names) <= 17
+    assert "[default: 1000]" in short
     assert len(re.findall(r"^    microgpt train", short, re.M)) == 3
     train = dict(every_command())["microgpt train"]
     for param in train.params:
@@ -168,7 +171,7 @@ def test_a_command_that_two_packages_add_is_refused_with_both_names(microgpt, in
 
 
 @pytest.mark.parametrize("command", ["evolve", "serve"])
-def test_a_command_that_is_not_installed_names_its_package(microgpt, install, command) -> None:
+def test_the_error_for_a_missing_command_names_its_package(microgpt, install, command) -> None:
     package = {"evolve": "microgpt-evolution", "serve": "microgpt-serve"}[command]
     install(package, "commands", "")  # hides the real package; this one has no plug-ins
     assert f"\n  {command} " not in ok(microgpt("--help")).stdout
@@ -222,7 +225,7 @@ def test_export_and_verify_accept_a_format_from_a_plugin(microgpt, text_model, t
     "module",
     ["import nosuchmodule", "csv = 1", CSV.replace("wte", "none"), CSV.replace(".encode()", "")],
 )
-def test_the_error_for_a_broken_export_format_names_the_broken_package(
+def test_only_exports_to_a_broken_format_fail_naming_its_package(
     microgpt, install, module, text_model
 ) -> None:
     install("broken-tables", "exports", "csv = tables:csv", tables=module)
@@ -231,7 +234,7 @@ def test_the_error_for_a_broken_export_format_names_the_broken_package(
     ok(microgpt("export", text_model, "--output", "names-1.5"))
 
 
-def test_a_broken_export_format_affects_no_other_format(microgpt, install, csv, tmp_path) -> None:
+def test_verify_reports_a_broken_format_if_no_other_fits(microgpt, install, csv, tmp_path) -> None:
     install("broken", "exports", "abc = nosuchmodule:abc")
     (tmp_path / "mine.csv").write_text("1,2")
     assert ok(microgpt("verify", "mine.csv")).stdout == "a table\n"
@@ -239,9 +242,7 @@ def test_a_broken_export_format_affects_no_other_format(microgpt, install, csv, 
     assert refused(microgpt("verify", "mine.txt")).startswith("broken cannot be imported")
 
 
-def test_the_error_for_a_missing_export_format_names_the_package_to_install(
-    microgpt, monkeypatch, tmp_path
-) -> None:
+def test_an_unusable_export_format_is_refused_with_advice(microgpt, monkeypatch, tmp_path) -> None:
     installed = {**plugins._installed(), "exports": []}
     monkeypatch.setattr(plugins, "_installed", lambda: installed)
     (tmp_path / "mine.onnx").touch()

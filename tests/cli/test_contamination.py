@@ -57,7 +57,7 @@ def test_losses_on_training_documents_of_an_ancestor_are_marked(train, microgpt,
     "source",
     [("--from", "honest"), ("--teacher", "honest"), ("--teacher", "honest", "--budget", "1e9")],
 )
-def test_a_fine_tuned_model_holds_out_the_same_documents_as_its_parent(train, source) -> None:
+def test_a_model_holds_out_what_its_parent_or_teacher_held_out(train, source) -> None:
     notes, out, training = train(*source)
     assert "training of the parent or teacher: test_fraction 0.1, val_fraction 0.1" in notes
     assert (training["val_fraction"], training["test_fraction"]) == (0.1, 0.1)
@@ -65,7 +65,7 @@ def test_a_fine_tuned_model_holds_out_the_same_documents_as_its_parent(train, so
     assert "contamination" not in notes + out
 
 
-def test_fine_tuning_on_running_text_keeps_the_split_of_the_parent(train) -> None:
+def test_only_a_new_split_of_the_text_contaminates_fine_tuning(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
     assert training["gap"] == 8
     assert training["contamination"] == {"validation": 0, "test": 0}
@@ -86,7 +86,7 @@ def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, fo
     assert facts["memorised"]["n_known"] == sum(each in names for each in facts["samples"]) > 0
 
 
-def test_commands_note_that_a_text_may_be_an_ancestors_training_data(microgpt, folder) -> None:
+def test_commands_note_an_incomplete_record_of_training_data(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")

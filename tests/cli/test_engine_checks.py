@@ -69,7 +69,7 @@ def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgp
         assert "trained with edits" not in notes
 
 
-def test_commands_note_that_a_model_was_trained_with_edited_sources(microgpt, names) -> None:
+def test_generate_notes_a_model_trained_with_edited_sources(microgpt, names) -> None:
     ok(microgpt("train", *SMALL))
     edit(names.parent / "output/meta.json", training={"edited_sources": {"model.py": "a"}})
     assert "note: output was trained with edits" in ok(microgpt("generate", "-n", "1")).stderr

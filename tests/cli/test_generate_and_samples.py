@@ -22,7 +22,7 @@ def samples(microgpt, text_model):
 
 
 @pytest.mark.compiled
-def test_generate_prints_the_same_samples_as_lines_and_as_json(microgpt, text_model, samples):
+def test_samples_depend_on_the_seed_not_on_threads_or_format(microgpt, text_model, samples):
     args = ["--num-samples", "120", "--temperature", "2"]
     expected = samples(*args)
     assert len(expected) == 120
@@ -65,7 +65,7 @@ def test_the_unique_option_stops_if_nothing_new_is_generated(microgpt, text_mode
 
 
 @pytest.mark.compiled
-def test_the_novel_option_skips_training_documents_regardless_of_case(microgpt, tmp_path) -> None:
+def test_novel_skips_training_documents_and_needs_their_record(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("Anna\nanno\n")
     microgpt("train", "--data", "names.txt", "--model", "m", "--steps", "100", "--seed", "1")
     done = ok(microgpt("generate", "--model", "m", "--novel", "-n", "5"))
@@ -114,7 +114,7 @@ def test_the_default_temperature_depends_on_the_kind_of_text(doc, text, expected
 
 
 @pytest.mark.compiled
-def test_samples_are_at_most_as_long_as_the_longest_training_document(microgpt, tmp_path) -> None:
+def test_generate_derives_length_and_temperature_from_the_data(microgpt, tmp_path) -> None:
     (tmp_path / "tunes.txt").write_text(TUNES)
     data = ("--data", "tunes.txt", "--separator", "%", "--block-size", "16")
     ok(microgpt("train", *data, *SMALL, "--model", "m"))

@@ -3,7 +3,7 @@ import shutil
 from math import log
 
 import pytest
-from commands import ok, refused
+from commands import ok
 from json_files import edit
 
 CHAT = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n'
@@ -17,7 +17,7 @@ def names(tmp_path):
     return "names.txt"
 
 
-def test_info_prints_the_number_and_lengths_of_the_documents_in_a_file(microgpt, names) -> None:
+def test_info_counts_documents_and_suggests_a_train_command(microgpt, names) -> None:
     done = ok(microgpt("info", "--data", names))
     assert done.stderr.endswith("run: microgpt train --data names.txt --model names\n")
     lines = done.stdout.splitlines()
@@ -58,14 +58,10 @@ def test_info_says_how_a_folder_is_read_and_which_option_changes_this(microgpt, 
         assert done.stdout.startswith(f"{what}: each document is a file\n")
         assert "2 documents, each a file (--text stream" in done.stderr
         assert "has only 2 documents: a model can only repeat them" in done.stderr
-    for args in (["info", *"abc"], ["train", "--data", *"ab"]):
-        for name in "abc":
-            (tmp_path / name).touch()
-        assert "--data takes one path: pass a folder" in refused(microgpt(*args))
 
 
 @pytest.mark.parametrize("args", [["chat.jsonl"], ["chat.txt"], ["chat.txt", "--chat"]])
-def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -> None:
+def test_info_recognises_a_file_of_conversations(microgpt, tmp_path, args) -> None:
     (tmp_path / args[0]).write_text(CHAT * 2)
     done = microgpt("info", "--data", *args)
     assert done.stdout.startswith(f"{args[0]}: conversations\n")
@@ -73,7 +69,7 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
     assert "documents:          2; 1 (50.0%) are duplicates" in done.stdout
 
 
-def test_info_escapes_control_characters_of_meta_json(microgpt, text_model) -> None:
+def test_info_escapes_and_shortens_the_texts_of_meta_json(microgpt, text_model) -> None:
     """Keys, values and lists contain ESC, a bidirectional override and a line break."""
     odd = "\x1b[2J\u202e\n"
     facts = {odd: odd, "list": [odd], "inside": {odd: odd}, "a" * 10**6: "b" * 10**6}
@@ -94,7 +90,7 @@ def test_info_recognises_a_book_as_running_text_and_counts_its_lines(microgpt, t
     assert "tokens, lengths and repeats refer to the lines of this running text" in done.stderr
 
 
-def test_list_shows_each_model_on_one_line(microgpt, text_model, chat_model, tmp_path) -> None:
+def test_list_shows_one_line_per_readable_model(microgpt, text_model, chat_model, tmp_path) -> None:
     meta = json.loads((text_model / "meta.json").read_text())
     for name in ("damaged", ".hidden", "line\nend"):
         shutil.copytree(text_model, tmp_path / "below" / name)
@@ -117,7 +113,7 @@ def test_list_shows_each_model_on_one_line(microgpt, text_model, chat_model, tmp
     assert len(ok(microgpt("list", "below")).stdout.splitlines()) == 2
 
 
-def test_list_shows_an_unfinished_run(microgpt, tmp_path) -> None:
+def test_list_marks_an_unfinished_run_and_notes_an_empty_folder(microgpt, tmp_path) -> None:
     assert "no model" in ok(microgpt("list")).stderr
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     ok(microgpt("train", "--data", "names.txt", "--steps", "3", "--model", "half"))

@@ -26,28 +26,30 @@ def found() -> Ladder:
     return ladder(split(NAMES, validation=0.1, test=0.1), budget=BUDGET)
 
 
-def test_losses_fall_along_the_ladder_from_a_uniform_guess_to_two_gpts() -> None:
+def test_each_kind_of_model_on_the_ladder_beats_a_simpler_one() -> None:
     rungs = {rung.name: rung for rung in found().rungs}
     uniform, letters, pairs, grams, elman, gpt, more = rungs.values()
     assert uniform.loss == pytest.approx(log(27))  # 26 letters and the end token
     assert uniform.loss > letters.loss > pairs.loss > gpt.loss > more.loss
-    assert pairs.loss > elman.loss
+    assert pairs.loss > max(grams.loss, elman.loss)
     assert grams.name.startswith("best n-grams")
-    assert elman.operations == gpt.operations
-    assert 8 * gpt.operations < more.operations
+
+
+def test_the_elman_network_gets_as_many_operations_as_a_gpt() -> None:
+    *_, elman, gpt, more = (rung.operations for rung in found().rungs)
+    assert elman == gpt < more / 8
 
 
 def test_each_model_of_the_ladder_continues_the_same_three_texts() -> None:
     tests = split(NAMES, validation=0.1, test=0.1).test
-    assert [doc.startswith(text) for doc, text in zip(tests, found().beginnings, strict=False)] == [
-        True
-    ] * 3
+    texts = found().beginnings
+    assert [doc[: len(text)] for doc, text in zip(tests[:3], texts, strict=True)] == [*texts]
     for rung in found().rungs:
         assert len(rung.predictions) == 3
         assert all(1 / 27.001 < probability <= 1 for _, probability in rung.predictions)
 
 
-def test_the_losses_of_ngram_models_agree_with_counts_made_by_hand() -> None:
+def test_a_unigram_loss_is_exact_and_a_bigram_loss_is_lower() -> None:
     """As a is always followed by b, a bigram model has a lower loss than a unigram model."""
     docs = ["ababab"] * 50
     tokenizer = CharTokenizer.from_documents(docs)
@@ -64,7 +66,7 @@ def test_a_ladder_without_held_out_documents_is_refused() -> None:
         ladder(split(["anna", "bob"]))
 
 
-def test_the_ladder_command_prints_a_table_or_json(microgpt, tmp_path) -> None:
+def test_the_ladder_has_the_same_models_as_table_json_and_svg(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("\n".join(NAMES))
     given = ("ladder", "--data", "names.txt", "--budget", "1e9")
     done = ok(microgpt(*given, "--output", "l.svg"))
@@ -159,6 +161,5 @@ def test_the_first_adam_step_moves_each_weight_by_the_learning_rate() -> None:
     one = ElmanNetwork(H, V, np.random.default_rng(1))
     before = one.weights["bias"].copy()
     one.update({"bias": np.array([[0.1, -0.3, 0.2, -0.1]], np.float32)}, lr=0.01)
-    assert one.weights["bias"] - before == pytest.approx(
-        0.01 * np.array([[-1, 1, -1, 1]]), rel=1e-4
-    )
+    expected = 0.01 * np.array([[-1, 1, -1, 1]])
+    assert one.weights["bias"] - before == pytest.approx(expected, rel=1e-4)

@@ -43,7 +43,9 @@ def exam(tmp_path):
     return ask
 
 
-def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
+def test_eval_counts_exact_replies_per_task_and_lists_the_others(
+    microgpt, chat_model, exam
+) -> None:
     wrong = ("hi", "oh", "tease"), ("hi", "oho", "tease"), ("hi", "yo", "tease")
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
@@ -179,7 +181,7 @@ def scores(text_model):
     return score_texts(InferenceGpt(load(text_model)), LINES)
 
 
-def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, scores) -> None:
+def test_score_prints_the_librarys_scores_and_unchanged_lines(microgpt, text_model, scores) -> None:
     done = ok(microgpt("score", text_model, stdin="\n".join(LINES)))
     assert "note: 33.3% of this text is training data" in done.stderr
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
@@ -188,18 +190,12 @@ def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, score
     assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # output to a pipe is not escaped
 
 
-def test_the_json_output_of_score_has_an_object_with_all_scores_per_line(
-    microgpt, text_model, scores, tmp_path
-) -> None:
+def test_score_prints_a_json_object_for_each_line(microgpt, text_model, scores, tmp_path) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + "\r\n".join([*LINES, ""])).encode())
     lines = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     for number, (line, score) in enumerate(zip(lines, scores, strict=True), 1):
-        facts = json.loads(line)
-        assert facts == {
-            "line": number,
-            **score._asdict(),
-            "bits_per_character": score.bits_per_character,
-        }
+        bits = score.bits_per_character
+        assert json.loads(line) == {"line": number, **score._asdict(), "bits_per_character": bits}
 
 
 def test_score_with_top_prints_the_most_surprising_lines(microgpt, text_model, scores) -> None:
@@ -236,7 +232,7 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
         ("t.csv", b'name,more\nanna,"a\nb"\nemma,x\n', ("--column=name",), ["anna", "emma"]),
     ],
 )
-def test_score_reads_folders_tables_and_encodings_that_train_reads(
+def test_score_reads_a_folder_fasta_utf_16_or_a_table_column(
     microgpt, text_model, tmp_path, name, content, options, expected
 ) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -246,10 +242,9 @@ def test_score_reads_folders_tables_and_encodings_that_train_reads(
 
 
 def test_explain_prints_the_same_result_as_the_library(microgpt, text_model) -> None:
-    done = microgpt("explain", text_model, "anna", "--top", "2")
+    done = ok(microgpt("explain", text_model, "anna", "--top", "2"))
     result = explain(InferenceGpt(load(text_model)), "anna", n_alternatives=2)
     *lines, total = done.stdout.splitlines()
-    assert done.returncode == 0
     assert [line.split()[0] for line in lines] == [*"anna", "<|bos|>"]
     for line, prediction in zip(lines, result.predictions, strict=True):
         assert f" {prediction.probability:.2%} " in line
@@ -258,7 +253,7 @@ def test_explain_prints_the_same_result_as_the_library(microgpt, text_model) -> 
     assert total == f"{result.bits:.1f} bits in all, {result.bits / 5:.2f} per token"
 
 
-def test_explain_reads_a_conversation_turn_by_turn(microgpt, chat_model) -> None:
+def test_explain_reads_two_arguments_as_the_turns_of_a_chat(microgpt, chat_model) -> None:
     done = microgpt("explain", chat_model, "hi", "yo")
     messages = [Message("user", "hi"), Message("assistant", "yo")]
     result = explain(InferenceGpt(load(chat_model)), messages)

@@ -42,7 +42,7 @@ def test_progress_without_a_terminal_is_printed_ten_times(monkeypatch, capsys) -
         ({"mark": " (contamination 5 %)"}, r"held out 2\.000 \(contamination 5 %\) \| "),
     ],
 )
-def test_the_progress_line_shows_the_model_and_losses(monkeypatch, capsys, options, shown) -> None:
+def test_progress_names_the_teacher_or_contamination(monkeypatch, capsys, options, shown) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress(**options) as bar:
         bar.update(TrainEvent(50, 100, losses=(2.5,) * 50, n_tokens=350, val_loss=2.0))
@@ -54,7 +54,7 @@ ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
 JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # a zero-width joiner (emoji) and non-joiner (Persian)
 
 
-def test_control_characters_in_stderr_lines_are_escaped(capsys) -> None:
+def test_lines_on_stderr_are_escaped_and_shortened(capsys) -> None:
     say(f"error: {ODD}\r\nsecond\u2028third {'x' * 10_000}")
     text = capsys.readouterr().err
     assert text.startswith(f"error: {ESCAPED} second third xxx")
@@ -62,7 +62,7 @@ def test_control_characters_in_stderr_lines_are_escaped(capsys) -> None:
     assert len(text) < 5000
 
 
-def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
+def test_control_characters_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
     assert terminal_safe(ODD) == ODD
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED
@@ -72,7 +72,7 @@ def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])
-def test_control_characters_in_tables_are_escaped(name) -> None:
+def test_tables_of_answers_have_only_printable_characters(name) -> None:
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
     answers = ChatAnswers([Answer(item, item.expected, name)])
     assert all(line.isprintable() for line in (*answers.lines(), *answers.samples()))

@@ -58,9 +58,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 def peak_of(folder, *args: str) -> int:
     """Return the peak memory of a command, in bytes."""
     command = [sys.executable, "-c", PEAK, "microgpt", *args]
-    done = run_process(command, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout) * 1024
+    return int(ok(run_process(command, cwd=folder)).stdout) * 1024
 
 
 @pytest.mark.slow
@@ -108,9 +106,8 @@ def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None
     assert load(files / "m").config.text == "stream"
     more = microgpt("train", "--data", "book.txt", *SMALLEST[:-1], "m2", "--from", "m")
     assert load(files / "m2").config.text == "stream"
-    resumed = microgpt("train", "--resume", "m", "--steps", "3")
-    assert (more.returncode, resumed.returncode) == (0, 0)
-    assert NOTE not in more.stderr + resumed.stderr
+    resumed = ok(microgpt("train", "--resume", "m", "--steps", "3"))
+    assert NOTE not in ok(more).stderr + resumed.stderr
 
 
 def test_train_eval_and_info_can_read_one_column_of_a_table(microgpt, files) -> None:
@@ -119,7 +116,7 @@ def test_train_eval_and_info_can_read_one_column_of_a_table(microgpt, files) -> 
     assert json.loads((files / "m/train_state.json").read_text())["given"]["column"] == "name"
     refused = microgpt("train", "--resume", "m", "--steps", "3", "--column", "land")
     assert "omit --column" in refused.stderr
-    assert microgpt("train", "--resume", "m", "--steps", "3").returncode == 0
+    ok(microgpt("train", "--resume", "m", "--steps", "3"))
     assert json.loads(microgpt("eval", "m", *column, "--json").stdout)["n_docs"] == 2
     assert microgpt("info", *column).stdout.startswith("towns.csv: column 'name'\n")
 
@@ -143,11 +140,10 @@ def recipes(tmp_path):
     return "recipes.txt"
 
 
-def test_training_on_multi_line_documents_can_be_resumed(microgpt, recipes, tmp_path) -> None:
+def test_train_resume_and_eval_read_multi_line_documents(microgpt, recipes, tmp_path) -> None:
     done = microgpt("train", "--data", recipes, "--separator", "%", *SMALLEST[:-2])
     assert done.stdout.startswith("num docs: 3\n")
-    more = microgpt("train", "--resume", "output", "--steps", "30", "-n", "0")
-    assert more.returncode == 0, more.stderr
+    ok(microgpt("train", "--resume", "output", "--steps", "30", "-n", "0"))
     told = json.loads(microgpt("eval", "--data", recipes, "--separator", "%", "--json").stdout)
     assert told["n_docs"] == 3
 
@@ -172,7 +168,7 @@ def trained(prepare) -> Path:
     return folder
 
 
-def test_the_budget_determines_the_settings_of_fine_tuning(microgpt, folder) -> None:
+def test_a_fine_tuning_budget_sets_steps_but_keeps_the_shape(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     facts = training_of(folder / "a")
     child, parent = meta_of(folder / "a"), meta_of(folder / "parent")
@@ -235,7 +231,7 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
     ],
     ids=["one document", "all equal", "long lines"],
 )
-def test_very_small_data_get_the_default_settings(microgpt, texts, content, said) -> None:
+def test_train_accepts_few_equal_or_long_texts_with_a_note(microgpt, texts, content, said) -> None:
     (texts / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
@@ -250,7 +246,7 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
-def test_train_uses_as_much_of_a_text_as_the_budget_allows(microgpt, texts, monkeypatch) -> None:
+def test_a_resumed_run_reads_the_part_that_its_budget_allowed(microgpt, texts, monkeypatch) -> None:
     for name in ("READ", "MIN_READ"):
         monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
     for data in ("names.txt", "book.txt"):

@@ -50,7 +50,7 @@ def test_each_prompt_of_a_job_is_continued_independently(text) -> None:
     assert texts(text, [as_text, other, as_tokens]) == [expected, alone, expected]
 
 
-def test_a_prompt_of_tokens_that_begins_with_bos_is_used_unchanged(text, chat) -> None:
+def test_only_prompt_tokens_without_bos_get_an_opening(text, chat) -> None:
     for model in (text, chat):
         opening = model.opening("")
         pieces = model.tokenizer.encode("hi" if model is chat else "em")
@@ -95,7 +95,7 @@ def test_a_cancelled_job_does_not_affect_other_jobs(text) -> None:
     assert [text.tokenizer.decode(one.tokens) for one in results[2]] == text.generate(3, seed=7)
 
 
-def test_a_job_that_cannot_continue_raises_an_error_with_the_reason() -> None:
+def test_logits_that_are_not_finite_cause_an_error_saying_so() -> None:
     result = train(["ab"], model=ModelConfig(init_std=0.1), config=TrainConfig(steps=1))
     huge = {name: [[3e38] * len(row) for row in rows] for name, rows in result.weights.items()}
     object.__setattr__(result, "weights", huge)

@@ -101,7 +101,7 @@ def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
         {"NUMBA_OPT": "1"},
     ],
 )
-def test_machine_code_of_another_version_or_cpu_is_never_loaded(
+def test_code_of_another_version_cpu_or_setting_is_recompiled(
     run, tmp_path, monkeypatch, changes
 ) -> None:
     for name, value in changes.items():
@@ -173,7 +173,7 @@ def test_a_renamed_machine_code_file_is_never_loaded(run, file) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs chown")
-def test_machine_code_owned_by_another_user_is_recompiled(run, file, monkeypatch) -> None:
+def test_only_machine_code_of_the_user_or_root_is_loaded(run, file, monkeypatch) -> None:
     os.chown(file, 12345, -1)
     assert run() == ([2, 4], [COMPILING])
     assert file.stat().st_uid == os.geteuid()
@@ -246,6 +246,9 @@ def test_numba_cache_dir_overrides_the_default_cache_directory(monkeypatch, tmp_
     assert compiling.cache_directory() == tmp_path / "microgpt"
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/elsewhere")
     assert compiling.cache_directory() == Path("/elsewhere")
+
+
+def test_machine_code_can_be_kept_only_in_a_directory(monkeypatch, tmp_path) -> None:
     (tmp_path / "file").touch()
     for path, can in ((tmp_path / "new", True), (tmp_path / "file", False)):
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(path))

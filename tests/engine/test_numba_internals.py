@@ -10,7 +10,7 @@ import numba.core.codegen
 import numba.core.registry
 import numpy as np
 import pytest
-from commands import run_process
+from commands import ok, run_process
 
 from microgpt.plugins import on_compiling
 from microgpt_engine.kernel_cache import EntryPoint
@@ -101,8 +101,7 @@ def test_training_without_undocumented_numba_options_gives_the_same_weights(tmp_
     command = [sys.executable, "-c", f"{DOCUMENTED}{TRAIN}print(weights)"]
     # Less optimization shortens compilation by a fifth, and does not change the results.
     env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}
-    done = run_process(command, env=env, timeout=900)
-    assert done.returncode == 0, done.stderr
+    done = ok(run_process(command, env=env, timeout=900))
     assert [*tmp_path.glob("numba-*")]
     exec(TRAIN, own := {})
     assert done.stdout == f"{own['weights']}\n"

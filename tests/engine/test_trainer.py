@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run_process
+from commands import ok, run_process
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from model_shapes import shapes
@@ -205,7 +205,7 @@ def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
-def test_gradients_are_correct_for_very_large_attention_scores_and_logits(dtype, factor) -> None:
+def test_gradients_stay_finite_for_very_large_scores_and_logits(dtype, factor) -> None:
     """One key gets all of the attention weight, and one token gets all of the probability."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
@@ -258,7 +258,7 @@ from microgpt_engine import simd
 assert [simd.VECTOR_BYTES, simd.N_REGISTERS] == list(map(int, sys.argv[3:]))
 import random
 from hypothesis import settings
-settings.register_profile("slow", deadline=None)  # kernels are compiled
+settings.register_profile("slow", deadline=None, derandomize=True)  # kernels are compiled
 settings.load_profile("slow")
 import test_trainer
 test_trainer.TOLERANCE = {sys.argv[2]: test_trainer.TOLERANCE[sys.argv[2]]}
@@ -300,7 +300,5 @@ def test_code_for_other_processors_agrees_with_the_reference(host, features, dty
     tests = Path(__file__).parents[1]
     env = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
     env["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests / "engine")])
-    done = run_process(
-        [sys.executable, "-c", OTHER_PROCESSOR, host, dtype, *sizes], env={**os.environ, **env}
-    )
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-c", OTHER_PROCESSOR, host, dtype, *sizes]
+    ok(run_process(command, env={**os.environ, **env}))

@@ -10,7 +10,7 @@ from microgpt.errors import ConfigError
 from microgpt_engine import wasm
 
 
-def test_webassembly_modules_are_compiled_once_and_then_cached(tmp_path, monkeypatch) -> None:
+def test_webassembly_modules_are_cached_until_they_are_damaged(tmp_path, monkeypatch) -> None:
     def compile_to(directory, dtypes, shares):
         assert (dtypes, shares) == (("float32",), wasm.SHARES[:2])
         for name, dtype in wasm.TRAINING:
@@ -32,7 +32,7 @@ def test_webassembly_modules_are_compiled_once_and_then_cached(tmp_path, monkeyp
 @pytest.mark.skipif(
     not (shutil.which("node") or os.environ.get("CI")), reason="needs Node, which CI must have"
 )
-def test_webassembly_kernels_import_only_memory_and_a_stack(tmp_path) -> None:
+def test_wasm_kernels_are_small_and_import_only_memory_and_stack(tmp_path) -> None:
     for name, module in wasm.modules(wasm.TRAINING).items():
         (tmp_path / name).write_bytes(module)
     program = (

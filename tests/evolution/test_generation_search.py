@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def found() -> EvolutionResult:
     return evolve(DOCS, **SHORT)
 
 
-def test_the_package_exports_its_public_names() -> None:
+def test_microgpt_evolution_exports_its_public_names() -> None:
     assert microgpt_evolution.__all__ == [
         "EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome",
     ]  # fmt: skip
@@ -29,11 +30,18 @@ def test_the_package_exports_its_public_names() -> None:
 
 
 def test_the_loss_of_the_winner_is_its_mean_over_fresh_seeds(found) -> None:
+    assert found.record.val_loss == pytest.approx(sum(run.val_loss for run in found.fresh) / 3)
+
+
+def test_the_winner_has_a_genome_to_train_and_ten_names(found) -> None:
     genome = found.genome
     trained = train(DOCS, model=genome.model(), config=genome.train_config(seed=1))
     assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_embd)
-    assert found.record.val_loss == pytest.approx(sum(run.val_loss for run in found.fresh) / 3)
     assert len(found.names) == 10
+
+
+def test_the_repr_of_a_search_is_one_short_line(found) -> None:
+    assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))
 
 
 def test_a_search_resumed_from_its_directory_has_the_same_winner(found, tmp_path: Path) -> None:
@@ -66,7 +74,7 @@ def test_a_search_resumes_only_with_its_own_settings_and_data(tmp_path: Path) ->
         evolve([*DOCS, "mira"], population=2, generations=2, run_dir=tmp_path / "run")
 
 
-def test_failures_with_all_fresh_seeds_are_an_error(monkeypatch) -> None:
+def test_evolve_raises_an_error_if_all_fresh_seeds_fail(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.InferenceGpt.evaluate", None)  # it is called only for test losses
     with pytest.raises(NoWinnerError, match=r"g1-\d, .*'NoneType' .*; use another seed"):
         evolve(DOCS, population=2, generations=1)

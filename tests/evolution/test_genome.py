@@ -13,9 +13,7 @@ WINNER = Genome(n_embd=24, block_size=32, n_layer=1, n_head=2, n_ff_exp=3, steps
 
 
 def test_a_genome_describes_itself_as_in_the_evolve_rust_log() -> None:
-    genome = Genome(
-        n_embd=16, block_size=12, n_layer=3, n_head=1, n_ff_exp=2, steps=1000, lr=0.0298
-    )
+    genome = Genome(block_size=12, n_layer=3, n_head=1, n_ff_exp=2, steps=1000, lr=0.0298)
     assert genome.describe() == "Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000"
     assert PRIMORDIAL.describe() == "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
 
@@ -75,7 +73,7 @@ def test_a_mutation_moves_a_gene_by_at_most_two_positions_in_its_values(small, s
         assert abs(places[0] - places[1]) in (1, 2)
 
 
-def test_a_value_outside_the_search_space_is_replaced_by_the_closest_one_in_it(small) -> None:
+def test_a_value_outside_a_space_counts_as_the_closest_in_it(small) -> None:
     space = Space({"lr": (0.001, 0.004, 0.008)})
     assert space.coordinates(replace(small, lr=0.0045)) == [0.5]
     assert space.mutate(replace(small, lr=0.0045), Random(1)).lr in (0.001, 0.008)

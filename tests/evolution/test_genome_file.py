@@ -118,7 +118,7 @@ def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, pro
         (Path.mkdir, "Is a directory"),
     ],
 )
-def test_study_files_that_are_pipes_or_too_large_are_refused(tmp_path: Path, make, problem) -> None:
+def test_study_files_must_be_regular_files_of_limited_size(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "settings.json", "trials.jsonl"):
         make(tmp_path / name)
     for read in (read_settings, read_trials):
@@ -128,7 +128,7 @@ def test_study_files_that_are_pipes_or_too_large_are_refused(tmp_path: Path, mak
         read_genome(tmp_path / "genome.json")
 
 
-def test_a_written_budgeted_genome_can_be_read_again(path: Path, small) -> None:
+def test_only_a_valid_budgeted_genome_can_be_read_again(path: Path, small) -> None:
     facts = {"operations": 1e9, "val_loss": 2.0, "generation": 1, "text": "lines", "budget": 4e9}
     facts |= {"seed": 1, "data_sha256": "0" * 64, "version": 4}
     record = GenomeRecord(genome=small, **facts)

@@ -69,7 +69,7 @@ def test_an_unreadable_study_is_refused(begun, content, problem) -> None:
         Study(begun, SearchSettings, is_locked=True)
 
 
-def test_a_directory_that_is_not_a_study_is_refused(begun, swept, tmp_path) -> None:
+def test_a_model_or_a_study_of_another_kind_is_refused(begun, swept, tmp_path) -> None:
     (tmp_path / "meta.json").touch()
     with pytest.raises(StudyError, match="is a model, not a study; see it with: microgpt info"):
         Study(tmp_path, SearchSettings, is_locked=True)
@@ -82,7 +82,7 @@ def test_a_directory_that_is_not_a_study_is_refused(begun, swept, tmp_path) -> N
             Study(directory, kind)
 
 
-def test_a_study_is_locked_while_another_process_works_on_it(tmp_path) -> None:
+def test_a_study_in_use_is_locked_but_can_be_read(tmp_path) -> None:
     with Study.begin(tmp_path, "evolve", SETTINGS) as study:
         add(study)
         with pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+"):

@@ -86,9 +86,8 @@ def test_an_error_in_a_trial_becomes_an_evaluation_with_the_reason(error, reason
     with Threads(2) as pool:
         found = measure(pool, Objective(fail))
     assert (found[KILLER].status, found[KILLER].reason) == ("crashed", reason)
-    assert [each.fitness for each in found if each.status == "ok"] == [
-        square for seed, square in enumerate(SQUARES) if seed != KILLER
-    ]
+    squares = [square for seed, square in enumerate(SQUARES) if seed != KILLER]
+    assert [each.fitness for each in found if each.status == "ok"] == squares
 
 
 def test_closing_the_results_stops_the_trials_in_all_threads() -> None:
@@ -119,9 +118,8 @@ def test_a_worker_unpickles_the_objectives_of_two_studies_only_once() -> None:
 def test_only_a_trial_that_always_kills_its_worker_fails(scheduler: str) -> None:
     with Dask(scheduler) as pool:
         found = measure(pool, Squares(kills=True), 100)
-        assert [each.fitness for each in found if each.status == "ok"] == [
-            i * i for i in range(100) if i != KILLER
-        ]
+        squares = [i * i for i in range(100) if i != KILLER]
+        assert [each.fitness for each in found if each.status == "ok"] == squares
         assert found[KILLER].status == "crashed"
         assert found[KILLER].reason == "its worker died 2 times"
         assert [each.fitness for each in measure(pool, Squares())] == SQUARES
@@ -136,7 +134,9 @@ def test_only_a_trial_that_always_kills_its_worker_fails(scheduler: str) -> None
     ],
     ids=["scheduler", "workers"],
 )
-def test_a_lost_cluster_gives_a_one_line_error(monkeypatch, one_worker, vanish, problem) -> None:
+def test_the_error_of_a_lost_cluster_says_what_to_start(
+    monkeypatch, one_worker, vanish, problem
+) -> None:
     monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
     pool = Dask(one_worker.scheduler_address)
     measured = pool.measure(Squares(), trials(3000))
@@ -148,7 +148,7 @@ def test_a_lost_cluster_gives_a_one_line_error(monkeypatch, one_worker, vanish, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theirs", [None, "0.0.9"])
-def test_a_worker_with_a_different_version_gives_a_one_line_error(
+def test_a_worker_with_no_or_another_version_is_refused(
     scheduler: str, monkeypatch: pytest.MonkeyPatch, theirs: str | None
 ) -> None:
     from distributed import Client
@@ -167,7 +167,7 @@ def test_a_worker_with_a_different_version_gives_a_one_line_error(
         measure(Dask(scheduler), Squares())
 
 
-def test_an_unreachable_scheduler_gives_a_one_line_error(monkeypatch) -> None:
+def test_an_unreachable_scheduler_is_named_in_the_error(monkeypatch) -> None:
     monkeypatch.setattr(workers, "TIMEOUT_S", 0.1)
     with socket.socket() as nobody, socket.create_server(("127.0.0.1", 0)) as other:
         nobody.bind(("127.0.0.1", 0))

@@ -60,7 +60,7 @@ def test_the_commit_message_example_trains_its_model_only_once(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_the_faq_bot_understands_questions_with_typing_errors(tmp_path: Path) -> None:
+def test_the_faq_bot_learns_saves_and_answers_despite_typos(tmp_path: Path) -> None:
     asked = "Where are you?\nwhere are you?\nhi! do you delver\n"
     args = (EXAMPLES / "faq.txt", "--save", "model")
     learnt, *where, deliver = start("faq.py", *args, folder=tmp_path, stdin=asked).splitlines()
@@ -77,7 +77,7 @@ def test_the_faq_bot_understands_questions_with_typing_errors(tmp_path: Path) ->
         ("Où?\nIci.\n".encode("latin-1"), "{file} is not UTF-8"),
     ],
 )
-def test_the_faq_bot_refuses_an_unreadable_file(tmp_path, monkeypatch, content, problem) -> None:
+def test_the_faq_bot_says_why_it_refuses_a_file(tmp_path, monkeypatch, content, problem) -> None:
     file = tmp_path / "faq.txt"
     file.write_bytes(content)
     monkeypatch.setattr("sys.argv", ["faq.py", str(file)])

@@ -82,18 +82,9 @@ def test_other_programs_generate_the_same_256_greedy_tokens(format, tokenizer, t
         ({"n_equal": 2}, False),
     ],
 )
-def test_verification_passes_if_all_differences_are_within_the_limits(facts, passes) -> None:
+def test_verification_passes_only_within_all_limits(facts, passes) -> None:
     found = replace(Comparison(largest=0.001, n_equal=3, n_greedy=3), **facts)
     assert found.verification.passed == passes
-
-
-def test_verify_fails_with_results_recorded_for_another_model(tmp_path) -> None:
-    format = onnx_file.ONNX_FORMAT
-    receipt = format.read(written(format, saved_model(), tmp_path))
-    other = format.run(written(format, saved_model(seed=1), tmp_path))
-    found = compare(receipt, other)
-    assert found.largest > 0.1
-    assert not found.verification.passed
 
 
 @pytest.mark.parametrize(
@@ -117,7 +108,7 @@ def test_reading_an_onnx_file_without_onnx_names_the_extra(monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
-def test_models_that_no_other_program_can_run_are_refused(format) -> None:
+def test_every_format_refuses_models_that_it_cannot_represent(format) -> None:
     request = ExportRequest(Path("model"), "model", print)
     saved = saved_model("chat", **PORTABLE)
     known = saved.meta.model_copy(update={"extra": {"characters": {}}})

@@ -121,7 +121,7 @@ def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
         ("receipt.json", '"chars": ["a"', '"chars": ["ab"', "'ab' is not a single character"),
     ],
 )
-def test_transformers_models_of_unknown_type_are_refused(tmp_path, name, old, new, problem) -> None:
+def test_import_refuses_unsuitable_transformers_models(tmp_path, name, old, new, problem) -> None:
     file = written(TRANSFORMERS_FORMAT, saved_model(**PORTABLE), tmp_path, "there") / name
     text = file.read_text()
     assert old in text
@@ -132,7 +132,7 @@ def test_transformers_models_of_unknown_type_are_refused(tmp_path, name, old, ne
     assert str(refusal.value).isprintable()
 
 
-def test_a_model_trained_in_transformers_can_be_imported(tmp_path) -> None:
+def test_a_trained_transformers_model_is_imported_with_a_receipt(tmp_path) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")

@@ -40,10 +40,11 @@ def test_an_onnx_file_gives_equal_results_with_and_without_a_cache(architecture,
 
 
 def test_an_onnx_graph_that_cannot_run_gives_a_one_line_error(tmp_path) -> None:
-    with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
+    problem = r"^onnxruntime \S+ cannot run the model: [^\n]+$"
+    with pytest.raises(CheckpointError, match=problem):
         run(b"not a model")
     read = run(written(ONNX_FORMAT, saved_model(block_size=8), tmp_path))
-    with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
+    with pytest.raises(CheckpointError, match=problem):
         read([1] * 9, None)
 
 
@@ -77,13 +78,12 @@ def test_an_onnx_file_is_refused_if_its_metadata_and_graph_differ_in_context_len
     assert problem in refusal(ONNX_FORMAT.read, tmp_path / "model", model.SerializeToString())
 
 
-def test_a_hostile_onnx_file_is_refused_before_it_is_parsed(content, tmp_path, monkeypatch) -> None:
+def test_a_hostile_onnx_file_is_not_parsed(content, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     graph = helper.make_graph([], "other", [], [])
     nodes = b"\x0a\x00" * 2**13  # 8,192 empty nodes of a graph
     for foreign in (helper.make_model(graph).SerializeToString(), b"\x3a\x80\x80\x01" + nodes):
         (tmp_path / "model").write_bytes(foreign)
         assert ONNX_FORMAT.read(tmp_path / "model") is None
-    assert "differs from what this version" in refusal(
-        ONNX_FORMAT.read, tmp_path / "model", content + nodes
-    )
+    problem = refusal(ONNX_FORMAT.read, tmp_path / "model", content + nodes)
+    assert "differs from what this version" in problem

@@ -53,10 +53,7 @@ def test_the_exported_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, 
 
 def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None:
     ours = TOKENIZERS["chat"]
-    directory, library = (
-        written(TRANSFORMERS_FORMAT, saved_model("chat", **PORTABLE), tmp_path),
-        library_of("chat"),
-    )
+    directory = written(TRANSFORMERS_FORMAT, saved_model("chat", **PORTABLE), tmp_path)
     facts = json.loads((directory / "tokenizer_config.json").read_text())
     messages = [{"role": role, "content": content} for role, content in CHAT]
     messages.insert(0, {"role": "system", "content": "be brief"})
@@ -65,14 +62,13 @@ def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None
     )
     turns = [token for turn in CHAT for token in ours.encode_turn(Message(*turn))]
     expected = [ours.bos_id, *turns, ours.role_id("assistant")]
-    assert library.encode(text, add_special_tokens=False).ids == expected
+    assert library_of("chat").encode(text, add_special_tokens=False).ids == expected
 
 
-def test_generation_suppresses_all_special_tokens_except_the_end_token(tmp_path) -> None:
+def test_generation_config_limits_length_and_special_tokens(tmp_path) -> None:
     ours = TOKENIZERS["chat"]
-    directory = written(
-        TRANSFORMERS_FORMAT, saved_model("chat", block_size=64, **PORTABLE), tmp_path
-    )
+    saved = saved_model("chat", block_size=64, **PORTABLE)
+    directory = written(TRANSFORMERS_FORMAT, saved, tmp_path)
     facts = json.loads((directory / "generation_config.json").read_text())
     assert facts["eos_token_id"] == [ours.end_turn_id, ours.bos_id]
     assert {*facts["suppress_tokens"], ours.end_turn_id} == {*ours.special_ids}

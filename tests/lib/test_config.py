@@ -12,7 +12,7 @@ from microgpt_engine.trainer import learning_rates
 
 @pytest.mark.parametrize("name", ["n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, 2**31])
-def test_model_sizes_must_be_positive_integers(name: str, value: object) -> None:
+def test_model_sizes_must_be_positive_32_bit_integers(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be"):
         ModelConfig(**{name: value})
 
@@ -47,7 +47,7 @@ def test_model_sizes_must_be_positive_integers(name: str, value: object) -> None
         ]),
     ],
 )  # fmt: skip
-def test_settings_outside_their_range_are_refused(kind, limit, settings) -> None:
+def test_settings_of_a_wrong_type_or_range_are_refused(kind, limit, settings) -> None:
     for each in settings:
         with pytest.raises(ConfigError, match=f"{next(iter(each))}.*{limit}"):
             kind(**each)

@@ -14,7 +14,7 @@ def test_the_recorded_hashes_match_the_reference_sources() -> None:
 
 
 @pytest.mark.compiled
-def test_the_compiled_engine_refuses_edited_sources(edited) -> None:
+def test_edited_sources_run_only_on_the_reference_engine(edited) -> None:
     with pytest.raises(ConfigError, match=r"model\.py has been edited"):
         train(DOCS, config=TrainConfig(engine="compiled"))
     with pytest.warns(EngineWarning, match=r"model\.py has been edited"):

@@ -22,7 +22,7 @@ from microgpt.files import (
 
 @pytest.mark.parametrize("name", [SAVING, SAVED])
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_a_link_in_place_of_a_staging_directory_is_not_followed(tmp_path, name, kind) -> None:
+def test_publish_refuses_a_file_or_link_as_a_staging_directory(tmp_path, name, kind) -> None:
     directory, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
     publish(directory, {"a": b"1"})
     elsewhere.mkdir()
@@ -46,7 +46,7 @@ def test_files_are_synced_after_their_contents_are_written(tmp_path, monkeypatch
     assert 9 in synced
 
 
-def test_a_pipe_or_a_device_is_not_replaced(tmp_path) -> None:
+def test_a_pipe_is_not_replaced_by_a_saved_file(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CheckpointError, match="pipe is not a regular file; use another path"):
         publish(tmp_path, {"pipe": b"1"})
@@ -121,7 +121,7 @@ def test_a_disk_without_free_inodes_raises_a_full_disk_error(tmp_path: Path, mon
     assert not any(tmp_path.iterdir())
 
 
-def test_a_path_that_is_not_valid_unicode_is_refused(tmp_path, monkeypatch) -> None:
+def test_a_recorded_path_is_absolute_and_valid_unicode(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert recorded_path("ä 100%.txt") == f"{tmp_path}/ä 100%.txt"
     with pytest.raises(ConfigError, match=r"'/n\\udcff' is not valid Unicode; rename"):

@@ -15,7 +15,7 @@ from microgpt.training.train import train
 HI = Message("user", "hi")
 
 
-def test_chat_accepts_a_string_as_a_user_message(chat: InferenceGpt) -> None:
+def test_chat_accepts_a_string_a_message_or_a_dict(chat: InferenceGpt) -> None:
     as_dict = {"role": "user", "content": "hi"}
     assert chat.chat("hi") == chat.chat([HI]) == chat.chat([as_dict])
 
@@ -35,7 +35,7 @@ def test_consecutive_samples_have_consecutive_seeds(text: InferenceGpt) -> None:
     assert len(set(samples)) > 1
 
 
-def test_an_overlong_prompt_is_truncated_to_its_last_half_context(text: InferenceGpt) -> None:
+def test_only_the_end_of_an_overlong_prompt_is_read(text: InferenceGpt) -> None:
     longest, long = "a" * 15, "e" * 10 + "a" * 8
     assert text.text_job(prompts=[longest]).tokens_dropped == 0
     job = text.text_job(prompts=[long, ""])
@@ -45,8 +45,6 @@ def test_an_overlong_prompt_is_truncated_to_its_last_half_context(text: Inferenc
         (sample,) = text.generate(prompt=prompt, seed=3)
         assert sample.startswith(prompt)
         assert len(sample) <= len(prompt) + room
-    samples = [text.generate(prompt="a", max_tokens=3, seed=i, temperature=5) for i in range(10)]
-    assert max(len(sample) for (sample,) in samples) == 1 + 3
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 48])
@@ -90,7 +88,7 @@ def test_consecutive_replies_have_consecutive_seeds(chat: InferenceGpt) -> None:
     assert list(expected) == list(chat.stream(job))
 
 
-def test_the_weights_of_a_loaded_model_are_read_only(text: InferenceGpt) -> None:
+def test_the_weights_of_an_inference_model_are_read_only(text: InferenceGpt) -> None:
     for rows in text.weights.values():
         with pytest.raises(TypeError):
             rows[0][0] = 0.0

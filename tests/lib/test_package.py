@@ -14,7 +14,7 @@ SOURCE = Path(microgpt.__file__).parent
 REFERENCE = ("value", "model", "reference")
 
 
-def test_the_package_exports_its_public_names() -> None:
+def test_the_library_exports_documented_public_names() -> None:
     assert microgpt.__all__ == [
         "BpeTokenizer", "CharTokenizer", "Checkpoints", "FoldingTokenizer", "Gpt", "Hook",
         "InferenceGpt", "Message", "MicrogptError", "ModelConfig", "OnEvent", "Sampling",
@@ -28,13 +28,13 @@ def test_the_package_exports_its_public_names() -> None:
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
-def test_the_docstring_examples_are_correct() -> None:
+def test_docstring_examples_of_inference_give_the_shown_output() -> None:
     results = doctest.testmod(import_module("microgpt.inference"))
     assert results.attempted > 0
     assert results.failed == 0
 
 
-def test_importing_the_package_loads_no_submodules() -> None:
+def test_importing_the_package_loads_no_submodules_or_pydantic() -> None:
     program = (
         "import sys, microgpt;"
         "print([name for name in sys.modules if name.startswith(('microgpt.', 'pydantic'))])"

@@ -57,7 +57,7 @@ def test_tokens_beyond_the_context_are_not_read() -> None:
     assert engine().step([fits], lr=0.01) == engine().step([[*fits, 1, 1, 4]], lr=0.01)
 
 
-def test_weight_decay_is_proportional_to_the_learning_rate() -> None:
+def test_weight_decay_shrinks_weights_by_lr_times_decay() -> None:
     plain, decayed = engine(), engine(weight_decay=0.5)
     before = [param.data for param in plain.params]
     for each in (plain, decayed):

@@ -62,8 +62,11 @@ def test_a_chat_plug_in_answers_a_message_or_replaces_it_for_the_model(parrot, s
     assert gpt.chat("say").content == "hi"
     assert gpt.chat("greet").content == plain.chat("hi", temperature=0).content
     assert gpt.chat("yo", seed=3).content == plain.chat("yo", temperature=0).content
+
+
+def test_a_model_with_a_chat_plug_in_cannot_generate_texts(parrot, saved) -> None:
     with pytest.raises(PromptError, match="cannot continue a text; use chat"):
-        gpt.generate()
+        InferenceGpt(saved).generate()
 
 
 def test_a_saved_copy_of_a_model_keeps_the_record_of_a_plug_in(saved, tmp_path) -> None:
@@ -72,7 +75,7 @@ def test_a_saved_copy_of_a_model_keeps_the_record_of_a_plug_in(saved, tmp_path) 
     assert facts["extra"] == {"parrot": {"word": "hi", "none": None}}
 
 
-def test_the_error_for_a_missing_plug_in_contains_its_name(saved, chat_model, microgpt) -> None:
+def test_a_missing_plug_in_is_named_and_needed_only_to_chat(saved, chat_model, microgpt) -> None:
     with pytest.raises(PluginError, match="'parrot', which is not installed; install the package"):
         InferenceGpt(saved)
     assert "such as microgpt-parrot" in refused(microgpt("chat", "hi", "--model", chat_model))

@@ -105,7 +105,7 @@ def kept(weights: list[float], temperature: float = 1, **settings: float) -> set
         ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75, "min_p": 0.8}, {1}),
     ],
 )
-def test_sampling_filters_are_applied_one_after_the_other(weights, filters, expected) -> None:
+def test_top_k_top_p_and_min_p_decide_which_tokens_are_drawn(weights, filters, expected) -> None:
     assert kept(weights, **filters) == expected
 
 

@@ -7,7 +7,7 @@ from microgpt.errors import ConfigError
 from microgpt.settings import FIELDS, PRESETS, Settings, preset_settings, with_given
 
 
-def test_the_default_settings_are_those_of_karpathy() -> None:
+def test_given_settings_replace_only_their_own_defaults() -> None:
     settings = Settings.from_dict({"n_embd": 32, "steps": 5})
     assert with_given(ModelConfig(), vars(settings)).n_embd == 32
     assert with_given(TrainConfig(), vars(settings)) == TrainConfig(steps=5)
@@ -24,7 +24,7 @@ def test_every_preset_contains_only_valid_settings(name) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_the_error_for_a_setting_out_of_range_names_the_setting(name) -> None:
+def test_the_error_for_a_wrong_setting_gives_its_name_and_value(name) -> None:
     wrong = "?" if FIELDS[name].type not in (str, str | None) else 5
     with pytest.raises(ConfigError) as error:
         Settings(**{name: wrong})

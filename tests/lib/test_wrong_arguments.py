@@ -21,8 +21,10 @@ from microgpt import (
     save,
     train,
 )
+from microgpt.data.conversation_file import Item
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
+from microgpt.exact_match import answer_all
 from microgpt.surprise import explain, score_texts
 
 DOCS = ["anna", "emma"]
@@ -100,6 +102,7 @@ NO_LIST = "docs must be a list of texts, such as load_text(path), or of conversa
         (lambda: GPT.log_probabilities([]), "a prompt must have 1 to 8 tokens, got 0"),
         (lambda: GPT.log_probabilities([1] * 9), "a prompt must have 1 to 8 tokens, got 9"),
         (lambda: explain(GPT, "anna", n_alternatives=-1), "n_alternatives must be >= 0, got -1"),
+        (lambda: [*answer_all(CHAT, [Item("", TALK[0], 1, 1)], threads=0)], "threads must be >= 1"),
         (lambda: score_texts(GPT, [3]), "docs[0] must be a text or a list of messages"),
         (
             lambda: score_texts(CHAT, ["a"]),

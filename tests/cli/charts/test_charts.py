@@ -29,7 +29,7 @@ def trained(directory: Path, history: Sequence[HistoryPoint] = POINTS) -> Path:
     return directory
 
 
-def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
+def test_a_picture_is_widened_to_fit_text_beyond_its_edge() -> None:
     chart = alt.Chart(alt.InlineData(values=ROWS)).mark_text(align="left", x=300)
     drawn = picture(chart.encode(text="name:N").properties(width=300).to_dict(), "svg").decode()
     width = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
@@ -37,7 +37,7 @@ def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
-def test_the_legend_of_a_chart_names_every_training_run(n_runs: int) -> None:
+def test_the_chart_legend_lists_each_run_with_its_best_loss(n_runs: int) -> None:
     points = [HistoryPoint(10, 3.0, 2.5), HistoryPoint(20, 2.0, 2.6)]
     runs = [TrainingRun(f"run {i}", points, " (contamination 60 %)") for i in range(n_runs)]
     scale = draw(runs).to_dict()["layer"][0]["encoding"]["color"]["scale"]
@@ -57,12 +57,16 @@ def test_the_smoothed_loss_is_the_mean_of_nearby_losses() -> None:
     ("share", "mark"),
     [(0.0, ""), (1, " (contamination 100 %)"), (None, " (contamination unknown)")],
 )
-def test_plot_marks_validation_losses_with_their_contamination(tmp_path: Path, share, mark) -> None:
+def test_a_run_to_plot_is_marked_unless_its_contamination_is_0(tmp_path: Path, share, mark) -> None:
     plan = replace(RESULT.plan, contamination={"validation": share})
-    with TrainingDirectory(tmp_path / "run") as held:
+    with TrainingDirectory(tmp_path) as held:
         held.keep(plan, RESULT.state)
-    (run,) = read_training_runs([tmp_path / "run", tmp_path / "run"])
+    (run,) = read_training_runs([tmp_path])
     assert run.val_mark == mark
+
+
+def test_a_directory_that_is_given_twice_is_plotted_once(tmp_path) -> None:
+    assert len(read_training_runs([trained(tmp_path)] * 2)) == 1
 
 
 NAMES = ["anna", "emma", "ava", "mia", "ella", "nora", "lena", "ida", "ada", "eva", "<b>", "una"]
@@ -73,7 +77,7 @@ def result():
     return train(NAMES, config=TrainConfig(steps=40))
 
 
-def test_a_loss_plot_includes_the_last_step_and_can_be_saved(result, tmp_path) -> None:
+def test_result_plot_draws_losses_in_nats_up_to_the_last_step(result, tmp_path) -> None:
     drawn = result.plot().to_dict()
     assert drawn["title"] == f"{InferenceGpt(result).num_params:,} weights"
     assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())
@@ -88,7 +92,7 @@ def test_plotting_a_training_run_without_losses_is_refused(result) -> None:
 
 
 @pytest.mark.slow
-def test_plot_escapes_the_names_of_runs_in_its_png_and_svg(microgpt, tmp_path) -> None:
+def test_plot_writes_a_png_and_an_svg_that_escapes_run_names(microgpt, tmp_path) -> None:
     for name in ("names-model", "<b>&amp;", "two\nlines", os.fsdecode(b"caf\xe9"), "名前"):
         trained(tmp_path / name)
     names = sorted(os.listdir(tmp_path))
@@ -114,7 +118,7 @@ def test_plot_escapes_the_names_of_runs_in_its_png_and_svg(microgpt, tmp_path) -
         ([], "output "),
     ],
 )
-def test_plot_refuses_unknown_formats_and_empty_runs(microgpt, tmp_path, args, problem) -> None:
+def test_plot_refuses_unusable_runs_and_unknown_formats(microgpt, tmp_path, args, problem) -> None:
     trained(tmp_path / "begun", ())
     (trained(tmp_path / "broken") / "train_state.json").write_text('{"step": 20, "lo')
     assert refused(microgpt("plot", *args)).startswith(problem)

@@ -35,7 +35,7 @@ def test_log_is_accurate_to_one_unit_in_the_last_place(low: float, high: float) 
     np.testing.assert_allclose(found, np.log(x), rtol=4e-16)
 
 
-def test_log_is_correct_for_extreme_infinite_and_nan_inputs() -> None:
+def test_log_agrees_with_numpy_for_extreme_and_nonfinite_inputs() -> None:
     smallest, largest = np.finfo(np.float64).tiny, np.finfo(np.float64).max
     x = np.array([1.0, smallest, largest, np.inf, np.nan])
     np.testing.assert_allclose(logs(x), np.log(x), rtol=2e-16)

@@ -125,7 +125,7 @@ def test_sampling_filters_keep_the_same_tokens_in_both_engines(n, slope) -> None
             assert whole(compiled.decode([0], rules, random.Random(1))) == expected
 
 
-def test_the_largest_random_number_draws_the_last_token() -> None:
+def test_the_largest_random_number_draws_the_last_allowed_token() -> None:
     model = ModelConfig(n_embd=4, n_head=1, block_size=4, vocab_size=10)
     compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
 

@@ -6,7 +6,7 @@ from microgpt.training.operations import step_operations
 from microgpt_evolution.budget_plan import genome_of
 
 
-def test_the_number_of_steps_is_the_budget_divided_by_the_cost_of_a_step(objective, small) -> None:
+def test_a_genome_and_a_budget_determine_a_training_run(objective, small) -> None:
     plan = replace(objective, operations=1e9).plan(small)
     assert plan.config.batch_size == round(40 / plan.length)
     cost = step_operations(plan.model, plan.config, plan.length)
@@ -16,7 +16,7 @@ def test_the_number_of_steps_is_the_budget_divided_by_the_cost_of_a_step(objecti
     assert replace(objective, operations=1.0).plan(small).config.steps == 1
 
 
-def test_settings_chosen_by_train_can_be_written_as_a_genome(small_parts) -> None:
+def test_a_genome_keeps_the_settings_that_train_chose(small_parts) -> None:
     tokenizer = char_tokenizer(small_parts.docs)
     choice = choose(small_parts, tokenizer, 1e9, text="lines", given={})
     genome = genome_of(choice, length=4.0)

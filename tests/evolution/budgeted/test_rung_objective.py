@@ -26,14 +26,13 @@ def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> 
     assert np.array_equal(state.weights, whole.checkpoint[1].weights)
 
 
-def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, small) -> None:
+def test_the_final_loss_of_an_organism_equals_that_of_evaluate(objective, small) -> None:
     result = objective.measure(Contestant(small, 1, until=EVALUATIONS))
     tokens, (model, config, *_) = objective.tokens(), objective.plan(small)
     config = replace(config, seed=1)
     trained = train(objective.sets, model=model, config=config, tokenizer=tokens.tokenizer)
     loss = InferenceGpt(trained).evaluate(objective.sets.validation).loss
     assert result.fitness == pytest.approx(loss, rel=1e-5)  # float32 sums depend on batch sizes
-    assert len(result.losses) == EVALUATIONS
 
 
 def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) -> None:

@@ -64,7 +64,7 @@ def test_analyze_prints_losses_and_the_gain_per_training_step(microgpt, tmp_path
     assert len(table) == 4
 
 
-def test_analyze_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
+def test_analyze_marks_contaminated_losses(microgpt, tmp_path) -> None:
     write(tmp_path, contamination={"validation": 0.5, "test": 0.25})
     stdout = microgpt("analyze").stdout
     assert stdout.startswith("Loss: held-out loss (contamination 50 %), nats per token")
@@ -82,7 +82,7 @@ def test_analyze_ignores_failed_runs_and_prints_how_many_runs_completed(microgpt
     assert done.stderr == f"note: 3 of 9 training runs in {run} completed\n"
 
 
-def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
+def test_analyze_needs_a_sweep_and_reads_the_newest_by_default(microgpt, tmp_path) -> None:
     assert "no sweep run in experiments; create one with" in refused(microgpt("analyze"))
     write(tmp_path)
     write(tmp_path, (Genome(steps=77), Genome(steps=78)))

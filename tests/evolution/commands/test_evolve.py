@@ -18,7 +18,7 @@ from microgpt_evolution.objectives import loss_objective
 pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn", "made_up_names")]
 
 
-def test_a_winner_can_be_run_trained_and_restored(microgpt, tmp_path) -> None:
+def test_the_winner_of_a_search_can_be_run_and_trained_again(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
     done = ok(microgpt("evolve", *SMALL, "--train-winner", "winner"))
@@ -38,7 +38,7 @@ def test_a_winner_can_be_run_trained_and_restored(microgpt, tmp_path) -> None:
         shutil.rmtree(tmp_path / "winner")
 
 
-def test_evolve_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
+def test_evolve_and_run_mark_contaminated_losses(microgpt, tmp_path) -> None:
     names = dict.fromkeys((tmp_path / "data/names.txt").read_text().split())
     docs = [*names, *map(str.upper, names)]
     (tmp_path / "twice.txt").write_text("\n".join(docs))
@@ -73,9 +73,10 @@ def test_evolve_marks_losses_on_training_documents(microgpt, tmp_path) -> None:
         ("--train-winner few.txt/model", "cannot write to few.txt/model: "),
         ("--train-winner /proc/nowhere/model", "cannot write to /proc/nowhere/model: "),
         ("--train-winner=", "must not be empty"),
+        ("--resume nowhere", "nowhere is not a study: "),
     ],
 )
-def test_invalid_evolve_options_create_no_study(microgpt, tmp_path, args, problem) -> None:
+def test_refused_evolve_options_create_no_study(microgpt, tmp_path, args, problem) -> None:
     (tmp_path / "few.txt").write_text("anna\nemma\n")
     assert problem in refused(microgpt("evolve", *args.split()))
     assert not (tmp_path / "experiments").exists()
@@ -98,7 +99,7 @@ SEARCH = ("evolve", "--input", "names.txt")
 SHORT = (*SEARCH, "--population", "2", "--generations", "1")
 
 
-def test_evolve_does_not_replace_the_model_of_another_run(microgpt, text_model, tmp_path) -> None:
+def test_evolve_refuses_the_model_directory_of_another_run(microgpt, text_model, tmp_path) -> None:
     error = refused(microgpt(*SEARCH, "--train-winner", text_model))
     assert "use another directory with --train-winner" in error
     assert not (tmp_path / "experiments").exists()
@@ -113,7 +114,7 @@ def test_evolve_does_not_replace_a_file_that_is_not_a_genome(microgpt, tmp_path)
 
 
 @pytest.mark.parametrize("is_own", [False, True])
-def test_resume_trains_an_interrupted_winner(microgpt, tmp_path, monkeypatch, is_own) -> None:
+def test_resume_replaces_a_model_only_with_force(microgpt, tmp_path, monkeypatch, is_own) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -148,18 +149,15 @@ def whole(searched) -> Path:
 
 def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
     """Return the lines of stderr that are neither notes nor progress."""
-    return [
-        line
-        for line in done.stderr.splitlines()
-        if not re.match(r"note: |organism |\d+ % \| ", line)
-    ]
+    lines = done.stderr.splitlines()
+    return [line for line in lines if not re.match(r"note: |organism |\d+ % \| ", line)]
 
 
 @pytest.mark.parametrize(
     ("n", "number", "code", "word"),
     [(4, signal.SIGINT, 130, "interrupted"), (0, signal.SIGTERM, 143, "terminated")],
 )
-def test_a_search_can_be_stopped_at_any_time_and_resumed(
+def test_a_search_stopped_by_a_signal_resumes_to_the_same_genome(
     microgpt, tmp_path, whole, stopped_in, n, number, code, word
 ) -> None:
     n = n or len(evaluations_of(run_of(whole)))  # n = 0 stands for the last training run
@@ -191,7 +189,7 @@ def test_if_all_runs_crash_the_old_genome_is_kept(microgpt, tmp_path, genome, mo
     assert genome.read_bytes() == before
 
 
-def test_a_search_stopped_by_a_full_disk_resumes_to_its_winner(microgpt, tmp_path, whole) -> None:
+def test_a_search_stopped_by_a_write_error_resumes_to_its_winner(microgpt, tmp_path, whole) -> None:
     done = commands.run_with_little_room("evolve", *ALONE, cwd=tmp_path, most=2500)
     run = run_of(tmp_path)
     assert done.returncode == 1
@@ -211,11 +209,9 @@ def test_the_score_of_the_winner_is_its_judge_score_with_fresh_seeds(searched) -
     assert score == f"{genome['score']:.4f}"
 
 
-def test_resuming_a_finished_search_requires_more_generations(microgpt, tmp_path, searched) -> None:
+def test_a_finished_search_changes_only_with_more_generations(microgpt, tmp_path, searched) -> None:
     shutil.copytree(searched(*AESTHETIC)[1], tmp_path, dirs_exist_ok=True)
     run, whole = run_of(tmp_path), contents(tmp_path)
-    error = refused(microgpt("evolve", "--resume", run.name))
-    assert error.startswith(f"{run.name} is not a study: ")
     assert "so nothing changed" in ok(microgpt("evolve", "--resume", run)).stderr
     assert "pass more" in refused(microgpt("evolve", "--resume", run, "--generations", "1"))
     again = microgpt("evolve", "--resume", run, "--generations", "2")

@@ -30,35 +30,41 @@ def searched(tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
     return folder, commands.run(*search, cwd=folder, check=True)
 
 
-def test_the_winner_of_a_budgeted_search_can_be_trained(microgpt, tmp_path, searched) -> None:
+def test_a_search_reports_the_test_loss_of_its_final_model(searched) -> None:
+    folder, winner = searched
+    model, docs = load(folder / "winner"), load_text(folder / "names.txt")
+    facts = model.meta.training
+    parts = split(docs, validation=facts["val_fraction"], test=facts["test_fraction"])
+    tested = InferenceGpt(model).evaluate(parts.test).loss
+    assert facts["test_loss"] == pytest.approx(tested, rel=1e-6)
+    loss = f"{tested:.4f} nats per character"
+    assert re.findall("test.*", winner.stdout, re.IGNORECASE) == [f"Test loss: {loss}"]
+    page = (run_of(folder) / "report.html").read_text()
+    assert f"<dt>winner, test loss</dt><dd>{loss}</dd>" in page
+
+
+def test_a_budgeted_winner_can_generate_and_be_trained_again(microgpt, tmp_path, searched) -> None:
     folder, winner = searched
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     assert " saved to genome.json" in winner.stdout
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert (genome["version"], genome["seed"], genome["budget"]) == (4, 7, 2e9)
     (steps,) = re.findall(r"of ([\d,]+) steps: best", winner.stdout)
-    steps = int(steps.replace(",", ""))
     assert "with a budget; train it with: microgpt train --genome gen" in refused(microgpt("run"))
     ok(microgpt("generate", "--model", "winner"))
     assert "unfinished" not in ok(microgpt("list")).stdout
-    model = json.loads((tmp_path / "winner" / "meta.json").read_text())
-    facts, docs = model["training"], load_text(tmp_path / "data" / "names.txt")
-    parts = split(docs, validation=facts["val_fraction"], test=facts["test_fraction"])
-    tested = InferenceGpt(load(tmp_path / "winner")).evaluate(parts.test).loss
-    assert facts["test_loss"] == pytest.approx(tested, rel=1e-6)
-    assert re.findall("test.*", winner.stdout, re.IGNORECASE) == [
-        f"Test loss: {tested:.4f} nats per character"
-    ]
-    page = (run_of(tmp_path) / "report.html").read_text()
-    assert f"<dt>winner, test loss</dt><dd>{tested:.4f} nats per character</dd>" in page
     ok(microgpt("train", "--genome", "genome.json", "--model", "again"))
-    again = json.loads((tmp_path / "again" / "meta.json").read_text())
-    assert again["training"]["steps"] == steps
-    assert again["training"]["budget"] == genome["operations"]
+    model, again = (load(tmp_path / name).meta for name in ("winner", "again"))
+    assert f"{again.training['steps']:,}" == steps
+    assert again.training["budget"] == genome["operations"]
     for key in ("batch_size", "warmup_steps", "evaluations", "baselines"):
-        assert again["training"].get(key) == model["training"].get(key)
-    assert again["n_embd"] == model["n_embd"]
+        assert again.training.get(key) == model.training.get(key)
+    assert again.n_embd == model.n_embd
     ok(microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer"))
+    shutil.rmtree(tmp_path / "winner")
+    ok(microgpt("evolve", "--resume", run_of(tmp_path), "--train-winner", "other", "--force"))
+    assert load(tmp_path / "other").weights == load(folder / "winner").weights
+    assert not (tmp_path / "winner").exists()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
@@ -79,17 +85,12 @@ def test_a_stopped_search_with_a_budget_resumes_to_the_same_result(
             while sum(p.read_bytes().count(b"\n") for p in tmp_path.glob("*/*/trials.jsonl")) < 2:
                 assert process.poll() is None
                 time.sleep(0.01)
-    resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1")
-    ok(microgpt(*resume))
+    ok(microgpt("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1"))
     assert [(tmp_path / name).read_bytes() for name in files] == expected
-    shutil.rmtree(tmp_path / "winner")
-    ok(microgpt(*resume, "--train-winner", "other", "--force"))
-    assert (tmp_path / "other" / "weights.json").read_bytes() == expected[1]
-    assert not (tmp_path / "winner").exists()
 
 
 @pytest.mark.slow
-def test_a_genome_records_the_gap_around_held_out_running_text(microgpt, tmp_path) -> None:
+def test_train_holds_out_the_same_running_text_as_the_search(microgpt, tmp_path) -> None:
     text = bundled("shakespeare.txt").read_text(encoding="utf-8")
     (tmp_path / "book.txt").write_text(text[:40_000])
     book = ("--data", "book.txt", "--text", "stream")
@@ -101,7 +102,7 @@ def test_a_genome_records_the_gap_around_held_out_running_text(microgpt, tmp_pat
     assert [again[key] for key in parts] == [winner[key] for key in parts]
 
 
-def test_resuming_an_ended_search_changes_nothing(microgpt, tmp_path, monkeypatch) -> None:
+def test_a_student_is_the_final_model_of_an_ended_search(microgpt, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
     names = Path(__file__).parents[3] / "data" / "names.txt"
     small = tmp_path / "small.txt"

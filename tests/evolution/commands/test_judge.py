@@ -45,7 +45,7 @@ def test_judge_prints_score_terms_and_hydra_head_scores(microgpt, against, names
         ("nan\udcff", r"nan\udcff"),  # a byte that is not UTF-8
     ],
 )
-def test_judge_escapes_control_characters_in_names(microgpt, against, name, shown) -> None:
+def test_judge_escapes_unprintable_characters_in_names(microgpt, against, name, shown) -> None:
     done = ok(microgpt("judge", name, *against))
     assert done.stdout.split("\n")[1].startswith(shown + "  ")
     assert done.stdout.replace("\n", "").isprintable()

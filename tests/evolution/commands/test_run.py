@@ -27,7 +27,7 @@ def lines_of(done) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_run_notes_that_a_genome_was_found_with_different_data(microgpt, genome) -> None:
+def test_run_notes_the_loss_and_the_different_data_of_a_genome(microgpt, genome) -> None:
     edit(genome, val_loss=2.25, data_sha256="0" * 64)
     first, last = microgpt("run").stderr.splitlines()
     assert first == "note: the genome was found with data other than data/names.txt"

@@ -19,18 +19,15 @@ def test_a_grid_sweep_trains_each_combination_with_each_seed(microgpt, tmp_path)
     done = microgpt("sweep", *GRID)
     run = run_of(tmp_path)
     assert done.returncode == 0, done.stderr
-    header, first, second, _, *ranking = done.stdout.splitlines()
+    header, first, second, *_ = done.stdout.splitlines()
     assert re.fullmatch(r"12 training runs of 4 models, \d+ in parallel", header)
     assert first.startswith("12 of 12 training runs completed; ran 12 in ")
     assert second == f"Saved to experiments/{run.name}"
-    ok(microgpt(*ranking[-1].split()[3:]))
     results = evaluations_of(run)
-    assert {line["status"] for line in results} == {"ok"}
     assert sorted({line["seed"] for line in results}) == [5, 6, 7]
     assert {(line["genome"].get("n_embd", 16), line["genome"]["steps"]) for line in results} == {
         (n_embd, steps) for n_embd in (8, 16) for steps in (30, 60)
     }
-    assert not (run / ".lock").exists()
 
 
 def test_an_interrupted_sweep_resumes_with_the_same_results(microgpt, tmp_path, stopped_in) -> None:
@@ -51,7 +48,7 @@ def test_an_interrupted_sweep_resumes_with_the_same_results(microgpt, tmp_path, 
     assert evaluations_of(run) == evaluations_of(whole)
 
 
-def test_resuming_a_finished_sweep_requires_more_seeds(microgpt, tmp_path) -> None:
+def test_a_finished_sweep_changes_only_with_more_seeds(microgpt, tmp_path) -> None:
     ok(microgpt("sweep", *GRID))
     run, before = run_of(tmp_path), contents(tmp_path)
     assert "so nothing changed" in ok(microgpt("sweep", "resume", run)).stderr
@@ -77,6 +74,12 @@ def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) ->
     assert found == {"refused": 6, "ok": 6}
 
 
+def test_the_command_that_a_sweep_suggests_can_be_run(microgpt) -> None:
+    done = ok(microgpt("sweep", "grid", "--vary", "steps=5", *NAMES))
+    *_, suggestion = done.stdout.splitlines()
+    ok(microgpt(*suggestion.split()[3:]))
+
+
 @pytest.mark.compiled
 def test_a_sweep_whose_runs_all_diverge_exits_with_status_1(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--vary", "lr=1e30")
@@ -97,6 +100,6 @@ def test_a_sweep_whose_runs_all_diverge_exits_with_status_1(microgpt, tmp_path) 
         ("resume nowhere", "nowhere is not a study: cannot read settings.json"),
     ],
 )
-def test_refused_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) -> None:
+def test_refused_sweep_options_create_no_study(microgpt, tmp_path, options, problem) -> None:
     assert problem in refused(microgpt("sweep", *options.split()))
     assert not (tmp_path / "experiments").exists()

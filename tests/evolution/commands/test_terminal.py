@@ -30,7 +30,7 @@ def test_evolve_shows_its_progress_below_its_complete_log(tmp_path, evolve) -> N
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[K"))
 
 
-def test_ctrl_c_removes_the_bar_and_prints_how_to_resume(evolve) -> None:
+def test_ctrl_c_in_evolve_prints_how_to_resume(evolve) -> None:
     child = evolve("--population", "4", "--generations", "100000")
     child.timeout = 300  # long enough on a busy machine
     child.expect(r"champion \d")  # a generation has been evaluated

@@ -54,7 +54,7 @@ def test_a_name_from_the_training_data_has_a_creativity_of_minus_5(names, name, 
 
 
 @given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
-def test_only_words_of_three_or_more_letters_have_a_score(name, is_known) -> None:
+def test_only_words_of_3_or_more_letters_have_a_bounded_score(name, is_known) -> None:
     word = normal(name)
     verdict = judge(name, frozenset([word] if is_known else []))
     assert (verdict is None) == (len(word) < 3 or not word.isalpha())

@@ -17,9 +17,11 @@ from microgpt_evolution.trial import Evaluation, Trial
 
 MODEL = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
 SMALL = Genome(n_embd=8, block_size=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+NOTHING = "no documents to evaluate, .* have no assistant replies"
+CHATS = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
 
 
-def test_a_trial_has_the_same_losses_and_samples_as_train() -> None:
+def test_a_trial_gives_the_same_losses_samples_and_size_as_train() -> None:
     objective = LossObjective(PARTS, n_samples=3, measures_test=True)
     found = objective.measure(Trial(SMALL, 7))
     config = TrainConfig(steps=60, lr=0.02, seed=7)
@@ -55,7 +57,7 @@ def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
         assert found.val_loss is None
 
 
-def test_evaluating_in_threads_or_after_pickling_gives_the_same_result() -> None:
+def test_a_pickled_objective_gives_the_same_results_in_threads() -> None:
     objective = LossObjective(PARTS, "held-out")
     seeds = range(8)
     alone = [objective.measure(Trial(SMALL, seed)) for seed in seeds]
@@ -65,25 +67,26 @@ def test_evaluating_in_threads_or_after_pickling_gives_the_same_result() -> None
     assert len({evaluation.fitness for evaluation in alone}) == 8
 
 
-def test_the_loss_of_conversations_equals_the_one_that_evaluate_returns() -> None:
-    docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
-    parts, genome = split(docs, validation=0.2, test=0.2), Genome(steps=60, n_embd=8, lr=0.01)
+def test_conversations_have_the_loss_of_evaluate_and_no_samples() -> None:
+    parts, genome = split(CHATS, validation=0.2, test=0.2), Genome(steps=60, n_embd=8, lr=0.01)
     found = LossObjective(parts, n_samples=3).measure(Trial(genome, 7))
     trained = train(parts.train, model=ModelConfig(n_embd=8), config=TrainConfig(steps=60, seed=7))
     expected = InferenceGpt(trained).evaluate(parts.validation).loss
     assert found.val_loss == pytest.approx(expected, rel=1e-6)
     assert found.samples == ()
-    with pytest.raises(DataError, match="conversations have no names to score"):
-        LossObjective(parts, None, n_samples=3)
 
 
 @pytest.mark.parametrize(
-    ("docs", "validation"),
-    [(DOCS, 0), ([(Message("user", f"say {n}"),) for n in range(60)], 0.2)],
+    ("docs", "validation", "fitness", "problem"),
+    [
+        (DOCS, 0, "held-out", NOTHING),
+        ([(question,) for question, _ in CHATS], 0.2, "held-out", NOTHING),
+        (CHATS, 0.2, None, "conversations have no names to score"),
+    ],
 )
-def test_documents_without_a_held_out_loss_are_refused(docs, validation) -> None:
-    with pytest.raises(DataError, match=r"no documents to evaluate, .* have no assistant replies"):
-        LossObjective(split(docs, validation=validation, test=0.2))
+def test_documents_that_cannot_be_evaluated_are_refused(docs, validation, fitness, problem) -> None:
+    with pytest.raises(DataError, match=problem):
+        LossObjective(split(docs, validation=validation, test=0.2), fitness, n_samples=3)
 
 
 def test_the_operations_of_a_trial_are_the_sum_over_its_steps() -> None:

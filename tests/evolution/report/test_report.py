@@ -31,7 +31,7 @@ def records_of(run: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("search", [SMALL, AESTHETIC, HYDRA], ids=["loss", "aesthetic", "hydra"])
-def test_a_search_writes_a_report_of_all_its_evaluations(searched, search) -> None:
+def test_a_search_writes_a_report_of_its_trials_and_its_winner(searched, search) -> None:
     run = run_of(searched(*search)[1])
     marks = sorted(mark.split(",")[0] for mark in marks_of(run))
     assert marks == sorted(line["id"] for line in records_of(run))
@@ -64,9 +64,6 @@ def test_a_sweep_report_has_a_mark_and_a_row_per_setting(microgpt, tmp_path) -> 
     assert f"the report is in experiments/{run.name}/report.html" in done.stderr
     assert len(marks_of(run)) == 4
     assert text_of(run).count("<tr>") == 1 + 4
-    lead = r"its lead of \d\.\d+ ± \d\.\d+ over the second (is clear|may be chance)"
-    headline = rf"<h1>Lowest held-out loss \d\.\d+; {lead}, \d+ trials in [\d.]+ s</h1>"
-    assert re.search(headline, text_of(run))
 
 
 def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path, monkeypatch) -> None:
@@ -77,7 +74,7 @@ def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path, mon
     assert (tmp_path / "genome.json").exists()
 
 
-def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:
+def test_report_refuses_a_missing_an_empty_or_a_damaged_run(microgpt, tmp_path) -> None:
     with Study.begin(tmp_path, "begun", SETTINGS, is_stamped=False):
         pass
     assert "begun has no results yet; try again later" in refused(microgpt("report", "begun"))

@@ -1,5 +1,3 @@
-import re
-
 import pytest
 from searches import ranking_of
 
@@ -42,4 +40,3 @@ def test_the_plot_of_a_search_shows_the_best_loss_so_far() -> None:
     assert [row["trial"] for row in rows] == [*range(1, len(rows) + 1)]
     assert rows[0]["id"] == "g0-0"
     assert [row["best"] for row in rows] == sorted((row["best"] for row in rows), reverse=True)
-    assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))

@@ -78,7 +78,7 @@ def test_an_experiment_that_does_not_end_is_stopped() -> None:
         (EXAMPLE.replace(END, "train(") + "    return 0.0\n", "not float"),
     ],
 )
-def test_a_rule_violation_is_explained_in_one_line(judge, code, problem) -> None:
+def test_a_failed_experiment_is_explained_in_one_line(judge, code, problem) -> None:
     found, _ = judge.measure(code, 7, "validation")
     assert found.status == "crashed"
     assert "\n" not in found.reason
@@ -101,7 +101,7 @@ def test_a_rule_violation_is_explained_in_one_line(judge, code, problem) -> None
         ("random._os.kill(1, 0)", "called os.kill"),
     ],
 )
-def test_an_experiment_can_access_only_its_own_directory(judge, line, problem) -> None:
+def test_an_experiment_may_use_only_its_directory_and_documents(judge, line, problem) -> None:
     code = with_line(line).replace("from collections", "import random\nfrom collections", 1)
     reason = judge.measure(code, 7, "validation")[0].reason
     assert re.search(problem, reason)

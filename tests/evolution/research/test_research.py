@@ -83,7 +83,6 @@ def test_no_seed_is_used_in_two_comparisons(research) -> None:
         research.run(f"# {i}\n# {-0.1 * (i + 1)}", judge)
     research.read_test(judge)
     assert len({seed for _, seed, _ in judge.asked}) == 3 * (5 + 16) + 8
-    assert {part for _, _, part in judge.asked[:-16]} == {"validation"}
 
 
 def test_an_interrupted_try_can_be_resumed(microgpt, tmp_path, monkeypatch) -> None:
@@ -103,13 +102,12 @@ def test_a_research_study_in_use_is_refused(microgpt, research) -> None:
         assert "being searched by process" in refused(done)
 
 
-def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_path) -> None:
-    code = "# a\n# -0.02"
+def test_a_killed_research_try_resumes_from_its_recorded_trials(research) -> None:
     with pytest.raises(KeyboardInterrupt):
-        research.run(code, FakeJudge(stops_after=9))
+        research.run(research.propose(), FakeJudge(stops_after=9))
     assert research.tries[-1].winner == FIRST
     again = FakeJudge()
-    resumed = research.run(code, again)
+    resumed = research.run(research.propose(), again)  # the proposal of the killed try
     assert resumed.number == 1
     assert len(again.asked) == 2 * (len(resumed.records) - 4)
 
@@ -117,11 +115,16 @@ def test_a_killed_research_try_resumes_from_its_recorded_trials(research, tmp_pa
 def test_a_program_changed_after_its_try_was_killed_is_tried_anew(research) -> None:
     with pytest.raises(KeyboardInterrupt):
         research.run("# a\n# 0", FakeJudge(stops_after=9))
-    with pytest.raises(ConfigError, match="no verdict"):
-        research.read_test(None)
     assert research.run("# b\n# 1", FakeJudge()).number == 2
     assert research.tries[1].facts["verdict"] == "none yet"
     assert research.run("# a\n# 0", FakeJudge()).number == 3
+
+
+def test_the_test_set_is_not_read_while_a_try_has_no_verdict(research) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        research.run("# 1", FakeJudge(stops_after=9))
+    with pytest.raises(ConfigError, match="no verdict"):
+        research.read_test(None)
 
 
 def test_a_failed_program_does_not_replace_the_champion(research) -> None:
@@ -139,7 +142,8 @@ def test_a_program_cannot_be_tried_twice(research) -> None:
 
 
 def test_the_test_set_is_read_only_once_and_then_the_research_ends(research) -> None:
-    research.run("# -0.1", FakeJudge())
+    research.run("# -0.1", tried := FakeJudge())
+    assert {part for _, _, part in tried.asked} == {"validation"}
     gain = research.read_test(judge := FakeJudge())
     assert {part for _, _, part in judge.asked} == {"test"}
     assert abs(gain.value - 0.1) < 0.02
@@ -149,21 +153,24 @@ def test_the_test_set_is_read_only_once_and_then_the_research_ends(research) -> 
         research.run("# -0.2", FakeJudge())
 
 
-def test_each_proposal_at_most_doubles_or_halves_one_number(research, tmp_path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        research.run(proposed := research.propose(), FakeJudge(stops_after=9))
-    assert research.propose() == proposed
+def test_each_proposal_at_most_doubles_or_halves_one_number(research) -> None:
     for _ in range(30):
         research.run(code := research.propose(), FakeJudge())
         now = eval(code.removeprefix("SETTINGS = "))
         (changed,) = (name for name, value in SETTINGS.items() if now[name] != value)
         assert 0.5 <= now[changed] / SETTINGS[changed] <= 2
         assert now["n_embd"] % now["n_head"] == 0
-    *_, last = research.tries
-    before, after = (each.partition("\n")[0] for each in (last.champion, last.code))
-    assert last.facts["change"] == f"{before} → {after}"
-    with begin(tmp_path / "other") as without_numbers, pytest.raises(ConfigError, match="left to"):
-        without_numbers.run("# 0", FakeJudge()) and without_numbers.propose()
+
+
+def test_a_change_of_one_line_is_recorded_as_before_and_after(research) -> None:
+    changed = research.run(research.propose(), FakeJudge())
+    before, after = (each.partition("\n")[0] for each in (FIRST, changed.code))
+    assert changed.facts["change"] == f"{before} → {after}"
+
+
+def test_nothing_is_proposed_for_a_program_without_numbers(tmp_path) -> None:
+    with begin(tmp_path) as research, pytest.raises(ConfigError, match="left to change"):
+        research.run("# 0", FakeJudge()) and research.propose()
 
 
 def test_the_research_chart_shows_which_tries_were_kept_or_not_confirmed(research) -> None:

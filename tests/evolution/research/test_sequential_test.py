@@ -37,7 +37,7 @@ def test_changes_that_gain_nothing_have_p_values_above_one_half(gains) -> None:
     assert p_value(gains) > 0.5
 
 
-def test_a_clear_gain_is_kept_only_if_fresh_seeds_confirm_it() -> None:
+def test_only_a_gain_that_fresh_seeds_confirm_is_kept() -> None:
     assert decide([0.1] * 4, []) == SEARCH
     assert decide([0.1] * 5, []) == CONFIRM
     assert decide([0.1] * 5, [0.1] * N_CONFIRMED) == KEPT

@@ -26,7 +26,7 @@ UNICODE = st.text(
 
 @given(UNICODE)
 @example("\x00\ufeff\uffff\U0010ffff")
-def test_decoding_reverses_encoding_for_any_text(text) -> None:
+def test_bpe_encodes_like_the_tokenizers_library_and_reversibly(text) -> None:
     tokens, pieces = TEXT.encode(text), [*TEXT.decode_stream(TEXT.encode(text))]
     assert tokens == LIBRARY.encode(text).ids
     assert max(tokens, default=0) < TEXT.bos_id

@@ -204,7 +204,7 @@ def test_a_prompt_consists_of_bos_the_latest_turns_and_the_assistant_role(messag
     ("chars", "read", "left_out"),
     [("ab ", "a  b", "X"), ("ab", "ab", "\nX\u3000"), ("ab \n", "a\n b", "X")],
 )
-def test_removing_unknown_white_space_does_not_join_words(chars, read, left_out) -> None:
+def test_unknown_white_space_becomes_a_space_if_one_is_known(chars, read, left_out) -> None:
     tokenizer = CharTokenizer(chars, is_chat=True)
     prompt = fit_conversation([Message("user", "a\nX\u3000b")], tokenizer, 80)
     assert [message.content for message in prompt.messages] == [read]
@@ -213,7 +213,7 @@ def test_removing_unknown_white_space_does_not_join_words(chars, read, left_out)
 
 
 @pytest.mark.parametrize("content", ["日本", "日 本", "\u0301"])
-def test_a_message_with_only_unknown_characters_is_refused(content) -> None:
+def test_a_last_message_of_only_unknown_characters_is_refused(content) -> None:
     tokenizer = FoldingTokenizer(TOKENIZER.chars, is_chat=True)
     early = [Message("user", content), Message("assistant", "a"), Message("user", "b")]
     assert tokenizer.decode(fit_conversation(early, tokenizer, 80).tokens).strip() == "ab"

@@ -132,7 +132,7 @@ def test_the_input_field_of_an_instruction_is_appended_to_it(file) -> None:
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
     ],
 )
-def test_conversations_in_an_unknown_format_are_refused(tmp_path, content, problem) -> None:
+def test_an_invalid_or_empty_conversation_file_is_refused(tmp_path, content, problem) -> None:
     (tmp_path / "chat.json").write_text(content)
     with pytest.raises(DataError, match=problem):
         load_conversations(tmp_path / "chat.json")

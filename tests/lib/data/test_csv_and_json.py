@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from microgpt import load_text
 from microgpt.data.documents import load_conversations, load_documents
-from microgpt.data.text_file import ConversationsError, ReadOptions, TextFile
+from microgpt.data.text_file import ReadOptions, TextFile
 from microgpt.errors import DataError
 
 TALK = {"messages": [{"role": "user", "content": "hi"}]}
@@ -38,7 +38,7 @@ def test_a_column_of_a_table_can_be_read(write, name: str, content: str) -> None
     assert load_text(write(content, name), column="text") == ["Anna\nMia", "Emma"]
 
 
-def test_quotation_marks_in_a_tab_separated_file_are_read_as_text(write) -> None:
+def test_stray_quotation_marks_in_a_tab_separated_file_are_text(write) -> None:
     path = write('"name," so\ttext\nA\t"Hello," she said\nB\t"yes\n', "a.tsv")
     assert load_text(path, column="text") == ['"Hello," she said', '"yes']
 
@@ -91,6 +91,7 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
         ("a.jsonl", '{"id": "x", "in": ["y"]}\n' * 2, r"no field with the texts .* \(id, in\)"),
         ("a.txt", '["anna", 3]', "item 1: not a JSON object; write one object or text per"),
         ("a.csv", '"to\nwn",age\nBerlin,3\n', r"is a table; .*: to\\nwn, age"),
+        ("a.csv", "Answer;Question\n7;When?\n", "has questions and answers; read them with --ch"),
         ("a.txt", json.dumps(TALK), "has conversations; read them with --chat"),
         ("a.txt", json.dumps([TALK], indent=1), "has conversations; read them with --chat"),
         ("a.txt", json.dumps(TALK) + f"\n{ROLES}", "has JSON objects; .*: messages, name, role"),
@@ -100,7 +101,7 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
         ("a.json", '[{"a": "x"},\n{"b', "line 1: not JSON: .* line 2 column 2 "),
     ],
 )
-def test_a_table_is_not_mistaken_for_text(write, name, content, problem) -> None:
+def test_tables_json_and_conversations_are_not_read_as_text(write, name, content, problem) -> None:
     with pytest.raises(DataError, match=problem):
         load_text(write(content, name))
 
@@ -120,15 +121,13 @@ def test_text_is_not_mistaken_for_a_table(write, name: str, content: str) -> Non
     assert load_text(write(content, name)) == content.strip("\n").split("\n")
 
 
-def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
+def test_only_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
     path = tmp_path / "faq.csv"
     path.write_text('Answer;id;Question\n7 to 18;1;When?\n;2;Why?\n"a; b";3;"Who, say?"\n')
     talks = load_conversations(path)
     assert [[turn.content for turn in talk] for talk in talks] == [
         ["When?", "7 to 18"], ["Who, say?", "a; b"]
     ]  # fmt: skip
-    with pytest.raises(ConversationsError, match="has questions and answers; read them with --ch"):
-        load_text(path)
     path.write_text("name;id\nanna;1\n")
     with pytest.raises(DataError, match="the columns name, id; name two of them question"):
         load_conversations(path)
@@ -151,14 +150,14 @@ def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
         ),
     ],
 )
-def test_the_only_text_field_of_json_records_is_read_by_default(write, name, content, kind) -> None:
+def test_the_only_texts_of_a_table_or_json_are_read_by_default(write, name, content, kind) -> None:
     file = TextFile(write(content, name))
     docs = load_documents(file, ReadOptions())
     assert [*docs][-2:] == ["Anna", "Emma"]
     assert file.kind == kind
 
 
-def test_columns_of_a_table_without_a_header_are_selected_by_number(write) -> None:
+def test_columns_are_selected_by_number_or_by_the_first_row(write) -> None:
     path = write("Anna,DE\nEmma,AT\n", "a.csv")
     assert load_text(path, column="1") == ["Anna", "Emma"]
     assert load_text(path, column="Anna") == ["Emma"]

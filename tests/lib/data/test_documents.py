@@ -37,7 +37,7 @@ def test_the_bundled_test_questions_cover_each_task(name, n_tasks, least) -> Non
     assert tasks["outside"] >= 100
 
 
-def test_the_bundled_model_is_small_and_can_chat() -> None:
+def test_the_bundled_model_is_a_chat_model_below_1_mb() -> None:
     directory = bundled(DEMO_MODEL)
     assert load(directory).tokenizer.is_chat
     assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
@@ -47,7 +47,7 @@ def test_lines_are_stripped_and_empty_lines_are_skipped(write) -> None:
     assert load_text(write("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
-def test_a_note_says_that_lines_with_equally_many_tabs_form_a_table(write) -> None:
+def test_tab_separated_lines_are_text_with_a_note_on_columns(write) -> None:
     told: list[str] = []
     path = write("hi\thallo\n\nyes\tja\nno\tnein\n")
     assert load_documents(path, ReadOptions(), tell=told.append) == [
@@ -59,7 +59,7 @@ def test_a_note_says_that_lines_with_equally_many_tabs_form_a_table(write) -> No
     assert load_text(path, column="2") == ["hallo", "ja", "nein"]
 
 
-def test_documents_can_be_read_from_a_pipe() -> None:
+def test_the_encoding_of_text_in_a_pipe_is_detected() -> None:
     source, sink = os.pipe()
     with open(sink, "wb") as file:
         file.write(b"anna\nren\xe9\n")
@@ -98,7 +98,7 @@ def test_blank_lines_can_separate_documents(write) -> None:
         (RECIPES, " ", ConfigError, "is empty; for blank lines use --separator blank"),
     ],
 )
-def test_wrong_or_unused_separators_are_refused(write, content, separator, error, problem) -> None:
+def test_empty_or_useless_separators_are_refused(write, content, separator, error, problem) -> None:
     with pytest.raises(error, match=problem) as refusal:
         blocks(write(content), separator)
     assert len(str(refusal.value)) < 500
@@ -156,7 +156,7 @@ def test_files_can_be_read_even_if_a_plugin_cannot_be_imported(install, write) -
 
 
 @pytest.mark.parametrize("me", ["Anna", None])
-def test_the_error_for_an_exported_chat_names_the_missing_package(monkeypatch, write, me) -> None:
+def test_an_unknown_chat_format_suggests_the_missing_package(monkeypatch, write, me) -> None:
     monkeypatch.setattr(plugins, "_installed", lambda: {"readers": []})
     with pytest.raises(DataError, match="microgpt-chat-exports"):
         load_conversations(write(NAMES), me=me)

@@ -26,20 +26,24 @@ def poems(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_files_of_a_folder_are_read_as_documents_in_the_order_of_names(poems) -> None:
+def test_text_files_of_a_folder_become_documents_in_name_order(poems) -> None:
     told: list[str] = []
     docs = load_documents(poems, ReadOptions(), tell=told.append)
     assert docs == ["# Sea\nIt is calm.", "Rain\n\nIt rains.", "Night"]
     assert "left out 3 files: " in told[0]
     assert "page.html is an HTML page" in told[0]
     assert "poems: 3 documents, each a file (--text stream" in told[1]
+
+
+def test_text_files_of_a_folder_can_be_joined_to_running_text(poems) -> None:
     for name in ("page.html", "view.canvas"):
         assert (poems / name).read_text().strip() in load_documents(poems, ReadOptions("stream"))
         (poems / name).unlink()
+    docs = load_documents(poems, ReadOptions())
     assert load_documents(poems, ReadOptions("stream")) == "\n\n".join(docs)
 
 
-def test_a_glob_pattern_selects_several_files(poems) -> None:
+def test_a_path_with_wildcards_is_a_pattern_unless_it_exists(poems) -> None:
     assert load_documents(poems / "*.txt", ReadOptions()) == ["Rain\n\nIt rains."]
     (poems / "[odd].txt").write_text("anna\nemma\n")
     assert load_documents(poems / "[odd].txt", ReadOptions()) == ["anna", "emma"]
@@ -54,7 +58,7 @@ def test_a_glob_pattern_selects_several_files(poems) -> None:
         ("a.txt", b"anna\n", ReadOptions(column="a"), "has several files, such as a.txt; pass one"),
     ],
 )
-def test_a_folder_without_documents_is_refused(tmp_path, name, content, how, problem) -> None:
+def test_a_folder_with_no_text_or_a_table_is_refused(tmp_path, name, content, how, problem) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=problem):
         load_documents(tmp_path, how)

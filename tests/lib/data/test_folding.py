@@ -31,7 +31,7 @@ def test_fold_removes_case_accents_and_typography(text: str, folded: str) -> Non
 
 
 @pytest.mark.parametrize("dash", "\u2010\u2011\u2012\u2013\u2014\u2212\u2e3a\ufe63\uff0d")
-def test_folding_replaces_quotation_marks_and_dashes_with_ascii(dash: str) -> None:
+def test_plain_gives_ascii_punctuation_without_hidden_characters(dash: str) -> None:
     unseen = "\u00ad\u200b\ufe0f\u061c\u2066\U000e0041"
     text = f" ‘A{unseen}b’ ‹B› ‚C‛ {dash}\n«c» 「d」 〝é〞 "
     assert plain(text) == "'ab' 'b' 'c' - \"c\" \"d\" \"e\""
@@ -42,7 +42,7 @@ def test_fold_is_idempotent(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 
-def test_characters_that_the_vocabulary_contains_are_not_folded() -> None:
+def test_only_characters_outside_the_vocabulary_are_folded() -> None:
     tokenizer = FoldingTokenizer("Aaé")
     assert tokenizer.decode(tokenizer.encode("AÁaé")) == "Aaaé"
     assert TOKENIZER.decode(TOKENIZER.encode("a\tb\nc\u00a0d")) == "a b c d"
@@ -69,7 +69,7 @@ def test_a_loaded_model_still_folds_its_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("texts", "folds"), [(("hi", "yo, 你"), True), (("hi", "Yo"), False)])
-def test_conversations_without_capitals_and_accents_get_a_folding_tokenizer(texts, folds) -> None:
+def test_folding_needs_conversations_without_capitals_or_accents(texts, folds) -> None:
     conversation = tuple(map(Message, ("user", "assistant"), texts))
     found = train([conversation], config=TrainConfig(steps=1)).tokenizer
     assert isinstance(found, FoldingTokenizer) is folds

@@ -51,7 +51,7 @@ STORIES = [f"Once there was a cat {i}.\nIt sat." for i in range(3)]
     ],
 )
 @pytest.mark.parametrize("text", [None, "lines"])
-def test_common_multi_line_documents_are_recognised(write, content, docs, kind, text) -> None:
+def test_multi_line_documents_are_found_unless_overridden(write, content, docs, kind, text) -> None:
     file, told = TextFile(write(content)), list[str]()
     assert load_documents(file, ReadOptions(text), tell=told.append) == docs
     if text is None:
@@ -80,7 +80,7 @@ SECTIONS = "\n\n".join(f"Chapter {i}\n---------\nIt was late.\nWe left." for i i
         "%\n% The Sea\n%\nIt rains.\n" * 4,
     ],
 )
-def test_prose_code_and_speeches_are_not_split_at_blank_lines(write, content) -> None:
+def test_text_that_only_resembles_records_is_read_line_by_line(write, content) -> None:
     docs = load_documents(write(content), ReadOptions("lines"))
     assert docs == [line.strip() for line in content.split("\n") if line.strip()]
 

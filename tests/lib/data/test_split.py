@@ -17,19 +17,19 @@ def test_the_fingerprint_of_a_conversation_hashes_its_compact_json() -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n")), min_size=1))
-def test_a_fingerprint_depends_on_the_order_of_documents(docs: list[str]) -> None:
+def test_the_fingerprint_of_texts_hashes_one_line_per_text(docs: list[str]) -> None:
     content = "".join(doc + "\n" for doc in docs).encode(errors="surrogatepass")
     assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
     assert fingerprint([*docs, ""]) != fingerprint(docs)
 
 
-def test_a_fingerprint_depends_on_where_multi_line_documents_end() -> None:
+def test_only_a_single_multi_line_document_is_hashed_like_lines() -> None:
     assert fingerprint(["a\nb", "c"]) != fingerprint(["a", "b\nc"])
     assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # equal, as in earlier versions
 
 
 @given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
-def test_documents_are_split_by_their_hash_as_documented(texts, validation, test) -> None:
+def test_distinct_documents_are_split_by_their_hash(texts, validation, test) -> None:
     docs = [*map(str, range(200)), *texts]
     expected: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for doc in dict.fromkeys(docs):
@@ -76,7 +76,7 @@ def test_held_out_stretches_have_the_requested_gap_and_size(length, validation, 
     assert parts.facts == DataFacts(1, fingerprint([text]), *facts)
 
 
-def test_held_out_stretches_are_spread_over_the_text() -> None:
+def test_up_to_ten_stretches_are_held_out_if_gaps_leave_room() -> None:
     parts = split_stream("x" * 1_000_000, validation=0.1, test=0.05, gap=128)
     assert list(map(len, (parts.train, parts.validation, parts.test))) == [21, 10, 10]
     assert {len(each) for each in (*parts.validation, *parts.test)} == {10_000, 5_000}
@@ -97,7 +97,7 @@ def test_held_out_stretches_are_spread_over_the_text() -> None:
         (split_stream, "x" * 300, {"validation": 0.1, "gap": -1}, "gap must be >= 0, got -1"),
     ],
 )
-def test_invalid_fractions_and_empty_sets_are_refused(divide, docs, shares, problem) -> None:
+def test_invalid_fractions_gaps_and_empty_sets_are_refused(divide, docs, shares, problem) -> None:
     with pytest.raises((ConfigError, DataError), match=problem):
         divide(docs, **shares)
 

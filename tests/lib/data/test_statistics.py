@@ -15,7 +15,7 @@ from microgpt.data.tokenizer import CharTokenizer, Message
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=20))
-def test_the_token_counts_measured_for_characters_are_exact(docs: list[str]) -> None:
+def test_the_sizes_measured_for_character_tokens_are_exact(docs: list[str]) -> None:
     tokenizer = CharTokenizer.from_documents(docs)
     sizes = measure(docs, tokenizer, "lines")
     chunks = ChunkedDataset(docs, tokenizer, 64, "lines")
@@ -89,7 +89,7 @@ def test_separate_lines_are_not_taken_for_running_text(kind: str) -> None:
         (["anna"], False),
     ],
 )
-def test_prose_is_distinguished_from_names_sums_and_notation(docs: list, expected: bool) -> None:
+def test_prose_is_told_from_names_sums_notation_and_short_text(docs: list, expected: bool) -> None:
     assert is_prose(docs) is expected
 
 

@@ -47,7 +47,7 @@ def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chun
         ("anna\nemma\n", "utf-16-le", "seems to be utf-16"),  # this is also valid UTF-8
     ],
 )
-def test_the_error_for_non_utf_8_text_names_the_encoding(write, text, encoding, told) -> None:
+def test_the_error_for_non_utf_8_text_says_how_to_convert_it(write, text, encoding, told) -> None:
     name = "ENCODING" if "another" in told else encoding.removesuffix("-le")
     problem = (
         rf"data\.txt is not UTF-8 text \(line \d .*\); it {told}; .*: iconv -f {name} -t utf-8"
@@ -58,7 +58,7 @@ def test_the_error_for_non_utf_8_text_names_the_encoding(write, text, encoding, 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 @pytest.mark.parametrize("text", ["", FRENCH, RUSSIAN, JAPANESE])
-def test_utf_16_and_utf_32_text_with_a_byte_order_mark_is_read(write, text, encoding) -> None:
+def test_only_valid_utf_16_and_utf_32_text_with_a_bom_is_read(write, text, encoding) -> None:
     content = text.replace("\n", "\r\n").encode(encoding)
     assert "\n".join(TextFile(write(content))) == text.removesuffix("\n")
     with pytest.raises(DataError, match=f"is not {encoding.upper()} text, .*; save it as UTF-8"):

@@ -28,7 +28,7 @@ TWO = [["hi", "yo"], ["and?", "no"]]
         ("**User:** hi\n**Assistant:** yo\n", [["hi", "yo"]]),
     ],
 )  # fmt: skip
-def test_conversations_in_plain_text_are_read(write, content, talks) -> None:
+def test_transcripts_are_conversations_unless_read_as_lines(write, content, talks) -> None:
     path = write(content)
     assert [[turn.content for turn in talk] for talk in load_conversations(path)] == talks
     with pytest.raises(ConversationsError, match=r"read them with --chat, or as text with --text"):

@@ -28,7 +28,7 @@ def test_a_hash_file_recognizes_only_its_documents(docs, other) -> None:
     assert 7 not in known
 
 
-def test_a_hash_file_has_four_bytes_per_distinct_document() -> None:
+def test_a_hash_file_has_the_sorted_crc_32_of_distinct_documents() -> None:
     content = hashes_file(DOCS, "lines")
     assert len(content) == 4 * 4
     words = [int.from_bytes(content[i : i + 4], "little") for i in range(0, len(content), 4)]
@@ -37,7 +37,7 @@ def test_a_hash_file_has_four_bytes_per_distinct_document() -> None:
     assert check_value == (0xCBF43926).to_bytes(4, "little")
 
 
-def test_no_hashes_are_stored_for_running_text() -> None:
+def test_running_text_or_an_empty_list_gets_no_hash_file() -> None:
     assert hashes_file(["a long text"], "stream") is None
     assert hashes_file([], "lines") is None
 

@@ -49,7 +49,7 @@ def test_a_saved_model_is_loaded_exactly(tmp_path_factory, data) -> None:
 
 
 @pytest.mark.compiled
-def test_a_saved_model_records_its_training_run(text_model: Path, text_result: TrainResult) -> None:
+def test_saved_metadata_describes_the_model_and_its_training(text_model, text_result) -> None:
     meta = json.loads((text_model / "meta.json").read_text())
     seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
     assert list(meta)[:6] == seed_keys
@@ -71,7 +71,7 @@ def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> 
     assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
-def test_weights_in_any_order_and_without_a_checksum_can_be_read(text_model, text_result) -> None:
+def test_reordered_weights_without_checksum_or_record_are_loaded(text_model, text_result) -> None:
     edit(text_model / "meta.json", training=None, weights_sha256=None)
     weights = json.loads((text_model / "weights.json").read_text())
     (text_model / "weights.json").write_text(json.dumps(dict(reversed(weights.items()))))
@@ -173,7 +173,7 @@ def test_weights_changed_after_saving_are_refused(text_model: Path) -> None:
         load(text_model)
 
 
-def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
+def test_loading_from_a_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="file is not a directory"):
         load(tmp_path / "file")
@@ -191,7 +191,7 @@ def test_saving_replaces_only_files_of_a_model(text_model: Path, chat_result: Tr
     assert sorted(os.listdir(text_model)) == sorted([*new, "notes.txt"])
 
 
-def test_save_creates_readable_parent_directories(text_result: TrainResult, tmp_path: Path) -> None:
+def test_save_creates_parent_directories_and_obeys_the_umask(text_result, tmp_path) -> None:
     save(text_result, tmp_path / "a/b/model")
     assert os.listdir(tmp_path / "a/b") == ["model"]
     umask = os.umask(0)
@@ -242,7 +242,7 @@ def test_a_subword_tokenizer_is_saved_with_its_model(tmp_path: Path, weights_for
     assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
 
 
-def test_a_missing_or_foreign_subword_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_a_missing_invalid_or_mismatched_tokenizer_is_refused(tmp_path: Path) -> None:
     save(BPE, tmp_path / "model")
     file = tmp_path / "model/tokenizer.json"
     file.write_bytes(OTHER_BPE.tokenizer.file)
@@ -280,7 +280,7 @@ def test_a_loaded_model_lists_its_own_and_its_parents_training_data(tmp_path) ->
         ({}, []),
     ],
 )
-def test_the_data_of_an_ancestor_without_a_record_is_unknown(tmp_path, change, expected) -> None:
+def test_only_data_of_an_ancestor_without_a_record_is_unknown(tmp_path, change, expected) -> None:
     model = train(["anna"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     save(model, tmp_path)
     edit(tmp_path / "meta.json", training=change)

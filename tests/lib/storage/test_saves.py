@@ -85,7 +85,7 @@ def start(n: int, work: Callable[[], object]) -> list[BaseProcess]:
     return processes
 
 
-def test_a_save_waits_for_another_save_but_fails_during_training(tmp_path, monkeypatch) -> None:
+def test_a_save_waits_briefly_for_another_but_not_for_training(tmp_path, monkeypatch) -> None:
     directory = tmp_path / "model"
     holder = rf"is being trained by process {os.getpid()} on"
     (tmp_path / "link").symlink_to("model")

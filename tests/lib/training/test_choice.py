@@ -22,7 +22,7 @@ from microgpt.training.choice import (
 
 SHAKESPEARE = "\n".join(TextFile(bundled("shakespeare.txt")))
 TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
-TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predicted tokens
+TALK = (Message("user", "a" * 6), Message("assistant", "b" * 6))  # 17 predicted tokens
 
 
 def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
@@ -41,7 +41,7 @@ def test_training_with_chosen_settings_stays_within_budget(docs: list[str], budg
     assert choice.config.steps == 1 or choice.operations <= budget
 
 
-def test_a_larger_budget_gives_a_larger_model() -> None:
+def test_a_larger_budget_gives_a_larger_model_up_to_a_limit() -> None:
     text = split_stream(SHAKESPEARE, validation=0.04)
     choices = [chosen(text, budget) for budget in (1e11, 1e12, 1e13, 1e15, 1e16)]
     sizes = [count_params(choice.model) for choice in choices]
@@ -58,7 +58,7 @@ def test_a_smaller_data_set_gets_a_higher_dropout_rate() -> None:
 
 
 @pytest.mark.parametrize(("length", "context"), [(3, 16), (15, 16), (16, 32), (40, 64), (999, 256)])
-def test_the_chosen_context_follows_the_document_lengths(length: int, context: int) -> None:
+def test_the_chosen_context_grows_with_document_length_up_to_256(length: int, context: int) -> None:
     docs = ["b" * length] * 99 + ["c" * 2_000]
     assert chosen(docs).model.block_size == context
 
@@ -67,7 +67,7 @@ def test_the_context_of_conversations_includes_role_tokens() -> None:
     assert chosen([TALK]).model.block_size == 32
 
 
-def test_the_choice_of_settings_keeps_those_that_are_given() -> None:
+def test_settings_that_are_given_are_kept_and_others_chosen() -> None:
     fixed = {"n_embd": 24, "n_head": 2, "lr": 0.001, "dropout": 0.5, "steps": 7, "batch_size": 3}
     choice = chosen(TOWNS, **fixed)
     settings = vars(choice.model) | vars(choice.config)
@@ -76,16 +76,14 @@ def test_the_choice_of_settings_keeps_those_that_are_given() -> None:
 
 
 @pytest.mark.parametrize(("n_head", "architecture"), [(2, "modern"), (4, "karpathy")])
-def test_an_odd_head_width_selects_karpathys_architecture(n_head, architecture) -> None:
+def test_only_an_odd_head_width_selects_karpathys_architecture(n_head, architecture) -> None:
     assert chosen(TOWNS, n_embd=36, n_head=n_head).model.architecture == architecture
 
 
-def test_subword_tokens_are_chosen_only_for_prose() -> None:
+def test_a_larger_budget_gives_more_subwords_but_only_to_prose() -> None:
     sizes = [choose_vocabulary([SHAKESPEARE], budget) for budget in (1e9, 1e11, 1e12, 1e13, 1e15)]
     assert sizes[0] is None
-    found = [size or 0 for size in sizes[1:]]
-    assert found == sorted(found)
-    assert found[-1] <= len(SHAKESPEARE) / 400
+    assert 0 < sizes[1] < sizes[2] < sizes[3] <= sizes[4] <= len(SHAKESPEARE) / 400
     assert choose_vocabulary(load_text(bundled("names.txt")), 1e13) is None
     assert choose_vocabulary([TALK] * 10_000, 1e13) is None
 
@@ -108,7 +106,7 @@ def test_fine_tuning_keeps_the_shape_of_the_parent() -> None:
     assert model.vocab_size > 1
 
 
-def test_fine_tuning_makes_at_most_twenty_passes_over_the_data() -> None:
+def test_fine_tuning_is_limited_to_20_passes_or_200_steps() -> None:
     n_tokens = sum(len(town) + 1 for town in TOWNS)
     choice = tuned(TOWNS, 1e13, batch_size=10)
     assert choice.is_limited

@@ -90,11 +90,11 @@ def test_the_teachers_take_turns_in_generating_samples(teachers) -> None:
         assert list(dataset[i]) == [bos, *tokens, *([bos] if len(tokens) < 6 else [])]
 
 
-@pytest.mark.parametrize("n_samples", [0, 7])
+@pytest.mark.parametrize("n", [0, 7])
 @pytest.mark.parametrize("docs", [NAMES, [TALK]], ids=["texts", "conversations"])
-def test_engines_and_threads_do_not_change_the_losses(teachers, talker, docs, n_samples) -> None:
+def test_student_losses_agree_across_engines_dtypes_and_threads(teachers, talker, docs, n) -> None:
     known = teachers if docs is NAMES else [talker]
-    taught = Teachers(known, n_samples if docs is NAMES else 0)
+    taught = Teachers(known, n if docs is NAMES else 0)
     settings = {"model": MODEL, "teachers": taught}
     config = replace(CONFIG, dtype="float64")
     results = [
@@ -104,12 +104,12 @@ def test_engines_and_threads_do_not_change_the_losses(teachers, talker, docs, n_
         train_model(docs, **settings, config=replace(config, dtype="float32")),
     ]
     compiled, threaded, reference, rounded = results
-    assert threaded.weights == compiled.weights
+    assert (threaded.losses, threaded.weights) == (compiled.losses, compiled.weights)
     assert reference.losses == pytest.approx(compiled.losses, rel=1e-12)
     assert rounded.losses == pytest.approx(compiled.losses, rel=1e-4)
 
 
-def test_a_stopped_training_run_resumes_to_the_same_result(teachers) -> None:
+def test_a_student_resumes_to_the_same_weights_and_losses(teachers) -> None:
     settings = {"model": MODEL, "config": CONFIG, "teachers": Teachers(teachers, 9)}
     whole = train_model(NAMES, **settings)
     part = train_model(NAMES, **settings | {"config": replace(CONFIG, until=5)})
@@ -126,12 +126,14 @@ def test_held_out_losses_of_a_student_are_measured_on_real_text(teachers) -> Non
 
 
 def test_a_student_inherits_its_teachers_tokenizer_and_shortest_context(teachers) -> None:
-    config = TrainConfig(steps=1)
-    student = train_model(["ann"], config=config, teachers=teachers[1:])
+    student = train_model(["ann"], config=TrainConfig(steps=1), teachers=teachers[1:])
     assert student.tokenizer.chars == ("a", "h", "n", "o")
     assert student.model.block_size == 6
-    fine_tuned = train_model(["ann"], config=config, teachers=teachers, parent=teachers[2])
-    assert fine_tuned.model == teachers[2].model
+
+
+def test_a_student_that_is_fine_tuned_keeps_its_parents_shape(teachers) -> None:
+    student = train_model(["ann"], config=CONFIG, teachers=teachers, parent=teachers[2])
+    assert student.model == teachers[2].model
 
 
 def test_incompatible_teachers_give_a_one_line_error(teachers, talker) -> None:
@@ -178,24 +180,20 @@ def encoded(docs, teacher):
 
 def test_ngrams_change_only_the_targets_of_generated_documents(teacher) -> None:
     chunks = chunked(WORD_PARTS, teacher)
-    plan = plan_of(WORD_PARTS, teacher.tokenizer, LEARNING, LONGER)
+    config = replace(LEARNING, shuffle=False)
+    plan = plan_of(WORD_PARTS, teacher.tokenizer, config, LONGER)
     ngrams = NgramModel(chunks.encode(range(len(chunks))), plan.model.vocab_size)
     alone, together = Teachers([teacher], 50), Teachers([teacher], 50)
     together.ngrams, together.ngram_weight = ngrams, 0.25
     plain, mixed = (each.dataset(chunks, plan, random.Random(2), 1) for each in (alone, together))
     assert list(map(list, plain)) == list(map(list, mixed))
     counted, row = ngrams.probabilities(mixed), 0
-    texts = {tuple(doc) for doc in chunks.encode(range(len(chunks)))}
-    kinds = set()
-    for doc in mixed:
+    assert len(mixed) == len(chunks) + 50  # the generated documents come last
+    for i, doc in enumerate(mixed):
         rows = slice(row, row := row + len(doc) - 1)
-        is_made_up = not np.array_equal(mixed.soft_targets[rows], plain.soft_targets[rows])
-        share = 0.25 if is_made_up else 0.0
+        share = 0.25 if i >= len(chunks) else 0.0
         expected = (1 - share) * plain.soft_targets[rows] + share * counted[rows]
         assert mixed.soft_targets[rows] == pytest.approx(expected, abs=1e-6)
-        assert is_made_up or tuple(doc) in texts
-        kinds.add(is_made_up)
-    assert kinds == {True, False}
 
 
 def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypatch) -> None:
@@ -217,7 +215,7 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
     assert best_weight(Teachers([teacher], 9), ngrams, tested) == best
 
 
-def test_an_ngram_model_of_unrelated_text_gets_a_weight_of_0(teacher) -> None:
+def test_only_ngrams_of_unrelated_text_get_a_weight_of_0(teacher) -> None:
     tested = encoded(WORD_PARTS.validation, teacher)
     n = teacher.tokenizer.vocab_size
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == NGRAM_WEIGHTS[-1]

@@ -11,7 +11,7 @@ from microgpt.surprise import explain
 MISSING = "the compiled engine is not installed"
 
 
-def test_the_library_falls_back_to_the_reference_engine(no_engine, tmp_path) -> None:
+def test_the_reference_engine_replaces_a_missing_compiled_engine(no_engine, tmp_path) -> None:
     with pytest.warns(EngineWarning, match=f"{MISSING}.* reference .*install microgpt-engine"):
         result = train(["anna", "emma"], config=TrainConfig(steps=3))
     assert (result.plan.engine, result.dtype) == ("reference", "float64")

@@ -100,7 +100,7 @@ def test_a_small_text_gets_an_ensemble_unless_the_budget_or_an_option_rules_it_o
     assert not plan_training(parts, SMALL, config=TrainConfig(steps=3)).plan.ensemble
 
 
-def test_training_all_models_of_an_ensemble_stays_within_the_budget() -> None:
+def test_an_ensemble_fits_its_budget_and_says_if_it_needs_less() -> None:
     for budget in (3e10, 1e11, 1e12):
         given = {"budget": budget}
         choice = choose_settings(Fitting(hold_out(NAMES, given), given))
@@ -110,17 +110,19 @@ def test_training_all_models_of_an_ensemble_stays_within_the_budget() -> None:
 
 
 def test_the_teachers_of_an_ensemble_differ_only_in_their_seeds() -> None:
-    job = planned()
-    one, other = (job.plan.ensemble.config_of(i) for i in range(2))
+    one, other = map(planned().plan.ensemble.config_of, range(2))
     assert one.seed != other.seed
     assert replace(one, seed=0) == replace(other, seed=0)
-    assert (job.plan.config.dropout, job.plan.config.weight_decay) == (0, 0)
-    assert job.plan.config.seed == job.plan.ensemble.teacher.seed == 42
 
 
-def test_a_finished_ensemble_run_removes_its_teachers(whole, tmp_path) -> None:
+def test_a_student_has_the_given_seed_and_no_regularisation() -> None:
+    plan = planned().plan
+    assert (plan.config.dropout, plan.config.weight_decay) == (0, 0)
+    assert plan.config.seed == plan.ensemble.teacher.seed == 42
+
+
+def test_a_finished_ensemble_leaves_only_records_of_its_teachers(tmp_path) -> None:
     result = trained(planned(), tmp_path / "model")
-    assert result.weights == whole.weights
     plan, _, status = read_training(tmp_path / "model")
     assert (plan.config, status) == (planned().plan.config, "ended")
     assert len(plan.teachers) == len(training_of(tmp_path / "model")["teachers"]) == 2
@@ -161,7 +163,7 @@ def killed_in(path: Path, place: object, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["add_ngrams", "dataset", "load"])
-def test_a_run_killed_while_computing_soft_targets_can_be_resumed(whole, what, tmp_path) -> None:
+def test_a_run_killed_before_training_its_student_can_be_resumed(whole, what, tmp_path) -> None:
     place = Teachers if what == "dataset" else ensemble
     killed_in(tmp_path / "run", place, what)
     assert resumed(tmp_path / "run", threads=2).weights == whole.weights
@@ -261,7 +263,7 @@ def test_the_best_teacher_becomes_the_model_if_the_student_is_no_better(tmp_path
     assert result.val_loss == min(losses)
 
 
-def test_an_ensemble_can_be_trained_with_a_preset() -> None:
+def test_a_preset_sets_the_ensemble_which_options_can_change() -> None:
     recipe = preset_settings("names-600s")
     parts = hold_out(NAMES, recipe)
     job = plan_training(parts, recipe)

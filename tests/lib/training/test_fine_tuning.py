@@ -65,7 +65,7 @@ def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]
 
 
-def test_a_fine_tuned_model_holds_out_the_same_documents_as_its_parent() -> None:
+def test_a_child_or_student_inherits_the_held_out_documents() -> None:
     parts = split(WORDS, validation=0.2, test=0.1)
     first = train(parts, model=SMALL, config=STILL)
     assert (first.plan.contamination, first.plan.ancestor_data) == ({}, ())

@@ -54,7 +54,7 @@ def test_both_engines_make_the_same_updates_with_muon(model: ModelConfig, seed: 
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_threads_and_resuming_do_not_change_weights_trained_with_muon(optimizer) -> None:
+def test_threads_and_resuming_do_not_change_the_trained_weights(optimizer) -> None:
     model = replace(MODERN, n_embd=64, n_layer=3)  # large enough to use threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     kept = StatesEvery(3)
@@ -66,7 +66,7 @@ def test_threads_and_resuming_do_not_change_weights_trained_with_muon(optimizer)
     assert resumed.state.adam_m.tolist() == whole.state.adam_m.tolist()
 
 
-def test_both_engines_start_from_the_same_initial_weights() -> None:
+def test_modern_initial_weights_are_scaled_alike_in_both_engines() -> None:
     model = replace(MODERN, vocab_size=5)
     weights = init_variant(model, random.Random(0))
     assert [*weights][:2] == ["wte", "lm_head"]  # the modern architecture has no wpe

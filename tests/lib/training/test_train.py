@@ -56,7 +56,7 @@ def test_a_resumed_training_run_gives_the_same_result(train, docs, settings, mon
         assert resumed.rng().random() == whole.rng().random()
 
 
-def test_train_chooses_the_shape_of_a_model_unless_one_is_given() -> None:
+def test_train_chooses_only_settings_that_are_not_given() -> None:
     docs, config = ["a" * 30], TrainConfig(steps=1)
     chosen = train_model(docs, config=config)
     assert chosen.model.block_size == 32
@@ -65,7 +65,7 @@ def test_train_chooses_the_shape_of_a_model_unless_one_is_given() -> None:
     parent = train_model(docs, config=config, model=ModelConfig())
     assert parent.model.block_size == 16
     child = train_model(docs, config=config, parent=parent)
-    assert (child.model.block_size, child.plan.parent_sha256) == (16, parent.sha256)
+    assert child.model.block_size == 16
 
 
 def test_training_on_karpathys_names_uses_his_settings() -> None:
@@ -75,14 +75,14 @@ def test_training_on_karpathys_names_uses_his_settings() -> None:
     assert result.config == TrainConfig(lr=0.01, engine="compiled", dtype="float32")
 
 
-def test_the_default_learning_rate_decreases_with_the_width() -> None:
+def test_the_learning_rate_decreases_with_width_unless_given() -> None:
     assert [default_lr(n) for n in (8, 16, 32, 160)] == [0.01, 0.01, 0.005, 0.001]
     wide = ModelConfig(n_embd=32)
     assert train_model(["ab"], model=wide, config=TrainConfig(steps=1)).config.lr == 0.005
     assert train_model(["ab"], model=wide, config=TrainConfig(steps=1, lr=0.02)).config.lr == 0.02
 
 
-def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
+def test_resuming_with_other_documents_or_parent_is_refused() -> None:
     parent = train_model(DOCS, model=SMALL, config=TrainConfig(steps=4))
     for before, after in (
         ({"docs": DOCS}, {"docs": DOCS[::-1]}),
@@ -140,7 +140,7 @@ def test_stopping_during_a_step_does_not_change_the_result(threads, monkeypatch)
     assert resumed.weights == whole.weights
 
 
-def test_resuming_from_an_incompatible_state_is_refused(train) -> None:
+def test_resuming_with_another_shape_or_too_few_steps_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(
         ConfigError, match=r"checkpoint to resume has dtype .* or another shape; use those"
@@ -150,7 +150,7 @@ def test_resuming_from_an_incompatible_state_is_refused(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 
-def test_a_resumed_run_keeps_the_dtype_of_its_state() -> None:
+def test_a_resumed_run_keeps_its_dtype_and_refuses_another() -> None:
     options = {"model": SMALL, "config": TrainConfig(steps=9)}
     state = train_model(DOCS, model=SMALL, config=TrainConfig(steps=5, dtype="float64")).state
     assert train_model(DOCS, **options, resume=state).state.dtype == "float64"
@@ -184,7 +184,7 @@ def test_a_divergence_is_detected_in_a_resumed_run(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=9), resume=ruined)
 
 
-def test_integers_and_floats_of_equal_value_give_the_same_losses() -> None:
+def test_integer_settings_give_the_same_losses_as_equal_floats() -> None:
     """Kernels are compiled for argument types, so one for integers must not get floats."""
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
     losses = [
@@ -238,8 +238,6 @@ def test_a_chat_model_learns_only_the_replies(train) -> None:
     config = TrainConfig(steps=100, lr=0.05)
     result = train([talk], model=replace(SMALL, block_size=12), config=config)
     assert InferenceGpt(result).chat(talk[:1]).content == "c"
-    as_dicts, few = [*map(asdict, talk)], replace(config, steps=3)
-    assert train([as_dicts], config=few).losses == train([talk], config=few).losses
     asked = [(Message("user", "c"), Message("assistant", "aab"))]
     assert InferenceGpt(result).evaluate(asked).loss > 1
 
@@ -260,8 +258,8 @@ def test_a_running_text_model_learns_no_end_token(train) -> None:
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
 
 
-def test_train_accepts_conversations_that_are_lists_of_messages(train) -> None:
-    talks = [[*talk] for talk in CONVERSATIONS]
+def test_train_accepts_conversations_of_messages_or_dicts(train) -> None:
+    talks = [[asdict(talk[0]), *talk[1:]] for talk in CONVERSATIONS]
     settings = {"model": replace(SMALL, block_size=12), "config": TrainConfig(steps=1)}
     parent = train(talks, **settings)
     child = train(talks, parent=parent, config=TrainConfig(steps=1))

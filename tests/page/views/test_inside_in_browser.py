@@ -64,11 +64,13 @@ def test_the_probability_bars_follow_position_temperature_and_top_k(names, names
 
     check(expected(2))
     assert page.inner_text("#bars tr.came th") == now[2].text
-    page.locator("#bar-temperature").fill("0.5")
-    check(expected(2, 0.5))
     page.click("#diagram [value=probabilities] > span:first-child")
-    told = percent(max(expected(2, 0.5).values()))
-    until(page, f"document.getElementById('number-value').innerText === '{told}'")
+    for temperature in (1, 0.5):  # 1: before the slider is moved
+        if temperature != 1:
+            page.locator("#bar-temperature").fill(str(temperature))
+        check(expected(2, temperature))
+        told = percent(max(expected(2, temperature).values()))
+        until(page, f"document.getElementById('number-value').innerText === '{told}'")
     assert "divided by temperature 0.50" in page.inner_text("#sum")
     page.locator("#bar-top-k").fill("3")
     check(expected(2, 0.5, 3))
@@ -457,6 +459,8 @@ def test_the_page_shows_gradients_from_probabilities_to_embeddings(names, page) 
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
     assert page.inner_text("#bars tr.came th") == "end"  # the end of the text is a token
+    difference = f"difference −{1 - bars(page)['end']:.4f}"
+    assert page.inner_text("#number-value") == difference
     assert "What came is the end token" in page.inner_text("#sentence")
     page.click("#step-after")
     until(page, "document.getElementById('step-title').innerText === 'Logits'")

@@ -181,8 +181,7 @@ export class Steps {
     this.#parts.clear();
     const { activations, backward } = found;
     const isBackward = this.#isBackward;
-    const { temperature, k } = isBackward ? { temperature: 1 } : this.#on.sampling();
-    const softmax = probabilities(activations.logits, temperature, k ?? activations.logits.length);
+    const softmax = probabilities(activations.logits, isBackward ? { temperature: 1 } : this.#on.sampling());
     const all = isBackward
       ? this.#backward.gradients(found, softmax, at, now.token)
       : { ...activations, probabilities: softmax };

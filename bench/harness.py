@@ -140,12 +140,16 @@ def train_missing(
     """Train the models for which this machine has no results, on one core; return all results.
 
     An interrupted benchmark can therefore be continued. With `--again`, existing results are
-    replaced; with `--only NAME`, only models of that name are trained. `measures` maps the name
-    of a model to a function that trains it with a given seed and returns results.
+    replaced; with `--only NAME`, only models of that name are trained. Only a full run replaces
+    results of another machine. `measures` maps the name of a model to a function that trains it
+    with a given seed and returns results.
     """
     pin()
     path, here = results_file(bench), f"{machine()}, float32"
     kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    is_stored = kept.get("machine") == here or not (options.is_short or options.only)
+    if not is_stored:
+        print("not stored, because the stored results are of another machine", file=sys.stderr)
     if kept.get("machine") != here:
         kept = {"trainings": []}
     found = {(each["name"], each["seed"]): each for each in kept["trainings"]}
@@ -158,7 +162,8 @@ def train_missing(
                 print(found[name, seed], flush=True)
                 runs = [found[key] for key in sorted(found)]
                 kept = {"machine": here, **now(), "trainings": runs}
-                path.write_text(json.dumps(kept) + "\n")
+                if is_stored:
+                    path.write_text(json.dumps(kept) + "\n")
     return {"machine": here, **now(), **kept}
 
 

@@ -49,7 +49,7 @@ def test_eval_counts_exact_replies_per_task_and_lists_the_others(
     wrong = ("hi", "oh", "tease"), ("hi", "oho", "tease"), ("hi", "yo", "tease")
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
-    assert "note: 40.0% of this text is training data" in done.stderr  # two of five conversations
+    assert "note: 40.0% of this text is in the training set" in done.stderr
     table, errors = done.stdout.split("\n\n")[1:3]
     assert "95% interval (contamination 40 %)" in table
     assert [line.split() for line in table.splitlines()[1:]] == [
@@ -183,7 +183,7 @@ def scores(text_model):
 
 def test_score_prints_the_librarys_scores_and_unchanged_lines(microgpt, text_model, scores) -> None:
     done = ok(microgpt("score", text_model, stdin="\n".join(LINES)))
-    assert "note: 33.3% of this text is training data" in done.stderr
+    assert "note: 33.3% of this text is in the training set" in done.stderr
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
         assert line.startswith(f"{score.bits_per_character:6.2f}  ")
         assert line.endswith(score.text)

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 NAMES = [
     ("microgpt train", ""),
-    ("microgpt generate mar --num-samples 4", ""),
+    ("microgpt generate --novel -n 5", ""),
 ]
 SAID = """Hi! My name is Ada.
 whats 17 + 25

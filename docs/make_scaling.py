@@ -1,9 +1,9 @@
-"""Run the commands of docs/scaling.md, and replace their output and their picture.
+"""Run the commands of docs/scaling.md, and replace their output and two pictures of sweeps.
 
     uv run python docs/make_scaling.py
 
-The commands run one after another in a directory that contains only the data. The picture of the
-first sweep is written to docs/pictures/.
+The commands run one after another in a directory that contains only the data. The chart of the
+first sweep is written to docs/pictures/, and that of the sweep in README.md.
 """
 
 import re
@@ -18,18 +18,21 @@ PAGE = DOCS / "scaling.md"
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 SVG = re.compile("<svg.*</svg>", re.DOTALL)
 PROMPT = "$ "
+GRID = "microgpt sweep grid --vary n_embd=16,32,64 --vary lr=0.001,0.003,0.01"  # of README.md
 
 
 def main() -> None:
-    """Update docs/scaling.md and its picture."""
+    """Update docs/scaling.md and the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "data", Path(folder, "data"))
         text = PAGE.read_text(encoding="utf-8")
         text = BLOCK.sub(lambda block: run(block[0], Path(folder)), text)
         PAGE.write_text(text, encoding="utf-8")
-        report = min(Path(folder).glob("experiments/*/report.html"))  # the report of `sweep params`
-        picture = SVG.findall(report.read_text(encoding="utf-8"))[0]
-        (DOCS / "pictures" / "scaling_params.svg").write_text(picture, encoding="utf-8")
+        subprocess.run(GRID.split(), cwd=folder, check=True, capture_output=True)
+        reports = sorted(Path(folder).glob("experiments/*/report.html"))
+        for name, report in zip(("scaling_params", "sweep_grid"), reports, strict=True):
+            picture = SVG.findall(report.read_text(encoding="utf-8"))[0]
+            (DOCS / "pictures" / f"{name}.svg").write_text(picture, encoding="utf-8")
 
 
 def run(block: str, folder: Path) -> str:

@@ -147,7 +147,7 @@ def gpt(token, keys, values):
     for layer in range(n_layer):  # both parts of a layer only add to x, the residual stream
         # Attention needs no mask: only this token and the earlier ones have keys. A head compares
         # the query with all keys; softmax of the scores weights the values. Scores grow with
-        # sqrt(head_dim); if undivided, softmax would pick one token, and gradients would vanish.
+        # sqrt(head_dim); undivided, in a wide head, they would make softmax pick a single token.
         h = rmsnorm(x)
         query = linear(h, weights[f"layer{layer}.attn_wq"])
         keys[layer].append(linear(h, weights[f"layer{layer}.attn_wk"]))

@@ -80,7 +80,7 @@ def note_training_data(
     if share is None:
         note("this text may be training data of the model, its parent or its teachers")
     elif share:
-        note(f"{percentage(share)} of this text is training data; the loss of new text is higher")
+        note(f"{percentage(share)} of this text is in the training set; new text has a higher loss")
     return share
 
 

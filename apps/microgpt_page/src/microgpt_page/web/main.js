@@ -26,7 +26,8 @@ async function start() {
   const whatIf = new WhatIf(train.texts, train.settings);
   const views = new Map(Object.entries(
     model.chat ? { chat, inside, train } : { train, inside, generate: new Generate(model) },
-  )).set("what-if", whatIf); // the first view is the default
+  )).set("what-if", whatIf);
+  const first = model.chat ? "chat" : /^[a-z]+$/.test(model.characters) ? "train" : "generate"; // Train reads names
   if (model.is_plain) {
     document.body.classList.add("is-plain");
     document.querySelector("h1").textContent = model.name;
@@ -36,7 +37,7 @@ async function start() {
   document.querySelector("nav").replaceChildren(...links);
   const show = () => {
     const { view, parameters } = read();
-    const name = views.has(view) ? view : views.keys().next().value;
+    const name = views.has(view) ? view : first;
     for (const other of views.keys()) byId(other).hidden = other !== name;
     const isNew = ["train", "what-if"].includes(name);
     byId("model").textContent = isNew ? `New models are trained here; the ${title} is in Look inside` : made;

@@ -74,9 +74,11 @@ def test_a_model_can_be_given_as_an_argument_or_an_option(microgpt, text_model, 
         assert ok(microgpt(name, *rest, "--model", text_model)).stdout == expected, name
 
 
-def test_an_argument_that_names_a_model_selects_the_model(microgpt, text_model, chat_model) -> None:
+def test_only_an_argument_that_names_a_model_selects_it(microgpt, text_model, chat_model) -> None:
     for command, model in (("generate", text_model), ("chat", chat_model)):
         done = microgpt(command, model.name, stdin="hi\n")
+        near = microgpt(command, f"{model.name}s", stdin="").stderr
+        assert f"no such model; did you mean {model.name}?" in near
         told = f"using the model in {model.name}; to use '{model.name}' as text, add --model"
         assert done.stderr.startswith(f"note: {told}\n")
         assert done.stdout == microgpt(command, "--model", model, stdin="hi\n").stdout
@@ -262,4 +264,4 @@ def test_the_suffix_of_the_output_selects_the_export_format(microgpt, text_model
     ok(microgpt("export", text_model, "-o", "mine.csv"))
     ok(microgpt("export", text_model, "-o", "same", "--format", "csv"))
     assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "same").read_bytes()
-    assert "suffix .docx; add" in refused(microgpt("export", text_model, "-o", "a.docx"))
+    assert "suffix .docx; choose" in refused(microgpt("export", text_model, "-o", "a.docx"))

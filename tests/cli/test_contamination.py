@@ -90,7 +90,7 @@ def test_commands_note_an_incomplete_record_of_training_data(microgpt, folder) -
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")
-    known = "in the training data (without other data of its parent or teacher); the run read 20 "
+    known = "in the training data (without other data of its parent or teacher): "
     assert known in done.stderr
     done = microgpt("generate", "--model", "child", "--novel", "-n", "1")
     assert "does not record all documents" in done.stderr

@@ -62,14 +62,14 @@ def test_replies_to_training_questions_are_reported_if_none_are_held_out(microgp
 
 
 def test_short_messages_of_several_kinds_become_the_examples_of_a_chat_model() -> None:
-    texts = ("1 + 1", "2 + 1", "hi", "x" * 61, "is it open?", "hi", "my secret", "how much?")
-    docs = [(Message("user", text), Message("assistant", "yes")) for text in texts]
-    assert first_messages(split(docs)) == ("1 + 1", "hi", "is it open?", "my secret")
+    texts = ("1 + 1", "2 + 1", "hi", "x" * 61, "is it open?", "so is it open?", "hi", "my secret")
+    docs = [(Message("user", text), Message("assistant", text[-11:])) for text in texts]
+    assert first_messages(split(docs)) == ("1 + 1", "hi", "is it open?", "my secret")  # one a reply
     assert first_messages(split(docs[:3])) == ("1 + 1", "hi", "2 + 1")
 
 
 def test_the_example_messages_of_a_chat_model_are_never_held_out() -> None:
-    docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
+    docs = [(Message("user", f"number {i}"), Message("assistant", f"{i}")) for i in range(40)]
     parts = split(docs, validation=0.5)
     held_out = {doc[0].content for doc in parts.validation}
     assert held_out.isdisjoint(first_messages(parts))

@@ -103,8 +103,7 @@ def targets_of(docs: TokenDataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]
 def losses_of(predict: Predict, docs: TokenDataset) -> NDArray[np.float64]:
     """Return the loss in nats of each prediction that is not masked."""
     targets, counts = targets_of(docs)
-    chosen = predict(docs)[np.arange(len(targets)), targets]
-    return -np.log(chosen[counts], dtype=np.float64)
+    return -np.log(predict(docs)[np.arange(len(targets)), targets][counts], dtype=np.float64)
 
 
 def loss_of(predict: Predict, docs: EvaluationSet) -> float:

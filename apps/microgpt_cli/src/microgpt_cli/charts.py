@@ -143,8 +143,7 @@ class TrainingRun(NamedTuple):
 
 def draw_result(result: TrainResult) -> "ChartType":
     """Return a chart of the losses of a training run."""
-    label = f"{count_params(result.model):,} weights"
-    return draw([_run(label, result.plan, result.state)])
+    return draw([_run(f"{count_params(result.model):,} weights", result.plan, result.state)])
 
 
 def draw(runs: Sequence[TrainingRun]) -> "ChartType":

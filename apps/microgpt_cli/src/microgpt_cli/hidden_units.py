@@ -17,8 +17,7 @@ class _Watched(Gpt[float]):
 
     def mlp(self, x: list[float], layer: int) -> list[float]:
         """Apply the MLP, and count the hidden units that are active."""
-        hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])
-        self.n_active += sum(h > 0 for h in hidden)
+        self.n_active += sum(h > 0 for h in linear(x, self.weights[f"layer{layer}.mlp_fc1"]))
         self.n_tokens += 1
         return super().mlp(x, layer)
 

@@ -51,7 +51,7 @@ def export(
     if format is None:
         format = _format_of(output) or "safetensors"
         if format in OWN and output.suffix[1:].isalpha() and not output.is_dir():
-            raise ConfigError(f"no format has the suffix {output.suffix}; add --format, or omit it")
+            raise ConfigError(f"no format has the suffix {output.suffix}; choose one with --format")
     if format in OWN:
         files = _write_model(model_dir, output, cast("WeightsFormat", format), is_forced=force)
     else:

@@ -26,9 +26,7 @@ MAX_DRAWS = 10_000  # number of consecutive unwanted samples after which `genera
 @examples("microgpt generate names em -n 5")
 def generate(
     words: list[str] | None = opt.argument(
-        None,
-        f"{opt.MODEL_THEN} a prompt with which every sample starts.",
-        "[MODEL] [PROMPT]",
+        None, f"{opt.MODEL_THEN} a prompt with which every sample starts.", "[MODEL] [PROMPT]"
     ),
     model_dir: Path | None = opt.MODEL_OR_OUTPUT,
     num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),

@@ -22,9 +22,7 @@ def info(
     model_option: Path | None = opt.MODEL_OPTION,
     data: Path | None = of_data(None, "Training file to describe, instead of a model."),
     chat: bool = of_data(
-        False,
-        "Read the file as conversations.  [default: if it contains conversations]",
-        "--chat",
+        False, "Read the file as conversations.  [default: if it contains conversations]", "--chat"
     ),
     column: str | None = opt.COLUMN,
     me: str | None = opt.ME,

@@ -49,6 +49,5 @@ def _models(top: Path) -> Iterator[tuple[str, str, int, str]]:
         except CheckpointError as error:
             note(str(error))
             continue
-        kind = "chat" if meta.special_tokens else "text"
-        kind = f"{kind}, unfinished" if is_unfinished else kind
+        kind = ("chat" if meta.special_tokens else "text") + ", unfinished" * is_unfinished
         yield folder, kind, n_params, loss_of(meta)

@@ -23,8 +23,7 @@ def plot(
     from microgpt_cli.charts import check_files, draw, read_training_runs, write_chart
 
     files = output or [Path("curves.png"), Path("curves.svg")]
-    given = opt.one_of(models, model_option, "--model")
-    directories = given or [opt.DEFAULT_MODEL_DIR]
+    directories = opt.one_of(models, model_option, "--model") or [opt.DEFAULT_MODEL_DIR]
     check_files(files)
     write_chart(draw(read_training_runs(directories)), files)
     for file in files:

@@ -1,5 +1,6 @@
 """Options shared by several commands, and their help panels."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import Parameter, Signature, get_annotations
@@ -100,6 +101,8 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
     texts = words or []
     if model or not texts:
         return texts, model
+    from difflib import get_close_matches
+
     from microgpt import is_model_directory
 
     if texts[0] and is_model_directory(path := Path(texts[0])):
@@ -108,6 +111,10 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
         return texts[1:], path
     if len(texts) > 1:
         raise ConfigError(f"{texts[0]!r:.80} is not a model; name a model, then one quoted text")
+    if texts[0] and os.path.isdir(path.parent):
+        models = [each.name for each in path.parent.glob("*") if is_model_directory(each)]
+        for name in get_close_matches(path.name, models, n=1):
+            note(f"{texts[0]!r:.80} is a text, as there is no such model; did you mean {name}?")
     return texts, None
 
 

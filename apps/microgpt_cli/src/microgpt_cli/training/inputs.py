@@ -124,9 +124,11 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
 
 def first_messages(sets: Split) -> tuple[str, ...]:
     """Return a few short opening messages of training conversations, if possible of all kinds."""
-    first = [doc[0].content for doc in sets.train[:N_SEARCHED] if not isinstance(doc, str)]
-    texts = [text for text in first if len(text) <= MAX_EXAMPLE]
+    first: dict[str, str] = {}  # by reply: other wordings of a question have the same reply
+    for doc in sets.train[:N_SEARCHED]:
+        if not isinstance(doc, str) and len(doc[0].content) <= MAX_EXAMPLE:
+            first.setdefault(doc[1].content, doc[0].content)
     kinds: dict[str, str] = {}
-    for text in texts:
+    for text in first.values():
         kinds.setdefault(text.strip(digits)[:5], text)  # many users ask for sums
-    return (*dict.fromkeys((*kinds.values(), *texts)),)[:N_EXAMPLES]
+    return (*dict.fromkeys((*kinds.values(), *first.values())),)[:N_EXAMPLES]

@@ -79,10 +79,10 @@ def print_results(
     sys.stdout.flush()
     if n_trained or (samples and text != "stream"):
         of_others = other_data(result.plan.data, result.plan.ancestor_data)
-        which = f"in the training data{of_others and f' ({of_others})'}"
+        which = f"samples in the training data{of_others and f' ({of_others})'}"
         n_read = min(len(sets.train), result.state.step * result.config.batch_size)
         read = f"the run read {n_read:,} of its {len(sets.train):,} documents"
-        note(f"{n_trained} of {len(samples)} samples are {which}; {read}")
+        note(f"{which}: {n_trained} of {len(samples)}; {read}")
     if copied := copied_share(samples, result.documents):
         note(f"{copied:.0%} of the samples' text is copied from the training data")
     note_faults(samples, result, usual_length(result))

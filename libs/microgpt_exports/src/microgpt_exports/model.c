@@ -333,7 +333,7 @@ int main(int n, char **arguments) {
         printf("sample %2lld: ", i);
         for (const char *text = n > 4 ? arguments[4] : ""; *text;) {
             if ((token = microgpt_token(&text)) < 0 || state->n_read == MICROGPT_CONTEXT)
-                return fputs("error: cannot read this prompt\n", stderr), 2;
+                return fputs("error: the prompt is too long or has an unknown character\n", stderr), 2;
             microgpt_print(token);
             microgpt_next(state, token);
         }

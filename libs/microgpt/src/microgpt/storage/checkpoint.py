@@ -119,7 +119,7 @@ class TrainingDirectory(DirectoryLock):
 
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no checkpoint."""
-    remedy = "use another directory, or fine-tune its model with --from"
+    remedy = "use another directory, such as one that `microgpt list` shows"
     check_is_directory(directory, remedy)
     if not has_state(directory):
         raise CheckpointError(f"{directory} has no checkpoint, as after evolve; {remedy}")

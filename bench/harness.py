@@ -37,7 +37,7 @@ def parsed(doc: str | None, **options: Any) -> argparse.Namespace:
         if isinstance(given, bool):
             parser.add_argument(option, action="store_true")
         elif isinstance(given, tuple | dict):
-            parser.add_argument(option, choices=given, metavar="NAME", help=", ".join(given))
+            parser.add_argument(option, choices=given, metavar="NAME", help=" | ".join(given))
         else:
             parser.add_argument(option, type=type(given), default=given)
     found = parser.parse_args()

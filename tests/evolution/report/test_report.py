@@ -35,7 +35,7 @@ def test_a_search_writes_a_report_of_its_trials_and_its_winner(searched, search)
     run = run_of(searched(*search)[1])
     marks = sorted(mark.split(",")[0] for mark in marks_of(run))
     assert marks == sorted(line["id"] for line in records_of(run))
-    assert f", {len(marks)} trials in " in text_of(run)
+    assert f", {len(marks)} trials, " in text_of(run)
     assert "<script" not in text_of(run)
     (winner,) = next(line for line in records_of(run) if line["origin"] == "fresh")["parents"]
     assert re.search(f"<dt>winner</dt><dd>[^<]*, {winner}</dd>", text_of(run))

@@ -33,7 +33,7 @@ SWEPT = (
     "Means over the seeds with 95 % confidence intervals, best first. Diamonds: beyond the axis."
 )
 TRIED = (
-    "One mark per try: the champion's loss less its gain, with a 95 % interval. Line: the "
+    "One mark per try: the champion's loss minus the try's gain, with a 95 % interval. Line: the "
     "champion's loss. Orange: tries that looked better only at first. Diamonds: beyond the axis."
 )
 # Vega writes a point's description into `aria-label`; `render` turns it into a tooltip.
@@ -73,7 +73,7 @@ def study_report(study: Ranking) -> Report:
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))
     state = "" if settings.n_trials == len(study.records) else " so far"
-    headline = f"{_result(study)}, {len(study.records):,} trials in {took}{state}"
+    headline = f"{_result(study)}, {len(study.records):,} trials, {took} of training{state}"
     if isinstance(settings, SweepSettings):
         chart, caption = charts.draw_means(study), SWEPT
     else:

@@ -98,7 +98,7 @@ class Research(Study[ResearchSettings]):
             raise StudyError("the test part was read, which ended the study; start another one")
         for each in (tries := self.tries):
             if each.code == code and each.verdict not in PARTS:
-                raise ConfigError(f"try {each.number} has this program, {each.verdict}; change it")
+                raise ConfigError(f"try {each.number} is this program ({each.verdict}); change it")
         if not tries or tries[-1].code != code:
             publish(self.directory / TRIES, {f"{len(tries)}.py": code.encode()})
         while (part := (last := self.tries[-1]).verdict) in PARTS:

@@ -105,7 +105,7 @@ def test_checking_a_new_exercise_says_that_its_code_is_missing(wrong, name: str)
 
 
 @pytest.mark.parametrize(("number", "right", "written", "message"), WRONG)
-def test_the_message_for_a_wrong_solution_does_not_reveal_the_right_one(
+def test_a_wrong_solution_is_explained_without_the_right_one(
     wrong, number: str, right: str, written: str, message: str
 ) -> None:
     name = exercises.find(number)
@@ -133,7 +133,7 @@ def test_each_exercise_has_hints_and_a_number() -> None:
     assert all(exercises.hints(name) for name in names)
 
 
-def test_the_solutions_give_the_same_results_as_the_library() -> None:
+def test_solutions_4_to_11_give_the_same_results_as_the_library() -> None:
     """Checks compare a file with the solution; this test compares solutions with the library."""
     code = {}
     for name in exercises.names()[3:12]:

@@ -39,7 +39,7 @@ def test_course_start_refuses_a_directory_that_is_not_empty(microgpt, place: Pat
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 
-def test_checking_a_correct_exercise_names_the_next_exercise(microgpt, place: Path) -> None:
+def test_course_check_names_the_problem_or_the_next_exercise(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
         f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; write your code instead"
@@ -128,7 +128,7 @@ def test_suggested_commands_include_uv_run_and_the_directory(microgpt, tmp_path:
     assert last_line("check", **uv).endswith("start one with: uv run microgpt course start")
 
 
-def test_course_refuses_invalid_input_with_a_one_line_error(microgpt, place: Path) -> None:
+def test_course_names_each_invalid_argument_file_or_value(microgpt, place: Path) -> None:
     assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
     problem = refused(microgpt("course", "check", "--directory", "none"))
     assert "contains no course" in problem
@@ -175,7 +175,7 @@ def test_only_the_first_lines_that_a_learners_file_prints_are_shown(tmp_path: Pa
 
 
 @pytest.mark.parametrize("line", ['{"__class__": 5}', '{"right": 5}', "5", "{"])
-def test_json_printed_by_a_learners_file_is_not_read_as_a_result(tmp_path: Path, line: str) -> None:
+def test_output_of_a_learners_file_is_not_read_as_a_result(tmp_path: Path, line: str) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text(f"import os\nos.write(1, {line.encode()!r})\nos._exit(0)\n")
     problem = "11_schedule.py: the file ended Python before the check was complete"
@@ -192,7 +192,7 @@ def test_an_endless_loop_is_stopped_and_its_line_is_reported(tmp_path: Path) -> 
     assert problem.endswith("still running after 5 seconds; is there a loop that does not end?")
 
 
-def test_the_first_wrong_loss_that_a_file_prints_is_reported_with_its_step(tmp_path: Path) -> None:
+def test_the_first_wrong_or_missing_loss_is_reported_by_step(tmp_path: Path) -> None:
     path = tmp_path / "13_karpathy.py"
     path.write_text("print('step 1 loss 3.3660')\nprint('step 2 loss 3.4000')\n")
     problem = check_file(exercises.WHOLE, path).wrong

@@ -35,7 +35,7 @@ def test_commands_in_the_docs_print_the_output_that_is_shown(name: str, tmp_path
 
 
 @pytest.mark.parametrize("page", pages())
-def test_every_command_in_the_docs_is_in_a_shell_block(page: str) -> None:
+def test_every_command_in_the_docs_is_in_a_block_that_is_run(page: str) -> None:
     for block in blocks(page):
         place = f"{page}:{block.line}"
         assert block.language in RUN | SHOWN, f"{place}: {block.language}"
@@ -59,7 +59,7 @@ def test_every_rule_that_shortens_docs_commands_is_used(pattern: str, replacemen
 
 
 @pytest.mark.parametrize("block", [b for b in blocks("docs/learn.md") if b.language == "python"])
-def test_python_blocks_of_the_docs_can_be_pasted_into_a_python_prompt(block: Block) -> None:
+def test_python_blocks_of_learn_md_can_be_pasted_into_a_prompt(block: Block) -> None:
     """Before Python 3.13, the prompt reads line by line, and an empty line ends a statement."""
     lines: list[str] = []
     for line in [*block.code.splitlines(), ""]:

@@ -49,7 +49,7 @@ pytestmark = [
 ]
 
 
-def test_every_link_leads_to_an_existing_page_and_heading() -> None:
+def test_every_internal_link_of_the_site_has_a_target() -> None:
     others = {SITE / "404.html", *SITE.glob("docs/models/*")}  # pages whose links are not checked
     pages = {path: Page(path) for path in SITE.rglob("*.html") if path not in others}
     dead = []
@@ -101,7 +101,7 @@ def test_the_models_in_the_site_generate_and_learn_names(page) -> None:
     given.get_by_text(re.compile("^mar[a-z]*$")).first.wait_for()
 
 
-def test_the_search_lists_explanations_before_functions_on_pages_opened_as_files(browser) -> None:
+def test_the_search_finds_explanations_first_and_opens_functions(browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")

@@ -63,7 +63,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
 
 
-def test_every_link_to_a_heading_leads_to_one() -> None:
+def test_every_link_to_a_heading_leads_to_an_existing_heading() -> None:
     links = [(page, *link) for page in PAGES for link in TO_HEADING.findall(without_code(page))]
     assert len(links) > 100
     dead = [
@@ -126,7 +126,7 @@ def test_pages_of_the_site_link_to_their_source_files() -> None:
     assert front_matter(train, address) == front_matter("docs/learn.md", "") == ""
 
 
-def test_each_command_has_a_page_and_a_line_in_the_index() -> None:
+def test_command_pages_are_in_the_navigation_and_the_index() -> None:
     pages = command_line.pages()
     nav = list(nav_paths(tomllib.loads(settings_of(""))["project"]["nav"]))
     assert set(pages) <= set(nav)

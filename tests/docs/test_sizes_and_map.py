@@ -53,7 +53,7 @@ def test_the_repository_map_lists_every_package() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_docs_list_each_preset_with_its_size(name) -> None:
+def test_the_docs_list_each_preset_and_the_sizes_for_names_txt(name) -> None:
     lines = (ROOT / "docs/training.md").read_text().splitlines()
     (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
     if PRESETS[name].get("data") == "names.txt":

@@ -30,7 +30,7 @@ def requirements(name: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_the_image_installs_the_package_versions_that_are_tested() -> None:
+def test_image_requirements_use_the_versions_pinned_in_pyproject() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
@@ -105,7 +105,7 @@ def build(folder: Path) -> Image:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_image_serves_and_reports_its_health(serve, talk_dir, talk_result, tmp_path) -> None:
+def test_the_image_serves_models_and_reports_health(serve, talk_dir, talk_result, tmp_path) -> None:
     pytest.importorskip("microgpt_page")
     with compiled(tmp_path / "opt/microgpt/kernels"):
         image = build(tmp_path)
@@ -187,7 +187,7 @@ def nginx(folder: Path, upstream: int) -> Iterator[httpx2.Client]:
 @pytest.mark.skipif(
     not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"
 )
-def test_nginx_publishes_the_service_below_a_prefix_with_tls(serve, slow_dir, tmp_path) -> None:
+def test_nginx_conf_provides_tls_a_prefix_streaming_and_limits(serve, slow_dir, tmp_path) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="300", MICROGPT_ALLOWED_HOSTS="chat.example")
     with nginx(tmp_path, server.port) as client:
         moved = client.get(str(client.base_url).rstrip("/"))

@@ -70,7 +70,7 @@ def test_chat_accepts_roles_in_any_order_before_the_last_message(talk, talk_resu
     assert talk.request("POST", "/microgpt/v1/chat", body).json["content"] == expected.content
 
 
-def test_the_chat_route_reports_dropped_turns_and_the_finish_reason(talk) -> None:
+def test_the_chat_route_reports_dropped_tokens_and_finish_reason(talk) -> None:
     reply = talk.chat("hi", "yo", "hi there", "yo man", "hi there", "yo", "hi", max_tokens=1).json
     assert reply["tokens_dropped"] > 0
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
@@ -84,7 +84,7 @@ def test_generate_returns_the_number_of_texts_that_the_context_cuts_off(names) -
     assert "samples_cut" not in names.generate(num_samples=50, max_tokens=2, **body).json
 
 
-def test_the_health_route_names_the_served_model(names, names_dir) -> None:
+def test_the_health_route_names_the_served_model_and_its_version(names, names_dir) -> None:
     health = names.get("/health").json
     version = load(names_dir).sha256[:12]
     assert health == {"status": "ok", "model": "names", "version": version}
@@ -94,7 +94,7 @@ def test_the_health_route_names_the_served_model(names, names_dir) -> None:
     "path",
     ["/health", "/metrics", "/docs", "/openapi.json", "/v1/models", "/docs/assets/swagger-ui.css"],
 )  # fmt: skip
-def test_a_head_request_returns_the_headers_of_a_get_request(names, path) -> None:
+def test_read_only_routes_answer_get_and_head_but_refuse_post(names, path) -> None:
     head, get = (names.request(method, path) for method in ("HEAD", "GET"))
     assert (head.status, head.body) == (200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
@@ -103,7 +103,7 @@ def test_a_head_request_returns_the_headers_of_a_get_request(names, path) -> Non
     assert {"GET", "HEAD"} <= set(refused.headers["allow"].split(", "))
 
 
-def test_every_reply_has_a_request_id_and_a_log_line(names) -> None:
+def test_replies_and_log_lines_contain_a_valid_request_id(names) -> None:
     given = names.get("/health", X_Request_ID="mine-1").headers["x-request-id"]
     assert given == "mine-1"
     made = names.get("/nowhere").headers["x-request-id"]
@@ -144,7 +144,7 @@ def test_all_metrics_exist_from_the_start_and_count_requests(names_dir) -> None:
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-def test_a_service_below_a_path_prefix_gives_the_same_responses(talk_dir) -> None:
+def test_a_service_below_a_prefix_answers_and_counts_requests(talk_dir) -> None:
     app = create_app(ServiceSettings(model_dir=str(talk_dir), api_key=SecretStr("k")))
     key = {"headers": {"Authorization": "Bearer k"}}
     paths = ("/health", "/docs", "/openapi.json")
@@ -211,7 +211,7 @@ def test_a_request_is_answered_by_the_model_that_it_names(both, names_gpt, talk_
         ("GET", "/?model=gpt-5", {}),
     ],
 )
-def test_a_request_for_an_unknown_model_gets_a_404_with_all_names(both, method, path, more) -> None:
+def test_a_404_for_an_unknown_model_lists_the_served_models(both, method, path, more) -> None:
     if method == "GET":
         pytest.importorskip("microgpt_page")
     (reply,) = ask_app(create_app(both), (method, path, more))
@@ -242,7 +242,7 @@ def test_a_missing_damaged_or_ambiguous_model_is_not_served(
         ServedModels.load(ServiceSettings(model_dir=given))
 
 
-def test_the_checkpoint_of_an_unfinished_run_is_served(tmp_path, names_result, caplog) -> None:
+def test_the_checkpoint_of_a_run_is_served_until_it_ends(tmp_path, names_result, caplog) -> None:
     caplog.set_level(logging.INFO, "microgpt_serve")
     directory, settings = tmp_path / "model", ServiceSettings(model_dir=str(tmp_path / "model"))
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))

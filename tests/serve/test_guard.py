@@ -61,7 +61,7 @@ def test_only_loopback_hosts_and_origins_are_allowed(names, header, allowed, ref
         assert names.get("/v1/models", **{f"X_Forwarded_{header}": value}).status == 200
 
 
-def test_requests_to_configured_hosts_and_health_checks_are_allowed(names_dir) -> None:
+def test_settings_decide_which_hosts_and_origins_are_allowed(names_dir) -> None:
     settings = ServiceSettings(
         model_dir=str(names_dir),
         host="0.0.0.0",
@@ -83,7 +83,7 @@ def test_requests_to_configured_hosts_and_health_checks_are_allowed(names_dir) -
     assert [reply.status_code for reply in replies] == [*expected.values()]
 
 
-def test_a_public_service_without_key_or_hosts_logs_warnings(serve, names_dir, names) -> None:
+def test_a_public_service_without_key_or_hosts_warns_but_answers(serve, names_dir, names) -> None:
     server = serve(names_dir, HOST="0.0.0.0", MICROGPT_APIKEY="secret")
     server.wait_for("warning: .*DNS rebinding.* MICROGPT_ALLOWED_HOSTS")
     server.wait_for("warning: MICROGPT_APIKEY is not a setting")
@@ -106,5 +106,5 @@ def test_a_public_service_without_key_or_hosts_logs_warnings(serve, names_dir, n
         ({"allowed_hosts": "*"}, False),
     ],
 )
-def test_hosts_are_checked_only_if_other_sites_could_send_requests(options, is_checked) -> None:
+def test_hosts_are_checked_if_listed_or_if_local_without_a_key(options, is_checked) -> None:
     assert ServiceSettings(**options).checks_hosts == is_checked

@@ -44,7 +44,7 @@ def write(client, prompt="", **fields):
     return client.completions.create(model="any", prompt=prompt, **fields)
 
 
-def test_the_served_model_is_listed_and_found_by_its_name(writer) -> None:
+def test_the_served_model_is_listed_and_found_only_by_its_name(writer) -> None:
     (model,) = writer.models.list().data
     assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
     assert model.created > 1_700_000_000
@@ -65,7 +65,7 @@ def test_a_message_parsed_by_the_openai_client_can_be_sent_back(talker) -> None:
         assert ask(talker, HI, reply.choices[0].message, HI).choices[0].finish_reason
 
 
-def test_a_response_states_the_model_the_version_and_the_time(talker, talk) -> None:
+def test_a_response_states_its_model_version_time_and_unique_id(talker, talk) -> None:
     reply = ask(talker, seed=1)
     assert (reply.model, reply.object) == ("talk", "chat.completion")
     assert reply.system_fingerprint == talk.get("/health").json["version"]
@@ -87,7 +87,7 @@ def test_several_choices_have_consecutive_seeds(writer, names_gpt, talker, talk_
     assert said == [talk_gpt.chat(messages, temperature=1.5, seed=5 + i).content for i in range(3)]
 
 
-def test_a_negative_seed_is_reproducible(writer, names_gpt) -> None:
+def test_a_negative_seed_equals_that_seed_plus_2_to_the_63(writer, names_gpt) -> None:
     for seed in (-1, -(2**63)):
         (text,) = names_gpt.generate(seed=seed + 2**63, temperature=2)
         assert write(writer, seed=seed, temperature=2).choices[0].text == text
@@ -105,14 +105,14 @@ def test_the_default_temperature_equals_that_of_the_library(writer, names_gpt) -
     "limit",
     [{"max_tokens": 3}, {NEW_LIMIT: 3}, {"max_tokens": 9, NEW_LIMIT: 3}],
 )
-def test_max_tokens_ends_a_reply_with_finish_reason_length(talker, limit) -> None:
+def test_a_token_limit_ends_a_reply_with_finish_reason_length(talker, limit) -> None:
     reply = ask(talker, seed=1, temperature=9, **limit)
     assert (reply.usage.completion_tokens, reply.choices[0].finish_reason) == (3, "length")
     assert len(reply.choices[0].message.content) == 3
 
 
 @pytest.mark.parametrize("client", ["writer", "talker", "reader"])
-def test_the_usage_counts_prompt_and_completion_tokens(client, request) -> None:
+def test_usage_counts_tokens_and_is_streamed_only_if_requested(client, request) -> None:
     client = request.getfixturevalue(client)
     name = client.models.list().data[0].id
     gpt: InferenceGpt = request.getfixturevalue(f"{name}_gpt")
@@ -139,7 +139,7 @@ def test_a_message_can_consist_of_several_text_parts(talker) -> None:
     assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message
 
 
-def test_a_reply_reports_dropped_turns_and_unknown_characters(talker) -> None:
+def test_a_reply_reports_dropped_tokens_and_unknown_characters(talker) -> None:
     reply = ask(talker, *[HI, {"role": "assistant", "content": "yo man"}] * 9, HI, seed=1)
     assert reply.tokens_dropped > 100
     assert ask(talker, {"role": "user", "content": "hi 日"}).unknown_characters == "日"
@@ -176,7 +176,7 @@ OPTIONS = ["-o", "seed", "3", "-o", "temperature", "1.5"]
 
 
 @pytest.mark.slow
-def test_the_llm_command_can_chat_with_the_service(talk, talk_gpt, tmp_path) -> None:
+def test_the_llm_command_lists_the_model_and_chats_with_it(talk, talk_gpt, tmp_path) -> None:
     reply = talk_gpt.chat("hi there", temperature=1.5, seed=3).content
     asked = ("hi there", "-m", "talk", *OPTIONS)
     for args, said in ((asked, reply), ((*asked, "--no-stream"), reply), (["--models"], "talk")):
@@ -207,7 +207,7 @@ SHORT = {"role": "user", "content": "hi"}
     ],
 )
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
-def test_unsupported_fields_with_neutral_values_are_accepted(talk, path, fields) -> None:
+def test_neutral_and_ignored_fields_do_not_change_the_choices(talk, path, fields) -> None:
     body = {"seed": 1} | ({"messages": [SHORT]} if path == CHAT else {})
     plain, adorned = (talk.request("POST", path, body | more) for more in ({}, fields))
     assert adorned.status == 200, adorned
@@ -233,7 +233,7 @@ def test_message_fields_that_clients_send_back_are_accepted(talk, role, extra) -
 @pytest.mark.parametrize(
     "content", [{"content": ""}, {"content": " "}, {"content": None}, {"content": []}, {}]
 )
-def test_an_empty_assistant_message_counts_as_an_ordinary_turn(talk, talk_gpt, content) -> None:
+def test_an_empty_or_blank_assistant_message_counts_as_a_turn(talk, talk_gpt, content) -> None:
     body = {"messages": [SHORT, {"role": "assistant", **content}, SHORT], "seed": 4}
     hi, nothing = Message("user", "hi"), Message("assistant", content.get("content") or "")
     reply = talk.request("POST", CHAT, body).json["choices"][0]["message"]

@@ -86,7 +86,7 @@ def test_unknown_environment_variables_that_look_like_settings_are_reported(monk
     assert unknown_variables() == ["MICROGPT_APIKEY", "MICROGPT_HOST", "microgpt_CORS_ORIGIN"]
 
 
-def test_a_microgpt_port_variable_set_by_kubernetes_is_ignored(monkeypatch) -> None:
+def test_the_port_is_read_from_port_and_never_from_microgpt_port(monkeypatch) -> None:
     monkeypatch.delenv("PORT", raising=False)
     monkeypatch.setenv("MICROGPT_PORT", "tcp://10.0.0.1:80")
     assert read_settings().port == 8080
@@ -104,14 +104,14 @@ def test_a_request_to_a_full_queue_gets_a_503_with_retry_after(names_dir) -> Non
         assert reply.headers["retry-after"] == "1"
 
 
-def test_a_request_that_reaches_its_time_limit_stops_its_generation(brief) -> None:
+def test_a_request_past_its_time_limit_gets_a_504_and_is_stopped(brief) -> None:
     reply = brief.generate(num_samples=50)
     assert reply.status == 504
     assert reply.json == {"error": "the reply was not ready within 1 seconds"}
     brief.until_idle()
 
 
-def test_a_disconnected_client_stops_its_generation(slow) -> None:
+def test_a_disconnection_stops_the_generation_and_counts_as_499(slow) -> None:
     left = f'microgpt_requests_total{{route="{GENERATE}",status="499"}}'
     names = (left, 'microgpt_tokens_total{model="slow"}')
     before = [*map(slow.metric, names)]
@@ -163,7 +163,7 @@ def test_a_second_ctrl_c_stops_the_service_at_once(serve, slow_dir) -> None:
         assert running.exception() or running.result().status != 200
 
 
-def test_a_service_with_a_key_refuses_requests_without_it(names_dir) -> None:
+def test_a_key_is_required_except_for_health_and_documentation(names_dir) -> None:
     def posted(key: str) -> tuple[str, str, dict]:
         return "POST", GENERATE, {"json": {}, "headers": {"Authorization": key}}
 
@@ -178,7 +178,7 @@ def test_a_service_with_a_key_refuses_requests_without_it(names_dir) -> None:
         assert reply.headers["www-authenticate"] == "Bearer"
 
 
-def test_cors_is_off_unless_an_origin_is_configured(names, names_dir) -> None:
+def test_cors_allows_only_configured_origins(names, names_dir) -> None:
     origin = {"Origin": "https://a.example"}
     asked = {**origin, "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in names.get("/health", **origin).headers
@@ -224,7 +224,7 @@ def test_the_microgpt_serve_command_serves_until_ctrl_c(serve, names_dir) -> Non
         assert server.process.wait(20) == 0
 
 
-def test_clients_can_neither_forge_nor_flood_the_log(serve, names_dir, tmp_path) -> None:
+def test_control_characters_in_a_model_name_are_escaped(serve, names_dir, tmp_path) -> None:
     name = "names\x1b[2J\n2026 GET forged"
     shutil.copytree(names_dir, tmp_path / name)
     edit(tmp_path / name / "meta.json", created_at="now\x1b")

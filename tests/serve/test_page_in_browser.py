@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 MODEL_DATA = '<script type="text/plain" id="model-data">'
 
 
-def test_the_page_of_a_model_links_to_the_other_models(
+def test_a_page_links_to_other_models_but_a_saved_copy_does_not(
     shared, names_dir, talk_dir, talk_gpt, page, tmp_path
 ) -> None:
     for name, model in (("n", names_dir), ("talk & co", talk_dir)):
@@ -39,7 +39,7 @@ def test_the_page_of_a_model_links_to_the_other_models(
     assert server.get("/?model=x").status == 404
 
 
-def test_a_page_asks_for_the_key_until_it_is_right(serve, names_dir, page, complaints) -> None:
+def test_a_page_asks_for_the_right_key_and_remembers_it(serve, names_dir, page, complaints) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     url = f"http://127.0.0.1:{server.port}/"
     other = page.context.new_page()  # a second tab, without the key

@@ -62,7 +62,7 @@ def test_without_microgpt_page_only_the_page_is_unavailable(
     assert problem in page.json()["error"]
 
 
-def test_sigterm_does_not_wait_for_a_page_that_is_being_made(serve, names_dir, tmp_path) -> None:
+def test_a_slow_page_gets_a_503_and_does_not_delay_sigterm(serve, names_dir, tmp_path) -> None:
     slow = "import time\ndocument = lambda *about: print('begun', flush=True) or time.sleep(60)"
     write_package(tmp_path, "microgpt-page", "pages", "document = slow:document", slow=slow)
     server = serve(names_dir, PYTHONPATH=str(tmp_path), MICROGPT_TIMEOUT_S="0.5")

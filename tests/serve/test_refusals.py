@@ -93,7 +93,7 @@ def test_the_error_for_an_invalid_request_says_what_is_wrong(request, body, prob
         ({"content": "h" * 99}, "the message has 99 characters", "messages"),
     ],
 )  # fmt: skip
-def test_an_openai_error_names_its_field_separately(request, fields, message, field) -> None:
+def test_an_openai_error_has_a_message_and_names_its_field(request, fields, message, field) -> None:
     """The invalid field belongs to the body, or to the only message of a chat."""
     is_message = {"role", "content", "tool_calls"} & {*fields}
     body = {"messages": [{**HI, **fields}]} if is_message else fields
@@ -118,7 +118,7 @@ def test_an_openai_error_names_its_field_separately(request, fields, message, fi
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_a_body_with_invalid_json_is_refused(talk, body) -> None:
+def test_a_body_with_malformed_or_extreme_json_is_refused(talk, body) -> None:
     refused(talk, CHAT if b"messages" in body else GENERATE, body, **JSON)
 
 

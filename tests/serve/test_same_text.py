@@ -137,7 +137,7 @@ def test_the_streamed_chunks_of_a_choice_add_up_to_its_text(case, stop) -> None:
 
 
 @pytest.mark.parametrize("stop", [[], ["a" * 1000 + "!"]])
-def test_streaming_decodes_each_token_only_a_few_times(stop, monkeypatch) -> None:
+def test_streaming_decodes_a_token_at_most_12_times_on_average(stop, monkeypatch) -> None:
     n_decoded, decode = 0, CharTokenizer.decode
 
     def counted(self, tokens) -> str:
@@ -159,6 +159,6 @@ short_stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).
 
 
 @given(st.text("ab", max_size=9), short_stops)
-def test_a_stream_holds_back_only_text_that_may_still_change(text, stop) -> None:
+def test_a_stream_holds_back_only_the_beginning_of_a_stop_string(text, stop) -> None:
     held_back = text[len(stable_prefix(text, stop)) :]
     assert not held_back or any(string.startswith(held_back) for string in stop)

@@ -34,7 +34,7 @@ def text_of(events) -> str:
     return "".join(event.choices[0].text for event in events)
 
 
-def test_a_stream_ends_with_the_done_event(talk) -> None:
+def test_a_stream_has_sse_headers_and_ends_with_the_done_event(talk) -> None:
     body = {"messages": [HI], "seed": 1, "stream": True}
     with talk.send(CHAT, body) as client:
         head, _, events = read_until(client, rb"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
@@ -99,7 +99,7 @@ def test_a_slow_client_gets_all_its_text_and_delays_nobody(serve, wide_result, t
 
 
 @pytest.mark.slow
-def test_sigterm_waits_for_no_client_that_stopped_reading(serve, wide_result, tmp_path) -> None:
+def test_sigterm_does_not_wait_for_a_client_that_never_reads(serve, wide_result, tmp_path) -> None:
     save(wide_result, tmp_path / "wide")
     server = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="1")
     with server.send(COMPLETIONS, LARGE, receive_buffer=4096):

@@ -4,7 +4,6 @@ The latter selects parents in tournaments, and avoids species that have failed r
 constants come from evolve-rust.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,6 @@ from microgpt_evolution.trial import Evaluation, training_seed
 N_FINALISTS = 3
 POPULATION = "champion"  # name in the progress line, if a search has only one population
 LAST_DOC_LOSER = 2.3  # a higher last-document loss is a failure, as in evolve-rust
-PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones can be rounding errors
 MIN_FAILURES = 2  # number of failures after which random genomes avoid a species
 N_IMMIGRANTS = 2  # random organisms per generation; fewer if the population is smaller than 4
 CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds of a uniform draw that selects an operator
@@ -125,7 +123,10 @@ class LossPopulation(Population):
         """Assign the evaluations, in the order of `ask`; return the population, best first."""
         ranked = super().tell(evaluations)
         self._note_failures(ranked)
-        self._note_progress(ranked[0].fitness)
+        if self._best is not None:
+            has_gained = stagnation.is_progress(self._best, ranked[0].fitness)
+            self.stagnation = 0 if has_gained else self.stagnation + 1
+        self._best = ranked[0].fitness
         return ranked
 
     def _note_failures(self, generation: Sequence[Organism]) -> None:
@@ -135,17 +136,6 @@ class LossPopulation(Population):
             self._values += [organism.fitness for organism in new]
             threshold = loser_threshold(self._fitness, self._values)
             self.failures.update(o.genome.species for o in new if o.fitness > threshold)
-
-    def _note_progress(self, best: float) -> None:
-        """Update the number of generations without a lower fitness.
-
-        In evolve-rust, any change counts as progress, even that of an elite that a championship
-        evaluates again with a new seed. For this reason, evolve-rust never reaches a cataclysm.
-        """
-        if self._best is not None:
-            has_gained = best < math.inf and best <= self._best - PROGRESS
-            self.stagnation = 0 if has_gained else self.stagnation + 1
-        self._best = best
 
     def _children(self) -> list[Organism]:
         """Return the next generation; organisms without a finite fitness have no offspring."""

@@ -3,6 +3,7 @@
 The constants come from evolve-rust. `winners` are the organisms with a finite fitness, best first.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -11,11 +12,22 @@ from microgpt_evolution.strategies.organism import Organism, child
 
 CHAMPIONSHIP_AFTER = 2  # generations without progress after which only the best organisms breed
 CATACLYSM_AFTER = 4  # generations without progress after which random genomes restart the search
+PROGRESS = 1e-8  # minimum decrease of the loss; smaller ones can be rounding errors
 N_CHAMPIONS = 3
+Newcomer = Callable[..., Organism]  # draws an organism with a random genome
+
+
+def is_progress(before: float, best: float) -> bool:
+    """Return whether a generation's best fitness is lower than that of the previous one.
+
+    In evolve-rust, any change counts as progress, even that of an elite that a championship
+    evaluates again with a new seed. For this reason, evolve-rust never reaches a cataclysm.
+    """
+    return best < math.inf and best <= before - PROGRESS
 
 
 def championship(
-    winners: Sequence[Organism], size: int, rng: Random, newcomer: Callable[..., Organism]
+    winners: Sequence[Organism], size: int, rng: Random, newcomer: Newcomer
 ) -> list[Organism]:
     """Return the best genome, offspring of the N_CHAMPIONS best genomes, and a newcomer."""
     best, champions = winners[0], winners[:N_CHAMPIONS]
@@ -33,9 +45,7 @@ def championship(
     return children
 
 
-def cataclysm(
-    winners: Sequence[Organism], size: int, newcomer: Callable[..., Organism]
-) -> list[Organism]:
+def cataclysm(winners: Sequence[Organism], size: int, newcomer: Newcomer) -> list[Organism]:
     """Return the best genome, if any has a finite fitness, and newcomers from wide ranges."""
     children = [child(best.genome, "re-eval", best) for best in winners[:1]]
     return children + [newcomer("cataclysm", WIDE) for _ in range(size - len(children))]

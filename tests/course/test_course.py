@@ -109,7 +109,7 @@ def test_finishing_the_course_prints_what_to_read_next(microgpt, place: Path) ->
         done[name] = hashlib.sha256(exercises.solution(name).encode()).hexdigest()
     done["a\nb"] = ""
     progress.write_text(json.dumps({"done": done}))
-    assert "All fourteen are done" in ok(microgpt("course", "check", "1")).stdout
+    assert "\nNext: docs/change.md" in ok(microgpt("course", "check", "1")).stdout
 
 
 def test_suggested_commands_include_uv_run_and_the_directory(microgpt, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_commands_in_the_docs_print_the_output_that_is_shown(name: str, tmp_path
 
 
 @pytest.mark.parametrize("page", pages())
-def test_every_command_in_the_docs_is_in_a_block_that_is_run(page: str) -> None:
+def test_every_command_in_the_docs_is_in_a_bash_or_console_block(page: str) -> None:
     for block in blocks(page):
         place = f"{page}:{block.line}"
         assert block.language in RUN | SHOWN, f"{place}: {block.language}"
@@ -89,7 +89,7 @@ FENCE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOT
 
 
 @pytest.mark.slow
-def test_the_documented_plugin_prints_its_output_and_can_be_uninstalled(tmp_path: Path) -> None:
+def test_the_documented_plugin_runs_as_shown_and_can_be_removed(tmp_path: Path) -> None:
     package, site = tmp_path / "microgpt-subtitles", tmp_path / "site"
     for name, content in FENCE.findall((ROOT / PLUGINS).read_text()):
         (package / name).parent.mkdir(parents=True, exist_ok=True)

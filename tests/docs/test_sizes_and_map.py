@@ -33,7 +33,7 @@ def mapped() -> set[Path]:
 
 
 @pytest.mark.parametrize(("part", "said"), SIZES)
-def test_the_documented_package_sizes_are_within_10_percent_of_actual_sizes(part, said) -> None:
+def test_documented_package_sizes_are_within_10_percent(part, said) -> None:
     n = sum(n_lines(PAGE.parent / path) for path in re.findall(r"\]\(([^)]+)\)", part))
     rounded = round(n, -1 if n < 1000 else -2)
     name = re.sub(r"\[|\]\([^)]*\)", "", part)

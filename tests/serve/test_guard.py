@@ -106,5 +106,5 @@ def test_a_public_service_without_key_or_hosts_warns_but_answers(serve, names_di
         ({"allowed_hosts": "*"}, False),
     ],
 )
-def test_hosts_are_checked_if_listed_or_if_local_without_a_key(options, is_checked) -> None:
+def test_host_checks_are_on_with_a_list_or_locally_without_a_key(options, is_checked) -> None:
     assert ServiceSettings(**options).checks_hosts == is_checked

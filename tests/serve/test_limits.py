@@ -167,13 +167,12 @@ def test_pipelined_requests_are_answered_in_the_order_of_arrival(names) -> None:
     last = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     received = names.raw(b"".join(one % i for i in range(10)) + last)
     assert re.findall(rb"/(\w+) does not exist", received) == b"0 1 2 3 4 5 6 7 8 9 last".split()
-    names.raw(b"".join(one % i for i in range(5_000)), half_close=True)
-    assert names.get("/health").status == 200
 
 
 def test_a_half_closed_connection_does_not_block_the_service(names) -> None:
     whole, short = (f"{POST}Content-Length: {n}\r\n\r\n{BODY}".encode() for n in (11, 12))
-    for sent in (whole, short, POST.encode(), b""):
+    many = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5_000
+    for sent in (whole, short, POST.encode(), b"", many):
         names.raw(sent, half_close=True)
     assert names.get("/health").status == 200
 

@@ -87,7 +87,7 @@ def test_several_choices_have_consecutive_seeds(writer, names_gpt, talker, talk_
     assert said == [talk_gpt.chat(messages, temperature=1.5, seed=5 + i).content for i in range(3)]
 
 
-def test_a_negative_seed_equals_that_seed_plus_2_to_the_63(writer, names_gpt) -> None:
+def test_a_negative_seed_acts_as_that_seed_plus_2_to_the_63(writer, names_gpt) -> None:
     for seed in (-1, -(2**63)):
         (text,) = names_gpt.generate(seed=seed + 2**63, temperature=2)
         assert write(writer, seed=seed, temperature=2).choices[0].text == text

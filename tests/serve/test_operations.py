@@ -75,7 +75,7 @@ def test_a_listening_address_that_cannot_be_used_is_refused(names_dir, monkeypat
             assert last.startswith(f"error: cannot listen on {problem}")
 
 
-def test_unknown_environment_variables_that_look_like_settings_are_reported(monkeypatch) -> None:
+def test_unknown_variables_that_look_like_settings_are_reported(monkeypatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("MICROGPT_"):
             monkeypatch.delenv(name)
@@ -91,7 +91,7 @@ def test_the_port_is_read_from_port_and_never_from_microgpt_port(monkeypatch) ->
     monkeypatch.setenv("MICROGPT_PORT", "tcp://10.0.0.1:80")
     assert read_settings().port == 8080
     monkeypatch.setenv("PORT", "9000")
-    assert (read_settings().port, read_settings(port=9001).port) == (9000, 9001)
+    assert read_settings().port == 9000
 
 
 def test_a_request_to_a_full_queue_gets_a_503_with_retry_after(names_dir) -> None:
@@ -234,8 +234,10 @@ def test_control_characters_in_a_model_name_are_escaped(serve, names_dir, tmp_pa
     assert server.get("/v1/models").json["data"][0]["id"] == shown
     escaped = shown.replace("\\", "\\\\")  # metrics escape the backslashes of labels
     assert f'microgpt_model_info{{name="{escaped}"' in server.get("/metrics").body.decode()
-    server.get(f"/{'a' * 60_000}")
-    server.wait_for(r"aaa… \S+\n")
     assert "\x1b" not in server.log
     assert "\n2026 " not in server.log
-    assert max(map(len, server.log.splitlines())) < 300
+
+
+def test_the_log_shortens_a_long_path(names) -> None:
+    names.get(f"/{'a' * 60_000}")
+    names.wait_for(r"\n.{,280}aaa… \S+\n")

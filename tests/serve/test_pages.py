@@ -78,7 +78,7 @@ def test_a_slow_page_gets_a_503_and_does_not_delay_sigterm(serve, names_dir, tmp
 
 
 @pytest.mark.slow
-def test_a_page_of_a_model_that_is_too_large_is_refused(slow_dir, talk_dir) -> None:
+def test_the_service_refuses_the_page_of_a_too_large_model(slow_dir, talk_dir) -> None:
     page = pytest.importorskip("microgpt_page.html_page")
     page.document(load(talk_dir), "talk")  # compiles the page's engine now, so no request waits
     app = create_app(ServiceSettings(model_dir=(str(slow_dir), f"talk & co={talk_dir}")))

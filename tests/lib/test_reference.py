@@ -5,9 +5,10 @@ from itertools import pairwise
 import pytest
 
 from microgpt import ModelConfig
+from microgpt.distillation_loss import soft_cross_entropy
 from microgpt.model import Gpt, cross_entropy, init_weights
 from microgpt.reference import ReferenceEngine, document_loss
-from microgpt.reference_engine import compute_gradients, soft_cross_entropy
+from microgpt.reference_engine import compute_gradients
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
 GPT = Gpt(MODEL, init_weights(MODEL, random.Random(7)))

@@ -230,10 +230,10 @@ class BudgetedSearch:
     def _train_student(
         self, genome: Genome, seed: int, teachers: Teachers, hooks: Sequence[Hook]
     ) -> TrainResult:
-        """Train a student with the winner's genome, but without dropout and weight decay.
+        """Train a student with the winner's genome, but without dropout or weight decay.
 
-        The student's context is the shortest of the winner's and the teachers' contexts, and it is
-        trained for STUDENT_LENGTH times as many steps as the winner.
+        The student is trained for STUDENT_LENGTH times as many steps as the winner. Its context is
+        the shortest of the winner's and the teachers' contexts.
         """
         model, config, *_ = self.objective.plan(genome)
         config = replace(

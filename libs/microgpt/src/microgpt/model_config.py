@@ -90,9 +90,9 @@ def checked(name: str, value: Any, kind: Any, **facts: Any) -> Any:
         value = int(value) if isinstance(value, Integral) else float(value)
     for rule, holds in rules(kind, **facts):
         if not holds(value):
-            text = hex(value) if type(value) is int and abs(value) > 10**4000 else repr(value)
-            got = text if len(text) <= 24 else f"{text[:24]}…"  # hex, as repr fails for huge ints
-            raise ConfigError(f"{name} must be {rule}, got {got}")
+            is_huge = type(value) is int and abs(value) > 10**4000  # repr fails
+            text = hex(value) if is_huge else repr(value)
+            raise ConfigError(f"{name} must be {rule}, got {text[:24]}{'…' * (len(text) > 24)}")
     return value
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.distillation_loss import soft_cross_entropy
 from microgpt.errors import PromptError
 from microgpt.model import Gpt, Weights, cross_entropy
 from microgpt.model_variants import Dropout, GptVariant, batch_dropout, gpt_type, init_variant
@@ -30,7 +31,7 @@ from microgpt.sampling import (
     TokenStream,
     decode,
 )
-from microgpt.value import Number, exp, log, total
+from microgpt.value import Number, total
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,14 +162,6 @@ def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> 
         for x, target in zip(logits, targets, strict=True)
         if target is not None
     )
-
-
-def soft_cross_entropy(logits: Sequence[Number], target: Sequence[float]) -> Number:
-    """Return the cross-entropy with a target distribution, in nats."""
-    largest = max(map(float, logits))
-    shares = zip(logits, target, strict=True)
-    mean = total((logit - largest) * share for logit, share in shares)
-    return log(total(exp(logit - largest) for logit in logits)) - mean
 
 
 class ReferenceModel:

@@ -46,7 +46,7 @@ class ReplyPlugin(Protocol):
     def prepare(
         self, docs: Sequence[Document], given: "Given", tell: Tell, file: TextFile | None
     ) -> Preparation | None:
-        """Return the changes to a training run on conversations, or None for no changes.
+        """Return the changes that the plug-in makes to a run on conversations, or None.
 
         Args:
             file: the file that contains the conversations, if any.

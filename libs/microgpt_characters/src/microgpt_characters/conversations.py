@@ -60,7 +60,7 @@ class Drawing:
         varied = [topic for topic in self._topics if names_in(*topic.ask)]
         if not character.threshold:
             varied = [topic for topic in varied if not (topic.remember or topic.needs)]
-        self._varied = varied or self._topics  # topics with slots, which models learn last
+        self._varied = varied or self._topics  # topics with slots need the most examples
         self._wordings = {id(topic): self._divided(topic) for topic in character.all_topics}
         # By topic and set of slots: the first wording, which the model reads instead of the others.
         self._first = {

@@ -83,7 +83,7 @@ def _source(text: str) -> Source:
 
 
 def is_held_out(text: str) -> bool:
-    """Return whether a text is held out from training, which depends only on its hash."""
+    """Return whether a text is held out from training; this depends only on the text's hash."""
     return int(sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
 
 

@@ -36,7 +36,7 @@ _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 # Settings of Numba that do not affect the machine code, or that `_path` takes from `simd`.
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
-_NUMBA = b"numba"  # stands for machine code that Numba caches itself
+_NUMBA = b"numba"  # stands for machine code in the cache of Numba
 
 COMPILING = "compiling the engine (kept for later runs, takes about ten seconds)"
 

@@ -40,7 +40,7 @@ from microgpt import (
 Program = Callable[[Sequence[int], Any], tuple[NDArray[Any], Any]]
 
 FORMAT_VERSION = 4  # receipts of earlier versions contain different results, and are refused
-N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of tokens per text after the first
+N_TEXTS, MAX_TOKENS = 16, 256  # number of texts; maximum number of new tokens per text
 SEED = 42  # seed of the first text
 MAX_LAYERS = 512  # llama.cpp supports no more
 MOST = 1e-3  # maximum accepted difference in a token's log-probability, in nats

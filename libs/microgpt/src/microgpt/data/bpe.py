@@ -96,8 +96,7 @@ class BpeTokenizer(Tokenizer):
         return "".join(char for char in chars if self._is_unknown(char))
 
     def _is_unknown(self, char: str) -> bool:
-        is_surrogate = bool(SURROGATE.match(char))
-        return is_surrogate or not self._missing.isdisjoint(char.encode())
+        return bool(SURROGATE.match(char)) or not self._missing.isdisjoint(char.encode())
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text; raise TokenizerError listing all unknown characters."""

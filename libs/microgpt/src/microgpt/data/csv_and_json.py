@@ -157,8 +157,7 @@ def _texts_in(file: TextFile, records: Records, column: str, tell: Tell | None) 
 
     docs = _texts(cells(), shown, tell)
     if names and column not in names:
-        choices = f"choose one of: {listed(names)}"
-        raise DataError(f"{file.path} has no column {shown!r}; {choices}")
+        raise DataError(f"{file.path} has no column {shown!r}; choose one of: {listed(names)}")
     if not docs:
         raise DataError(f"{file.path} has no text in column {shown!r}; use another one")
     file.kind = f"text in {shown!r}"

@@ -65,10 +65,7 @@ MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default 
 
 
 def save(
-    result: TrainedModel,
-    directory: str | Path,
-    *,
-    weights_format: WeightsFormat | None = None,
+    result: TrainedModel, directory: str | Path, *, weights_format: WeightsFormat | None = None
 ) -> None:
     """Write a model directory atomically, replacing any existing model and its training run.
 

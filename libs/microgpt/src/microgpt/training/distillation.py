@@ -1,7 +1,7 @@
 """Knowledge distillation: a student learns from the predictions of teachers.
 
 The target of each prediction is the mean of the teachers' probabilities (Hinton, Vinyals & Dean
-2015) instead of the next token; the loss is the engines' cross-entropy. The teachers can generate
+2015) instead of the next token; distillation_loss.py has the loss. The teachers can also generate
 documents for the student. All targets and documents are computed before training.
 
 An n-gram model predicts a small text about as well as a neural network, but makes different errors.
@@ -60,7 +60,7 @@ class Teachers:
     names: Sequence[str] = ()  # names of the models in error messages
     # `show` wraps an iterable of n results to show the progress: show(results, n, "portions").
     show: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda work, n, what: work
-    # `ngrams` also predicts the generated documents, with weight `ngram_weight` in the mean.
+    # An additional teacher for the generated documents, and its weight in the mean prediction.
     ngrams: "NgramModel | None" = None
     ngram_weight: float = 0.0
     _key: object = field(default=None, init=False, repr=False)  # identifies the dataset's inputs

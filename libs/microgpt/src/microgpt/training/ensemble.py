@@ -31,8 +31,7 @@ TOLERANCE = 0.05  # omit a teacher that would exceed the remaining time by more 
 
 def open_ensemble(directory: Path, plan: TrainingPlan, state: TrainState) -> Ensemble | None:
     """Return the ensemble of a student that is not complete; None for any other model."""
-    is_open = not state.step or (directory / TEACHERS).is_dir()
-    return plan.ensemble if is_open else None
+    return plan.ensemble if not state.step or (directory / TEACHERS).is_dir() else None
 
 
 def remove_teachers(directory: Path) -> None:

@@ -34,7 +34,7 @@ def start(tmp_path: Path, text_model: Path):
 
 
 @pytest.mark.long
-def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) -> None:
+def test_the_compiled_engine_is_kept_even_after_interrupts(start, tmp_path) -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         stopped = start()
         assert stopped.stderr.readline() == NOTE
@@ -59,18 +59,15 @@ def test_the_engine_compiles_only_once_even_after_interrupts(start, tmp_path) ->
 
 # The training run is long enough for many kills, and saves its state as often as possible, so that
 # many kills interrupt a save.
-TRAIN = [
-    sys.executable,
-    "-c",
-    "from microgpt.training import hooks\n"
-    "from microgpt_cli.main import main\n"
-    "hooks.STATE_INTERVAL_S, hooks.STATE_SHARE = 0.0, 1.0\n"
-    "main()",
-    "train",
-]
+CODE = """
+from microgpt.training import hooks
+from microgpt_cli.main import main
+hooks.STATE_INTERVAL_S, hooks.STATE_SHARE = 0.0, 1.0
+main()
+"""
+TRAIN = [sys.executable, "-c", CODE, "train"]
 OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction=0.2"]
-OPTIONS += ["--dropout=0.1", "--weight-decay=0.1"]
-OPTIONS += ["--steps=2000", "--num-samples=0"]
+OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--steps=2000", "--num-samples=0"]
 BPE = ["--tokenizer=bpe", "--vocab-size=300"]
 N_KILLS = 4
 KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]

@@ -1,6 +1,5 @@
 """Tests of chat and other commands on a pseudo-terminal, with key presses."""
 
-import json
 import re
 import signal
 import termios
@@ -80,7 +79,7 @@ def replying(talk_to, endless_model):
     return child
 
 
-def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> None:
+def test_a_chat_accepts_messages_commands_and_the_arrow_up_key(talk_to, chat_model) -> None:
     child = talk_to(chat_model)
     banner = "Type exit or Ctrl-D to quit, /clear to forget.\r\n\r\n"
     assert re.match(
@@ -106,7 +105,7 @@ def test_the_demo_model_answers_the_messages_that_it_suggests(talk_to) -> None:
         child.expect_exact(YOU)
 
 
-def test_a_character_greets_the_user_before_the_first_message(talk_to) -> None:
+def test_a_character_greets_the_user_before_the_first_prompt(talk_to) -> None:
     pytest.importorskip("microgpt_characters")
     child = talk_to(bundled("models/skerry"))
     assert re.search(rf"Skerry> {ESCAPES}Good evening\. I am Skerry, a lighthouse", child.before)
@@ -165,12 +164,6 @@ def test_a_closed_terminal_ends_a_chat_without_error(endless_model, tmp_path, is
     assert (tmp_path / "errors").read_text() == ""
 
 
-EXCHANGE = [
-    {"role": "user", "content": "hi"},
-    {"role": "assistant", "content": "yo", "task": "greet"},
-]
-
-
 def test_train_removes_its_progress_line_before_it_prints_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     size = (24, 60)
@@ -183,7 +176,7 @@ def test_train_removes_its_progress_line_before_it_prints_results(terminal, tmp_
     assert child.exit_code() == 0
 
 
-def test_escape_sequences_in_samples_never_reach_the_terminal(terminal, microgpt, tmp_path) -> None:
+def test_samples_are_escaped_at_a_terminal_but_not_in_a_pipe(terminal, microgpt, tmp_path) -> None:
     (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
     trained = terminal("train", "--input", "texts", "--dropout", "0", "--steps", "200")
     trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
@@ -196,7 +189,8 @@ def test_escape_sequences_in_samples_never_reach_the_terminal(terminal, microgpt
 
 
 def test_ctrl_c_ends_eval_while_it_compares_replies(terminal, endless_model, tmp_path) -> None:
-    (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 4)
+    exam = '[{"role":"user","content":"hi"},{"role":"assistant","content":"yo","task":"greet"}]\n'
+    (tmp_path / "exam.jsonl").write_text(exam * 4)
     child = terminal("eval", endless_model, "--data", "exam.jsonl", "--threads", "2")
     child.expect_exact("replies")
     child.sendintr()

@@ -2,7 +2,7 @@ import pytest
 from commands import refused
 
 
-def test_export_writes_the_page_of_a_model_as_one_html_file(microgpt, text_model, tmp_path) -> None:
+def test_export_writes_an_html_file_and_prints_its_size(microgpt, text_model, tmp_path) -> None:
     page = tmp_path / "sub" / "page.html"
     made = microgpt("export", text_model, "--format", "html", "--output", page)
     assert made.stdout == f"{page}: {page.stat().st_size:,} bytes\n"
@@ -10,15 +10,12 @@ def test_export_writes_the_page_of_a_model_as_one_html_file(microgpt, text_model
 
 
 @pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (["--output", "page.html", "--model", "none"], "none does not exist"),
-        (["--output", "page.html", "--format", "json"], "for a file, use --format html"),
-    ],
+    ("kind", "problem"),
+    [("html", "none does not exist"), ("json", "for a file, use --format html")],
 )
-def test_export_to_an_html_file_refuses_a_missing_model_or_the_json_format(
-    microgpt, tmp_path, options, problem
+def test_export_to_html_refuses_a_missing_model_or_json_format(
+    microgpt, tmp_path, kind, problem
 ) -> None:
-    given = () if "--format" in options else ("--format", "html")
-    assert problem in refused(microgpt("export", *given, *options))
+    options = ("--format", kind, "--output", "page.html", "--model", "none")
+    assert problem in refused(microgpt("export", *options))
     assert not (tmp_path / "page.html").exists()

@@ -74,7 +74,7 @@ def test_replies_in_a_browser_equal_those_of_the_command_line(exported, opened) 
     assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
-def test_an_html_export_of_a_table_model_answers_its_questions(tmp_path, chromium) -> None:
+def test_a_table_models_page_shows_only_its_name_and_its_chat(tmp_path, chromium) -> None:
     pytest.importorskip("microgpt_characters")
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
@@ -93,17 +93,18 @@ def test_an_html_export_of_a_table_model_answers_its_questions(tmp_path, chromiu
     assert run("return document.getElementById('chat-sampling').hidden")
 
 
-def test_a_character_greets_the_user_before_the_first_message(exported, opened) -> None:
+def test_the_page_of_a_character_shows_its_greeting_and_a_reply(exported, opened) -> None:
     pytest.importorskip("microgpt_characters")
     run = opened(exported(bundled("models/skerry"))[0], "#/chat")
-    assert run(CHAT, "Who are you?")
+    assert "Skerry" in run(CHAT, "Who are you?")
     assert run("return document.getElementById('greeting').innerText").startswith("Good evening.")
 
 
 def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complaints) -> None:
     run = opened(exported(names_dir)[0])
-    refused = run("try { await fetch('http://127.0.0.1/'); } catch (error) { return error.name; }")
-    assert refused == "TypeError"
+    refusal = "await new Promise((done) => (document.onsecuritypolicyviolation = done))"
+    script = f"fetch('http://127.0.0.1/').catch(() => 0); return ({refusal}).effectiveDirective"
+    assert run(script) == "connect-src"
     complaints[:] = [each for each in complaints if "Content Security Policy" not in each]
 
 
@@ -121,7 +122,6 @@ def test_a_truncated_page_says_that_it_is_damaged(exported, names_dir, tmp_path,
     text = exported(names_dir)[0].read_text("utf-8")
     (tmp_path / "half.html").write_text(text[: len(text) // 2], "utf-8")
     run = opened(tmp_path / "half.html")
-    assert run(
-        UNTIL + "return until(() => getComputedStyle(byId('damaged')).visibility === 'visible')"
-    )
+    shown = "until(() => getComputedStyle(byId('damaged')).visibility === 'visible')"
+    assert run(f"{UNTIL} return {shown}") is True
     assert "the page is damaged" in run("return document.body.innerText")

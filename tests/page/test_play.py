@@ -46,18 +46,12 @@ def got(url: str, host: str = "localhost") -> tuple[int, bytes]:
 
 
 @pytest.mark.slow
-def test_play_serves_a_page_for_each_given_model(play, names_dir, talk_dir) -> None:
+def test_play_serves_each_given_model_to_this_computer_only(play, names_dir, talk_dir) -> None:
     process, url = play(names_dir, talk_dir)
     assert process.stdout.readline() == f"opened {url}\n"
-    pages = {
-        name: document(load(path), name, others)
-        for name, path, others in (
-            ("names", names_dir, ["talk", *bundled_chats()]),
-            ("talk", talk_dir, ["names", *bundled_chats()]),
-        )
-    }
-    assert got(url) == (200, pages["names"])
-    assert got(f"{url}/?model=talk") == (200, pages["talk"])
+    assert got(url) == (200, document(load(names_dir), "names", ["talk", *bundled_chats()]))
+    talk = document(load(talk_dir), "talk", ["names", *bundled_chats()])
+    assert got(f"{url}/?model=talk") == (200, talk)
     assert got(f"{url}/?model=none")[0] == got(f"{url}/docs")[0] == 404
     assert got(url, host="evil.example:80")[0] == 403
     process.send_signal(signal.SIGINT)
@@ -66,17 +60,16 @@ def test_play_serves_a_page_for_each_given_model(play, names_dir, talk_dir) -> N
 
 
 @pytest.mark.slow
-def test_reloading_a_page_shows_the_retrained_model(play, names_dir, text_result, tmp_path) -> None:
+def test_play_reads_the_model_anew_at_each_request(play, names_dir, text_result, tmp_path) -> None:
     directory = tmp_path / "output"
     shutil.copytree(names_dir, directory)
     _, url = play()  # serves the model in `output`
     before = got(url)
     save(text_result, directory)
     after = got(url)
-    assert before[0] == after[0] == 200
-    assert (
-        before != after == (200, document(load(directory), "output", [*bundled_chats(), "names"]))
-    )
+    page = document(load(directory), "output", [*bundled_chats(), "names"])
+    assert before[0] == 200
+    assert before != after == (200, page)
     (directory / "meta.json").unlink()
     status, error = got(url)
     assert (status, error.startswith(b"error: ")) == (500, True)

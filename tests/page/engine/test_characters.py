@@ -13,10 +13,10 @@ TEXTS = st.lists(st.text(CHARACTERS), min_size=50)
 @pytest.mark.slow
 def test_javascript_strips_and_escapes_characters_as_python_does(node) -> None:
     code = """
-    import { isSpace, lengthOf, repr, strip } from "./characters.js";
-    const answer = (char) => [isSpace(char), lengthOf(char), repr(char), strip(` ${char}a `)];
+    import { isSpace, repr, strip } from "./characters.js";
+    const answer = (char) => [isSpace(char), repr(char), strip(` ${char}a `)];
     """
-    expected = [[char.isspace(), 1, repr(char), f" {char}a ".strip()] for char in assigned()]
+    expected = [[char.isspace(), repr(char), f" {char}a ".strip()] for char in assigned()]
     assert node(code, assigned()) == expected
 
 
@@ -34,11 +34,11 @@ def test_javascript_folds_each_character_as_python_does(node) -> None:
 @given(TEXTS)
 def test_javascript_escapes_folds_and_splits_texts_as_python_does(node, texts) -> None:
     code = """
-    import { lengthOf, repr } from "./characters.js";
+    import { repr } from "./characters.js";
     import { fold } from "./folding.js";
     import { wordsOf } from "./matching.js";
-    const answer = (text) => [lengthOf(text), repr(text), fold(text), wordsOf(text)];
+    const answer = (text) => [repr(text), fold(text), wordsOf(text)];
     """
     words_of = pytest.importorskip("microgpt_characters.matching").words_of
-    expected = [[len(text), repr(text), fold(text), words_of(text)] for text in texts]
+    expected = [[repr(text), fold(text), words_of(text)] for text in texts]
     assert node(code, texts) == expected

@@ -165,7 +165,7 @@ def test_concurrent_requests_get_the_same_answers_as_single_requests(node, runs)
     assert len({str(each) for each in apart}) == 5
 
 
-def test_javascript_refuses_values_outside_their_limits(node, runs) -> None:
+def test_javascript_refuses_invalid_values_in_a_request(node, runs) -> None:
     refused = {
         "num_samples must be <= 50": {"num_samples": 51},
         "temperature must be ": {"temperature": -0.5},

@@ -69,7 +69,7 @@ def check(node, known: Knowledge, texts: list[str], before: str = "ÀB") -> None
 
 
 @pytest.mark.parametrize("is_table", [False, True])
-def test_javascript_chooses_the_question_of_a_message_as_python_does(node, is_table) -> None:
+def test_javascript_chooses_a_reply_to_a_message_as_python_does(node, is_table) -> None:
     check(node, KNOWN.model_copy(update={"is_table": is_table}), TEXTS)
 
 

@@ -15,7 +15,7 @@ const answer = ([numbers, width, others]) => {
 """
 
 
-def test_a_run_records_a_limited_number_of_steps_mostly_early_ones(node) -> None:
+def test_the_recorded_steps_are_limited_and_densest_at_the_start(node) -> None:
     inputs = [[steps, room] for steps in (1, 7, 100, 1000, 50_000) for room in (0, 3, 100, 9999)]
     for (steps, room), found in zip(inputs, node(MOMENTS, inputs), strict=True):
         assert (found[0], found[-1]) == (0, steps)

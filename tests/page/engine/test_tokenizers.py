@@ -63,8 +63,7 @@ def facts_of(tokenizer: Tokenizer) -> dict:
 
 
 def asked(node, tokenizer: Tokenizer, what: str, inputs) -> list:
-    facts = facts_of(tokenizer)
-    return node(CODE, [[facts, what, each] for each in inputs])
+    return node(CODE, [[facts_of(tokenizer), what, each] for each in inputs])
 
 
 # The texts contain unknown characters, surrogates, and characters that normalization changes.
@@ -86,11 +85,8 @@ def test_javascript_encodes_texts_as_python_does(node, tokenizer, texts) -> None
 @given(TEXTS)
 def test_javascript_replaces_unknown_characters_as_python_does(node, tokenizer, texts) -> None:
     def read(text: str) -> list:
-        unknown, table = tokenizer.unknown_characters(text), tokenizer.reading(text)
-        return [unknown, [[chr(code), other] for code, other in table.items()], n_tokens(text)]
-
-    def n_tokens(text: str):
-        return tokenizer.count(text)
+        table = [[chr(code), other] for code, other in tokenizer.reading(text).items()]
+        return [tokenizer.unknown_characters(text), table, tokenizer.count(text)]
 
     texts = list(map(as_read, texts))
     if isinstance(tokenizer, BpeTokenizer):  # BPE counts only texts that it can encode

@@ -37,43 +37,46 @@ def check_idle(page: "Page") -> None:
     page.wait_for_selector("#positions .token >> nth=4", timeout=2000)
 
 
-def test_a_reply_equals_that_of_python_and_can_be_edited_and_linked(talk, talk_gpt, page) -> None:
-    opened(page, talk, "chat", seed=42)
-    say(page, "hi there")
-    expected = talk_gpt.chat([Message("user", "hi there")]).content
-    assert replies(page, 2) == ["hi there", expected]
-    talked = [Message("user", "hi there"), Message("assistant", expected)]
-    own = explain(talk_gpt, talked).predictions[-len(expected) - 1 :]  # + the end-of-turn token
+def test_the_shades_of_a_reply_show_its_probabilities(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"])
+    talked = [Message("user", "hi there"), Message("assistant", "yo man")]
+    own = explain(talk_gpt, talked).predictions[-7:]  # + the end-of-turn token
     mean = math.exp(statistics.fmean(math.log(each.probability) for each in own))
     page.wait_for_selector(f".assistant .role >> text=· {100 * mean:.0f} %")
     shades = "all => all.map(one => Number(one.style.getPropertyValue('--doubt')))"
     doubts = page.locator(".assistant .said > span").evaluate_all(shades)
     assert doubts == pytest.approx([1 - each.probability for each in own], abs=1e-4)
+
+
+def test_a_reply_equals_pythons_also_after_an_edit_or_in_a_link(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat", seed=42)
+    say(page, "hi there")
+    expected = talk_gpt.chat([Message("user", "hi there")]).content
+    assert replies(page, 2) == ["hi there", expected]
     page.click("#say summary")
     page.fill("#chat-seed", "7")
     page.click("text=Edit")
     assert page.input_value("#message") == "hi there"
-    page.fill("#message", "there hi")
-    page.click("#send")
+    say(page, "there hi")
     expected = talk_gpt.chat([Message("user", "there hi")], seed=7).content
     assert replies(page, 2) == ["there hi", expected]
     until(page, "/m=there\\+hi&m=.*seed=7$/.test(location.hash)")
     link = page.url
-    page.fill("#message", "hi? " + "hi " * 9)
-    page.click("#send")
-    assert len(replies(page, 4)) == 4
-    assert "has not read its first" in page.inner_text("#dropped")
-    page.reload()
-    assert len(replies(page, 4)) == 4
-    assert "has not read its first" in page.inner_text("#dropped")
-    assert "do" not in page.inner_text("#trouble")
     page.evaluate("sessionStorage.clear()")  # as in a new tab
     page.goto("about:blank")
     page.goto(link)
     assert replies(page, 2) == ["there hi", expected]
     assert page.input_value("#chat-seed") == "7"
-    page.click("text=New conversation")
-    assert replies(page, 0) == []
+
+
+def test_the_note_on_what_a_reply_has_not_read_survives_a_reload(talk, page) -> None:
+    opened(page, talk, "chat", m=["there hi", "yo"])
+    say(page, "hi? " + "hi " * 9)
+    for reload in (lambda: None, page.reload):
+        reload()
+        assert len(replies(page, 4)) == 4
+        assert "has not read its first" in page.inner_text("#dropped")
+    assert "do" not in page.inner_text("#trouble")
 
 
 def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> None:
@@ -101,7 +104,7 @@ def test_a_reply_can_be_regenerated_from_another_token(talk, talk_gpt, page) -> 
     assert replies(page, 2)[1].startswith("y" + shown[chosen])
 
 
-def test_editing_a_message_replaces_the_messages_after_it(talk, page) -> None:
+def test_editing_or_regenerating_replaces_messages_permanently(talk, page) -> None:
     opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # to vary the replies
     say(page, "hi")
     replies(page, 4)
@@ -124,7 +127,7 @@ def test_editing_a_message_replaces_the_messages_after_it(talk, page) -> None:
     assert replies(page, 0) == []
 
 
-def test_stopping_or_starting_a_new_conversation_ends_the_generation(slow_talk, page) -> None:
+def test_stopping_or_opening_another_conversation_ends_a_reply(slow_talk, page) -> None:
     opened(page, slow_talk, "chat")
     say(page, "abba")
     until(page, GROWN.format(3))

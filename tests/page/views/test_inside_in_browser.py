@@ -45,7 +45,7 @@ WEIGHT = re.compile(r"Row (\d+), column (\d+) of ([\w.]+),")
 EFFECT = "document.getElementById('effect').innerText.includes('{} now.')"
 
 
-def test_the_probability_bars_follow_position_temperature_and_top_k(names, names_gpt, page) -> None:
+def test_bars_and_draws_follow_position_temperature_and_top_k(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="anna", at=2)
     now = explain(names_gpt, "anna", n_alternatives=names_gpt.config.vocab_size).predictions
     label = {"<|bos|>": "end"}
@@ -89,7 +89,7 @@ def test_the_probability_bars_follow_position_temperature_and_top_k(names, names
     until(page, f"document.getElementById('text').value === 'anna{end}'")
 
 
-def test_look_inside_folds_capitals_and_shortens_long_texts(names, names_gpt, page) -> None:
+def test_look_inside_says_what_a_model_cannot_read_of_a_text(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
@@ -159,7 +159,7 @@ def told(tmp_path_factory) -> Any:
     return document_of(result, tmp_path_factory.mktemp("told") / "told")
 
 
-def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page) -> None:
+def test_the_tour_resets_the_view_and_restores_it_at_its_end(told, page) -> None:
     at_a = "document.getElementById('position-5')?.ariaSelected === 'true'"
     opened(page, told, "inside", text="anna", at=2, temperature=0.5, step="logits")
     bars(page)
@@ -191,7 +191,7 @@ def test_every_stop_of_the_tour_resets_text_position_and_temperature(told, page)
     until(page, f"{READ} === 'starthannah'")
 
 
-def test_a_link_to_a_stop_of_the_tour_keeps_its_text(told, page) -> None:
+def test_a_link_to_a_stop_of_the_tour_keeps_text_and_position(told, page) -> None:
     opened(page, told, "inside", text="anna", at=2, tour=2)
     for stop in (3, 4):
         page.wait_for_selector("#position-2[aria-selected=true]")
@@ -202,7 +202,7 @@ def test_a_link_to_a_stop_of_the_tour_keeps_its_text(told, page) -> None:
     assert page.evaluate(READ) == "startanna"
 
 
-def test_a_masked_cell_of_an_attention_map_says_why_it_is_empty(names, page) -> None:
+def test_a_masked_attention_cell_is_explained_but_not_selectable(names, page) -> None:
     opened(page, names, "inside", text="anna", at=1)
     page.wait_for_selector("#maps .map >> nth=3")
     page.locator("#maps .map >> nth=0").focus()
@@ -255,7 +255,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_look_inside_shows_correct_attention_and_activations(architecture, page, tmp_path) -> None:
+def test_attention_and_activations_equal_those_of_python(architecture, page, tmp_path) -> None:
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
     model = ModelConfig(block_size=48, architecture=architecture)
     result = train([talked], model=model, config=TrainConfig(steps=20))
@@ -293,7 +293,7 @@ def test_look_inside_shows_correct_attention_and_activations(architecture, page,
     until(page, "location.hash.includes('step=probabilities')")
 
 
-def test_switching_off_a_head_or_mlp_shows_its_effect_on_the_loss(names, names_model, page) -> None:
+def test_switching_a_head_or_mlp_off_or_on_updates_the_loss(names, names_model, page) -> None:
     def shown(*, without_mlp: bool) -> None:
         body = {"without_heads": [(0, 1)], "without_mlps": [0] if without_mlp else []}
         now = explain(InferenceGpt(changed(names_model, body)), "anna")
@@ -434,7 +434,7 @@ def test_the_page_shows_the_mlp_output_with_and_without_attention(page, tmp_path
     assert list(map(float, figures)) == pytest.approx(wanted, abs=0.011)
 
 
-def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, page) -> None:
+def test_the_page_says_what_activates_a_unit_and_what_it_favors(names, names_model, page) -> None:
     found = {}  # activations of all MLP units by the beginning of a text
     for text in InferenceGpt(names_model).generate(50, temperature=1, max_tokens=16):
         inside = Inside(names_model, Text.from_document(names_model, text[:15]))
@@ -455,7 +455,7 @@ def test_the_page_names_the_text_that_activates_a_unit_most(names, names_model, 
     assert re.search(f"makes likelier: “?{likeliest}”?,", said)
 
 
-def test_the_page_shows_gradients_from_probabilities_to_embeddings(names, page) -> None:
+def test_the_backward_pass_goes_from_probabilities_to_embeddings(names, page) -> None:
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
     assert page.inner_text("#bars tr.came th") == "end"  # the end of the text is a token

@@ -10,7 +10,7 @@ from typing import Any
 
 import commands
 import pytest
-from page_in_browser import SAME, check_accessible
+from page_in_browser import SAME
 from pages import UNTIL, Open
 
 from microgpt import load_text
@@ -137,7 +137,7 @@ GENERATE = f"""{UNTIL}
 """
 
 
-def test_a_page_saved_after_training_generates_the_same_texts(train_view, opened, tmp_path) -> None:
+def test_a_saved_page_has_the_model_that_python_trains(train_view, opened, tmp_path) -> None:
     page = base64.b64decode(train_view(SAVE))
     model = tmp_path / "names"
     commands.run_process([commands.COMMAND, "train", "--model", model], env=SAME, check=True)
@@ -169,7 +169,7 @@ def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
         assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # a letter is 9 by 12 px
 
 
-def test_a_page_trains_by_itself_and_pauses_if_hidden(names, names_gpt, chromium, page) -> None:
+def test_a_page_trains_by_itself_and_pauses_if_hidden(names, chromium, page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     run = chromium(names)
     hide = """Object.defineProperty(document, "hidden", { value: args[0], configurable: true });
@@ -192,22 +192,21 @@ def test_a_page_trains_by_itself_and_pauses_if_hidden(names, names_gpt, chromium
     """)
     assert first == [True, "", True]
     assert last.endswith("2.6497.")
+
+
+def test_generate_uses_the_pages_own_model_after_a_training(names, names_gpt, page) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(names.as_uri())  # without animation, the page shows the end of the run
+    page.wait_for_selector("#train-end >> text=2.6497")
     page.click("nav >> text=Generate")
     page.go_back()
     page.go_forward()
     page.goto(f"{names.as_uri()}#/generate?number=4&seed=42")
     page.wait_for_selector("#samples li >> nth=3")
     assert page.locator("#samples .said").all_inner_texts() == names_gpt.generate(4, seed=42)
-    page.emulate_media(reduced_motion="reduce")
-    page.goto("about:blank")
-    page.goto(names.as_uri())  # without animation, the page shows the end of the run
-    page.wait_for_selector("#train-end >> text=2.6497")
-    page.click("#plan-fold summary")
-    page.select_option("#texts-source", "file")
-    check_accessible(page)
 
 
-def test_the_page_states_from_which_step_a_model_of_few_names_overfits(names, chromium) -> None:
+def test_the_page_shows_that_a_model_of_few_names_overfits(names, chromium) -> None:
     script = f"""{TOOLS}
         await paste(args[0]);
         set("plan-validation", byId("plan-validation").max);
@@ -221,7 +220,7 @@ def test_the_page_states_from_which_step_a_model_of_few_names_overfits(names, ch
     assert n_copies > 10
 
 
-def test_a_model_overfits_only_if_its_held_out_loss_rises(names, chromium) -> None:
+def test_only_a_clear_rise_in_held_out_loss_means_overfitting(names, chromium) -> None:
     script = f"""
         let rise = 0;
         const Channel = MessageChannel;

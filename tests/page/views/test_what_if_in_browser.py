@@ -82,7 +82,7 @@ def number(cell: str) -> float:
     return float(cell.replace("−", "-"))
 
 
-def test_a_name_gets_more_surprising_if_similar_names_are_left_out(names, page) -> None:
+def test_what_if_shows_that_left_out_names_get_more_surprising(names, page) -> None:
     """The effect is larger than chance, and tables and sentences show the same numbers."""
     opened(page, names, first_names())
     asked(page)
@@ -101,10 +101,15 @@ def test_a_name_gets_more_surprising_if_similar_names_are_left_out(names, page) 
     assert more == pytest.approx(after - before, abs=0.011)
     assert times == pytest.approx(more / spread, rel=0.1)
     assert times > 2.78
+
+
+def test_the_results_of_what_if_pass_the_accessibility_checks(names, page) -> None:
+    opened(page, names, first_names(500))
+    asked(page, seeds="1")
     check_accessible(page, "#what-if")
 
 
-def test_a_what_if_comparison_can_be_stopped(names, page) -> None:
+def test_a_what_if_comparison_can_be_stopped_and_run_again(names, page) -> None:
     opened(page, names, first_names(500))
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
@@ -118,12 +123,12 @@ def test_a_what_if_comparison_can_be_stopped(names, page) -> None:
     assert "it is not known whether this is chance" in page.inner_text("#compared-text")
 
 
-def test_copies_of_a_name_in_the_training_data_make_the_name_more_likely(names, page) -> None:
+def test_what_if_shows_added_names_as_likelier_until_they_change(names, page) -> None:
     opened(page, names, first_names(500))
     page.select_option("#wish-kind", "with")
     asked(page, texts="emmma\nemmma\n" * 20, asked="emmma", seeds="1")
     assert page.inner_text("#compared-what").startswith("40 documents were added.")
-    assert float(cells(page, "compared-tokens")[-1][-1].replace("−", "-")) < -3
+    assert number(cells(page, "compared-tokens")[-1][-1]) < -3
     page.fill("#wish-texts", "emmmma")
     assert page.is_hidden("#compared")
 

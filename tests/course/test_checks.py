@@ -120,14 +120,14 @@ def test_a_wrong_solution_is_explained_without_the_right_one(
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_an_exercise_file_contains_no_line_of_its_solution(name: str) -> None:
+def test_an_exercise_file_does_not_contain_its_solution(name: str) -> None:
     text = exercises.with_holes(name)
     for hole in exercises.HOLE.finditer(exercises.solution(name)):
         assert hole[3].strip() not in text
     assert "End of your code" not in text
 
 
-def test_each_exercise_has_hints_and_a_number() -> None:
+def test_exercises_have_hints_and_consecutive_numbers() -> None:
     names = exercises.names()
     assert [int(name.split("_")[0]) for name in names] == list(range(1, len(names) + 1))
     assert all(exercises.hints(name) for name in names)

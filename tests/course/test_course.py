@@ -23,7 +23,7 @@ def solve(place: Path, name: str) -> None:
     place.joinpath(f"{name}.py").write_text(exercises.solution(name))
 
 
-def test_course_start_writes_all_exercises_to_a_new_directory(microgpt, tmp_path: Path) -> None:
+def test_course_start_writes_all_exercises_and_suggests_a_check(microgpt, tmp_path: Path) -> None:
     done = ok(microgpt("course", "start", "mine"))
     assert done.stdout.splitlines()[0] == "Wrote 14 exercises to mine/"
     names = {f"{name}.py" for name in exercises.names()}

@@ -80,7 +80,7 @@ def test_every_measured_figure_in_the_docs_has_a_source(page: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)
-def test_every_exemption_from_citing_a_source_is_used(page: str, pattern: str, reason: str) -> None:
+def test_every_exempt_figure_occurs_and_has_a_reason(page: str, pattern: str, reason: str) -> None:
     texts = [(ROOT / each).read_text(encoding="utf-8") for each in PAGES if re.match(page, each)]
     assert any(re.search(pattern, figure) for text in texts for _, figure in unsourced(text))
     assert reason

@@ -67,7 +67,7 @@ def test_every_internal_link_of_the_site_has_a_target() -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1600, "dark")])
-def test_pages_of_the_site_are_accessible_and_send_no_requests(browser, width, scheme) -> None:
+def test_site_pages_fit_the_width_and_are_accessible_offline(browser, width, scheme) -> None:
     window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))

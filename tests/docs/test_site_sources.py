@@ -87,7 +87,7 @@ def test_every_relative_link_leads_to_a_file_of_the_repository() -> None:
 
 
 @pytest.mark.parametrize("name", ["command_line", "http", "python"])
-def test_a_generated_reference_page_begins_with_its_source_file(name) -> None:
+def test_a_generated_reference_replaces_the_end_of_its_source(name) -> None:
     path = f"docs/reference/{name}.md"
     beginning, rest = (ROOT / path).read_text(encoding="utf-8").split(build.REPLACED)
     text = build.text_of(path)

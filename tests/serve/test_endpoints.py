@@ -176,7 +176,7 @@ def both(names_dir, talk_dir) -> ServiceSettings:
     return ServiceSettings(model_dir=(f"n={names_dir}", str(talk_dir)))
 
 
-def test_a_request_is_answered_by_the_model_that_it_names(both, names_gpt, talk_gpt) -> None:
+def test_each_model_is_served_listed_and_counted_by_its_name(both, names_gpt, talk_gpt) -> None:
     asked = {"seed": 3, "prompt": "a", "max_tokens": 4}
     hi = [{"role": "user", "content": "hi"}]
     replies = ask_app(
@@ -231,7 +231,7 @@ def test_a_404_for_an_unknown_model_lists_the_served_models(both, method, path, 
         (("names", "bad"), "bad/weights.json does not"),
     ],
 )
-def test_a_missing_damaged_or_ambiguous_model_is_not_served(
+def test_invalid_or_ambiguous_model_directories_are_refused(
     names_dir, tmp_path, monkeypatch, given, problem
 ) -> None:
     monkeypatch.chdir(tmp_path)

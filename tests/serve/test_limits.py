@@ -102,7 +102,7 @@ def hasty(shared, names_dir):
         ("/health", (), 405),
     ],
 )
-def test_only_part_of_the_body_of_a_refused_request_is_read(hasty, path, fields, status) -> None:
+def test_a_refused_request_ends_before_its_whole_body_arrives(hasty, path, fields, status) -> None:
     head = head_of(path, "Content-Length: 1000000000", *fields)
     received = hasty.raw(head + b"a", timeout=10)  # the connection is closed after the time limit
     assert int(received[9:12]) == status

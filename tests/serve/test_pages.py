@@ -52,7 +52,7 @@ def test_responses_without_the_key_reveal_nothing_about_the_model(names_dir, tal
         ("", 404, "/docs"),  # a package without plug-ins hides the real one
     ],
 )
-def test_without_microgpt_page_only_the_page_is_unavailable(
+def test_a_missing_or_broken_microgpt_page_affects_only_the_page(
     names_dir, install, entry, status, problem
 ) -> None:
     install("microgpt-page", "pages", entry, broken="import nosuchmodule")

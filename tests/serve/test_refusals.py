@@ -123,7 +123,7 @@ def test_a_body_with_malformed_or_extreme_json_is_refused(talk, body) -> None:
 
 
 @pytest.mark.parametrize("path", [GENERATE, COMPLETIONS])
-def test_every_refusal_has_the_error_format_of_its_api(names, path) -> None:
+def test_each_kind_of_refusal_has_the_error_format_of_its_api(names, path) -> None:
     def told(*args: Any, **headers: str) -> str:
         error = refused(names, *args, **headers)
         return error if path == GENERATE else error["message"]

@@ -41,7 +41,7 @@ def http_request(
     return SimpleNamespace(scope=scope, is_disconnected=is_disconnected)
 
 
-def test_long_requests_are_refused_if_too_many_wait_for_the_worker(names_dir) -> None:
+def test_only_long_requests_are_refused_while_too_many_wait(names_dir) -> None:
     go_on = threading.Event()
 
     async def ask() -> None:
@@ -66,7 +66,7 @@ def test_long_requests_are_refused_if_too_many_wait_for_the_worker(names_dir) ->
 
 
 @pytest.mark.parametrize(("leaves", "error"), [(True, ClientDisconnect), (False, ServeError)])
-def test_a_long_request_ends_on_disconnection_or_timeout(names_dir, leaves, error) -> None:
+def test_a_waiting_request_ends_on_disconnection_or_timeout(names_dir, leaves, error) -> None:
     go_on, left_out = threading.Event(), Mock()
 
     async def ask() -> None:
@@ -133,7 +133,7 @@ def test_the_worker_thread_survives_errors_of_the_engine(monkeypatch, names_resu
     asyncio.run(ask())
 
 
-def test_a_small_request_takes_up_less_of_the_queue_than_a_large_one(names_result) -> None:
+def test_requests_occupy_the_queue_by_their_size_until_cancelled(names_result) -> None:
     model = InferenceGpt(names_result)
 
     async def ask() -> None:
@@ -206,7 +206,7 @@ def test_the_oldest_running_batch_gets_every_second_turn(monkeypatch, names_resu
     assert all(running.count(number) >= 7 for number in range(4))
 
 
-def test_an_internal_error_gets_a_500_with_the_request_id(capfd, own_logs) -> None:
+def test_an_internal_error_gets_a_500_and_is_logged_with_its_id(capfd, own_logs) -> None:
     counted, sent = [], []
 
     async def app(scope, receive, send) -> None:

@@ -65,7 +65,7 @@ CASES = {
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_texts_of_concurrent_requests_equal_those_of_the_library(request, case, stream) -> None:
+def test_single_and_concurrent_requests_get_the_library_texts(request, case, stream) -> None:
     path, said, stops = CASES[case]
     name = case.partition("-")[0]
     server, gpt = request.getfixturevalue(name), request.getfixturevalue(f"{name}_gpt")
@@ -121,7 +121,7 @@ def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoi
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_the_streamed_chunks_of_a_choice_add_up_to_its_text(case, stop) -> None:
+def test_a_streamed_choice_ends_at_the_first_stop_string(case, stop) -> None:
     tokenizer, growth = case
     choice, pieces = extended(tokenizer, growth, stop)
     made = joined(growth).tokens

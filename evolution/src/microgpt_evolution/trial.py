@@ -95,7 +95,7 @@ class Trial:
         if found := re.match(r"g(\d{1,9})-(\d{1,9})", self.id):
             return int(found[1]), int(found[2])
         raise StudyError(
-            f"{self.id!r:.40} is not a valid id of an organism, such as g3-5; restore the files of the study"
+            f"{self.id!r:.40} is no valid organism id, such as g3-5; restore the files of the study"
         )
 
     @property

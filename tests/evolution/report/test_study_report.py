@@ -154,7 +154,7 @@ def test_the_headline_compares_the_first_and_the_best_score_of_the_search() -> N
 def test_a_study_with_an_invalid_organism_id_is_refused(tmp_path) -> None:
     run = recorded(tmp_path)
     edit_evaluations(run, '"id":"g1-2"', '"id":"other"')
-    with pytest.raises(StudyError, match="'other' is not a valid id of an organism, such"):
+    with pytest.raises(StudyError, match="'other' is no valid organism id, such"):
         study_report(read_ranking(run))
 
 

@@ -66,7 +66,7 @@ class NgramModel:
     def add_probabilities(
         self, docs: TokenDataset, out: "NDArray[np.float32]", shares: "Floats"
     ) -> None:
-        """Add each prediction's probabilities of all tokens, times its share (N,), to `out` (N, V)."""
+        """Add each prediction's probabilities, times its share (N,), to `out` (N, V)."""
         done, n_docs = 0, max(1, MAX_PROBABILITIES // max(1, docs.longest * self.vocab_size))
         for first in range(0, len(docs), n_docs):
             found = self.probabilities(docs[first : min(first + n_docs, len(docs))])

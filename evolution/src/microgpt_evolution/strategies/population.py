@@ -123,10 +123,8 @@ class LossPopulation(Population):
         """Assign the evaluations, in the order of `ask`; return the population, best first."""
         ranked = super().tell(evaluations)
         self._note_failures(ranked)
-        if self._best is not None:
-            has_gained = stagnation.is_progress(self._best, ranked[0].fitness)
-            self.stagnation = 0 if has_gained else self.stagnation + 1
-        self._best = ranked[0].fitness
+        before, self._best = self._best, ranked[0].fitness
+        self.stagnation = stagnation.count(self.stagnation, before, self._best)
         return ranked
 
     def _note_failures(self, generation: Sequence[Organism]) -> None:

@@ -17,13 +17,14 @@ N_CHAMPIONS = 3
 Newcomer = Callable[..., Organism]  # draws an organism with a random genome
 
 
-def is_progress(before: float, best: float) -> bool:
-    """Return whether a generation's best fitness is lower than that of the previous one.
+def count(n: int, before: float | None, best: float) -> int:
+    """Return the new number of generations without progress; `before` is None at first.
 
     In evolve-rust, any change counts as progress, even that of an elite that a championship
     evaluates again with a new seed. For this reason, evolve-rust never reaches a cataclysm.
     """
-    return best < math.inf and best <= before - PROGRESS
+    has_gained = before is None or (best < math.inf and best <= before - PROGRESS)
+    return 0 if has_gained else n + 1
 
 
 def championship(

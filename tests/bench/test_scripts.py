@@ -216,7 +216,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict:
         ("--seconds 1.5 --rounds 9", False),
     ],
 )
-def test_only_full_runs_replace_old_results(kept, monkeypatch, capsys, options, is_stored) -> None:
+def test_only_full_runs_are_stored_and_dated(kept, monkeypatch, capsys, options, is_stored) -> None:
     found = run(monkeypatch, *options.split())
     assert found["names"] == 2
     if is_stored:

@@ -54,7 +54,7 @@ def exchanges(tmp_path, text: str) -> list[tuple[str, str]]:
     return [pair for talk in talks for pair in zip(talk[::2], talk[1::2], strict=True)]
 
 
-def test_computed_slots_contain_sums_and_properties_of_words(tmp_path) -> None:
+def test_computed_slots_contain_sums_word_facts_and_table_values(tmp_path) -> None:
     made = exchanges(tmp_path, HEAD + SUMS)
     sums = [(re.fullmatch(r"(\d+) \+ (\d+)\W*", asked), said) for asked, said in made]
     sums = [(int(found[1]), int(found[2]), said) for found, said in sums if found]
@@ -133,7 +133,7 @@ def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_sl
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
-def test_a_slot_takes_only_its_values(tmp_path) -> None:
+def test_a_slot_takes_only_its_values_except_a_slot_of_names(tmp_path) -> None:
     matcher = Matcher(*Drawing(character(tmp_path, HEAD + SUMS)).askings(), FUNCTION[False])
     texts = "99 + 5", "100 + 5", "5 + 99", "dog + 5", "dogs says", "cow says", "about zyx"
     ranked = [match for text in texts for match in matcher.rank(text) if match.asking.allowed]
@@ -158,6 +158,7 @@ def test_held_out_wordings_of_a_question_are_used_only_for_testing(tmp_path) -> 
     topic = f'[topics.t]\nask = {json.dumps(asked)}\nreply = ["[A|B]."]\n'
     drawing = Drawing(character(tmp_path, HEAD + topic))
     seen = {asking.text for asking in drawing.askings()[0]}
+    seen |= {message.content for talk in drawing.lessons() for message in talk[::2]}
     tests = [each for each in drawing.questions() if each.task == "t, held out"]
     assert {*asked} - seen == {each.messages[0] for each in tests} != set()
     assert all(each.replies == ["A.", "B."] for each in tests)
@@ -186,7 +187,7 @@ def test_load_text_refuses_a_character_file() -> None:
         load_text(OWL)
 
 
-def test_the_character_command_writes_a_file_and_prints_conversations(microgpt) -> None:
+def test_character_new_writes_once_and_try_prints_conversations(microgpt) -> None:
     ok(microgpt("character", "new", "owl.toml"))
     assert "owl.toml exists; use another, or" in refused(microgpt("character", "new", "owl.toml"))
     tried = ok(microgpt("character", "try", "owl.toml")).stdout

@@ -53,7 +53,7 @@ def planned(docs, **given) -> TrainingJob:
     return plan_training(parts, given, tokenizer=tokenizer, extra=extra)
 
 
-def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
+def test_the_context_and_the_table_fit_the_longest_conversation() -> None:
     long = talks([*PAIRS, ("a" * 300, "b" * 400)])
     plan = planned(long).plan
     assert plan.model.block_size == recipe(long)["block_size"] == 1024

@@ -52,7 +52,7 @@ INSTALL = ["how do I install it?\non Linux", "pip install uv\nthen uv run"]
         ("telegram.json", "Ben", [GAME], [5, 8, 5, 0]),
     ],
 )
-def test_a_chat_exported_from_each_app_can_be_read(name, me, said, n_left_out) -> None:
+def test_a_chat_from_each_app_is_read_and_omissions_are_counted(name, me, said, n_left_out) -> None:
     found, notes = read(EXPORTS / name, me)
     assert found == said
     numbers = [int(number) for number in re.findall(r"\d+", notes[0])]
@@ -134,14 +134,14 @@ def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> 
         ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
     ],
 )
-def test_a_conversation_continues_past_midnight_in_any_date_format(tmp_path, day, next_day) -> None:
+def test_a_chat_continues_past_midnight_in_many_date_formats(tmp_path, day, next_day) -> None:
     path = tmp_path / "chat.txt"
     path.write_text(f"{day} Anna: still up?\n{next_day} Ben: yes\n", encoding="utf-8")
     assert read(path, "Ben")[0] == [["still up?", "yes"]]
 
 
 @pytest.mark.parametrize("row", (EXPORTS / "whatsapp_lines.txt").read_text("utf-8").splitlines())
-def test_texts_added_by_whatsapp_are_omitted_in_every_language(tmp_path, row) -> None:
+def test_texts_added_by_whatsapp_are_omitted_in_many_languages(tmp_path, row) -> None:
     line, _, said = row.replace("⏎", "\n").partition(" →")
     at = "[1.2.24, 08:00:00]" if line.startswith("iOS ") else "1.2.24, 08:00 -"
     line = line.removeprefix("iOS ")
@@ -167,7 +167,7 @@ def test_all_chats_of_a_full_telegram_export_are_read(tmp_path) -> None:
     assert read(path, "Ben")[0] == [GAME, GAME]
 
 
-def test_the_date_format_is_chosen_to_fit_all_lines(tmp_path) -> None:
+def test_the_date_format_is_chosen_to_fit_all_possible_dates(tmp_path) -> None:
     path = tmp_path / "chat.txt"
     said = (
         "1/2/24, 09:00 - A: a\n1/2/24, 09:01 - B: b\n1/13/24, 09:00 - A: c\n1/13/24, 09:01 - B: d"
@@ -298,7 +298,7 @@ def exports(tmp_path: Path) -> Path:
     ("data", "me"),
     [("whatsapp_android.txt", "Ben"), ("slack", "ben"), ("conversations.json", None)],
 )
-def test_train_eval_and_info_can_read_an_exported_chat(microgpt, exports, data, me) -> None:
+def test_train_eval_and_info_read_exports_and_save_no_examples(microgpt, exports, data, me) -> None:
     source = ("--data", data, *(("--me", me) if me else ()))
     done = ok(microgpt("train", "--chat", *source, *SMALL, "--model", "m"))
     assert "note: left out" in done.stderr

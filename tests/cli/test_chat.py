@@ -65,7 +65,7 @@ def test_an_argument_too_long_for_a_file_name_is_read_as_a_message(microgpt) -> 
 
 
 @pytest.mark.compiled
-def test_chat_answers_a_nonempty_message_argument_once(microgpt, chat_model) -> None:
+def test_a_chat_argument_is_one_nonempty_message_not_a_command(microgpt, chat_model) -> None:
     done = ok(microgpt("chat", chat_model, "hi", stdin="hi\n"))
     assert (done.stdout, done.stderr) == ("yo\n", "")
     done = microgpt("chat", chat_model, "/quit hi")

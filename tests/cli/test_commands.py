@@ -156,7 +156,7 @@ def test_a_command_from_a_plugin_is_listed_and_can_be_run(microgpt, install) -> 
     assert "missing argument" in refused(microgpt("shout"))
 
 
-def test_a_plugin_command_that_cannot_be_loaded_breaks_no_other_command(microgpt, install) -> None:
+def test_a_broken_plugin_command_is_refused_and_others_still_run(microgpt, install) -> None:
     install("loud", "commands", "shout = loud:shout", loud="import nosuchmodule")
     error = refused(microgpt("shout", "anna"))
     assert error.startswith("loud cannot be imported (ModuleNotFoundError: No module named")
@@ -244,7 +244,7 @@ def test_verify_reports_a_broken_format_if_no_other_fits(microgpt, install, csv,
     assert refused(microgpt("verify", "mine.txt")).startswith("broken cannot be imported")
 
 
-def test_an_unusable_export_format_is_refused_with_advice(microgpt, monkeypatch, tmp_path) -> None:
+def test_export_and_verify_refuse_unusable_formats(microgpt, monkeypatch, tmp_path) -> None:
     installed = {**plugins._installed(), "exports": []}
     monkeypatch.setattr(plugins, "_installed", lambda: installed)
     (tmp_path / "mine.onnx").touch()

@@ -73,8 +73,6 @@ def test_only_a_new_split_of_the_text_contaminates_fine_tuning(train) -> None:
     notes, _, training = train("--from", "running", *options, data="text.txt")
     assert training["contamination"]["validation"] > 0.4
     assert "its losses are too low: validation " in notes
-    _, _, training = train("--from", "running", "--val-fraction", "0", "--force", data="text.txt")
-    assert training["contamination"].keys() == {"test"}
 
 
 def test_samples_found_in_the_data_of_the_parent_count_as_memorised(microgpt, folder) -> None:
@@ -108,5 +106,5 @@ def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -
     assert (folder / "child/documents.crc32").read_bytes() == known
     assert "(contamination 100 %)" in done.stdout
     after = training_of(folder / "child")
-    assert after["contamination"] == before["contamination"]
+    assert after["contamination"] == before["contamination"] == {"validation": 1}
     assert after["ancestor_data"] == before["ancestor_data"]

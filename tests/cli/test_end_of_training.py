@@ -88,7 +88,7 @@ def test_a_note_warns_if_few_hidden_units_are_active() -> None:
     assert "--learning-rate" in line
 
 
-def test_only_small_karpathy_models_get_a_note_on_active_units() -> None:
+def test_modern_and_large_models_get_no_note_on_active_units() -> None:
     for changed in ({"architecture": "modern", "n_embd": 8}, {"n_embd": 256}):
         shape = ModelConfig(n_head=2, n_layer=1, block_size=8, **changed)
         result = train(NAMES, model=shape, config=TrainConfig(steps=1))

@@ -59,7 +59,7 @@ REASON = (
 )
 
 
-def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgpt, names) -> None:
+def test_code_edits_are_recorded_and_select_the_reference_engine(edited, microgpt, names) -> None:
     assert REASON in ok(microgpt("train", *SMALL)).stderr
     assert [*training_of(names.parent / "output")["edited_sources"]] == ["model.py"]
     data = ["--data", "names.txt"]
@@ -104,7 +104,7 @@ def test_commands_use_the_reference_engine_if_no_other_is_installed(no_engine, m
     assert ok(microgpt("verify", "--steps", "1")).stdout
 
 
-def test_requesting_an_engine_that_is_not_installed_is_an_error(no_engine, microgpt) -> None:
+def test_requesting_a_missing_engine_or_its_dtype_is_an_error(no_engine, microgpt) -> None:
     for command in ((*TRAIN, "--engine", "compiled"), ("verify", "--engine", "compiled")):
         assert "install microgpt-engine" in refused(microgpt(*command))
     assert "float64" in refused(microgpt(*TRAIN, "--dtype", "float32"))

@@ -48,6 +48,7 @@ def stopped(microgpt, what: str, *command: str) -> str:
     assert done.returncode == 130, done.stderr
     line = done.stderr.splitlines()[-1]
     assert "; resume with: microgpt train --resume a" in line
+    assert ("a has no model yet" in microgpt("list").stderr) == (what != "the student")
     return line
 
 
@@ -61,19 +62,18 @@ def whole(prepare) -> bytes:
 def test_a_resumed_ensemble_ends_like_an_uninterrupted_one(microgpt, unspoilt, whole, what) -> None:
     line = stopped(microgpt, what, *RUN, "--model", "a")
     assert f" of {what}; resume with" in line
-    assert ("a has no model yet" in microgpt("list").stderr) == (what != "the student")
     ok(microgpt("train", "--resume", "a", "-n", "0", "--threads", "2"))
     assert weights(unspoilt / "a") == whole
     assert not (unspoilt / "a/.teachers").exists()
-    done = ok(microgpt("train", "--resume", "a"))
-    assert "to continue it, pass a larger --steps, or --minutes" in done.stderr
-    ok(microgpt("train", "--from", "a", "--data", "names.txt", "--steps", "9", "--model", "b"))
 
 
 @pytest.mark.parametrize("more", [("--minutes", "0.02"), ("--steps", "640")])
-def test_a_finished_student_can_continue_without_its_teachers(microgpt, prepare, more) -> None:
+def test_a_finished_student_is_trained_further_without_teachers(microgpt, prepare, more) -> None:
     folder = prepare(NAMES, (*RUN[2:], "--model", "a"))
     before = load(folder / "a").meta.training
+    done = ok(microgpt("train", "--resume", folder / "a"))
+    assert "to continue it, pass a larger --steps, or --minutes" in done.stderr
+    ok(microgpt("train", "--from", folder / "a", "--data", folder / "names.txt", "--steps=9"))
     done = ok(microgpt("train", "--resume", folder / "a", "-n", "0", *more))
     assert "its teachers are gone" in done.stderr
     found = load(folder / "a").meta.training
@@ -93,7 +93,7 @@ def test_only_force_replaces_an_unfinished_run_and_its_teachers(microgpt, unspoi
     assert weights(unspoilt / "a") == weights(unspoilt / "b")
 
 
-def test_changed_or_missing_teachers_are_refused(microgpt, unspoilt) -> None:
+def test_resuming_with_changed_or_missing_teachers_is_refused(microgpt, unspoilt) -> None:
     stopped(microgpt, "the student", *RUN, "--model", "a")
     teachers = unspoilt / "a/.teachers"
     (teachers / "2").rename(teachers / "old")

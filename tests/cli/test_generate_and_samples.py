@@ -154,7 +154,7 @@ def test_generate_prints_a_note_on_samples_that_are_truncated_or_end_in_a_loop(c
     assert not capsys.readouterr().err
 
 
-def test_the_copied_share_is_the_fraction_of_text_found_in_the_training_data() -> None:
+def test_the_share_of_copied_text_is_measured_on_long_samples() -> None:
     rng = random.Random(0)
     doc, other = ("".join(rng.choices("abcdefgh", k=400)) for _ in range(2))
     assert copied_share([doc[100:200]], [doc]) == 1
@@ -171,4 +171,4 @@ def test_generate_skips_samples_with_words_of_a_never_file(microgpt, text_model,
     found = [line.partition(": ")[2] for line in done.stdout.splitlines()]
     assert len(found) == len(everything)
     assert everything[0] not in found
-    assert {*everything} - {everything[0]} & {*found}  # only whole words are matched
+    assert {*everything[1:]} & {*found}  # only whole words are matched

@@ -17,7 +17,7 @@ def names(tmp_path):
     return "names.txt"
 
 
-def test_info_counts_documents_and_suggests_a_train_command(microgpt, names) -> None:
+def test_info_describes_a_data_file_and_suggests_a_train_command(microgpt, names) -> None:
     done = ok(microgpt("info", "--data", names))
     assert done.stderr.endswith("run: microgpt train --data names.txt --model names\n")
     lines = done.stdout.splitlines()
@@ -36,7 +36,6 @@ def test_info_counts_documents_and_suggests_a_train_command(microgpt, names) -> 
 def test_info_ends_with_the_expected_loss_of_a_trained_model(microgpt, tmp_path) -> None:
     (tmp_path / "sums.txt").write_text("\n".join(f"{i} + 1 = {i + 1}" for i in range(500)))
     done = ok(microgpt("info", "sums.txt"))
-    assert done.stdout == ok(microgpt("info", "--data", "sums.txt")).stdout
     *_, losses, interval, words = done.stdout.splitlines()
     expected = json.loads(ok(microgpt("info", "sums.txt", "--json")).stdout)["expectation"]
     counted, (low, high) = expected["baselines"], expected["model"]
@@ -49,7 +48,7 @@ def test_info_ends_with_the_expected_loss_of_a_trained_model(microgpt, tmp_path)
     assert len(done.stdout.splitlines()) <= 20
 
 
-def test_info_says_how_a_folder_is_read_and_which_option_changes_this(microgpt, tmp_path) -> None:
+def test_info_says_how_a_folder_is_read_and_if_it_is_too_small(microgpt, tmp_path) -> None:
     (tmp_path / "poems").mkdir()
     for name in "ab":
         (tmp_path / f"poems/{name}.txt").write_text(f"Poem {name}\n\nIt rains.\n")

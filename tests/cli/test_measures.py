@@ -16,10 +16,11 @@ from microgpt_cli.calibration import (
 )
 
 
-def test_eval_prints_the_loss_in_nats_and_bits(microgpt, text_model, tmp_path) -> None:
+def test_eval_prints_loss_standard_error_and_contamination(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "held-out.txt").write_text("anna\nmia\n")
     done = ok(microgpt("eval", text_model, "--data", "held-out.txt"))
     assert done.stdout.startswith("documents:  2\ntokens:     9\nloss:       ")
+    assert "note: 100.0% of this text is in the training set" in done.stderr
     as_json = microgpt("eval", text_model, "--data", "held-out.txt", "--json")
     facts = json.loads(as_json.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (2, 9)
@@ -49,7 +50,6 @@ def test_eval_counts_exact_replies_per_task_and_lists_the_others(
     wrong = ("hi", "oh", "tease"), ("hi", "oho", "tease"), ("hi", "yo", "tease")
     file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
     done = ok(microgpt("eval", chat_model, "--data", file))
-    assert "note: 40.0% of this text is in the training set" in done.stderr
     table, errors = done.stdout.split("\n\n")[1:3]
     assert "95% interval (contamination 40 %)" in table
     assert [line.split() for line in table.splitlines()[1:]] == [
@@ -62,7 +62,7 @@ def test_eval_counts_exact_replies_per_task_and_lists_the_others(
 
 
 @pytest.mark.compiled
-def test_the_json_output_of_eval_locates_every_wrong_reply(microgpt, chat_model, exam) -> None:
+def test_eval_json_counts_exact_replies_and_locates_the_others(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
     done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")
     replies = json.loads(done.stdout)["replies"]
@@ -96,7 +96,6 @@ def test_eval_counts_no_exact_replies_if_questions_have_no_task(microgpt, chat_m
     sizes = ["n_docs", "n_tokens", "n_characters"]
     others = ["bits_per_character", "standard_error", "training_share", "calibration"]
     assert list(facts) == ["loss", *sizes, *others]
-    assert facts["standard_error"] is None  # of one document
 
 
 def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
@@ -106,11 +105,14 @@ def test_the_calibration_error_is_the_weighted_mean_of_the_bin_gaps() -> None:
     assert (low.low, low.n, low.right) == (pytest.approx(0.3), 1, 1.0)
     assert (high.n, high.probability, high.right) == (3, pytest.approx(0.9), pytest.approx(2 / 3))
     assert found.error == pytest.approx((3 * (0.9 - 2 / 3) + 0.7) / 4)
+
+
+def test_calibration_accepts_no_predictions_and_probability_1() -> None:
     assert Calibration.from_pairs([]).error == 0
     assert Calibration.from_pairs([(1.0, True)]).bins[0].low == pytest.approx(0.9)
 
 
-def test_token_calibration_agrees_with_log_probabilities(names_result) -> None:
+def test_measured_tokens_agree_with_log_probabilities_and_loss(names_result) -> None:
     """The expected calibration is computed from `log_probabilities`, document by document."""
     gpt, docs = InferenceGpt(names_result), ["nia", "mel"]
     pairs = []
@@ -133,7 +135,7 @@ def test_token_calibration_uses_a_limited_number_of_predictions(names_result, mo
     assert 20 <= len(measured) < 100
 
 
-def test_the_standard_error_of_a_loss_treats_documents_as_independent() -> None:
+def test_the_standard_error_of_a_loss_compares_whole_documents() -> None:
     """The losses of the documents, of 2 and 4 tokens, differ from the mean by 8 / 3 in sum."""
     losses = np.array([1, 1, 3, 3, 3, 3])
 
@@ -181,7 +183,7 @@ def scores(text_model):
     return score_texts(InferenceGpt(load(text_model)), LINES)
 
 
-def test_score_prints_the_librarys_scores_and_unchanged_lines(microgpt, text_model, scores) -> None:
+def test_score_prints_lines_their_scores_and_contamination(microgpt, text_model, scores) -> None:
     done = ok(microgpt("score", text_model, stdin="\n".join(LINES)))
     assert "note: 33.3% of this text is in the training set" in done.stderr
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):

@@ -85,6 +85,7 @@ def test_resume_finishes_an_interrupted_run_and_saves_its_model(microgpt, unfini
         (["--n-embd", "16"], "--n-embd cannot be used with --resume"),
         (["--lr", "0.5"], "omit --learning-rate"),
         (["--patience", "2"], "omit --patience"),
+        (["--column", "land"], "omit --column"),
         (["--output", "other"], "omit --model"),
         (["--force"], "--force cannot be used with --resume"),
         (["--steps", "10"], "already completed 60 steps; --steps is the total number, such as 70"),
@@ -139,7 +140,7 @@ def test_train_refuses_the_directory_of_a_run_in_progress(microgpt, names, tmp_p
     assert f"model is being trained by process {os.getpid()} on " in refused(done)
 
 
-def test_training_on_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
+def test_a_training_run_that_cannot_write_leaves_no_directory(names, tmp_path) -> None:
     options = ("--input", str(names), *SMALL)
     done = run_with_little_room("train", *options, cwd=tmp_path, most=5000)
     assert done.returncode == 1
@@ -153,7 +154,7 @@ def test_resume_notes_that_a_run_ends_earlier_than_planned(microgpt, unfinished)
     assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
 
 
-def test_commands_in_messages_can_be_pasted_into_a_shell(microgpt, names, tmp_path) -> None:
+def test_commands_suggested_by_a_stopped_run_work_in_a_shell(microgpt, names, tmp_path) -> None:
     command = ["microgpt", "train", "--input", names, *FOREVER, "--output", "it's new"]
     with running(command, cwd=tmp_path) as process:
         process.stdout.readline()
@@ -232,7 +233,7 @@ MOONBASE = ("meta.json", "tokenizer.json", "weights.safetensors", "optimizer_m.s
 
 
 @pytest.mark.parametrize("files", [MOONBASE, ["tokenizer.json"]])
-def test_files_of_another_program_are_never_replaced(microgpt, text_model, tmp_path, files) -> None:
+def test_foreign_files_are_not_replaced_or_listed(microgpt, text_model, tmp_path, files) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for file in files:
         (tmp_path / "mb" / file).parent.mkdir(exist_ok=True)

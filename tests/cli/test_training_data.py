@@ -21,7 +21,7 @@ HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
-def test_held_out_stretches_of_text_have_gaps_around_them(microgpt, tmp_path, tokenizer) -> None:
+def test_train_and_resume_print_gaps_around_held_out_text(microgpt, tmp_path, tokenizer) -> None:
     (tmp_path / "book.txt").write_bytes(b"anna and\r\nemma\r\n\r\n" * 12 + b"mia.")
     size = "16" if tokenizer == CHARS else "4"  # 16 characters: train estimates 4 per subword
     options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)
@@ -33,13 +33,12 @@ def test_held_out_stretches_of_text_have_gaps_around_them(microgpt, tmp_path, to
     assert said in done.stderr
     saved = load(tmp_path / "m")
     assert (saved.config.text, saved.meta.training["gap"]) == ("stream", 16)
-    assert saved.tokenizer.decode(saved.tokenizer.encode("a\na")) == "a\na"
     done = microgpt("train", "--resume", "m", "--steps", "40")
     assert said in done.stderr
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_train_accepts_a_line_of_a_megabyte(microgpt, tmp_path, text) -> None:
+def test_training_on_a_megabyte_line_prints_and_saves_little(microgpt, tmp_path, text) -> None:
     (tmp_path / "huge.txt").write_text("all work and no play " * 50_000)
     done = ok(microgpt("train", "--input", "huge.txt", "--text", text, *SMALL))
     assert len(done.stderr) < 2_000
@@ -84,7 +83,7 @@ def test_the_text_preset_holds_out_20_parts_of_shakespeare(microgpt, tmp_path, m
     assert "; 20 held-out stretches with gaps of 8 characters" in done.stderr
     training = training_of(tmp_path / "output")
     assert (training["text"], training["gap"]) == ("stream", 8)
-    ok(microgpt("train", "--resume", "output", "--steps", "3"))
+    assert "; 20 held-out" in ok(microgpt("train", "--resume", "output", "--steps=3")).stderr
 
 
 SMALLEST = ("--n-embd", "8", "--n-head", "2", "--steps", "2", "--num-samples", "0", "--output", "m")
@@ -100,7 +99,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None:
+def test_only_the_first_run_on_a_book_notes_it_is_running_text(microgpt, files) -> None:
     done = microgpt("train", "--data", "book.txt", *SMALLEST)
     assert f"reading book.txt {NOTE}\n" in done.stderr
     assert load(files / "m").config.text == "stream"
@@ -110,12 +109,10 @@ def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None
     assert NOTE not in ok(more).stderr + resumed.stderr
 
 
-def test_train_eval_and_info_can_read_one_column_of_a_table(microgpt, files) -> None:
+def test_train_resume_eval_and_info_read_one_column_of_a_table(microgpt, files) -> None:
     column = ("--data", "towns.csv", "--column", "name")
     assert microgpt("train", *column, *SMALLEST).stdout.startswith("num docs: 2\n")
     assert json.loads((files / "m/train_state.json").read_text())["given"]["column"] == "name"
-    refused = microgpt("train", "--resume", "m", "--steps", "3", "--column", "land")
-    assert "omit --column" in refused.stderr
     ok(microgpt("train", "--resume", "m", "--steps", "3"))
     assert json.loads(microgpt("eval", "m", *column, "--json").stdout)["n_docs"] == 2
     assert microgpt("info", *column).stdout.startswith("towns.csv: column 'name'\n")
@@ -168,7 +165,7 @@ def trained(prepare) -> Path:
     return folder
 
 
-def test_a_fine_tuning_budget_sets_steps_but_keeps_the_shape(microgpt, folder) -> None:
+def test_fine_tuning_sets_steps_adds_tokens_and_keeps_the_shape(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     facts = training_of(folder / "a")
     child, parent = meta_of(folder / "a"), meta_of(folder / "parent")
@@ -197,7 +194,7 @@ def test_fine_tuning_uses_the_given_learning_rate_and_held_out_fractions(microgp
     assert training_of(folder / "a")["lr"] == 0.002
     assert "held-out losses after" not in done.stderr
     ok(microgpt(*TUNING, *BUDGET, "--val-fraction", "0", "--test-fraction", "0", "--model", "b"))
-    assert "val_loss" not in training_of(folder / "b")
+    assert not training_of(folder / "b").keys() & {"val_loss", "test_loss"}
 
 
 @pytest.fixture
@@ -246,7 +243,7 @@ def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, texts, mon
     assert "the data are too small for 4e9 operations, so training ends early" in done.stderr
 
 
-def test_a_resumed_run_reads_the_part_that_its_budget_allowed(microgpt, texts, monkeypatch) -> None:
+def test_resuming_reads_the_same_data_and_scales_the_budget(microgpt, texts, monkeypatch) -> None:
     for name in ("READ", "MIN_READ"):
         monkeypatch.setattr(f"microgpt.training.choice.{name}", 400)
     for data in ("names.txt", "book.txt"):

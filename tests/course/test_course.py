@@ -39,7 +39,7 @@ def test_course_start_refuses_a_directory_that_is_not_empty(microgpt, place: Pat
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 
-def test_course_check_names_the_problem_or_the_next_exercise(microgpt, place: Path) -> None:
+def test_course_check_names_the_problem_and_the_next_step(microgpt, place: Path) -> None:
     done = microgpt("course", "check")
     problem = (
         f"{FIRST}.py, line 19: `raise NotImplementedError` is still there; write your code instead"
@@ -79,7 +79,7 @@ def test_course_show_prints_the_solution_of_an_exercise(microgpt, place: Path) -
 
 
 @pytest.mark.slow
-def test_exercise_14_requires_predictions_and_a_better_learning_rate(microgpt, place: Path) -> None:
+def test_exercise_14_checks_the_answers_and_repeats_no_training(microgpt, place: Path) -> None:
     path = place / f"{exercises.EXPERIMENTS}.py"
     text = exercises.solution(exercises.EXPERIMENTS).replace("[:500]", "[:100]")
     path.write_text(text)
@@ -165,7 +165,7 @@ def test_each_fault_in_a_learners_file_is_explained(tmp_path: Path, body: str) -
     assert re.search(ENDINGS[body], check_file("11_schedule", path).wrong)
 
 
-def test_only_the_first_lines_that_a_learners_file_prints_are_shown(tmp_path: Path) -> None:
+def test_long_output_of_a_file_is_cut_without_ending_the_check(tmp_path: Path) -> None:
     path = tmp_path / "11_schedule.py"
     path.write_text("for i in range(100_000):\n    print('line', i)\n")
     outcome = check_file("11_schedule", path)

@@ -83,7 +83,7 @@ def test_site_pages_fit_the_width_and_are_accessible_offline(browser, width, sch
 
 
 @pytest.mark.long
-def test_the_models_in_the_site_generate_and_learn_names(page) -> None:
+def test_models_in_the_site_train_draw_a_diagram_and_generate(page) -> None:
     page.goto((SITE / "index.html").as_uri())
     page.get_by_role("link", name="Try it in your browser").click()
     page.wait_for_url("**/docs/try.html")

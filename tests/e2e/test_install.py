@@ -133,7 +133,7 @@ def test_each_package_is_built_as_a_pure_python_wheel(dist) -> None:
     assert len(list(dist.glob("*-any.whl"))) == len(list(dist.glob("*.whl"))) == n_packages
 
 
-def test_the_librarys_wheel_contains_its_data_but_no_benchmarks(dist) -> None:
+def test_the_librarys_wheel_has_its_data_but_no_benchmark_data(dist) -> None:
     (library,) = dist.glob("microgpt_lib*.whl")
     packed = ZipFile(library).namelist()
     for name in ("names.txt", "shakespeare.txt", "karpathy.py"):

@@ -34,7 +34,7 @@ def start(tmp_path: Path, text_model: Path):
 
 
 @pytest.mark.long
-def test_the_compiled_engine_is_kept_even_after_interrupts(start, tmp_path) -> None:
+def test_the_compiled_engine_survives_kills_and_parallel_runs(start, tmp_path) -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
         stopped = start()
         assert stopped.stderr.readline() == NOTE
@@ -117,7 +117,7 @@ def train_through_kills(
 
 
 @pytest.mark.parametrize("more", [[], [*BPE, "--text=stream"]], ids=["lines", "stream"])
-def test_a_killed_training_run_resumes_to_the_same_weights(tmp_path, more) -> None:
+def test_a_killed_run_resumes_to_the_same_result_and_cleans_up(tmp_path, more) -> None:
     (tmp_path / "names.txt").write_text("\n".join(made_up_names(300)))
     options = [*OPTIONS, *more]
     whole = [*TRAIN, *options, "--output", "whole"]

@@ -46,7 +46,7 @@ def last_line(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize(
     ("ending", "more"), [(0, []), (1, ["--threads=2", "--batch-size=64", "--n-embd=64"])]
 )
-def test_stopping_a_training_run_keeps_the_old_model(start, text_model, ending, more) -> None:
+def test_a_stopped_run_keeps_the_old_model_and_a_new_state(start, text_model, ending, more) -> None:
     number, code, word = ENDINGS[ending]
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
     process = start("train", "--output", text_model, "--force", "--steps", FOREVER, *more)

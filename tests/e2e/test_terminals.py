@@ -79,7 +79,7 @@ def replying(talk_to, endless_model):
     return child
 
 
-def test_a_chat_accepts_messages_commands_and_the_arrow_up_key(talk_to, chat_model) -> None:
+def test_a_chat_shows_a_banner_and_takes_commands_and_arrow_up(talk_to, chat_model) -> None:
     child = talk_to(chat_model)
     banner = "Type exit or Ctrl-D to quit, /clear to forget.\r\n\r\n"
     assert re.match(
@@ -176,7 +176,7 @@ def test_train_removes_its_progress_line_before_it_prints_results(terminal, tmp_
     assert child.exit_code() == 0
 
 
-def test_samples_are_escaped_at_a_terminal_but_not_in_a_pipe(terminal, microgpt, tmp_path) -> None:
+def test_only_a_terminal_gets_escaped_samples_and_a_seed_note(terminal, microgpt, tmp_path) -> None:
     (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
     trained = terminal("train", "--input", "texts", "--dropout", "0", "--steps", "200")
     trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
@@ -185,7 +185,7 @@ def test_samples_are_escaped_at_a_terminal_but_not_in_a_pipe(terminal, microgpt,
     child.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
     child.expect_exact("use --seed random")
     piped = microgpt("generate", "--num-samples", "1")
-    assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # output to a pipe is not escaped
+    assert (piped.stdout, piped.stderr) == ("sample  1: \x1b[2Jhi\x7f\n", "")
 
 
 def test_ctrl_c_ends_eval_while_it_compares_replies(terminal, endless_model, tmp_path) -> None:

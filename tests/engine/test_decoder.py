@@ -68,7 +68,7 @@ said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
     st.integers(0, 2**63 - 1),
     st.integers(1, 3),
 )
-def test_replies_computed_in_a_batch_equal_single_replies(
+def test_batched_replies_equal_streams_with_right_finish_reasons(
     chat, conversations, temperature, seed, threads
 ) -> None:
     prompts = [

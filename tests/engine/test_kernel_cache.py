@@ -220,7 +220,7 @@ def test_a_cache_without_an_absolute_path_is_not_used(
 
 
 @pytest.mark.usefixtures("file")
-def test_cache_files_unused_for_a_long_time_are_removed(run, tmp_path) -> None:
+def test_only_our_own_old_files_are_removed_from_the_cache(run, tmp_path) -> None:
     old = tmp_path / "cache" / "microgpt-double-0123"
     broken_off = tmp_path / "cache" / ".microgpt-double-0123.4567"
     other = tmp_path / "cache" / "somebody-elses"

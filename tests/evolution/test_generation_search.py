@@ -20,7 +20,7 @@ def found() -> EvolutionResult:
     return evolve(DOCS, **SHORT)
 
 
-def test_microgpt_evolution_exports_its_public_names() -> None:
+def test_microgpt_evolution_exports_only_its_public_names() -> None:
     assert microgpt_evolution.__all__ == [
         "EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome",
     ]  # fmt: skip
@@ -44,7 +44,7 @@ def test_the_repr_of_a_search_is_one_short_line(found) -> None:
     assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))
 
 
-def test_a_search_resumed_from_its_directory_has_the_same_winner(found, tmp_path: Path) -> None:
+def test_a_resumed_search_logs_a_target_and_has_the_same_winner(found, tmp_path: Path) -> None:
     run = tmp_path / "run"
     events = []
 
@@ -64,7 +64,7 @@ def test_a_search_resumed_from_its_directory_has_the_same_winner(found, tmp_path
     assert read_genome(run / "genome.json") == found.record
 
 
-def test_a_search_resumes_only_with_its_own_settings_and_data(tmp_path: Path) -> None:
+def test_evolve_refuses_to_resume_with_other_settings_or_data(tmp_path: Path) -> None:
     evolve(DOCS, population=2, generations=2, run_dir=tmp_path / "run")
     with pytest.raises(ConfigError, match=r"population is 3, but .* has 2"):
         evolve(DOCS, population=3, generations=2, run_dir=tmp_path / "run")

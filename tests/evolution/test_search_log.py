@@ -19,7 +19,7 @@ def lines_of(searched, search) -> list[str]:
 @pytest.mark.parametrize(
     ("search", "n", "what"), [(SMALL, 4, "stagnation"), (AESTHETIC, 2, "diversity")]
 )
-def test_a_search_logs_a_line_per_generation_and_finalist(searched, search, n, what) -> None:
+def test_logs_have_generations_finalists_and_a_target_for_loss(searched, search, n, what) -> None:
     lines = lines_of(searched, search)
     assert lines[0].startswith("Target: loss < ") == (search is SMALL)
     row = rf"Generation (\d)/{n}: best (-?\d\.\d{{4}}), .*{what} \d+.* \| Emb:\d+ .*\[[\w-]+\]"

@@ -169,7 +169,7 @@ def test_an_incomplete_last_line_of_the_records_is_skipped(begun) -> None:
         ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
     ],
 )
-def test_the_error_for_an_invalid_record_gives_its_line(swept, old, new, problem) -> None:
+def test_an_invalid_record_is_reported_by_line_and_can_be_fixed(swept, old, new, problem) -> None:
     edit_evaluations(swept, old, new)
     for is_locked in (True, False):
         with pytest.raises(StudyError, match=problem):

@@ -148,7 +148,7 @@ def test_the_error_of_a_lost_cluster_says_what_to_start(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theirs", [None, "0.0.9"])
-def test_a_worker_with_no_or_another_version_is_refused(
+def test_a_worker_without_the_same_microgpt_version_is_refused(
     scheduler: str, monkeypatch: pytest.MonkeyPatch, theirs: str | None
 ) -> None:
     from distributed import Client

@@ -43,7 +43,7 @@ def test_the_generated_game_names_are_new_short_and_reproducible(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_commit_message_example_trains_its_model_only_once(tmp_path: Path) -> None:
+def test_commit_messages_are_completed_by_a_model_trained_once(tmp_path: Path) -> None:
     git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
     subprocess.run([*git, "init", "--quiet"], cwd=tmp_path, check=True)
     for what in ("the parser", "the tests", "a typo", "the docs"):
@@ -94,7 +94,7 @@ def test_the_identifiers_script_prints_each_identifier_once(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_the_pytorch_example_saves_a_model_that_microgpt_runs(tmp_path: Path) -> None:
+def test_the_pytorch_example_trains_a_model_that_microgpt_runs(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "names.txt").write_text("anna\nemma\nhannah\n" * 10)
     printed = start("train_in_pytorch.py", "names.txt", "model", "--steps", "60", folder=tmp_path)
@@ -116,7 +116,7 @@ def test_evolution_with_a_custom_judge_finds_ten_new_names(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, monkeypatch) -> None:
+def test_the_chat_bot_keeps_chats_apart_and_survives_errors(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MICROGPT_API_KEY", "secret")
     monkeypatch.setenv("PORT", "0")
     with commands.running(["microgpt-serve"], cwd=tmp_path) as service:
@@ -124,7 +124,7 @@ def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, mon
         port = next(filter(None, found))[1]
         monkeypatch.setenv("OPENAI_API_KEY", "secret")
         said = "ada: hi\nbob: my name is bob\n\nada: what is 3 plus 4?\nben: 你好\n"
-        said += "bob: what is my name?\nben: hi\n"
+        said += "bob: what is my name?\nben: what is my name?\n"
         address = f"http://localhost:{port}/v1"
         answers = start("http_bot.py", address, folder=tmp_path, stdin=said).splitlines()
     assert answers[0].startswith("bot: @ada ")
@@ -134,7 +134,7 @@ def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, mon
     assert "no character of the message is in the vocabulary" in answers[3]
     assert "bob" in answers[4].removeprefix("bot: @bob ")
     assert answers[5].startswith("bot: @ben ")
-    assert "error" not in answers[5]
+    assert not re.search("error|bob", answers[5])
 
 
 NOTEBOOKS = sorted((EXAMPLES / "notebooks").glob("*.ipynb"))
@@ -144,7 +144,7 @@ PRINTED = {"learn": "loss of emma: 3.4955 before, 2.8610 after one step"}  # as 
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_draws_pictures(path: Path, tmp_path: Path) -> None:
+def test_a_notebook_runs_as_documented_and_draws_pictures(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()

@@ -44,7 +44,7 @@ def drawn_model(format: Format, seed: int) -> SavedModel:
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=SLOW) for seed in range(1, 10))])
-def test_other_programs_reproduce_the_results_of_random_models(format, seed, tmp_path) -> None:
+def test_results_and_receipts_of_random_exports_match_the_models(format, seed, tmp_path) -> None:
     check_program(format)
     saved = drawn_model(format, seed)
     path = written(format, saved, tmp_path)
@@ -60,7 +60,7 @@ def test_other_programs_reproduce_the_results_of_random_models(format, seed, tmp
 @pytest.mark.compiled
 @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_other_programs_generate_the_same_256_greedy_tokens(format, tokenizer, tmp_path) -> None:
+def test_other_programs_give_the_same_tokens_and_probabilities(format, tokenizer, tmp_path) -> None:
     check_program(format)
     if format.name in IN_C and tokenizer == "text":
         pytest.skip("a C file has characters")

@@ -25,7 +25,7 @@ def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_the_tensors_of_a_gguf_file_give_the_same_log_probabilities(tokenizer, tmp_path) -> None:
+def test_tensors_and_metadata_of_a_gguf_file_reproduce_the_model(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, block_size=64, **PORTABLE)
     fields, tensors = contents(written(GGUF_FORMAT, saved, tmp_path))
     back = {ours: theirs for theirs, ours in TENSORS.items()}
@@ -42,6 +42,7 @@ def test_the_tensors_of_a_gguf_file_give_the_same_log_probabilities(tokenizer, t
     assert np.abs(found - log_probabilities(saved, tokens)).max() < 1e-5
     assert fields["apertus.rope.freq_base"] == 10_000
     assert fields["apertus.context_length"] == 64
+    assert fields["general.architecture"] == "apertus"
 
 
 def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:
@@ -52,7 +53,6 @@ def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:
     assert tokens[fields["tokenizer.ggml.bos_token_id"]] == "<|bos|>"
     assert tokens[fields["tokenizer.ggml.eos_token_id"]] == "<|end_turn|>"
     assert "<|assistant|>" in fields["tokenizer.chat_template"]
-    assert fields["general.architecture"] == "apertus"
 
 
 def test_gguf_export_refuses_the_modern_architecture(tmp_path) -> None:
@@ -101,7 +101,7 @@ def test_a_gguf_file_with_changed_metadata_is_refused(changes, problem, content,
     assert problem in refusal(GGUF_FORMAT.read, tmp_path / "model", changed)
 
 
-def test_a_gguf_file_that_microgpt_has_not_written_is_not_verified(content, tmp_path) -> None:
+def test_a_foreign_or_changed_gguf_file_is_not_accepted(content, tmp_path) -> None:
     for foreign in (b"", b"GGUF", b"<!doctype html>", b"GGUF" + bytes(100), b"\xff" * 99):
         (tmp_path / "model").write_bytes(foreign)
         assert GGUF_FORMAT.read(tmp_path / "model") is None

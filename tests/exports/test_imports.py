@@ -18,7 +18,7 @@ from microgpt_exports.transformers_directory import TRANSFORMERS_FORMAT
 
 @pytest.mark.parametrize("is_chat", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_an_imported_moonbase_model_gives_the_same_probabilities(tmp_path, is_chat, dtype) -> None:
+def test_a_moonbase_import_keeps_the_tokenizer_and_probabilities(tmp_path, is_chat, dtype) -> None:
     library, weights = moonbase(tmp_path / "theirs", is_chat=is_chat, dtype=dtype)
     save(import_model(tmp_path / "theirs"), tmp_path / "ours")
     saved = load(tmp_path / "ours")
@@ -73,7 +73,7 @@ def test_import_refuses_a_path_without_a_checkpoint(tmp_path, make) -> None:
         ("tokenizer.json", '"a":', '"aa":', "must be byte sequences|needs a missing token"),
     ],
 )
-def test_an_inconsistent_moonbase_directory_is_refused(tmp_path, name, old, new, problem) -> None:
+def test_an_invalid_moonbase_directory_is_refused(tmp_path, name, old, new, problem) -> None:
     moonbase(tmp_path / "mb")
     file = tmp_path / "mb" / name
     text = file.read_text()
@@ -92,7 +92,7 @@ def test_importing_a_model_of_microgpt_is_refused_as_unnecessary(tmp_path) -> No
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("tokenizer", ["names", "chat", "text"])
-def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
+def test_a_model_exported_to_transformers_can_be_imported_back(tmp_path, tokenizer) -> None:
     saved = saved_model(tokenizer, **PORTABLE)
     written(TRANSFORMERS_FORMAT, saved, tmp_path, "there")
     save(import_model(tmp_path / "there"), tmp_path / "back")
@@ -132,7 +132,7 @@ def test_import_refuses_unsuitable_transformers_models(tmp_path, name, old, new,
     assert str(refusal.value).isprintable()
 
 
-def test_a_trained_transformers_model_is_imported_with_a_receipt(tmp_path) -> None:
+def test_importing_a_trained_transformers_model_needs_a_receipt(tmp_path) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")

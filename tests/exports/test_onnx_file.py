@@ -78,7 +78,7 @@ def test_an_onnx_file_is_refused_if_its_metadata_and_graph_differ_in_context_len
     assert problem in refusal(ONNX_FORMAT.read, tmp_path / "model", model.SerializeToString())
 
 
-def test_a_hostile_onnx_file_is_not_parsed(content, tmp_path, monkeypatch) -> None:
+def test_a_foreign_or_extended_onnx_file_is_not_accepted(content, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     graph = helper.make_graph([], "other", [], [])
     nodes = b"\x0a\x00" * 2**13  # 8,192 empty nodes of a graph

@@ -29,7 +29,7 @@ def library_of(tokenizer: str) -> Library:
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_a_transformers_directory_gives_the_same_probabilities(tokenizer, tmp_path) -> None:
+def test_tensors_and_config_for_transformers_reproduce_the_model(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, block_size=64, **PORTABLE)
     directory = written(TRANSFORMERS_FORMAT, saved, tmp_path)
     settings = json.loads((directory / "config.json").read_text())
@@ -44,7 +44,7 @@ def test_a_transformers_directory_gives_the_same_probabilities(tokenizer, tmp_pa
 @pytest.mark.parametrize(
     "text", ["hello world", "Hello\nnaïve ☃ isn't it? 😀", "ÿÃé  a  b\u2028c", "Straße „Æ“ ﬁ Ⅳ", ""]
 )
-def test_the_exported_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text) -> None:
+def test_tokenizer_json_encodes_and_decodes_as_the_model_does(tokenizer, text) -> None:
     ours, library = TOKENIZERS[tokenizer], library_of(tokenizer)
     expected = [ours.bos_id, *ours.encode(text.translate(ours.reading(text)))]
     assert library.encode(text).ids == expected
@@ -101,7 +101,7 @@ def test_an_export_with_changed_settings_is_refused(file, change, directory) -> 
     assert refused(directory).startswith(f"/{file} differs from what this version of microgpt")
 
 
-def test_an_exported_directory_with_added_or_missing_files_is_refused(directory) -> None:
+def test_besides_a_readme_an_export_must_have_exactly_its_files(directory) -> None:
     (directory / "README.md").write_text("mine")
     (directory / ".gitattributes").write_text("mine")
     assert TRANSFORMERS_FORMAT.read(directory)

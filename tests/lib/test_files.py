@@ -97,7 +97,7 @@ def make_sparse(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, make_sparse])
-def test_a_lock_file_that_is_a_pipe_or_is_huge_is_replaced(tmp_path, make, monkeypatch) -> None:
+def test_a_huge_lock_file_or_pipe_still_locks_and_is_removed(tmp_path, make, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.files.WAIT_S", 0)
     make(tmp_path / ".lock")
     with DirectoryLock(tmp_path), pytest.raises(CheckpointError, match="being written by"):

@@ -13,7 +13,7 @@ from microgpt.formatting import duration, percentage, printable
         (3599.6, "1 h 00 min"), (7260, "2 h 01 min"),
     ],
 )  # fmt: skip
-def test_a_duration_has_at_most_two_units(seconds, text) -> None:
+def test_a_duration_is_rounded_to_two_digits_or_two_units(seconds, text) -> None:
     assert duration(seconds) == text
 
 

@@ -48,7 +48,7 @@ def test_only_the_end_of_an_overlong_prompt_is_read(text: InferenceGpt) -> None:
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 48])
-def test_log_probabilities_match_the_reference_engine(block_size: int) -> None:
+def test_log_probabilities_match_greedy_tokens_on_both_engines(block_size: int) -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)
     trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3, dtype="float64"))
     gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
@@ -79,7 +79,7 @@ def test_the_finish_reason_of_a_stream_is_known_only_at_its_end(text: InferenceG
     assert stream.finish_reason == "length"
 
 
-def test_consecutive_replies_have_consecutive_seeds(chat: InferenceGpt) -> None:
+def test_a_reply_adds_the_number_of_earlier_replies_to_its_seed(chat: InferenceGpt) -> None:
     messages = [*[HI, Message("assistant", "yo")] * 2, Message("user", "oh")]
     prompt = chat.chat_prompt(messages)
     rules = DecodeRules([chat.tokenizer.end_turn_id], [4, 5, 7], 1, sampling=Sampling(30))

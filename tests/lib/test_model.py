@@ -130,7 +130,7 @@ def test_dropout_masks_of_different_seeds_and_positions_are_independent() -> Non
         assert n_same / N == pytest.approx(0.5, abs=0.02)
 
 
-def test_bits_of_a_dropout_mask_are_independent_at_any_distance() -> None:
+def test_a_dropout_mask_has_no_autocorrelation() -> None:
     """Bits at any distance agree about half of the time, as independent bits would."""
     bits = [number > 0 for number in kept(0.5)]
     for lag in (1, 2, 3, 8, 16, 64):

@@ -26,7 +26,7 @@ def test_a_plugin_is_found_by_name_and_imported_when_it_is_used(install) -> None
         ("that = 1", "has no attribute 'it'"),
     ],
 )
-def test_the_error_for_a_broken_plugin_names_the_broken_package(install, text, problem) -> None:
+def test_the_error_for_a_broken_plugin_names_package_and_problem(install, text, problem) -> None:
     install("broken-package", "pages", "broken = broken:it", broken=text)
     with pytest.raises(PluginError) as error:
         plugin("pages", "broken")

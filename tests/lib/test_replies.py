@@ -49,14 +49,14 @@ def saved(chat_model):
     return load(chat_model)
 
 
-def test_a_chat_plug_in_reads_the_conversations_and_its_result_is_recorded(parrot) -> None:
+def test_a_chat_plug_in_reads_only_conversations_and_is_recorded(parrot) -> None:
     told = []
     assert prepare_replies(TALKS, {}, told.append).extra == {"parrot": {"word": "hi"}}
     assert "parrot has seen 4 conversations" in told
     assert prepare_replies(["hi", "day"], {}, told.append).extra == {}
 
 
-def test_a_chat_plug_in_answers_a_message_or_replaces_it_for_the_model(parrot, saved) -> None:
+def test_a_chat_plug_in_overrides_replies_messages_and_sampling(parrot, saved) -> None:
     meta = saved.meta.model_copy(update={"extra": None})
     gpt, plain = InferenceGpt(saved), InferenceGpt(replace(saved, meta=meta))
     assert gpt.chat("say").content == "hi"
@@ -75,7 +75,7 @@ def test_a_saved_copy_of_a_model_keeps_the_record_of_a_plug_in(saved, tmp_path) 
     assert facts["extra"] == {"parrot": {"word": "hi", "none": None}}
 
 
-def test_a_missing_plug_in_is_named_and_needed_only_to_chat(saved, chat_model, microgpt) -> None:
+def test_a_missing_plug_in_is_named_but_info_and_list_work(saved, chat_model, microgpt) -> None:
     with pytest.raises(PluginError, match="'parrot', which is not installed; install the package"):
         InferenceGpt(saved)
     assert "such as microgpt-parrot" in refused(microgpt("chat", "hi", "--model", chat_model))

@@ -50,7 +50,7 @@ def test_gradients_of_expressions_agree_with_finite_differences(a, b, operations
     ("base", "exponent", "grad"),
     [(0.0, 2.0, 0.0), (0.0, 1.0, 1.0), (0.0, 0, 0.0), (-2.0, 3.0, 12.0), (math.nan, 2.0, math.nan)],
 )
-def test_the_gradient_of_a_power_of_any_base_is_its_derivative(base, exponent, grad) -> None:
+def test_powers_of_zero_negative_or_nan_have_correct_gradients(base, exponent, grad) -> None:
     x = Value(base)
     (x**exponent).backward()
     assert x.grad == pytest.approx(grad, nan_ok=True)

@@ -118,7 +118,7 @@ def test_a_wrong_argument_raises_an_error_of_one_line(call, problem) -> None:
 
 
 @pytest.mark.compiled
-def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
+def test_only_numpy_numbers_are_converted_to_python_numbers(tmp_path) -> None:
     rate = np.float32(0.01)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

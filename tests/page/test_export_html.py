@@ -13,7 +13,7 @@ def test_export_writes_an_html_file_and_prints_its_size(microgpt, text_model, tm
     ("kind", "problem"),
     [("html", "none does not exist"), ("json", "for a file, use --format html")],
 )
-def test_export_to_html_refuses_a_missing_model_or_json_format(
+def test_export_to_an_html_file_refuses_json_or_a_missing_model(
     microgpt, tmp_path, kind, problem
 ) -> None:
     options = ("--format", kind, "--output", "page.html", "--model", "none")

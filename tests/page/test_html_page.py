@@ -55,7 +55,7 @@ def names_page(names_dir) -> bytes:
     return document(load(names_dir), "names")
 
 
-def test_the_page_of_a_model_loads_no_other_files(names_page) -> None:
+def test_a_models_page_loads_no_files_and_links_to_no_sites(names_page) -> None:
     page = Page(names_page)
     (written,) = [
         each["content"] for tag, each in page.elements if tag == "meta" and "http-equiv" in each
@@ -140,7 +140,7 @@ def test_the_page_of_a_bundled_model_stays_below_its_size_limit(model) -> None:
     assert len(file_to_give(load(bundled(model)), "model")) <= MAX_BYTES[model]
 
 
-def test_the_page_sources_never_parse_text_as_html_or_code() -> None:
+def test_the_page_sources_use_no_unsafe_html_methods_or_eval() -> None:
     for file in filter(Path.is_file, WEB.rglob("*")):
         text = file.read_text("utf-8")
         for unsafe in ("innerHTML", "outerHTML =", "insertAdjacentHTML", "document.write", "eval("):

@@ -74,7 +74,7 @@ def test_replies_in_a_browser_equal_those_of_the_command_line(exported, opened) 
     assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
-def test_a_table_models_page_shows_only_its_name_and_its_chat(tmp_path, chromium) -> None:
+def test_a_table_models_page_chats_but_hides_technical_details(tmp_path, chromium) -> None:
     pytest.importorskip("microgpt_characters")
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]

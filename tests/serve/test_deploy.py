@@ -187,7 +187,7 @@ def nginx(folder: Path, upstream: int) -> Iterator[httpx2.Client]:
 @pytest.mark.skipif(
     not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx is not installed"
 )
-def test_nginx_conf_provides_tls_a_prefix_streaming_and_limits(serve, slow_dir, tmp_path) -> None:
+def test_nginx_conf_adds_tls_and_limits_and_forwards_requests(serve, slow_dir, tmp_path) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="300", MICROGPT_ALLOWED_HOSTS="chat.example")
     with nginx(tmp_path, server.port) as client:
         moved = client.get(str(client.base_url).rstrip("/"))

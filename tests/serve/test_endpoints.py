@@ -96,7 +96,7 @@ def test_the_health_route_names_the_served_model_and_its_version(names, names_di
 )  # fmt: skip
 def test_read_only_routes_answer_get_and_head_but_refuse_post(names, path) -> None:
     head, get = (names.request(method, path) for method in ("HEAD", "GET"))
-    assert (head.status, head.body) == (200, b"")
+    assert (get.status, head.status, head.body) == (200, 200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
     refused = names.request("POST", path, {})
     assert refused.status == 405

@@ -53,7 +53,7 @@ def test_a_request_for_a_foreign_host_gets_a_403_response(names) -> None:
          ["http://evil.example", "http://localhost.evil.example", "null", ""]),
     ],
 )  # fmt: skip
-def test_only_loopback_hosts_and_origins_are_allowed(names, header, allowed, refused) -> None:
+def test_only_local_hosts_pass_and_x_forwarded_is_ignored(names, header, allowed, refused) -> None:
     for value in (*allowed, *refused):
         reply = names.request("POST", GENERATE, {}, **{header: value})
         assert reply.status in ((200,) if value in allowed else (400, 403))  # 400: not a hostname
@@ -83,7 +83,7 @@ def test_settings_decide_which_hosts_and_origins_are_allowed(names_dir) -> None:
     assert [reply.status_code for reply in replies] == [*expected.values()]
 
 
-def test_a_public_service_without_key_or_hosts_warns_but_answers(serve, names_dir, names) -> None:
+def test_unsafe_or_misspelt_settings_cause_warnings_not_refusals(serve, names_dir, names) -> None:
     server = serve(names_dir, HOST="0.0.0.0", MICROGPT_APIKEY="secret")
     server.wait_for("warning: .*DNS rebinding.* MICROGPT_ALLOWED_HOSTS")
     server.wait_for("warning: MICROGPT_APIKEY is not a setting")

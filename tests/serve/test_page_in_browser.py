@@ -38,7 +38,9 @@ def test_a_page_links_to_other_models_but_a_saved_copy_does_not(
     page.wait_for_selector("#train-samples li")
 
 
-def test_a_page_asks_for_the_right_key_and_remembers_it(serve, names_dir, page, complaints) -> None:
+def test_a_page_keeps_the_key_reports_faults_and_works_offline(
+    serve, names_dir, page, complaints
+) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     url = f"http://127.0.0.1:{server.port}/"
     other = page.context.new_page()  # a second tab, without the key

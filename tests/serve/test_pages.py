@@ -62,7 +62,7 @@ def test_a_missing_or_broken_microgpt_page_affects_only_the_page(
     assert problem in page.json()["error"]
 
 
-def test_a_slow_page_gets_a_503_and_does_not_delay_sigterm(serve, names_dir, tmp_path) -> None:
+def test_a_slow_page_made_once_gets_a_503_and_delays_no_sigterm(serve, names_dir, tmp_path) -> None:
     slow = "import time\ndocument = lambda *about: print('begun', flush=True) or time.sleep(60)"
     write_package(tmp_path, "microgpt-page", "pages", "document = slow:document", slow=slow)
     server = serve(names_dir, PYTHONPATH=str(tmp_path), MICROGPT_TIMEOUT_S="0.5")
@@ -95,7 +95,6 @@ def test_the_api_docs_load_nothing_from_other_hosts(names) -> None:
     assert len(assets) == 3
     for path in assets:
         assert names.get(f"/{path}").status == 200
-    assert names.get("/docs/assets/none.js").status == 404
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "; img-src 'self' data:; " in policy

@@ -143,6 +143,7 @@ def test_each_kind_of_refusal_has_the_error_format_of_its_api(names, path) -> No
 
 def test_an_unknown_path_gets_a_404_that_escapes_the_path(names) -> None:
     refused(names, f"{GENERATE}/", None, 404)
+    refused(names, "/docs/assets/none.js", None, 404)
     refused(names, "/%00%ff/../../etc/passwd", None, 404)
     assert r"/\r\nX:1\x9b does not exist; use" in refused(names, "/%0d%0aX:1%C2%9b", None, 404)
 

@@ -107,7 +107,7 @@ class BrokenBatch:
 @pytest.mark.parametrize(
     "error", [ValueError("x"), ConfigError("x"), StopIteration(), SystemExit()]
 )
-def test_the_worker_thread_survives_errors_of_the_engine(monkeypatch, names_result, error) -> None:
+def test_the_worker_survives_engine_errors_until_closed(monkeypatch, names_result, error) -> None:
     monkeypatch.setattr(scheduler, "n_cpus", lambda: 1)
     model = InferenceGpt(names_result)
 
@@ -174,7 +174,7 @@ def test_small_and_large_requests_are_started_alternately(monkeypatch, names_res
     assert started[:4] == [9, 0, 10, 1]
 
 
-def test_the_oldest_running_batch_gets_every_second_turn(monkeypatch, names_result) -> None:
+def test_every_batch_gets_turns_and_the_oldest_gets_half(monkeypatch, names_result) -> None:
     monkeypatch.setattr(scheduler, "n_cpus", lambda: 1)
     model = InferenceGpt(names_result)
     jobs = [model.text_job(50, max_tokens=2000 + i) for i in range(4)]

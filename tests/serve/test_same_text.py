@@ -121,7 +121,7 @@ def extended(tokenizer, growth: list[Continuation], stop) -> tuple[GeneratedChoi
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_a_streamed_choice_ends_at_the_first_stop_string(case, stop) -> None:
+def test_text_and_token_count_of_a_stream_end_at_the_first_stop(case, stop) -> None:
     tokenizer, growth = case
     choice, pieces = extended(tokenizer, growth, stop)
     made = joined(growth).tokens

@@ -34,7 +34,7 @@ def text_of(events) -> str:
     return "".join(event.choices[0].text for event in events)
 
 
-def test_a_stream_has_sse_headers_and_ends_with_the_done_event(talk) -> None:
+def test_a_stream_has_sse_headers_a_done_event_and_keep_alive(talk) -> None:
     body = {"messages": [HI], "seed": 1, "stream": True}
     with talk.send(CHAT, body) as client:
         head, _, events = read_until(client, rb"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
@@ -116,7 +116,7 @@ def test_sigterm_does_not_wait_for_a_client_that_never_reads(serve, wide_result,
         (ValueError("/secret"), 500, "internal server error; see the log of the service"),
     ],
 )
-def test_a_stream_whose_generation_fails_ends_with_an_error(
+def test_a_failed_stream_ends_in_an_error_logged_if_internal(
     error, status, message, caplog, monkeypatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("microgpt_serve"), "propagate", True)

@@ -77,7 +77,7 @@ def result():
     return train(NAMES, config=TrainConfig(steps=40))
 
 
-def test_result_plot_draws_losses_in_nats_up_to_the_last_step(result, tmp_path) -> None:
+def test_result_plot_shows_model_size_and_losses_up_to_the_end(result, tmp_path) -> None:
     drawn = result.plot().to_dict()
     assert drawn["title"] == f"{InferenceGpt(result).num_params:,} weights"
     assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())

@@ -84,7 +84,7 @@ def test_every_decoding_method_gives_the_tokens_of_the_reference_engine(
     assert ends == expected
 
 
-def test_generating_with_every_token_forbidden_raises_an_error() -> None:
+def test_decoding_with_every_token_excluded_raises_an_error() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=3)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
     rules = DecodeRules(stop=(0,), forbidden=(1, 2), min_tokens=1)
@@ -140,7 +140,7 @@ def test_the_largest_random_number_draws_the_last_allowed_token() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e40, 1e300])
-def test_a_forbidden_token_is_never_drawn_at_any_temperature(dtype, temperature) -> None:
+def test_engines_draw_the_same_allowed_tokens_at_any_temperature(dtype, temperature) -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=15, init_std=0.5)
     weights = init_weights(model, random.Random(0))
     rules = DecodeRules(forbidden=(0, 14), sampling=Sampling(temperature))

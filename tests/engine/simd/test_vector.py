@@ -21,7 +21,7 @@ def _exp(x, y):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 999))
-def test_exp_is_accurate_to_two_units_in_the_last_place(dtype: str, seed: int) -> None:
+def test_exp_below_0_is_accurate_to_two_units_in_the_last_place(dtype: str, seed: int) -> None:
     """Only numbers up to 0 are tested, because softmax uses no others."""
     lanes = lanes_of(dtype)
     smallest = -86.0 if dtype == "float32" else -700.0

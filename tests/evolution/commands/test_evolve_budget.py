@@ -43,7 +43,7 @@ def test_a_search_reports_the_test_loss_of_its_final_model(searched) -> None:
     assert f"<dt>winner, test loss</dt><dd>{loss}</dd>" in page
 
 
-def test_a_budgeted_winner_can_generate_and_be_trained_again(microgpt, tmp_path, searched) -> None:
+def test_a_budgeted_winner_can_be_trained_again_but_not_run(microgpt, tmp_path, searched) -> None:
     folder, winner = searched
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     assert " saved to genome.json" in winner.stdout
@@ -102,7 +102,7 @@ def test_train_holds_out_the_same_running_text_as_the_search(microgpt, tmp_path)
     assert [again[key] for key in parts] == [winner[key] for key in parts]
 
 
-def test_a_student_is_the_final_model_of_an_ended_search(microgpt, tmp_path, monkeypatch) -> None:
+def test_a_search_ends_with_a_student_and_is_not_extended(microgpt, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
     names = Path(__file__).parents[3] / "data" / "names.txt"
     small = tmp_path / "small.txt"

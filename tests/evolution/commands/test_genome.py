@@ -16,7 +16,7 @@ def train(microgpt, *args: str):
     return microgpt("train", "--input", "names.txt", "--genome", "genome.json", *args)
 
 
-def test_a_genome_sets_shape_and_settings_of_a_new_training_run(microgpt, genome, tmp_path) -> None:
+def test_a_genome_configures_new_but_not_resumed_training_runs(microgpt, genome, tmp_path) -> None:
     ok(train(microgpt))
     ok(microgpt("train", "--resume", "output", "--steps", "80"))
     meta = load(tmp_path / "output").meta

@@ -46,6 +46,8 @@ def test_an_interrupted_sweep_resumes_with_the_same_results(microgpt, tmp_path, 
     told = f"12 of 12 training runs completed; ran {12 - n_made} in "
     assert done.stdout.splitlines()[1].startswith(told)
     assert evaluations_of(run) == evaluations_of(whole)
+    edit(run / "settings.json", n_trials=None)  # as after an interruption
+    assert "ran 0 in " in ok(microgpt("sweep", "resume", run)).stdout
 
 
 def test_a_finished_sweep_changes_only_with_more_seeds(microgpt, tmp_path) -> None:
@@ -58,8 +60,6 @@ def test_a_finished_sweep_changes_only_with_more_seeds(microgpt, tmp_path) -> No
     done = ok(microgpt("sweep", "resume", run, "--seeds", "4"))
     assert "16 of 16 training runs completed; ran 4 in " in done.stdout
     assert {line["seed"] for line in evaluations_of(run)} == {5, 6, 7, 8}
-    edit(run / "settings.json", n_trials=None)  # as after an interruption
-    assert "ran 0 in " in ok(microgpt("sweep", "resume", run, "--seeds", "4")).stdout
 
 
 def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:

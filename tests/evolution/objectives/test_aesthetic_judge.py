@@ -85,7 +85,7 @@ def test_the_score_of_a_batch_is_the_mean_over_its_names() -> None:
     )
 
 
-def test_names_that_cannot_be_scored_are_not_counted() -> None:
+def test_unscorable_names_do_not_count_and_alone_give_minus_100() -> None:
     for names in ([], [""], ["a", "bo", " bo "]):
         assert score_names(names, NOTHING) == NO_NAME
     scores = score_names(["1-1", "bo"], NOTHING)

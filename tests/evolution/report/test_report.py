@@ -31,7 +31,7 @@ def records_of(run: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("search", [SMALL, AESTHETIC, HYDRA], ids=["loss", "aesthetic", "hydra"])
-def test_a_search_writes_a_report_of_its_trials_and_its_winner(searched, search) -> None:
+def test_a_search_writes_a_static_report_of_trials_and_winner(searched, search) -> None:
     run = run_of(searched(*search)[1])
     marks = sorted(mark.split(",")[0] for mark in marks_of(run))
     assert marks == sorted(line["id"] for line in records_of(run))
@@ -56,7 +56,7 @@ def test_report_defaults_to_the_last_run_and_is_reproducible(searched, microgpt,
     assert (newest / "report.html").read_bytes() == page
 
 
-def test_a_sweep_report_has_a_mark_and_a_row_per_setting(microgpt, tmp_path) -> None:
+def test_a_sweep_report_has_a_mark_and_a_row_per_combination(microgpt, tmp_path) -> None:
     names = str(Path(__file__).parents[3] / "data" / "names.txt")
     grid = ("--vary", "n_embd=8,16", "--vary", "steps=50,100", "--seeds", "2", "--data", names)
     done = ok(microgpt("sweep", "grid", *grid))

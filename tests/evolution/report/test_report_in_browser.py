@@ -29,7 +29,7 @@ def opened(page: Page, path: Path) -> None:
     page.goto(path.as_uri(), wait_until="load", timeout=PATIENCE_MS)
 
 
-def test_a_report_follows_the_dark_mode_of_the_system(searched, page) -> None:
+def test_a_report_but_not_its_chart_follows_the_dark_mode(searched, page) -> None:
     opened(page, run_of(searched(*AESTHETIC)[1]) / "report.html")
     background = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(background)

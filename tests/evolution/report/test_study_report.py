@@ -115,7 +115,7 @@ def test_the_report_marks_contaminated_losses(tmp_path, record) -> None:
     assert MARK in report.facts["winner"]
 
 
-def test_the_report_of_a_budgeted_search_marks_contaminated_losses() -> None:
+def test_a_report_marks_contamination_and_omits_failed_students() -> None:
     settings = BUDGETED.model_copy(update={**READ, "test_loss": 2.375})
     organism = TrialRecord(
         id="g1-1", genome=GENOME, seed=1, until=2, status="ok", losses=(2.5,), n_params=9, flops=7
@@ -171,7 +171,7 @@ def test_an_organism_is_ranked_by_the_lowest_loss_of_its_rungs(tmp_path) -> None
     assert [(row["id"], row["value"]) for row in rows] == [("g1-1", 2.25)]
 
 
-def test_a_sweeps_report_has_means_and_intervals_over_seeds(tmp_path) -> None:
+def test_a_sweep_report_gives_means_intervals_and_failed_trials(tmp_path) -> None:
     found = read_ranking(sweep(tmp_path, (100, 300), failed=300))
     report = study_report(found)
     assert re.search("4.5000, 4 trials, 4 s of training so far$", report.headline)

@@ -26,7 +26,7 @@ def judge():
 
 
 @pytest.mark.slow
-def test_the_loss_of_an_experiment_depends_only_on_its_seed(judge) -> None:
+def test_experiments_are_reproducible_by_seed_and_use_the_budget(judge) -> None:
     first, again, other = (judge.measure(EXAMPLE, seed, "validation") for seed in (1, 1, 2))
     assert first[0].is_ok
     assert first == again

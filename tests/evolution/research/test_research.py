@@ -153,7 +153,7 @@ def test_the_test_set_is_read_only_once_and_then_the_research_ends(research) -> 
         research.run("# -0.2", FakeJudge())
 
 
-def test_each_proposal_at_most_doubles_or_halves_one_number(research) -> None:
+def test_proposals_are_valid_and_scale_one_number_by_at_most_2(research) -> None:
     for _ in range(30):
         research.run(code := research.propose(), FakeJudge())
         now = eval(code.removeprefix("SETTINGS = "))

@@ -6,7 +6,7 @@ from microgpt_evolution.genome import Genome, values_of
 from microgpt_evolution.strategies.grid import describe, differing, grid
 
 
-def test_the_default_genome_has_the_settings_of_karpathys_run() -> None:
+def test_the_default_genome_has_the_library_defaults_except_lr() -> None:
     assert Genome().model(vocab_size=27) == ModelConfig(vocab_size=27)
     assert Genome().train_config(seed=42) == TrainConfig(lr=0.005)
 

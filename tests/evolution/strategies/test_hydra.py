@@ -129,7 +129,7 @@ def test_the_finalist_with_the_best_sum_of_ranks_wins_a_hydra_search() -> None:
     assert Hydra(size=2, seed=1).choose([loud, even, late]) is even
 
 
-def test_a_hydra_head_chooses_the_best_of_its_own_champions() -> None:
+def test_a_hydra_head_chooses_only_the_best_of_its_own_champions() -> None:
     hydra = Hydra(size=2, seed=1, head="mirror")
     loud, even, late = (
         finalist(*each) for each in (("a", 1, 99, 1), ("bb", 1, 3, 2), ("ccc", 1, 2, 3))

@@ -97,7 +97,7 @@ def test_a_search_continues_if_all_losses_are_equal(small, loss) -> None:
     assert len(generations) > 2
 
 
-def test_a_budgeted_search_trains_no_genome_that_is_too_large(small) -> None:
+def test_a_search_trains_only_small_enough_genomes_or_is_refused(small) -> None:
     _, organisms = played(small, 40.0, bowl, accepts=lambda genome: genome.n_layer < 3)
     assert all(each.genome.n_layer < 3 for each in organisms.values())
     with pytest.raises(GenomeError, match="no genome of the space is small enough"):

@@ -100,7 +100,7 @@ def test_contamination_is_the_fraction_that_ancestors_were_trained_on(ancestors,
             assert name not in found
 
 
-def test_contamination_by_an_ancestor_with_other_data_is_unknown() -> None:
+def test_contamination_by_other_or_unrecorded_data_is_unknown() -> None:
     child = split(DOCS, validation=0.2)
     for other in (None, DataFacts(7, "0" * 64), split([*DOCS, "more"], validation=0.2).facts):
         assert contamination(child, [other]) == {"validation": UNKNOWN}
@@ -119,7 +119,7 @@ def test_custom_held_out_sets_are_checked_for_contamination() -> None:
     assert contamination(elsewhere, [read_train])["validation"] == CLEAN
 
 
-def test_only_the_training_set_of_a_custom_split_is_recorded() -> None:
+def test_facts_of_a_custom_split_describe_only_its_training_set() -> None:
     parts = Split(DOCS, DOCS[:600], DOCS[600:900])
     assert contamination(parts, [parts.facts]) == {"validation": UNKNOWN}
     assert trained_share(DOCS[:600], [parts.facts]) == READ
@@ -128,7 +128,7 @@ def test_only_the_training_set_of_a_custom_split_is_recorded() -> None:
     assert contamination(own, [chosen_by_test.facts]) == {"validation": UNKNOWN, "test": UNKNOWN}
 
 
-def test_contamination_of_a_custom_split_is_computed_from_the_parents_split() -> None:
+def test_a_parents_split_shows_contamination_but_not_its_absence() -> None:
     read = split_stream(TEXT, validation=0.1, test=0.1)
     own = Split((TEXT,), (TEXT[:30_000],), (TEXT[30_000:50_000],))
     share = len({*own.validation[0]} & {*"".join(read.train)}) / 20_000
@@ -166,7 +166,7 @@ def test_a_loss_is_marked_with_its_recorded_contamination(share, text) -> None:
     assert mark(recorded_share({"contamination": {"test": share}}, "test")) == text
 
 
-def test_a_note_distinguishes_known_from_possible_contamination() -> None:
+def test_a_note_tells_known_possible_and_no_contamination_apart() -> None:
     note = describe_read({"validation": UNKNOWN, "test": CLEAN})
     assert "may have been used in training, so its losses may be too low: validation (" in note
     assert "test" not in note
@@ -188,7 +188,7 @@ def test_a_note_distinguishes_known_from_possible_contamination() -> None:
         ({"parent_sha256": None, "teachers": [], "contamination": {}}, CLEAN),
     ],
 )
-def test_unrecorded_contamination_is_0_only_without_ancestors(record, share) -> None:
+def test_ancestors_or_a_bad_record_make_contamination_unknown(record, share) -> None:
     assert recorded_share(record, "test") == share
 
 
@@ -250,7 +250,7 @@ def test_held_out_text_is_contaminated_at_any_position_in_the_training_text(star
     assert contamination(Split((*read, *own), read, own), (), "stream") == {"validation": READ}
 
 
-def test_contamination_of_running_text_is_the_fraction_that_occurs_in_training_text() -> None:
+def test_running_text_but_no_line_can_be_contaminated_in_part() -> None:
     read, own = (TEXT[:9000],), (TEXT[3000:3400], TEXT[5000:5600], TEXT[20_000:21_000])
     parts = Split((*read, *own), read, own)
     assert contamination(parts, (), "stream")["validation"] == pytest.approx(0.5, abs=0.02)

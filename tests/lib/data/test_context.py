@@ -49,7 +49,7 @@ def n_to_learn(docs, tokenizer) -> int:
 
 @pytest.mark.parametrize(("kind", "tokenizer"), [(texts, TEXT), (conversations, CHAT)])
 @given(data=st.data(), block_size=contexts)
-def test_chunks_contain_each_token_to_be_learnt_once(kind, tokenizer, data, block_size) -> None:
+def test_chunks_fit_the_context_and_have_all_predictions(kind, tokenizer, data, block_size) -> None:
     docs = data.draw(kind)
     read = reading(docs, block_size, tokenizer=tokenizer)
     dataset = whole(read)
@@ -118,7 +118,7 @@ turn_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=12)
 
 
 @given(lengths=turn_lengths, block_size=st.integers(1, 30), data=st.data())
-def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, data) -> None:
+def test_conversation_windows_learn_each_selected_token_once(lengths, block_size, data) -> None:
     tokens = conversation_of(lengths)
     size = len(tokens)
     mask = bytes(byte % 2 for byte in data.draw(st.binary(min_size=size, max_size=size)))
@@ -169,7 +169,7 @@ def turn(message: Message) -> list[int]:
 
 
 @given(in_any_order, st.integers(1, 80))
-def test_a_prompt_consists_of_bos_the_latest_turns_and_the_assistant_role(messages, size) -> None:
+def test_a_prompt_has_the_latest_turns_that_fit_or_is_refused(messages, size) -> None:
     """A quarter of the context is left for a reply; an old reply is dropped with its question."""
     turns, room = [*map(turn, messages)], size - size // 4 - 2
     last, said = turns[-1], messages[-1].content

@@ -34,7 +34,7 @@ LINES = "".join(f"{json.dumps(each)}\n" for each in OBJECTS)
         ("a.csv", 'sep=;\r\ntext;"a,b,c"\r\n"Anna\nMia";1\r\nEmma;2\r\n'),
     ],
 )
-def test_a_column_of_a_table_can_be_read(write, name: str, content: str) -> None:
+def test_a_column_of_a_table_or_of_json_objects_can_be_read(write, name: str, content: str) -> None:
     assert load_text(write(content, name), column="text") == ["Anna\nMia", "Emma"]
 
 
@@ -117,7 +117,7 @@ def test_tables_json_and_conversations_are_not_read_as_text(write, name, content
         ("a.txt", "[" * 100_000),
     ],
 )
-def test_text_is_not_mistaken_for_a_table(write, name: str, content: str) -> None:
+def test_text_is_not_mistaken_for_a_table_or_json(write, name: str, content: str) -> None:
     assert load_text(write(content, name)) == content.strip("\n").split("\n")
 
 

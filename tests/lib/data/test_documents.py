@@ -47,7 +47,7 @@ def test_lines_are_stripped_and_empty_lines_are_skipped(write) -> None:
     assert load_text(write("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
-def test_tab_separated_lines_are_text_with_a_note_on_columns(write) -> None:
+def test_tab_separated_lines_are_text_unless_a_column_is_chosen(write) -> None:
     told: list[str] = []
     path = write("hi\thallo\n\nyes\tja\nno\tnein\n")
     assert load_documents(path, ReadOptions(), tell=told.append) == [
@@ -126,7 +126,7 @@ def upper_reader(install) -> None:
 
 
 @pytest.mark.usefixtures("upper_reader")
-def test_a_reader_from_a_plugin_reads_only_files_of_its_format(write) -> None:
+def test_a_plugin_can_read_chosen_text_files_and_conversations(write) -> None:
     assert load_text(write(NAMES, "a.up")) == ["ANNA", "EMMA"]
     assert load_text(write(NAMES)) == ["anna", "emma"]
     assert load_conversations(write(NAMES)) == talks([("hi", "yo")])
@@ -146,7 +146,7 @@ def test_an_error_in_a_plugins_reader_names_the_plugins_package(write, name, kin
     assert "upper-case" in str(error.value)
 
 
-def test_files_can_be_read_even_if_a_plugin_cannot_be_imported(install, write) -> None:
+def test_a_plugin_that_cannot_be_imported_is_noted_but_harmless(install, write) -> None:
     install("broken-reader", "readers", "gone = gone.module:read")
     notes: list[str] = []
     assert load_text(write(NAMES), tell=notes.append) == ["anna", "emma"]

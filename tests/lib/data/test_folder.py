@@ -26,7 +26,7 @@ def poems(tmp_path: Path) -> Path:
     return folder
 
 
-def test_text_files_of_a_folder_become_documents_in_name_order(poems) -> None:
+def test_a_folders_text_files_are_read_in_order_and_others_noted(poems) -> None:
     told: list[str] = []
     docs = load_documents(poems, ReadOptions(), tell=told.append)
     assert docs == ["# Sea\nIt is calm.", "Rain\n\nIt rains.", "Night"]
@@ -58,7 +58,7 @@ def test_a_path_with_wildcards_is_a_pattern_unless_it_exists(poems) -> None:
         ("a.txt", b"anna\n", ReadOptions(column="a"), "has several files, such as a.txt; pass one"),
     ],
 )
-def test_a_folder_with_no_text_or_a_table_is_refused(tmp_path, name, content, how, problem) -> None:
+def test_a_folder_must_have_texts_and_not_be_a_table(tmp_path, name, content, how, problem) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=problem):
         load_documents(tmp_path, how)

@@ -55,7 +55,7 @@ def test_characters_that_cannot_be_folded_are_unknown() -> None:
         TOKENIZER.encode("Ä日!")
 
 
-def test_a_loaded_model_still_folds_its_input(tmp_path: Path) -> None:
+def test_a_saved_model_folds_prompts_and_further_training_data(tmp_path: Path) -> None:
     docs = ["Anna", "Émile"]
     tokenizer = FoldingTokenizer.from_documents(docs)
     assert "".join(tokenizer.chars) == "aeilmn"

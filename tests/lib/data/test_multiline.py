@@ -105,7 +105,7 @@ def test_labelled_multi_line_records_are_read_unchanged(tmp_path_factory, record
 
 
 @given(st.text("ab:%-*<|>\n @X1", max_size=80))
-def test_any_text_can_be_loaded_without_an_error(tmp_path_factory, text) -> None:
+def test_text_with_random_marks_is_loaded_without_an_error(tmp_path_factory, text) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_text(text + "\nb")
     assert load_documents(path, ReadOptions())

@@ -89,7 +89,7 @@ def test_errors_for_binary_files_name_the_format_and_remedy(write, content, what
         (b'{\n "cells": [\n  {}]}\n', "notebook", "nbconvert"),
     ],
 )
-def test_the_error_for_a_text_format_names_it_and_a_remedy(write, content, what, remedy) -> None:
+def test_other_text_formats_are_read_only_as_running_text(write, content, what, remedy) -> None:
     path = write(content)
     with pytest.raises(DataError, match=f"data.txt is an? .*{what}.*; .*{remedy}.*--text stream"):
         load_text(path)

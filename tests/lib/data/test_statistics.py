@@ -67,7 +67,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("kind", RUNNING)
-def test_running_text_is_detected_without_an_option(kind: str) -> None:
+def test_prose_plays_stanzas_and_code_are_running_text(kind: str) -> None:
     assert is_running_text(RUNNING[kind].split("\n"))
 
 
@@ -93,7 +93,7 @@ def test_prose_is_told_from_names_sums_notation_and_short_text(docs: list, expec
     assert is_prose(docs) is expected
 
 
-def test_prose_detection_considers_all_parts_of_a_long_text() -> None:
+def test_prose_detection_considers_all_documents() -> None:
     prose, notation = "the cat and the dog " * 100_000, "1 2 3 4 " * 100_000
     assert is_prose([prose, prose, prose, notation])
     assert not is_prose([prose, notation, notation])

@@ -58,7 +58,7 @@ def test_the_error_for_non_utf_8_text_says_how_to_convert_it(write, text, encodi
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 @pytest.mark.parametrize("text", ["", FRENCH, RUSSIAN, JAPANESE])
-def test_only_valid_utf_16_and_utf_32_text_with_a_bom_is_read(write, text, encoding) -> None:
+def test_utf_16_and_utf_32_text_with_a_bom_is_read_if_valid(write, text, encoding) -> None:
     content = text.replace("\n", "\r\n").encode(encoding)
     assert "\n".join(TextFile(write(content))) == text.removesuffix("\n")
     with pytest.raises(DataError, match=f"is not {encoding.upper()} text, .*; save it as UTF-8"):

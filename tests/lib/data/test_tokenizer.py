@@ -29,7 +29,7 @@ def test_the_assistant_mask_covers_replies_and_their_end_tokens(messages) -> Non
     assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
 
 
-def test_the_vocabulary_is_the_sorted_characters_followed_by_bos() -> None:
+def test_bos_follows_the_sorted_characters_and_encloses_texts() -> None:
     tokenizer = CharTokenizer.from_documents(["hello", "héllo"])
     assert tokenizer.chars == ("e", "h", "l", "o", "é")
     assert (tokenizer.bos_id, tokenizer.vocab_size) == (5, 6)
@@ -60,7 +60,7 @@ def test_encode_names_every_unknown_character() -> None:
         (CharTokenizer("ab"), "user", "not a chat model; train one with --chat"),
     ],
 )
-def test_encoding_a_turn_requires_a_chat_tokenizer_and_a_role(tokenizer, role, problem) -> None:
+def test_encoding_a_turn_needs_a_chat_tokenizer_and_known_role(tokenizer, role, problem) -> None:
     with pytest.raises(TokenizerError, match=problem):
         tokenizer.encode_turn(Message(role, "a"))
 

@@ -59,7 +59,7 @@ def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **fact
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
 @pytest.mark.parametrize(("engine", "dtype"), [("compiled", "float32"), ("reference", "float64")])
-def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype, text) -> None:
+def test_a_training_state_is_read_and_resumed_exactly(tmp_path, parts, engine, dtype, text) -> None:
     if text == "stream":
         parts = split_stream("\n".join(DOCS), validation=0.3, gap=3)
     tokenizer = (
@@ -92,7 +92,7 @@ def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype, t
         assert resumed.state.recent_losses == whole.state.recent_losses
 
 
-def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stopped) -> None:
+def test_an_unfinished_state_can_be_loaded_and_saved_as_a_model(directory, stopped) -> None:
     saved = load(directory)
     assert saved.weights == stopped.weights
     assert saved.progress == f"at step {stopped.state.step} of 40"

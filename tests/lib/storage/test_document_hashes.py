@@ -42,7 +42,7 @@ def test_running_text_or_an_empty_list_gets_no_hash_file() -> None:
     assert hashes_file([], "lines") is None
 
 
-def test_a_conversation_has_the_same_hash_whether_it_is_a_tuple_or_a_list() -> None:
+def test_only_the_same_conversation_as_a_tuple_or_list_is_known() -> None:
     talk = Message("user", "hi"), Message("assistant", "ho")
     known = hashes_of([talk])
     longer = (*talk, Message("user", "HI"), Message("assistant", "no"))

@@ -71,7 +71,7 @@ def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> 
     assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
-def test_reordered_weights_without_checksum_or_record_are_loaded(text_model, text_result) -> None:
+def test_without_a_record_a_model_loads_but_its_data_is_unknown(text_model, text_result) -> None:
     edit(text_model / "meta.json", training=None, weights_sha256=None)
     weights = json.loads((text_model / "weights.json").read_text())
     (text_model / "weights.json").write_text(json.dumps(dict(reversed(weights.items()))))
@@ -296,7 +296,7 @@ def models(text_model, tmp_path, monkeypatch) -> Path:
     return Path("models")
 
 
-def test_a_model_is_named_after_its_directory_unless_a_name_is_given(models) -> None:
+def test_models_are_named_after_their_directories_or_as_given(models) -> None:
     shutil.copytree(models / "names", "x=y")
     sources = model_sources(("x=y", "models/names", "mine=models/talk"))
     assert [*sources.items()] == [

@@ -44,7 +44,7 @@ def _unsynced(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_killed_save_leaves_the_old_or_the_new_model(tmp_path, is_new) -> None:
+def test_a_killed_save_is_all_or_nothing_and_can_be_repeated(tmp_path, is_new) -> None:
     (tmp_path / "before").mkdir()
     if not is_new:
         save(OLD, tmp_path / "before/model")
@@ -58,7 +58,7 @@ def test_a_killed_save_leaves_the_old_or_the_new_model(tmp_path, is_new) -> None
 
 
 @pytest.mark.slow
-def test_a_killed_training_run_leaves_a_whole_checkpoint(tmp_path) -> None:
+def test_killed_training_leaves_a_whole_state_and_is_repeatable(tmp_path) -> None:
     def train_in(folder: Path, result: TrainResult = NEW) -> None:
         plan = replace(result.plan, input=Path("names.txt"))
         with TrainingDirectory(folder / "model") as held:

@@ -36,7 +36,7 @@ def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
     st.lists(st.text("ab", min_size=1, max_size=300), min_size=1, max_size=30),
     st.floats(1e8, 1e15),
 )
-def test_training_with_chosen_settings_stays_within_budget(docs: list[str], budget: float) -> None:
+def test_chosen_settings_fit_the_budget_or_give_one_step(docs: list[str], budget: float) -> None:
     choice = chosen(docs, budget)
     assert choice.config.steps == 1 or choice.operations <= budget
 
@@ -73,6 +73,7 @@ def test_settings_that_are_given_are_kept_and_others_chosen() -> None:
     settings = vars(choice.model) | vars(choice.config)
     assert fixed.items() <= settings.items()
     assert choice.model.n_layer == 2
+    assert tuned(TOWNS, 1e11, lr=0.001).config.lr == 0.001
 
 
 @pytest.mark.parametrize(("n_head", "architecture"), [(2, "modern"), (4, "karpathy")])
@@ -115,14 +116,13 @@ def test_fine_tuning_is_limited_to_20_passes_or_200_steps() -> None:
     assert tuned(TOWNS[:20], 1e13).config.steps == pytest.approx(200, rel=0.05)
 
 
-def test_fine_tuning_uses_all_of_the_budget_and_half_the_usual_learning_rate() -> None:
+def test_fine_tuning_uses_its_budget_and_half_the_learning_rate() -> None:
     towns = [f"{town} {i}" for town in TOWNS for i in range(50)]
     for budget in (1e10, 1e11):
         choice = tuned(towns, budget)
         assert 0.9 * budget < choice.operations <= budget
     rule = choose(split(towns, validation=0.1), char_tokenizer(towns), 1e11, text="lines", given={})
     assert choice.config.lr == pytest.approx(rule.config.lr / 2)
-    assert tuned(towns, 1e11, lr=0.001).config.lr == 0.001
 
 
 def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
@@ -130,7 +130,7 @@ def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(10**7) == MAX_HELD_OUT / 10**7
 
 
-def test_only_evenly_spaced_parts_of_a_large_training_set_are_used(monkeypatch) -> None:
+def test_a_low_budget_subsamples_only_the_training_set_of_splits(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_READ", 20_000)
     whole = split([f"{i:04}" for i in range(9000)], validation=0.1)
     few = readable(whole, 1e6)

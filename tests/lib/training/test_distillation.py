@@ -118,7 +118,7 @@ def test_a_student_resumes_to_the_same_weights_and_losses(teachers) -> None:
     assert [*part.losses, *resumed.losses] == whole.losses
 
 
-def test_held_out_losses_of_a_student_are_measured_on_real_text(teachers) -> None:
+def test_a_students_held_out_losses_equal_those_from_evaluate(teachers) -> None:
     parts = Split(NAMES, NAMES[2:], NAMES[:1], NAMES[1:2])
     student = train_model(parts, model=MODEL, config=CONFIG, teachers=teachers)
     for docs, loss in ((NAMES[:1], student.val_loss), (NAMES[1:2], student.test_loss)):
@@ -215,7 +215,7 @@ def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypa
     assert best_weight(Teachers([teacher], 9), ngrams, tested) == best
 
 
-def test_only_ngrams_of_unrelated_text_get_a_weight_of_0(teacher) -> None:
+def test_ngram_weight_is_highest_for_seen_and_0_for_other_text(teacher) -> None:
     tested = encoded(WORD_PARTS.validation, teacher)
     n = teacher.tokenizer.vocab_size
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == NGRAM_WEIGHTS[-1]

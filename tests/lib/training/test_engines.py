@@ -33,7 +33,7 @@ def test_a_student_can_be_trained_without_the_compiled_engine(no_engine) -> None
 def test_the_error_for_a_missing_engine_names_the_missing_package(no_engine, text_result) -> None:
     with pytest.raises(ConfigError, match=f"{MISSING}; .*engine=.*install microgpt-engine"):
         train(["anna"], config=TrainConfig(engine="compiled"))
-    with pytest.raises(ConfigError, match=MISSING):
+    with pytest.raises(ConfigError, match=f"{MISSING}; .*install microgpt-engine"):
         InferenceGpt(text_result, engine="compiled").generate(1)
 
 

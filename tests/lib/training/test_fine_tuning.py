@@ -22,7 +22,7 @@ def parent():
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_fine_tuning_with_the_same_alphabet_keeps_all_weights(parent, engine) -> None:
+def test_fine_tuning_on_known_characters_starts_from_all_weights(parent, engine) -> None:
     child = train(["nan"], parent=parent, config=replace(STILL, engine=engine, dtype="float64"))
     assert child.weights == parent.weights
     assert child.tokenizer.chars == parent.tokenizer.chars
@@ -65,7 +65,7 @@ def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]
 
 
-def test_a_child_or_student_inherits_the_held_out_documents() -> None:
+def test_a_child_or_student_inherits_an_uncontaminated_split() -> None:
     parts = split(WORDS, validation=0.2, test=0.1)
     first = train(parts, model=SMALL, config=STILL)
     assert (first.plan.contamination, first.plan.ancestor_data) == ({}, ())

@@ -194,7 +194,7 @@ def test_integer_settings_give_the_same_losses_as_equal_floats() -> None:
     assert losses[0] == losses[1]
 
 
-def test_the_seed_alone_determines_the_model(train) -> None:
+def test_the_seed_sets_the_model_but_not_the_global_random_state(train) -> None:
     before = random.getstate()
     configs = [TrainConfig(steps=8, seed=seed) for seed in (5, 5, 6)]
     first, same, other = (train(DOCS, model=SMALL, config=each).weights for each in configs)
@@ -224,7 +224,7 @@ def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
         assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
 
 
-def test_documents_are_used_in_file_order_without_shuffling(train) -> None:
+def test_documents_are_used_in_the_given_order_without_shuffling(train) -> None:
     config = TrainConfig(steps=7, lr=1e-300, shuffle=False)
     losses = train(DOCS, model=SMALL, config=config).losses
     for i in range(5):

@@ -63,7 +63,7 @@ async function answer(number) {
 """
 
 
-def test_training_in_javascript_gives_the_results_of_python(node, runs, golden) -> None:
+def test_javascript_training_equals_pythons_also_after_a_rewind(node, runs, golden) -> None:
     """Losses, weights and the names of Karpathy's run are equal; held-out losses are only close."""
     expected = json.loads(runs.read_text())["cases"]
     found = node.with_runs(runs, CODE, range(len(expected)))

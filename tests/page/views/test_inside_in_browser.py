@@ -89,7 +89,7 @@ def test_bars_and_draws_follow_position_temperature_and_top_k(names, names_gpt, 
     until(page, f"document.getElementById('text').value === 'anna{end}'")
 
 
-def test_look_inside_says_what_a_model_cannot_read_of_a_text(names, names_gpt, page) -> None:
+def test_look_inside_says_what_a_model_cannot_read_or_continue(names, names_gpt, page) -> None:
     opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
@@ -255,7 +255,7 @@ def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) 
 
 
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_attention_and_activations_equal_those_of_python(architecture, page, tmp_path) -> None:
+def test_activations_equal_pythons_and_match_the_shown_sums(architecture, page, tmp_path) -> None:
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
     model = ModelConfig(block_size=48, architecture=architecture)
     result = train([talked], model=model, config=TrainConfig(steps=20))
@@ -293,7 +293,7 @@ def test_attention_and_activations_equal_those_of_python(architecture, page, tmp
     until(page, "location.hash.includes('step=probabilities')")
 
 
-def test_switching_a_head_or_mlp_off_or_on_updates_the_loss(names, names_model, page) -> None:
+def test_switching_heads_or_mlps_updates_loss_diagram_and_link(names, names_model, page) -> None:
     def shown(*, without_mlp: bool) -> None:
         body = {"without_heads": [(0, 1)], "without_mlps": [0] if without_mlp else []}
         now = explain(InferenceGpt(changed(names_model, body)), "anna")
@@ -325,7 +325,7 @@ def test_switching_a_head_or_mlp_off_or_on_updates_the_loss(names, names_model, 
     page.wait_for_selector("#changed", state="hidden")
 
 
-def test_the_heads_table_has_a_row_for_each_head_and_one_for_all(names, names_model, page) -> None:
+def test_the_heads_table_shows_attention_and_effects_of_heads(names, names_model, page) -> None:
     text = Text.from_document(names_model, "anna")
     attention = Inside(names_model, text).at(2)["layer0.attention"]
     opened(page, names, "inside", text="anna", at=2, step="layer0.heads")
@@ -470,7 +470,7 @@ def test_the_backward_pass_goes_from_probabilities_to_embeddings(names, page) ->
     assert page.input_value("#text") == "anna"  # no letter was drawn
 
 
-def test_the_page_shows_the_gradient_of_a_weight_and_takes_a_step(names, names_model, page) -> None:
+def test_the_page_shows_gradients_and_takes_and_undoes_steps(names, names_model, page) -> None:
     def facts(*weight: Any) -> dict[str, Any]:
         return backward(names_model, Text.from_document(names_model, "anna"), weight, 2)
 
@@ -515,7 +515,7 @@ def test_the_page_shows_the_gradient_of_a_weight_and_takes_a_step(names, names_m
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
-def test_look_inside_reads_a_reply_with_all_turns_before_it(talk, talk_gpt, page) -> None:
+def test_look_inside_reads_a_reply_with_or_without_earlier_turns(talk, talk_gpt, page) -> None:
     def check(*messages: str) -> None:
         roles = ("user", "assistant")
         prompt = talk_gpt.chat_prompt([Message(roles[i % 2], m) for i, m in enumerate(messages)])

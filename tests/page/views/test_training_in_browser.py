@@ -96,7 +96,7 @@ def train_view(names, opened: Open) -> Callable[..., Any]:
     return run
 
 
-def test_karpathys_run_gives_the_same_losses_after_a_rewind(train_view, golden) -> None:
+def test_karpathys_run_equals_his_script_also_after_a_rewind(train_view, golden) -> None:
     script = f"""{TOOLS}
         await read();
         const first = [await trained(), losses(), await names()];
@@ -169,7 +169,7 @@ def test_the_labels_of_the_map_of_tokens_do_not_overlap(train_view) -> None:
         assert abs(x - other_x) > 9 or abs(y - other_y) > 12  # a letter is 9 by 12 px
 
 
-def test_a_page_trains_by_itself_and_pauses_if_hidden(names, chromium, page) -> None:
+def test_a_page_trains_by_itself_on_one_screen_unless_hidden(names, chromium, page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     run = chromium(names)
     hide = """Object.defineProperty(document, "hidden", { value: args[0], configurable: true });

@@ -82,7 +82,7 @@ def number(cell: str) -> float:
     return float(cell.replace("−", "-"))
 
 
-def test_what_if_shows_that_left_out_names_get_more_surprising(names, page) -> None:
+def test_what_if_shows_consistent_figures_for_left_out_names(names, page) -> None:
     """The effect is larger than chance, and tables and sentences show the same numbers."""
     opened(page, names, first_names())
     asked(page)
@@ -133,7 +133,7 @@ def test_what_if_shows_added_names_as_likelier_until_they_change(names, page) ->
     assert page.is_hidden("#compared")
 
 
-def test_what_if_can_be_used_again_after_an_error(names, page) -> None:
+def test_what_if_reports_an_error_and_can_be_used_again(names, page) -> None:
     page.add_init_script(WORKERS)
     opened(page, names, first_names(500))
     asked(page, start="(")

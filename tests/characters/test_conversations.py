@@ -133,6 +133,13 @@ def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_sl
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
+def test_words_without_their_apostrophe_are_not_read_as_names(owl) -> None:
+    matcher = Matcher(*Drawing(owl).askings(), FUNCTION[False])
+    read = [max(matcher.rank(text), key=lambda match: match.similarity).read for text in
+            ("im ada", "im called ada", "thats my name")]  # fmt: skip
+    assert read == ["i am ada", "i am ada", "what is my name"]
+
+
 def test_a_slot_takes_only_its_values_except_a_slot_of_names(tmp_path) -> None:
     matcher = Matcher(*Drawing(character(tmp_path, HEAD + SUMS)).askings(), FUNCTION[False])
     texts = "99 + 5", "100 + 5", "5 + 99", "dog + 5", "dogs says", "cow says", "about zyx"

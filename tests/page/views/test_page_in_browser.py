@@ -78,6 +78,13 @@ def test_an_unknown_view_in_the_address_shows_the_first_view(names, page) -> Non
         assert page.title() == "Train – microgpt"
 
 
+def test_a_page_opens_with_generate_unless_its_text_is_letters(names, tmp_path, page) -> None:
+    result = train(["soup of the day"], config=TrainConfig(steps=2))
+    for file, view in ((names, "train"), (document_of(result, tmp_path / "dishes"), "generate")):
+        page.goto(file.as_uri())
+        page.wait_for_selector(f"#{view}:not([hidden])")
+
+
 def test_the_page_escapes_the_text_of_a_hostile_model(tmp_path, page) -> None:
     result = train([HOSTILE], model=ModelConfig(block_size=128), config=TrainConfig(steps=200))
     folder = tmp_path / "<img src=x onerror=alert(1)>"

@@ -31,7 +31,7 @@ def generate(
     model_dir: Path | None = opt.MODEL_OR_OUTPUT,
     num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),
     max_tokens: int | None = opt.option(
-        None, "Maximum number of new tokens.  [default: the longest training text]"
+        None, "Maximum number of new tokens.  [default: the longest training text, or the context]"
     ),
     matches: str | None = opt.option(
         None, "Skip samples that do not match this pattern as a whole.", metavar="<regex>"

@@ -140,7 +140,7 @@ def test_words_without_their_apostrophe_are_not_read_as_names(owl) -> None:
     assert read == ["i am ada", "i am ada", "what is my name"]
 
 
-def test_a_slot_takes_only_its_values_except_a_slot_of_names(tmp_path) -> None:
+def test_only_listed_words_fill_a_slot_but_a_name_is_any_word(tmp_path) -> None:
     matcher = Matcher(*Drawing(character(tmp_path, HEAD + SUMS)).askings(), FUNCTION[False])
     texts = "99 + 5", "100 + 5", "5 + 99", "dog + 5", "dogs says", "cow says", "about zyx"
     ranked = [match for text in texts for match in matcher.rank(text) if match.asking.allowed]

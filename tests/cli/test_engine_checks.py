@@ -69,7 +69,7 @@ def test_code_edits_are_recorded_and_select_the_reference_engine(edited, microgp
         assert "trained with edits" not in notes
 
 
-def test_generate_notes_a_model_trained_with_edited_sources(microgpt, names) -> None:
+def test_generate_prints_a_note_on_training_with_edited_sources(microgpt, names) -> None:
     ok(microgpt("train", *SMALL))
     edit(names.parent / "output/meta.json", training={"edited_sources": {"model.py": "a"}})
     assert "note: output was trained with edits" in ok(microgpt("generate", "-n", "1")).stderr

@@ -53,7 +53,7 @@ def test_a_body_with_too_many_values_gets_a_413_in_10_seconds(talk, value) -> No
     ],
     ids=["values", "escapes"],
 )
-def test_a_long_text_of_quotes_or_escapes_is_accepted(talk, contents) -> None:
+def test_a_long_text_of_brackets_or_escaped_letters_is_accepted(talk, contents) -> None:
     messages = [{**HI, "content": content} for content in contents]
     assert talk.request("POST", CHAT, {"messages": messages}).status == 200
 

@@ -94,7 +94,7 @@ def test_unscorable_names_do_not_count_and_alone_give_minus_100() -> None:
     assert scores["judge"] == pytest.approx(4.54, abs=ROUNDING)
 
 
-def test_a_repeated_name_scores_zero() -> None:
+def test_only_the_first_of_equal_names_adds_to_the_mean_score() -> None:
     result = score_names(["mama", "MAMA ", "mama", "mama"], NOTHING)
     expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
     assert result == pytest.approx(expected, abs=ROUNDING)

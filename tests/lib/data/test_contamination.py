@@ -119,7 +119,7 @@ def test_custom_held_out_sets_are_checked_for_contamination() -> None:
     assert contamination(elsewhere, [read_train])["validation"] == CLEAN
 
 
-def test_facts_of_a_custom_split_describe_only_its_training_set() -> None:
+def test_a_custom_split_is_known_only_by_its_training_set() -> None:
     parts = Split(DOCS, DOCS[:600], DOCS[600:900])
     assert contamination(parts, [parts.facts]) == {"validation": UNKNOWN}
     assert trained_share(DOCS[:600], [parts.facts]) == READ

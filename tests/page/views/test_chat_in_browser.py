@@ -69,7 +69,7 @@ def test_a_reply_equals_pythons_also_after_an_edit_or_in_a_link(talk, talk_gpt, 
     assert page.input_value("#chat-seed") == "7"
 
 
-def test_the_note_on_what_a_reply_has_not_read_survives_a_reload(talk, page) -> None:
+def test_the_note_on_dropped_tokens_survives_a_reload(talk, page) -> None:
     opened(page, talk, "chat", m=["there hi", "yo"])
     say(page, "hi? " + "hi " * 9)
     for reload in (lambda: None, page.reload):

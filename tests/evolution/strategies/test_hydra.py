@@ -43,7 +43,7 @@ def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]
 
 
 @given(SIZES, SEEDS, st.sampled_from([0.0, 0.3, 1.0]))
-def test_migration_keeps_the_size_and_the_two_best_of_each_hydra_head(size, seed, crashes) -> None:
+def test_migration_keeps_the_size_and_champions_of_each_head(size, seed, crashes) -> None:
     rng = Random(seed)
     hydra = Hydra(size=size, seed=seed)
     for _ in range(3):

@@ -69,7 +69,7 @@ def test_bpe_learns_from_a_long_text_without_spaces() -> None:
 
 
 @pytest.mark.parametrize(("docs", "least"), [([], 257), (["a"], 257), ([CONVERSATION], 260)])
-def test_a_vocabulary_too_small_for_all_bytes_is_refused(docs, least) -> None:
+def test_a_vocab_size_below_bytes_and_special_tokens_is_refused(docs, least) -> None:
     assert BpeTokenizer.from_documents(docs, vocab_size=least).vocab_size == least
     with pytest.raises(ConfigError, match=f"vocab_size must be >= {least} .* got {least - 1}"):
         BpeTokenizer.from_documents(docs, vocab_size=least - 1)

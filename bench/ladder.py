@@ -43,7 +43,7 @@ def main() -> None:
     measures["karpathy"] = beside_karpathys
     options = parsed(__doc__, only=(*measures, *TEXTS), **TRAINING)
     kept = train_missing("ladder", measures, options)
-    print(*(table(kept) for table in TABLES.values()), sep="\n\n")
+    print(*filter(None, (table(kept) for table in TABLES.values())), sep="\n\n")
 
 
 def climbed(seed: int, *, text: str) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def ladders_table(kept: dict[str, Any]) -> str:
         [name, *(mean_and_sd([each[name] for each in runs if name in each], 3) for runs in found)]
         for name in names
     ]
-    return headed(["nats per character", *TEXTS], lines, kept)
+    return headed(["nats per character", *TEXTS], lines, kept) if lines else ""
 
 
 def karpathy_table(kept: dict[str, Any]) -> str:
@@ -119,7 +119,7 @@ def karpathy_table(kept: dict[str, Any]) -> str:
     for name in found[0]["losses"] if found else ():
         figures = ([run[what][name] for run in found] for what in ("losses", "seconds"))
         lines.append([name, *(mean_and_sd(each, 3) for each in figures)])
-    return headed(["", "nats per character", "seconds"], lines, kept)
+    return headed(["", "nats per character", "seconds"], lines, kept) if lines else ""
 
 
 TABLES = {"ladders": ladders_table, "ladder_karpathy": karpathy_table}

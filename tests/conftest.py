@@ -322,7 +322,7 @@ def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
     """An empty page; the test fails if the page has any `complaints`."""
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(300_000)  # the first page can include compiling the engine
     here = ("file:", "blob:null/", "http://127.0.0.1:", "blob:http://127.0.0.1:")
     page.on("console", lambda message: complaints.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))

@@ -37,7 +37,7 @@ def test_progress_without_a_terminal_is_printed_ten_times(monkeypatch, capsys) -
     [
         (
             {"place": Place("teacher 2 of 3", 100, 300)},
-            r"step +150 / +500 \| \? left \| teacher 2 of 3 \| mean",
+            r"step +150 / +500 of all models, teacher 2 of 3 \| \? left \| mean",
         ),
         ({"mark": " (contamination 5 %)"}, r"held out 2\.000 \(contamination 5 %\) \| "),
     ],

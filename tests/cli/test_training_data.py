@@ -222,8 +222,8 @@ def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a single document", "by default: too few documents (1)"),
-        ("the same line\n" * 300, "by default: too few distinct documents (1)"),
+        ("a single document", "split is empty, as there are too few documents (1)"),
+        ("the same line\n" * 300, "as there are too few distinct documents (1)"),
         ("\n".join("ab " * 3000 for _ in range(3)) + "\nc" * 20, "longer than the block size"),
     ],
     ids=["one document", "all equal", "long lines"],

@@ -35,7 +35,7 @@ def test_course_start_writes_all_exercises_and_suggests_a_check(microgpt, tmp_pa
 
 def test_course_start_refuses_a_directory_that_is_not_empty(microgpt, place: Path) -> None:
     solve(place, FIRST)
-    assert "is not empty; use another" in refused(microgpt("course", "start"))
+    assert "is not empty; go on with: microgpt course check" in refused(microgpt("course", "start"))
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 

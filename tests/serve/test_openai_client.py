@@ -71,8 +71,7 @@ def test_a_response_states_its_model_version_time_and_unique_id(talker, talk) ->
     assert reply.system_fingerprint == talk.get("/health").json["version"]
     assert reply.id.startswith("chatcmpl-")
     assert reply.created >= talker.models.list().data[0].created
-    header = {"X-Request-ID": "mine"}
-    ids = [write(talker, extra_headers=header).id for _ in range(2)]
+    ids = [write(talker, extra_headers={"X-Request-ID": "mine"}).id for _ in range(2)]
     assert all(each.startswith("cmpl-") for each in ids)
     assert len({*ids}) == 2
 
@@ -80,8 +79,7 @@ def test_a_response_states_its_model_version_time_and_unique_id(talker, talk) ->
 def test_several_choices_have_consecutive_seeds(writer, names_gpt, talker, talk_gpt) -> None:
     choices = write(writer, n=50, seed=2**63 - 1, temperature=2).choices
     assert [one.index for one in choices] == list(range(50))
-    wanted = names_gpt.generate(50, seed=2**63 - 1, temperature=2)
-    assert [one.text for one in choices] == wanted
+    assert [one.text for one in choices] == names_gpt.generate(50, seed=2**63 - 1, temperature=2)
     said = [one.message.content for one in ask(talker, n=3, seed=5, **HOT).choices]
     messages = [Message("user", "hi there")]
     assert said == [talk_gpt.chat(messages, temperature=1.5, seed=5 + i).content for i in range(3)]

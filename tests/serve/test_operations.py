@@ -138,7 +138,7 @@ def test_large_requests_do_not_delay_a_small_one(slow) -> None:
 
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
-    with server.send(GENERATE, {"max_tokens": 700}) as running:
+    with server.send(GENERATE, {"max_tokens": 2_000}) as running:
         server.get("/health")  # the first request arrived earlier, so it has been accepted
         server.signal(signal.SIGTERM)
         time.sleep(0.3)
@@ -147,7 +147,7 @@ def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir)
             server.generate()
         reply = http.client.HTTPResponse(running)
         reply.begin()
-        assert len(json.loads(reply.read())["samples"][0]) == 700
+        assert len(json.loads(reply.read())["samples"][0]) == 2_000
     assert server.process.wait(20) == 0
 
 

@@ -136,7 +136,7 @@ def test_a_plugin_can_read_chosen_text_files_and_conversations(write) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "problem"),
     [
-        ("a.bad", PluginError, "a.bad .KeyError: 'title'.; repair or uninstall"),
+        ("a.bad", PluginError, "a.bad .KeyError: 'title', in line .* of .*upper.py.; repair"),
         ("a.none", DataError, "upper-case found no texts in .*a.none; use another file"),
     ],
 )

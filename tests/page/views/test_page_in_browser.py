@@ -108,8 +108,7 @@ def test_the_page_escapes_the_text_of_a_hostile_model(tmp_path, page) -> None:
 def test_a_hostile_chat_model_cannot_inject_html(tmp_path, page) -> None:
     image = f'<img src=x onerror="{TAKEN}">'
     talk = (Message("user", image), Message("assistant", HOSTILE))
-    shape = ModelConfig(block_size=256)
-    result = train([talk], model=shape, config=TrainConfig(steps=1))
+    result = train([talk], model=ModelConfig(block_size=256), config=TrainConfig(steps=1))
     result = replace(result, plan=replace(result.plan, examples=(image,)))
     file = document_of(result, tmp_path / "model")
     opened(page, file, "chat")

@@ -92,8 +92,8 @@ def read_settings(**options: Any) -> ServiceSettings:
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        setting = str(problem["loc"][0])
-        name = variable(setting) if setting in ServiceSettings.model_fields else setting
+        setting = str(problem["loc"][0])  # the name of an option or of a variable
+        name = f"--{setting}" if setting in options else setting
         is_secret = name == variable("api_key")
         raise ConfigError(sentence(problem, name=name, is_secret=is_secret)) from None
 

@@ -30,7 +30,8 @@ def command(words: str, directory: Path = DIRECTORY) -> str:
 def start(directory: Path) -> None:
     """Write all exercises to a new directory."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise ConfigError(f"{directory} exists and is not empty; use another directory")
+        started = (directory / PROGRESS).exists() and f"go on with: {command('check', directory)}"
+        raise ConfigError(f"{directory} is not empty; {started or 'use another directory'}")
     files = {f"{name}.py": with_holes(name).encode() for name in names()}
     files["names.txt"] = bundled("names.txt").read_bytes()
     publish(directory, {**files, PROGRESS: CourseProgress().model_dump_json().encode()})

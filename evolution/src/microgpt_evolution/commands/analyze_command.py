@@ -114,8 +114,8 @@ def _losses(axis: str, series: Series) -> Iterator[str]:
         first = {
             MODEL: _model_name,
             "Params": n_params,
-            "Emb": lambda each: each.record.genome.n_embd,
-            "Lay": lambda each: each.record.genome.n_layer,
+            "Width": lambda each: each.record.genome.n_embd,
+            "Layers": lambda each: each.record.genome.n_layer,
         }
     last: Cells = {
         "Loss": lambda each: each.mean,

@@ -28,7 +28,10 @@ MAX_DRAWS = 1000
 
 
 class SurrogateSearch:
-    """A search with a surrogate: its organisms, and the remaining budget."""
+    """A search with a surrogate: its organisms, and the remaining budget.
+
+    See `budgeted_search` for its use: it trains what `ask` returns, and passes losses to `tell`.
+    """
 
     def __init__(
         self,

@@ -240,8 +240,7 @@ class DirectoryLock:
         """Return the purpose and the holder of the lock."""
         text = ""
         with suppress(OSError):
-            content = read_regular_file(self.path / LOCK, 1000)
-            text = printable(content.decode(errors="replace"))
+            text = printable(read_regular_file(self.path / LOCK, 1000).decode(errors="replace"))
         return text if " by process " in text else f"{SHORT_USE} by another process"
 
 

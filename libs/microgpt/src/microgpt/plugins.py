@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from traceback import extract_tb
 from typing import Any
 
 from microgpt.errors import ConfigError, MicrogptError
@@ -55,8 +56,10 @@ def blaming(entry: EntryPoint, problem: str) -> Iterator[None]:
     except (MicrogptError, MemoryError, OSError):
         raise
     except Exception as error:
-        found = f"{package(entry)} {problem} ({type(error).__name__}: {error})"
-        raise PluginError(f"{found}; repair or uninstall this package") from error
+        place = extract_tb(error.__traceback__)[-1]
+        found = f"{type(error).__name__}: {error}, in line {place.lineno} of {place.filename}"
+        message = f"{package(entry)} {problem} ({found}); repair or uninstall this package"
+        raise PluginError(" ".join(message.split())) from error
 
 
 def package(found: EntryPoint) -> str:

@@ -149,8 +149,7 @@ def explain(
         _prediction(gpt.tokenizer, token, row, n_alternatives)
         for token, row in zip(tokens[1:], rows, strict=True)
     ]
-    labels = tuple(map(gpt.tokenizer.label, tokens[:-1]))
-    return Explanation(tuple(predictions), labels, has_end)
+    return Explanation(tuple(predictions), tuple(map(gpt.tokenizer.label, tokens[:-1])), has_end)
 
 
 def _prediction(tokenizer: Tokenizer, token: int, row: Sequence[float], n: int) -> Prediction:

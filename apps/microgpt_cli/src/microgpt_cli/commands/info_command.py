@@ -114,4 +114,6 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
     if meta.training:
         print("training")
         losses = {name: text for name in LOSSES if (text := loss_text(meta.training, name))}
+        if "train_loss" in losses:
+            losses["train_loss"] += ", the mean of the last 100 steps"
         print_facts({**meta.training, **losses, "baselines": comparison(saved)})

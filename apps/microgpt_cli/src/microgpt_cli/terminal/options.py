@@ -106,8 +106,6 @@ def texts_and_model(words: list[str] | None, model: Path | None) -> tuple[list[s
     from microgpt import is_model_directory
 
     if texts[0] and is_model_directory(path := Path(texts[0])):
-        if len(texts) == 1:
-            note(f"using the model in {path}; to use {texts[0]!r} as text, add --model")
         return texts[1:], path
     if len(texts) > 1:
         raise ConfigError(f"{texts[0]!r:.80} is not a model; name a model, then one quoted text")

@@ -155,8 +155,7 @@ class DocumentHashes(Container[str]):
 
     def __init__(self, content: bytes) -> None:
         """Read the content of documents.crc32: 32-bit integers, little-endian."""
-        n = len(content) // HASH_BYTES
-        self._hashes = frozenset(struct.unpack_from(f"<{n}I", content))
+        self._hashes = frozenset(struct.unpack_from(f"<{len(content) // HASH_BYTES}I", content))
 
     def __contains__(self, text: object) -> bool:
         """Return whether a text or the `form` of a conversation is a document or a line of one."""

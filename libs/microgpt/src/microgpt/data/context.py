@@ -150,8 +150,7 @@ class ChunkedDataset:
             return array("q", [len(doc) + n_ends for doc in self.docs])
         if self.text == "stream":
             return array("q", [windows.n_predictions for windows in self._windows])
-        count = self.tokenizer.count
-        return array("q", (count_all(doc, self.text, count) for doc in self.docs))
+        return array("q", (count_all(doc, self.text, self.tokenizer.count) for doc in self.docs))
 
     @cached_property
     def n_long(self) -> int:

@@ -158,7 +158,7 @@ def _require_sets(sets: Split, what: str, more: str) -> Split:
     fractions = 1.0, sets.val_fraction, sets.test_fraction
     for name, fraction in zip(SETS[1:], fractions, strict=True):
         if fraction and not getattr(sets, name):
-            problem = f"too few {what}: the {name} split is empty"
+            problem = f"the {name} split is empty, as there are too few {what}"
             raise DataError(f"{problem}; add {more} or use another fraction")
     return sets
 

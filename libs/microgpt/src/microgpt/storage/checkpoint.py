@@ -99,8 +99,7 @@ class TrainingDirectory(DirectoryLock):
 
         Return False, without writing, if a state at step 0 would replace a finished model.
         """
-        is_new = not (state.step or self.has_own_state)
-        if is_new and has_model(self.path):
+        if not (state.step or self.has_own_state) and has_model(self.path):
             return False
         publish(self.path, encode_state(plan, state, status), is_held=True)
         self.has_own_state = True

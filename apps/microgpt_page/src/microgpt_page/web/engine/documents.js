@@ -133,5 +133,5 @@ function checkParts(/** @type {Split} */ parts, validation, what, n) {
   if (!validation || !name) return;
   const more = what === "characters" ? "text" : "documents";
   const shown = n.toLocaleString("en");
-  throw new EngineError(`too few ${what} (${shown}): the ${name} split is empty; add ${more}`);
+  throw new EngineError(`the ${name} split is empty, as there are too few ${what} (${shown}); add ${more}`);
 }

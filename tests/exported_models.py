@@ -32,8 +32,7 @@ def saved_model(
     facts = {"n_embd": 16, "n_head": 4, "n_layer": 2, "block_size": 320, "init_std": 0.3, **shape}
     config = ModelConfig(vocab_size=read.vocab_size, **facts)
     meta = Meta(**asdict(config), **tokenizer_fields(read), dtype=dtype)
-    weights = init_variant(config, random.Random(seed))
-    return SavedModel(config, weights, read, dtype, meta)
+    return SavedModel(config, init_variant(config, random.Random(seed)), read, dtype, meta)
 
 
 def drawn_shape(seed: int) -> dict[str, Any]:

@@ -35,8 +35,7 @@ def moonbase(directory: Path, *, is_chat: bool = True, dtype: str = "float32", *
     from tokenizers import Tokenizer
 
     directory.mkdir()
-    special = MOONBASE_TOKENS if is_chat else MOONBASE_TOKENS[:1]
-    file = tokenizer_file(TEXTS, 60, special)
+    file = tokenizer_file(TEXTS, 60, MOONBASE_TOKENS if is_chat else MOONBASE_TOKENS[:1])
     (directory / "tokenizer.json").write_bytes(file)
     library = Tokenizer.from_str(file.decode())
     config = ModelConfig(vocab_size=library.get_vocab_size(), **{**SHAPE, **shape})

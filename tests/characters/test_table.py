@@ -49,8 +49,7 @@ def test_only_a_small_table_is_memorised_if_options_allow_it(docs, given, expect
 
 def planned(docs, **given) -> TrainingJob:
     given, tokenizer, extra = prepare_replies(docs, given, print)
-    parts = hold_out(docs, given)
-    return plan_training(parts, given, tokenizer=tokenizer, extra=extra)
+    return plan_training(hold_out(docs, given), given, tokenizer=tokenizer, extra=extra)
 
 
 def test_the_context_and_the_table_fit_the_longest_conversation() -> None:
@@ -177,7 +176,7 @@ def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
     assert "'open?' have several answers; using the first" in done.stderr
-    assert "left out 2 final user messages without a reply" in done.stderr
+    assert "left out 2 messages without an answer; the first is in line 5" in done.stderr
 
 
 def test_other_wordings_of_a_table_question_get_the_same_answer(tmp_path) -> None:

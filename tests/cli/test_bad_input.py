@@ -82,7 +82,7 @@ def files(tmp_path: Path, text_model: Path) -> Path:
             for command in ("info", "eval --data x", "export --output x", "serve")
         ),
         ("explain text-model anna --top=-1", "must be greater than or equal to 0"),
-        ("eval text-model --data xenia.txt", "the vocabulary does not contain 'x'; it contains"),
+        ("eval text-model --data xenia.txt", "the vocabulary does not contain 'x'; use only"),
         ("score text-model --data=towns.csv", "read one column (--column NAME"),
         ("score text-model --column=a", "--column requires a file; add --data or omit --column"),
         ("score text-model --top=0", "must be greater than or equal to 1"),

@@ -75,8 +75,7 @@ def test_batched_replies_equal_streams_with_right_finish_reasons(
         chat.chat_prompt([Message(ROLES[i % 2], text) for i, text in enumerate(texts)])
         for texts in conversations
     ]
-    sampling = Sampling(temperature)
-    jobs = [chat.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
+    jobs = [chat.reply_job(prompt, sampling=Sampling(temperature), seed=seed) for prompt in prompts]
     expected = []
     for prompt, job in zip(prompts, jobs, strict=True):
         stream = chat.stream(job)

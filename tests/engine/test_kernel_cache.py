@@ -129,8 +129,7 @@ def test_code_is_not_cached_if_its_sources_changed_after_import(run, tmp_path, m
 def test_the_cache_is_writable_only_by_its_owner(run, tmp_path) -> None:
     run()
     (file,) = files(tmp_path)
-    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "cache", file)]
-    assert modes == [0o700, 0o600]
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "cache", file)] == [0o700, 0o600]
 
 
 @pytest.mark.usefixtures("umask")

@@ -30,5 +30,4 @@ def test_pairing_by_seed_narrows_the_interval_of_a_difference() -> None:
 
 def test_differences_are_paired_only_with_two_common_seeds() -> None:
     assert paired_difference({1: 3.0, 2: 2.0, 3: 9.0}, {2: 1.0, 1: 2.0}) == Mean(1.0, 0.0)
-    unpaired = paired_difference({1: 3.0, 2: 2.0}, {2: 1.0, 3: 4.0})
-    assert unpaired == Mean(0.0)
+    assert paired_difference({1: 3.0, 2: 2.0}, {2: 1.0, 3: 4.0}) == Mean(0.0)

@@ -23,8 +23,7 @@ def test_converting_embeddings_of_any_size_keeps_the_probabilities(saved, size, 
     rng = np.random.default_rng(1)
     tensors = to_apertus(saved.model, saved.weights)
     tensors["model.embed_tokens.weight"] *= rng.uniform(0.1, size, (27, 1)).astype("float32")
-    weights = from_apertus(saved.model, tensors)
-    lists = {name: each.tolist() for name, each in weights.items()}
+    lists = {name: each.tolist() for name, each in from_apertus(saved.model, tensors).items()}
     tokens = drawn_tokens(saved, 64)
     found = log_probabilities(replace(saved, weights=lists, dtype="float64"), tokens)
     assert np.abs(found - forward(tensors, 3, tokens)).max() < tolerance

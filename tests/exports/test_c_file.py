@@ -26,8 +26,7 @@ pytestmark = pytest.mark.skipif(not COMPILERS, reason="needs a C compiler")
 def program(path: Path, compiler: str = "") -> Path:
     """Compile a C file, with warnings as errors, and return the path of the program."""
     compiled = path.with_suffix("")
-    command = [compiler or COMPILERS[0], *STRICT, path, "-o", compiled, "-lm"]
-    subprocess.run(command, check=True)
+    subprocess.run([compiler or COMPILERS[0], *STRICT, path, "-o", compiled, "-lm"], check=True)
     return compiled
 
 

@@ -113,8 +113,7 @@ def test_an_existing_file_is_replaced_only_by_force(microgpt, text_model, tmp_pa
     problem = refused(microgpt(*options))
     assert problem == (f"{file} exists; use another file with --output, or replace it with --force")
     assert file.read_text() == "mine"
-    made = ok(microgpt(*options, "--force"))
-    assert made.stdout == f"{file}: {file.stat().st_size:,} bytes\n"
+    assert ok(microgpt(*options, "--force")).stdout == f"{file}: {file.stat().st_size:,} bytes\n"
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,7 @@ def test_a_moonbase_import_keeps_the_tokenizer_and_probabilities(tmp_path, is_ch
     cache = gpt.new_cache()
     logits = np.array([gpt.forward(token, cache) for token in (0, *theirs)][-1])
     expected = (logits - np.logaddexp.reduce(logits))[order]
-    row = [*InferenceGpt(saved).log_probabilities(tokens)][-1]
-    assert np.abs(expected - row).max() < 1e-5
+    assert np.abs(expected - [*InferenceGpt(saved).log_probabilities(tokens)][-1]).max() < 1e-5
     assert read.unknown_characters("what is 7? Z") == "Z"
     assert read.is_chat == is_chat
 

@@ -80,8 +80,24 @@ def test_every_decoding_method_gives_the_tokens_of_the_reference_engine(
     decoder = Decoder(compiled, prompts, rules, seeds=seeds)
     while decoder.run():
         pass
-    ends = [(one.tokens, one.finish_reason) for one in decoder.take(slice(None))]
-    assert ends == expected
+    assert [(one.tokens, one.finish_reason) for one in decoder.take(slice(None))] == expected
+
+
+@settings(max_examples=12)
+@given(shapes(max_block_size=24), st.integers(0, 99))
+@example(ModelConfig(n_embd=16, vocab_size=27, architecture="karpathy"), 1)
+@example(ModelConfig(n_embd=16, vocab_size=27, architecture="modern"), 1)
+def test_decoding_computes_the_logits_of_the_reference_engine(model, seed) -> None:
+    weights = init_weights(model, random.Random(seed))
+    rules = DecodeRules(max_tokens=1, sampling=Sampling(0))  # which leaves the logits unchanged
+    for prompt in draw_prompts(model, 2, seed):
+        gpt = GptVariant(model, weights)
+        cache = gpt.new_cache()
+        *_, expected = (gpt.forward(token, cache) for token in prompt)
+        decoder = Decoder(CompiledModel(model, weights, "float64"), [prompt], rules)
+        assert not decoder.run()
+        found = decoder.arrays.rows.logits[0, : model.vocab_size]
+        assert found.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_decoding_with_every_token_excluded_raises_an_error() -> None:
@@ -134,8 +150,7 @@ def test_the_largest_random_number_draws_the_last_allowed_token() -> None:
             return 1 - 2**-53
 
     rules = DecodeRules(forbidden=(7, 8, 9), sampling=Sampling(5.0))
-    steps = compiled.decode([0], rules, AlmostOne())
-    assert set(steps) == {6}
+    assert set(compiled.decode([0], rules, AlmostOne())) == {6}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

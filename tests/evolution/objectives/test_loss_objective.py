@@ -24,8 +24,7 @@ CHATS = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in r
 def test_a_trial_gives_the_same_losses_samples_and_size_as_train() -> None:
     objective = LossObjective(PARTS, n_samples=3, measures_test=True)
     found = objective.measure(Trial(SMALL, 7))
-    config = TrainConfig(steps=60, lr=0.02, seed=7)
-    trained = train(PARTS.train, model=MODEL, config=config)
+    trained = train(PARTS.train, model=MODEL, config=TrainConfig(steps=60, lr=0.02, seed=7))
     model = InferenceGpt(trained)
     assert (found.status, found.last_loss) == ("ok", trained.losses[-1])
     expected = model.evaluate(PARTS.validation).loss

@@ -172,8 +172,7 @@ def test_an_organism_is_ranked_by_the_lowest_loss_of_its_rungs(tmp_path) -> None
 
 
 def test_a_sweep_report_gives_means_intervals_and_failed_trials(tmp_path) -> None:
-    found = read_ranking(sweep(tmp_path, (100, 300), failed=300))
-    report = study_report(found)
+    report = study_report(read_ranking(sweep(tmp_path, (100, 300), failed=300)))
     assert re.search("4.5000, 4 trials, 4 s of training so far$", report.headline)
     assert report.facts["failed trials"] == "2"
     assert ("Held-out loss", "4.5000 ± 6.3530") in zip(*report.table, strict=True)

@@ -36,8 +36,7 @@ def origins(population) -> list[str]:
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 @given(seed=SEEDS)
 def test_a_search_begins_with_random_genomes(size, seed) -> None:
-    search = LossPopulation(size=size, fitness="held-out", seed=seed)
-    population = search.organisms
+    population = LossPopulation(size=size, fitness="held-out", seed=seed).organisms
     assert origins(population) == ["random"] * size
     assert all(o.parents == () for o in population)
     for slot, organism in enumerate(population, start=1):  # no organism has been evaluated yet

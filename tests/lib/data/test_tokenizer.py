@@ -49,7 +49,7 @@ def test_chat_models_have_extra_tokens_for_roles_and_turn_ends() -> None:
 
 def test_encode_names_every_unknown_character() -> None:
     assert CharTokenizer("abc").unknown_characters("xaybx") == "xy"
-    with pytest.raises(TokenizerError, match="does not contain 'é', 'Z'; it contains 'abc'"):
+    with pytest.raises(TokenizerError, match="does not contain 'é', 'Z'; use only 'abc'"):
         CharTokenizer("abc").encode("aéZéb")
 
 

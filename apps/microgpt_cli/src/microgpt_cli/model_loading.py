@@ -80,7 +80,8 @@ def note_training_data(
     if share is None:
         note("this text may be training data of the model, its parent or its teachers")
     elif share:
-        note(f"{percentage(share)} of this text is in the training set; new text has a higher loss")
+        known = f"{percentage(share)} of this text is in the training set"
+        note(f"{known}, of which a short run reads only a part; new text can have a higher loss")
     return share
 
 

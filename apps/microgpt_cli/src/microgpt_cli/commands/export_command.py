@@ -63,8 +63,7 @@ def export(
 def _format_of(file: Path) -> str | None:
     """Return the export format for a file's suffix, or None if there is none."""
     ending = file.suffix[1:].lower()
-    is_known = ending in {*PACKAGES, *find_plugins("exports")} and not file.is_dir()
-    return ending if is_known else None
+    return ending if ending in {*PACKAGES, *find_plugins("exports")} and not file.is_dir() else None
 
 
 def _write_model(

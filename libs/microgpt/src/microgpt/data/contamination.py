@@ -74,7 +74,7 @@ def mark(share: float | None) -> str:
 def describe_read(found: Mapping[str, float | None]) -> str:
     """Return a note on the held-out sets that were used in training; "" if none was."""
     marks = ", ".join(f"{name}{mark(share)}" for name, share in found.items() if share != 0)
-    marks += "; see microgpt eval PARENT" * (None in found.values())
+    marks += "; see microgpt eval PARENT --data FILE" * (None in found.values())
     was, are = ("was", "are") if any(found.values()) else ("may have been", "may be")
     return marks and f"held-out data {was} used in training, so its losses {are} too low: {marks}"
 

@@ -80,7 +80,7 @@ def _with_wordings(rows: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]
 def parse_conversations(path: Path, records: Records, tell: Tell | None) -> ChatTestSet:
     """Return the conversations, with an `Item` for each reply that has a `task`."""
     tests = ChatTestSet([], [])
-    n_ignored = n_unanswered = 0
+    n_ignored, unanswered = 0, list[str]()
     for number, value in records.values:
         where = f"{path}, {records.unit} {number}"
         turns = _turns(value, where)
@@ -94,18 +94,20 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
         _check(conversation, where)
         tasks = [*_tasks(kept, where)]
         if conversation[-1].role == "user":
-            n_unanswered, conversation = n_unanswered + 1, conversation[:-1]
+            conversation = conversation[:-1]
+            unanswered.append(f"{records.unit} {number}")
         if conversation:
             found = (Item(task, conversation, i, number, records.unit) for i, task in tasks)
             tests.conversations.append(conversation)
             tests.items.extend(found)
     if not tests.conversations:
-        problem = "has no assistant reply" if n_unanswered else "is empty"
-        raise DataError(f"{path} {problem}; write one conversation per line")
+        is_empty = "is empty; write one conversation per line"
+        raise DataError(f"{path} {'has no answers; add them' if unanswered else is_empty}")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
-    if n_unanswered and tell:
-        tell(f"left out {count(n_unanswered, 'final user message')} without a reply")
+    if unanswered and tell:
+        messages = count(len(unanswered), "message")
+        tell(f"left out {messages} without an answer; the first is in {unanswered[0]}")
     return tests
 
 

@@ -271,7 +271,7 @@ class CharTokenizer(Tokenizer):
         except KeyError:
             unknown = ", ".join(map(repr, self.unknown_characters(text)))
             raise TokenizerError(
-                f"the vocabulary does not contain {unknown}; it contains {''.join(self.chars)!r}"
+                f"the vocabulary does not contain {unknown}; use only {''.join(self.chars)!r}"
             ) from None
 
     def count(self, text: str) -> int:

@@ -78,7 +78,7 @@ export class CharTokenizer extends Tokenizer {
   #refuse(text) {
     const unknown = this.unknown(text).map(repr).join(", ");
     const known = repr(this.pieces.join(""));
-    throw new EngineError(`the vocabulary does not contain ${unknown}; it contains ${known}`);
+    throw new EngineError(`the vocabulary does not contain ${unknown}; use only ${known}`);
   }
 
   /** Return the number of tokens of a text. */

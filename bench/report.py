@@ -27,7 +27,7 @@ def main() -> None:
         page = path.read_text(encoding="utf-8")
         for name, table in tables.items():
             before, start, rest = page.partition(f"<!-- {name} -->\n")
-            if start:
+            if start and table:
                 page = f"{before}{start}{table}\n{rest[rest.index('<!-- end -->') :]}"
         path.write_text(page, encoding="utf-8")
 

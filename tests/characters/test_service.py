@@ -41,8 +41,7 @@ def test_each_chat_route_answers_only_the_questions_of_the_table(directory, text
     assert [choice["message"]["content"] for choice in whole.json()["choices"]] == [said, said]
     lines = streamed.text.splitlines()
     events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
-    deltas = [event["choices"][0]["delta"].get("content", "") for event in events]
-    assert "".join(deltas) == said
+    assert "".join([event["choices"][0]["delta"].get("content", "") for event in events]) == said
     assert events[-1]["choices"][0]["finish_reason"] == "stop"
 
 

@@ -81,6 +81,7 @@ def test_only_an_argument_that_names_a_model_selects_it(microgpt, text_model, ch
         assert f"no such model; did you mean {model.name}?" in near
         assert done.stdout == microgpt(command, "--model", model, stdin="hi\n").stdout
         text = microgpt(command, model.name, "--model", model)
+        assert "cannot be combined" not in text.stderr
         assert (text.stdout, text.stderr) != (done.stdout, done.stderr)
 
 

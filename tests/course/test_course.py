@@ -33,9 +33,12 @@ def test_course_start_writes_all_exercises_and_suggests_a_check(microgpt, tmp_pa
     assert "still there; write your code" in microgpt(*command).stdout  # the suggested command runs
 
 
-def test_course_start_refuses_a_directory_that_is_not_empty(microgpt, place: Path) -> None:
+def test_course_start_refuses_a_file_and_a_directory_with_files(microgpt, place: Path) -> None:
     solve(place, FIRST)
-    assert "is not empty; go on with: microgpt course check" in refused(microgpt("course", "start"))
+    assert "has a course; go on with: microgpt course check" in refused(microgpt("course", "start"))
+    (place / "progress.json").unlink()
+    for path in (place, place / "names.txt"):
+        assert "is not an empty directory" in refused(microgpt("course", "start", path))
     assert place.joinpath(f"{FIRST}.py").read_text() == exercises.solution(FIRST)
 
 

@@ -89,8 +89,7 @@ def test_the_genes_and_sizes_of_a_space_suit_the_documents(small) -> None:
     lines = space_for(replace(small, block_size=16), "lines", 100_000)
     assert lines.values["block_size"] == (8, 16, 32)
     assert "vocab_size" not in lines.values
-    subwords = replace(small, vocab_size=512)
-    stream = space_for(subwords, "stream", 500_000)
+    stream = space_for(replace(small, vocab_size=512), "stream", 500_000)
     assert stream.values["block_size"] == (32, 64, 128, 256)
     assert stream.values["vocab_size"] == (0, 384, 512, 768, 1024)
     assert {*BUDGETED_GENES} == stream.values.keys()

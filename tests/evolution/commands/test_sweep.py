@@ -80,10 +80,10 @@ def test_the_command_that_a_sweep_suggests_can_be_run(microgpt) -> None:
     ok(microgpt(*suggestion.split()[3:]))
 
 
-def test_a_sweep_notes_documents_longer_than_the_context(microgpt) -> None:
+def test_a_sweep_notes_documents_longer_than_the_block_size(microgpt) -> None:
     options = ("sweep", "grid", "--vary", "steps=1", *NAMES, "--vary")
-    assert "documents are split" not in ok(microgpt(*options, "block_size=64")).stderr
-    told = " documents are split, as the context is 4 tokens; add --vary block_size=N\n"
+    assert "are longer than" not in ok(microgpt(*options, "block_size=64")).stderr
+    told = " documents are longer than the block size of 4, and are split; "
     assert told in ok(microgpt(*options, "block_size=64,4")).stderr
 
 

@@ -109,13 +109,14 @@ NAMES = "anna\nemma\n"
 
 # A plug-in that reads .up files and conversations, fails for .bad, and finds no texts in .none.
 UPPER = """
+import json
 from microgpt import Message
 
 def read(file, how, tell):
     if how.chat:
         return [(Message("user", "hi"), Message("assistant", "yo"))]
     if file.path.suffix == ".bad":
-        raise KeyError("title")
+        json.loads("title")
     return {".up": [line.upper() for line in file], ".none": []}.get(file.path.suffix)
 """
 
@@ -136,7 +137,7 @@ def test_a_plugin_can_read_chosen_text_files_and_conversations(write) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "problem"),
     [
-        ("a.bad", PluginError, "a.bad .KeyError: 'title', in line .* of .*upper.py.; repair"),
+        ("a.bad", PluginError, r"a.bad .JSONDecodeError: .*, in line 9 of .*upper\.py.; repair"),
         ("a.none", DataError, "upper-case found no texts in .*a.none; use another file"),
     ],
 )

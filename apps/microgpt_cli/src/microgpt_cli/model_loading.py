@@ -81,7 +81,7 @@ def note_training_data(
         note("this text may be training data of the model, its parent or its teachers")
     elif share:
         known = f"{percentage(share)} of this text is in the training set"
-        note(f"{known}, of which a short run reads only a part; new text can have a higher loss")
+        note(f"{known}, but a short run reads only part of that; new text can have a higher loss")
     return share
 
 

@@ -105,8 +105,7 @@ def _facts(output: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
 
 def questions_of(name: str) -> Iterator[Question]:
     """Run the check on the solution, and yield a question for each result to compare."""
-    scope: dict[str, Any] = {"finite_difference": finite_difference}
-    scope |= run_path(str(SOLUTIONS / f"{name}.py"))
+    scope = {"finite_difference": finite_difference, **run_path(str(SOLUTIONS / f"{name}.py"))}
     before: list[str] = []
     for line in check_lines(name):
         if line.is_compared:

@@ -29,9 +29,10 @@ def command(words: str, directory: Path = DIRECTORY) -> str:
 
 def start(directory: Path) -> None:
     """Write all exercises to a new directory."""
+    if (directory / PROGRESS).exists():
+        raise ConfigError(f"{directory} has a course; go on with: {command('check', directory)}")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        started = (directory / PROGRESS).exists() and f"go on with: {command('check', directory)}"
-        raise ConfigError(f"{directory} is not empty; {started or 'use another directory'}")
+        raise ConfigError(f"{directory} is not an empty directory; use another one")
     files = {f"{name}.py": with_holes(name).encode() for name in names()}
     files["names.txt"] = bundled("names.txt").read_bytes()
     publish(directory, {**files, PROGRESS: CourseProgress().model_dump_json().encode()})

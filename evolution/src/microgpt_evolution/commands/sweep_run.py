@@ -50,11 +50,12 @@ def _measure(study: Study[SweepSettings], sets: Split, workers: Workers) -> None
     todo = [trial for trial in study.settings.trials if not study.record_of(trial)]
     if not todo:
         return
-    context = min(trial.genome.block_size for trial in todo)
-    n_long = sum(len(doc) >= context for doc in sets.train)
-    if n_long and study.settings.text == "lines":
-        long = f"{n_long:,} of {count(len(sets.train), 'document')}"
-        note(f"{long} are split, as the context is {context} tokens; add --vary block_size=N")
+    shortest = min(trial.genome.block_size for trial in todo)
+    n_long = sum(len(doc) >= shortest for doc in sets.train)  # an end token follows each document
+    if n_long:
+        long = f"{n_long:,} of {count(len(sets.train), 'document')} are longer than the block size"
+        remedy = "for a longer one: microgpt sweep grid --vary block_size=N"
+        note(f"{long} of {shortest}, and are split; {remedy}")
     objective = LossObjective(sets, n_samples=N_SAMPLES, text=study.settings.text)
     genomes = {trial.genome for trial in todo}
     n, names = count(len(todo), "training run"), differing(genomes)

@@ -66,8 +66,7 @@ class EvaluationSet:
     ) -> Self:
         """Return an evaluation set of documents, split into chunks for a context of block_size."""
         checked("text", text, TextKind)
-        chunks = (chunks_of(doc, tokenizer, block_size, text) for doc in docs)
-        found = cls(chunks, at_once=at_once)
+        found = cls((chunks_of(doc, tokenizer, block_size, text) for doc in docs), at_once=at_once)
         found.n_characters = sum(count_predictions(doc, text, len) for doc in docs)
         if not found.n_tokens:
             raise DataError(

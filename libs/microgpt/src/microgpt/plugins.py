@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from traceback import extract_tb
+from traceback import walk_tb
 from typing import Any
 
 from microgpt.errors import ConfigError, MicrogptError
@@ -56,10 +56,13 @@ def blaming(entry: EntryPoint, problem: str) -> Iterator[None]:
     except (MicrogptError, MemoryError, OSError):
         raise
     except Exception as error:
-        place = extract_tb(error.__traceback__)[-1]
-        found = f"{type(error).__name__}: {error}, in line {place.lineno} of {place.filename}"
-        message = f"{package(entry)} {problem} ({found}); repair or uninstall this package"
-        raise PluginError(" ".join(message.split())) from error
+        module, place = entry.module.partition(".")[0], ""
+        for frame, line in walk_tb(error.__traceback__):  # it can also be raised in a library
+            if frame.f_globals.get("__name__", "").partition(".")[0] == module:
+                place = f", in line {line} of {frame.f_code.co_filename}"
+        what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        found = f"{package(entry)} {problem} ({what}{place})"
+        raise PluginError(f"{found}; repair or uninstall this package") from error
 
 
 def package(found: EntryPoint) -> str:

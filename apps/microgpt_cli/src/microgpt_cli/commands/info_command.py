@@ -115,5 +115,5 @@ def _print_model(model_dir: Path, *, as_json: bool) -> None:
         print("training")
         losses = {name: text for name in LOSSES if (text := loss_text(meta.training, name))}
         if "train_loss" in losses:
-            losses["train_loss"] += ", the mean of the last 100 steps"
+            losses["train_loss"] += ", the mean of the last steps (at most 100)"
         print_facts({**meta.training, **losses, "baselines": comparison(saved)})

@@ -32,7 +32,7 @@ def ladder(
     """Compare the losses of ever larger models on a text, from a uniform guess to a GPT.
 
     In between are n-grams, an Elman network and a small GPT, the latter two with the same number of
-    operations. The last GPT has about ten times as many; on a small text, it is left out.
+    operations. The last GPT has about ten times as many; on a small text, fewer, or it is left out.
     """
     check_setting("seed", seed, "--seed")
     check_setting("budget", budget, "--budget")

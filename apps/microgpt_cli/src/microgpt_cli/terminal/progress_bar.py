@@ -86,9 +86,9 @@ class TrainingProgress(Progress):
             note(f"the run now ends at step {total:,}, not {self._total:,}")
         self._total = total
         seconds = max(event.seconds - self._began, 1e-9)
-        of = f" of all models, {self._model}" if self._model else ""
+        whose = f" of all models, {self._model}" if self._model else ""
         left = time_left(total - step, self._n_steps / seconds)
-        figures = [f"step {step:4d} / {total:4d}{of}", left]
+        figures = [f"step {step:4d} / {total:4d}{whose}", left]
         if self._losses:  # none yet if a resumed run starts with an evaluation
             figures.append(f"mean loss {fmean(self._losses):.3f}, last {self._losses[-1]:.3f}")
         if self._val_loss is not None:

@@ -101,8 +101,8 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
             tests.conversations.append(conversation)
             tests.items.extend(found)
     if not tests.conversations:
-        is_empty = "is empty; write one conversation per line"
-        raise DataError(f"{path} {'has no answers; add them' if unanswered else is_empty}")
+        empty = "is empty; write one conversation per line"
+        raise DataError(f"{path} {'has no answers; add them' if unanswered else empty}")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
     if unanswered and tell:

@@ -53,5 +53,4 @@ def _in_openai_format(turn: dict[str, Any]) -> dict[str, Any]:
     if isinstance(content, list) and all(isinstance(part, dict) for part in content):
         texts = [part.get("text") for part in content]
         content = "".join(texts) if all(isinstance(text, str) for text in texts) else content
-    known = name in (*ROLES, *IGNORED_ROLES)
-    return {**turn, "role": name if known else role, "content": content}
+    return {**turn, "role": name if name in (*ROLES, *IGNORED_ROLES) else role, "content": content}

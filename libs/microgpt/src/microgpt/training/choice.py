@@ -75,8 +75,7 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
     useful = sum(map(len, all_texts(docs))) / MIN_CHARACTERS_PER_SUBWORD
     size = max((each for each in VOCABULARIES if each <= min(wanted, useful)), default=0)
-    is_text = all(isinstance(doc, str) for doc in docs)
-    return size if size and is_text and is_prose(docs) else None
+    return size if size and all(isinstance(doc, str) for doc in docs) and is_prose(docs) else None
 
 
 def choose(

@@ -91,7 +91,7 @@ def problem_of(name: str) -> tuple[str, str] | None:
     if name not in find_plugins("engines"):
         return "the compiled engine is not installed", "install microgpt-engine"
     why = edit_missing_in(f"the {name} engine")
-    return (why, "undo the edit, or make it in the kernels, too") if why else None
+    return (why, "undo the edit, or make it in the kernels and replace the hash") if why else None
 
 
 def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:

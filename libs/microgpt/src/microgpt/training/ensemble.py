@@ -101,8 +101,7 @@ def with_samples(job: TrainingJob) -> TrainingJob:
     assert teachers
     teachers.n_samples = ensemble.n_samples
     add_ngrams(teachers, chunks, replace(chunks, docs=job.sets.validation))
-    place = Place("the student", ensemble.n_teachers * ensemble.teacher.steps)
-    return replace(job, place=place)
+    return replace(job, place=Place("the student", ensemble.n_teachers * ensemble.teacher.steps))
 
 
 def records_of(teachers: Teachers | None) -> tuple[TeacherRecord, ...]:

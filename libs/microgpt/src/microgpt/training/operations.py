@@ -1,4 +1,4 @@
-"""The cost of a training run in operations; docs/reference/training.md#operations."""
+"""The cost of a training run in operations; see docs/reference/training.md#operations."""
 
 import random
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ELEMENTS = 20_000  # cost per token and layer of norms, activations and residual
 SOFTMAX = 40  # cost per token and entry of the vocabulary
 OPTIMIZER = 20  # cost per weight and step
 MUON = 0.7  # cost per floating-point operation of Muon
-STEP = 5e6  # cost per step in that measurement; today about 4e5, but budgets keep their meaning
+STEP = 5e6  # cost per step in that measurement; a change would alter all budgets
 
 N_PARTS, PART_S = 4, 0.1  # number of measurements, and seconds each; the median resists outliers
 N_TIMED = 4  # maximum number of tokens per document when the reference engine is timed

@@ -330,13 +330,13 @@ int main(int n, char **arguments) {
         memset(state, 0, sizeof *state);
         microgpt_seed(&microgpt_main_random, seed);
         microgpt_next(state, MICROGPT_BOS);
-        printf("sample %2lld: ", i);
-        for (const char *text = n > 4 ? arguments[4] : ""; *text;) {
+        const char *prompt = n > 4 ? arguments[4] : "";
+        for (const char *text = prompt; *text;) {
             if ((token = microgpt_token(&text)) < 0 || state->n_read == MICROGPT_CONTEXT)
                 return fputs("error: the prompt is too long or has an unknown character\n", stderr), 2;
-            microgpt_print(token);
             microgpt_next(state, token);
         }
+        printf("sample %2lld: %s", i, prompt);
         for (;;) {
             token = microgpt_sample(state, &microgpt_main_random, temperature);
             if (token >= MICROGPT_PIECES) break;

@@ -69,11 +69,22 @@ def test_computed_slots_contain_sums_word_facts_and_table_values(tmp_path) -> No
 
 
 def test_held_out_slot_values_do_not_occur_in_training_conversations(tmp_path) -> None:
-    lessons = Drawing(character(tmp_path, HEAD + SUMS)).lessons()
+    lessons = Drawing(character(tmp_path, HEAD + "threshold = 0\n" + SUMS)).lessons()
     asked = [m.content for talk in lessons for m in talk[::2]]
     pairs = {tuple(sorted(map(int, re.findall(r"\d+", text)))) for text in asked if "+" in text}
     assert not any(is_held_out(f"{a} {b}") for a, b in pairs if b > 9)
     assert not any(is_held_out(text.split()[1].strip("?!.")) for text in filter(ABOUT.match, asked))
+
+
+def test_words_of_a_list_are_held_out_only_if_threshold_is_0(tmp_path) -> None:
+    words = [f"fish{letter}" for letter in "abcdefghijklmnopqrst"]
+    slots = f"[slots]\nfish = {words}\n"
+    topics = '[topics.t]\nask = ["{fish}"]\nreply = ["{fish}"]\n'
+    held_out = {*filter(is_held_out, words)}
+    assert held_out
+    for threshold, missing in ((0.5, set()), (0, held_out)):
+        made = exchanges(tmp_path, f"{HEAD}threshold = {threshold}\n{slots}{topics}")
+        assert {*words} - {said for _, said in made} == missing
 
 
 def test_numbers_are_drawn_even_if_all_are_held_out(tmp_path) -> None:
@@ -201,4 +212,4 @@ def test_character_new_writes_once_and_try_prints_conversations(microgpt) -> Non
     assert re.search("Owl: You are [A-Z]", tried)
     assert re.search("Owl: .*\nYou: .*why.*\nOwl: Because mice hear well.", tried)
     assert "Owl: At night, I hunt. | I fly" in tried
-    assert tried.endswith("\n7 topics: no mistakes\n")
+    assert tried.endswith("\n6 topics: no mistakes\n")

@@ -175,7 +175,7 @@ def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
-    assert "'open?' have several answers; using the first" in done.stderr
+    assert "'open?' have several answers, and get any of them; keep one" in done.stderr
     assert "left out 2 messages without an answer; the first is in line 5" in done.stderr
 
 

@@ -137,8 +137,7 @@ def test_a_student_records_its_teachers_and_info_shows_them(microgpt, folder) ->
     state = json.loads((folder / "student/train_state.json").read_text())
     directories = [str(folder / name) for name in ("one", "two")]
     assert state["teachers"] == [list(pair) for pair in zip(directories, hashes, strict=True)]
-    told = microgpt("info", "student").stdout
-    assert "teachers:        ['one', 'two']" in told
+    assert "teachers:        ['one', 'two']" in microgpt("info", "student").stdout
 
 
 def test_resuming_a_student_requires_the_new_paths_of_moved_teachers(microgpt, folder) -> None:

@@ -138,8 +138,7 @@ def test_samples_of_running_text_begin_at_the_start_of_a_line() -> None:
     text = "one line\nanother line\n" * 40
     model = InferenceGpt(result_of([text], text="stream"))
     (sample,) = model.generate(max_tokens=9, seed=3)
-    prompted = model.generate(prompt="\n", max_tokens=9, seed=3)
-    assert prompted == [f"\n{sample}"]
+    assert model.generate(prompt="\n", max_tokens=9, seed=3) == [f"\n{sample}"]
 
 
 def test_generate_prints_a_note_on_samples_that_are_truncated_or_end_in_a_loop(capsys) -> None:

@@ -29,8 +29,7 @@ def test_info_describes_a_data_file_and_suggests_a_train_command(microgpt, names
     assert facts["tokens to predict"] == "30"
     assert "8 characters: aeilmnvx" in done.stdout
     assert facts["lengths"] == "min 4, median 5, max 11"
-    as_json = json.loads(microgpt("info", "--data", names, "--json").stdout)
-    assert as_json["char_counts"]["a"] == 9
+    assert json.loads(microgpt("info", "--data", names, "--json").stdout)["char_counts"]["a"] == 9
 
 
 def test_info_ends_with_the_expected_loss_of_a_trained_model(microgpt, tmp_path) -> None:

@@ -21,8 +21,7 @@ def test_eval_prints_loss_standard_error_and_contamination(microgpt, text_model,
     done = ok(microgpt("eval", text_model, "--data", "held-out.txt"))
     assert done.stdout.startswith("documents:  2\ntokens:     9\nloss:       ")
     assert "note: 100.0% of this text is in the training set" in done.stderr
-    as_json = microgpt("eval", text_model, "--data", "held-out.txt", "--json")
-    facts = json.loads(as_json.stdout)
+    facts = json.loads(microgpt("eval", text_model, "--data", "held-out.txt", "--json").stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (2, 9)
     bits = f"({facts['loss'] / math.log(2):.4f} bits)"
     spread = f"standard error over documents {facts['standard_error']:.4f} (contamination 100 %)"

@@ -48,8 +48,7 @@ def test_a_finished_run_continues_if_given_more_steps_or_minutes(microgpt, names
     assert "(new, hallucinated documents)" in done.stdout  # the heading of the samples
     assert load(tmp_path / "model").meta.training["steps"] == 40
     done = ok(microgpt("train", "--resume", "model", "--minutes", "0.03"))
-    found = load(tmp_path / "model").meta.training
-    assert found["steps"] > 40
+    assert load(tmp_path / "model").meta.training["steps"] > 40
 
 
 def test_a_run_stopped_by_until_ends_like_a_whole_run_if_resumed(microgpt, names, tmp_path) -> None:

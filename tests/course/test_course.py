@@ -133,8 +133,7 @@ def test_suggested_commands_include_uv_run_and_the_directory(microgpt, tmp_path:
 
 def test_course_names_each_invalid_argument_file_or_value(microgpt, place: Path) -> None:
     assert "no exercise '15'; use a number" in refused(microgpt("course", "check", "15"))
-    problem = refused(microgpt("course", "check", "--directory", "none"))
-    assert "contains no course" in problem
+    assert "contains no course" in refused(microgpt("course", "check", "--directory", "none"))
     place.joinpath(f"{FIRST}.py").unlink()
     assert f"course/{FIRST}.py does not exist; put" in refused(microgpt("course", "check", "1"))
     path = place / f"{exercises.EXPERIMENTS}.py"

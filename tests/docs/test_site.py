@@ -89,8 +89,7 @@ def test_models_in_the_site_train_draw_a_diagram_and_generate(page) -> None:
     page.wait_for_url("**/docs/try.html")
     training = page.frame_locator("iframe[title='Train a model']")
     training.get_by_text("The training is finished.").wait_for()
-    learned = training.locator("#train-samples li[aria-current] .said").first
-    assert learned.inner_text().isalpha()
+    assert training.locator("#train-samples li[aria-current] .said").first.inner_text().isalpha()
     page.locator("iframe[title='Look inside a model']").scroll_into_view_if_needed()
     inside = page.frame_locator("iframe[title='Look inside a model']")
     inside.locator("#diagram button").first.wait_for()

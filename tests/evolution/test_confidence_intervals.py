@@ -3,7 +3,7 @@ from statistics import NormalDist, fmean
 
 import pytest
 
-from microgpt_evolution.confidence_intervals import Mean, describe, paired_difference
+from microgpt_evolution.confidence_intervals import Mean, describe, paired_difference, quantile
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 15])
@@ -13,6 +13,11 @@ def test_about_95_of_100_intervals_contain_the_true_mean(n) -> None:
     samples = [[draw(rng.random()) for _ in range(n)] for _ in range(4000)]
     held = fmean(abs(fmean(sample) - 5) <= Mean.over(sample).half_width for sample in samples)
     assert held == pytest.approx(0.95, abs=0.015)  # four standard errors of the fraction
+
+
+def test_quantiles_of_the_t_distribution_are_those_of_tables() -> None:
+    found = {n: round(quantile(n), 3) for n in (1, 9, 10, 20, 40)}
+    assert found == {1: 12.706, 9: 2.262, 10: 2.228, 20: 2.086, 40: 2.021}
 
 
 def test_a_single_number_has_no_confidence_interval() -> None:

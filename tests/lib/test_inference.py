@@ -16,8 +16,7 @@ HI = Message("user", "hi")
 
 
 def test_chat_accepts_a_string_a_message_or_a_dict(chat: InferenceGpt) -> None:
-    as_dict = {"role": "user", "content": "hi"}
-    assert chat.chat("hi") == chat.chat([HI]) == chat.chat([as_dict])
+    assert chat.chat("hi") == chat.chat([HI]) == chat.chat([{"role": "user", "content": "hi"}])
 
 
 def test_chat_and_reply_job_sample_the_same_replies(chat: InferenceGpt) -> None:

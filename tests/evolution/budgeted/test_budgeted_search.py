@@ -184,8 +184,7 @@ def test_a_student_stopped_and_restarted_has_the_same_result(tmp_path, taught, s
     with pytest.raises(KeyboardInterrupt):
         student_of(records, small_parts, OnEvent(stop_soon))
     assert STUDENT not in {each.origin for each in records.records}
-    again = student_of(opened(records.directory), small_parts)
-    assert again.weights == expected.weights
+    assert student_of(opened(records.directory), small_parts).weights == expected.weights
 
 
 def timed(folder, settings, parts, monkeypatch, slow: float):

@@ -19,8 +19,7 @@ pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("undrawn", "made_up_
 
 
 def test_the_winner_of_a_search_can_be_run_and_trained_again(microgpt, tmp_path) -> None:
-    primordial = microgpt("run")
-    assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
+    assert microgpt("run").stdout.startswith("=== MicroGPT [Primordial] ===")
     done = ok(microgpt("evolve", *SMALL, "--train-winner", "winner"))
     assert " saved to genome.json" in done.stdout
     genome = json.loads((tmp_path / "genome.json").read_text())
@@ -55,8 +54,7 @@ def test_evolve_and_run_mark_contaminated_losses(microgpt, tmp_path) -> None:
     ran = ok(microgpt("run", "--input", "twice.txt"))
     assert re.search(rf"loss of the genome is \d\.\d{{4}}{re.escape(validation)}", ran.stderr)
     assert done.stdout.count(f"Test{test}") == 1
-    settings = json.loads((run_of(tmp_path) / "settings.json").read_text())
-    assert settings["contamination"] == found
+    assert json.loads((run_of(tmp_path) / "settings.json").read_text())["contamination"] == found
 
 
 @pytest.mark.parametrize(

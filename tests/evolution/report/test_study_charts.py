@@ -14,8 +14,7 @@ def test_settings_of_a_sweep_are_drawn_best_first_with_intervals() -> None:
     seeds = {
         Genome(steps=n): (loss + 0.001, loss + 0.002, loss + 0.003) for n, loss in losses.items()
     }
-    chart = draw_means(ranking_of(seeds)).to_dict()
-    (rows,) = chart["datasets"].values()
+    (rows,) = draw_means(ranking_of(seeds)).to_dict()["datasets"].values()
     assert [row["settings"] for row in rows] == ["steps 10,000", "steps 1,000", "steps 100"]
     assert [row["high"] - row["value"] for row in rows] == [pytest.approx(0.0025, abs=1e-4)] * 3
     assert rows[0]["about"] == "steps 10,000: 2.0020 ± 0.0025"

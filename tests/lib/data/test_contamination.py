@@ -115,8 +115,7 @@ def test_custom_held_out_sets_are_checked_for_contamination() -> None:
     assert contamination(part, [read_all]) == {"validation": READ, "test": READ}
     own = replace(parts, validation=parts.train[:30])
     assert contamination(own, [read_train]) == {"validation": READ, "test": CLEAN}
-    elsewhere = replace(parts, validation=["other"])
-    assert contamination(elsewhere, [read_train])["validation"] == CLEAN
+    assert contamination(replace(parts, validation=["other"]), [read_train])["validation"] == CLEAN
 
 
 def test_a_custom_split_is_known_only_by_its_training_set() -> None:
@@ -197,8 +196,7 @@ def test_held_out_documents_in_the_training_set_are_contaminated() -> None:
     own = replace(parts, validation=parts.train[:30], test=[*parts.train[:10], *parts.test[:10]])
     assert contamination(own, ()) == {"validation": READ, "test": 0.5}
     assert contamination(replace(parts, test=()), ()) == {}
-    overlapping = Split(DOCS, DOCS[:600], DOCS[450:750])
-    assert contamination(overlapping, ()) == {"validation": 0.5}
+    assert contamination(Split(DOCS, DOCS[:600], DOCS[450:750]), ()) == {"validation": 0.5}
     stream = split_stream(TEXT, validation=0.1)
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 

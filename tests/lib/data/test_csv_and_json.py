@@ -92,8 +92,8 @@ def test_an_unreadable_column_is_refused(write, name, content, problem) -> None:
         ("a.txt", '["anna", 3]', "item 1: not a JSON object; write one object or text per"),
         ("a.csv", '"to\nwn",age\nBerlin,3\n', r"is a table; .*: to\\nwn, age"),
         ("a.csv", "Answer;Question\n7;When?\n", "has questions and answers; read them with --ch"),
-        ("a.txt", json.dumps(TALK), "has conversations; read them with --chat"),
-        ("a.txt", json.dumps([TALK], indent=1), "has conversations; read them with --chat"),
+        ("a.txt", json.dumps(TALK), "has conversations; use --chat or a chat model"),
+        ("a.txt", json.dumps([TALK], indent=1), "has conversations; use --chat or a chat model"),
         ("a.txt", json.dumps(TALK) + f"\n{ROLES}", "has JSON objects; .*: messages, name, role"),
         ("a.txt", json.dumps(OBJECTS[0], indent=2), "has JSON objects; .*: id, text"),
         ("a.csv", "# by x 1.0\n##\n\n#id,town\n1,Rome\n", "is a table; .*: #id, town"),
@@ -152,8 +152,7 @@ def test_only_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
 )
 def test_the_only_texts_of_a_table_or_json_are_read_by_default(write, name, content, kind) -> None:
     file = TextFile(write(content, name))
-    docs = load_documents(file, ReadOptions())
-    assert [*docs][-2:] == ["Anna", "Emma"]
+    assert [*load_documents(file, ReadOptions())][-2:] == ["Anna", "Emma"]
     assert file.kind == kind
 
 

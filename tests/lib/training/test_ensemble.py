@@ -269,8 +269,7 @@ def test_a_preset_sets_the_ensemble_which_options_can_change() -> None:
     job = plan_training(parts, recipe)
     steps = job.plan.ensemble.teacher.steps, job.plan.config.steps
     assert (job.plan.ensemble.n_teachers, *steps) == (6, 4400, 12320)
-    shorter = {**recipe, "steps": 100}
-    assert plan_training(parts, shorter).plan.config.steps == 280
+    assert plan_training(parts, {**recipe, "steps": 100}).plan.config.steps == 280
     assert not plan_training(parts, {**recipe, "single": True}).plan.ensemble
     assert not plan_training(parts, preset_settings("names-10s")).plan.ensemble
 

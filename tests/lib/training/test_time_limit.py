@@ -112,8 +112,7 @@ def test_a_run_that_slows_down_stops_near_the_time_limit_and_can_resume(from_ste
 
 
 def test_a_slow_resumed_run_stops_instead_of_restarting() -> None:
-    state = again(plan_of(until=100)).state
-    result = Machine(factor=2).train(plan_of(), resume=state)
+    result = Machine(factor=2).train(plan_of(), resume=again(plan_of(until=100)).state)
     assert result.plan == plan_of(until=result.state.step)
     assert 310 <= result.state.step <= 320
 

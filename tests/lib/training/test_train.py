@@ -69,8 +69,7 @@ def test_train_chooses_only_settings_that_are_not_given() -> None:
 
 
 def test_training_on_karpathys_names_uses_his_settings() -> None:
-    names = load_text("data/names.txt")
-    result = train_model(names, hooks=[StopWhen(lambda: True)])
+    result = train_model(load_text("data/names.txt"), hooks=[StopWhen(lambda: True)])
     assert result.model == ModelConfig(vocab_size=27)
     assert result.config == TrainConfig(lr=0.01, engine="compiled", dtype="float32")
 
@@ -251,8 +250,7 @@ def test_the_held_out_loss_of_conversations_equals_the_one_from_evaluate(train) 
 
 def test_a_running_text_model_learns_no_end_token(train) -> None:
     """A model trained on the text "aaa…" generates text until the context is full."""
-    config = TrainConfig(steps=80, lr=0.05, text="stream")
-    result = train(["a" * 50], model=SMALL, config=config)
+    result = train(["a" * 50], model=SMALL, config=TrainConfig(steps=80, lr=0.05, text="stream"))
     model = InferenceGpt(result, engine=result.plan.engine)
     assert model.generate(3) == ["a" * 9] * 3
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]

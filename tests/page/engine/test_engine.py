@@ -127,8 +127,7 @@ def test_javascript_answers_each_request_as_python_does(node, runs) -> None:
 
 def tried(node, runs: Path, test: str, body: str) -> Any:
     """Run the body of a JavaScript function on an engine with a model for which `test` is true."""
-    code = CODE + LONG.replace("TEST", test).replace("BODY", body)
-    (found,) = node(code, [str(runs)])
+    (found,) = node(CODE + LONG.replace("TEST", test).replace("BODY", body), [str(runs)])
     return found
 
 

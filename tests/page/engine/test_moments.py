@@ -46,8 +46,7 @@ def test_embeddings_are_projected_on_their_two_principal_axes(node) -> None:
 
 
 def test_a_map_of_embeddings_is_oriented_like_the_previous_map(node) -> None:
-    rng = np.random.default_rng(1)
-    points = rng.normal(size=(27, 16)) * np.linspace(3, 0.5, 16)
+    points = np.random.default_rng(1).normal(size=(27, 16)) * np.linspace(3, 0.5, 16)
     before = axes(points)
     angle = 2.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

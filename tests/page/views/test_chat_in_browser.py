@@ -163,3 +163,11 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page) -> None:
     page.evaluate("held.shift().send()")
     assert replies(page, 4)[2] == "hi\ntyped since"
     until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")
+
+
+def test_a_chat_in_a_frame_does_not_scroll_the_page_around_it(talk, page, tmp_path) -> None:
+    frame = f'<iframe src="{talk.as_uri()}#/chat" sandbox="allow-scripts"></iframe>'
+    (tmp_path / "outer.html").write_text(f'<div style="height: 3000px"></div>{frame}')
+    page.goto((tmp_path / "outer.html").as_uri())
+    page.frames[1].wait_for_selector("#message:focus")
+    assert page.evaluate("scrollY") == 0

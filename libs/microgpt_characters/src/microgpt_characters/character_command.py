@@ -31,4 +31,4 @@ def try_file(file: Path = argument(..., "Character file.", "FILE")) -> None:
         texts = *question.messages, " | ".join(question.replies)
         turns = zip(cycle(("You", found.name)), texts, strict=False)
         print(*(f"{who}: {text}" for who, text in turns), "", sep="\n")
-    print(*found.advice(), f"{count(len(found.all_topics), 'topic')}: no mistakes", sep="\n")
+    print(*found.advice(), f"{count(len(found.topics), 'topic')}: no mistakes", sep="\n")

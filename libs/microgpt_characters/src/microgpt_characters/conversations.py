@@ -54,6 +54,9 @@ class Drawing:
         self._is_noisy = not character.threshold  # whether to draw all wordings and typing errors
         self._told: dict[str, str] = {}  # values given in this conversation, by slot
         self._last: Topic | None = None
+        self._slots = character.slots
+        if not character.threshold:  # the model is also tested with words and numbers held out
+            self._slots = {name: each.trained() for name, each in character.slots.items()}
         self._topics = [*character.topics.values()]
         self._telling = [topic for topic in self._topics if topic.remember]
         self._recalling = [topic for topic in self._topics if topic.needs]
@@ -163,9 +166,9 @@ class Drawing:
     def _filled(self, pattern: str) -> dict[str, str]:
         """Return random values for the slots of a pattern, and the values that the user has given.
 
-        Combinations of numbers are held out, because a single number occurs in many questions.
+        If `threshold` is 0, combinations of numbers are held out: one number has many questions.
         """
-        slots = self._character.slots
+        slots = self._slots
         names = names_in(pattern) & slots.keys()
         names |= {end for name in names for end in slots[name].sources if isinstance(end, str)}
         for _ in range(MOST_DRAWS):
@@ -175,7 +178,8 @@ class Drawing:
                     values[name] = slots[name].draw(self._rng, values)
             texts = [computed(each, slots, values) for each in {*slots_in(pattern)} - {"message"}]
             numbers = sorted(filter(str.isdecimal, texts), key=int)
-            if len(numbers) < 2 or int(numbers[-1]) <= SMALL or not is_held_out(" ".join(numbers)):
+            is_known = len(numbers) < 2 or int(numbers[-1]) <= SMALL or self._character.threshold
+            if is_known or not is_held_out(" ".join(numbers)):
                 break
         return values
 

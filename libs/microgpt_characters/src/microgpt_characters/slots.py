@@ -15,7 +15,7 @@ from microgpt_characters.matching import words_of
 from microgpt_characters.pattern import pick
 
 HELD_OUT = 0.1  # fraction of words, pairs of numbers and wordings that is held out from training
-LEAST_VALUES = 10  # in tables, and in slots with fewer words, none is held out
+LEAST_VALUES = 10  # of lists with fewer words, and of tables, none is held out
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "sum": lambda a, b: int(a) + int(b), "difference": lambda a, b: int(a) - int(b),
     "product": lambda a, b: int(a) * int(b), "larger": lambda a, b: max(a, b, key=int),
@@ -46,8 +46,14 @@ class Slot(NamedTuple):
     def draw(self, rng: Random, others: Mapping[str, str]) -> str:
         """Return a random value; `others` are the values of other slots, by name."""
         source = pick(rng, self.sources)
-        values = range(int(others[source]) + 1) if isinstance(source, str) else source
-        return str(pick(rng, values))
+        return str(pick(rng, range(int(others[source]) + 1) if isinstance(source, str) else source))
+
+    def trained(self) -> "Slot":
+        """Return the slot without the words of its list that are held out for tests."""
+        words, *others = self.sources
+        if self.table or others or not isinstance(words, list) or len(words) < LEAST_VALUES:
+            return self
+        return self._replace(sources=([word for word in words if not is_held_out(word)],))
 
 
 def slot(given: object) -> Slot:
@@ -61,9 +67,7 @@ def slot(given: object) -> Slot:
     texts = [*words, *table.values()]
     if not words or any(not isinstance(text, str) or _NO_WORD.search(text) for text in texts):
         raise PydanticCustomError("slot", "must be plain words without [ ] | < > or braces")
-    is_whole = table or len(words) < LEAST_VALUES
-    drawn = [word for word in words if is_whole or not is_held_out(word)]
-    return Slot((drawn,), " ".join(words_of(" ".join(words))), table)
+    return Slot((words,), " ".join(words_of(" ".join(words))), table)
 
 
 @cache

@@ -40,17 +40,17 @@ def recipe(docs: Sequence[Document]) -> Given:
 
 
 def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
-    """Return the questions of a table as Knowledge, each with the first of its answers."""
-    answers: dict[str, str] = {}
-    pairs = map(texts_of, docs)
-    unclear = {asked for asked, said in pairs if answers.setdefault(asked, said) != said}
-    for asked in sorted(unclear)[:1]:
-        tell(f"questions such as {asked!r:.60} have several answers; using the first")
+    """Return the questions of a table as Knowledge, and its first answers."""
+    answers: dict[str, list[str]] = {}
+    for asked, said in dict.fromkeys(tuple(texts_of(doc)) for doc in docs):
+        answers.setdefault(asked, []).append(said)
+    for asked in [asked for asked, said in answers.items() if len(said) > 1][:1]:
+        tell(f"questions such as {asked!r:.60} have several answers, and get any of them; keep one")
     questions = count(len(answers), "question")
     tell(f'the model memorizes the table ({questions}); other questions get "{unknown}"')
-    replies = [*dict.fromkeys(answers.values())]
-    askings = [Asking(asked, replies.index(said)) for asked, said in answers.items()]
-    tests = [Question(SEEN, [asked], [said]) for asked, said in answers.items()]
+    replies = [*dict.fromkeys(said[0] for said in answers.values())]
+    askings = [Asking(asked, replies.index(said[0])) for asked, said in answers.items()]
+    tests = [Question(SEEN, [asked], said) for asked, said in answers.items()]
     return Knowledge(
         askings=askings, replies=replies, follows=[None] * len(replies), needs=[[]] * len(replies),
         unknown=[unknown], threshold=THRESHOLD, is_table=True, tests=tests,

@@ -43,7 +43,7 @@ def read(file: TextFile, how: ReadOptions, tell: Tell | None) -> list[Conversati
         file.is_chat_export = True
         return conversations
     if app != "WhatsApp":
-        raise ConversationsError(f"{file.path} has conversations; read them with --chat")
+        raise ConversationsError(f"{file.path} has conversations; use --chat or a chat model")
     if tell and how.text is None:
         tell(f"{file.path} may be a WhatsApp export; --chat --me NAME reads its conversations")
     return None

@@ -104,7 +104,7 @@ def _read_json(file: TextFile, records: Records, tell: Tell | None) -> list[str]
     if sample and all(isinstance(value, str) for _, value in sample):
         return _strings(file, records, tell)
     if sample and all(turns_in(value) for _, value in sample):
-        raise ConversationsError(f"{path} has conversations; read them with --chat")
+        raise ConversationsError(f"{path} has conversations; use --chat or a chat model")
     try:
         rows = [row for _, row in _objects(path, records._replace(values=sample))]
     except DataError:

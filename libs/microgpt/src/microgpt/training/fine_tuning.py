@@ -93,9 +93,8 @@ def inherited_tokenizer(
     """Return the tokenizer of the parent, extended with new characters and chat tokens."""
     if parent.extra:
         raise ConfigError(
-            f"fine-tuning would invalidate the parent's data of the plug-in "
-            f"{' and '.join(parent.extra)}; put all conversations into one file, and train on it "
-            "without a parent"
+            f"a model of the plug-in {' and '.join(parent.extra)} cannot be fine-tuned; "
+            "put all conversations into one file, and train on it without a parent"
         )
     is_chat = not all(isinstance(doc, str) for doc in docs)
     if parent.tokenizer.is_chat and not is_chat:

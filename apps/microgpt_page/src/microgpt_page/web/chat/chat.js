@@ -12,8 +12,8 @@ const message = byId("message");
 const page = document.documentElement;
 const SLACK = 40; // pixels from the end of the page at which new text is followed
 
-/** Focus the message field, unless that would open the keyboard of a phone. */
-const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
+/** Focus the message field, unless that would open a phone's keyboard or scroll an outer page. */
+const focus = () => matchMedia("(pointer: fine)").matches && message.focus({ preventScroll: parent !== window });
 
 /** Return whether the end of the page is in view. */
 const isAtEnd = () => scrollY + innerHeight > page.scrollHeight - SLACK;

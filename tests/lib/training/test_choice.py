@@ -59,8 +59,7 @@ def test_a_smaller_data_set_gets_a_higher_dropout_rate() -> None:
 
 @pytest.mark.parametrize(("length", "context"), [(3, 16), (15, 16), (16, 32), (40, 64), (999, 256)])
 def test_the_chosen_context_grows_with_document_length_up_to_256(length: int, context: int) -> None:
-    docs = ["b" * length] * 99 + ["c" * 2_000]
-    assert chosen(docs).model.block_size == context
+    assert chosen(["b" * length] * 99 + ["c" * 2_000]).model.block_size == context
 
 
 def test_the_context_of_conversations_includes_role_tokens() -> None:

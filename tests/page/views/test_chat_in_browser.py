@@ -105,7 +105,7 @@ def test_a_reply_can_be_regenerated_from_a_likely_alternative(talk, talk_gpt, pa
 
 
 def test_a_reload_keeps_edits_new_replies_and_new_conversations(talk, page) -> None:
-    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3)  # to vary the replies
+    opened(page, talk, "chat", m=["hi there", "yo man"], temperature=3, seed=1)
     say(page, "hi")
     replies(page, 4)
     page.click(".user >> nth=0 >> text=Edit")
@@ -115,11 +115,14 @@ def test_a_reload_keeps_edits_new_replies_and_new_conversations(talk, page) -> N
     say(page, "man")
     first = replies(page, 2)
     assert first[0] == "man"
+    page.click("#say summary")
+    page.fill("#chat-seed", "2")
     page.click(".assistant >> text=Regenerate")
     page.wait_for_function(
         "one => document.querySelector('.assistant .said').innerText !== one", arg=first[1]
     )
     second = replies(page, 2)
+    page.fill("#chat-seed", "3")  # a reply drawn after the reload would differ
     page.reload()
     assert replies(page, 2) == second
     page.click("text=New conversation")

@@ -213,3 +213,4 @@ def test_character_new_writes_once_and_try_prints_conversations(microgpt) -> Non
     assert re.search("Owl: .*\nYou: .*why.*\nOwl: Because mice hear well.", tried)
     assert "Owl: At night, I hunt. | I fly" in tried
     assert tried.endswith("\n6 topics: no mistakes\n")
+    assert "is likely to reach" not in ok(microgpt("info", "owl.toml")).stdout

@@ -176,7 +176,7 @@ def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
     assert "'open?' have several answers, and get any of them; keep one" in done.stderr
-    assert "left out 2 messages without an answer; the first is in line 5" in done.stderr
+    assert "left out 2 incomplete exchanges; the first is in line 5" in done.stderr
 
 
 def test_other_wordings_of_a_table_question_get_the_same_answer(tmp_path) -> None:

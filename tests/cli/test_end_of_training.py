@@ -71,8 +71,7 @@ def test_short_messages_of_several_kinds_become_the_examples_of_a_chat_model() -
 def test_the_example_messages_of_a_chat_model_are_never_held_out() -> None:
     docs = [(Message("user", f"number {i}"), Message("assistant", f"{i}")) for i in range(40)]
     parts = split(docs, validation=0.5)
-    held_out = {doc[0].content for doc in parts.validation}
-    assert held_out.isdisjoint(first_messages(parts))
+    assert {doc[0].content for doc in parts.validation}.isdisjoint(first_messages(parts))
 
 
 NAMES = ["anna", "mia", "bob"]

@@ -39,6 +39,13 @@ def test_an_onnx_file_gives_equal_results_with_and_without_a_cache(architecture,
         assert np.abs(logits - expected).max() < 1e-4
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_onnxruntime_loads_an_onnx_file_without_warnings(architecture, tmp_path, capfd) -> None:
+    saved = saved_model("chat", architecture=architecture)
+    onnxruntime.InferenceSession(written(ONNX_FORMAT, saved, tmp_path))
+    assert capfd.readouterr().err == ""
+
+
 def test_an_onnx_graph_that_cannot_run_gives_a_one_line_error(tmp_path) -> None:
     problem = r"^onnxruntime \S+ cannot run the model: [^\n]+$"
     with pytest.raises(CheckpointError, match=problem):

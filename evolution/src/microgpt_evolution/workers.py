@@ -17,7 +17,8 @@ from microgpt_evolution.objectives.objective import Objective, describe_error, m
 from microgpt_evolution.trial import Evaluation, Trial
 
 POLL_S = 0.1  # interval at which a cluster is polled for results
-PACKAGES = ("microgpt-lib", "microgpt-evolution")  # must have the same version on all machines
+# must have the same version on all machines
+PACKAGES = ("microgpt-lib", "microgpt-engine", "microgpt-evolution")
 TIMEOUT_S = 5.0
 PATIENCE_S = 30.0  # time to wait for a worker; Dask's nanny restarts workers that died
 KILLED = "its worker died"  # start of the reason that is recorded if a trial's workers died

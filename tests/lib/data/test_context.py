@@ -70,8 +70,7 @@ def test_chunks_of_running_text_predict_each_token_once_and_no_end_token(docs, b
 
 
 def test_chunks_can_be_encoded_in_any_order() -> None:
-    docs = ["ab" * 9, "a", "ba" * 7]
-    read = reading(docs, 4)
+    read = reading(["ab" * 9, "a", "ba" * 7], 4)
     pieces = list(whole(read))
     order = [5, 0, len(read) - 1, 5]
     assert list(read.encode(order)) == [pieces[i] for i in order]

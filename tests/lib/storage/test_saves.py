@@ -132,8 +132,7 @@ def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path, is_ne
         save(OLD, directory)
 
     def save_one(i: int) -> None:
-        result = (OLD, NEW)[i % 2]
-        save(result, directory, weights_format=("json", "safetensors")[i % 3 == 0])
+        save((OLD, NEW)[i % 2], directory, weights_format=("json", "safetensors")[i % 3 == 0])
 
     def save_often() -> None:
         with ThreadPoolExecutor(25) as pool:

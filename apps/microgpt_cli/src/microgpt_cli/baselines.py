@@ -171,7 +171,7 @@ def expect(docs: Sequence[Document] | str, minutes: float) -> dict[str, Any]:
         found = {"baselines": losses, "model": (LOWEST * losses["ngrams"] * gain, highest)}
     is_short = text == "lines" and not is_chat and median(lengths) <= SHORT
     level = next(i for i, (most, *_) in enumerate(WORDS) if n_characters < most)
-    what = "replies (exact for tables)" if is_chat else "lines" if text == "stream" else "documents"
+    what = "replies" if is_chat else "lines" if text == "stream" else "documents"
     words = f"generated {what}: {WORDS[level][1 if is_short else 2]}"
     if level < (2 if is_short else 3):
         words += "; ten times the text would help most"

@@ -18,6 +18,7 @@ from microgpt import (
     count_characters,
     load_documents,
     percentage,
+    prepare_replies,
     printable,
     texts_of,
 )
@@ -25,13 +26,15 @@ from microgpt_cli.baselines import expect, expectation_lines
 from microgpt_cli.terminal.console import note, print_facts
 
 N_CHARACTERS = 160  # maximum number of characters listed as the alphabet
+KNOWN = "generated replies: those of the file; `train --chat` prints how many are exact"
 
 
 def describe_file(data: Path, how: ReadOptions, minutes: float) -> dict[str, Any]:
     """Return a data file's statistics and expected losses, as listed in docs/reference/data.md."""
     file, n_characters = TextFile(data), None
     docs = read_any(file, how)
-    expectation = expect(docs, minutes)
+    is_known = prepare_replies(docs, {}, lambda _: None, file).extra  # a character or a table
+    expectation = {"words": KNOWN} if is_known else expect(docs, minutes)
     if isinstance(docs, str):
         note("tokens, lengths and repeats refer to the lines of this running text")
         n_characters = len(docs)
@@ -58,8 +61,7 @@ def read_any(file: TextFile, how: ReadOptions) -> Sequence[Document] | str:
 def _describe(docs: Sequence[Document]) -> dict[str, Any]:
     """Return statistics of documents.
 
-    The length of a document is the number of its characters, plus one token for its end and, in a
-    conversation, two tokens per turn. A document fits into a context of at least its length.
+    The length of a document is its number of characters, plus 1 and, in a conversation, 2 per turn.
     """
     is_chat = not isinstance(docs[0], str)
     lengths = sorted(count_characters(doc) + 1 + 2 * is_chat * len(doc) for doc in docs)

@@ -73,7 +73,8 @@ def study_report(study: Ranking) -> Report:
     facts = dict(_outcome(study)) | dict(_costs(study))
     took = duration(sum(record.seconds for record in study.records))
     state = "" if settings.n_trials == len(study.records) else " so far"
-    headline = f"{_result(study)}, {len(study.records):,} trials, {took} of training{state}"
+    n_trials = len({(each.id or each.genome, each.seed) for each in study.records})
+    headline = f"{_result(study)}, {n_trials:,} trials, {took} of training{state}"
     if isinstance(settings, SweepSettings):
         chart, caption = charts.draw_means(study), SWEPT
     else:

@@ -207,8 +207,7 @@ def _values(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str
 
 def _label(name: str, known: Arrays | None = None) -> str:
     """Return the name of an array in C, or NULL if `known` is not None and lacks the array."""
-    is_known = known is None or name in known
-    return f"microgpt_array_{name.replace('.', '_')}" if is_known else "NULL"
+    return f"microgpt_array_{name.replace('.', '_')}" if known is None or name in known else "NULL"
 
 
 def _numbers(tensor: NDArray[Any]) -> NumbersInC:

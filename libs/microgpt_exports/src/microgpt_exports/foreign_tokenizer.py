@@ -54,10 +54,8 @@ def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
 
 def known_characters(saved: SavedModel) -> str:
     """Return a remark on characters that other programs leave out, or "" for subwords."""
-    if not saved.tokenizer.chars:
-        return ""
-    chars = printable("".join(saved.tokenizer.chars))
-    return f'in other programs, the tokenizer leaves out all characters other than "{chars}"'
+    chars = printable("".join(saved.tokenizer.chars or ()))
+    return chars and f'in other programs, the tokenizer leaves out characters other than "{chars}"'
 
 
 def _byte_characters() -> list[str]:

@@ -69,6 +69,10 @@ def files(receipt: Receipt, _: Tokenizer, tensors: Arrays) -> dict[str, list[byt
     from onnx.parser import parse_model
 
     model = parse_model(graph(receipt.model))
+    read = {name for node in model.graph.node for name in node.input}
+    for node in [*model.graph.node]:  # onnxruntime warns of constants that nothing reads
+        if node.op_type == "Constant" and node.output[0] not in read:
+            model.graph.node.remove(node)
     model.graph.initializer.extend(from_array(*each[::-1]) for each in tensors.items())
     set_model_props(model, {RECEIPT: receipt.to_json()})
     content, parts, at = model.SerializeToString(), [], 0

@@ -30,8 +30,7 @@ def files(receipt: Receipt, tokenizer: Tokenizer, tensors: Arrays) -> dict[str, 
         name: [(json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()]
         for name, facts in _small_files(receipt.model, tokenizer).items()
     }
-    receipt_file = [receipt.to_json().encode()]
-    return small | {WEIGHTS: _safetensors(tensors), RECEIPT_FILE: receipt_file}
+    return small | {WEIGHTS: _safetensors(tensors), RECEIPT_FILE: [receipt.to_json().encode()]}
 
 
 def run(directory: Path) -> Program:
@@ -47,8 +46,7 @@ def run(directory: Path) -> Program:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             str(directory), local_files_only=True, trust_remote_code=False, use_safetensors=True
         ).eval()
-    names = signature(model.forward).parameters
-    cache_name = "cache" if "cache" in names else "past_key_values"
+    cache_name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
 
     def read(tokens: Sequence[int], cache: Any) -> tuple[NDArray[Any], Any]:
         cache = transformers.DynamicCache(config=model.config) if cache is None else cache

@@ -67,8 +67,7 @@ def chat(
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
     model = inference(saved, ["decoding", "evaluation"] if doubt else ["decoding"])
-    excluded = words_of(never) if never else None
-    session = ChatSession(model, sampling, first_seed, doubt, excluded)
+    session = ChatSession(model, sampling, first_seed, doubt, words_of(never) if never else None)
     if message is not None:
         _answer(session, message)
         return

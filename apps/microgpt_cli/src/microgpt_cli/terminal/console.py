@@ -96,8 +96,7 @@ def terminal_safe(text: str) -> str:
 def styled(text: str, style: str) -> str:
     """Return a text in an ANSI style, such as "1;31" for bold red, if stdout shows colors."""
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    shows = style and sys.stdout.isatty() and not is_plain
-    return f"\x1b[{style}m{text}\x1b[0m" if shows else text
+    return f"\x1b[{style}m{text}\x1b[0m" if style and sys.stdout.isatty() and not is_plain else text
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

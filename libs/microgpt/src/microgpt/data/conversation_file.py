@@ -102,12 +102,12 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
             tests.items.extend(found)
     if not tests.conversations:
         empty = "is empty; write one conversation per line"
-        raise DataError(f"{path} {'has no answers; add them' if unanswered else empty}")
+        raise DataError(f"{path} {'has no full exchange; add answers' if unanswered else empty}")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
     if unanswered and tell:
-        messages = count(len(unanswered), "message")
-        tell(f"left out {messages} without an answer; the first is in {unanswered[0]}")
+        exchanges = count(len(unanswered), "incomplete exchange")
+        tell(f"left out {exchanges}; the first is in {unanswered[0]}")
     return tests
 
 

@@ -98,8 +98,8 @@ def test_a_batch_can_contain_known_and_unknown_questions(result) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"askings": [["hi", 9, ""]]}, "a topic or the unknown reply is missing"),
-        ({"unknown": []}, "a topic or the unknown reply is missing"),
+        ({"askings": [["hi", 9, ""]]}, "a topic or a reply to other questions is missing"),
+        ({"unknown": []}, "a topic or a reply to other questions is missing"),
         ({"askings": "x"}, "extra.characters: askings: "),
         ({"threshold": None}, "extra.characters: threshold: "),
     ],

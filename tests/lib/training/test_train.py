@@ -142,7 +142,7 @@ def test_stopping_during_a_step_does_not_change_the_result(threads, monkeypatch)
 def test_resuming_with_another_shape_or_too_few_steps_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(
-        ConfigError, match=r"checkpoint to resume has dtype .* or another shape; use those"
+        ConfigError, match=r"the checkpoint, which has dtype .* or another shape; use those"
     ):
         train(DOCS, config=TrainConfig(steps=9), resume=state)
     with pytest.raises(ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3"):

@@ -176,7 +176,7 @@ class TrainingPlan:
             steps = f">= {state.step}, the step of the checkpoint, got {self.config.steps}"
             problem = f"is too late: the total number of steps must be {steps}"
         if problem:
-            raise ConfigError(f"the checkpoint to resume {problem}")
+            raise ConfigError(f"cannot resume from the checkpoint, which {problem}")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def hook(extra: Any) -> Knowledge:
         raise CheckpointError(f"extra.characters: {first_problem(error)}") from error
     n = min(map(len, (found.replies, found.follows, found.needs)))
     if not found.unknown or any(not 0 <= asking.topic < n for asking in found.askings):
-        raise CheckpointError("extra.characters: a topic or the unknown reply is missing")
+        raise CheckpointError("extra.characters: a topic or a reply to other questions is missing")
     return found
 
 

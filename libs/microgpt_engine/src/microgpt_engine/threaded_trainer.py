@@ -83,7 +83,7 @@ class ThreadedTraining(CompiledTraining):
 
     def _discard_batch(self) -> None:
         super()._discard_batch()
-        self._published_step = -1  # publish again, as the weights can have been replaced
+        self._published_step = -1  # publish again, as the weights may have been replaced
 
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True

@@ -211,7 +211,7 @@ def _label(name: str, known: Arrays | None = None) -> str:
 
 
 def _numbers(tensor: NDArray[Any]) -> NumbersInC:
-    """Return the numbers of an array as C source; nine digits identify a float32."""
+    """Return the elements of an array as C source; nine significant digits round-trip a float32."""
     pattern, width = ("%4d,", 16) if tensor.dtype.kind == "i" else ("% .8e,", 6)
     numbers = tensor.ravel().tolist()
     rows = (numbers[i : i + width] for i in range(0, len(numbers), width))

@@ -2,7 +2,7 @@
 
     MoonBase directory       written by a version of MoonBase with subword tokens
     transformers directory   receipt.json, config.json and model.safetensors, as `microgpt export`
-                             writes them; the weights can have been trained since
+                             writes them; the weights may have been trained since
 
 The files are not trusted: names and shapes are checked first, and no code in a file is run.
 """

@@ -80,8 +80,7 @@ def edit_evaluations(run: Path, old: str, new: str) -> None:
     path = run / "trials.jsonl"
     text = re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", path.read_text(), flags=re.MULTILINE)
     assert old in text
-    lines = text.replace(old, new, 1).encode().splitlines()
-    path.write_bytes(b"".join(map(with_checksum, lines)))
+    path.write_bytes(b"".join(map(with_checksum, text.replace(old, new, 1).encode().splitlines())))
 
 
 def ranking_of(losses: Mapping[Genome, Sequence[float | None]], **settings: object) -> Ranking:

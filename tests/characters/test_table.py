@@ -18,9 +18,10 @@ from microgpt.errors import CheckpointError, ConfigError
 from microgpt.replies import prepare_replies
 from microgpt.training.fine_tuning import hold_out
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt_characters.table import MOST_CHARACTERS, MOST_QUESTIONS, is_table, recipe
+from microgpt_characters.table import MOST_CHARACTERS, MOST_ROWS, is_table, known_of_table, recipe
 
 TABLE = talks(PAIRS)
+NUMBERS = talks([(f"{n}?", str(n)) for n in range(MOST_ROWS)])
 
 
 @pytest.mark.parametrize(
@@ -28,8 +29,10 @@ TABLE = talks(PAIRS)
     [
         (TABLE, {"engine": "compiled"}, True),
         (TABLE, {"minutes": 1.0, "n_embd": 16, "seed": 3}, True),
-        (TABLE[:1] * MOST_QUESTIONS, {}, True),
-        (TABLE[:1] * (MOST_QUESTIONS + 1), {}, False),
+        (NUMBERS, {}, True),
+        (talks([*PAIRS, *((f"{n}?", "x") for n in range(MOST_ROWS))]), {}, False),
+        ([*NUMBERS, *talks([("one more?", "x")])], {}, False),
+        ([*NUMBERS, *talks([(f"what is {n}?", str(n)) for n in range(MOST_ROWS)])], {}, True),
         (talks([("long", "x" * MOST_CHARACTERS)]), {}, False),
         ([], {}, False),
         (["anna", "emma"], {}, False),
@@ -58,6 +61,21 @@ def test_the_context_and_the_table_fit_the_longest_conversation() -> None:
     assert plan.model.block_size == recipe(long)["block_size"] == 1024
     known = plan.extra["characters"]
     assert (known["askings"][-1][0], known["replies"][-1]) == ("a" * 300, "b" * 400)
+
+
+def test_a_table_with_other_wordings_requires_closer_matches() -> None:
+    told: list[str] = []
+    others = [(f"hours {n}?", PAIRS[0][1]) for n in range(9)]
+    few, many = (known_of_table(talks(rows), "?", told.append) for rows in (PAIRS, PAIRS + others))
+    message = [Message("user", "when do you open your shop")]
+    assert (few.choose(message), many.choose(message)) == ((Message("user", PAIRS[0][0]),), "?")
+    assert ["add other wordings" in line for line in told] == [False, True, False]
+
+
+def test_messages_are_compared_with_the_first_words_of_an_answer() -> None:
+    for answer, is_known in (("no dogs " * 20, True), ("no " * 20 + "dogs", False)):
+        known = known_of_table(talks([*PAIRS, ("rules?", answer)]), "?", print)
+        assert (known.choose([Message("user", "dogs")]) != "?") == is_known
 
 
 def test_a_reply_to_unknown_questions_needs_a_table_and_a_text() -> None:

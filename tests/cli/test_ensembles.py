@@ -60,8 +60,7 @@ def whole(prepare) -> bytes:
 
 @pytest.mark.parametrize("what", ["teacher 2 of 2", "the student"])
 def test_a_resumed_ensemble_ends_like_an_uninterrupted_one(microgpt, unspoilt, whole, what) -> None:
-    line = stopped(microgpt, what, *RUN, "--model", "a")
-    assert f" of {what}; resume with" in line
+    assert f" of {what}; resume with" in stopped(microgpt, what, *RUN, "--model", "a")
     ok(microgpt("train", "--resume", "a", "-n", "0", "--threads", "2"))
     assert weights(unspoilt / "a") == whole
     assert not (unspoilt / "a/.teachers").exists()

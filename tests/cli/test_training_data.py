@@ -210,8 +210,7 @@ def notes(done) -> list[str]:
 
 
 def test_train_prints_the_chosen_settings_and_reasons(microgpt, texts) -> None:
-    done = microgpt("train", "--data", "names.txt", *LITTLE, "--model", "a")
-    chosen, why = notes(done)[:2]
+    chosen, why = notes(microgpt("train", "--data", "names.txt", *LITTLE, "--model", "a"))[:2]
     assert chosen.startswith("note: 2e9 operations: 2 layers of width 16, context 16, ")
     assert why.startswith("note: why: ")
     assert " characters in " in why

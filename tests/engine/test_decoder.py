@@ -30,8 +30,7 @@ def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
 def test_jobs_that_run_together_give_the_same_samples_as_separate_jobs(text, wanted) -> None:
     sampling = Sampling(2.0)
     jobs = [text.text_job(n, seed=seed, sampling=sampling) for n, seed in wanted]
-    expected = [text.generate(n, seed=seed, temperature=2) for n, seed in wanted]
-    assert texts(text, jobs) == expected
+    assert texts(text, jobs) == [text.generate(n, seed=seed, temperature=2) for n, seed in wanted]
 
 
 def test_each_prompt_of_a_job_is_continued_independently(text) -> None:

@@ -138,8 +138,7 @@ def test_the_error_of_a_lost_cluster_says_what_to_start(
     monkeypatch, one_worker, vanish, problem
 ) -> None:
     monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
-    pool = Dask(one_worker.scheduler_address)
-    measured = pool.measure(Squares(), trials(3000))
+    measured = Dask(one_worker.scheduler_address).measure(Squares(), trials(3000))
     next(measured)
     vanish(one_worker)
     with pytest.raises(ClusterError, match=problem):

@@ -160,8 +160,7 @@ def test_a_full_disk_or_an_interruption_leaves_the_old_export(
     done = microgpt("export", text_model, "--format", "c", "--output", file, "--force")
     assert done.returncode
     assert "Traceback" not in done.stderr
-    after = {path.name: path.is_dir() or path.read_bytes() for path in tmp_path.iterdir()}
-    assert after == before
+    assert {path.name: path.is_dir() or path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.usefixtures("edited")

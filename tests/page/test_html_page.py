@@ -79,8 +79,7 @@ def test_a_models_page_loads_no_files_and_links_to_no_sites(names_page) -> None:
 
 def test_the_page_of_a_model_links_to_other_models(names_dir) -> None:
     content = document(load(names_dir), "names", ["a&b", "<c>/d"])
-    page = Page(content)
-    links = [each.get("href") or "#" for tag, each in page.elements if tag == "a"]
+    links = [each.get("href") or "#" for tag, each in Page(content).elements if tag == "a"]
     links = [link for link in links if not link.startswith("#")]
     assert links == ["?model=a%26b", "?model=%3Cc%3E%2Fd"]
     assert b">a&amp;b</a>" in content

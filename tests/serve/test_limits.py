@@ -38,8 +38,7 @@ MANY_VALUES = [b"0", b"[]", b'{"role":""}', b'{"a":0,"b":0}', b"[[[[]]]]"]
 
 @pytest.mark.parametrize("value", MANY_VALUES)
 def test_a_body_with_too_many_values_gets_a_413_in_10_seconds(talk, value) -> None:
-    most = b",".join([value] * ((MAX_BODY_BYTES - 20) // (len(value) + 1)))
-    body = b'{"messages":[%s]}' % most
+    body = b'{"messages":[%s]}' % b",".join([value] * ((MAX_BODY_BYTES - 20) // (len(value) + 1)))
     reply = talk.request("POST", CHAT, body, timeout=10, Content_Type="application/json")
     assert reply.status == 413
     assert reply.message == "the body has more than 20,000 values"
@@ -74,8 +73,7 @@ def test_error_messages_shorten_long_input_from_a_client(talk, page, place) -> N
 
 def head_of(path: str, *fields: str) -> bytes:
     kind = "Content-Type: application/json" if "Content-Type" not in "".join(fields) else "A: b"
-    lines = (f"POST {path} HTTP/1.1", "Host: localhost", kind, *fields, "", "")
-    return "\r\n".join(lines).encode()
+    return "\r\n".join((f"POST {path} HTTP/1.1", "Host: localhost", kind, *fields, "", "")).encode()
 
 
 def test_a_body_announced_as_too_large_is_refused_at_once(names) -> None:

@@ -97,8 +97,7 @@ def test_the_operations_of_a_trial_are_the_sum_over_its_steps() -> None:
 
 @pytest.mark.compiled
 def test_a_diverging_training_run_has_no_loss() -> None:
-    wild = Genome(n_embd=8, n_head=2, lr=1e30, steps=100)
-    found = measure(LossObjective(PARTS), Trial(wild, 1))
+    found = measure(LossObjective(PARTS), Trial(Genome(n_embd=8, n_head=2, lr=1e30, steps=100), 1))
     assert (found.status, found.val_loss) == ("diverged", None)
     assert found.reason == "the loss was not a finite number"
 

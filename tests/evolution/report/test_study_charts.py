@@ -33,8 +33,7 @@ def test_a_huge_loss_is_drawn_as_a_diamond_at_the_end_of_the_axis() -> None:
 
 @pytest.mark.compiled
 def test_the_plot_of_a_search_shows_the_best_loss_so_far() -> None:
-    drawn = evolve(NAMES, population=4, generations=2).plot().to_dict()
-    (rows,) = drawn["datasets"].values()
+    (rows,) = evolve(NAMES, population=4, generations=2).plot().to_dict()["datasets"].values()
     assert [row["trial"] for row in rows] == [*range(1, len(rows) + 1)]
     assert rows[0]["id"] == "g0-0"
     assert [row["best"] for row in rows] == sorted((row["best"] for row in rows), reverse=True)

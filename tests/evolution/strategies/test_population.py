@@ -243,6 +243,5 @@ def test_the_finalist_with_the_best_mean_over_seeds_wins(make_organism) -> None:
         Finalist(make_organism(each[0]), [Evaluation("ok", each[1])])
         for each in ([1.0, 3.0], [1.5, 1.5])
     )
-    search = LossPopulation(size=2, fitness="held-out", seed=1)
-    assert search.choose([lucky, steady]) is steady
+    assert LossPopulation(size=2, fitness="held-out", seed=1).choose([lucky, steady]) is steady
     assert (lucky.fitness(None), steady.fitness(None)) == (2.0, 1.5)

@@ -69,8 +69,7 @@ def saved_model(rng: random.Random, dtype: str) -> SavedModel:
     """Return an untrained model whose weights are rounded to a dtype."""
     is_chat = rng.random() < 0.5
     tokenizer = tokenizer_of(rng, is_chat=is_chat)
-    shape = drawn_shape(rng.randrange(2**32))
-    config = ModelConfig(vocab_size=tokenizer.vocab_size, **shape)
+    config = ModelConfig(vocab_size=tokenizer.vocab_size, **drawn_shape(rng.randrange(2**32)))
     weights = init_variant(config, rng)
     exact = {name: np.array(rows, dtype).tolist() for name, rows in weights.items()}
     knows = is_chat and isinstance(tokenizer, BpeTokenizer) and rng.random() < 0.5
@@ -162,8 +161,7 @@ def answer(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
 
 def answered(saved: SavedModel, name: str, body: dict[str, Any]) -> Any:
     gpt = InferenceGpt(saved)
-    learn = [text_of(gpt, saved, each) for each in body.get("learn", ())]
-    saved = changed(saved, body, learn)
+    saved = changed(saved, body, [text_of(gpt, saved, each) for each in body.get("learn", ())])
     gpt = InferenceGpt(saved)
     chosen = {key: body[key] for key in ("temperature", "top_k") if key in body}
     sampling = Sampling(**chosen)

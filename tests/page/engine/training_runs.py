@@ -141,8 +141,7 @@ def drawn(number: int) -> dict:
     kind: TextKind = rng.choice(("lines", "lines", "stream"))
     text = text_of(rng, 600 if kind == "stream" else 60)
     shape, config = shape_of(rng), replace(settings_of(rng), text=kind)
-    without = rng.sample([*PARTS], rng.choice((0, 0, 1, 2)))
-    return run(text, shape, config, VALIDATION, without)
+    return run(text, shape, config, VALIDATION, rng.sample([*PARTS], rng.choice((0, 0, 1, 2))))
 
 
 def cases(n: int) -> list[dict]:

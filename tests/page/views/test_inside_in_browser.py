@@ -459,8 +459,7 @@ def test_the_backward_pass_goes_from_probabilities_to_embeddings(names, page) ->
     opened(page, names, "inside", text="anna", at=4, backward=1, step="probabilities")
     until(page, "document.getElementById('step-count').innerText.startsWith('1 of')")
     assert page.inner_text("#bars tr.came th") == "end"  # the end of the text is a token
-    difference = f"difference −{1 - bars(page)['end']:.4f}"
-    assert page.inner_text("#number-value") == difference
+    assert page.inner_text("#number-value") == f"difference −{1 - bars(page)['end']:.4f}"
     assert "What came is the end token" in page.inner_text("#sentence")
     page.click("#step-after")
     until(page, "document.getElementById('step-title').innerText === 'Logits'")
@@ -495,8 +494,7 @@ def test_the_page_shows_gradients_and_takes_and_undoes_steps(names, names_model,
     cell = page.inner_text("#why tbody td:nth-child(4) >> nth=0")
     assert float(cell.replace("−", "-")) == pytest.approx(products[0], rel=0.06, abs=6e-5)
     page.click("#make-step")
-    text = Text.from_document(names_model, "anna")
-    learned = InferenceGpt(changed(names_model, {}, [text]))
+    learned = InferenceGpt(changed(names_model, {}, [Text.from_document(names_model, "anna")]))
     until(page, EFFECT.format(nats(explain(learned, "anna").bits)))
     page.wait_for_selector("#written:not([hidden])")
     cells = page.locator("#texts-written td").all_inner_texts()

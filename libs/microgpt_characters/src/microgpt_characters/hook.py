@@ -43,19 +43,19 @@ def prepare(
     unknown: str | None = given.get("unknown")
     if unknown is not None and not unknown.strip():
         raise ConfigError("--unknown must not be blank; write a reply to unknown questions")
-    settings: Given = {"val_fraction": 0.0, "test_fraction": 0.0}
+    added = {"val_fraction": 0.0, "test_fraction": 0.0}
     if file and file.path.suffix.lower() == SUFFIX:
         if unknown is not None:
             raise ConfigError("--unknown is for tables; write unknown = ['…'] into the file")
         known = _known_of_character(file, tell)
     elif is_table(docs, given) and not (file and file.is_chat_export):
-        known, settings = known_of_table(docs, unknown or DEFAULT_REPLY, tell), recipe(docs)
+        known, added = known_of_table(docs, unknown or DEFAULT_REPLY, tell), added | recipe(docs)
     else:
         return None
     characters = "".join((*known.unknown, *map(chr, range(32, 127))))
     tokenizer = char_tokenizer([*docs, (Message("user", characters),)])  # encodes any ASCII message
     chosen = None if given.get("tokenizer") == "bpe" else tokenizer
-    return Preparation({**settings, **given}, chosen, known.model_dump(mode="json"))
+    return Preparation({**added, **given}, chosen, known.model_dump(mode="json"))
 
 
 def _known_of_character(file: TextFile, tell: Tell) -> Knowledge:

@@ -77,7 +77,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
         A part, such as "I'm Ada" in "Hi, I'm Ada", can match only wordings that have slots.
         """
         found = [Match(a, 2.0, text) for a in self.askings if self.is_table and a.text == text]
-        for part in dict.fromkeys((text, *PART.split(text))):
+        for part in dict.fromkeys(() if found else (text, *PART.split(text))):
             found += (m for m in self.matcher.rank(part) if part == text or "{" in m.asking.reads)
         known = (match for match in found if self.follows[match.asking.topic] in (None, before))
         best = max(known, key=lambda match: match.similarity, default=None)

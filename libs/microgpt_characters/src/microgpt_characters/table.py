@@ -1,42 +1,49 @@
 """Memorise a table of questions and answers, with no row held out."""
 
 from collections.abc import Sequence
+from math import isqrt
 
 from microgpt import ROLES, Document, Given, Tell, count, texts_of
 from microgpt_characters.knowledge import SEEN, Knowledge, Question
 from microgpt_characters.matching import Asking
 
-MOST_QUESTIONS, MOST_CHARACTERS = 2_000, 200_000  # a larger table would take too long to memorise
-PREVENTING = (
-    "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
-)  # fmt: skip
-THRESHOLD = 0.6  # minimum similarity of a message to a matching question
+MOST_ROWS, MOST_CHARACTERS = 2_000, 200_000  # a larger table would take too long to memorise
+MOST_WORDINGS = 10  # average number of questions per answer in a table of many questions
+PREVENTING = ("steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction")
+THRESHOLD, LOWER = 0.8, 0.2  # minimum similarity of a match; how much lower without other wordings
+MOST_WORDS = 20  # number of words of an answer that are compared with messages
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each row is read; for sixty rows, 90 are enough
 WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum number of characters
-RECIPE = {
-    "n_head": 4, "n_layer": 2, "lr": 0.01, "batch_size": BATCH, "dropout": 0.0,
-    "weight_decay": 0.0, "evaluations": 1, "val_fraction": 0.0, "test_fraction": 0.0,
-}  # fmt: skip
+FIXED = {"n_head": 4, "n_layer": 2, "lr": 0.01, "evaluations": 1, "dropout": 0, "weight_decay": 0}
 
 
 def is_table(docs: Sequence[Document], given: Given) -> bool:
     """Return whether `docs` are a table that can be memorised with the settings in `given`."""
-    if any(given.get(name) for name in PREVENTING) or given.get("engine") == "reference":
-        return False
-    is_small = 0 < len(docs) <= MOST_QUESTIONS and given.get("architecture") != "portable"
     are_pairs = all(not isinstance(doc, str) and [m.role for m in doc] == [*ROLES] for doc in docs)
-    return is_small and are_pairs and sum(map(_size, docs)) <= MOST_CHARACTERS
+    if not are_pairs or any(given.get(name) for name in PREVENTING):
+        return False
+    is_other = given.get("engine") == "reference" or given.get("architecture") == "portable"
+    n = len(sizes := _sizes(docs))
+    is_small = 0 < n <= MOST_ROWS and sum(sizes.values()) <= MOST_CHARACTERS
+    return is_small and len(docs) <= max(MOST_ROWS, MOST_WORDINGS * n) and not is_other
 
 
-def recipe(docs: Sequence[Document]) -> Given:
+def recipe(docs: Sequence[Document]) -> dict[str, float]:
     """Return the settings for memorising a table, with a context that fits its longest row."""
-    longest = 4 * max(map(_size, docs)) // 3 + 8  # a quarter of the context is for the reply
+    sizes = _sizes(docs).values()
+    width = next(width for most, width in WIDTHS.items() if sum(sizes) <= most)
+    longest = 4 * max(sizes) // 3 + 8  # a quarter of the context is for the reply
     context = max(64, 1 << (longest - 1).bit_length())
-    width = next(width for most, width in WIDTHS.items() if sum(map(_size, docs)) <= most)
-    steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
+    steps = max(LEAST_STEPS, PASSES * isqrt(len(sizes) * len(docs)) // BATCH)
     chosen = {"block_size": context, "steps": steps, "warmup_steps": steps // 20}
-    return {**RECIPE, "n_embd": width, **chosen}
+    return {**FIXED, "batch_size": BATCH, "n_embd": width, **chosen}
+
+
+def _sizes(docs: Sequence[Document]) -> dict[str, int]:
+    """Return the numbers of characters of each answer and of its longest question."""
+    rows = ((len(asked) + len(said) + 4, said) for asked, said in map(texts_of, docs))
+    return {said: size for size, said in sorted(rows)}
 
 
 def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
@@ -49,13 +56,12 @@ def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowle
     questions = count(len(answers), "question")
     tell(f'the model memorizes the table ({questions}); other questions get "{unknown}"')
     replies = [*dict.fromkeys(said[0] for said in answers.values())]
-    askings = [Asking(asked, replies.index(said[0])) for asked, said in answers.items()]
-    tests = [Question(SEEN, [asked], said) for asked, said in answers.items()]
+    if (n := len(replies)) == len(answers):
+        tell("to recognize more messages, add other wordings of the questions to the table")
     return Knowledge(
-        askings=askings, replies=replies, follows=[None] * len(replies), needs=[[]] * len(replies),
-        unknown=[unknown], threshold=THRESHOLD, is_table=True, tests=tests,
+        askings=[Asking(asked, replies.index(said[0])) for asked, said in answers.items()],
+        replies=[" ".join(reply.split()[:MOST_WORDS]) for reply in replies],
+        follows=[None] * n, needs=[[]] * n, unknown=[unknown], is_table=True,
+        threshold=THRESHOLD - LOWER * n / len(answers),
+        tests=[Question(SEEN, [asked], said) for asked, said in answers.items()],
     )  # fmt: skip
-
-
-def _size(doc: Document) -> int:
-    return sum(len(text) + 2 for text in texts_of(doc))

@@ -144,11 +144,13 @@ def test_each_wording_is_replaced_by_the_first_one_of_its_topic_with_the_same_sl
     assert reads["add 0 and 0"] == "{0} + {1}"
 
 
-def test_words_without_their_apostrophe_are_not_read_as_names(owl) -> None:
+def test_other_words_of_a_message_are_not_read_as_names(owl) -> None:
     matcher = Matcher(*Drawing(owl).askings(), FUNCTION[False])
+    telling = "im ada", "im called ada", "I'm Ada by the way"
+    asking = "thats my name", "I told you my name", "May I ask if you know my name?"
     read = [max(matcher.rank(text), key=lambda match: match.similarity).read for text in
-            ("im ada", "im called ada", "thats my name")]  # fmt: skip
-    assert read == ["i am ada", "i am ada", "what is my name"]
+            (*telling, *asking)]  # fmt: skip
+    assert read == [*["i am ada"] * 3, *["what is my name"] * 3]
 
 
 def test_only_listed_words_fill_a_slot_but_a_name_is_any_word(tmp_path) -> None:

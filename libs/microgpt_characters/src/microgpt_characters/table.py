@@ -20,13 +20,13 @@ FIXED = {"n_head": 4, "n_layer": 2, "lr": 0.01, "evaluations": 1, "dropout": 0, 
 
 def is_table(docs: Sequence[Document], given: Given) -> bool:
     """Return whether `docs` are a table that can be memorised with the settings in `given`."""
-    are_pairs = all(not isinstance(doc, str) and [m.role for m in doc] == [*ROLES] for doc in docs)
-    if not are_pairs or any(given.get(name) for name in PREVENTING):
+    if len(docs) > MOST_ROWS * MOST_WORDINGS or any(given.get(name) for name in PREVENTING):
         return False
+    are_pairs = all(not isinstance(doc, str) and [m.role for m in doc] == [*ROLES] for doc in docs)
     is_other = given.get("engine") == "reference" or given.get("architecture") == "portable"
-    n = len(sizes := _sizes(docs))
-    is_small = 0 < n <= MOST_ROWS and sum(sizes.values()) <= MOST_CHARACTERS
-    return is_small and len(docs) <= max(MOST_ROWS, MOST_WORDINGS * n) and not is_other
+    sizes = _sizes(docs) if are_pairs else {}
+    is_small = 0 < len(sizes) <= MOST_ROWS and sum(sizes.values()) <= MOST_CHARACTERS
+    return is_small and len(docs) <= max(MOST_ROWS, MOST_WORDINGS * len(sizes)) and not is_other
 
 
 def recipe(docs: Sequence[Document]) -> dict[str, float]:

@@ -91,8 +91,7 @@ def talk(gpt: InferenceGpt, turns: Sequence[Sequence[str]], style: Callable[[str
 
 def reply_to(gpt: InferenceGpt, texts: Iterable[str]) -> str:
     """Return the reply, at temperature 0, to alternating messages of a user and the character."""
-    roles = ("user", "assistant")
-    messages = [Message(roles[i % 2], text) for i, text in enumerate(texts)]
+    messages = [Message(("user", "assistant")[i % 2], text) for i, text in enumerate(texts)]
     return gpt.chat(messages, temperature=0).content
 
 

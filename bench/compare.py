@@ -49,8 +49,7 @@ def main() -> None:
     print(f"vocab size: {first.model.vocab_size}")
     print(f"num params: {microgpt.count_params(first.model)}")
     last = [result.losses[-1] for result, _ in controls]
-    found = {"rows": rows(results, seconds, last)}
-    print(comparison_table(store("compare", found, options)))
+    print(comparison_table(store("compare", {"rows": rows(results, seconds, last)}, options)))
 
 
 def run(config: TrainConfig) -> tuple[TrainResult, float]:

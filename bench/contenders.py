@@ -77,8 +77,7 @@ def generator(job: Job) -> Work:
 
     def generate() -> np.ndarray:
         prompts = [[job.model.vocab_size - 1]] * len(uniforms)
-        rules = DecodeRules(sampling=Sampling(TEMPERATURE))
-        decoder = decoding.Decoder(compiled, prompts, rules)
+        decoder = decoding.Decoder(compiled, prompts, DecodeRules(sampling=Sampling(TEMPERATURE)))
         decoder.sequences.uniforms[:] = uniforms
         while decoder.run():
             pass

@@ -1,13 +1,14 @@
-"""Measure how often models trained on 40 to 55 questions answer them correctly in new wordings.
+"""Measure how often models trained on tables of 40 to 55 questions understand other wordings.
 
     uv run python bench/few_questions.py [--only museum]
 
-Trains on each set in questions/ with `microgpt train --chat --minutes 1`. A set has 40 to 55
-question-answer pairs, two unseen wordings per question (in vet, for only 20 questions) and 30 to 40
-questions that no pair answers, at least a quarter of which share words with the pairs. The command
-was tuned on library, museum and note_app. All sets except library were written by a language model
-that did not know how the command trains; helpdesk, vet and hostel (in German) were written, or
-first read, after the tuning. Takes a minute per set on one core.
+Trains on each set in questions/ with `microgpt train --chat --minutes 1`: on its questions alone,
+and with two and six other wordings of each in the table. Then asks unseen wordings (at most two per
+question), and 30 to 40 questions that no pair answers, at least a quarter of which share words with
+the pairs. Language models wrote the sets, except library, and, from the pairs and docs/character.md
+alone, the six wordings; those that were also unseen ones are no longer asked. The comparison of
+messages was tuned on library, museum and note_app, and the threshold of tables with other wordings
+on all sets. Takes three minutes per set on one core.
 """
 
 import json
@@ -20,52 +21,57 @@ from harness import BENCH, command, headed, parsed, pin, store
 from microgpt import InferenceGpt, load
 from microgpt_characters.hook import DEFAULT_REPLY
 
-SETS = ("library", "museum", "note_app", "helpdesk", "vet", "hostel")
+SETS = ("library", "museum", "note_app", "helpdesk", "vet", "hostel", "pool")
+ADDED = (0, 2, 6)  # numbers of other wordings of each question that a table contains
 MINUTES = 1
 
 
 def main() -> None:
     options = parsed(__doc__, only=SETS)
     pin()
-    found = {name: measured(name) for name in SETS if options.only in (None, name)}
+    names = [options.only] if options.only else SETS
+    found = {name: [measured(name, n) for n in ADDED] for name in names}
     options.is_short = bool(options.only)
     print(questions_table(store("few_questions", {"sets": found}, options)))
 
 
-def measured(name: str) -> dict[str, Any]:
-    """Train a model on the pairs of a set, and return the fractions of right and wrong answers."""
+def measured(name: str, n_added: int) -> dict[str, float]:
+    """Train with n_added other wordings per question; return fractions of the model's answers."""
     facts = json.loads((BENCH / f"questions/{name}.json").read_text())
-    pairs = [(each["question"], each["answer"]) for each in facts["pairs"]]
-    others = [(text, each["answer"]) for each in facts["pairs"] for text in each["wordings"]]
+    unseen = [(text, each["answer"]) for each in facts["pairs"] for text in each["wordings"]]
+    table = [
+        (text, each["answer"])
+        for each in facts["pairs"]
+        for text in (each["question"], *each["added"][:n_added])
+    ]
     with TemporaryDirectory() as folder:
         file = Path(folder, "faq.jsonl")
-        lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in pairs)
+        lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in table)
         file.write_text("\n".join(lines))
-        words = ("--data", file, "--minutes", MINUTES, "--model", f"{folder}/model")
-        command("train", "--chat", *words)
-        gpt = InferenceGpt(load(f"{folder}/model"))
-    replies = [(gpt.chat(text).content, answer) for text, answer in others]
-    right = sum(reply == answer for reply, answer in replies)
+        model = f"{folder}/model"
+        command("train", "--chat", "--data", file, "--minutes", MINUTES, "--model", model)
+        gpt = InferenceGpt(load(model))
+    replies = [(gpt.chat(text).content, answer) for text, answer in unseen]
     wrong = sum(reply not in (answer, DEFAULT_REPLY) for reply, answer in replies)
-    unknown = [gpt.chat(text).content != DEFAULT_REPLY for text in facts["unknown"]]
-    exact = sum(gpt.chat(text).content == answer for text, answer in pairs)
+    answered = [gpt.chat(text).content != DEFAULT_REPLY for text in facts["unknown"]]
     return {
-        "pairs": len(pairs),
-        "exact": exact / len(pairs),
-        "right": right / len(others),
-        "wrong": wrong / len(others),
-        "answered": sum(unknown) / len(unknown),
+        "pairs": len(facts["pairs"]),
+        "exact": sum(gpt.chat(text).content == answer for text, answer in table) / len(table),
+        "right": sum(reply == answer for reply, answer in replies) / len(replies),
+        "wrong": wrong / len(replies),
+        "answered": sum(answered) / len(answered),
     }
 
 
 def questions_table(kept: dict[str, Any]) -> str:
     """Return a table of the fractions of exact, right and wrong answers, with a row per set."""
-    head = ["set", "pairs", "exact answers", "other wordings: right", "wrong",
-            "unknown questions answered"]  # fmt: skip
+    of = "/".join(map(str, ADDED))
+    head = ["set", "pairs", f"exact, with {of} wordings added", f"unseen wordings: right ({of})",
+            f"wrong ({of})", f"unknown questions answered ({of})"]  # fmt: skip
     lines = []
     for name, found in kept["sets"].items():
-        shares = [f"{found[of]:.0%}" for of in ("exact", "right", "wrong", "answered")]
-        lines.append([name.replace("_", " "), str(found["pairs"]), *shares])
+        columns = ([f"{each[key]:.0%}" for each in found] for key in [*found[0]][1:])
+        lines.append([name.replace("_", " "), str(found[0]["pairs"]), *map("/".join, columns)])
     return headed(head, lines, kept)
 
 

@@ -79,8 +79,7 @@ class Ledger:
 
     def seeded(self, genome: Genome, seed: int) -> Run:
         """Return the training run of a genome of the grid with a seed."""
-        genes = tuple(getattr(genome, gene) for gene in GRID)
-        return GENES.index(genes), seed % len(self.losses)
+        return GENES.index(tuple(getattr(genome, gene) for gene in GRID)), seed % len(self.losses)
 
     def validation(self, run: Run, until: int = POINTS) -> list[float]:
         """Return a run's first `until` validation losses, or [infinity] if the run diverged."""
@@ -261,8 +260,7 @@ def summary(regrets: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
 
 def interval(numbers: np.ndarray) -> list[float]:
     """Return the mean, and the ends of its bootstrapped 95 % confidence interval."""
-    rng = np.random.default_rng(0)
-    means = rng.choice(numbers, (N_DRAWN, len(numbers))).mean(axis=1)
+    means = np.random.default_rng(0).choice(numbers, (N_DRAWN, len(numbers))).mean(axis=1)
     return [round(float(each), 5) for each in (numbers.mean(), *np.percentile(means, [2.5, 97.5]))]
 
 

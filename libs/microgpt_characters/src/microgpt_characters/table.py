@@ -13,7 +13,7 @@ PREVENTING = ("steps", "preset", "genome", "tokenizer", "patience", "val_fractio
 THRESHOLD, LOWER = 0.8, 0.2  # minimum similarity of a match; how much lower without other wordings
 MOST_WORDS = 20  # number of words of an answer that are compared with messages
 BATCH, LEAST_STEPS = 16, 300
-PASSES = 120  # number of times that each row is read; for sixty rows, 90 are enough
+PASSES = 120  # number of times that a table without other wordings is read
 WIDTHS = {20_000: 64, 80_000: 96, MOST_CHARACTERS: 128}  # n_embd by maximum number of characters
 FIXED = {"n_head": 4, "n_layer": 2, "lr": 0.01, "evaluations": 1, "dropout": 0, "weight_decay": 0}
 

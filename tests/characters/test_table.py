@@ -69,7 +69,8 @@ def test_a_table_with_other_wordings_requires_closer_matches() -> None:
     few, many = (known_of_table(talks(rows), "?", told.append) for rows in (PAIRS, PAIRS + others))
     message = [Message("user", "when do you open your shop")]
     assert (few.choose(message), many.choose(message)) == ((Message("user", PAIRS[0][0]),), "?")
-    assert ["add other wordings" in line for line in told] == [False, True, False]
+    once = [line.split(";")[0] for line in told if "add wordings" in line]
+    assert once == ["answers with one question: 3 of 3", "answers with one question: 2 of 3"]
 
 
 def test_messages_are_compared_with_the_first_words_of_an_answer() -> None:
@@ -190,15 +191,15 @@ def test_a_model_that_memorized_a_table_cannot_be_fine_tuned(faq, microgpt) -> N
 
 @pytest.mark.compiled
 def test_training_on_a_table_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
-    rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
+    rows = ["question,answer", "open?,at 7", "Open,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
-    assert "'open?' have several answers, and get any of them; keep one" in done.stderr
-    assert "left out 2 incomplete exchanges; the first is in line 5" in done.stderr
+    assert "'Open' have several answers; keep one of them" in done.stderr
+    assert "left out 2 exchanges without question or answer; the first is in line 5" in done.stderr
 
 
 def test_other_wordings_of_a_table_question_get_the_same_answer(tmp_path) -> None:
-    rows = "question,answer,wordings\nopen?,at 7,when | hours|\ncake?,no,\n"
+    rows = "Question,Answer,Wordings\nopen?,at 7,when | hours|\ncake?,no,\n"
     (tmp_path / "faq.csv").write_text(rows)
     talks = [tuple(m.content for m in talk) for talk in load_conversations(tmp_path / "faq.csv")]
     assert talks == [("open?", "at 7"), ("when", "at 7"), ("hours", "at 7"), ("cake?", "no")]

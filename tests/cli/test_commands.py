@@ -22,7 +22,7 @@ def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> 
 def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     alone = '[{"role": "user", "content": "oh"}]'
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
-    told = "note: left out 1 incomplete exchange; the first is in line 2\n"
+    told = "note: left out 1 exchange without question or answer; the first is in line 2\n"
     trained = microgpt("train", "--chat", "--input", "chat.jsonl", "--steps", "1")
     assert trained.stdout.startswith("num convos: 1\nvocab size: 8\n")  # "oh" is left out
     assert trained.stderr.count(told) == 1

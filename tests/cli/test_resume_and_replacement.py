@@ -140,8 +140,7 @@ def test_train_refuses_the_directory_of_a_run_in_progress(microgpt, names, tmp_p
 
 
 def test_a_training_run_that_cannot_write_leaves_no_directory(names, tmp_path) -> None:
-    options = ("--input", str(names), *SMALL)
-    done = run_with_little_room("train", *options, cwd=tmp_path, most=5000)
+    done = run_with_little_room("train", *("--input", str(names), *SMALL), cwd=tmp_path, most=5000)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: cannot write to output: File too large")
     assert os.listdir(tmp_path) == ["names.txt"]

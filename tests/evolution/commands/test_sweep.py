@@ -75,8 +75,7 @@ def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) ->
 
 
 def test_the_command_that_a_sweep_suggests_can_be_run(microgpt) -> None:
-    done = ok(microgpt("sweep", "grid", "--vary", "steps=5", *NAMES))
-    *_, suggestion = done.stdout.splitlines()
+    *_, suggestion = ok(microgpt("sweep", "grid", "--vary", "steps=5", *NAMES)).stdout.splitlines()
     ok(microgpt(*suggestion.split()[3:]))
 
 

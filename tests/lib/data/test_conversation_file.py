@@ -140,8 +140,8 @@ def test_an_invalid_or_empty_conversation_file_is_refused(tmp_path, content, pro
 
 @pytest.mark.parametrize(
     ("unanswered", "alone", "told"),
-    [(0, 0, []), (1, 0, ["left out 1 incomplete exchange; the first is in line 2"]),
-     (2, 1, ["left out 3 incomplete exchanges; the first is in line 2"])],
+    [(0, 0, []), (1, 0, ["left out 1 exchange without question or answer; the first is in line 2"]),
+     (2, 1, ["left out 3 exchanges without question or answer; the first is in line 2"])],
 )  # fmt: skip
 def test_unanswered_messages_are_skipped_with_a_note(file, unanswered, alone, told) -> None:
     whole = [user(), assistant()]

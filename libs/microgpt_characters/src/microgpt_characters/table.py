@@ -1,11 +1,12 @@
 """Memorise a table of questions and answers, with no row held out."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import isqrt
 
 from microgpt import ROLES, Document, Given, Tell, count, texts_of
 from microgpt_characters.knowledge import SEEN, Knowledge, Question
-from microgpt_characters.matching import Asking
+from microgpt_characters.matching import Asking, words_of
 
 MOST_ROWS, MOST_CHARACTERS = 2_000, 200_000  # a larger table would take too long to memorise
 MOST_WORDINGS = 10  # average number of questions per answer in a table of many questions
@@ -49,15 +50,18 @@ def _sizes(docs: Sequence[Document]) -> dict[str, int]:
 def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
     """Return the questions of a table as Knowledge, and its first answers."""
     answers: dict[str, list[str]] = {}
+    alike: dict[str, dict[str, str]] = defaultdict(dict)  # answers to questions of the same words
     for asked, said in dict.fromkeys(tuple(texts_of(doc)) for doc in docs):
         answers.setdefault(asked, []).append(said)
-    for asked in [asked for asked, said in answers.items() if len(said) > 1][:1]:
-        tell(f"questions such as {asked!r:.60} have several answers, and get any of them; keep one")
+        alike[" ".join(words_of(asked)) or asked].setdefault(said, asked)
+    for asked in [min(found.values()) for found in alike.values() if len(found) > 1][:1]:
+        tell(f"questions such as {asked!r:.60} have several answers; keep one of them")
     questions = count(len(answers), "question")
     tell(f'the model memorizes the table ({questions}); other questions get "{unknown}"')
-    replies = [*dict.fromkeys(said[0] for said in answers.values())]
-    if (n := len(replies)) == len(answers):
-        tell("to recognize more messages, add other wordings of the questions to the table")
+    times = Counter(said[0] for said in answers.values())
+    n, replies = len(times), [*times]
+    if n_once := [*times.values()].count(1):
+        tell(f"answers with one question: {n_once} of {n}; add wordings to recognize more messages")
     return Knowledge(
         askings=[Asking(asked, replies.index(said[0])) for asked, said in answers.items()],
         replies=[" ".join(reply.split()[:MOST_WORDS]) for reply in replies],

@@ -37,7 +37,7 @@ class TrainRequest:
     given: dict[str, Any]
     input: Path | None = data(
         None,
-        "UTF-8 text, one document per line; with --chat, JSONL or an exported chat.  "
+        "UTF-8 text, one document per line; with --chat, JSONL, CSV or an exported chat.  "
         "[default: data/names.txt; with --chat: data/chat.jsonl]",
         *DATA,
         short=True,

@@ -71,7 +71,7 @@ def _with_wordings(rows: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]
     """Yield each row of a table, followed by a row for each alternative wording of its question."""
     for number, row in rows:
         yield number, row
-        for text in (row.get(WORDINGS) or "").split("|"):
+        for text in ({k.lower(): v for k, v in row.items()}.get(WORDINGS) or "").split("|"):
             if text.strip():
                 _, answer = question_in(row) or ("", "")
                 yield number, {"question": text.strip(), "answer": answer}
@@ -101,13 +101,13 @@ def parse_conversations(path: Path, records: Records, tell: Tell | None) -> Chat
             tests.conversations.append(conversation)
             tests.items.extend(found)
     if not tests.conversations:
-        empty = "is empty; write one conversation per line"
+        empty = "is empty; write one conversation per line, or columns question and answer"
         raise DataError(f"{path} {'has no full exchange; add answers' if unanswered else empty}")
     if n_ignored and tell:
         tell(f"left out {n_ignored:,} system messages: the model has no role for them")
     if unanswered and tell:
-        exchanges = count(len(unanswered), "incomplete exchange")
-        tell(f"left out {exchanges}; the first is in {unanswered[0]}")
+        exchanges = count(len(unanswered), "exchange")
+        tell(f"left out {exchanges} without question or answer; the first is in {unanswered[0]}")
     return tests
 
 

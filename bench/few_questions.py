@@ -2,13 +2,13 @@
 
     uv run python bench/few_questions.py [--only museum]
 
-Trains on each set in questions/ with `microgpt train --chat --minutes 1`: on its questions alone,
-and with two and six other wordings of each in the table. Then asks unseen wordings (at most two per
-question), and 30 to 40 questions that no pair answers, at least a quarter of which share words with
-the pairs. Language models wrote the sets, except library, and, from the pairs and docs/character.md
-alone, the six wordings; those that were also unseen ones are no longer asked. The comparison of
-messages was tuned on library, museum and note_app, and the threshold of tables with other wordings
-on all sets. Takes three minutes per set on one core.
+Trains on each set in questions/ with `microgpt train --chat`: on its questions alone, and with two
+and six other wordings of each in the table. Then asks unseen wordings (at most two per question;
+those that equal one of the six are left out), and 30 to 40 questions that no pair answers, at least
+a quarter of which share words with the pairs. Language models wrote the sets, except library; other
+language models, which saw only the pairs and docs/character.md, wrote the six wordings. The
+comparison of messages was tuned on library, museum and note_app, the threshold of tables with other
+wordings on all sets. Takes two minutes on one core.
 """
 
 import json
@@ -23,7 +23,6 @@ from microgpt_characters.hook import DEFAULT_REPLY
 
 SETS = ("library", "museum", "note_app", "helpdesk", "vet", "hostel", "pool")
 ADDED = (0, 2, 6)  # numbers of other wordings of each question that a table contains
-MINUTES = 1
 
 
 def main() -> None:
@@ -49,7 +48,7 @@ def measured(name: str, n_added: int) -> dict[str, float]:
         lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in table)
         file.write_text("\n".join(lines))
         model = f"{folder}/model"
-        command("train", "--chat", "--data", file, "--minutes", MINUTES, "--model", model)
+        command("train", "--chat", "--data", file, "--model", model)
         gpt = InferenceGpt(load(model))
     replies = [(gpt.chat(text).content, answer) for text, answer in unseen]
     wrong = sum(reply not in (answer, DEFAULT_REPLY) for reply, answer in replies)

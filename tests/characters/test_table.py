@@ -30,9 +30,9 @@ NUMBERS = talks([(f"{n}?", str(n)) for n in range(MOST_ROWS)])
         (TABLE, {"engine": "compiled"}, True),
         (TABLE, {"minutes": 1.0, "n_embd": 16, "seed": 3}, True),
         (NUMBERS, {}, True),
-        (talks([*PAIRS, *((f"{n}?", "x") for n in range(MOST_ROWS))]), {}, False),
         ([*NUMBERS, *talks([("one more?", "x")])], {}, False),
-        ([*NUMBERS, *talks([(f"what is {n}?", str(n)) for n in range(MOST_ROWS)])], {}, True),
+        (talks([(f"{n}?", str(n % 9)) for n in range(MOST_ROWS + 1)]), {}, False),
+        (talks([(f"{n}{end}", str(n)) for n in range(MOST_ROWS) for end in "?!"]), {}, True),
         (talks([("long", "x" * MOST_CHARACTERS)]), {}, False),
         ([], {}, False),
         (["anna", "emma"], {}, False),
@@ -56,7 +56,7 @@ def planned(docs, **given) -> TrainingJob:
 
 
 def test_the_context_and_the_table_fit_the_longest_conversation() -> None:
-    long = talks([*PAIRS, ("a" * 300, "b" * 400)])
+    long = talks([*PAIRS, ("a", "b" * 400), ("a" * 300, "b" * 400)])
     plan = planned(long).plan
     assert plan.model.block_size == recipe(long)["block_size"] == 1024
     known = plan.extra["characters"]
@@ -69,8 +69,15 @@ def test_a_table_with_other_wordings_requires_closer_matches() -> None:
     few, many = (known_of_table(talks(rows), "?", told.append) for rows in (PAIRS, PAIRS + others))
     message = [Message("user", "when do you open your shop")]
     assert (few.choose(message), many.choose(message)) == ((Message("user", PAIRS[0][0]),), "?")
-    once = [line.split(";")[0] for line in told if "add wordings" in line]
-    assert once == ["answers with one question: 3 of 3", "answers with one question: 2 of 3"]
+    assert ["3 of 3 rows have no wordings" in line for line in told] == [False, True, False, False]
+
+
+@pytest.mark.parametrize(("n", "steps", "least"), [(1, 3000, 0.6), (2, 2115, 0.7), (20, 945, 0.78)])
+def test_rows_of_n_questions_need_fewer_steps_and_closer_matches(n, steps, least) -> None:
+    docs = talks([(str(i), str(i // n)) for i in range(400)])
+    assert recipe(docs)["steps"] == steps
+    docs += talks([(f"not {i}", "?") for i in range(40)])  # to be refused
+    assert known_of_table(docs, "?", print).threshold == pytest.approx(least)
 
 
 def test_messages_are_compared_with_the_first_words_of_an_answer() -> None:

@@ -25,8 +25,7 @@ NOTE = "note: the training run in model is unfinished; using its model at step 6
 @pytest.fixture(scope="module")
 def ended(prepare) -> Path:
     """The directory of a training run that has completed its 60 steps."""
-    options = (*SMALL, "--steps", "60", "--lr", "0.02", "--output", "model")
-    return prepare(NAMES, options) / "model"
+    return prepare(NAMES, (*SMALL, "--steps", "60", "--lr", "0.02", "--output", "model")) / "model"
 
 
 @pytest.fixture

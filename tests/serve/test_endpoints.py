@@ -49,8 +49,7 @@ def test_the_demo_model_is_served_if_there_is_no_other_model(
 def test_the_chat_route_returns_the_reply_of_the_library(talk, talk_result) -> None:
     model = InferenceGpt(talk_result)
     contents = ["hi there", "yo man", "h日y"]
-    roles = ("user", "assistant")
-    messages = [Message(roles[i % 2], text) for i, text in enumerate(contents)]
+    messages = [Message(("user", "assistant")[i % 2], text) for i, text in enumerate(contents)]
     expected = model.chat(messages, seed=3, temperature=2.0)
     assert talk.chat(*contents, seed=3, temperature=2).json == {
         "role": "assistant",

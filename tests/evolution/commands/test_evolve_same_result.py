@@ -48,8 +48,7 @@ def test_a_killed_search_resumes_to_the_same_result(microgpt, searched, tmp_path
     assert "Traceback" not in errors
     assert not (tmp_path / "genome.json").exists()
     run = run_of(tmp_path)
-    n_before = len((run / "trials.jsonl").read_text().splitlines())
-    assert 0 < n_before < len(evaluations_of(whole))
+    assert 0 < len((run / "trials.jsonl").read_text().splitlines()) < len(evaluations_of(whole))
     with (run / "trials.jsonl").open("a") as file:
         file.write('{"id": "torn')  # as after a kill during a write
     assert microgpt("evolve", "--resume", f"experiments/{run.name}").returncode == 0

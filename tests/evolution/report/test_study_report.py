@@ -75,8 +75,7 @@ def test_an_unfinished_search_can_be_ranked_after_each_evaluation(tmp_path, sett
 
 def test_a_hydra_search_is_ranked_by_its_judge_or_head_score(tmp_path) -> None:
     assert read_ranking(recorded(tmp_path, HYDRA)).measure.label == "judge score"
-    settings = HYDRA.model_copy(update={"head": "mirror"})
-    found = read_ranking(recorded(tmp_path / "mirror", settings))
+    found = read_ranking(recorded(tmp_path / "mirror", HYDRA.model_copy(update={"head": "mirror"})))
     assert found.measure.label == "mirror score"
     assert len(found.candidates) == len({record.id for record in found.records})
 
@@ -264,6 +263,5 @@ def test_configurations_with_diverged_runs_rank_last() -> None:
 
 
 def test_a_ranking_lists_ten_settings_and_counts_the_rest() -> None:
-    losses = {Genome(lr=n / 1000): (2.0 + n,) * 3 for n in range(1, 13)}
-    _, _, *rows, last = lines_of(losses)
+    _, _, *rows, last = lines_of({Genome(lr=n / 1000): (2.0 + n,) * 3 for n in range(1, 13)})
     assert (len(rows), last) == (10, "… and 2 more")

@@ -58,8 +58,7 @@ def test_an_expected_loss_reduces_the_uncertainty_of_neighbours(trained, small) 
     surrogate = Surrogate(SPACE, trained[:4])
     chosen, other = (organism(replace(small, lr=lr), f"{lr}") for lr in (0.011, 0.008))
     (before,) = surrogate.predict([other])
-    expecting = surrogate.expecting(chosen)
-    (after,), (again,) = expecting.predict([other]), surrogate.predict([other])
+    (after,), (again,) = surrogate.expecting(chosen).predict([other]), surrogate.predict([other])
     assert after.deviation < before.deviation
     assert after.mean == pytest.approx(before.mean)  # only the uncertainty changes
     assert again == before

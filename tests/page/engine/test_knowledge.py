@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from trainings import talks
 
 from microgpt import Message
 
@@ -12,6 +13,7 @@ pytest.importorskip("microgpt_characters")
 from microgpt_characters.hook import page_facts
 from microgpt_characters.knowledge import Knowledge
 from microgpt_characters.matching import Asking
+from microgpt_characters.table import known_of_table
 
 FAQ = Path(__file__).resolve().parents[3] / "bench/questions"
 CODE = """
@@ -82,10 +84,8 @@ def test_javascript_reads_the_context_of_a_message_as_python_does(node, before) 
 @pytest.mark.parametrize("file", sorted(FAQ.glob("*.json")), ids=lambda file: file.stem)
 def test_javascript_matches_messages_to_questions_as_python_does(node, file) -> None:
     facts = json.loads(file.read_text())
-    askings = tuple(Asking(each["question"], i) for i, each in enumerate(facts["pairs"]))
-    replies = tuple(each["answer"] for each in facts["pairs"])
+    rows = [(text, each["answer"]) for each in facts["pairs"]
+            for text in (each["question"], *each["added"])]  # fmt: skip
+    known = known_of_table(talks(rows), "Hm.", print)
     texts = [text for each in facts["pairs"] for text in each["wordings"]]
-    n = len(replies)
-    topics = {"askings": askings, "replies": replies, "follows": [None] * n, "needs": [[]] * n}
-    known = Knowledge(**topics, unknown=["Hm."], threshold=0.6, is_table=True, tests=[])
     check(node, known, [*texts, *facts["unknown"]])

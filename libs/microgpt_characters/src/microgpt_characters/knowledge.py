@@ -27,7 +27,7 @@ class Knowledge(BaseModel, frozen=True, strict=True):
     """The wordings and replies of a model's topics, and its replies if a message matches none."""
 
     askings: Sequence[Asking]
-    replies: Sequence[str]  # by topic; empty for the topic of off-topic questions
+    replies: Sequence[str]  # by topic; of a table, the first words; empty for off-topic questions
     follows: Sequence[int | None]  # by topic: the topic that must precede it, or None
     needs: Sequence[Sequence[int]]  # by topic: topics whose latest exchange is also in the prompt
     unknown: Sequence[str]  # replies to messages that match no wording

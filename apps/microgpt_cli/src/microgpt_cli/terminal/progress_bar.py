@@ -83,7 +83,7 @@ class TrainingProgress(Progress):
             self._n_tokens += event.n_tokens
         step, total = event.step + self._before, event.steps + self._before + self._after
         if self._total not in (0, total):
-            note(f"to end in time, the run now has {total:,} steps")
+            note(f"to use the given time, the run now has {total:,} steps")
         self._total = total
         seconds = max(event.seconds - self._began, 1e-9)
         whose = f" of all models, {self._model}" if self._model else ""

@@ -43,7 +43,7 @@ def recipe(docs: Sequence[Document]) -> dict[str, float]:
 
 
 def _rows(docs: Sequence[Document]) -> list[list[int]]:
-    """Return the lengths, in characters and tokens of roles, of the questions in each row.
+    """Return the lengths of each row's questions with the answer, in characters, plus 4 for roles.
 
     A row contains a question and other wordings of it: successive questions with one answer.
     """
@@ -57,7 +57,7 @@ def _rows(docs: Sequence[Document]) -> list[list[int]]:
 def known_of_table(docs: Sequence[Document], unknown: str, tell: Tell) -> Knowledge:
     """Return the questions of a table as Knowledge, and its first answers."""
     answers: dict[str, list[str]] = {}
-    alike: dict[str, dict[str, str]] = defaultdict(dict)  # questions by answer, for each meaning
+    alike: dict[str, dict[str, str]] = defaultdict(dict)  # questions by answer, by plain text
     for asked, said in dict.fromkeys(tuple(texts_of(doc)) for doc in docs):
         answers.setdefault(asked, []).append(said)
         alike[plain(asked).rstrip(" ?.!")].setdefault(said, asked)
